@@ -1,6 +1,8 @@
-//! How long a blueprint takes from text to instances, beside the bare events of the YAML parser on
-//! the same text; and how long its install takes to plan, from what is wanted and known to the
-//! stage. `cargo bench --bench model`; the tables of results are in `docs/performance.md`.
+//! Benchmarks of reading and planning. Run with `cargo bench --bench model`.
+//!
+//! The group `blueprint` measures the time from the text of a blueprint to its instances and, for
+//! comparison, the bare events of the YAML parser. The group `plan` measures planning an install.
+//! The results are in `docs/performance.md`.
 #![allow(missing_docs, reason = "criterion's macros write functions without")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -20,13 +22,14 @@ use granit_parser::Parser;
 use indexmap::IndexMap;
 use std::{fs, hint::black_box, path::Path, time::Duration};
 
-// The allocator of the command.
+// The allocator of the `dockctl` command.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const SIZES: [usize; 4] = [100, 1_000, 5_000, 10_000];
 
-/// Containers in chains of `length`, each with what real ones have: about 330 bytes.
+/// Returns a blueprint of containers in chains of `length`. Each is declared like a real one, in
+/// about 330 bytes.
 fn blueprint(nodes: usize, length: usize) -> String {
     let mut text = "tosca_definitions_version: cloudify_dsl_1_3
 imports:
@@ -55,14 +58,14 @@ node_templates:
     text
 }
 
-/// A blueprint that was read, with its inputs.
+/// A parsed blueprint with its inputs.
 struct Read {
     sources: Sources,
     blueprint: Blueprint,
     inputs: IndexMap<String, Value>,
 }
 
-/// Parses, validates, applies inputs.
+/// Parses and validates a blueprint, and applies its inputs.
 fn read(path: &Path) -> Read {
     let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
     let options = catalog::Options::default();
@@ -81,7 +84,7 @@ fn read(path: &Path) -> Read {
     }
 }
 
-/// Text to instances: parse, validate, apply inputs, expand.
+/// Goes from text to instances: parses, validates, applies inputs, expands. Returns their number.
 fn whole(path: &Path) -> usize {
     let mut faults = Diagnostics::default();
     let random = &mut fastrand::Rng::with_seed(1);
@@ -94,7 +97,7 @@ fn events(text: &str) -> usize {
     Parser::new_from_str(text).flatten().count()
 }
 
-/// Containers, and how many are in one chain.
+/// Number of containers, and length of each chain.
 const PLANNED: [(usize, usize); 3] = [(100, 10), (1_000, 10), (5_000, 5_000)];
 
 fn deployment(path: &Path) -> Deployment {
@@ -119,7 +122,7 @@ fn defined(deployment: &Deployment) -> Record {
     record
 }
 
-/// The stage, and what it comes to for each instance.
+/// Plans an install and its effect on each instance. Returns the number of instances.
 fn planned(deployment: &Deployment, record: &Record) -> usize {
     let observed = Observed::default();
     let known = Known::new(deployment, record, &observed);

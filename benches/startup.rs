@@ -1,7 +1,7 @@
-//! How long dockctl takes to start, and to read a large blueprint. `cargo bench`.
+//! Benchmarks of startup and of reading a large blueprint. Run with `cargo bench --bench startup`.
 //!
-//! Whole processes, since start-up is what pipelines pay for: each is run many times and the median
-//! shown.
+//! Measures whole processes, because pipelines pay for each start. Runs each command many times and
+//! prints the median.
 #![allow(
     clippy::print_stdout,
     missing_docs,
@@ -56,7 +56,7 @@ fn time(arguments: &[&str]) -> Duration {
     start.elapsed()
 }
 
-/// Containers in chains of ten.
+/// Returns a blueprint of containers in chains of ten.
 fn blueprint(nodes: usize) -> String {
     let mut text = "tosca_definitions_version: cloudify_dsl_1_2
 imports:

@@ -1,4 +1,4 @@
-//! Who makes objects.
+//! The creator of objects.
 
 use serde::{Deserialize, Serialize};
 use std::{
@@ -6,29 +6,29 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Who makes objects, and the key that seals them.
+/// The creator of objects, with the key for its seals.
 #[derive(Clone, Debug)]
 pub struct Author {
     /// The key of the state directory.
     pub key: Vec<u8>,
-    /// What a label tells others.
+    /// Name that labels show to other users.
     pub name: AuthorName,
 }
 
-/// Who made an object, as its label says. Nothing proves it.
+/// The creator of an object according to its label: an unproven claim.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
 pub struct AuthorName {
-    /// Login name.
+    /// Login name of the user.
     pub user: String,
-    /// Name of the machine.
+    /// Hostname of the machine.
     pub host: String,
     /// The state directory.
     pub state_dir: PathBuf,
 }
 
 impl AuthorName {
-    /// The user of this process, on this machine.
+    /// Returns the name for a user on this machine.
     #[must_use]
     pub fn this(user: String, state_dir: &Path) -> Self {
         let machine = rustix::system::uname();

@@ -3,12 +3,12 @@
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-/// Bytes in hexadecimal.
+/// Returns bytes in hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A digest of 32 digits that says nothing about its text to those who lack the key.
+/// Returns a keyed digest of 32 digits. It reveals nothing about the text without the key.
 ///
 /// # Panics
 ///
@@ -19,7 +19,7 @@ pub(crate) fn keyed(key: &[u8], text: &str) -> String {
     hex(&mac.finalize().into_bytes())[..32].to_owned()
 }
 
-/// A digest of 64 digits that anyone can make.
+/// Returns the SHA-256 digest of a text, 64 digits.
 pub(crate) fn plain(text: &str) -> String {
     hex(&Sha256::digest(text.as_bytes()))
 }

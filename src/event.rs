@@ -1,4 +1,4 @@
-//! The one vocabulary shared by executor, journal and reporters: facts worth keeping.
+//! Events: the facts that executor, journal and reporters share.
 
 use crate::{
     known::{InstanceRecord, Taken},
@@ -11,120 +11,120 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 
-/// Something that happened and is worth remembering.
+/// A fact that the journal stores.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// From here on this is what is wanted.
+    /// The desired state of the deployment changes to this definition.
     Defined {
         /// The deployment.
         deployment: Box<Deployment>,
     },
-    /// The journal was lost, and this is what the engine's labels say.
+    /// The record was lost and rebuilt from labels on the engine.
     Recovered {
-        /// The deployment, as far as labels tell.
+        /// The deployment, as far as labels describe it.
         deployment: Box<Deployment>,
-        /// Its instances by id.
+        /// Its instances by ID.
         instances: IndexMap<String, InstanceRecord>,
-        /// The user said that these objects are theirs: they are known by their ids from here on.
+        /// The user took over these objects: from now on their IDs identify them.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         by_consent: bool,
     },
-    /// A workflow begins.
+    /// An execution starts.
     ExecutionStarted {
-        /// Id of the execution, unique.
+        /// Unique ID of the execution.
         execution: String,
-        /// Version of dockctl; empty if it was one that did not say so.
+        /// Version of dockctl; empty if written by a version that did not store it.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         dockctl: String,
-        /// The workflow, with what was said of it.
+        /// The workflow with its parameters.
         #[serde(flatten)]
         parameters: Box<Parameters>,
-        /// The execution that it goes on with, or takes back.
+        /// The execution that this one resumes or rolls back.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         of: Option<String>,
-        /// What it creates is to be taken back if it fails.
+        /// If it fails, its created instances are rolled back.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         rolls_back: bool,
-        /// Of a rollback: what it takes back.
+        /// For a rollback: the instances and executions that it rolls back.
         #[serde(default, skip_serializing_if = "Taken::is_empty")]
         takes_back: Taken,
     },
-    /// From here on this stage is carried out.
+    /// A stage starts.
     StageAdopted {
-        /// The work.
+        /// The stage.
         stage: Stage,
     },
-    /// These tasks are added to the stage that is carried out.
+    /// Tasks are added to the current stage.
     StageExtended {
-        /// They need earlier tasks only.
+        /// The new tasks. They depend only on earlier tasks.
         tasks: Vec<Task>,
     },
-    /// The engine is about to be asked.
+    /// A task starts; the call to the engine follows.
     TaskStarted {
         /// The task.
         task: TaskId,
-        /// Counts the tries from 1.
+        /// Number of the attempt, from 1.
         attempt: u32,
     },
-    /// The task is done.
+    /// A task succeeded.
     TaskSucceeded {
         /// The task.
         task: TaskId,
-        /// What it changed in the instance's runtime properties.
+        /// Changes to runtime properties.
         outputs: Outputs,
     },
-    /// The task goes on, and changed this already.
+    /// A task is still running and has already changed runtime properties.
     TaskNoted {
         /// The task.
         task: TaskId,
-        /// What it changed in runtime properties.
+        /// Changes to runtime properties.
         outputs: Outputs,
     },
-    /// The task failed.
+    /// A task failed.
     TaskFailed {
         /// The task.
         task: TaskId,
-        /// Why.
+        /// The failure.
         failure: Failure,
-        /// Milliseconds until it is tried again; none if it is not.
+        /// Milliseconds until the retry; none if the task is not retried.
         retry_in: Option<u64>,
-        /// The run goes on as if it were done.
+        /// The failure is ignored: dependent tasks run as if the task had succeeded.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         ignored: bool,
     },
-    /// The task's outcome was lost, and looking at the engine shows that it is done.
+    /// The outcome of a task was lost, and the engine shows that the task succeeded.
     TaskSettled {
         /// The task.
         task: TaskId,
-        /// What it changed in the instance's runtime properties.
+        /// Changes to runtime properties.
         outputs: Outputs,
     },
-    /// The task is not done, and was given up half way: the run is being cancelled, or its process
-    /// died. It can be taken up again.
+    /// A task stopped before it was done, because the execution was cancelled or its process died.
+    /// It can be resumed.
     TaskInterrupted {
         /// The task.
         task: TaskId,
     },
-    /// Nothing new starts from here on.
+    /// The execution starts no new tasks from now on.
     CancelRequested {
-        /// Why.
+        /// The reason.
         #[serde(default)]
         why: Why,
     },
-    /// The workflow is over.
+    /// The execution is over.
     ExecutionFinished {
-        /// How it ended.
+        /// The outcome.
         outcome: Outcome,
     },
 }
 
 impl Event {
-    /// The event without the secrets that are known. Only what a system said can hold any;
-    /// properties that are `untrusted` repeat what it was told.
+    /// Returns the event with all known secrets redacted. Only text from a system can contain
+    /// secrets. `untrusted` names the properties that repeat such text.
     #[must_use]
     pub fn scrubbed(self, secrets: &Secrets, untrusted: &[&str]) -> Self {
-        // What may hold a secret that is not known cannot be blotted out: it is left out whole.
+        // A value that is unknown or cannot be searched for cannot be redacted: hide the property.
         let is_hidden = secrets.is_incomplete() || secrets.is_elusive();
         let outputs_of = |outputs: Outputs| {
             if is_hidden {
@@ -174,37 +174,37 @@ fn scrubbed<T: Serialize + for<'de> Deserialize<'de>>(value: T, secrets: &Secret
     json.and_then(serde_json::from_value).unwrap_or(value)
 }
 
-/// Why a run starts nothing new.
+/// The reason why an execution starts no new tasks.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
-    /// The user asked for it.
+    /// The user cancelled it.
     #[default]
     Asked,
-    /// Something failed, and that was to end the run: `--fail-fast`.
+    /// A task failed, with `--fail-fast`.
     Failure,
-    /// It took longer than it was given: `--timeout`.
+    /// The execution exceeded its time limit, `--timeout`.
     Timeout,
-    /// Another run took the deployment over on the engine.
+    /// Another run took over the guard on the engine.
     GuardLost,
 }
 
-/// How an execution ended; the names are the original's, but for the last.
+/// The outcome of an execution. All names except the last are Cloudify's.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Everything was done.
+    /// Every task succeeded.
     Terminated,
-    /// Something failed.
+    /// A task failed.
     Failed,
-    /// The user stopped it.
+    /// The user cancelled it.
     Cancelled,
-    /// The process died; noticed by the next one.
+    /// The process died; a later run detected it.
     Interrupted,
 }
 
 impl Outcome {
-    /// The name as shown.
+    /// Returns the outcome as people read it. JSON and the journal contain Cloudify's `terminated`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -216,25 +216,25 @@ impl Outcome {
     }
 }
 
-/// An event and when it happened.
+/// An event with its time.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Entry {
     /// Milliseconds since 1970 UTC.
     pub at: u64,
-    /// What happened.
+    /// The event.
     #[serde(flatten)]
     pub event: Event,
 }
 
 impl Entry {
-    /// An event that happens now.
+    /// Returns an entry with the current time.
     #[must_use]
     pub fn now(event: Event) -> Self {
         Self { at: now(), event }
     }
 }
 
-/// What this machine's clock shows, in milliseconds since 1970 UTC.
+/// Returns the current time in milliseconds since 1970 UTC.
 #[must_use]
 pub fn now() -> u64 {
     let since = SystemTime::now()
@@ -243,7 +243,7 @@ pub fn now() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Spells a time stamp as RFC 3339 in UTC, to the second.
+/// Formats a time in milliseconds since 1970 as RFC 3339 in UTC, to the second.
 #[must_use]
 pub fn timestamp(at: u64) -> String {
     humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + Duration::from_millis(at))

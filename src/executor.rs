@@ -1,7 +1,8 @@
-//! Carries a stage out, always forward.
+//! Runs stages of an execution.
 //!
-//! One loop owns the whole state. Calls to back-ends run concurrently on the same task, so there is
-//! no lock and nothing to share. Nothing happens but by [`Executor::emit`]: check, keep, tell.
+//! One loop owns the whole state. Calls to drivers run concurrently in the same async task, without
+//! locks or shared state. All state changes go through [`Executor::emit`], which checks, stores and
+//! reports each event.
 
 use crate::{
     event::{Entry, Event, Outcome, Why},
@@ -36,34 +37,33 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Longest pause between two tries of a growing interval, in seconds.
+/// Longest delay between retries with exponential backoff, in seconds.
 const LONGEST_PAUSE: f64 = 60.0;
-/// How much longer a growing pause may be than it says, so that those who failed together do not
-/// come back together.
+/// Largest random extension of a backoff delay, as a fraction. It keeps steps that failed together
+/// from retrying together.
 const JITTER: f64 = 0.25;
-/// How long running steps have to end once the time of the run is over.
+/// Time for running steps to finish after the time limit of the run.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// What the user wants of a run, beside the plan.
+/// Options of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Policy {
-    /// How many calls run at once.
+    /// Maximum number of concurrent calls to drivers.
     pub parallel: usize,
-    /// How often a failed operation is repeated where the blueprint says nothing; negative for
-    /// ever.
+    /// Number of retries of a failed operation if the blueprint sets none; negative: unlimited.
     pub retries: f64,
-    /// Seconds before the first repetition where the blueprint says nothing; each later pause is
-    /// twice as long, up to a minute.
+    /// Seconds before the first retry if the blueprint sets no interval. Each later delay is twice
+    /// as long, up to a minute.
     pub interval: f64,
-    /// How often instances that failed for good are taken down and tried anew.
+    /// How often permanently failed instances are uninstalled and installed again.
     pub subgraph_retries: usize,
-    /// Nothing new starts once something failed for good.
+    /// Start no new tasks after a permanent failure.
     pub fail_fast: bool,
-    /// What needs a failed operation goes on as if it were done; nothing is repeated.
+    /// Ignore failures: dependent tasks run as if the task had succeeded, without retries.
     pub ignore_failures: bool,
-    /// What the run creates is taken back by another if it fails.
+    /// Roll back the created instances if the run fails.
     pub roll_back: bool,
-    /// When the run has to be over.
+    /// Deadline of the run.
     pub deadline: Option<Instant>,
 }
 
@@ -82,12 +82,12 @@ impl Default for Policy {
     }
 }
 
-/// What is asked of a run while it goes on.
+/// Requests to a run that is in progress.
 #[derive(Clone, Debug, Default)]
 pub struct StopRequests {
-    /// Nothing new starts, waits are given up, running steps finish.
+    /// Start no new tasks, abandon waits, let running steps finish.
     stop: CancellationToken,
-    /// Calls are dropped; the journal says what is unsettled.
+    /// Drop running calls; the journal shows which steps are not settled.
     abort: CancellationToken,
     why: Arc<OnceLock<Why>>,
 }
@@ -104,31 +104,31 @@ impl StopRequests {
         }
     }
 
-    /// Asks to start nothing new. The first reason counts.
+    /// Requests that no new tasks start. The first reason counts.
     pub fn stop(&self, why: Why) {
         let _ = self.why.set(why);
         self.stop.cancel();
     }
 
-    /// Asks to drop everything at once.
+    /// Requests that everything is abandoned immediately.
     pub fn abort(&self, why: Why) {
         self.stop(why);
         self.abort.cancel();
     }
 
-    /// Whether it was asked to stop.
+    /// Returns true if a stop was requested.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stop.is_cancelled()
     }
 
-    /// Whether everything is to be dropped at once.
+    /// Returns true if an immediate stop was requested.
     #[must_use]
     pub fn is_aborted(&self) -> bool {
         self.abort.is_cancelled()
     }
 
-    /// Comes when it is asked to stop.
+    /// Waits until a stop is requested.
     pub async fn stopped(&self) {
         self.stop.cancelled().await;
     }
@@ -138,86 +138,85 @@ impl StopRequests {
     }
 }
 
-/// Why a run cannot go on, or what an earlier one left open cannot be settled.
+/// The reason why a run cannot continue or an earlier run cannot be settled.
 #[derive(Debug, Error)]
 pub enum Unsettled {
     /// The journal cannot be written.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// The engine does not say.
+    /// An outcome or a present state could not be read from the engine.
     #[error("{}", .0.message)]
     Engine(Failure),
 }
 
-/// What an execution is.
+/// An execution to run.
 pub struct Run<'r> {
-    /// Its id.
+    /// Its ID.
     pub id: &'r str,
     /// The workflow with its parameters.
     pub parameters: &'r Parameters,
-    /// The execution that it goes on with, or takes back.
+    /// The execution that this one resumes or rolls back.
     pub of: Option<String>,
-    /// Plans the first stage again, if something had to be restored before; none: as the workflow
-    /// does.
+    /// Plans the first stage again after a restore; none: plan as the workflow does.
     pub replan: Option<Replan<'r>>,
 }
 
-/// Plans a stage from what is there now.
+/// Plans a stage from the present state.
 pub type Replan<'r> = Box<dyn Fn(&Known<'_>) -> Stage + 'r>;
 
-/// Everything a run talks to.
+/// A run and its connections to the other parts.
 pub struct Executor<'a> {
-    /// What is known.
+    /// The record of the deployment.
     pub record: &'a mut Record,
-    /// Who does the work.
+    /// The drivers that run steps.
     pub drivers: &'a Drivers<'a>,
-    /// Who remembers.
+    /// The journal that stores events.
     pub journal: &'a mut dyn Journal,
-    /// Who tells.
+    /// The reporter that prints events.
     pub reporter: &'a mut dyn Reporter,
-    /// What late values may need, and what must not be told.
+    /// Secrets, for late values and for redaction.
     pub secrets: &'a Secrets,
-    /// What the user wants.
+    /// Options of the run.
     pub policy: Policy,
 }
 
-/// A call that ended, or a pause that did.
+/// A completed call or delay.
 enum Done {
     Answer(TaskId, Result<Outputs, Failure>),
     Pause(TaskId),
 }
 
-/// What a step says while it runs.
+/// A message from a running step.
 struct Said {
     task: TaskId,
     note: Note,
-    /// Is told once that was heard.
+    /// Confirms that the message was processed.
     heard: oneshot::Sender<()>,
 }
 
-/// What goes on at one moment.
+/// The state of a running stage.
 struct Running<'a> {
-    /// The deployment as it is while the stage is carried out.
+    /// Snapshot of the deployment at the start of the stage.
     deployment: Rc<Deployment>,
     calls: FuturesUnordered<LocalBoxFuture<'a, Done>>,
-    /// Calls that count against the limit; pauses do not.
+    /// Number of running calls, limited by `parallel`; delays do not count.
     busy: usize,
     attempts: HashMap<TaskId, u32>,
-    /// What is left of the time of an operation of an instance.
+    /// Remaining time of an operation with a `timeout`, by instance and operation.
     left: HashMap<(String, String), Duration>,
-    /// When each call began.
+    /// Start time of each call.
     begun: HashMap<TaskId, Instant>,
     /// Tasks to retry as soon as fewer than `parallel` calls run.
     due: VecDeque<TaskId>,
-    /// What is tried again, and why.
+    /// The last failure of each task that is retried.
     failures: HashMap<TaskId, Failure>,
-    /// When the whole run has to be over.
+    /// Deadline of the run.
     deadline: Option<Instant>,
     said: UnboundedSender<Said>,
     stop: CancellationToken,
 }
 
-/// Comes when the time is over; never, if there is no limit.
+/// Waits for the deadline; forever, if there is none.
 async fn over(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
@@ -226,11 +225,12 @@ async fn over(deadline: Option<Instant>) {
 }
 
 impl<'a> Executor<'a> {
-    /// Settles what a run that is over left open, by looking, and ends it if its process died.
+    /// Settles open tasks of an earlier run by observing engines, and finishes its execution if its
+    /// process died.
     ///
     /// # Errors
     ///
-    /// If an engine does not say, or the journal cannot be written.
+    /// If an engine cannot be queried, or the journal cannot be written.
     pub async fn settle(&mut self) -> Result<(), Unsettled> {
         self.settle_open().await?;
         if self.record.running().is_some() {
@@ -279,7 +279,7 @@ impl<'a> Executor<'a> {
             .hint("look at it, and put it right by hand: the next run takes it as not done")
     }
 
-    /// What is known of a task after looking.
+    /// Returns the event for the result of settling a task.
     fn settled(&self, task: TaskId, settled: Settled) -> Event {
         let failed = |failure| Event::TaskFailed {
             task,
@@ -295,12 +295,13 @@ impl<'a> Executor<'a> {
         }
     }
 
-    /// Carries a whole execution out, but for its end. What an earlier run left between two objects
-    /// is restored first; then the work is planned again.
+    /// Runs all stages of an execution; [`finish`](Self::finish) ends it. If an earlier run left a
+    /// replacement unfinished, its objects are restored first, and the first stage is planned
+    /// again.
     ///
     /// # Errors
     ///
-    /// As of [`carry_out`](Self::carry_out).
+    /// Same as [`carry_out`](Self::carry_out).
     pub async fn execute(
         &mut self,
         run: Run<'_>,
@@ -321,7 +322,7 @@ impl<'a> Executor<'a> {
                 .replan
                 .as_ref()
                 .map_or_else(first, |replan| replan(known));
-            // What could not be restored is replaced all the same.
+            // Objects that could not be restored are still replaced.
             stage.tries_again = true;
             Some(stage)
         });
@@ -329,7 +330,7 @@ impl<'a> Executor<'a> {
             .await
     }
 
-    /// Begins an execution. `of` is the one that it goes on with, or takes back.
+    /// Starts an execution. `of` is the execution that it resumes or rolls back.
     ///
     /// # Errors
     ///
@@ -356,11 +357,11 @@ impl<'a> Executor<'a> {
         })
     }
 
-    /// Carries out the first stage of the execution, and those that follow from what comes of it.
+    /// Runs the first stage of the execution and the stages that follow from its results.
     ///
     /// # Errors
     ///
-    /// If the journal cannot be written, or an engine does not say what is there between two
+    /// If the journal cannot be written, or an engine does not respond when observed between two
     /// stages.
     pub async fn carry_out(
         &mut self,
@@ -372,11 +373,12 @@ impl<'a> Executor<'a> {
         self.go_on(stop_requests).await
     }
 
-    /// What a stage needs and is not at hand, or asks an engine for in vain.
+    /// Returns the unmet requirements of a stage, including features that an engine does not
+    /// support.
     ///
     /// # Errors
     ///
-    /// If an engine does not answer.
+    /// If an engine does not respond.
     pub async fn lacks(&self, stage: &Stage) -> Result<Vec<Lack>, Failure> {
         let mut lacks = preflight::lacks(
             stage,
@@ -395,12 +397,12 @@ impl<'a> Executor<'a> {
         Ok(lacks)
     }
 
-    /// What restoring needs and is not at hand, if the next run has to restore first: the first
-    /// stage of it, and what it lacks.
+    /// If the next run must restore first, returns the stage that restores and its unmet
+    /// requirements.
     ///
     /// # Errors
     ///
-    /// If an engine does not answer.
+    /// If an engine does not respond.
     pub async fn lacks_to_restore(
         &self,
         parameters: &Parameters,
@@ -416,7 +418,8 @@ impl<'a> Executor<'a> {
         Ok((stage, lacks))
     }
 
-    /// The stage, or one that says what it needs in vain. What restores does what it can.
+    /// Returns the stage, or a stage of refusals if requirements are missing. A stage that restores
+    /// always runs as far as it can.
     async fn prepared(&self, stage: Stage) -> Result<Stage, Unsettled> {
         if stage.restores.is_some() {
             return Ok(stage);
@@ -429,13 +432,13 @@ impl<'a> Executor<'a> {
         })
     }
 
-    /// Restores what an earlier run left between two objects. Whether there was anything to
-    /// restore.
+    /// Restores the objects of replacements that an earlier run left unfinished. Returns true if
+    /// there were any.
     ///
     /// # Errors
     ///
-    /// As of [`carry_out`](Self::carry_out). What cannot be restored is no error: its tasks have
-    /// failed.
+    /// Same as [`carry_out`](Self::carry_out). An object that cannot be restored is not an error
+    /// here: its tasks have failed.
     async fn restore(&mut self, stop_requests: &StopRequests) -> Result<bool, Unsettled> {
         let stage = self
             .planned(|known| Some(restore::first(known)))
@@ -449,7 +452,7 @@ impl<'a> Executor<'a> {
         Ok(is_needed)
     }
 
-    /// Carries out the stages that follow from what came of those before.
+    /// Runs the stages that follow from the results of earlier ones.
     async fn go_on(&mut self, stop_requests: &StopRequests) -> Result<(), Unsettled> {
         let retries = self.policy.subgraph_retries;
         while !stop_requests.is_aborted()
@@ -465,7 +468,7 @@ impl<'a> Executor<'a> {
         Ok(())
     }
 
-    /// What is planned from what engines say now.
+    /// Observes the engines and plans a stage from their present state.
     async fn planned(
         &self,
         plan: impl Fn(&Known<'_>) -> Option<Stage>,
@@ -488,11 +491,11 @@ impl<'a> Executor<'a> {
         }))
     }
 
-    /// Carries out one stage until nothing is left that can be done.
+    /// Runs one stage until no task can start.
     ///
     /// # Errors
     ///
-    /// If the journal cannot be written; calls under way have ended by then.
+    /// If the journal cannot be written. Running calls have ended by then.
     pub async fn run(
         &mut self,
         stage: Stage,
@@ -550,14 +553,14 @@ impl<'a> Executor<'a> {
                 },
             };
             if let Err(error) = next {
-                // Who waits to be heard goes on.
+                // Dropping the channel lets steps continue that wait for a confirmation.
                 drop(heard);
                 return Err(drain(running, error, stop_requests).await);
             }
         }
     }
 
-    /// Ends the execution; how it ended follows from its tasks.
+    /// Finishes the execution with the outcome of its tasks.
     ///
     /// # Errors
     ///
@@ -568,7 +571,7 @@ impl<'a> Executor<'a> {
         Ok(outcome)
     }
 
-    /// Nothing new starts, waits are given up; what restores goes on.
+    /// Stops the run: no new tasks start and waits are abandoned. A stage that restores continues.
     fn stop(&mut self, why: Why, running: &Running<'a>) -> Result<(), JournalError> {
         if self.record.stage().restores.is_none() {
             running.stop.cancel();
@@ -579,7 +582,7 @@ impl<'a> Executor<'a> {
         }
     }
 
-    /// Starts what may start.
+    /// Starts tasks that are ready, up to the limit.
     fn fill(&mut self, running: &mut Running<'a>) -> Result<(), JournalError> {
         if !self.record.goes_on() {
             for task in std::mem::take(&mut running.due) {
@@ -596,7 +599,7 @@ impl<'a> Executor<'a> {
         Ok(())
     }
 
-    /// Gives up a retry because the run was stopped.
+    /// Cancels a retry because the run was stopped.
     fn give_up(&mut self, task: TaskId, running: &mut Running<'a>) -> Result<(), JournalError> {
         match self.record.stopped() {
             // The next run settles tasks whose outcome is unknown.
@@ -614,7 +617,7 @@ impl<'a> Executor<'a> {
         }
     }
 
-    /// Binds a task, journals the intent, and asks the back-end.
+    /// Binds a step, journals its start, and calls the driver.
     fn start(&mut self, task: TaskId, running: &mut Running<'a>) -> Result<(), JournalError> {
         let planned = self.record.stage().task(task).clone();
         let attempt = running
@@ -654,7 +657,7 @@ impl<'a> Executor<'a> {
         }
     }
 
-    /// What functions in a task refer to.
+    /// Returns the environment for functions in a task.
     fn around<'s>(&'s self, task: &'s Task) -> Around<'s> {
         let ends = task.side.as_ref();
         Around {
@@ -685,13 +688,13 @@ impl<'a> Executor<'a> {
         }
     }
 
-    /// The deployment as it is now.
+    /// Returns a copy of the present deployment.
     fn deployment(&self) -> Rc<Deployment> {
         let known = self.record.deployment.clone();
         known.map(Rc::new).unwrap_or_default()
     }
 
-    /// The call with the object that its step is carried out in.
+    /// Returns the call with the object that its step runs in.
     fn reaching(&self, mut call: Call) -> Result<Call, Failure> {
         let Some((instance, deployment)) = call
             .step
@@ -711,8 +714,7 @@ impl<'a> Executor<'a> {
         Ok(call)
     }
 
-    /// Asks the back-end. If nobody knows whether the last try was carried out, it is looked at
-    /// first.
+    /// Calls the driver. If the outcome of the last attempt is unknown, settles the step first.
     fn ask(
         &self,
         task: TaskId,
@@ -737,7 +739,7 @@ impl<'a> Executor<'a> {
                     Settled::NotDone => {}
                 }
             }
-            // Nobody listens once the run is over; that is no fault of the step.
+            // No receiver is left once the run is over. That is not an error of the step.
             let notes = |note| -> Heard {
                 let (heard, waits) = oneshot::channel();
                 drop(said.send(Said { task, note, heard }));
@@ -764,7 +766,7 @@ impl<'a> Executor<'a> {
         Ok(())
     }
 
-    /// What a step changed is in the journal before the step goes on.
+    /// Processes a message of a step. Changes are in the journal before the step continues.
     fn hear(&mut self, said: Said) -> Result<(), JournalError> {
         let Said { task, note, heard } = said;
         match note {
@@ -797,7 +799,7 @@ impl<'a> Executor<'a> {
         }
     }
 
-    /// Takes the time of a call from that of its operation.
+    /// Subtracts the duration of a call from the remaining time of its operation.
     fn spend(&self, task: TaskId, running: &mut Running<'a>) {
         let planned = self.record.stage().task(task);
         let left = running
@@ -814,7 +816,8 @@ impl<'a> Executor<'a> {
         mut failure: Failure,
         running: &mut Running<'a>,
     ) -> Result<(), JournalError> {
-        // What was waited for when the time of the run was over is why it failed.
+        // When the time limit of the run is exceeded, the step that was waiting fails instead of
+        // being interrupted.
         if failure.is_cancelled() && self.record.stopped() != Some(Why::Timeout) {
             return self.emit(Event::TaskInterrupted { task });
         }
@@ -855,13 +858,13 @@ impl<'a> Executor<'a> {
         Ok(())
     }
 
-    /// Whether a failure of the task is noted only.
+    /// Returns true if a failure of the task is ignored.
     fn ignores(&self, task: TaskId) -> bool {
         self.policy.ignore_failures || self.record.stage().task(task).ignores_failure
     }
 
-    /// How long to wait before the next try; none if there is to be none. An interval of the
-    /// blueprint is constant, the general one grows, and is stretched a little.
+    /// Returns the delay before the next retry; none if there is no retry. An interval from the
+    /// blueprint is constant. The default interval grows and is randomized.
     fn pause(&self, task: TaskId, running: &Running<'a>) -> Option<Duration> {
         let Retry {
             max_retries,
@@ -879,7 +882,8 @@ impl<'a> Executor<'a> {
         Duration::try_from_secs_f64(interval.unwrap_or_else(growing)).ok()
     }
 
-    /// The only way anything happens: check it, keep it, then tell it.
+    /// Checks an event against the record, stores it, and reports it. All state changes go through
+    /// this method.
     ///
     /// # Errors
     ///
@@ -887,7 +891,7 @@ impl<'a> Executor<'a> {
     ///
     /// # Panics
     ///
-    /// If the executor breaks the rules of its own state, which is a bug.
+    /// If the executor violates its own state rules, which is a bug.
     pub fn emit(&mut self, event: Event) -> Result<(), JournalError> {
         let entry = Entry::now(event.scrubbed(self.secrets, &self.drivers.plugins.untrusted()));
         self.record
@@ -899,7 +903,7 @@ impl<'a> Executor<'a> {
     }
 }
 
-/// The end of a pause; at once, if the run is stopped.
+/// Waits for a delay; returns immediately if the run is stopped.
 fn paused<'f>(task: TaskId, pause: Duration, stop: CancellationToken) -> LocalBoxFuture<'f, Done> {
     async move {
         tokio::select! {
@@ -931,8 +935,8 @@ impl Limit {
     }
 }
 
-/// All steps of one try of an operation share its time; waiting for other instances in between is
-/// no part of it.
+/// Returns the limit for a call. All steps of one attempt of an operation share its time; waiting
+/// for other instances between steps does not count.
 fn limit(planned: &crate::stage::Task, attempt: u32, running: &mut Running<'_>) -> Option<Limit> {
     let seconds = planned.retry.timeout?;
     let whole = Duration::try_from_secs_f64(seconds).ok()?;
@@ -950,7 +954,7 @@ fn limit(planned: &crate::stage::Task, attempt: u32, running: &mut Running<'_>) 
     })
 }
 
-/// Lets calls under way end before the run is given up: what they do is at least done.
+/// Waits for running calls before the run is abandoned, so that they complete.
 async fn drain(
     mut running: Running<'_>,
     error: JournalError,

@@ -1,4 +1,4 @@
-//! What is known of an instance.
+//! The recorded state of one instance.
 
 use crate::{
     model::{Definition, InstanceState, InstanceTie, Side},
@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
 use std::collections::BTreeSet;
 
-/// Runtime properties that a replacement in progress needs: the object that was made for a place,
-/// and the one that was there before. If that is the one that stands for the instance too, it was
-/// put back and is not started yet. Journals hold the words.
+/// Runtime property with the ID of the successor, while a replacement is in progress. Journals
+/// contain this name.
 pub const SUCCESSOR: &str = "successor_id";
-/// See [`SUCCESSOR`].
+/// Runtime property with the ID of the predecessor, while a replacement is in progress. If the
+/// instance's own object has the same ID, the predecessor was restored but is not started yet.
+/// Journals contain this name.
 pub const PREDECESSOR: &str = "predecessor_id";
-/// Runtime properties that hold the id of an object.
+/// Runtime properties that contain the ID of an object.
 const OBJECT_IDS: [&str; 5] = [
     "container_id",
     "network_id",
@@ -23,78 +24,78 @@ const OBJECT_IDS: [&str; 5] = [
     PREDECESSOR,
 ];
 
-/// Those of objects that do not have the instance's place.
+/// Runtime properties that do not identify the instance's current object.
 const BESIDE: [&str; 2] = [SUCCESSOR, PREDECESSOR];
 
-/// A step of a lifecycle operation that is done.
+/// A completed step of a lifecycle operation.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct DoneStep {
     /// The lifecycle operation.
     pub operation: String,
-    /// The step, as it was planned.
+    /// The step as planned.
     pub step: Step,
-    /// Of an operation of a relationship: which.
+    /// The side of the relationship, for an operation of a relationship.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub side: Option<Side>,
 }
 
-/// What is known of an instance.
+/// The recorded state of an instance.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct InstanceRecord {
-    /// Its state.
+    /// State of the instance.
     pub state: InstanceState,
-    /// Its runtime properties.
+    /// Runtime properties of the instance.
     #[serde(default, skip_serializing_if = "JsonMap::is_empty")]
     pub properties: JsonMap<String, Json>,
-    /// Steps that are done of the way up, or down, that came to no end yet.
+    /// Completed steps of the unfinished start or stop of the instance.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub done: Vec<DoneStep>,
-    /// Ids of the plugins that worked on what exists of it.
+    /// IDs of the plugins that worked on the existing object.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub plugins: BTreeSet<String>,
-    /// The declaration that its object was changed to since it was made; what labels say of that
-    /// does not count any more.
+    /// Declaration that the object was updated to in place after its creation. It overrides the
+    /// declaration in the labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adjusted: Option<String>,
-    /// The definition that it was made from, if that is not the present one.
+    /// Former definition: the one that the object was created from, if it is not the present one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former: Option<Box<Definition>>,
-    /// Its relationships then.
+    /// Relationships of the former definition.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former_ties: Vec<InstanceTie>,
-    /// It holds on to an object that was made anew since: an address, an id, a link.
+    /// The object refers to an object that was recreated since, by an address, an ID or a link.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_stale: bool,
-    /// Its object stays when the deployment is taken down.
+    /// The object remains when the deployment is uninstalled.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub outlives: bool,
-    /// Somebody stopped it, and wants it so.
+    /// A user stopped the instance, and it must stay stopped.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rests: bool,
 }
 
 impl InstanceRecord {
-    /// Whether it is not yet what is wanted: an update did not reach it.
+    /// Returns true if an update has not reached this instance yet.
     #[must_use]
     pub fn is_outdated(&self) -> bool {
         self.former.is_some() || self.is_stale
     }
 
-    /// Ids of the objects that stand for it.
+    /// Returns the IDs of the objects of this instance, including those of a replacement.
     #[must_use]
     pub fn object_ids(&self) -> Vec<String> {
         let of = |name: &str| self.properties.get(name)?.as_str().map(str::to_owned);
         OBJECT_IDS.into_iter().filter_map(of).collect()
     }
 
-    /// Whether another object is about to take the place of this one's, or took it a moment ago.
+    /// Returns true while a replacement is in progress.
     #[must_use]
     pub fn is_being_replaced(&self) -> bool {
         let mut beside = BESIDE.iter();
         beside.any(|name| self.properties.contains_key(*name))
     }
 
-    /// Whether another object has the place of the old one, which is there still.
+    /// Returns true if the successor has taken over and the predecessor still exists.
     #[must_use]
     pub fn is_replaced(&self) -> bool {
         let before = self.properties.get(PREDECESSOR);
@@ -103,13 +104,13 @@ impl InstanceRecord {
         before.is_some() && there.any(|id| Some(id) != before)
     }
 
-    /// Whether the old object is gone and nothing has its place.
+    /// Returns true if a replacement is recorded, but the instance has no current object.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.properties.contains_key(PREDECESSOR) && !self.is_replaced() && !self.is_put_back()
     }
 
-    /// Whether an old object has its place back, and was not started there yet.
+    /// Returns true if the predecessor was restored but not started yet.
     #[must_use]
     pub fn is_put_back(&self) -> bool {
         let before = self.properties.get(PREDECESSOR);
@@ -117,14 +118,14 @@ impl InstanceRecord {
         before.is_some() && self.properties.iter().any(stands)
     }
 
-    /// Changes some of its properties.
+    /// Edits the runtime properties.
     pub(crate) fn edit(&mut self, edits: &[Edit]) {
         for edit in edits {
             edit.apply(&mut self.properties);
         }
     }
 
-    /// It is on the way to another state.
+    /// Enters a transitional state.
     pub(crate) fn enter(&mut self, state: InstanceState) {
         if state.is_down() != self.state.is_down() {
             self.done.clear();
@@ -132,8 +133,8 @@ impl InstanceRecord {
         self.state = state;
     }
 
-    /// It came to a state, or stays in its own if none is given. A halt is a stop that is meant to
-    /// last.
+    /// Completes a transition to a state; `None` keeps the present state. `is_halt` means that a
+    /// stopped instance must stay stopped.
     pub(crate) fn arrive(&mut self, state: Option<InstanceState>, is_halt: bool) {
         self.state = state.unwrap_or(self.state);
         self.rests = self.state == InstanceState::Stopped && (is_halt || self.rests);
@@ -145,7 +146,7 @@ impl InstanceRecord {
         }
     }
 
-    /// What a step that is done says of its declaration, and of who worked on it.
+    /// Records the declaration and the plugin of a completed step.
     pub(crate) fn note_step(&mut self, step: &Step) {
         match &step.traits.declares {
             Some(Declares::Anew) => self.adjusted = None,
@@ -157,6 +158,7 @@ impl InstanceRecord {
         }
     }
 
+    /// Forgets the former definition: the object matches the present one.
     pub(crate) fn is_up_to_date_now(&mut self) {
         self.former = None;
         self.former_ties.clear();
@@ -164,17 +166,17 @@ impl InstanceRecord {
     }
 }
 
-/// What is to be taken back: instances, and the executions that made them.
+/// The scope of a rollback: instances, and the executions that created them.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Taken {
-    /// Ids of the instances.
+    /// IDs of the instances.
     pub instances: Vec<String>,
-    /// Ids of the executions.
+    /// IDs of the executions.
     pub executions: Vec<String>,
 }
 
 impl Taken {
-    /// Whether there is nothing to take back.
+    /// Returns true if there is nothing to roll back.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.instances.is_empty() && self.executions.is_empty()

@@ -1,19 +1,23 @@
-//! dockctl: a Cloudify-style TOSCA lifecycle executor. The library is internal: only the command
-//! line is meant to be used.
+//! dockctl: a Cloudify-style TOSCA lifecycle executor. The library is internal; the command line is
+//! the only supported interface.
 //!
 //! ```text
 //! text ─syntax→ Ast ─model→ Blueprint ─inputs→ Deployment ─plan→ Stage ─executor→ Event* ─→ journal, then reporters
 //!                                     Record, Observed ───┘              └─ Driver::perform
 //! ```
 //!
-//! Modules from low to high; `docs/architecture.md` gives the reasons, and a test holds the order.
-//! [`diagnostic`] and [`syntax`] know text, `printable` makes it fit for a terminal, `web` asks the
-//! network, [`catalog`] follows imports, [`model`] knows meaning, [`secrets`] knows what to forget.
-//! [`seam`], [`stage`], [`author`], [`known`], [`told`] and [`event`] are the vocabulary that the
-//! kernel and the plugins share; [`record`] folds events, [`journal`] keeps them, [`report`] tells.
-//! [`engine`] is the connection to Docker engines, [`plugins`] the systems that deployments are on.
-//! [`plan`] decides, [`preflight`] looks up what that needs, [`executor`] does. [`operate`]
-//! is the application, [`graph`] draws, [`cli`] is the command line.
+//! Modules from low to high. `docs/architecture.md` explains this order, and a test enforces it.
+//!
+//! - [`diagnostic`] and [`syntax`] parse text and report errors in it, `printable` escapes text for
+//!   terminals, `web` downloads files, [`catalog`] resolves imports, [`model`] evaluates
+//!   blueprints, [`secrets`] redacts sensitive values.
+//! - [`seam`], [`stage`], [`author`], [`known`], [`told`] and [`event`] define the types that the
+//!   kernel and the plugins share.
+//! - [`record`] computes the state of a deployment from events, [`journal`] stores the events,
+//!   [`report`] shows them.
+//! - [`engine`] connects to Docker engines, [`plugins`] supports the systems that run deployments.
+//! - [`plan`] plans stages, [`preflight`] checks their requirements, [`executor`] runs them.
+//! - [`operate`] is the application, [`graph`] draws graphs, [`cli`] is the command line.
 
 pub mod diagnostic;
 mod digest;

@@ -1,5 +1,5 @@
-//! Looks up everything that a stage needs before it begins. A run that stops a container and cannot
-//! continue loses it.
+//! Checks the requirements of a stage before it starts. A run that stops a container and then lacks
+//! a value or a file could not start the container again.
 
 use crate::{
     model::{Deployment, function::withheld_digests},
@@ -10,19 +10,19 @@ use crate::{
 };
 use std::{collections::BTreeSet, fs, io, path::Path};
 
-/// Something that a task needs and that is not at hand.
+/// A missing requirement of a task.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Lack {
     /// The first task that needs it.
     pub task: TaskId,
-    /// What is missing, in words.
+    /// Message that describes the missing value or file.
     pub why: String,
-    /// Names of the inputs that have to be given again.
+    /// Names of the inputs that the user must pass again.
     pub inputs: Vec<String>,
 }
 
-/// Returns everything that is missing for a stage, once for each instance. Reads the environment
-/// and files; changes nothing.
+/// Returns the missing requirements of a stage, each once per instance. Reads the environment and
+/// files; changes nothing.
 #[must_use]
 pub fn lacks(
     stage: &Stage,
@@ -42,7 +42,7 @@ pub fn lacks(
     all
 }
 
-/// What a step needs that no system has.
+/// Returns the secrets, withheld values and local files that a step needs.
 fn needs(step: &Step, plugins: Plugins) -> Vec<Need> {
     let secrets = step.secrets().into_iter().map(Need::Secret);
     let withheld = step.withheld().into_iter().map(Need::Withheld);
@@ -78,7 +78,8 @@ fn unreadable<T>(path: &Path, opened: io::Result<T>) -> Option<String> {
     }
 }
 
-/// The user gives sensitive inputs again; an update reads sensitive values of the blueprint again.
+/// Returns the missing requirement for a sensitive value that is not stored. The user must pass a
+/// sensitive input again; an update reads a sensitive value of the blueprint again.
 fn not_kept(task: TaskId, digest: &str, deployment: Option<&Deployment>) -> Lack {
     let inputs = deployment
         .into_iter()
@@ -105,7 +106,7 @@ fn not_kept(task: TaskId, digest: &str, deployment: Option<&Deployment>) -> Lack
     Lack { task, why, inputs }
 }
 
-/// Returns a stage that only reports what is missing.
+/// Returns a stage with a refusal for each missing requirement.
 #[must_use]
 pub fn refusal(stage: &Stage, lacks: &[Lack]) -> Stage {
     let mut refused = Stage::default();

@@ -1,11 +1,11 @@
-//! Text from outside, made fit for a terminal.
+//! Escapes untrusted text for terminals.
 
-/// Longest text of an engine or a label that is shown, in characters.
+/// Longest text of an engine or a label to show, in characters.
 #[allow(dead_code)]
 pub(crate) const SHOWN: usize = 2000;
 
-/// Replaces what a terminal would act on by what Rust writes for it: control characters, and those
-/// that turn the direction of writing around. Ends of lines and tabs stay.
+/// Escapes control characters and characters that change the writing direction, as Rust writes
+/// them. Line breaks and tabs remain.
 pub(crate) fn printable(text: &str) -> String {
     let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let is_harmless = |c: char| !(c.is_control() || turns(c)) || c == '\n' || c == '\t';
@@ -23,8 +23,8 @@ pub(crate) fn printable(text: &str) -> String {
         .collect()
 }
 
-/// As [`printable`], on one line: a text that is a part of a message cannot begin lines that look
-/// like other messages.
+/// Like [`printable`], but on one line: text inside a message cannot start a line that looks like
+/// another message.
 pub(crate) fn on_one_line(text: &str) -> String {
     let lines: Vec<&str> = text
         .lines()
@@ -34,7 +34,7 @@ pub(crate) fn on_one_line(text: &str) -> String {
     printable(&lines.join(" / "))
 }
 
-/// As [`printable`], of at most so many characters, and says how many were left out.
+/// Like [`printable`], but cut after `most` characters, with a note of how many bytes are missing.
 pub(crate) fn shortened(text: &str, most: usize) -> String {
     let Some((end, _)) = text.char_indices().nth(most) else {
         return printable(text);

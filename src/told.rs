@@ -1,5 +1,6 @@
-//! What objects tell of a deployment whose journal is gone: labels, or whatever a system keeps with
-//! them. What this state directory sealed is its own; everything else is a claim.
+//! Deployments found through labels on engines, or through equivalent data of another system. Used
+//! when the journal is lost. Objects sealed by this state directory are its own; all others are
+//! claims.
 
 use crate::{
     author::AuthorName,
@@ -18,129 +19,128 @@ use std::{
     sync::Arc,
 };
 
-/// What labels tell of a deployment.
+/// A deployment recovered from labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recovered {
-    /// The deployment, as far as they tell.
+    /// The deployment, as far as the labels describe it.
     pub deployment: Deployment,
-    /// Its instances by id.
+    /// Its instances by ID.
     pub instances: IndexMap<String, InstanceRecord>,
-    /// What is known to be missing, each with the reason.
+    /// Names of objects and instances that were not recovered, each with the reason.
     pub left_out: Vec<(String, String)>,
-    /// Ids of everything that carries the name of the deployment, whoever made it.
+    /// IDs of all objects labeled with the name of the deployment, whoever created them.
     pub seen: BTreeSet<String>,
 }
 
-/// What objects tell of the deployments of one name.
+/// The objects labeled with one deployment name. Several deployments may share the name.
 #[derive(Clone, Debug, Default)]
 pub struct Told {
-    /// The name.
+    /// The deployment name.
     pub deployment: String,
-    /// The objects that carry it.
+    /// The objects labeled with the name.
     pub found: Vec<Found>,
-    /// Names of objects whose labels are not believed, each with the reason.
+    /// Names of objects with implausible labels, each with the reason.
     pub doubts: Vec<(String, String)>,
 }
 
-/// Objects that carry the name of a deployment, and that nothing proves to be of it.
+/// Unproven objects: their labels claim that they belong to a deployment.
 #[derive(Clone, Debug, Serialize)]
 pub struct Claim {
-    /// Id of the deployment; where older objects have none, that of the key that sealed them.
+    /// ID of the deployment; for older objects without one, the ID of the key that sealed them.
     pub id: String,
-    /// The blueprint.
+    /// Path of the blueprint.
     pub blueprint: PathBuf,
-    /// Who made them.
+    /// Creator of the objects.
     pub made_by: Option<AuthorName>,
-    /// When the first of them was made, as the engine spells it.
+    /// Creation time of the oldest object, as the engine formats it.
     pub since: String,
-    /// Kind and name of each.
+    /// Kind and name of each object.
     pub objects: Vec<String>,
 }
 
-/// An object, with what is kept with it.
+/// An object found on an engine, with the data in its labels.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// What kind of object it is, such as `container`.
+    /// Kind of the object, such as `container`.
     pub kind: &'static str,
-    /// Its id.
+    /// ID of the object.
     pub id: String,
-    /// Its name.
+    /// Name of the object.
     pub name: String,
-    /// When it was made, as its system spells it.
+    /// Creation time, as its system formats it.
     pub created: String,
-    /// What is in it cannot be made again: it is only taken down if that is asked for.
+    /// The object contains data that cannot be recreated. It is only removed on request.
     pub holds_data: bool,
-    /// It stays when its deployment is taken down.
+    /// The object remains when its deployment is uninstalled.
     pub outlives: bool,
-    /// Of what can be replaced by another: which of them it is.
+    /// Role in a replacement, for objects that can be replaced.
     pub turn: Option<Turn>,
-    /// Id of the instance that it stands for.
+    /// ID of the instance that the object represents.
     pub instance: String,
-    /// What the instance is, as far as that is kept with the object.
+    /// Description of the instance in the labels.
     pub about: About,
     /// State of the instance.
     pub state: InstanceState,
-    /// Its runtime properties.
+    /// Runtime properties of the instance.
     pub properties: JsonMap<String, Json>,
-    /// Whose it is.
+    /// Owner of the object.
     pub whose: Whose,
 }
 
-/// Which of several objects of one instance it is, while one replaces another.
+/// The role of an object during the replacement of an instance's object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Turn {
-    /// It has the name that lasts.
+    /// The object with the permanent name.
     Lasting,
-    /// It was made to replace that one.
+    /// The successor: created to replace the current object.
     Next,
-    /// It is to be removed, or put back.
+    /// The predecessor: it will be removed or restored.
     Former,
 }
 
-/// What is kept of an instance with its object.
+/// The description of an instance that is stored with its object.
 #[derive(Clone, Debug)]
 pub struct About {
-    /// Its node.
+    /// Node of the instance.
     pub node: String,
-    /// Counts the instances of the node.
+    /// Index among the instances of the node.
     pub index: usize,
-    /// The blueprint.
+    /// Path of the blueprint.
     pub blueprint: PathBuf,
-    /// What the node was, as far as that matters for taking it down.
+    /// Definition of the node, as far as uninstalling requires it.
     pub definition: Definition,
-    /// Ids of instances that it needs.
+    /// IDs of the instances that it depends on.
     pub needs: Vec<String>,
-    /// Names and ids of objects that its own names.
+    /// Names and IDs of the objects that its own object refers to.
     pub uses: Vec<String>,
     /// The blueprint protects the node.
     pub is_protected: bool,
-    /// How many instances the blueprint declared for the node; 0 if that was not noted.
+    /// Number of instances that the blueprint declares for the node; 0 if it was not recorded.
     pub declared: usize,
-    /// Instances without such an object, and why.
+    /// IDs of instances without a labeled object, each with the reason.
     pub beside: Vec<(String, String)>,
 }
 
-/// Whose an object is.
+/// The owner of an object.
 #[derive(Clone, Debug, Default)]
 pub struct Whose {
-    /// This state directory made it, or took it over.
+    /// This state directory created the object or took it over.
     pub is_ours: bool,
-    /// Id of the deployment; empty on older objects.
+    /// ID of the deployment; empty on older objects.
     pub deployment: String,
-    /// Id of the key that sealed it.
+    /// ID of the key that sealed the object.
     pub key: String,
-    /// Who made it, as is said there.
+    /// Creator of the object, according to its label.
     pub made_by: Option<AuthorName>,
 }
 
 impl Found {
-    /// Whether it was made when the node had been scaled to more instances than its blueprint
-    /// declares.
+    /// Returns true if scaling added this instance beyond the number in the blueprint.
     fn is_scaled(&self) -> bool {
         self.about.declared > 0 && self.about.index >= self.about.declared
     }
 
-    /// What tells deployments of one name apart.
+    /// Returns the ID that distinguishes deployments with the same name.
     fn identity(&self) -> &str {
         if self.whose.deployment.is_empty() {
             &self.whose.key
@@ -151,7 +151,7 @@ impl Found {
 }
 
 impl Told {
-    /// Nothing is told yet of the deployments of a name.
+    /// Starts with no objects for a deployment name.
     #[must_use]
     pub fn of_name(deployment: impl Into<String>) -> Self {
         Self {
@@ -160,13 +160,13 @@ impl Told {
         }
     }
 
-    /// What this state directory made; none if nothing is there.
+    /// Returns the deployment that this state directory created, if it has any objects.
     #[must_use]
     pub fn ours(&self) -> Option<Recovered> {
         self.of(|found| found.whose.is_ours)
     }
 
-    /// What somebody claims: by id of the deployment.
+    /// Returns the unproven objects, grouped by the ID of their deployment.
     #[must_use]
     pub fn claims(&self) -> Vec<Claim> {
         let mut claims: IndexMap<&str, Vec<&Found>> = IndexMap::new();
@@ -179,8 +179,8 @@ impl Told {
             .collect()
     }
 
-    /// What this state directory made for a deployment, and a record does not know: none of these
-    /// ids. What cannot be made again is among it only if that is asked for.
+    /// Returns the objects of a deployment that this state directory created but that are not in
+    /// `known`, the object IDs of its record. Objects with data are included if `with_data` is set.
     #[must_use]
     pub fn left_of(
         &self,
@@ -198,7 +198,8 @@ impl Told {
         })
     }
 
-    /// What another state directory made for a deployment that a record knows: none of these ids.
+    /// Returns the objects of a deployment that another state directory created and that are not in
+    /// `known`, the object IDs of its record.
     #[must_use]
     pub fn made_elsewhere(&self, deployment: &str, known: &HashSet<String>) -> Option<Recovered> {
         let made = self.of(|found| {
@@ -207,22 +208,22 @@ impl Told {
                 && found.whose.deployment == deployment
                 && !known.contains(&found.id)
         });
-        // The rest is known, or told by whoever is asked for all.
+        // The other objects are known here, or listed by a full recovery.
         made.map(|made| Recovered {
             left_out: Vec::new(),
             ..made
         })
     }
 
-    /// The deployment with this id, whoever made it; none if nothing carries the id.
+    /// Returns the deployment with this ID, whoever created it.
     #[must_use]
     pub fn identified(&self, id: &str) -> Option<Recovered> {
         self.of(|found| found.identity() == id)
     }
 
-    /// What a user means who gives no id: what this state directory made, with what others made for
-    /// the same deployment, else the only claim. None if nothing is there, or there are several
-    /// claims.
+    /// Returns the deployment that a name refers to without an ID: the objects of this state
+    /// directory with those of other state directories for the same deployment, else the only
+    /// claim. Returns `None` if there are no objects, or several claims.
     #[must_use]
     pub fn meant(&self) -> Option<Recovered> {
         let sealed: Vec<&str> = self
@@ -310,8 +311,8 @@ fn put_together(name: &str, found: &[&Found], mut left_out: Vec<(String, String)
     for it in found {
         let (stands, others) = in_place(found, it);
         if stands.id != it.id {
-            // A kept volume names the instance that made it, which another object of today may be
-            // called.
+            // A kept volume is labeled with the instance that created it. A newer object can be
+            // labeled with the same instance.
             let is_other = !others.values().any(|id| *id == it.id.as_str());
             let why = format!("this {} is of `{}` too", it.kind, it.instance);
             left_out.extend(is_other.then(|| (it.name.clone(), why)));
@@ -348,7 +349,7 @@ fn put_together(name: &str, found: &[&Found], mut left_out: Vec<(String, String)
     }
 }
 
-/// A deployment of which labels tell where it comes from, and nothing yet of what it has.
+/// Returns a deployment with the origin from the labels, without nodes and instances.
 fn nothing_of(name: &str, found: &[&Found]) -> Deployment {
     let mut blueprints = found.iter().map(|it| it.about.blueprint.clone());
     let mut ids = found.iter().map(|it| it.whose.deployment.clone());
@@ -373,9 +374,9 @@ fn nothing_of(name: &str, found: &[&Found]) -> Deployment {
     }
 }
 
-/// How many instances of each node were declared, as far as that matters: a number that was scaled
-/// holds until the blueprint declares another one. None if nothing was scaled: then the blueprint's
-/// number counts.
+/// Returns the declared number of instances of each node, if any node was scaled. A scaled number
+/// remains valid until the blueprint declares another number. Without scaling the result is empty,
+/// and the numbers in the blueprint apply.
 fn numbers(deployment: &Deployment, found: &[&Found]) -> IndexMap<String, usize> {
     if !found.iter().any(|it| it.is_scaled()) {
         return IndexMap::new();
@@ -398,8 +399,8 @@ fn numbers(deployment: &Deployment, found: &[&Found]) -> IndexMap<String, usize>
         .collect()
 }
 
-/// Which object stands for the instance of one, and ids of others that a replacement left which
-/// came to no end.
+/// Returns the current object of the instance that `it` belongs to, and the runtime properties with
+/// the IDs of objects that an unfinished replacement left.
 fn in_place<'f>(found: &[&'f Found], it: &Found) -> (&'f Found, JsonMap<String, Json>) {
     let all: Vec<&'f Found> = found
         .iter()
@@ -419,13 +420,14 @@ fn in_place<'f>(found: &[&'f Found], it: &Found) -> (&'f Found, JsonMap<String, 
     match (lasting, former) {
         (Some(lasting), _) => (lasting, ids(&[(SUCCESSOR, next), (PREDECESSOR, former)])),
         (None, Some(former)) if next.is_some() => (former, ids(&[(SUCCESSOR, next)])),
-        // It has its place again, and is not started yet.
+        // The predecessor was restored but not started yet.
         (None, Some(former)) => (former, ids(&[(PREDECESSOR, Some(former))])),
         (None, None) => (all.first().copied().unwrap_or(found[0]), JsonMap::new()),
     }
 }
 
-/// The instance, tied to those that it needs and to those whose objects its own names.
+/// Returns the instance, with relationships to the instances that it needs and to the instances
+/// of the objects that its own object refers to.
 fn instance(it: &Found, all: &[&Found]) -> Instance {
     let named = |other: &&&Found| {
         it.about.needs.contains(&other.instance)

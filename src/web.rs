@@ -1,5 +1,6 @@
-//! Requests to the network. Redirects are followed here, and from another host never to this
-//! machine or its link: whoever serves a file must not choose what is read behind a firewall.
+//! HTTP downloads with checked redirects. A redirect from another host must not lead to this
+//! machine or its local link. Otherwise a remote server could make dockctl read data behind a
+//! firewall.
 
 use std::{
     io,
@@ -16,17 +17,17 @@ use ureq::{
     },
 };
 
-/// Most redirects that are followed.
+/// Maximum number of redirects to follow.
 const REDIRECTS: usize = 10;
 
-/// Asks for what is at an address. `config` must follow no redirects itself.
+/// Sends a GET request and follows redirects. `config` must disable redirects.
 ///
 /// # Errors
 ///
-/// As of the library, and if a redirect leads where it must not.
+/// If the request fails, or a redirect is forbidden.
 pub(crate) fn get(config: &Config, address: &str) -> Result<Response<Body>, Error> {
     let mut at = address.to_owned();
-    // Where the request began is the user's will.
+    // The user chose the first address: it may be local.
     let mut agent = agent(config, None);
     for _ in 0..=REDIRECTS {
         let response = agent.get(&at).call()?;
@@ -53,8 +54,9 @@ pub(crate) fn get(config: &Config, address: &str) -> Result<Response<Body>, Erro
     Err(refused("there are too many redirects"))
 }
 
-/// An agent; after a redirect from another host it reaches no address of this machine or its link,
-/// whatever name it has, unless that host was this machine.
+/// Returns an agent. After a redirect from another host, the agent refuses addresses of this
+/// machine and its local link, under any name. `redirected_from_here` is `None` before the first
+/// redirect.
 fn agent(config: &Config, redirected_from_here: Option<bool>) -> Agent {
     let resolver = Guarded {
         inner: DefaultResolver::default(),
@@ -119,7 +121,7 @@ fn is_link_name(host: &str) -> bool {
     host.parse().is_ok_and(is_link)
 }
 
-/// An address of this machine, or of its link.
+/// Returns true for an address of this machine or of its local link.
 fn is_local(address: IpAddr) -> bool {
     let address = address.to_canonical();
     address.is_loopback() || address.is_unspecified() || is_link(address)
@@ -132,7 +134,7 @@ fn is_link(address: IpAddr) -> bool {
     }
 }
 
-/// The address that a redirect means; none if that is not spoken here.
+/// Resolves a redirect target. Returns `None` if it is not an HTTP address.
 fn joined(at: &str, target: &str) -> Option<String> {
     let is_web =
         |scheme: &str| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
@@ -213,7 +215,7 @@ mod tests {
         assert_eq!(host_of("http://LOCALHOST./x").as_deref(), Some("localhost"));
     }
 
-    /// Serves answers, one a connection, and gives the port.
+    /// Serves one response per connection, and returns the port.
     fn serve(address: &str, answers: Vec<String>) -> u16 {
         let listener = TcpListener::bind((address, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -258,7 +260,7 @@ mod tests {
         );
     }
 
-    /// The machine's own address on a network stands for another host.
+    /// The machine's own network address represents the other host.
     #[test]
     fn another_host_may_not_lead_to_this_machine() {
         let Some(other) = own_address() else {
@@ -277,7 +279,7 @@ mod tests {
                 "{target}: {error}"
             );
         }
-        // A name that only looks like another host's.
+        // A name can resolve to this machine too.
         assert!(
             ("localhost", 0)
                 .to_socket_addrs()
@@ -297,7 +299,7 @@ mod tests {
         );
     }
 
-    /// An address of this machine that is not the loopback's; asking for a route sends nothing.
+    /// Returns an address of this machine other than loopback. Looking up the route sends nothing.
     fn own_address() -> Option<String> {
         let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
         socket.connect("192.0.2.1:9").ok()?;

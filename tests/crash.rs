@@ -1,6 +1,8 @@
-//! The process is killed at every request to the engine, before and after the engine heard of it;
-//! then the same command is run again. A sample of the points, most of them on an engine in memory;
-//! with `DOCKCTL_SWEEP=all` all of them, on the machine's engine (scripts/sweep).
+//! Crash sweep: kills dockctl at each request to the engine, before or after the engine receives
+//! it, and runs the same command again.
+//!
+//! Tries a sample of the points, most of them on an in-memory engine. With `DOCKCTL_SWEEP=all`
+//! (`scripts/sweep`), tries all points on the machine's engine.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that cannot go on says so by panicking"
@@ -16,8 +18,8 @@ mod sweep;
 
 use sweep::{CONTAINERS, Deed, HEAL, SCALE_IN, SCALE_OUT, Sweep, UPDATE, next::Next, proxy::Fault};
 
-/// Whether the first run was killed at a request, and the creates of it and the run after it
-/// together.
+/// Runs a command that is killed at a request, and runs it again. Returns whether the first run was
+/// killed, and the number of containers that both runs created.
 fn killed(sweep: &Sweep, command: &str, at: usize, fault: Fault) -> (bool, usize) {
     sweep.proxy.arm(Some((at, fault)));
     let first = sweep.through_proxy(&[command]);
@@ -30,7 +32,7 @@ fn killed(sweep: &Sweep, command: &str, at: usize, fault: Fault) -> (bool, usize
             first.stderr, again.stderr
         );
     }
-    // What the killed run had asked for may have been answered later.
+    // Count late: the engine may respond to the killed run's request during the second run.
     (first.code != 0, sweep.created())
 }
 
@@ -68,11 +70,11 @@ fn a_run_killed_before_any_request_is_taken_up() {
 
 #[test]
 fn a_run_killed_after_any_request_is_taken_up() {
-    // What an engine still does after an answer that nobody hears shows on a real one.
+    // Only a real engine continues to work after a response that nobody reads.
     sweep(&Sweep::real("crash-after"), Fault::KillAfter);
 }
 
-/// A command on an installed deployment, killed before and after requests.
+/// Kills commands on an installed deployment before and after requests.
 fn sweep_over(name: &str, deeds: &[Deed]) {
     let sweep = Sweep::new(name);
     sweep.direct(&["install"]).exits(0);

@@ -1,7 +1,8 @@
-//! Trouble at every request to the engine: what comes of it is the same end, or a clear failure
-//! from which the same command goes on to the same end. A sample of the points, on an engine in
-//! memory but for restarts; with `DOCKCTL_SWEEP=all` all of them, on the machine's engine
-//! (scripts/sweep).
+//! Fault sweep: injects faults at each request to the engine. A command either succeeds or fails
+//! with a clear error; run again, it reaches the same final state.
+//!
+//! Tries a sample of the points on an in-memory engine, except for engine restarts. With
+//! `DOCKCTL_SWEEP=all` (`scripts/sweep`), tries all points on the machine's engine.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that cannot go on says so by panicking"
@@ -19,14 +20,14 @@ use std::path::Path;
 use support::{Test, private::Private};
 use sweep::{CONTAINERS, Deed, HEAL, SCALE_IN, SCALE_OUT, Sweep, UPDATE, next::Next, proxy::Fault};
 
-/// Points that were tried, and those of them where the first run already came to its end.
+/// Number of points tried, and of those where the first run succeeded.
 #[derive(Debug, Default)]
 struct Tally {
     points: usize,
     unharmed: usize,
 }
 
-/// One point: a command with a fault at a request, and again if it failed.
+/// Tries one point: runs a command with a fault at a request, and again if it fails.
 fn disturb(sweep: &Sweep, command: &str, at: usize, fault: Fault, tally: &mut Tally) {
     sweep.proxy.arm(Some((at, fault)));
     let run = sweep.through_proxy(&[command]);
@@ -97,7 +98,7 @@ fn answers_that_are_cut_off_or_never_come() {
     sweep_over(&sweep, Fault::Freeze, 2);
 }
 
-/// A command on an installed deployment, with every kind of trouble.
+/// Runs a command on an installed deployment with faults.
 fn in_trouble(sweep: &Sweep, deed: &Deed, faults: &[Fault]) {
     sweep.direct(&["install"]).exits(0);
     let measured = sweep.measure(deed);
@@ -123,7 +124,7 @@ fn in_trouble(sweep: &Sweep, deed: &Deed, faults: &[Fault]) {
     sweep.expect_nothing("the end");
 }
 
-/// What a proxy before the engine can do.
+/// Faults that the proxy in front of the engine can inject.
 const FAULTS: [Fault; 6] = [
     Fault::ResetBefore,
     Fault::ResetAfter,

@@ -1,21 +1,21 @@
-//! The type libraries inside the binary, found by the addresses and names that blueprints use.
+//! Type libraries inside the binary, found by the addresses and names that blueprints import.
 
 use crate::syntax::Version;
 
 /// A type library inside the binary.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct Catalog {
-    /// Whose types they are.
+    /// Product that the types belong to.
     pub family: Family,
     /// The edition.
     pub edition: &'static str,
-    /// The first version of the DSL that has everything in it.
+    /// Oldest version of the DSL that supports all of it.
     pub since: Version,
     /// The text.
     pub text: &'static str,
 }
 
-/// Whose types a library holds.
+/// Product that the types of a library belong to.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Family {
     Types,
@@ -27,7 +27,7 @@ pub(crate) enum Family {
 }
 
 impl Catalog {
-    /// What it is, for people.
+    /// Returns the name of the family, for people.
     pub(crate) fn family_name(&self) -> &'static str {
         if self.family == Family::Types {
             "types"
@@ -47,7 +47,7 @@ impl Family {
         Self::Dockctl,
     ];
 
-    /// The product in published addresses: `spec/PRODUCT/EDITION/FILE`.
+    /// Returns the product in published addresses: `spec/PRODUCT/EDITION/FILE`.
     fn product(self) -> &'static str {
         match self {
             Self::Types => "cloudify",
@@ -67,7 +67,7 @@ macro_rules! catalogs {
     };
 }
 
-// Oldest first. Editions that differ in nothing but their number share a text.
+// Oldest first. Editions that differ only in their number share a text.
 catalogs! {
     Types "3.2.1" V1_0 "types/3.2.1.yaml";
     Types "3.3.1" V1_2 "types/3.3.1.yaml";
@@ -101,7 +101,7 @@ catalogs! {
     Dockctl "0.1" V1_0 "dockctl/0.1.yaml";
 }
 
-/// The types by name: the newest, and what differs for one version of the DSL.
+/// The types imported by name: the newest ones, and variants for one version of the DSL.
 const LATEST_TYPES: Catalog = Catalog {
     family: Family::Types,
     edition: "7.0.0",
@@ -120,7 +120,7 @@ const TYPES_1_4: Catalog = Catalog {
     since: Version::V1_4,
     text: include_str!("types/dsl_1_4.yaml"),
 };
-/// The swarm types that a published blueprint carries a copy of, under a relative name.
+/// The swarm types of which a published blueprint contains a copy, imported by a relative name.
 const SWARM_COPY: Catalog = Catalog {
     family: Family::Swarm,
     edition: "blueprint",
@@ -131,11 +131,11 @@ const SWARM_COPY: Catalog = Catalog {
 /// A library that was found.
 pub(crate) struct Found {
     pub catalog: Catalog,
-    /// It is the edition that was asked for.
+    /// It is the requested edition.
     pub exact: bool,
 }
 
-/// The library for a published address:
+/// Returns the library for a published address:
 /// `http(s)://[www.]getcloudify.org/spec/PRODUCT/EDITION/FILE`.
 pub(crate) fn by_address(address: &str, version: Version) -> Option<Found> {
     let rest = address
@@ -158,9 +158,9 @@ pub(crate) fn by_address(address: &str, version: Version) -> Option<Found> {
     (family != Family::Types || stem.starts_with("types")).then(|| nearest(family, wanted, version))
 }
 
-/// The library for a name that a manager would serve: `cloudify/types/types.yaml`, and for one
-/// version of the DSL `types_1_3.yaml`. The version of the blueprint decides where the name says
-/// none.
+/// Returns the library for a name that a Cloudify Manager would serve: `cloudify/types/types.yaml`,
+/// or for one version of the DSL `types_1_3.yaml`. A name without a version depends on the version
+/// of the blueprint.
 pub(crate) fn by_name(name: &str, version: Version) -> Option<Found> {
     let catalog = match (name, version) {
         ("cloudify/types/types_1_3.yaml", _) | ("cloudify/types/types.yaml", Version::V1_3) => {
@@ -170,7 +170,7 @@ pub(crate) fn by_name(name: &str, version: Version) -> Option<Found> {
             TYPES_1_4
         }
         ("cloudify/types/types.yaml", Version::V1_5) => LATEST_TYPES,
-        // Older versions never had a library by this name.
+        // Older versions had no library of this name.
         ("cloudify/types/types.yaml", _) => return Some(nearest(Family::Types, "", version)),
         ("imports/swarm-plugin.yaml" | "cloudify-swarm-plugin/plugin.yaml", _) => SWARM_COPY,
         _ => return None,
@@ -181,8 +181,8 @@ pub(crate) fn by_name(name: &str, version: Version) -> Option<Found> {
     })
 }
 
-/// The library of a plugin: `cloudify-docker-plugin?version=1.3.2`. Without a version the newest
-/// that the blueprint can use.
+/// Returns the library of a plugin: `cloudify-docker-plugin?version=1.3.2`. Without a version,
+/// returns the newest one that the blueprint can use.
 pub(crate) fn by_plugin(plugin: &str, version: Version) -> Option<Found> {
     let (name, query) = plugin.split_once('?').unwrap_or((plugin, ""));
     let product = name.strip_prefix("cloudify-").unwrap_or(name);
@@ -193,7 +193,7 @@ pub(crate) fn by_plugin(plugin: &str, version: Version) -> Option<Found> {
         .split('&')
         .find_map(|pair| pair.strip_prefix("version="));
     match asked {
-        // `>=2.0`, `<3` and lists of such: the newest that fits.
+        // Comma-separated rules such as `>=2.0,<3`: the newest edition that matches.
         Some(rules) if rules.starts_with(['<', '>', '=', '!', '~']) => {
             let fitting = usable(family, version).into_iter().rfind(|catalog| {
                 rules
@@ -222,8 +222,8 @@ fn editions(family: Family) -> impl Iterator<Item = &'static Catalog> {
         .filter(move |catalog| catalog.family == family)
 }
 
-/// Editions that ask for no newer version of the DSL than the blueprint declares; all if there is
-/// none.
+/// Returns the editions that need no newer version of the DSL than the blueprint declares, or all
+/// editions if no edition qualifies.
 fn usable(family: Family, version: Version) -> Vec<&'static Catalog> {
     let all: Vec<&Catalog> = editions(family)
         .filter(|catalog| catalog.since <= version)
@@ -235,8 +235,8 @@ fn usable(family: Family, version: Version) -> Vec<&'static Catalog> {
     }
 }
 
-/// The edition itself, else of the same major version the newest that is not newer, else what is
-/// nearest. What is no number, such as `latest`, is the newest.
+/// Returns the requested edition, else the newest older edition of the same major version, else the
+/// nearest one. A request without a number, such as `latest`, returns the newest edition.
 fn nearest(family: Family, wanted: &str, version: Version) -> Found {
     if let Some(catalog) = editions(family).find(|catalog| catalog.edition == wanted) {
         return Found {
@@ -282,7 +282,7 @@ fn fits(edition: &str, rule: &str) -> bool {
     }
 }
 
-/// An address that is bundled of each family, for advice.
+/// Returns one bundled address of each family, for hints.
 pub(crate) fn examples() -> impl Iterator<Item = String> {
     Family::ALL.into_iter().filter_map(|family| {
         let newest = editions(family).last()?;

@@ -1,4 +1,4 @@
-//! Files from the network: time limit, size limit, and a cache on disk keyed by the address.
+//! Downloads files, with a time limit, a size limit, and a cache on disk keyed by the address.
 
 use crate::web;
 use sha2::{Digest as _, Sha256};
@@ -9,34 +9,34 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Longest that one file may take, with everything that is repeated.
+/// Maximum time for one file, including retries.
 const TIME: Duration = Duration::from_secs(30);
-/// Largest file.
+/// Maximum size of a file, in bytes.
 const SIZE: u64 = 16 << 20;
-/// How long a cached file is used without asking for a newer one.
+/// Age up to which a cached file is used without a download.
 const FRESH: Duration = Duration::from_hours(24);
-/// How often a request is repeated after a lost connection or a fault of the server.
+/// Maximum number of retries after a lost connection or a server error.
 const REPEATS: usize = 4;
 
 /// A file from the network.
 pub(super) struct Fetched {
     /// Its text.
     pub text: String,
-    /// The network failed, so an old copy is used; why.
+    /// The download error, if an old copy is used instead.
     pub stale: Option<String>,
 }
 
-/// Where files come from.
+/// Access to the network and the cache.
 #[derive(Clone, Debug, Default)]
 pub struct Network {
-    /// Never ask the network.
+    /// Never use the network.
     pub offline: bool,
-    /// Folder of the cache; none keeps nothing.
+    /// Directory of the cache; `None` disables it.
     pub cache: Option<PathBuf>,
 }
 
 impl Network {
-    /// The file at an address, from the cache or, in no more than `time`, from the network.
+    /// Returns the file at an address, from the cache or, within `time`, from the network.
     pub(super) fn fetch(&self, address: &str, time: Duration) -> Result<Fetched, String> {
         let place = self
             .cache
@@ -80,8 +80,8 @@ fn read(place: &Path) -> Option<(String, Duration)> {
     Some((fs::read_to_string(place).ok()?, age))
 }
 
-/// Written beside its place and moved there, so that nobody reads half a file. A cache that cannot
-/// be written is none.
+/// Writes a file to the cache. The file is renamed into place so that nobody reads a partial one.
+/// Errors are ignored: dockctl works without a cache.
 fn keep(place: &Path, text: &str) {
     let beside = place.with_extension(format!("{}.part", std::process::id()));
     let written = place
@@ -134,7 +134,7 @@ fn download(address: &str, time: Duration) -> Result<String, String> {
         return Err(format!("it is larger than {} MiB", SIZE >> 20));
     }
     let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
-    // What a proxy or a portal says instead of the file is not kept.
+    // Do not cache the page of a proxy or login portal.
     if text
         .trim_start_matches('\u{feff}')
         .trim_start()

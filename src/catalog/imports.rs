@@ -18,26 +18,26 @@ use std::{
     time::Duration,
 };
 
-/// Most files that one blueprint may import.
+/// Maximum number of files that one blueprint may import.
 const FILES: usize = 1000;
-/// Most values of files under namespaces.
+/// Maximum number of values in files under namespaces.
 const NAMESPACED: usize = 300_000;
 
-/// How imports are found.
+/// Settings for finding imports.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Files from the network.
+    /// Access to the network.
     pub network: Network,
-    /// Addresses that start with the first are tried with the second in its place, in this order,
-    /// before the address itself.
+    /// Import rules: pairs of a prefix and its replacement. They are tried in this order, before
+    /// the address itself.
     pub rules: Vec<(String, String)>,
 }
 
-/// Reads a blueprint and everything it imports, merged into one.
+/// Reads a blueprint and all its imports, and merges them.
 ///
 /// # Errors
 ///
-/// If the blueprint itself cannot be read. Faults inside the files go to `diagnostics`.
+/// If the blueprint itself cannot be read. Errors in the content of files go to `diagnostics`.
 pub fn load(
     path: &Path,
     options: &Options,
@@ -48,7 +48,7 @@ pub fn load(
     Ok(follow(main, options, sources, diagnostics))
 }
 
-/// Reads a blueprint that is among the sources already, and everything it imports.
+/// Reads a blueprint that is already in `sources`, and all its imports.
 #[must_use]
 pub fn follow(
     main: FileId,
@@ -97,10 +97,10 @@ pub fn follow(
     ast
 }
 
-/// The version that the main file declares.
+/// Returns the version that the main file declares.
 fn main_version(root: &Value, start: Span, d: &mut Diagnostics) -> Option<Version> {
-    // A text that could not be read, or is no mapping, has been or will be reported; that its
-    // version is missing says nothing new.
+    // A text that is unreadable or not a mapping is reported elsewhere. Reporting the missing
+    // version as well would not help.
     let unreadable = d.iter().any(|fault| fault.severity == Severity::Error);
     let map = root.as_map().filter(|_| !unreadable)?;
     let Some(value) = map
@@ -151,14 +151,14 @@ fn read_version(value: &Value, unknown: Code, d: &mut Diagnostics) -> Option<Ver
     version
 }
 
-/// An import that waits to be followed.
+/// An import that is not followed yet.
 pub(super) struct Import {
-    /// What is imported, without its namespace.
+    /// Name of the imported file, without the namespace.
     pub name: String,
     pub span: Span,
-    /// The namespace that it is given here.
+    /// Namespace in this import.
     pub own: Option<String>,
-    /// The namespace of the file that imports it.
+    /// Namespace of the importing file.
     outer: String,
     /// Values for the properties of its plugins.
     properties: Option<Value>,
@@ -178,23 +178,23 @@ impl Import {
 pub(super) struct Loader<'a> {
     pub options: &'a Options,
     pub version: Version,
-    /// Where the version is declared.
+    /// Place of the declared version.
     declared: Span,
     seen: HashSet<(Location, String)>,
     /// Namespaces of imported blueprints.
     pub blueprints: HashMap<String, Span>,
     queue: VecDeque<Import>,
-    /// Imports that were looked for, found or not.
+    /// Number of imports tried, found or not.
     tried: usize,
-    /// Time that the network took.
+    /// Time spent on the network.
     pub waited: Duration,
-    /// Where import rules led to nothing, for the import that is looked for.
+    /// Errors of import rules for the current import.
     pub missed: Vec<String>,
-    /// Values of all files under namespaces: each has its own.
+    /// Number of values in files under namespaces. These files share no values.
     namespaced: usize,
     /// Files that need a newer version of the DSL.
     too_new: HashSet<FileId>,
-    /// What files hold: one can be imported under many namespaces.
+    /// Content of files. One file can be imported under many namespaces.
     read: HashMap<FileId, Value>,
     pub sources: &'a mut Sources,
     diagnostics: &'a mut Diagnostics,
@@ -205,7 +205,7 @@ impl Loader<'_> {
         self.diagnostics.push(fault);
     }
 
-    /// Notes what a file imports.
+    /// Queues the imports of a file.
     fn enqueue(&mut self, root: &Value, from: FileId, outer: &str) {
         let Some(value) = root.get("imports") else {
             return;
@@ -265,7 +265,7 @@ impl Loader<'_> {
         }
     }
 
-    /// An entry of `imports`: a name, or since version 1.5 a name with properties.
+    /// Reads an entry of `imports`: a name, or since version 1.5 a name with properties.
     fn item(&mut self, item: &Value) -> Option<(String, Option<Value>)> {
         let map = match &item.data {
             Data::Str(text) => return Some((text.to_string(), None)),
@@ -327,7 +327,7 @@ impl Loader<'_> {
         Some((name.as_str()?.to_owned(), Some(properties.clone())))
     }
 
-    /// Reads an imported file, if it is there and not read yet.
+    /// Reads an imported file, unless it is missing or already loaded.
     fn part(&mut self, import: &Import) -> Option<Part> {
         self.tried += 1;
         if self.tried > FILES {
@@ -360,14 +360,14 @@ impl Loader<'_> {
         Some(Part { root, basic })
     }
 
-    /// Reports that there is too much, and reads nothing more.
+    /// Reports an exceeded limit and cancels all remaining imports.
     fn give_up<T>(&mut self, import: &Import, message: String) -> Option<T> {
         self.fault(import.span.error(Code::Limit, message));
         self.queue.clear();
         None
     }
 
-    /// What is in a file; each is parsed once.
+    /// Returns the content of a file. Each file is parsed once.
     fn root_of(&mut self, file: FileId, import: &Import) -> Option<Value> {
         if !begins_as_dsl(self.sources.text(file)) {
             self.fault(no_dsl(import));
@@ -395,7 +395,7 @@ impl Loader<'_> {
         None
     }
 
-    /// The namespace that the names of a file are under; the basic types are under none.
+    /// Returns the namespace of the names in a file. The basic types have none.
     fn namespace_of(&mut self, import: &Import, basic: bool) -> Option<String> {
         let Some(own) = import.own.as_ref().filter(|_| basic) else {
             return Some(if basic {
@@ -410,7 +410,7 @@ impl Loader<'_> {
         None
     }
 
-    /// The mapping with its names under a namespace.
+    /// Returns the mapping with its names under a namespace.
     fn under(
         &mut self,
         namespace: &str,
@@ -429,7 +429,8 @@ impl Loader<'_> {
         Some(Arc::new(namespace::prefix(&map, namespace)))
     }
 
-    /// What such a file has that the declared version has not is no fault of its own.
+    /// Reports a file that needs a newer version than declared. Its newer features are then not
+    /// reported one by one.
     fn check_version(&mut self, map: &Map, import: &Import) {
         let Some(value) = map
             .get("tosca_definitions_version")
@@ -468,9 +469,10 @@ fn no_dsl(import: &Import) -> Diagnostic {
     ))
 }
 
-/// Whether the first key of a text is a section: only then it is meant to be imported, and faults
-/// may quote it. A file that a blueprint merely names could be anything that its reader may see and
-/// its author may not. One without any key says nothing.
+/// Returns true if the first key of a text is a section, or if the text has no content.
+///
+/// Only then is the file meant for import, and diagnostics may quote it. A blueprint could name any
+/// file that the user may read but the author of the blueprint may not.
 fn begins_as_dsl(text: &str) -> bool {
     let lines = text
         .trim_start_matches('\u{feff}')
@@ -493,7 +495,7 @@ fn begins_as_dsl(text: &str) -> bool {
     SECTIONS.contains(&key)
 }
 
-/// Namespace and name of an import. A `--` inside a path or address is part of it.
+/// Splits an import into namespace and name. A `--` inside a path or address does not separate.
 fn split(text: &str) -> (Option<String>, String) {
     let parts = text
         .match_indices(DELIMITER)

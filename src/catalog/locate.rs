@@ -1,4 +1,5 @@
-//! Finds the file that an import names: by rules, among the bundled ones, at an address, on disk.
+//! Finds the file that an import names: by import rules, in the bundled catalogs, at an address, or
+//! on disk.
 
 use super::{
     bundled::{self, Found},
@@ -11,8 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Where a file comes from; one that is loaded already under the same namespace is not loaded
-/// again.
+/// The source of a file. A file is loaded only once under the same namespace.
 #[derive(Clone, Eq, Hash, PartialEq)]
 pub(super) enum Location {
     Bundled(bundled::Catalog),
@@ -21,7 +21,7 @@ pub(super) enum Location {
 }
 
 impl Location {
-    /// Where a file on disk is, whatever it is called.
+    /// Returns the location of a file on disk, independent of the spelling of its path.
     pub(super) fn of(path: &Path) -> Self {
         Self::File(path.canonicalize().unwrap_or_else(|_| path.to_owned()))
     }
@@ -31,11 +31,11 @@ impl Location {
 pub(super) struct Located {
     pub location: Location,
     pub file: FileId,
-    /// It is another edition than the one that is asked for.
+    /// It replaces an edition that is not bundled.
     pub stands_in: bool,
 }
 
-/// Longest that all imports of a blueprint together wait for the network.
+/// Maximum time that all imports of a blueprint together may wait for the network.
 const NETWORK: Duration = Duration::from_mins(1);
 
 impl Loader<'_> {
@@ -101,8 +101,8 @@ impl Loader<'_> {
         found
     }
 
-    /// Tries what `--import-rule` puts in the place of an address. A rule that names a file does so
-    /// for every version of a plugin.
+    /// Tries the replacements of an address by `--import-rule`. A rule that names a file applies to
+    /// every version of a plugin.
     fn by_rules(&mut self, address: &str, import: &Import) -> Option<Located> {
         let rewrite = |(prefix, with): &(String, String)| {
             Some(format!("{with}{}", address.strip_prefix(prefix.as_str())?))
@@ -199,8 +199,8 @@ impl Loader<'_> {
             self.fault(import.span.warning(Code::Catalog, note));
         }
         let name = format!("<bundled {} {}>", catalog.family_name(), catalog.edition);
-        // A catalog that stands in for an older edition asks for no newer version of the DSL than
-        // that did.
+        // A catalog that replaces an older edition must not require a newer DSL version than that
+        // edition did.
         Located {
             location: Location::Bundled(*catalog),
             file: self.sources.add_text(name, catalog.text),
@@ -208,8 +208,8 @@ impl Loader<'_> {
         }
     }
 
-    /// Tries the working directory, then beside the importing file, then what a manager would
-    /// serve: the order of the original.
+    /// Tries the working directory, then the directory of the importing file, then the files that a
+    /// Cloudify Manager would serve. This is Cloudify's order.
     fn file(&mut self, import: &Import) -> Option<Located> {
         if let Some(found) = self.by_rules(&import.name, import) {
             return Some(found);
@@ -276,7 +276,7 @@ impl Loader<'_> {
     }
 }
 
-/// The address that a relative name stands for in a file with this address.
+/// Resolves a relative name in a file that has an address.
 fn address_beside(address: &str, name: &str) -> Option<String> {
     let (scheme, rest) = address
         .split_once("://")

@@ -1,4 +1,4 @@
-//! Merges a blueprint with what it imports, section by section.
+//! Merges a blueprint with its imports, section by section.
 
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, Span},
@@ -6,26 +6,26 @@ use crate::{
 };
 use std::{collections::HashMap, sync::Arc};
 
-/// A file to be merged.
+/// A file to merge.
 pub(super) struct Part {
-    /// Its sections, names prefixed already.
+    /// Its sections, with prefixed names.
     pub root: Arc<Map>,
-    /// It defines the basic types: what it defines wins over what is there.
+    /// It defines the basic types: its definitions replace existing ones.
     pub basic: bool,
 }
 
-/// What happens when two files have the same section.
+/// How to merge a section that two files have.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Rule {
-    /// Names are put together; equal ones are a conflict.
+    /// Names are merged; equal names are a conflict.
     Union,
-    /// As `Union`, since version 1.3; before, a second section is a fault.
+    /// As `Union` since version 1.3; before, a second section is an error.
     UnionSince1_3,
-    /// The first one holds.
+    /// The first section wins.
     First,
-    /// Each file has its own.
+    /// Each file has its own section.
     Ignored,
-    /// A second section is a fault.
+    /// A second section is an error.
     Single,
 }
 
@@ -41,7 +41,7 @@ fn rule(section: &str) -> Rule {
     }
 }
 
-/// Merges in the order of loading; the main file is the first.
+/// Merges files in the order of loading. The main file is the first.
 pub(super) fn merge(main: &Value, parts: &[Part], version: Version, d: &mut Diagnostics) -> Value {
     let Some(map) = main.as_map().filter(|_| !parts.is_empty()) else {
         return main.clone();
@@ -62,7 +62,7 @@ pub(super) fn merge(main: &Value, parts: &[Part], version: Version, d: &mut Diag
 
 struct Merger<'d> {
     sections: Vec<(Value, Value)>,
-    /// Where each name is, for sections that were merged.
+    /// Index of each name, for merged sections.
     names: HashMap<String, HashMap<String, usize>>,
     version: Version,
     d: &'d mut Diagnostics,
@@ -108,7 +108,7 @@ impl Merger<'_> {
     fn union(&mut self, section: &str, at: usize, more: &Value, basic: bool) {
         let first = &mut self.sections[at].1;
         let (Data::Map(map), Some(more)) = (&mut first.data, more.as_map()) else {
-            // What is no mapping is reported when it is read; an empty one gives way.
+            // Other kinds of values are reported when they are read. An empty section is replaced.
             if first.is_null() {
                 *first = more.clone();
             } else if !more.is_null() && first.as_map().is_some() {
@@ -130,7 +130,7 @@ impl Merger<'_> {
             .names
             .entry(section.to_owned())
             .or_insert_with(|| index(map));
-        // Copied the first time only: from then on, nobody else has it.
+        // This copies only once: afterwards the mapping is not shared.
         let entries = &mut Arc::make_mut(map).entries;
         for (key, value) in &more.entries {
             let name = key.to_key();
@@ -150,7 +150,7 @@ impl Merger<'_> {
     }
 }
 
-/// What holds of two definitions of one name.
+/// Merges two definitions of one name into `first`, or returns a conflict.
 fn both(
     section: &str,
     first: &mut (Value, Value),
@@ -182,7 +182,7 @@ fn both(
     }
 }
 
-/// A workflow, and what it does not say from another.
+/// Returns a workflow with missing keys taken from another one.
 fn filled(first: &Value, second: &Value) -> Value {
     let mapped = |value: &Value| match &value.data {
         Data::Str(_) => vec![(Value::text(value.span, "mapping"), value.clone())],
@@ -207,7 +207,7 @@ fn only_relationships(template: &Value) -> bool {
         .is_some_and(|map| map.entries.len() == 1 && map.get("relationships").is_some())
 }
 
-/// A node template, and the relationships that another file gives it.
+/// Returns a node template with the relationships of another file added.
 fn extended(first: &Value, second: &Value) -> Value {
     let (base, more) = if only_relationships(second) {
         (first, second)

@@ -1,7 +1,8 @@
 //! Bundled type libraries, and the files that a blueprint imports.
 //!
-//! The libraries state facts (names, types, defaults, operations) of the published ones, so that
-//! blueprints that import those by address need no network. Main function: [`load`].
+//! The bundled libraries contain the names, types, defaults and operations of the published ones.
+//! Blueprints that import the published ones by address therefore need no network. Main function:
+//! [`load`].
 
 mod bundled;
 mod fetch;

@@ -1,15 +1,15 @@
-//! Puts a file under a namespace: every name that it defines, and every reference to one, gets a
-//! prefix.
+//! Puts a file under a namespace: adds a prefix to every name that it defines and to every
+//! reference to such a name.
 //!
-//! Names that start with `cloudify.` and the primitive types belong to everyone and stay.
+//! Names that start with `cloudify.` and the primitive types are global and stay unchanged.
 
 use crate::syntax::{Call, Data, Map, PRIMITIVES, Value, call};
 use std::sync::Arc;
 
-/// What stands between a namespace and a name.
+/// Separator between a namespace and a name.
 pub(crate) const DELIMITER: &str = "--";
 
-/// The sections of a file under a namespace.
+/// Returns the sections of a file under a namespace.
 pub(super) fn prefix(root: &Map, namespace: &str) -> Map {
     let prefixer = Prefixer {
         prefix: format!("{namespace}{DELIMITER}"),
@@ -71,7 +71,7 @@ impl Prefixer {
             "policy_triggers" => self.names(value, |one| self.derived(one, &["parameters"], &[])),
             "workflows" => self.names(value, |one| self.workflow(one)),
             "outputs" | "capabilities" => self.names(value, |one| self.values(one)),
-            // The original leaves the functions in labels alone.
+            // As in Cloudify, functions in labels get no prefix.
             "resource_tags" => self.names(value, |tag| self.name(tag)),
             "labels" | "blueprint_labels" | "plugins" | "metadata" | "deployment_settings" => {
                 self.names(value, Value::clone)
@@ -100,7 +100,7 @@ impl Prefixer {
         }
     }
 
-    /// A mapping whose keys are names.
+    /// Changes a mapping with names as keys.
     fn names(&self, value: &Value, body: impl Fn(&Value) -> Value) -> Value {
         mapped(value, |key, value| (self.name(key), body(value)))
     }
@@ -210,7 +210,7 @@ impl Prefixer {
         }
     }
 
-    /// Free values: only what functions in them name is prefixed.
+    /// Changes free-form values: only names in function calls get the prefix.
     fn values(&self, value: &Value) -> Value {
         match (&value.data, call(value)) {
             (_, Some(call)) => self.call(value, call),
@@ -259,7 +259,7 @@ impl Prefixer {
     }
 }
 
-/// A mapping whose keys are known.
+/// Changes the values of a mapping with known keys.
 fn fields(value: &Value, body: impl Fn(&str, &Value) -> Value) -> Value {
     mapped(value, |key, value| {
         (key.clone(), body(key.as_str().unwrap_or_default(), value))

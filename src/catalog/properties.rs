@@ -1,4 +1,4 @@
-//! Properties that an import gives to the plugins of its file.
+//! Properties that an import sets for the plugins of its file.
 
 use crate::{
     diagnostic::{Code, Diagnostics},
@@ -6,7 +6,7 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// The file with values for the properties of every plugin in it.
+/// Returns the file with the properties set for every plugin in it.
 pub(super) fn with_properties(map: &Map, given: &Value, d: &mut Diagnostics) -> Map {
     let Some(given) = given.as_map() else {
         return map.clone();
@@ -102,8 +102,8 @@ fn plugin_with(plugin: &Value, given: &Map, d: &mut Diagnostics) -> Value {
     Value::new(plugin.span, Data::Map(Arc::new(Map::new(fields))))
 }
 
-/// The original's check of a value for a property of a plugin: only some types can be given with an
-/// import, and `string` takes whole numbers too.
+/// Checks a value for a property of a plugin by Cloudify's rules: an import can only set properties
+/// of some types, and `string` also accepts integers and booleans.
 fn property_fits(value: &Value, declared: &str) -> Result<(), (Code, String)> {
     let fits = match declared {
         _ if !matches!(

@@ -15,7 +15,7 @@ use crate::{
 use serde_json::json;
 use std::{fs::OpenOptions, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path};
 
-/// Writes a blueprint for containers that exist. They are only looked at.
+/// Generates a blueprint from existing containers, without changing them.
 pub(crate) fn adopt(
     global: &Global,
     names: &[String],
@@ -73,7 +73,7 @@ pub(crate) fn adopt(
     }
 }
 
-/// `KEY=VALUE`, as the docker command takes them.
+/// Parses filters `KEY=VALUE`, as in the docker command.
 fn read_filters(filters: &[String]) -> Result<Vec<(String, String)>, CliError> {
     let read = |filter: &String| {
         let pair = filter.split_once('=');
@@ -87,7 +87,7 @@ fn read_filters(filters: &[String]) -> Result<Vec<(String, String)>, CliError> {
     filters.iter().map(read).collect()
 }
 
-/// What another deployment made is its business.
+/// Drops the containers that a deployment owns from the list, and prints a message for each.
 fn without_owned(found: Vec<Candidate>) -> Vec<Candidate> {
     let (owned, free): (Vec<_>, Vec<_>) = found.into_iter().partition(|it| it.owner.is_some());
     for it in &owned {
@@ -109,7 +109,7 @@ fn head(containers: usize) -> String {
     )
 }
 
-/// For its owner only: environments hold passwords.
+/// Writes a file that only its owner can read: environment variables may contain passwords.
 fn write(path: &Path, text: &str, over: bool) -> Result<(), CliError> {
     let cannot = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => {

@@ -12,10 +12,10 @@ use crate::{event, journal::Holder, operate::Workspace};
 use serde_json::json;
 use std::{thread::sleep, time::Duration};
 
-/// How often it is looked whether the run has stopped.
+/// Interval between checks that the run has stopped.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Asks the run that works on a deployment to stop, and waits until it has.
+/// Cancels the running execution of a deployment, and waits until it has stopped.
 pub(crate) fn cancel(
     global: &Global,
     args: &ExecutionArgs,
@@ -76,7 +76,7 @@ fn ended(
     ))
 }
 
-/// Nobody holds the deployment.
+/// Returns the result if no process holds the deployment.
 fn nothing(workspace: &Workspace<'_>, name: &str, id: Option<&str>) -> Result<Outcome, CliError> {
     let record = workspace.record(name)?;
     if let Some(id) = id.filter(|id| !record.executions.iter().any(|it| it.id == *id)) {

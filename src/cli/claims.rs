@@ -1,4 +1,4 @@
-//! Claims of labels, for people and for programs.
+//! Claims, as text and as JSON.
 
 use crate::{
     printable::printable,
@@ -8,7 +8,7 @@ use crate::{
 use serde_json::{Value as Json, json};
 use std::fmt::Write as _;
 
-/// What the labels say, a paragraph for each deployment.
+/// Returns a paragraph for each claim.
 pub(crate) fn lines(claims: &[Claim]) -> String {
     claims.iter().map(paragraph).collect()
 }
@@ -33,12 +33,12 @@ fn paragraph(claim: &Claim) -> String {
     text
 }
 
-/// The same for programs.
+/// Returns the claims as JSON.
 pub(crate) fn fields(claims: &[Claim]) -> Json {
     json!(claims)
 }
 
-/// What labels do not tell, a line each.
+/// Returns a line for each object that could not be recovered.
 pub(crate) fn left_out(recovered: &Recovered) -> String {
     let line = |(name, why): &(String, String)| {
         format!("  not recovered: {}: {}\n", printable(name), printable(why))
@@ -46,7 +46,7 @@ pub(crate) fn left_out(recovered: &Recovered) -> String {
     recovered.left_out.iter().map(line).collect()
 }
 
-/// The contents of labels, and what is missing from them.
+/// Returns the recovered instances, and the objects that could not be recovered.
 pub(crate) fn words(recovered: &Recovered) -> String {
     let names: Vec<&str> = recovered.instances.keys().map(String::as_str).collect();
     format!(

@@ -1,4 +1,4 @@
-//! `dockctl completions`, `dockctl man`, and what shells ask for while somebody types.
+//! `dockctl completions`, `dockctl man`, and the completion candidates for shells.
 
 use super::{
     Outcome,
@@ -21,10 +21,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The variable by which a shell's script asks for words.
+/// Environment variable with which a completion script requests candidates.
 pub(crate) const ASKED: &str = "DOCKCTL_COMPLETE";
 
-/// Answers a shell that asks for words; whether one did.
+/// Prints completion candidates. Returns true if a completion script requested them.
 pub(crate) fn complete(arguments: &[OsString]) -> bool {
     if env::var_os(ASKED).is_none() {
         return false;
@@ -35,7 +35,7 @@ pub(crate) fn complete(arguments: &[OsString]) -> bool {
     answered.unwrap_or(true)
 }
 
-/// The command line as far as it is offered.
+/// Returns the command line; without flags, unless the user types one.
 fn offered_command() -> clap::Command {
     if wants_flag() {
         Cli::command()
@@ -44,7 +44,7 @@ fn offered_command() -> clap::Command {
     }
 }
 
-/// Whether the word that is typed begins a flag.
+/// Returns true if the current word is a flag.
 fn wants_flag() -> bool {
     let words = env::args().skip_while(|word| word != "--");
     let words: Vec<String> = words.skip(1).collect();
@@ -55,7 +55,7 @@ fn wants_flag() -> bool {
     words.get(at).is_some_and(|word| word.starts_with('-'))
 }
 
-/// Flags that are hidden are only offered where there is nothing else.
+/// Hides all flags. Shells then offer them only if there are no other candidates.
 fn without_flags(command: clap::Command) -> clap::Command {
     let hidden = |argument: clap::Arg| {
         if argument.is_positional() {
@@ -67,7 +67,7 @@ fn without_flags(command: clap::Command) -> clap::Command {
     command.mut_args(hidden).mut_subcommands(without_flags)
 }
 
-/// The script that makes a shell ask.
+/// Prints the completion script of a shell.
 pub(crate) fn completions(shell: Shell) -> Result<Outcome, CliError> {
     let shells = Shells::builtins();
     let completer = shells.completer(shell.as_str());
@@ -84,7 +84,7 @@ fn unwritten(what: &str, error: &io::Error) -> CliError {
     CliError::new(Kind::Failed, message)
 }
 
-/// The manual: the page of dockctl, or all pages into a folder.
+/// Prints the manual page of dockctl, or writes all pages to a directory.
 pub(crate) fn man(out: Option<&Path>) -> Result<Outcome, CliError> {
     let written = match out {
         Some(folder) => pages(folder),
@@ -93,7 +93,7 @@ pub(crate) fn man(out: Option<&Path>) -> Result<Outcome, CliError> {
     written.map_err(|error| unwritten("manual", &error))
 }
 
-/// The page of dockctl.
+/// Returns the page of dockctl.
 fn page() -> io::Result<Outcome> {
     let mut page = Vec::new();
     clap_mangen::Man::new(Cli::command()).render(&mut page)?;
@@ -101,7 +101,7 @@ fn page() -> io::Result<Outcome> {
     Ok(Outcome::new(json!({ "page": text }), text))
 }
 
-/// All pages, into a folder.
+/// Writes all pages to a directory.
 fn pages(folder: &Path) -> io::Result<Outcome> {
     fs::create_dir_all(folder)?;
     clap_mangen::generate_to(Cli::command(), folder)?;
@@ -121,7 +121,7 @@ fn title_all(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What stands after the help has a title that says what it is.
+/// Replaces the generic title of the section after the options.
 fn titled(page: &str) -> String {
     let title = if page.contains("Exit codes: ") {
         ".SH \"EXIT STATUS\""
@@ -133,7 +133,7 @@ fn titled(page: &str) -> String {
         .replace("\nExample:\n", "\n")
 }
 
-/// Names of the deployments that there are.
+/// Completes names of deployments.
 pub(crate) fn deployments(typed: &OsStr) -> Vec<CompletionCandidate> {
     offered(
         typed,
@@ -143,7 +143,7 @@ pub(crate) fn deployments(typed: &OsStr) -> Vec<CompletionCandidate> {
     )
 }
 
-/// Nodes and scaling groups of the deployment that is named, or that is meant here.
+/// Completes nodes and scaling groups of the selected or default deployment.
 pub(crate) fn nodes(typed: &OsStr) -> Vec<CompletionCandidate> {
     let names = deployment().map(|it| {
         it.nodes
@@ -154,7 +154,7 @@ pub(crate) fn nodes(typed: &OsStr) -> Vec<CompletionCandidate> {
     offered(typed, names.unwrap_or_default())
 }
 
-/// Nodes and instances of the deployment that is named, or that is meant here.
+/// Completes nodes and instances of the selected or default deployment.
 pub(crate) fn instances(typed: &OsStr) -> Vec<CompletionCandidate> {
     let instances = deployment().map(|it| it.instances).unwrap_or_default();
     let nodes: IndexSet<String> = instances.iter().map(|it| it.node.clone()).collect();
@@ -162,7 +162,7 @@ pub(crate) fn instances(typed: &OsStr) -> Vec<CompletionCandidate> {
     offered(typed, nodes.into_iter().chain(ids).collect())
 }
 
-/// Ids of executions, newest first.
+/// Completes execution IDs, newest first.
 pub(crate) fn executions(typed: &OsStr) -> Vec<CompletionCandidate> {
     let ids = record().map(|record| {
         let newest_first = record.executions.into_iter().rev();
@@ -180,7 +180,8 @@ fn offered(typed: &OsStr, names: Vec<String>) -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// What is typed so far; there is nobody to tell faults to.
+/// Returns the state directory from the words typed so far. Errors are ignored: a completion script
+/// cannot show them.
 fn state() -> Option<StateDir> {
     let given = flag(&["--state-dir"]).or_else(|| env::var("DOCKCTL_STATE_DIR").ok());
     given
@@ -201,14 +202,14 @@ fn deployment() -> Option<Deployment> {
     record()?.deployment
 }
 
-/// The deployment that is named after the blueprint here, if there is one.
+/// Returns the deployment named after the blueprint in the current directory, if it exists.
 fn named_here(state: &StateDir) -> Option<String> {
     let name = blueprint::default_name(&named::find(None).ok()?);
     state.read(&name).ok().flatten()?;
     Some(name)
 }
 
-/// The deployment that there is, if there is no other.
+/// Returns the deployment if there is exactly one.
 fn only(state: &StateDir) -> Option<String> {
     match &state.names().ok()?[..] {
         [only] => Some(only.clone()),
@@ -216,7 +217,7 @@ fn only(state: &StateDir) -> Option<String> {
     }
 }
 
-/// The value of a flag among the words that are typed.
+/// Returns the value of a flag in the words typed so far.
 fn flag(names: &[&str]) -> Option<String> {
     let words: Vec<String> = env::args().collect();
     let is_named = |pair: &&[String]| names.contains(&pair[0].as_str());
@@ -225,7 +226,7 @@ fn flag(names: &[&str]) -> Option<String> {
     after.or_else(|| words.iter().find_map(joined))
 }
 
-/// The value in a word such as `--flag=value`.
+/// Returns the value in a word such as `--flag=value`.
 fn joined_value(word: &str, flag: &str) -> Option<String> {
     let value = word.strip_prefix(flag)?.strip_prefix('=')?;
     Some(value.to_owned())

@@ -1,9 +1,9 @@
-//! `dockctl.toml`: what flags are where nothing else is said.
+//! `dockctl.toml`: default values of flags.
 //!
-//! One of the user, and one of the project: the nearest in the current folder or above it. A flag
-//! beats its variable, a variable the project's file, that the user's. Whoever wrote a project that
-//! was cloned is not its user: its file sets how a run goes about, never which engine, which files,
-//! or what is agreed to.
+//! The user has one file, and a project has one: the nearest in the current directory or its
+//! parents. Precedence, highest first: flag, environment variable, project file, user file. A
+//! cloned project is not trusted: its file can set how a run proceeds, but not the engine, files,
+//! or confirmations.
 
 use super::{complain, error::CliError};
 use crate::{diagnostic::nearest, printable::printable};
@@ -16,10 +16,10 @@ use std::{
 use toml::{Table, Value};
 
 const NAME: &str = "dockctl.toml";
-/// Flags whose values are paths: they are seen from the file.
+/// Flags whose values are paths, relative to the directory of the file.
 const PATHS: [&str; 3] = ["state-dir", "cache-dir", "secrets"];
 
-/// Flags that a project's file may set.
+/// Flags that a project file may set.
 const OF_PROJECT: [&str; 17] = [
     "parallel",
     "task-retries",
@@ -40,7 +40,7 @@ const OF_PROJECT: [&str; 17] = [
     "cool-down",
 ];
 
-/// A file, and who wrote it.
+/// A configuration file of the user or of a project.
 #[derive(Clone, Debug)]
 struct File {
     path: PathBuf,
@@ -48,7 +48,7 @@ struct File {
 }
 
 impl File {
-    /// Why it is not read, if it is not.
+    /// Returns the reason to ignore the file; `None` if there is none.
     fn distrusted(&self) -> io::Result<Option<&'static str>> {
         if self.is_project && leads_away(&self.path) {
             return Ok(Some("it is a link that leads out of its folder"));
@@ -56,7 +56,7 @@ impl File {
         distrusted(&self.path)
     }
 
-    /// Whether it is to be read; if not, why is told.
+    /// Returns true if the file can be used; otherwise prints the reason.
     fn is_trusted(&self) -> Result<bool, CliError> {
         let why = self.distrusted();
         let why = why.map_err(|error| cannot(&self.path, &error.to_string()))?;
@@ -67,7 +67,7 @@ impl File {
         Ok(why.is_none())
     }
 
-    /// What stands in it.
+    /// Returns the contents.
     fn table(&self) -> Result<Table, CliError> {
         let text = fs::read_to_string(&self.path);
         let text = text.map_err(|error| cannot(&self.path, &error.to_string()))?;
@@ -75,11 +75,11 @@ impl File {
     }
 }
 
-/// The command line with the defaults of the files that there are.
+/// Returns the command line with the defaults from all files.
 ///
 /// # Errors
 ///
-/// If a file cannot be read, or sets what there is no flag for, or what is not a project's to set.
+/// If a file cannot be read, sets an unknown flag, or sets a flag that a project must not set.
 pub(crate) fn configured(command: Command) -> Result<Command, CliError> {
     let mut command = plain(command);
     for file in files() {
@@ -90,7 +90,7 @@ pub(crate) fn configured(command: Command) -> Result<Command, CliError> {
     Ok(command)
 }
 
-/// The command line without any file.
+/// Returns the command line without defaults from files.
 pub(crate) fn plain(command: Command) -> Command {
     without_empty_variables(command)
 }
@@ -100,7 +100,7 @@ fn parsed(text: &str) -> Result<Table, String> {
     table.map_err(|error: toml::de::Error| in_words(&error, text))
 }
 
-/// What is wrong with a file, without what stands in it.
+/// Returns the error with its line, without an excerpt of the file.
 fn in_words(error: &toml::de::Error, text: &str) -> String {
     let line = error
         .span()
@@ -109,8 +109,8 @@ fn in_words(error: &toml::de::Error, text: &str) -> String {
     format!("line {line}: {}", printable(error.message()))
 }
 
-/// Whether what is read is not a part of the project: a link can lead to a file of its reader that
-/// nobody else may see.
+/// Returns true if the file is not part of the project: a link may point to a private file of the
+/// user.
 fn leads_away(path: &Path) -> bool {
     let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
     path.canonicalize()
@@ -118,7 +118,8 @@ fn leads_away(path: &Path) -> bool {
         .is_none_or(|file| folder.is_none_or(|folder| !file.starts_with(folder)))
 }
 
-/// Why a file may be somebody else's words; none if only its user, or root, can have written it.
+/// Returns the reason why another user may have written a file; `None` if only the user or root
+/// can.
 fn distrusted(path: &Path) -> io::Result<Option<&'static str>> {
     let (file, me) = (fs::metadata(path)?, rustix::process::geteuid().as_raw());
     let is_replaceable = is_replaceable(path)?;
@@ -130,7 +131,7 @@ fn distrusted(path: &Path) -> io::Result<Option<&'static str>> {
     })
 }
 
-/// Whether everybody can put another file in its place.
+/// Returns true if all users can replace the file.
 fn is_replaceable(path: &Path) -> io::Result<bool> {
     let resolved = path.canonicalize()?;
     let folders = [path.parent(), resolved.parent()].into_iter().flatten();
@@ -139,7 +140,7 @@ fn is_replaceable(path: &Path) -> io::Result<bool> {
     Ok(folders.iter().any(is_open))
 }
 
-/// A variable that is empty says nothing.
+/// Ignores empty environment variables.
 fn without_empty_variables(command: Command) -> Command {
     command
         .mut_args(without_empty_variable)
@@ -155,7 +156,7 @@ fn without_empty_variable(argument: Arg) -> Arg {
     }
 }
 
-/// The user's, then the project's: what comes later wins.
+/// Returns the user file, then the project file. The later one takes precedence.
 fn files() -> Vec<File> {
     let user = users_own().filter(|path| path.is_file());
     let is_users = |path: &Path| user.as_ref().is_some_and(|user| is_same(user, path));
@@ -165,7 +166,7 @@ fn files() -> Vec<File> {
     files.into_iter().flatten().collect()
 }
 
-/// The nearest file in the current folder or above it.
+/// Returns the nearest file in the current directory or its parents.
 fn nearest_file() -> Option<PathBuf> {
     let here = env::current_dir().unwrap_or_default();
     let mut paths = here.ancestors().map(|folder| folder.join(NAME));
@@ -176,20 +177,21 @@ fn is_same(one: &Path, other: &Path) -> bool {
     one.canonicalize().ok() == other.canonicalize().ok()
 }
 
-/// Where the user's own file is, or would be.
+/// Returns the path of the user file, even if it does not exist.
 fn users_own() -> Option<PathBuf> {
     let base = path_variable("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
     let base = base.or_else(|| Some(path_variable("HOME")?.join(".config")))?;
     Some(base.join("dockctl").join(NAME))
 }
 
-/// The path that a variable holds; an empty one holds none.
+/// Returns the path in an environment variable; `None` if it is unset or empty.
 pub(crate) fn path_variable(name: &str) -> Option<PathBuf> {
     let value = env::var_os(name).filter(|value| !value.is_empty())?;
     Some(value.into())
 }
 
-/// Whether the docker command's variables name an engine: they beat files.
+/// Returns true if a variable of the docker command selects an engine. It takes precedence over
+/// files.
 fn has_engine_variable() -> bool {
     ["DOCKER_HOST", "DOCKER_CONTEXT"]
         .iter()
@@ -204,7 +206,7 @@ fn cannot(path: &Path, why: &str) -> CliError {
     ))
 }
 
-/// Values at the top are for every command, tables for one each.
+/// Applies a file. Values at the top level are for every command, a table is for one command.
 fn apply(mut command: Command, table: &Table, file: &File) -> Result<Command, CliError> {
     for (key, value) in table {
         command = match value {
@@ -215,7 +217,7 @@ fn apply(mut command: Command, table: &Table, file: &File) -> Result<Command, Cl
     Ok(command)
 }
 
-/// Values for one command.
+/// Applies the values for one command.
 fn with_defaults(
     command: Command,
     (name, flags): (&str, &Table),
@@ -324,7 +326,7 @@ fn with_default(
     }))
 }
 
-/// Whether a flag takes these values.
+/// Checks that a flag accepts these values.
 fn check(argument: Option<&Arg>, values: &[String]) -> Result<(), String> {
     match argument {
         Some(argument) if matches!(argument.get_action(), ArgAction::SetTrue) => {
@@ -344,7 +346,7 @@ fn check_switch(values: &[String]) -> Result<(), String> {
     }
 }
 
-/// Whether a command line that has only this flag takes the values.
+/// Checks that a command line with only this flag accepts the values.
 fn parse_alone(argument: &Arg, values: &[String]) -> Result<(), String> {
     let id = argument.get_id().as_str();
     let words = values.iter().map(|value| format!("--{id}={value}"));
@@ -354,7 +356,7 @@ fn parse_alone(argument: &Arg, values: &[String]) -> Result<(), String> {
     tried.map(drop).map_err(|error| first_line(&error))
 }
 
-/// A flag that takes values as another does, any number of times.
+/// Returns a repeatable flag with the values of another flag.
 fn repeatable(argument: &Arg) -> Arg {
     let id = argument.get_id().as_str().to_owned();
     Arg::new(id.clone())
@@ -364,7 +366,7 @@ fn repeatable(argument: &Arg) -> Arg {
         .value_parser(argument.get_value_parser().clone())
 }
 
-/// What clap says, without what it says of the command line.
+/// Returns clap's message without usage and help.
 fn first_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let why = text
@@ -413,8 +415,7 @@ mod tests {
         Cli::from_arg_matches(&matches).map_err(|error| error.to_string())
     }
 
-    /// What is not in the list is refused, whichever command has it: the list is all that a project
-    /// says.
+    /// Flags outside the list are rejected, for every command.
     #[test]
     fn a_project_sets_how_a_run_goes_about_and_nothing_else() {
         let command = Cli::command();

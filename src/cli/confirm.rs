@@ -1,11 +1,10 @@
-//! Asking before something is done that cannot be undone.
+//! Confirmation of changes that cannot be undone.
 
 use super::{args::Global, complain};
 use crate::operate::{Error, error::Kind};
 use std::io::{IsTerminal as _, Write as _};
 
-/// Asks on a terminal. Off a terminal there is nobody to ask: what is dangerous needs `--yes`
-/// there.
+/// Asks for confirmation on a terminal. Without a terminal, dangerous changes require `--yes`.
 pub(crate) fn confirm(global: &Global, question: &str, danger: Option<&str>) -> Result<(), Error> {
     if global.yes {
         return Ok(());
@@ -21,28 +20,28 @@ pub(crate) fn confirm(global: &Global, question: &str, danger: Option<&str>) -> 
     ask(&format!("{danger}{question}"))
 }
 
-/// Whether standard input is typed.
+/// Returns true if standard input is a terminal.
 pub(crate) fn is_typed() -> bool {
     std::io::stdin().is_terminal()
 }
 
-/// Whether somebody can be asked.
+/// Returns true if a user can answer questions.
 pub(crate) fn is_asked() -> bool {
     is_typed() && std::io::stderr().is_terminal()
 }
 
-/// Asks, and is an error unless the answer is yes.
+/// Asks a question. Returns an error unless the answer is yes.
 pub(crate) fn ask(question: &str) -> Result<(), Error> {
     match answer(question) {
         Ok(answer) if is_yes(&answer) => return Ok(()),
-        // The input ended before a line was typed.
+        // End of input: end the line of the question.
         Ok(answer) if answer.is_empty() => complain("\n"),
         _ => {}
     }
     Err(Error::new(Kind::Interrupted, "nothing was done"))
 }
 
-/// The line that is typed as an answer; empty at the end of the input.
+/// Returns the line that the user types; empty at the end of input.
 fn answer(question: &str) -> std::io::Result<String> {
     complain(&format!("{question} [y/N] "));
     let _ = std::io::stderr().flush();

@@ -1,4 +1,4 @@
-//! Environment variables that are set for dockctl, and whether it reads them.
+//! Environment variables of dockctl, and warnings about those that it ignores.
 
 use super::warn;
 use crate::{diagnostic::nearest, operate::given, secrets};
@@ -9,11 +9,11 @@ use std::{
     ffi::OsString,
 };
 
-/// Prefixes of variables that hold secrets and inputs.
+/// Prefixes of the variables for secrets and inputs.
 const OPEN: [&str; 2] = [secrets::VARIABLE, given::VARIABLE];
 
-/// Warns of variables that are set for dockctl and that it does not read: they were mistyped, or
-/// mean a flag that has none.
+/// Warns about `DOCKCTL_*` variables that dockctl ignores: misspelled ones, and those for flags
+/// without a variable.
 pub(crate) fn warn_of_unread(command: &Command) {
     let set = env::vars_os().filter(|(_, value)| !value.is_empty());
     let mut names: Vec<String> = set
@@ -29,7 +29,7 @@ pub(crate) fn warn_of_unread(command: &Command) {
     }
 }
 
-/// The variables of all flags.
+/// Returns the variables of all flags.
 fn known(command: &Command) -> BTreeSet<String> {
     let own = arguments(command).filter_map(Arg::get_env);
     let mut names: BTreeSet<String> = own
@@ -85,7 +85,7 @@ pub(crate) fn secrets() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The variables whose names begin with a prefix and go on after it.
+/// Returns the variables whose names start with the prefix, and are longer.
 fn set(prefix: &str) -> impl Iterator<Item = (String, OsString)> {
     let named = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
     named.filter(move |(name, _)| name.len() > prefix.len() && name.starts_with(prefix))

@@ -1,4 +1,4 @@
-//! Everything that can go wrong with a command, and the exit code of each.
+//! Errors of commands, and their exit codes.
 
 use super::{claims, run, unsupported_lines};
 use crate::{
@@ -16,7 +16,7 @@ use serde_json::{Value as Json, json};
 
 pub(crate) use crate::operate::error::Kind;
 
-/// The first word of an error on a terminal with colours.
+/// The word `error` in color.
 const RED_ERROR: &str = "\u{1b}[1;31merror\u{1b}[0m";
 
 /// Returns the exit code of an error; part of the contract in `docs/cli.md`.
@@ -44,19 +44,19 @@ fn code(kind: Kind) -> &'static str {
     }
 }
 
-/// Why a command ended without having done what it was asked.
+/// The error of a command.
 #[derive(Debug)]
 pub(crate) struct CliError {
     /// The error of the application.
     pub error: operate::Error,
-    /// Replaces the facts of the error, if there is something else to show.
+    /// Replaces the details of the error in the output.
     pub shown: Option<Shown>,
 }
 
-/// The parts of an error that are shown besides message and hints.
+/// Details of an error, shown in addition to message and hints.
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
-    /// Fields of the JSON document besides the error.
+    /// Fields of the JSON document other than `error`.
     pub fields: Json,
     /// Text above the message.
     pub preamble: String,
@@ -82,7 +82,7 @@ impl CliError {
         exit_code(self.error.kind)
     }
 
-    /// Fields of the JSON document besides the error.
+    /// Returns the fields of the JSON document other than `error`.
     pub(crate) fn fields(&self) -> Json {
         match &self.shown {
             Some(shown) => shown.fields.clone(),
@@ -90,7 +90,7 @@ impl CliError {
         }
     }
 
-    /// Text for standard output.
+    /// Returns the text for standard output.
     pub(crate) fn result(&self) -> String {
         match (&self.shown, &self.error.detail) {
             (Some(shown), _) => shown.result.clone(),
@@ -99,7 +99,7 @@ impl CliError {
         }
     }
 
-    /// The `error` of the JSON document.
+    /// Returns the `error` of the JSON document.
     pub(crate) fn to_json(&self) -> Json {
         let operate::Error {
             kind,
@@ -115,7 +115,7 @@ impl CliError {
         error
     }
 
-    /// The error for people.
+    /// Returns the error as text.
     pub(crate) fn to_text(&self, color: bool) -> String {
         match &self.shown {
             Some(shown) => text(&self.error, &shown.preamble, color),
@@ -124,7 +124,7 @@ impl CliError {
     }
 }
 
-/// An error of the application for people.
+/// Returns an error of the application as text.
 pub(crate) fn to_text(error: &operate::Error, color: bool) -> String {
     text(error, &preamble(&error.detail, color), color)
 }
@@ -136,7 +136,7 @@ fn text(error: &operate::Error, preamble: &str, color: bool) -> String {
     format!("{preamble}{head}: {}\n{hints}", printable(&error.message))
 }
 
-/// The facts of an error for people.
+/// Returns the details of an error as text.
 fn preamble(detail: &Detail, color: bool) -> String {
     match detail {
         Detail::None | Detail::Moved { .. } => String::new(),
@@ -177,7 +177,7 @@ fn failures(ended: &Ended) -> String {
         .collect()
 }
 
-/// The facts of an error for programs.
+/// Returns the details of an error as JSON fields.
 fn fields(detail: &Detail) -> Json {
     match detail {
         Detail::None => json!({}),
@@ -215,7 +215,7 @@ fn faults_json(faults: &Faults) -> Json {
     fields
 }
 
-/// All diagnostics for programs.
+/// Returns all diagnostics as JSON.
 pub(crate) fn in_json(diagnostics: &Diagnostics, sources: &Sources) -> Vec<Json> {
     let one = |one: &diagnostic::Diagnostic| diagnostic::json::diagnostic(one, sources);
     diagnostics.iter().map(one).collect()

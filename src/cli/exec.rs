@@ -23,12 +23,12 @@ use tokio::{
     sync::mpsc::{self, Receiver},
 };
 
-/// Exit code of a fault of dockctl's own, as the docker command has it.
+/// Exit code if dockctl itself fails, as in the docker command.
 pub(crate) const OWN_FAULT: u8 = 125;
-/// Exit code where nobody reads what the command writes: that of a program which SIGPIPE ended.
+/// Exit code if the output has no reader: that of a program killed by SIGPIPE.
 const NOBODY_READS: u8 = 141;
 
-/// Runs a command in the container of an instance, and ends as that ends.
+/// Runs a command in the container of an instance, and exits with its exit code.
 pub(crate) fn exec(global: &Global, args: &ExecArgs) -> Result<Outcome, CliError> {
     let terminal = Terminal::new(global);
     let workspace = terminal.workspace()?;
@@ -65,7 +65,7 @@ pub(crate) fn exec(global: &Global, args: &ExecArgs) -> Result<Outcome, CliError
         Ok::<_, CliError>(shell.run(&target.place, &command, &mut here).await?)
     })?;
     let exit = match code {
-        // Nobody reads what it writes: it is left alone, as a command here would be.
+        // The output has no reader. The command keeps running in its container.
         None => NOBODY_READS,
         Some(code) => u8::try_from(code)
             .map_err(|_| CliError::new(Kind::Failed, format!("the command ended with {code}")))?,
@@ -77,7 +77,7 @@ pub(crate) fn exec(global: &Global, args: &ExecArgs) -> Result<Outcome, CliError
     })
 }
 
-/// A variable as it is passed on: one without a value has the one that it has here, if it has any.
+/// Returns a variable as `NAME=VALUE`. A name alone is looked up in the environment of dockctl.
 fn given(variable: &str) -> Option<String> {
     match std::env::var(variable) {
         _ if variable.contains('=') => Some(variable.to_owned()),
@@ -90,7 +90,7 @@ fn given(variable: &str) -> Option<String> {
 struct Here {
     typed: Option<Receiver<Vec<u8>>>,
     resized: Signal,
-    /// The command has a terminal, and has to be told how large it is.
+    /// The command has a terminal, and needs its size.
     terminal: bool,
     is_told: bool,
     _raw: Option<Raw>,
@@ -133,7 +133,7 @@ impl Here {
         }
         match bytes {
             Some(bytes) => Typed::Bytes(bytes),
-            // A terminal has no end: it is typed.
+            // A terminal has no end of input: send Ctrl-D.
             None if self.terminal => Typed::Bytes(b"\x04".to_vec()),
             None => Typed::End,
         }
@@ -163,7 +163,7 @@ fn size() -> Option<Typed> {
     })
 }
 
-/// What is typed, from a thread of its own: reading a terminal cannot be given up.
+/// Returns standard input, read by a separate thread: a blocking read cannot be cancelled.
 fn typed() -> Receiver<Vec<u8>> {
     let (send, receive) = mpsc::channel(8);
     std::thread::spawn(move || {
@@ -177,7 +177,7 @@ fn typed() -> Receiver<Vec<u8>> {
     receive
 }
 
-/// The next that is typed; none at its end; never, if nothing is read.
+/// Returns the next bytes of input; `None` at its end. Does not return if input is not read.
 async fn next(typed: &mut Option<Receiver<Vec<u8>>>) -> Option<Vec<u8>> {
     match typed {
         Some(typed) => typed.recv().await,
@@ -185,7 +185,7 @@ async fn next(typed: &mut Option<Receiver<Vec<u8>>>) -> Option<Vec<u8>> {
     }
 }
 
-/// A terminal that passes everything on as it is typed, until this is dropped.
+/// Raw mode of the terminal on standard input. Dropping it restores the previous mode.
 struct Raw(Termios);
 
 impl Raw {

@@ -25,19 +25,19 @@ use crate::{
 };
 use serde_json::json;
 
-/// A command that is about a deployment that exists.
+/// A command on an existing deployment.
 pub(crate) struct Command<'a> {
     pub global: &'a Global,
     pub deployment: Option<&'a str>,
-    /// Sensitive inputs, which are not kept.
+    /// Sensitive inputs, which are not stored.
     pub inputs: &'a [String],
     pub run: RunArgs,
-    /// The command as it was typed, without what every command takes.
+    /// The command with its own arguments, without those of every command.
     pub words: Vec<String>,
 }
 
 impl Command<'_> {
-    /// Carries out the request.
+    /// Executes the request.
     pub(crate) fn execute(&self, asked: &Asked) -> Result<Outcome, CliError> {
         let terminal = Terminal::new(self.global);
         let workspace = terminal.workspace()?;
@@ -51,7 +51,7 @@ impl Command<'_> {
         })
     }
 
-    /// Repairs what dies, until Ctrl-C.
+    /// Repairs failed instances until Ctrl-C.
     pub(crate) fn watch(
         &self,
         instances: &[String],
@@ -73,7 +73,7 @@ impl Command<'_> {
     }
 }
 
-/// The request of `dockctl execute`.
+/// Returns the request of `dockctl execute`.
 pub(crate) fn workflow(name: &str, parameters: &[String]) -> Result<Asked, CliError> {
     Ok(Asked::Workflow {
         name: name.to_owned(),
@@ -81,7 +81,7 @@ pub(crate) fn workflow(name: &str, parameters: &[String]) -> Result<Asked, CliEr
     })
 }
 
-/// The request of `dockctl execute-operation`.
+/// Returns the request of `dockctl execute-operation`.
 pub(crate) fn operation(args: &OperationArgs) -> Result<Asked, CliError> {
     Ok(Asked::Operation(Operation {
         name: args.operation.clone(),
@@ -94,7 +94,7 @@ pub(crate) fn operation(args: &OperationArgs) -> Result<Asked, CliError> {
     }))
 }
 
-/// The request of `dockctl scale`.
+/// Returns the request of `dockctl scale`.
 pub(crate) fn scale(args: &ScaleArgs) -> Asked {
     let by = Number::By(args.delta.unwrap_or_default());
     Asked::Scale(Scaling {

@@ -17,7 +17,7 @@ use crate::{
 };
 use serde_json::{Value as Json, json};
 
-/// Shows what happened to a deployment, or everything that happened in one execution.
+/// Lists the executions of a deployment, or shows all events of one.
 pub(crate) fn executions(
     global: &Global,
     id: Option<&str>,
@@ -41,7 +41,7 @@ pub(crate) fn executions(
     }
 }
 
-/// The deployment, and the execution of it. An id alone is looked for in all deployments.
+/// Returns the deployment and the execution ID. An ID alone is searched in all deployments.
 fn named(
     workspace: &Workspace<'_>,
     id: Option<&str>,
@@ -93,7 +93,7 @@ fn all(name: &str, record: &Record, busy: bool) -> Outcome {
     )
 }
 
-/// Each failure in full: place, container, what to do.
+/// Returns every failure in full, with place, container and hints.
 fn failures(execution: &Execution) -> String {
     execution
         .failed
@@ -103,7 +103,7 @@ fn failures(execution: &Execution) -> String {
 }
 
 fn row(execution: &Execution, busy: bool) -> Vec<String> {
-    // An execution without an end that nobody carries out any more lost its process.
+    // An execution without an outcome was interrupted, unless a process holds the deployment.
     let unfinished = if busy {
         "running"
     } else {
@@ -161,7 +161,7 @@ fn one(
         Junit::default(),
     );
     for entry in &entries {
-        // The journal was checked when the record was read.
+        // Errors were reported when the record was read.
         let _ = replayed.apply(entry);
         match &entry.event {
             Event::ExecutionStarted { execution, .. } => inside = execution == id,

@@ -12,7 +12,7 @@ use crate::{
 };
 use serde_json::{Value as Json, json};
 
-/// Explains a code, or lists all of them; `params` are the arguments of the docker plugins.
+/// Explains a diagnostic code or the arguments of the docker plugin (`params`), or lists all codes.
 pub(crate) fn explain(global: &Global, code: Option<&str>) -> Result<Outcome, CliError> {
     if code == Some("params") {
         let arguments = Plugins::default().arguments();
@@ -39,8 +39,7 @@ pub(crate) fn explain(global: &Global, code: Option<&str>) -> Result<Outcome, Cl
     Ok(Outcome::new(fields, text))
 }
 
-/// Markdown with its tables laid out for a screen, where the last column is what one can do
-/// without.
+/// Returns Markdown with its tables laid out for a screen. A narrow screen omits the last column.
 fn for_people(markdown: &str) -> String {
     let cells = |line: &str| -> Vec<String> {
         let cells = line.trim_matches('|').replace("\\|", "¦");
@@ -107,7 +106,7 @@ fn reference(code: Code) -> Option<String> {
     ))
 }
 
-/// The page `docs/errors.md`.
+/// Returns the page `docs/errors.md`.
 pub(crate) fn page(codes: &[Code]) -> String {
     let mut text =
         "# Codes of diagnostics\n\nMade from the source: `dockctl explain --output markdown`. A code never changes its meaning.\n\

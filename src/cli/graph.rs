@@ -19,7 +19,7 @@ use crate::{
 use serde_json::json;
 use std::{collections::HashMap, fs};
 
-/// Draws a blueprint; or, if it is to be alive, what there is of its deployment.
+/// Draws a blueprint or, with `--live`, the instances of a deployment.
 pub(crate) fn graph(global: &Global, args: &GraphArgs) -> Result<Outcome, CliError> {
     let whole = if args.live {
         live(global, args)?
@@ -127,7 +127,7 @@ fn of_blueprint(blueprint: &Blueprint) -> Graph {
     }
 }
 
-/// The last two parts of a type's name.
+/// Returns the last two parts of the name of a type.
 fn shortened(name: &str) -> String {
     let parts: Vec<&str> = name.split('.').collect();
     parts[parts.len().saturating_sub(2)..].join(".")

@@ -14,7 +14,7 @@ use crate::{
 use serde_json::{Value as Json, json};
 use std::path::Path;
 
-/// Shows what was understood of a blueprint; with `deploy` what a deployment of it would be.
+/// Shows the resolved blueprint; with `deploy`, as a deployment with inputs and instances.
 pub(crate) fn inspect(
     global: &Global,
     path: Option<&Path>,
@@ -50,8 +50,8 @@ pub(crate) fn inspect(
     Ok(shown(&loaded, deploy, &instances))
 }
 
-/// A normal form without the values that are not to be shown: of inputs that
-/// `metadata.dockctl.sensitive` names, given or by default, and what functions make of them.
+/// Redacts values in the normal form: of inputs that `metadata.dockctl.sensitive` lists, given or
+/// by default, and of functions that use them.
 fn hidden(loaded: &Loaded, mut plan: Json) -> Json {
     let secrets = Secrets::default();
     loaded
@@ -105,8 +105,7 @@ fn shown(loaded: &Loaded, deploy: bool, instances: &[Instance]) -> Outcome {
     Outcome::new(fields, text)
 }
 
-/// The sections that people look for, as a tree. Operations that do nothing and empty values are
-/// left out.
+/// Returns the most important sections as a tree, without empty operations and values.
 fn tree(fields: &Json) -> String {
     let plan = &fields["plan"];
     let mut text = format!("{}\n", plan["version"].as_str().unwrap_or_default());
@@ -165,13 +164,13 @@ fn tree(fields: &Json) -> String {
     text
 }
 
-/// Who carries an operation or a workflow out.
+/// Returns the plugin and the function that implement an operation or a workflow.
 fn runs(operation: &Json) -> String {
     let part = |key: &str| operation[key].as_str().unwrap_or_default();
     format!("{}.{}", part("plugin"), part("operation"))
 }
 
-/// What is worth reading of a node.
+/// Returns the parts of a node to show.
 fn brief(node: &Json) -> Json {
     let mut brief = json!({});
     let is_shown = |name: &str, operation: &Json| {
@@ -222,7 +221,7 @@ fn brief(node: &Json) -> Json {
     brief
 }
 
-/// Nothing that is worth a line: nothing at all, or mappings and lists of nothing.
+/// Returns true for null, an empty string or list, and a mapping with empty values only.
 fn is_empty(value: &Json) -> bool {
     match value {
         Json::Null => true,
@@ -261,7 +260,7 @@ fn leaf(value: &Json) -> String {
     }
 }
 
-/// In a list, a comma or bracket in a text would be one of the list.
+/// Returns an item of a list. Text with a comma or bracket is quoted, because lists use them.
 fn item(value: &Json) -> String {
     match value {
         Json::String(text) if text.contains([',', '[', ']']) => value.to_string(),
@@ -269,7 +268,7 @@ fn item(value: &Json) -> String {
     }
 }
 
-/// Whether a text reads as itself, and not as a number, a list or several lines.
+/// Returns true if text needs no quotes: it does not look like a number or list, and has one line.
 fn is_plain(text: &str) -> bool {
     let other = matches!(text, "" | "null" | "true" | "false" | "~") || text.parse::<f64>().is_ok();
     !other

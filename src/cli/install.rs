@@ -23,17 +23,17 @@ use crate::{
 use serde_json::json;
 use std::path::Path;
 
-/// What is asked for of a blueprint.
+/// Options of `install` and `update`.
 pub(crate) struct Ask<'a> {
-    /// Of `install` or `update`.
+    /// Parameters of the workflow.
     pub parameters: Parameters,
     pub skip_unsupported: bool,
     pub options: RunOptions,
-    /// A plan to keep to.
+    /// Saved plan to follow exactly.
     pub plan: Option<&'a Path>,
 }
 
-/// Brings a deployment to what its blueprint says.
+/// Installs or updates a deployment to match its blueprint.
 pub(crate) fn install(
     global: &Global,
     args: &BlueprintArgs,

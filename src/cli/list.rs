@@ -10,8 +10,7 @@ use crate::{
 };
 use serde_json::{Value as Json, json};
 
-/// Lists deployments; those that are taken down, and those that only labels tell of, only if asked
-/// for.
+/// Lists installed deployments; with `all`, also uninstalled ones and those known only from labels.
 pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
     let terminal = Terminal::new(global);
     let workspace = terminal.workspace()?;
@@ -87,8 +86,7 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
     })
 }
 
-/// Deployments on the engine that this state directory does not know as installed, and those that
-/// somebody else claims.
+/// Returns deployments on the engine that are not installed in this state directory, and claims.
 async fn labelled(workspace: &Workspace<'_>, known: &[Row]) -> Result<Vec<Row>, CliError> {
     let systems = workspace.connect()?;
     let drivers = systems.drivers();
@@ -126,23 +124,23 @@ async fn labelled(workspace: &Workspace<'_>, known: &[Row]) -> Result<Vec<Row>, 
     Ok(found)
 }
 
-/// What tells of a deployment.
+/// The source of a row.
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum By {
     Journal,
-    /// Objects that this state directory sealed.
+    /// Labels on objects, sealed by this state directory.
     Seal,
-    /// A journal that says nothing to this dockctl.
+    /// A journal that this dockctl cannot read.
     Unreadable {
-        /// It is not what was written; else another version wrote it.
+        /// The journal is damaged; otherwise another version of dockctl wrote it.
         is_damaged: bool,
         why: String,
     },
-    /// Labels with this id of the deployment, which prove nothing.
+    /// Unproven labels with this deployment ID.
     Claim(String),
 }
 
-/// A deployment.
+/// A deployment in the list.
 struct Row {
     name: String,
     record: Record,
@@ -150,7 +148,7 @@ struct Row {
 }
 
 impl Row {
-    /// One word for the whole.
+    /// Returns the state of the whole deployment.
     fn state(&self) -> &'static str {
         match (
             &self.by,
@@ -166,7 +164,7 @@ impl Row {
         }
     }
 
-    /// What labels tell is no reason to pass over what another version of dockctl knows.
+    /// Returns true if another version of dockctl wrote the journal: labels do not replace it.
     fn is_of_another_version(&self) -> bool {
         matches!(
             self.by,

@@ -19,14 +19,14 @@ use futures_util::{StreamExt as _, stream::SelectAll};
 use serde_json::{Value as Json, json};
 use std::time::SystemTime;
 
-/// Colours of the names before the lines, of the 256: none of them is unreadable on light or on
-/// dark, and none says that something is wrong.
+/// Colors of instance IDs, from the palette of 256: readable on light and dark backgrounds, and
+/// unlike the color of errors.
 const COLOURS: [u8; 6] = [33, 166, 35, 133, 37, 99];
 
-/// A longer part of a line is shown before its end comes, in bytes.
+/// Length in bytes above which an unfinished line is shown in parts.
 const LONG: usize = 64 << 10;
 
-/// Shows what containers write.
+/// Shows container logs.
 pub(crate) fn logs(global: &Global, args: &LogsArgs) -> Result<Outcome, CliError> {
     let terminal = Terminal::new(global);
     let workspace = terminal.workspace()?;
@@ -54,16 +54,16 @@ pub(crate) fn logs(global: &Global, args: &LogsArgs) -> Result<Outcome, CliError
     runtime()?.block_on(async {
         let signals = workspace.caller.stop_requests()?;
         tokio::select! {
-            // What began to come ends as a whole.
+            // Once there is output, `show` handles the request to stop, and completes it.
             biased;
             shown = show(global, (&workspace, &name), &targets, (excerpt, args.no_prefix)) => shown,
-            // What was asked for did not begin to come yet.
+            // Before that, the command ends at once.
             () = signals.stopped() => Ok(Outcome::silent()),
         }
     })
 }
 
-/// `10m` ago, or a time such as 2026-01-31T12:00:00Z.
+/// Parses an age such as `10m`, or a time such as 2026-01-31T12:00:00Z.
 fn since(text: &str) -> Result<i32, CliError> {
     let ago = humantime::parse_duration(text)
         .ok()
@@ -131,21 +131,21 @@ async fn show(
     Ok(shown.end(failed))
 }
 
-/// A container, and what has come of a line of it.
+/// A container, and the unfinished part of its current line.
 struct Source {
     prefix: String,
     instance: String,
     rest: Vec<u8>,
 }
 
-/// Where lines go, as soon as they are there: of one without an end, too.
+/// Writes log lines as they arrive, including parts of unfinished lines.
 struct Shown<'a> {
     global: &'a Global,
     workspace: &'a Workspace<'a>,
     sources: Vec<Source>,
-    /// The source whose line is written in part.
+    /// Source whose current line is partly written.
     open: Option<usize>,
-    /// Bytes that may be the beginning of a secret, and are kept back.
+    /// Number of bytes to hold back, because they may be the start of a secret.
     back: usize,
     is_json: bool,
     is_first: bool,
@@ -172,8 +172,7 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// Writes the lines that are complete, and of a long one what there is; false once nobody reads
-    /// them.
+    /// Writes complete lines, and parts of long ones. Returns false if the reader is gone.
     fn take(&mut self, at: usize, bytes: &[u8]) -> bool {
         let source = &mut self.sources[at];
         let before = source.rest.len();
@@ -192,7 +191,7 @@ impl<'a> Shown<'a> {
         is_read && (self.sources[at].rest.len() <= LONG || self.take_part(at))
     }
 
-    /// Writes a part of a line that has no end yet.
+    /// Writes a part of an unfinished line.
     fn take_part(&mut self, at: usize) -> bool {
         let rest = std::mem::take(&mut self.sources[at].rest);
         let (text, kept) = part_of(&rest, &self.workspace.secrets, self.back);
@@ -207,7 +206,7 @@ impl<'a> Shown<'a> {
             .all(|line| self.line(at, line))
     }
 
-    /// Writes a line, or what is left of one that was begun.
+    /// Writes a line, or the rest of a partly written line.
     fn line(&mut self, at: usize, line: &str) -> bool {
         if self.is_json {
             return self.entry(&json!({ "instance": self.sources[at].instance, "line": line }));
@@ -228,8 +227,8 @@ impl<'a> Shown<'a> {
         print(&format!("{begin}{text}"))
     }
 
-    /// What stands before the next text of a source: nothing if its line was begun, an end if
-    /// another's was.
+    /// Returns the text before the next output of a source: empty if its own line is partly
+    /// written, starting with a line break if the line of another source is.
     fn begin(&self, at: usize) -> String {
         match self.open {
             Some(open) if open == at => String::new(),
@@ -247,7 +246,7 @@ impl<'a> Shown<'a> {
         print(&format!("{between}{entry}"))
     }
 
-    /// Writes what has no end, and says how it ended.
+    /// Writes the rest of unfinished lines, and the result.
     fn end(mut self, failed: Option<CliError>) -> Outcome {
         for at in 0..self.sources.len() {
             let rest = std::mem::take(&mut self.sources[at].rest);
@@ -275,11 +274,11 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// What of a line can be shown by now, and what is kept: so many bytes that may be the beginning of
-/// a secret, and of a character.
+/// Splits an unfinished line into text to show and bytes to hold back: the `back` last ones, which
+/// may be the start of a secret, and an incomplete character.
 fn part_of(rest: &[u8], secrets: &Secrets, back: usize) -> (String, Vec<u8>) {
     let whole = match std::str::from_utf8(rest) {
-        // A character that has not all come is no fault of the text.
+        // An incomplete character at the end is not an error.
         Err(error) if error.error_len().is_none() => error.valid_up_to(),
         _ => rest.len(),
     };
@@ -302,7 +301,7 @@ fn prefix(global: &Global, at: usize, instance: &str, width: usize) -> String {
 mod tests {
     use super::*;
 
-    /// However a line is cut, neither a secret nor a character falls apart.
+    /// Wherever a line is cut, secrets are redacted and characters stay complete.
     #[test]
     fn a_secret_is_found_wherever_a_line_is_cut() {
         let secrets = Secrets::default();

@@ -1,4 +1,4 @@
-//! The command line: one file a command. Only this module and `report` print.
+//! The command line, with one file per command. Only this module and `report` print.
 
 mod adopt;
 mod args;
@@ -53,18 +53,18 @@ use std::{
     time::Duration,
 };
 
-/// Format of the JSON documents; grows only when a field changes its meaning.
+/// Version of the JSON documents; increases only when a field changes its meaning.
 const FORMAT: u32 = 1;
 
-/// What a command came to.
+/// The result of a command.
 pub(crate) struct Outcome {
     /// Fields of the JSON document.
     pub fields: Json,
-    /// The result for people.
+    /// Result as text.
     pub text: String,
-    /// Exit code; not 0 where the answer itself is bad news.
+    /// Exit code; not 0 if the result itself is bad news, such as drift.
     pub exit: u8,
-    /// Everything was written already.
+    /// The command has already written its output.
     pub silent: bool,
 }
 
@@ -78,7 +78,7 @@ impl Outcome {
         }
     }
 
-    /// The result of a command that wrote everything itself.
+    /// Returns the result of a command that has written its own output.
     pub(crate) fn silent() -> Self {
         Self {
             silent: true,
@@ -87,7 +87,7 @@ impl Outcome {
     }
 }
 
-/// A runtime on this thread: calls to the engine run concurrently on it.
+/// Returns a runtime on this thread. Calls to the engine run concurrently on it.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -95,7 +95,7 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
     runtime.map_err(|error| CliError::new(Kind::Failed, format!("cannot start: {error}")))
 }
 
-/// One line for each operation that nothing here can run.
+/// Returns a paragraph for each operation that dockctl cannot run.
 pub(crate) fn unsupported_lines(unsupported: &[Unsupported]) -> String {
     let line = |one: &Unsupported| {
         format!(
@@ -106,7 +106,7 @@ pub(crate) fn unsupported_lines(unsupported: &[Unsupported]) -> String {
     unsupported.iter().map(line).collect()
 }
 
-/// Runs the command line and gives the exit code.
+/// Runs the command line and returns the exit code.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
@@ -124,8 +124,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     finish(kind, &cli.global, result)
 }
 
-/// The command line, over what files say of it. A file that cannot be used stops no command that
-/// tells about the program itself.
+/// Parses the command line, with defaults from configuration files. An invalid file does not stop
+/// `--help`, `--version`, `completions` and `man`.
 fn parse(arguments: &[OsString]) -> Result<Cli, u8> {
     let command = match config::configured(Cli::command()) {
         Ok(command) => command,
@@ -151,7 +151,7 @@ fn parse(arguments: &[OsString]) -> Result<Cli, u8> {
 fn read(command: clap::Command, arguments: &[OsString]) -> Result<Cli, clap::Error> {
     let matches = command.try_get_matches_from(arguments)?;
     let mut cli = Cli::from_arg_matches(&matches)?;
-    // Somebody who names a context means it, whatever a file says of the engine.
+    // A context from the command line or environment overrides a host from a file.
     let is_given = |name| {
         matches!(
             matches.value_source(name),
@@ -164,7 +164,7 @@ fn read(command: clap::Command, arguments: &[OsString]) -> Result<Cli, clap::Err
     Ok(cli)
 }
 
-/// Some forms of output belong to some commands only.
+/// Rejects output formats that the command does not support.
 fn check_output(cli: &Cli) -> Result<(), CliError> {
     let (form, command) = match (cli.global.output, &cli.command) {
         (Output::Text | Output::Json, _)
@@ -391,7 +391,7 @@ fn order<'a>(
     }
 }
 
-/// A command that names instances.
+/// Returns a command whose arguments are instances.
 fn about<'a>(
     command: &str,
     global: &'a Global,
@@ -458,7 +458,7 @@ fn finish(kind: &str, global: &Global, result: Result<Outcome, CliError>) -> u8 
             }
         }
         Err(error) => {
-            // What went wrong, and what to do next, is what is read last.
+            // The error goes last, where readers look first.
             let document = || {
                 format!(
                     "{:#}\n",
@@ -487,12 +487,12 @@ pub(crate) fn document(kind: &str, ok: bool, fields: &Json, error: Option<Json>)
     document
 }
 
-/// Writes a result; whether anybody reads on.
+/// Writes a result. Returns false if that failed, for example because the reader is gone.
 pub(crate) fn print(text: &str) -> bool {
     write(text).is_ok()
 }
 
-/// Writes a whole result; whether that was possible. A reader that has seen enough is no error.
+/// Writes a whole result. Returns true on success, and if the reader closed the pipe early.
 fn print_all(text: &str) -> bool {
     write(text).map_or_else(|error| is_unread(&error), |()| true)
 }
@@ -519,7 +519,7 @@ pub(crate) fn warn(what: &str) {
     complain_once(&format!("warning: {what}\n"));
 }
 
-/// Writes a text to standard error, once per process.
+/// Writes text to standard error, once per process.
 pub(crate) fn complain_once(text: &str) {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
@@ -528,7 +528,7 @@ pub(crate) fn complain_once(text: &str) {
     }
 }
 
-/// Writes to standard error. There is nowhere to say that this failed.
+/// Writes to standard error. Failures are ignored: there is nowhere to report them.
 pub(crate) fn complain(text: &str) {
     let _ = std::io::stderr().write_all(charset().show(text).as_bytes());
 }
@@ -566,7 +566,7 @@ fn usage(error: clap::Error, arguments: &[OsString]) -> u8 {
     exit
 }
 
-/// Whether to use colours on standard error.
+/// Returns true if standard error is written in color.
 pub(crate) fn color(global: &Global) -> bool {
     match global.color {
         Color::Always => true,
@@ -575,7 +575,7 @@ pub(crate) fn color(global: &Global) -> bool {
     }
 }
 
-/// Whether to use colours on standard output.
+/// Returns true if standard output is written in color.
 pub(crate) fn color_result(global: &Global) -> bool {
     match global.color {
         Color::Always => true,
@@ -588,7 +588,7 @@ fn is_colourful() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && !is_dumb()
 }
 
-/// Rows and columns of the screen that results are read on; none if they are not.
+/// Returns the rows and columns of the terminal on standard output; `None` without a terminal.
 pub(crate) fn screen() -> Option<(usize, usize)> {
     let size = rustix::termios::tcgetwinsize(std::io::stdout())
         .ok()
@@ -596,7 +596,7 @@ pub(crate) fn screen() -> Option<(usize, usize)> {
     (size.ws_row > 0 && size.ws_col > 0).then(|| (size.ws_row.into(), size.ws_col.into()))
 }
 
-/// The screen that a table on standard output is for.
+/// Returns the screen for tables on standard output.
 pub(crate) fn table_screen() -> Screen {
     Screen {
         columns: screen().map(|(_, columns)| columns),
@@ -604,8 +604,8 @@ pub(crate) fn table_screen() -> Screen {
     }
 }
 
-/// The charset that the environment declares. The first variable that is set and not empty decides,
-/// as POSIX requires.
+/// Returns the charset of the locale in the environment. The first variable that is set and not
+/// empty wins, as in POSIX.
 pub(crate) fn charset() -> Charset {
     ["LC_ALL", "LC_CTYPE", "LANG"]
         .into_iter()
@@ -616,7 +616,7 @@ pub(crate) fn charset() -> Charset {
         })
 }
 
-/// Whether a terminal can only be written to line by line.
+/// Returns true if the terminal has no cursor control.
 pub(crate) fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|value| value == "dumb")
 }

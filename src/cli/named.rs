@@ -1,4 +1,4 @@
-//! Which blueprint, deployment or execution a command is about.
+//! Finds the blueprint, deployment or execution that a command refers to.
 
 use super::{
     args::ExecutionArgs,
@@ -11,7 +11,7 @@ use crate::operate::{
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// Finds the blueprint: the given file, one in the given folder, or one here.
+/// Finds the blueprint: the given file, or the one in the given or current directory.
 pub(crate) fn find(given: Option<&Path>) -> Result<PathBuf, CliError> {
     let folder = match given {
         Some(path) if !path.is_dir() => return Ok(path.to_owned()),
@@ -23,7 +23,7 @@ pub(crate) fn find(given: Option<&Path>) -> Result<PathBuf, CliError> {
     found.ok_or_else(|| none_in(given))
 }
 
-/// There is no blueprint in a folder, or here.
+/// Returns the error of a directory without a blueprint.
 fn none_in(folder: Option<&Path>) -> CliError {
     let place = match folder {
         Some(folder) => folder.display().to_string(),
@@ -38,12 +38,12 @@ fn none_in(folder: Option<&Path>) -> CliError {
     error.hint("name the blueprint: dockctl COMMAND FILE")
 }
 
-/// The deployment that is named, or that the blueprint in the current folder names.
+/// Returns the given deployment, or the one named after the blueprint in the current directory.
 ///
 /// # Errors
 ///
-/// If there is no such blueprint, or deployments were made from it that have names of their
-/// own: which one is meant has to be said.
+/// If there is no such blueprint, or if it is only installed under other names: the user must then
+/// select a deployment.
 pub(crate) fn name(workspace: &Workspace<'_>, given: Option<&str>) -> Result<String, Error> {
     if let Some(name) = given {
         return checked_name(name);
@@ -71,8 +71,8 @@ pub(crate) fn name(workspace: &Workspace<'_>, given: Option<&str>) -> Result<Str
     )))
 }
 
-/// As [`name`], for commands that only read: where no blueprint says which one is
-/// meant, the only one there is.
+/// Like [`name`], for commands that only read: without a blueprint in the current directory,
+/// returns the only installed deployment.
 pub(crate) fn name_to_read(
     workspace: &Workspace<'_>,
     given: Option<&str>,
@@ -93,7 +93,7 @@ fn is_known(workspace: &Workspace<'_>, name: &str) -> bool {
         .is_ok_and(|record| record.is_some())
 }
 
-/// Names of those that were made from a blueprint.
+/// Returns the installed deployments of a blueprint.
 fn made_from(workspace: &Workspace<'_>, path: &Path) -> Result<Vec<String>, Error> {
     let path = absolute(path);
     let is_from = |name: &String| {
@@ -105,8 +105,8 @@ fn made_from(workspace: &Workspace<'_>, path: &Path) -> Result<Vec<String>, Erro
     Ok(workspace.installed()?.into_iter().filter(is_from).collect())
 }
 
-/// The deployment, and the id of an execution of it if one is given. An id alone is looked for
-/// in all deployments.
+/// Returns the deployment, and the execution ID if one is given. An ID alone is searched in all
+/// deployments.
 pub(crate) fn execution(
     workspace: &Workspace<'_>,
     args: &ExecutionArgs,

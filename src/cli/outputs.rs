@@ -22,7 +22,7 @@ use crate::{
 use serde_json::{Map as JsonMap, Value as Json, json};
 use std::sync::Arc;
 
-/// Shows outputs and capabilities, from what the engine says now.
+/// Shows outputs and capabilities, evaluated with the present state of the engine.
 pub(crate) fn outputs(
     global: &Global,
     given: Option<&str>,
@@ -74,7 +74,7 @@ pub(crate) fn outputs(
     ))
 }
 
-/// Puts what was observed over what was recorded: addresses change when a container is restarted.
+/// Updates recorded properties with observed ones: addresses change when a container restarts.
 fn refresh(record: &mut Record, deployment: &Deployment, observed: &Observed) {
     for instance in &deployment.instances {
         let node = deployment
@@ -95,7 +95,7 @@ fn refresh(record: &mut Record, deployment: &Deployment, observed: &Observed) {
     }
 }
 
-/// What is sensitive in a property is not shown as an attribute either.
+/// Redacts sensitive values in properties, because attributes can show properties.
 fn hide_properties(record: &mut Record) {
     let nodes = record
         .deployment
@@ -109,7 +109,8 @@ fn hide_properties(record: &mut Record) {
     }
 }
 
-/// An output that cannot be evaluated says so instead of failing the others, as in the original.
+/// Evaluates outputs. As in Cloudify, an error replaces the value of its output, and the others are
+/// still evaluated.
 fn evaluate(
     outputs: &JsonMap<String, Json>,
     record: &Record,
@@ -121,7 +122,7 @@ fn evaluate(
         ends: None,
         secrets,
     });
-    // A secret is asked for all the same: an attribute can hold it.
+    // The secret is loaded nevertheless: an attribute may contain it, and must then be redacted.
     let hide = |arguments: &Json| {
         let _ = arguments
             .as_str()
@@ -141,13 +142,13 @@ fn evaluate(
         .iter()
         .map(|(name, output)| (name.clone(), value(output)))
         .collect();
-    // Only now every secret is known: one output may hold what another asked for.
+    // Redact last, when all secrets are known: an output may contain a secret of another one.
     all.into_iter()
         .map(|(name, value)| (name, secrets.scrub_json(value)))
         .collect()
 }
 
-/// Surroundings in which secrets are hidden already.
+/// Surroundings for values in which secrets are already redacted.
 struct Shown<'a>(Around<'a>);
 
 impl Surroundings for Shown<'_> {
@@ -186,7 +187,7 @@ fn lines<'o>(
         .collect()
 }
 
-/// A name that shells take: `web-url` is `web_url`.
+/// Returns a name that shells accept: `web-url` becomes `web_url`.
 fn variable(name: &str) -> String {
     let plain: String = name
         .chars()
@@ -199,14 +200,14 @@ fn variable(name: &str) -> String {
     }
 }
 
-/// Files of variables have one a line.
+/// Escapes line breaks, because a file of variables has one variable per line.
 fn one_line(text: &str) -> String {
     text.replace('\\', "\\\\")
         .replace('\n', "\\n")
         .replace('\r', "\\r")
 }
 
-/// A text as a shell takes it, whatever is in it.
+/// Quotes text for a shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }

@@ -47,7 +47,7 @@ fn recovered(name: &str, record: &Record, found: Option<&Recovered>) -> Outcome 
     outcome
 }
 
-/// What is known of a deployment, whether or not it was recovered now.
+/// Returns the result with the instances of the record.
 fn known(name: &str, record: &Record, recovered: bool) -> Outcome {
     let instances = known_instances(record);
     let fields = json!({ "deployment": name, "recovered": recovered, "instances": instances });

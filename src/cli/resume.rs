@@ -19,7 +19,7 @@ use crate::{
 };
 use serde_json::json;
 
-/// Goes on with the last execution of a deployment.
+/// Resumes the last execution of a deployment.
 pub(crate) fn resume(
     global: &Global,
     args: &ExecutionArgs,

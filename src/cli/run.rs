@@ -1,4 +1,4 @@
-//! What is said of a run: while it goes on, and at its end.
+//! Output of a run: its progress and its result.
 
 use super::{
     Outcome,
@@ -15,11 +15,11 @@ use crate::{
 use serde_json::{Value as Json, json};
 use std::io::{IsTerminal as _, stderr};
 
-/// Who tells how the run gets on.
+/// Returns the reporter of the progress.
 pub(crate) fn reporter(global: &Global) -> Box<dyn Reporter> {
     let is_live = stderr().is_terminal() && !is_dumb();
     match global.progress {
-        // Logs and a live view would tear each other.
+        // Log lines would break a live view.
         ProgressMode::Auto if is_live && global.verbose == 0 => {
             Box::new(Live::new(color(global), charset()))
         }
@@ -33,7 +33,7 @@ pub(crate) fn reporter(global: &Global) -> Box<dyn Reporter> {
     }
 }
 
-/// Each failure in full.
+/// Returns each failure in full.
 pub(crate) fn failures(execution: Option<&Execution>, ignored: bool) -> String {
     let failed = execution
         .into_iter()
@@ -44,7 +44,7 @@ pub(crate) fn failures(execution: Option<&Execution>, ignored: bool) -> String {
         .collect()
 }
 
-/// What a finished run has to say, as fields of the JSON document.
+/// Returns the result of a finished run as fields of the JSON document.
 pub(crate) fn execution_fields(record: &Record) -> Json {
     let execution = record.executions.last().map(execution_json);
     let name = record
@@ -54,7 +54,7 @@ pub(crate) fn execution_fields(record: &Record) -> Json {
     json!({ "deployment": name, "execution": execution, "instances": known_instances(record) })
 }
 
-/// An execution as JSON.
+/// Returns an execution as JSON.
 pub(crate) fn execution_json(execution: &Execution) -> Json {
     let failed: Vec<Json> = execution
         .failed
@@ -75,13 +75,13 @@ pub(crate) fn execution_json(execution: &Execution) -> Json {
     })
 }
 
-/// What a finished run has to say to people: a closing table.
+/// Returns the result of a finished run, and prints the failures that it ignored.
 pub(crate) fn closing(record: &Record) -> Outcome {
     super::complain(&ignored(record));
     Outcome::new(execution_fields(record), closing_text(record))
 }
 
-/// The failures of a run that were ignored; nothing if there were none.
+/// Returns the failures that a run ignored, with a warning; empty without such failures.
 pub(crate) fn ignored(record: &Record) -> String {
     let ignored = failures(record.executions.last(), true);
     if ignored.is_empty() {
@@ -92,12 +92,12 @@ pub(crate) fn ignored(record: &Record) -> String {
     )
 }
 
-/// The closing table.
+/// Returns the closing table and the closing line.
 pub(crate) fn closing_text(record: &Record) -> String {
     format!("{}{}\n", known_table(record), report::outcome(record))
 }
 
-/// What a run that did not succeed has to say, as fields of the JSON document.
+/// Returns the result of an unsuccessful run as fields of the JSON document.
 pub(crate) fn ended_fields(ended: &Ended) -> Json {
     let mut fields = execution_fields(&ended.record);
     fields["skipped"] = json!(ended.skipped);

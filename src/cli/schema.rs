@@ -3,7 +3,7 @@
 use super::Outcome;
 use crate::plugins::Plugins;
 
-/// Prints a JSON Schema of blueprints.
+/// Prints a JSON Schema for blueprints.
 pub(crate) fn schema() -> Outcome {
     let schema = Plugins::default().json_schema();
     let text = format!("{schema:#}\n");

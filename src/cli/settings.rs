@@ -1,5 +1,5 @@
-//! Turns the command line and its environment into settings of the application. The application's
-//! part of the environment and the home directory are read here, once.
+//! Settings of the application, from the command line and the environment. The application reads
+//! neither the environment nor the home directory: both are read here, once.
 
 use super::{args::Global, config::path_variable, environment, error::CliError};
 use crate::{
@@ -11,11 +11,11 @@ use crate::{
 };
 use std::{env, path::PathBuf};
 
-/// Returns the settings of a command that keeps state.
+/// Returns the settings of a command that uses the state directory.
 ///
 /// # Errors
 ///
-/// If there is no state directory.
+/// If no state directory can be determined.
 pub(crate) fn settings(global: &Global) -> Result<Settings, CliError> {
     let path = global.state_dir.clone().or_else(default_state_dir);
     let path = path.ok_or_else(|| {
@@ -25,7 +25,7 @@ pub(crate) fn settings(global: &Global) -> Result<Settings, CliError> {
     Ok(of(global, path))
 }
 
-/// Returns the settings of a command that keeps no state.
+/// Returns the settings of a command that does not use the state directory.
 pub(crate) fn stateless(global: &Global) -> Settings {
     of(global, PathBuf::new())
 }

@@ -1,4 +1,4 @@
-//! `dockctl status`, and the table that ends every run.
+//! `dockctl status`, and the closing table of every run.
 
 use super::{
     Outcome,
@@ -33,7 +33,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Shows instances, their states, and where the engine differs from what is known.
+/// Shows the instances of a deployment, their states and their drift.
 pub(crate) fn status(
     global: &Global,
     given: Option<&str>,
@@ -59,8 +59,8 @@ pub(crate) fn status(
     })
 }
 
-/// Looks again and again until the user has seen enough. On a terminal each look is written over
-/// the one before, on a screen of its own.
+/// Refreshes the status until Ctrl-C. On a terminal, each refresh overwrites the previous one on
+/// the alternate screen.
 async fn watch(
     global: &Global,
     (workspace, name): (&Workspace<'_>, &str),
@@ -100,8 +100,8 @@ fn seen_text(seen: &Result<Seen, CliError>) -> String {
     seen.as_ref().map(Seen::text).unwrap_or_default()
 }
 
-/// Shows what came of a look; whether anybody reads it. An engine that does not answer may do so the
-/// next time.
+/// Prints the result of one refresh. Returns false if the reader is gone. An engine error is
+/// printed and does not end the watch: the next refresh may succeed.
 fn show(
     global: &Global,
     seen: Result<Seen, CliError>,
@@ -132,7 +132,7 @@ fn show(
     Ok(super::print(&text))
 }
 
-/// The other screen of a terminal, without a cursor, until this is dropped.
+/// The alternate screen of a terminal, with a hidden cursor. Dropping it restores the terminal.
 struct AlternateScreen;
 
 impl AlternateScreen {
@@ -157,14 +157,14 @@ const HEADER: [&str; 7] = [
     "PORTS",
     "DRIFT",
 ];
-/// What a narrow screen does without: ports, age, state, container. What is wrong stays.
+/// Columns that a narrow screen omits, first to last: ports, uptime, state, container.
 const EXPENDABLE: [usize; 4] = [5, 4, 1, 2];
 
-/// What came of a look.
+/// The result of one refresh.
 struct Seen {
     fields: Json,
     rows: Vec<Vec<String>>,
-    /// What is said below.
+    /// Text below the table.
     below: String,
     color: bool,
 }
@@ -211,9 +211,9 @@ impl Seen {
         }
     }
 
-    /// What fills a screen and no more, for one that scrolls cannot be written over: if there is
-    /// not room for all, what is wrong comes first. Each line is cleared as it is written: nothing
-    /// flickers.
+    /// Returns text that fits on the screen, because text that scrolls cannot be overwritten. If
+    /// there is not enough room, drifted instances come first. Each line is cleared as it is
+    /// written, to avoid flicker.
     fn on_screen(&self, title: &str) -> String {
         let (height, columns) = super::screen().unwrap_or((usize::MAX, usize::MAX));
         let room = height.saturating_sub(self.below.lines().count() + 4).max(1);
@@ -286,7 +286,7 @@ async fn look(global: &Global, workspace: &Workspace<'_>, name: &str) -> Result<
     })
 }
 
-/// What to do next; nothing if all is well.
+/// Returns the next command to run; empty if nothing is wrong.
 fn advice(name: &str, record: &Record, drifted: bool) -> String {
     let last = record
         .executions
@@ -341,7 +341,7 @@ fn by_labels(name: &str, recovered: &Recovered) -> String {
     )
 }
 
-/// What somebody claims; nothing if nobody does.
+/// Returns the claims to the name of the deployment; empty without claims.
 fn claimed(name: &str, claims: &[Claim]) -> String {
     if claims.is_empty() {
         return String::new();
@@ -352,14 +352,14 @@ fn claimed(name: &str, claims: &[Claim]) -> String {
     )
 }
 
-/// An instance beside what stands for it on an engine.
+/// An instance, and its object on an engine.
 struct View<'a> {
     instance: &'a Instance,
     state: InstanceState,
     adopted: bool,
     object: Option<&'a Object>,
     drift: Vec<String>,
-    /// What somebody changed.
+    /// Fields that were changed outside dockctl.
     changes: &'a [Drift],
     properties: Json,
 }
@@ -376,7 +376,7 @@ impl<'a> View<'a> {
             .map(|node| record.made_from(instance, node));
         let adopted = node.is_some_and(crate::model::Definition::is_adopted);
         let state = record.state(&instance.id);
-        // A container of that name is only ours to show once it was adopted or created.
+        // Before it is created or adopted, a container with that name is foreign.
         let object = node
             .and_then(|node| Plugins::default().object_of(node, instance, observed))
             .filter(|_| !state.is_gone());
@@ -407,7 +407,7 @@ impl<'a> View<'a> {
         if expected && is_former {
             drift.push("outdated".to_owned());
         }
-        // Half made, half taken down, or gone from a deployment that is there.
+        // Partly created or removed, or missing from an installed deployment.
         let rests = record
             .instances
             .get(&instance.id)
@@ -481,7 +481,7 @@ impl<'a> View<'a> {
         ]
     }
 
-    /// What somebody changed, a line each.
+    /// Returns a line for each field that was changed outside dockctl.
     fn details(&self) -> impl Iterator<Item = String> {
         self.changes
             .iter()
@@ -504,7 +504,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// How long ago that was, in the two largest units: `3d 4h`.
+/// Returns the time since then in its two largest units, such as `3d 4h`.
 fn age(started_at: &str) -> Option<String> {
     let started = humantime::parse_rfc3339(started_at).ok()?;
     let seconds = SystemTime::now()
@@ -543,7 +543,7 @@ fn describe(object: &Object) -> String {
     }
 }
 
-/// Where the engine differs from what is known of a started instance.
+/// Returns the drift in the state of a started instance.
 fn drift(expected: bool, node: Option<&Definition>, object: Option<&Object>) -> Vec<String> {
     match object {
         _ if !expected => Vec::new(),
@@ -558,7 +558,7 @@ fn drift(expected: bool, node: Option<&Definition>, object: Option<&Object>) -> 
     }
 }
 
-/// Instances as the record knows them, without asking an engine.
+/// Returns the instances from the record, without querying an engine.
 pub(crate) fn known_instances(record: &Record) -> Vec<Json> {
     let deployment = record.deployment.iter();
     deployment
@@ -577,7 +577,7 @@ pub(crate) fn known_instances(record: &Record) -> Vec<Json> {
         .collect()
 }
 
-/// Instances that the blueprint does not have any more and that exist still.
+/// Returns the instances that exist although the blueprint no longer declares them.
 fn dropped_line(record: &Record) -> String {
     let names: Vec<&str> = record
         .dropped
@@ -594,8 +594,8 @@ fn dropped_line(record: &Record) -> String {
     }
 }
 
-/// Whether the container of an instance is gone, as far as is known: it was taken down, or is one
-/// that the engine removes when it is stopped.
+/// Returns true if, according to the record, the container of an instance was removed by dockctl,
+/// or by the engine when it stopped.
 fn is_gone(instance: &Instance, deployment: &Deployment, record: &Record) -> bool {
     let state = record.state(&instance.id);
     let is_ephemeral = |node| {
@@ -611,7 +611,7 @@ fn is_gone(instance: &Instance, deployment: &Deployment, record: &Record) -> boo
     state.is_gone() || is_down && deployment.node(instance).is_some_and(is_ephemeral)
 }
 
-/// The closing table of a run, without asking the engine again.
+/// Returns the closing table of a run, without querying an engine.
 pub(crate) fn known_table(record: &Record) -> String {
     let Some(deployment) = &record.deployment else {
         return String::new();
@@ -657,11 +657,11 @@ pub(crate) fn known_table(record: &Record) -> String {
     table + &counted + &dropped_line(record)
 }
 
-/// Most instances that a run lists one by one.
+/// Maximum number of instances that a run lists individually.
 const LISTED: usize = 20;
 
-/// The instances that are listed, and how many there are of those that are not: of many only what
-/// is not as most are.
+/// Returns the instances to list, and a line with the number of instances in each state. Of a large
+/// deployment, only failed instances and those not in the most common state are listed.
 fn worth_showing<'d>(deployment: &'d Deployment, record: &Record) -> (Vec<&'d Instance>, String) {
     let state = |instance: &Instance| record.state(&instance.id);
     let mut numbers: BTreeMap<InstanceState, usize> = BTreeMap::new();

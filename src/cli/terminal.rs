@@ -1,4 +1,4 @@
-//! The command line as the application's caller: it prints, asks and hears signals.
+//! The command line as the caller of the application: prints, asks questions, receives signals.
 
 use super::{
     args::Global,
@@ -35,7 +35,7 @@ impl<'g> Terminal<'g> {
         }
     }
 
-    /// Opens the state directory that the command line names.
+    /// Opens the state directory that the command line selects.
     pub(crate) fn workspace(&self) -> Result<Workspace<'_>, CliError> {
         Ok(Workspace::new(settings(self.global)?, self))
     }
@@ -75,8 +75,8 @@ impl Caller for Terminal<'_> {
         again(self.global, words)
     }
 
-    /// The first call registers the signal handlers, which stay: without a reader a registered
-    /// handler would swallow later signals.
+    /// The first call registers signal handlers, which stay until the process ends: a handler
+    /// without a reader would swallow later signals.
     fn stop_requests(&self) -> Result<&StopRequests, Error> {
         if let Some(signals) = self.signals.get() {
             return Ok(signals);
@@ -89,7 +89,7 @@ impl Caller for Terminal<'_> {
     }
 }
 
-/// A notice as text.
+/// Returns a notice as text.
 fn words(notice: &Notice<'_>, color: bool) -> String {
     match notice {
         Notice::Warning(text) => format!("warning: {text}\n"),
@@ -119,7 +119,7 @@ fn words(notice: &Notice<'_>, color: bool) -> String {
     }
 }
 
-/// What a question is about, as text.
+/// Returns the subject of a question as text.
 fn about(about: &About<'_>) -> String {
     match about {
         About::Nothing => String::new(),
@@ -131,7 +131,7 @@ fn about(about: &About<'_>) -> String {
     }
 }
 
-/// A command line that can be typed as it stands: global flags that matter are repeated.
+/// Returns a command line to copy, with the global flags that matter.
 pub(crate) fn again(global: &Global, command: &[&str]) -> String {
     let shown = |path: &PathBuf| path.display().to_string();
     let once = [
@@ -171,7 +171,7 @@ pub(crate) fn again(global: &Global, command: &[&str]) -> String {
         .join(" ")
 }
 
-/// The first signal asks to stop, the second drops everything.
+/// Requests a stop at the first signal, and an abort at later ones.
 fn listen(asked: StopRequests) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -191,7 +191,7 @@ fn listen(asked: StopRequests) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A word as a shell takes it.
+/// Quotes a word for a shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

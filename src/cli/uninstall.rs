@@ -9,17 +9,17 @@ use crate::operate::{
 };
 use serde_json::json;
 
-/// How a deployment is taken down.
+/// Options of `uninstall`.
 pub(crate) struct Ask<'a> {
-    /// Takes down what only labels name: the deployment with this id, or the only one if the id is
-    /// empty.
+    /// Uninstalls a deployment that is known only from labels: the one with this ID, or the only
+    /// one if the ID is empty.
     pub from_labels: Option<&'a str>,
     pub volumes: bool,
     pub inputs: &'a [String],
     pub options: RunOptions,
 }
 
-/// Takes a deployment down.
+/// Uninstalls a deployment.
 pub(crate) fn uninstall(
     global: &Global,
     given: Option<&str>,

@@ -10,8 +10,8 @@ use super::{
 use crate::{journal::Holder, plugins::GuardHolder};
 use serde_json::json;
 
-/// Removes the guard on the engine whose run is dead. The lock here needs no such thing: it dies
-/// with its process.
+/// Removes the guard of a dead process from the engine. The lock in the state directory needs no
+/// command: it is released when its process dies.
 pub(crate) fn unlock(
     global: &Global,
     given: Option<&str>,

@@ -19,8 +19,7 @@ use crate::{
 use serde_json::{Value as Json, json};
 use std::path::{Path, PathBuf};
 
-/// Finds all faults of some blueprints. Inputs that are missing are none: they belong to a
-/// deployment.
+/// Reports all errors in blueprints. Missing inputs are not errors: they belong to a deployment.
 pub(crate) fn validate(
     global: &Global,
     blueprints: &[PathBuf],
@@ -34,8 +33,8 @@ pub(crate) fn validate(
     let settings = stateless(global);
     let mut all = Vec::new();
     for path in given {
-        // A folder without a blueprint is a fault like any other: the rest is looked at all the
-        // same.
+        // A directory without a blueprint is an error like any other; the others are still
+        // validated.
         let (path, mut loaded) = match (named::find(path), path) {
             (Ok(path), _) => (
                 path.clone(),
@@ -82,7 +81,7 @@ pub(crate) fn validate(
     Err(error)
 }
 
-/// The diagnostics in a form that other programs read, if that is asked for.
+/// Returns the diagnostics as GitHub annotations or SARIF, if requested.
 fn for_machines(output: Output, all: &[(PathBuf, Loaded)]) -> Option<String> {
     match output {
         Output::Github => Some(
@@ -126,7 +125,7 @@ fn verdict(path: &Path, loaded: &Loaded) -> String {
     )
 }
 
-/// What only shows when instances are made.
+/// Adds the diagnostics from expanding the blueprint into instances.
 fn expand(loaded: &Loaded, d: &mut Diagnostics) {
     if loaded.is_valid() {
         let before = d.len();
@@ -135,8 +134,8 @@ fn expand(loaded: &Loaded, d: &mut Diagnostics) {
     }
 }
 
-/// What install would refuse is valid all the same: a tarball may be made later, a plugin may be
-/// elsewhere.
+/// Adds warnings about reasons for install to fail. The blueprint is valid nevertheless: a tarball
+/// may be created later, a plugin may be available elsewhere.
 fn warn_of_what_would_be_refused(loaded: &mut Loaded, path: &Path, strict: bool) {
     let absolute = blueprint::absolute(path);
     let mut d = Diagnostics::default();

@@ -7,14 +7,14 @@ use crate::operate::{
 };
 use std::io::IsTerminal as _;
 
-/// Watches until Ctrl-C.
+/// Watches and repairs a deployment until Ctrl-C.
 pub(crate) fn watch(
     order: &Order<'_>,
     instances: &[String],
     patience: Patience,
 ) -> Result<Outcome, CliError> {
     runtime()?.block_on(watch::watch(order, instances, patience))?;
-    // After the ^C of a terminal, a line of its own.
+    // End the line with the ^C that a terminal shows.
     if std::io::stderr().is_terminal() {
         complain("\n");
     }

@@ -1,10 +1,10 @@
 use super::{Code, Diagnostic, Severity};
 use std::ops::{Deref, DerefMut};
 
-/// Faults in the order in which they were found.
+/// Diagnostics in the order in which they were found.
 ///
-/// A small file can have a million of them: from [`Diagnostics::MOST`] errors on, and as many
-/// warnings, more are only counted.
+/// A small file can have a million of them. Beyond [`Diagnostics::MOST`] errors, and as many
+/// warnings, diagnostics are counted but not stored.
 #[derive(Clone, Debug, Default)]
 pub struct Diagnostics {
     all: Vec<Diagnostic>,
@@ -13,10 +13,10 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Most errors that are kept, and most warnings.
+    /// Maximum number of stored errors, and of stored warnings.
     pub const MOST: usize = 10_000;
 
-    /// Adds one.
+    /// Adds a diagnostic.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         let same = if diagnostic.is_error() {
             self.errors
@@ -31,38 +31,38 @@ impl Diagnostics {
         self.all.push(diagnostic);
     }
 
-    /// Adds what others have found, with what they have only counted.
+    /// Adds all diagnostics of `others`, including its count of omitted ones.
     pub fn append(&mut self, others: Self) {
         self.omitted += others.omitted;
         self.extend(others.all);
     }
 
-    /// How many were counted and not kept.
+    /// Returns the number of diagnostics that were counted but not stored.
     #[must_use]
     pub fn omitted(&self) -> usize {
         self.omitted
     }
 
-    /// Forgets all but the first `length` that were kept.
+    /// Removes all but the first `length` stored diagnostics.
     pub fn truncate(&mut self, length: usize) {
         self.all.truncate(length);
         self.count();
     }
 
-    /// Keeps those for which `keep` says so.
+    /// Removes the diagnostics for which `keep` returns false.
     pub fn retain(&mut self, keep: impl FnMut(&Diagnostic) -> bool) {
         self.all.retain(keep);
         self.count();
     }
 
-    /// Sorts by place, drops repetitions, and with `strict` turns warnings into errors.
+    /// Sorts by place, removes duplicates, and turns warnings into errors if `strict` is set.
     pub fn settle(&mut self, strict: bool) {
         for diagnostic in self.all.iter_mut().filter(|_| strict) {
             diagnostic.severity = Severity::Error;
         }
         self.all
             .sort_by(|a, b| (a.span, a.code, &a.message).cmp(&(b.span, b.code, &b.message)));
-        // A default that breaks its type does so in every node that has it.
+        // A default of the wrong type is reported for every node that uses it.
         let same = |a: &Diagnostic, b: &Diagnostic| {
             (a.span, a.code) == (b.span, b.code)
                 && matches!(a.code, Code::TypeMismatch | Code::UndefinedProperty)

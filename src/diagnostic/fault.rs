@@ -1,17 +1,17 @@
-//! What is wrong with an argument, and where in it.
+//! A problem with an argument, and its place in the argument.
 
 use crate::diagnostic::nearest;
 
-/// Why a value cannot be converted, and where in it the fault lies.
+/// The reason why a value cannot be converted, and the place of the problem in it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Fault {
-    /// Keys and indexes that lead to the fault.
+    /// Keys and indexes that lead to the problem.
     pub path: Vec<String>,
-    /// What is wrong.
+    /// The problem.
     pub message: String,
-    /// What to do next.
+    /// Instruction for the user.
     pub hint: Option<String>,
-    /// The fault is a name that does not exist.
+    /// The problem is an unknown name.
     pub unknown: bool,
 }
 
@@ -33,7 +33,7 @@ impl Fault {
         self
     }
 
-    /// A name that is none of these.
+    /// Creates a fault for a name that is not in `known`.
     pub(crate) fn unknown_among(name: &str, known: &[&str]) -> Self {
         let fault = Self::new(format!("there is no argument `{name}` here"))
             .unknown()
@@ -54,7 +54,7 @@ impl Fault {
     }
 }
 
-/// The nearest name; case and underscores count less than letters.
+/// Returns the known name closest to `name`. One that differs only in case and underscores wins.
 pub(crate) fn near<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     let same = |known: &&&'k str| plain(known) == plain(name);
     known
@@ -64,7 +64,7 @@ pub(crate) fn near<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
         .or_else(|| nearest(name, known.iter().copied()))
 }
 
-/// A key without what tells snake case from camel case.
+/// Returns a key without underscores and case, so that snake case equals camel case.
 pub(crate) fn plain(key: &str) -> String {
     key.replace('_', "").to_lowercase()
 }

@@ -1,9 +1,9 @@
-//! Diagnostics as annotations of a GitHub workflow: `::error file=…,line=…::message`.
+//! Diagnostics as annotations of GitHub Actions: `::error file=…,line=…::message`.
 
 use super::{Diagnostic, Severity, places};
 use crate::diagnostic::Sources;
 
-/// One annotation a line.
+/// Returns one annotation per line.
 #[must_use]
 pub fn annotations(diagnostics: &[Diagnostic], sources: &Sources) -> String {
     diagnostics
@@ -29,7 +29,7 @@ fn annotation(diagnostic: &Diagnostic, sources: &Sources) -> String {
         message += &format!("\n{hint}");
     }
     let file = property(sources.name(span.file));
-    // Columns only count within one line.
+    // GitHub accepts columns only for a single line.
     let columns = if line == end_line {
         format!(",col={column},endColumn={}", end_column.max(column + 1))
     } else {
@@ -42,14 +42,14 @@ fn annotation(diagnostic: &Diagnostic, sources: &Sources) -> String {
     )
 }
 
-/// Escapes what ends a line.
+/// Escapes line ends and percent signs.
 fn data(text: &str) -> String {
     text.replace('%', "%25")
         .replace('\r', "%0D")
         .replace('\n', "%0A")
 }
 
-/// Escapes what ends a property, too.
+/// Escapes the separators of properties as well.
 fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }

@@ -1,10 +1,10 @@
-//! Diagnostics for programs. Field names are a public contract, see `docs/cli.md`.
+//! Diagnostics as JSON. The field names are a public contract, see `docs/cli.md`.
 
 use super::{Diagnostic, Diagnostics, Span, places};
 use crate::diagnostic::Sources;
 use serde_json::{Value as Json, json};
 
-/// Writes one diagnostic; lines and columns count from 1, columns in characters.
+/// Returns one diagnostic. Lines and columns count from 1, columns in characters.
 #[must_use]
 pub fn diagnostic(diagnostic: &Diagnostic, sources: &Sources) -> Json {
     let (start, end) = ends(diagnostic.span, sources);
@@ -30,7 +30,7 @@ pub fn diagnostic(diagnostic: &Diagnostic, sources: &Sources) -> Json {
     object
 }
 
-/// Says how many are missing, if any are.
+/// Adds the number of omitted diagnostics, if there are any.
 pub fn omitted(diagnostics: &Diagnostics, fields: &mut Json) {
     if diagnostics.omitted() > 0 {
         fields["omitted"] = diagnostics.omitted().into();

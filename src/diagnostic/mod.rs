@@ -1,8 +1,8 @@
-//! Faults in what the user wrote, each tied to the place where it stands.
+//! Errors and warnings about user input, each with its place in a file.
 //!
-//! Main types: [`Diagnostic`], and [`Diagnostics`] for many. It can only be made from a [`Span`],
-//! so no fault lacks a place. This module knows nothing of YAML or of blueprints; [`render`] draws;
-//! [`json`], [`github`] and [`sarif`] write for programs.
+//! Main types: [`Diagnostic`], and the collection [`Diagnostics`]. A diagnostic can only be created
+//! from a [`Span`], so it always has a place. This module does not depend on YAML or blueprints.
+//! [`render`] formats diagnostics for people; [`json`], [`github`] and [`sarif`] for programs.
 
 mod code;
 mod diagnostics;
@@ -24,7 +24,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-/// One of the files that were read, as an index into [`Sources`].
+/// A file that was read, as an index into [`Sources`].
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct FileId(pub u32);
 
@@ -40,45 +40,45 @@ pub struct Span {
 }
 
 impl Span {
-    /// The span as a range of bytes.
+    /// Returns the span as a range of bytes.
     #[must_use]
     pub fn range(self) -> Range<usize> {
         self.start..self.end
     }
 
-    /// Makes an error at this place.
+    /// Creates an error at this place.
     #[must_use]
     pub fn error(self, code: Code, message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(self, Severity::Error, code, message.into())
     }
 
-    /// Makes a warning at this place.
+    /// Creates a warning at this place.
     #[must_use]
     pub fn warning(self, code: Code, message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(self, Severity::Warning, code, message.into())
     }
 }
 
-/// Something together with the place where it was written.
+/// A value together with its place in a file.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Spanned<T> {
-    /// The thing.
+    /// The value.
     pub node: T,
     /// Its place.
     pub span: Span,
 }
 
-/// How bad a fault is.
+/// Severity of a diagnostic.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Severity {
     /// The blueprint cannot be used.
     Error,
-    /// The blueprint can be used, but probably does not say what its author meant.
+    /// The blueprint can be used, but probably does not do what its author intended.
     Warning,
 }
 
 impl Severity {
-    /// The word that people and programs see.
+    /// Returns the word shown to people and programs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -88,27 +88,27 @@ impl Severity {
     }
 }
 
-/// One fault: what, where, and what to do next.
+/// An error or warning: its message, its place, and hints.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Diagnostic {
-    /// How bad it is.
+    /// Severity.
     pub severity: Severity,
-    /// Which rule is broken; stable.
+    /// The violated rule; stable.
     pub code: Code,
-    /// What is wrong, as a lower-case sentence without a full stop.
+    /// The problem, as a lower-case sentence without a period.
     pub message: String,
-    /// Where.
+    /// Its place.
     pub span: Span,
-    /// Short text beside the caret.
+    /// Short text next to the caret.
     pub label: Option<String>,
-    /// What to do next.
+    /// Instructions for the user.
     pub hints: Vec<String>,
-    /// Other places that matter, each with its role ("first defined here").
+    /// Related places, each with its role ("first defined here").
     pub related: Vec<(Span, String)>,
 }
 
 impl Diagnostic {
-    /// Puts all that it says through something.
+    /// Applies `scrub` to every text of the diagnostic.
     pub fn scrub(&mut self, scrub: impl Fn(&str) -> String) {
         let said = [&mut self.message]
             .into_iter()
@@ -136,21 +136,21 @@ impl Diagnostic {
         }
     }
 
-    /// Puts a short text beside the caret.
+    /// Sets the short text next to the caret.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
         self
     }
 
-    /// Adds advice.
+    /// Adds a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
-    /// Adds "did you mean" if one of `known` is close to `word`.
+    /// Adds a "did you mean" hint if one of `known` is close to `word`.
     #[must_use]
     pub fn did_you_mean<'a>(self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         match nearest(word, known) {
@@ -159,7 +159,7 @@ impl Diagnostic {
         }
     }
 
-    /// Adds advice that names what there is; not all of it, if that is a lot.
+    /// Adds a hint that lists `known`, shortened to the first 20 names.
     #[must_use]
     pub fn list<'a>(self, what: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         const NAMED: usize = 20;
@@ -172,21 +172,21 @@ impl Diagnostic {
         self.hint(format!("{what}: {}{rest}", names.join(", ")))
     }
 
-    /// Adds another place that matters.
+    /// Adds a related place.
     #[must_use]
     pub fn related(mut self, span: Span, message: impl Into<String>) -> Self {
         self.related.push((span, message.into()));
         self
     }
 
-    /// Whether this fault makes the blueprint unusable.
+    /// Returns true if the blueprint cannot be used because of it.
     #[must_use]
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
 }
 
-/// What stands behind a list that leaves some out.
+/// Returns the end of a shortened list.
 fn and_more(left_out: usize) -> String {
     match left_out {
         0 => String::new(),
@@ -194,10 +194,10 @@ fn and_more(left_out: usize) -> String {
     }
 }
 
-/// Longest message, in bytes: it can quote what is written.
+/// Maximum length of a message, in bytes. Messages can quote long input.
 const LONGEST: usize = 1_000;
 
-/// The beginning and the end of a message.
+/// Returns the beginning and the end of a message.
 fn shortened(message: &str) -> String {
     let (start, end) = (
         message.floor_char_boundary(LONGEST / 2),
@@ -206,12 +206,12 @@ fn shortened(message: &str) -> String {
     format!("{} … {}", &message[..start], &message[end..])
 }
 
-/// Most names that are compared in one run: with thousands of faults and thousands of names,
-/// looking for what was meant would take longer than everything else.
+/// Maximum number of name comparisons in one run. With thousands of errors and thousands of names,
+/// suggestions would take longer than everything else.
 const COMPARISONS: usize = 200_000;
 static COMPARED: AtomicUsize = AtomicUsize::new(0);
 
-/// A name as a file under a namespace says it: the namespace that both have is not written there.
+/// Returns a name as a file under a namespace writes it: without the namespace of `word`.
 fn as_written<'a>(word: &str, name: &'a str) -> &'a str {
     let namespace = word.rfind("--").map(|at| &word[..at + 2]);
     namespace
@@ -219,9 +219,9 @@ fn as_written<'a>(word: &str, name: &'a str) -> &'a str {
         .unwrap_or(name)
 }
 
-/// The known name closest to `word`, if it is close enough to be a slip of the pen.
+/// Returns the known name closest to `word`, if `word` could be a typo of it.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // One letter is as far from any other as it can be.
+    // A single letter is equally far from every other letter.
     if COMPARED.load(Relaxed) > COMPARISONS || word.chars().count() < 2 {
         return None;
     }

@@ -1,10 +1,10 @@
-//! The places that a fault is shown with. What stands in a file that is none of the user's
-//! (bundled, or from the network) is shown with the import that leads there.
+//! The related places of a diagnostic. A place in a file that does not belong to the user (bundled
+//! or from the network) is shown together with the import that leads to the file.
 
 use super::{Diagnostic, Span};
 use crate::diagnostic::Sources;
 
-/// The other places; of a fault in a file that is none of the user's, the import too.
+/// Returns the related places. If the file is bundled or from the network, they include the import.
 pub(super) fn with_import(diagnostic: &Diagnostic, sources: &Sources) -> Vec<(Span, String)> {
     let own = sources.own(diagnostic.span);
     let is_new = own != diagnostic.span && diagnostic.related.iter().all(|(span, _)| *span != own);
@@ -16,8 +16,8 @@ pub(super) fn with_import(diagnostic: &Diagnostic, sources: &Sources) -> Vec<(Sp
         .collect()
 }
 
-/// The other places; what stands in a file that is none of the user's is told at the import that
-/// leads there.
+/// Returns the related places of a diagnostic that is reported at `own`. If `own` is the import of
+/// a bundled or downloaded file, they include the place in that file.
 pub(super) fn beside_import(diagnostic: &Diagnostic, own: Span) -> Vec<(Span, String)> {
     let place = (own != diagnostic.span).then(|| (diagnostic.span, "found here".to_owned()));
     place

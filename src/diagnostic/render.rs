@@ -1,11 +1,11 @@
-//! Diagnostics for people: message, place, source line, caret, advice.
+//! Diagnostics for people: message, place, source line, caret, hints.
 
 use super::{Diagnostic, Diagnostics, Severity, Span, places};
 use crate::diagnostic::Sources;
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 use std::ops::Range;
 
-/// Draws all `diagnostics`, with a blank line after each.
+/// Formats all `diagnostics`, with a blank line after each.
 #[must_use]
 pub fn render(diagnostics: &Diagnostics, sources: &Sources, color: bool) -> String {
     let renderer = if color {
@@ -28,10 +28,10 @@ pub fn render(diagnostics: &Diagnostics, sources: &Sources, color: bool) -> Stri
     text
 }
 
-/// Most that a person is shown in one run: nobody reads further, and excerpts take time.
+/// Maximum number of diagnostics shown to a person. Nobody reads more, and excerpts take time.
 const SHOWN: usize = 2_000;
 
-/// Says how many errors and warnings there are, for the last line of a run.
+/// Returns the numbers of errors and warnings, for the last line of a run.
 #[must_use]
 pub fn summary(diagnostics: &Diagnostics) -> String {
     let errors = diagnostics
@@ -70,7 +70,7 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
         .map(|(span, message)| (*span, Some(message.as_str()), AnnotationKind::Context));
     let (here, elsewhere): (Vec<Mark<'_>>, Vec<Mark<'_>>) =
         related.partition(|(span, ..)| span.file == diagnostic.span.file);
-    // A file that could not be read has no line to show.
+    // An unreadable file has no line to show.
     let mut elements = match sources.text(diagnostic.span.file) {
         "" => vec![Origin::path(sources.name(diagnostic.span.file)).into()],
         _ => together(&[&[primary], &here[..]].concat(), sources),
@@ -89,7 +89,7 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
     without_empty_origins(renderer.render(&report))
 }
 
-/// An excerpt whose place stands above it gets a line for one of its own, with nothing in it.
+/// Removes the empty place line that the renderer adds to an excerpt that already has a place.
 fn without_empty_origins(drawn: String) -> String {
     let is_empty =
         |line: &&str| line.trim_end_matches("\u{1b}[0m").ends_with("::: ") && !line.contains('|');
@@ -104,14 +104,14 @@ fn without_empty_origins(drawn: String) -> String {
     }
 }
 
-/// A place, what is said of it, and whether it is the fault itself.
+/// A place, its text, and whether it is the primary place or a related one.
 type Mark<'a> = (Span, Option<&'a str>, AnnotationKind);
 
-/// Longest text of one excerpt, in bytes: drawing takes time in proportion to it, and a file can
-/// have thousands of faults.
+/// Maximum length of an excerpt, in bytes. Rendering time grows with it, and a file can have
+/// thousands of errors.
 const LONG: usize = 4_000;
 
-/// Some places of one file, in one excerpt if they are near each other.
+/// Returns the excerpts of some places in one file: a single one if the places are close together.
 fn together<'a>(marks: &[Mark<'a>], sources: &'a Sources) -> Vec<Element<'a>> {
     let starts = || marks.iter().map(|(span, ..)| span.start);
     let distance = starts().max().unwrap_or(0) - starts().min().unwrap_or(0);
@@ -125,8 +125,8 @@ fn together<'a>(marks: &[Mark<'a>], sources: &'a Sources) -> Vec<Element<'a>> {
     }
 }
 
-/// The lines from the first to the last of some places, or of very long ones the part around the
-/// places.
+/// Returns the lines from the first to the last place. Of very long lines, returns only the part
+/// around the places.
 fn excerpt<'a>(marks: &[Mark<'a>], sources: &'a Sources) -> Vec<Element<'a>> {
     let file = marks[0].0.file;
     let text = sources.text(file);
@@ -162,7 +162,7 @@ fn excerpt<'a>(marks: &[Mark<'a>], sources: &'a Sources) -> Vec<Element<'a>> {
         (line_start, line_end)
     };
     let annotations = marks.iter().map(|(span, label, kind)| {
-        // The first line of a span only: the rest of a mapping of forty lines says nothing more.
+        // Mark only the first line of a span: marking all lines of a long mapping does not help.
         let from = span.start.min(text.len());
         let line_end = text[from..end].find('\n').map_or(end, |at| from + at);
         kind.span(from - start..span.end.clamp(from, line_end) - start)
@@ -186,7 +186,7 @@ fn excerpt<'a>(marks: &[Mark<'a>], sources: &'a Sources) -> Vec<Element<'a>> {
     }
 }
 
-/// What is shown of a very long line.
+/// Returns the part of a very long line to show.
 fn around(text: &str, first: usize, last: usize, line: Range<usize>) -> (usize, usize) {
     const SHOWN: usize = 40;
     let start = text

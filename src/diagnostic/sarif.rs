@@ -5,7 +5,7 @@ use crate::diagnostic::Sources;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
 
-/// A log with one run.
+/// Returns a log with one run.
 #[must_use]
 pub fn log(results: &[Json], codes: &BTreeSet<Code>) -> Json {
     let rules: Vec<Json> = codes.iter().map(|code| rule(*code)).collect();
@@ -24,7 +24,7 @@ fn rule(code: Code) -> Json {
     json!({ "id": code.as_str(), "shortDescription": { "text": code.rule() }, "help": { "text": code.advice() } })
 }
 
-/// One diagnostic.
+/// Returns one diagnostic as a SARIF result.
 #[must_use]
 pub fn result(diagnostic: &Diagnostic, sources: &Sources) -> Json {
     let level = match diagnostic.severity {
@@ -65,7 +65,7 @@ fn location(span: Span, sources: &Sources) -> Json {
     } })
 }
 
-/// A path as a relative reference: what cannot stand in one is escaped.
+/// Returns a path as a URI reference, with special characters escaped.
 fn uri(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-~:".contains(&byte);
     let escaped: String = name

@@ -1,4 +1,4 @@
-//! The files of one run.
+//! The files that one run reads.
 
 use crate::diagnostic::{FileId, Span};
 use rustix::fs::OFlags;
@@ -10,13 +10,13 @@ use std::{
 };
 use thiserror::Error;
 
-/// Largest file that is read, in bytes.
+/// Maximum size of a file, in bytes.
 const LIMIT: u64 = 16 << 20;
 
 /// A file that could not be used.
 #[derive(Debug, Error)]
 pub enum SourceError {
-    /// The operating system refused.
+    /// The operating system returned an error.
     #[error("cannot read {}: {source}", path.display())]
     Io {
         /// The file.
@@ -27,7 +27,7 @@ pub enum SourceError {
     /// A directory, a FIFO or a device.
     #[error("{} is not a regular file", .0.display())]
     NotAFile(PathBuf),
-    /// Larger than any blueprint.
+    /// Too large for a blueprint.
     #[error("{} is larger than {} MiB", .0.display(), LIMIT >> 20)]
     TooLarge(PathBuf),
     /// Not text.
@@ -37,7 +37,7 @@ pub enum SourceError {
         path: PathBuf,
         /// Offset of the first byte that is not UTF-8.
         at: usize,
-        /// It starts as UTF-16 text does.
+        /// The file starts with the byte order mark of UTF-16.
         utf_16: bool,
     },
 }
@@ -45,18 +45,19 @@ pub enum SourceError {
 #[derive(Clone)]
 struct Source {
     name: String,
-    /// Where the file lies; none for bundled text.
+    /// Path of the file; `None` for bundled text.
     path: Option<PathBuf>,
-    /// The import that asked for it first.
+    /// The first import of the file.
     import: Option<Span>,
     text: String,
     /// Offset of the first byte of each line.
     lines: Vec<usize>,
-    /// Characters before every block of [`BLOCK`] bytes; empty if each byte is one.
+    /// Number of characters before each block of [`BLOCK`] bytes; empty if the text is ASCII.
     characters: Vec<usize>,
 }
 
-/// How much text is counted to find a column: a line can be as long as a file.
+/// Size of the blocks in which characters are counted, in bytes. A line can be as long as the file:
+/// counting all its characters for each column would be slow.
 const BLOCK: usize = 1024;
 
 impl Source {
@@ -89,7 +90,7 @@ impl Source {
         }
     }
 
-    /// Characters before a byte.
+    /// Returns the number of characters before a byte.
     fn characters_before(&self, at: usize) -> usize {
         let block = at / BLOCK;
         match self.characters.get(block) {
@@ -104,17 +105,17 @@ impl Source {
     }
 }
 
-/// Every text that was read, so that a [`Span`] can be shown.
+/// All texts that were read, to show the text of a [`Span`].
 #[derive(Clone, Default)]
 pub struct Sources {
     files: Vec<Source>,
-    /// Places whose text must not be shown.
+    /// Places with text that must not be shown.
     withheld: Vec<Span>,
-    /// Files of which no line is shown.
+    /// Files that are never quoted.
     unquoted: Vec<FileId>,
 }
 
-/// Shows no text: it can hold what must not be shown.
+/// Omits the texts: they can contain sensitive values.
 impl std::fmt::Debug for Sources {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let files = self.files.len();
@@ -129,7 +130,7 @@ impl Sources {
     ///
     /// # Errors
     ///
-    /// If it cannot be read, is no regular file, is too large or is not UTF-8.
+    /// If the file cannot be read, is not a regular file, is too large, or is not UTF-8.
     pub fn read(&mut self, path: &Path) -> Result<FileId, SourceError> {
         if let Some(known) = self
             .files
@@ -142,23 +143,23 @@ impl Sources {
         Ok(self.add(path.display().to_string(), Some(path.to_owned()), text))
     }
 
-    /// From now on the text at this place is not shown, nor what is said of it.
+    /// Hides the text at this place, and the messages about it, from now on.
     pub fn withhold(&mut self, span: Span) {
         self.withheld.push(span);
     }
 
-    /// From now on no line of this file is shown; what is said of it stays.
+    /// Hides the lines of this file from now on. Messages about it are still shown.
     pub fn never_quote(&mut self, file: FileId) {
         self.unquoted.push(file);
     }
 
-    /// Whether the text at a place may be shown.
+    /// Returns true if the text at a place may be shown.
     #[must_use]
     pub fn is_quoted(&self, span: Span) -> bool {
         !self.unquoted.contains(&span.file) && !self.is_withheld(span)
     }
 
-    /// Whether a place is part of one whose text must not be shown, or touches it.
+    /// Returns true if a place overlaps or touches a withheld one.
     #[must_use]
     pub fn is_withheld(&self, span: Span) -> bool {
         self.withheld
@@ -166,7 +167,7 @@ impl Sources {
             .any(|it| it.file == span.file && it.start <= span.end && span.start <= it.end)
     }
 
-    /// Adds a text that lies in no file, such as a bundled catalog.
+    /// Adds a text that does not come from a file, such as a bundled catalog.
     pub fn add_text(&mut self, name: impl Into<String>, text: impl Into<String>) -> FileId {
         self.add(name.into(), None, text.into())
     }
@@ -180,24 +181,24 @@ impl Sources {
         &self.files[file.0 as usize]
     }
 
-    /// The name to show.
+    /// Returns the name to show.
     #[must_use]
     pub fn name(&self, file: FileId) -> &str {
         &self.source(file).name
     }
 
-    /// Where the file lies; none for bundled text.
+    /// Returns the path of the file; `None` for bundled text.
     #[must_use]
     pub fn path(&self, file: FileId) -> Option<&Path> {
         self.source(file).path.as_deref()
     }
 
-    /// Notes which import asks for a file.
+    /// Records the import that leads to a file, unless one is recorded already.
     pub fn set_import(&mut self, file: FileId, import: Span) {
         self.files[file.0 as usize].import.get_or_insert(import);
     }
 
-    /// The import that asked for a file that is none of the user's: bundled, or from the network.
+    /// Returns the import that leads to a file, if the file is bundled or from the network.
     #[must_use]
     pub fn import(&self, file: FileId) -> Option<Span> {
         self.source(file)
@@ -205,22 +206,22 @@ impl Sources {
             .filter(|_| self.path(file).is_none())
     }
 
-    /// A place in a file of the user's: of what stands in another, the import that leads there.
+    /// Returns the place in the user's own file: the span itself, or the import that leads to it.
     #[must_use]
     pub fn own(&self, span: Span) -> Span {
-        // Imports of imports go no deeper than there are files.
+        // A chain of imports cannot be longer than the number of files.
         (0..self.files.len())
             .try_fold(span, |span, _| self.import(span.file).ok_or(span))
             .unwrap_or_else(|own| own)
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn text(&self, file: FileId) -> &str {
         &self.source(file).text
     }
 
-    /// Line and column of a byte, both from 1, the column in characters.
+    /// Returns the line and column of a byte, both counted from 1, the column in characters.
     #[must_use]
     pub fn line_column(&self, file: FileId, at: usize) -> (usize, usize) {
         let source = self.source(file);
@@ -232,7 +233,7 @@ impl Sources {
         )
     }
 
-    /// The span of a whole file's first line, for faults of the file itself.
+    /// Returns the span of the first line, for errors that concern the whole file.
     #[must_use]
     pub fn start(&self, file: FileId) -> Span {
         let text = self.text(file);
@@ -249,7 +250,7 @@ fn read_text(path: &Path) -> Result<String, SourceError> {
         path: path.to_owned(),
         source,
     };
-    // Asked before opening: opening a FIFO would wait for a writer.
+    // Check before opening: opening a FIFO would wait for a writer.
     let data = path.metadata().map_err(io)?;
     if !data.is_file() {
         return Err(SourceError::NotAFile(path.to_owned()));
@@ -257,7 +258,7 @@ fn read_text(path: &Path) -> Result<String, SourceError> {
     if data.len() > LIMIT {
         return Err(SourceError::TooLarge(path.to_owned()));
     }
-    // Some files of the kernel wait for something to read.
+    // Reading some kernel files would block without this flag.
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     let file = OpenOptions::new()
         .read(true)

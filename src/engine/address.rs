@@ -1,38 +1,38 @@
-//! Addresses of engines, in every spelling that the docker command and docker-py take.
+//! Engine addresses, in every form that the docker CLI and docker-py accept.
 
 use std::path::PathBuf;
 
-/// Where an engine listens.
+/// Address of an engine.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Address {
-    /// A socket on this machine.
+    /// Unix socket on this machine.
     Unix(PathBuf),
-    /// A port of a machine.
+    /// TCP port of a machine.
     Tcp {
         host: String,
         port: u16,
-        /// What stands before every path; empty as a rule.
+        /// Prefix of every request path; usually empty.
         prefix: String,
-        /// The address itself asks for TLS.
+        /// True if the address itself requires TLS (`https://`).
         secure: bool,
     },
-    /// An account on a machine that has the docker command.
+    /// Account on a machine that has the docker CLI.
     Ssh {
         user: Option<String>,
         host: String,
         port: Option<u16>,
-        /// The engine's socket over there, where it is not the usual one.
+        /// Path of the engine's socket on that machine, if not the default.
         socket: Option<String>,
     },
 }
 
 impl Address {
-    /// Reads an address: `unix:///path`, `http+unix://…`, `tcp://HOST:PORT[/path]`, `http(s)://…`,
+    /// Parses an address: `unix:///path`, `http+unix://…`, `tcp://HOST:PORT[/path]`, `http(s)://…`,
     /// `HOST:PORT`, `:PORT`, `ssh://[USER@]HOST[:PORT]`.
     ///
     /// # Errors
     ///
-    /// What is wrong with it.
+    /// Returns the reason if the address is invalid.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (scheme, rest) = match text.split_once("://") {
             Some(parts) => parts,
@@ -41,8 +41,7 @@ impl Address {
         };
         match scheme {
             "unix" => unix(rest),
-            // The form of docker-py: the path may be percent-encoded, and starts at the root in any
-            // case.
+            // docker-py's form: the path may be percent-encoded and is always absolute.
             "http+unix" => unix(&format!(
                 "/{}",
                 rest.replace("%2F", "/")
@@ -110,7 +109,7 @@ fn ssh(rest: &str) -> Result<Address, String> {
         return Err("a password cannot be given: ssh takes keys".to_owned());
     }
     let host = host.trim_matches(['[', ']']);
-    // What starts with a dash would be an option of the ssh command.
+    // ssh would read a name that starts with a dash as an option.
     if host.is_empty()
         || host.starts_with('-')
         || user.is_some_and(|user| user.is_empty() || user.starts_with('-'))

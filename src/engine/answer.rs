@@ -1,6 +1,6 @@
-//! What an answer must be to be believed: its kind, and ids. A list that is none must not count as
-//! an empty one, or what runs is called gone. Everything else may be null or absent: engines of
-//! other ages and makers say less.
+//! Validation of engine responses: the kind of a response, and object IDs. A response that is not a
+//! list must not count as an empty list, or running objects would appear to be gone. All other
+//! fields may be null or absent: older engines and Podman return fewer fields.
 
 use crate::engine::{
     Kind,
@@ -8,7 +8,7 @@ use crate::engine::{
 };
 use serde_json::{Map as JsonMap, Value as Json};
 
-/// Where an engine lists the objects of a kind.
+/// Returns the path that lists the objects of a kind.
 pub(crate) fn list_path(kind: Kind) -> &'static str {
     match kind {
         Kind::Container => "/containers/json",
@@ -18,7 +18,7 @@ pub(crate) fn list_path(kind: Kind) -> &'static str {
     }
 }
 
-/// Where an engine shows one.
+/// Returns the path of one object.
 pub(crate) fn object_path(kind: Kind, name: &str) -> String {
     match kind {
         Kind::Container => format!("/containers/{name}/json"),
@@ -28,14 +28,14 @@ pub(crate) fn object_path(kind: Kind, name: &str) -> String {
     }
 }
 
-/// The objects of a list, each with its id.
+/// Returns the objects of a list. Each must have an ID.
 pub(crate) fn list(answer: Json, kind: Kind) -> Result<Vec<Json>> {
     let wrong = || EngineError::Nonsense(format!("it is not a list of {}s", kind.as_str()));
     let items = items(answer, kind).ok_or_else(wrong)?;
     items.into_iter().map(|item| object(item, kind)).collect()
 }
 
-/// The items of a list; none if it is not one.
+/// Returns the items of a list, or `None` if the response is not a list.
 fn items(answer: Json, kind: Kind) -> Option<Vec<Json>> {
     match answer {
         Json::Object(fields) if kind == Kind::Volume => volumes(fields),
@@ -46,14 +46,14 @@ fn items(answer: Json, kind: Kind) -> Option<Vec<Json>> {
 
 fn volumes(mut fields: JsonMap<String, Json>) -> Option<Vec<Json>> {
     match fields.shift_remove("Volumes")? {
-        // No volumes, to some.
+        // Some engines return null if there are no volumes.
         Json::Null => Some(Vec::new()),
         Json::Array(items) => Some(items),
         _ => None,
     }
 }
 
-/// One object, with its id.
+/// Returns one object. It must have an ID.
 pub(crate) fn object(answer: Json, kind: Kind) -> Result<Json> {
     let field = if kind == Kind::Volume { "Name" } else { "Id" };
     let has_id = answer.is_object() && answer[field].as_str().is_some_and(|id| !id.is_empty());
@@ -63,7 +63,7 @@ pub(crate) fn object(answer: Json, kind: Kind) -> Result<Json> {
     })
 }
 
-/// An object that was asked for by its whole id is that one.
+/// Checks that an object requested by its full ID is that object.
 pub(crate) fn asked_for(answer: Json, name: &str) -> Result<Json> {
     let wanted = plain_id(name);
     let is_id = wanted.len() == 64 && wanted.bytes().all(|c| c.is_ascii_hexdigit());
@@ -74,12 +74,12 @@ pub(crate) fn asked_for(answer: Json, name: &str) -> Result<Json> {
     })
 }
 
-/// An id without the name of its digest algorithm.
+/// Strips the digest algorithm from an ID.
 fn plain_id(id: &str) -> &str {
     id.strip_prefix("sha256:").unwrap_or(id)
 }
 
-/// The answer if it fits; else why it is nonsense.
+/// Returns the response if it is valid, otherwise an error with the reason.
 fn believed(answer: Json, fits: bool, why: impl FnOnce() -> String) -> Result<Json> {
     if fits {
         Ok(answer)
@@ -88,8 +88,8 @@ fn believed(answer: Json, fits: bool, why: impl FnOnce() -> String) -> Result<Js
     }
 }
 
-/// That something was done is said without words, or with what it was done to. Podman says how that
-/// went, too.
+/// Checks that the engine confirms success: the response is empty or names the affected objects.
+/// Podman also reports an error for each object.
 pub(crate) fn done(answer: Json) -> Result<()> {
     let items = each(answer);
     match items.iter().find_map(error_of) {
@@ -101,7 +101,7 @@ pub(crate) fn done(answer: Json) -> Result<()> {
     }
 }
 
-/// What an answer says of each thing that something was done to.
+/// Returns the entry of each affected object.
 fn each(answer: Json) -> Vec<Json> {
     match answer {
         Json::Null => Vec::new(),
@@ -120,7 +120,7 @@ fn says_what_was_done(item: &Json) -> bool {
         .is_some_and(|fields| known.iter().any(|field| fields.contains_key(*field)))
 }
 
-/// An answer that says something: a mapping.
+/// Checks that a response is a JSON object.
 pub(crate) fn mapping(answer: Json) -> Result<Json> {
     let is_mapping = answer.is_object();
     believed(answer, is_mapping, || "it is not a mapping".to_owned())

@@ -1,19 +1,19 @@
-//! The connections of a run. Several plugins can work on one engine: they share them.
+//! Engine connections of a run, shared by all plugins.
 
 use super::{Client, ConnectError, Host};
 use crate::seam::Target;
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 use tokio::sync::OnceCell;
 
-/// The default engine, and those that operations name themselves; each is connected to once, when
-/// it is first needed.
+/// Connections to the default engine and to the engines that operations select. Each is opened
+/// once, on first use.
 pub struct Connections {
     default: Host,
     open: RefCell<HashMap<String, Rc<OnceCell<Rc<Client>>>>>,
 }
 
 impl Connections {
-    /// Nothing is connected to yet.
+    /// Creates the set without opening a connection.
     #[must_use]
     pub fn new(default: Host) -> Self {
         Self {
@@ -22,7 +22,8 @@ impl Connections {
         }
     }
 
-    /// Connects, unless that was done. Two that ask at once share one connection.
+    /// Returns the connection to an engine and opens it if needed. Concurrent callers share one
+    /// connection.
     pub(crate) async fn get(&self, host: &Host) -> Result<Rc<Client>, ConnectError> {
         let place = self.place(host);
         let connect = async || Client::connect(host).await.map(Rc::new);
@@ -34,12 +35,12 @@ impl Connections {
         open.entry(host.key()).or_default().clone()
     }
 
-    /// Whether an engine takes a new connection.
+    /// Returns true if an engine accepts a new connection.
     pub(crate) async fn accepts(&self, host: &Host) -> bool {
         Client::connect(host).await.is_ok()
     }
 
-    /// Which engine a target is.
+    /// Returns the engine of a target.
     pub(crate) fn host(&self, target: &Target) -> Result<Host, ConnectError> {
         match target {
             Target::Default => Ok(self.default.clone()),
@@ -47,7 +48,7 @@ impl Connections {
         }
     }
 
-    /// Whether an engine is the default one.
+    /// Returns true if an engine is the default engine.
     pub(crate) fn is_default(&self, host: &Host) -> bool {
         host.address == self.default.address
     }

@@ -1,11 +1,11 @@
-//! Text in paths and queries of requests.
+//! Percent-encoding of text in request paths and queries.
 
-/// A reference in a path: everything but what is plain is encoded, slashes apart.
+/// Encodes a reference for a path. Keeps slashes.
 pub(crate) fn in_path(text: &str) -> String {
     encoded(text, b"-._~/:@")
 }
 
-/// A value in a query.
+/// Encodes a value for a query.
 pub(crate) fn in_query(text: &str) -> String {
     encoded(text, b"-._~")
 }

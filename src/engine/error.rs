@@ -1,4 +1,4 @@
-//! What can go wrong between here and an engine, and what it means for a step.
+//! Errors of engine calls, and the step failures that they cause.
 
 use super::{host::ConnectError, says::Says};
 use crate::{
@@ -7,35 +7,35 @@ use crate::{
 };
 use thiserror::Error;
 
-/// Why a call of an engine did not come to an answer that can be used.
+/// Reason why an engine call returned no usable response.
 #[derive(Debug, Error)]
 pub(crate) enum EngineError {
-    /// It answered, and refused.
+    /// The engine refused the request.
     #[error("{message}")]
     Refused {
-        /// The status of HTTP.
+        /// HTTP status.
         status: u16,
-        /// What it says.
+        /// Message of the engine.
         message: String,
     },
-    /// It began an answer, and said in it that something failed.
+    /// The engine reported an error inside a response that had started.
     #[error("{0}")]
     Said(String),
-    /// It did not answer in time.
+    /// The engine did not respond in time.
     #[error("the engine did not answer in time")]
     Silent,
-    /// It answered with something that cannot be read: perhaps a part of an answer.
+    /// The response cannot be parsed; it may be incomplete.
     #[error("{0}")]
     Garbled(String),
-    /// It answered with something that is no answer to what was asked.
+    /// The response does not match the request.
     #[error("{0}")]
     Nonsense(String),
-    /// The connection was lost, or could not be made.
+    /// The connection was lost or could not be opened.
     #[error("{0}")]
     Lost(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// What a call of an engine comes to.
+/// Result of an engine call.
 pub(crate) type Result<T, E = EngineError> = std::result::Result<T, E>;
 
 impl EngineError {
@@ -43,7 +43,7 @@ impl EngineError {
         Self::Lost(error.into())
     }
 
-    /// Its message for people.
+    /// Returns the message for people.
     pub(super) fn told(&self) -> String {
         match self {
             Self::Refused { message, .. } | Self::Said(message) => message.trim().to_owned(),
@@ -55,12 +55,12 @@ impl EngineError {
         }
     }
 
-    /// Whether the engine itself says that it failed.
+    /// Returns true if the engine itself reported the error.
     pub(crate) fn is_said(&self) -> bool {
         matches!(self, Self::Refused { .. } | Self::Said(_))
     }
 
-    /// Whether nobody knows what came of the call.
+    /// Returns true if the outcome of the call is unknown.
     fn is_lost(&self) -> bool {
         match self {
             Self::Refused { status, .. } => *status >= 500,
@@ -69,13 +69,13 @@ impl EngineError {
         }
     }
 
-    /// Whether the engine names a conflict that a person must solve.
+    /// Returns true if the engine reports a conflict that a person must resolve.
     fn is_lasting(&self) -> bool {
         self.is_said() && LASTING.iter().any(|says| says.is_said_by(self))
     }
 }
 
-/// What engines say of conflicts that do not pass by themselves.
+/// Engine messages about conflicts that do not resolve by themselves.
 const LASTING: [Says; 5] = [
     Says::PortTaken,
     Says::NoPortLeft,
@@ -84,17 +84,17 @@ const LASTING: [Says; 5] = [
     Says::PlainRegistry,
 ];
 
-/// Whether an error may pass by itself where nothing is changed by asking again.
+/// Returns true if an error of a read-only call may be temporary.
 pub(crate) fn is_passing_when_read(error: &EngineError) -> bool {
     match error {
-        // That a container does not run is 500 to some engines.
+        // Some engines return 500 for a container that does not run.
         EngineError::Refused { status, message } => *status >= 500 && !Says::Running.is_in(message),
         EngineError::Garbled(_) => true,
         other => is_passing(other),
     }
 }
 
-/// Whether an error may pass by itself.
+/// Returns true if an error may be temporary.
 pub(crate) fn is_passing(error: &EngineError) -> bool {
     match error {
         EngineError::Refused { status, message } => {
@@ -108,7 +108,7 @@ pub(crate) fn is_passing(error: &EngineError) -> bool {
     }
 }
 
-/// The cause at the bottom of an error: that is what its user can do something about.
+/// Returns the root cause of an error, which is the part that a user can act on.
 pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
@@ -117,7 +117,7 @@ pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     error.to_string()
 }
 
-/// What the engine's status code is, if it answered.
+/// Returns the HTTP status if the engine refused the request.
 pub(crate) fn status(error: &EngineError) -> Option<u16> {
     if let EngineError::Refused { status, .. } = error {
         Some(*status)
@@ -126,8 +126,8 @@ pub(crate) fn status(error: &EngineError) -> Option<u16> {
     }
 }
 
-/// Puts an error into words. Refusals (4xx) are final, so are 5xx that name a conflict a person
-/// must solve.
+/// Converts an error to a step failure. Refusals (4xx) are final, and so are 5xx errors about a
+/// conflict that a person must resolve.
 pub(crate) fn failure(error: &EngineError, doing: &str) -> Failure {
     let message = error.told();
     let may_pass = error.is_lost() || matches!(error, EngineError::Said(_));
@@ -148,8 +148,7 @@ fn with_advice(failure: Failure, message: &str) -> Failure {
     failure
 }
 
-/// There is no engine: that was true a moment ago, or will be for good. Trying again is what a
-/// person decides.
+/// The engine is unreachable, temporarily or permanently. A person decides whether to retry.
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         let failure = Self {

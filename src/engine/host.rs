@@ -1,4 +1,4 @@
-//! Which engine to talk to, found as the docker command finds it.
+//! Selection of the engine, by the rules of the docker CLI.
 
 use crate::{
     digest::hex,
@@ -17,17 +17,17 @@ use std::{
 };
 use thiserror::Error;
 
-/// Address of an engine, who named it, and how it is spoken with.
+/// Address of an engine, its origin, and the connection settings.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Host {
     /// Such as `unix:///var/run/docker.sock`, `tcp://10.0.0.5:2375` or `ssh://user@host`.
     pub address: String,
-    /// Where the address comes from, for messages.
+    /// Origin of the address, for messages.
     pub origin: String,
     pub(crate) tls: Option<Tls>,
-    /// Longest wait for the head of an ordinary answer, in seconds, where one is given.
+    /// Longest wait for the head of an ordinary response, in seconds, if it is set.
     pub(crate) timeout: Option<u64>,
-    /// The version that is asked for; used if both sides speak it.
+    /// Requested API version; used if both sides support it.
     pub(crate) version: Option<Version>,
 }
 
@@ -42,17 +42,18 @@ impl Host {
         }
     }
 
-    /// Equal keys mean the same engine, spoken with in the same way.
+    /// Returns a key. Equal keys mean the same engine with the same settings.
     pub(crate) fn key(&self) -> String {
         format!("{self:?}")
     }
 
-    /// Finds the engine as the docker command does: given address, `DOCKER_HOST`, given or current
-    /// context, the usual socket.
+    /// Selects the engine like the docker CLI. The order is: given address, `DOCKER_HOST` (unless a
+    /// context is given), given or current context, default socket.
     ///
     /// # Errors
     ///
-    /// If a context is named that does not exist.
+    /// Returns an error if the selected context does not exist, or if `DOCKER_TLS_VERIFY` is set
+    /// and the CA certificate is missing.
     pub fn find(host: Option<&str>, context: Option<&str>) -> Result<Self, ConnectError> {
         if let Some(address) = host.filter(|address| !address.is_empty()) {
             return Self::new(address, "--host or DOCKCTL_HOST", None).with_environment();
@@ -73,9 +74,8 @@ impl Host {
         }
     }
 
-    /// With what the environment says of TLS. As the docker command does it, an engine that is to
-    /// be checked is refused without the certificates to check it by, on whatever way it is
-    /// reached.
+    /// Adds the TLS settings of the environment. Like the docker CLI, fails if the engine must be
+    /// verified and the CA certificate is missing, regardless of the transport.
     fn with_environment(self) -> Result<Self, ConnectError> {
         let tls = tls_of_environment();
         let missing = tls
@@ -92,7 +92,7 @@ impl Host {
         }
     }
 
-    /// The engine with this longest wait for an ordinary answer, in seconds.
+    /// Sets the longest wait for an ordinary response, in seconds.
     #[must_use]
     pub fn with_timeout(self, seconds: u64) -> Self {
         Self {
@@ -126,7 +126,7 @@ impl Host {
         Ok(Self::new(address, format!("{origin} `{name}`"), tls))
     }
 
-    /// The machine that it is on; none if it is this one.
+    /// Returns the engine's machine, or `None` if it is this machine.
     pub(crate) fn machine(&self) -> Option<String> {
         match Address::parse(&self.address) {
             Ok(Address::Tcp { host, .. } | Address::Ssh { host, .. }) => {
@@ -136,12 +136,12 @@ impl Host {
         }
     }
 
-    /// The engine that a `daemon_client` names: its own address, else the default one's, with what
-    /// else it says.
+    /// Returns the engine that a `daemon_client` selects. Without an address, this is the default
+    /// engine with the other arguments applied.
     ///
     /// # Errors
     ///
-    /// If an argument cannot be used.
+    /// Returns an error if an argument is invalid.
     pub(crate) fn of_client(client: &Json, default: &Self) -> Result<Self, ConnectError> {
         let read = DaemonClient::read(client).map_err(|faults| {
             let address = client["base_url"].as_str().unwrap_or(&default.address);
@@ -171,9 +171,9 @@ impl Host {
     }
 }
 
-/// As the docker command: `DOCKER_TLS_VERIFY` checks the engine, `DOCKER_TLS` alone does not; both
-/// with the files of `DOCKER_CERT_PATH`. Where the engine is to be checked, the certificates to
-/// trust must be there.
+/// Returns the TLS settings of the environment, by the rules of the docker CLI: `DOCKER_TLS_VERIFY`
+/// verifies the engine, `DOCKER_TLS` alone does not. Both use the files in `DOCKER_CERT_PATH`.
+/// Verification requires the CA certificate.
 fn tls_of_environment() -> Option<Tls> {
     let verify = match (variable("DOCKER_TLS_VERIFY"), variable("DOCKER_TLS")) {
         (Some(_), _) => Verify::Full,
@@ -197,7 +197,7 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Where the docker command keeps its configuration.
+/// Returns the configuration directory of the docker CLI.
 pub(crate) fn config_folder() -> Option<PathBuf> {
     variable("DOCKER_CONFIG")
         .map(PathBuf::from)
@@ -208,7 +208,7 @@ pub(crate) fn read_json(path: &Path) -> Option<Json> {
     serde_json::from_slice(&read_file(path).ok()?).ok()
 }
 
-/// A pipe would be waited for.
+/// Reads a regular file. Rejects anything else: reading a pipe would block.
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     if fs::metadata(path)?.is_file() {
         fs::read(path)
@@ -220,7 +220,7 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// What is wrong with the docker command's configuration; none if it is not there, or can be read.
+/// Returns the error in the docker CLI's configuration, or `None` if the file is absent or valid.
 #[must_use]
 pub fn broken_config() -> Option<String> {
     let path = config_folder()?.join("config.json");
@@ -230,7 +230,7 @@ pub fn broken_config() -> Option<String> {
         Ok(bytes) => match serde_json::from_slice::<Json>(&bytes) {
             Ok(Json::Object(_)) => return None,
             Ok(_) => "it is not a JSON object".to_owned(),
-            // What the reader says of its content could quote a password.
+            // The parser's message could quote a password.
             Err(error) => format!(
                 "it is not JSON (line {}, column {})",
                 error.line(),
@@ -248,17 +248,17 @@ fn current_context() -> Option<String> {
         .map(str::to_owned)
 }
 
-/// Why there is no engine to talk to.
+/// Reason why no engine is available.
 #[derive(Debug, Error)]
 pub enum ConnectError {
-    /// The context is not there.
+    /// The context does not exist.
     #[error("the docker context `{name}` (from {origin}) does not exist: there is no {}", path.display())]
     Context {
-        /// Its name.
+        /// Name of the context.
         name: String,
-        /// Who named it.
+        /// Origin of the name.
         origin: String,
-        /// Where it would be.
+        /// Expected path of its metadata.
         path: PathBuf,
     },
     /// The address cannot be used.
@@ -266,18 +266,18 @@ pub enum ConnectError {
     Address {
         /// The address.
         host: Host,
-        /// Why not.
+        /// Reason.
         reason: String,
     },
-    /// Nothing answers.
+    /// No engine responds.
     #[error("no engine answers at {host}: {reason}")]
     Silent {
         /// The address.
         host: Host,
-        /// What happened.
+        /// Reason.
         reason: String,
     },
-    /// It answers in a language that is too old or too new.
+    /// The engine and dockctl have no API version in common.
     #[error(
         "the engine at {host} speaks API versions {spoken}, and dockctl speaks {} to {}",
         OLDEST,
@@ -286,7 +286,7 @@ pub enum ConnectError {
     Version {
         /// The address.
         host: Host,
-        /// What it speaks.
+        /// API versions of the engine.
         spoken: String,
     },
 }

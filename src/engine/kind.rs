@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What something on a Docker engine is.
+/// Kind of an object on a Docker engine.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -18,7 +18,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The name as shown.
+    /// Returns the name of the kind.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

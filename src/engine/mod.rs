@@ -1,5 +1,5 @@
-//! The connection to a Docker engine: which one ([`Host`]), what its address says, bytes to and from
-//! it, what an answer must be to be believed, and calls that are repeated when they were lost.
+//! Connection to a Docker engine: selecting it ([`Host`]), parsing its address, the transport,
+//! validating responses, and repeating lost calls.
 
 mod address;
 mod answer;

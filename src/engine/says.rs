@@ -1,45 +1,45 @@
-//! What engines say without a code for it: told apart by words of their messages, here and nowhere
-//! else.
+//! Conditions that engines report only in the text of a message, not as a code. Messages are
+//! matched in this module only.
 
 use super::EngineError;
 
-/// Something that an engine can say.
+/// Condition in the message of an engine.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Says {
-    /// Another program or container has the port.
+    /// Another program or container uses the port.
     PortTaken,
-    /// Every port of a range is taken.
+    /// All ports of a range are in use.
     NoPortLeft,
-    /// The container has no such program.
+    /// The container does not contain the program.
     NoProgram,
-    /// The registry cannot be found, or does not answer.
+    /// The registry cannot be found, or does not respond.
     NoRegistry,
-    /// The registry does not speak TLS.
+    /// The registry does not use TLS.
     PlainRegistry,
-    /// The registry has no such image, or none for this platform.
+    /// The registry does not have the image, or not for this platform.
     NoImage,
-    /// The registry refuses who asks.
+    /// The registry denies access.
     Denied,
-    /// The same is being done already.
+    /// The same operation is already in progress.
     InProgress,
-    /// The container does, or does not, run.
+    /// The message is about whether the container runs.
     Running,
-    /// The name belongs to another object.
+    /// Another object has the name.
     NameTaken,
-    /// Containers are on the network.
+    /// Containers are connected to the network.
     InUse,
-    /// The container is on the network already.
+    /// The container is already connected to the network.
     Attached,
-    /// It has no links.
+    /// The engine does not support links.
     NoLinks,
-    /// The engine speaks TLS.
+    /// The engine requires TLS.
     WantsTls,
-    /// Something else than TLS was read where TLS was expected.
+    /// The data is not TLS, but TLS was expected.
     NotTls,
 }
 
 impl Says {
-    /// Words of Docker and Podman; one of them tells.
+    /// Returns fragments of messages of Docker and Podman. One match is enough.
     fn words(self) -> &'static [&'static str] {
         match self {
             Self::PortTaken => &["port is already allocated", "address already in use"],
@@ -66,12 +66,12 @@ impl Says {
         }
     }
 
-    /// Whether a message says it.
+    /// Returns true if a message reports the condition.
     pub(crate) fn is_in(self, message: &str) -> bool {
         self.words().iter().any(|words| message.contains(words))
     }
 
-    /// Whether an error says it.
+    /// Returns true if an error reports the condition.
     pub(crate) fn is_said_by(self, error: &EngineError) -> bool {
         self.is_in(&error.told())
     }

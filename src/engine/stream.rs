@@ -1,6 +1,5 @@
-//! Streams of an engine: what containers and commands write, and documents a line each. Pieces are
-//! handed on as they come, whatever they are part of: nothing is kept until a line or a frame is
-//! complete.
+//! Streams from an engine: output of containers and commands, and JSON documents, one per line.
+//! Output is passed on as it arrives: it is not buffered until a line or a frame is complete.
 
 use crate::{engine::error::EngineError, seam::Piece};
 use bytes::{Buf as _, Bytes};
@@ -12,20 +11,20 @@ use tokio_util::{
     io::StreamReader,
 };
 
-/// Longest line of an answer that has a document a line, in bytes.
+/// Longest line of a response with one document per line, in bytes.
 const LINE: usize = 16 << 20;
-/// Bytes before each frame: which stream it is of, three zeros, its length.
+/// Size of a frame header, in bytes: stream number, three zeros, length.
 const HEAD: usize = 8;
 
-/// Takes the frames of a stream apart in which standard output and standard error take turns.
+/// Splits a stream that interleaves standard output and standard error into frames.
 #[derive(Debug, Default)]
 struct Frames {
-    /// There are none: a terminal has one stream.
+    /// The stream has no frames: a terminal has only one stream.
     is_raw: bool,
     has_begun: bool,
     head: Vec<u8>,
     is_error: bool,
-    /// Bytes of the frame that are still to come.
+    /// Remaining bytes of the present frame.
     left: usize,
 }
 
@@ -58,8 +57,8 @@ impl Frames {
         Ok(pieces)
     }
 
-    /// Reads a head. What does not begin with one has none: some engines send what a terminal shows
-    /// without saying so.
+    /// Reads a frame header. A stream that does not start with one has no frames: some engines send
+    /// terminal output without declaring it.
     fn open(&mut self) -> Result<Option<Piece>, EngineError> {
         let head = std::mem::take(&mut self.head);
         let first = !std::mem::replace(&mut self.has_begun, true);
@@ -82,7 +81,7 @@ impl Frames {
         }
     }
 
-    /// What was taken for a part of a head when the stream ended.
+    /// Returns bytes that looked like a partial header when the stream ended.
     fn rest(&mut self) -> Option<Piece> {
         let rest = std::mem::take(&mut self.head);
         (!rest.is_empty() && !self.has_begun).then(|| Piece {
@@ -92,7 +91,7 @@ impl Frames {
     }
 }
 
-/// The pieces of a stream; with `is_raw` it has no frames.
+/// Returns the pieces of a stream; with `is_raw` the stream has no frames.
 pub(crate) fn pieces(
     body: impl Stream<Item = Result<Bytes, EngineError>> + Send + 'static,
     is_raw: bool,
@@ -132,7 +131,7 @@ pub(crate) fn pieces(
     )
 }
 
-/// The lines of pieces, each cut to so many bytes.
+/// Joins pieces to lines, each cut to a maximum number of bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Lines {
     line: Vec<u8>,
@@ -147,7 +146,7 @@ impl Lines {
         }
     }
 
-    /// Takes bytes in, and gives the lines that they complete.
+    /// Adds bytes and returns the lines that they complete.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> Vec<String> {
         let mut complete = Vec::new();
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -163,7 +162,7 @@ impl Lines {
         complete
     }
 
-    /// The line that has no end yet; none if nothing is in it.
+    /// Returns the unfinished line, or `None` if it is empty.
     pub(crate) fn rest(&mut self) -> Option<String> {
         let line = std::mem::take(&mut self.line);
         (!line.is_empty()).then(|| text_of(&line))
@@ -176,7 +175,7 @@ fn text_of(line: &[u8]) -> String {
         .to_owned()
 }
 
-/// One document a line, as far as whole lines have come.
+/// Streams JSON documents, one per complete line.
 pub(crate) fn documents(
     body: impl Stream<Item = Result<Bytes, EngineError>> + Send,
 ) -> impl Stream<Item = Result<Json, EngineError>> {
@@ -214,7 +213,7 @@ mod tests {
         [&[kind, 0, 0, 0][..], &length, text].concat()
     }
 
-    /// Both streams, whatever the pieces were.
+    /// Returns both streams, regardless of how the bytes were split.
     fn read(
         frames: &mut Frames,
         bytes: &[u8],

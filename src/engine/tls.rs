@@ -1,4 +1,4 @@
-//! TLS to an engine: whom it trusts, who it is, and the files that say so.
+//! TLS connections to an engine: trusted certificates, client certificate, and their files.
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _};
 use std::{
@@ -16,31 +16,31 @@ use tokio_rustls::rustls::{
     crypto::{CryptoProvider, ring},
 };
 
-/// How TLS is spoken with an engine.
+/// TLS settings of an engine.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Tls {
-    /// Certificates to trust; those of this system if none are named.
+    /// File of trusted certificates; the system's certificates if absent.
     pub ca: Option<PathBuf>,
-    /// Certificate and key that say who the client is.
+    /// Files of the client's certificate and key.
     pub client: Option<(PathBuf, PathBuf)>,
-    /// What is checked of the engine's certificate.
+    /// Checks of the engine's certificate.
     pub verify: Verify,
 }
 
-/// What is checked of the engine's certificate.
+/// Checks of the engine's certificate.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Verify {
-    /// Who signed it, and that it is for this host.
+    /// Signature and host name.
     #[default]
     Full,
-    /// Who signed it.
+    /// Signature only.
     Signature,
-    /// Nothing: anyone can pretend to be the engine.
+    /// Nothing: anyone can impersonate the engine.
     Nothing,
 }
 
 impl Tls {
-    /// The files `ca.pem`, `cert.pem` and `key.pem` of a folder, as far as they are there.
+    /// Uses the files `ca.pem`, `cert.pem` and `key.pem` of a directory, if they exist.
     pub(crate) fn of_folder(folder: &Path, verify: Verify) -> Self {
         let file = |name: &str| Some(folder.join(name)).filter(|path| path.exists());
         Self {
@@ -50,9 +50,9 @@ impl Tls {
         }
     }
 
-    /// As [`of_folder`](Self::of_folder), where the engine must not be trusted less than it was
-    /// asked for: what is missing is an error when it is read. Without certificate and key the
-    /// client stays unknown, with one of them it is a mistake.
+    /// Like [`of_folder`](Self::of_folder), but a missing file must not weaken the checks: it is an
+    /// error when the files are read. Certificate and key of the client are optional, but one
+    /// without the other is an error.
     pub(crate) fn required(folder: &Path, verify: Verify) -> Self {
         let file = |name: &str| folder.join(name);
         let (certificate, key) = (file("cert.pem"), file("key.pem"));
@@ -68,7 +68,7 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// Which file cannot be used, and why.
+    /// Returns the file that cannot be used, and why.
     pub(crate) fn config(&self) -> Result<ClientConfig, String> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
@@ -150,7 +150,7 @@ fn cannot_read(path: &Path, error: &dyn fmt::Display) -> String {
     format!("{} cannot be used: {error}", path.display())
 }
 
-/// Checks less than everything: without a verifier nothing at all, else anything but the name.
+/// Verifier that ignores the host name. Without `signature` it checks nothing.
 #[derive(Debug)]
 struct Lenient {
     signature: Option<Arc<WebPkiServerVerifier>>,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Oldest version of the API that dockctl speaks, and the newest that it was written for.
+/// Oldest API version that dockctl supports, and the newest that it was written for.
 pub(crate) const OLDEST: Version = Version(1, 24);
 pub(crate) const NEWEST: Version = Version(1, 47);
 

@@ -1,8 +1,8 @@
-//! The language of Graphviz.
+//! Graphviz output (DOT).
 
 use super::{Graph, RelationshipKind};
 
-/// The graph as `dot` reads it.
+/// Returns the graph in the DOT language.
 #[must_use]
 pub fn dot(graph: &Graph) -> String {
     let mut text = "digraph deployment {\n  node [shape=box, style=\"rounded,filled\", fontname=\"sans-serif\"];\n".to_owned();

@@ -1,4 +1,4 @@
-//! Where boxes and arrows are: in layers, what needs above what is needed.
+//! Layered layout of boxes and arrows: dependents above their dependencies.
 
 use super::Graph;
 use rust_sugiyama::{
@@ -9,20 +9,20 @@ use std::collections::{BTreeSet, HashMap};
 
 /// Height of a box.
 pub(super) const HEIGHT: f64 = 44.0;
-/// From one layer to the next.
+/// Distance from one layer to the next.
 const LAYER: f64 = 104.0;
-/// Between two boxes of a layer, and around everything.
+/// Space between the boxes of a layer, and around the drawing.
 const GAP: f64 = 28.0;
 /// Width of a letter.
 const LETTER: f64 = 7.6;
-/// Parts that hang together are put beside each other up to this width, then below.
+/// Connected parts are placed in rows up to this width.
 const WIDTH: f64 = 1600.0;
-/// How often places are improved.
+/// Number of passes that improve the positions.
 const ROUNDS: usize = 24;
-/// Room that a line takes where it passes a layer.
+/// Width of a line where it crosses a layer.
 const PASSAGE: f64 = 2.0;
 
-/// A box, by its middle.
+/// A box: its center and its width.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Place {
     pub x: f64,
@@ -30,11 +30,11 @@ pub(super) struct Place {
     pub width: f64,
 }
 
-/// Everything in its place.
+/// The finished layout.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Placed {
     pub boxes: Vec<Place>,
-    /// For each arrow the points that it goes through, from box to box.
+    /// For each arrow, the points on its way from box to box.
     pub lines: Vec<Vec<(f64, f64)>>,
     pub width: f64,
     pub height: f64,
@@ -62,7 +62,8 @@ pub(super) fn place(graph: &Graph) -> Placed {
     }
 }
 
-/// The layers are those of `ranks`: the other ways to find them do not always come to an end.
+/// Uses the layers that `ranks` computes: the other ranking types of the library do not always
+/// terminate.
 fn config() -> Config {
     Config {
         vertex_spacing: GAP,
@@ -73,13 +74,13 @@ fn config() -> Config {
     }
 }
 
-/// What is in which layer: boxes first, then the points where lines pass a layer.
+/// The layer of each vertex: boxes first, then the points where lines cross a layer.
 struct Layers {
-    /// Of each box.
+    /// Width of each box.
     widths: Vec<f64>,
-    /// Layers of the boxes and of the points.
+    /// Layer of each box and of each point.
     ranks: Vec<usize>,
-    /// For each arrow the boxes and points that it goes through.
+    /// For each arrow, the boxes and points on its way.
     chains: Vec<Vec<usize>>,
 }
 
@@ -106,7 +107,7 @@ impl Layers {
             .collect()
     }
 
-    /// Twice the same, and what closes a circle, says nothing about layers.
+    /// Returns the edges between layers, without duplicates and without edges that close a cycle.
     fn edges(&self) -> Vec<(u32, u32)> {
         let pairs = self.chains.iter().flat_map(|chain| chain.windows(2));
         let down = pairs.filter(|pair| self.ranks[pair[0]] < self.ranks[pair[1]]);
@@ -114,7 +115,7 @@ impl Layers {
         edges.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// One part that hangs together, as its own top left corner sees it.
+    /// Returns the positions of one connected part, relative to its top left corner.
     fn part(&self, layout: &[(usize, (f64, f64))], edges: &[(u32, u32)]) -> Vec<(usize, f64, f64)> {
         let ranks = layout.iter().map(|(at, _)| self.ranks[*at]);
         let first = ranks.min().unwrap_or_default();
@@ -124,12 +125,12 @@ impl Layers {
     }
 }
 
-/// Parts beside each other, then below.
+/// A drawing that is filled row by row with connected parts.
 struct Page {
     spots: HashMap<usize, (f64, f64)>,
     left: f64,
     top: f64,
-    /// Height of the row.
+    /// Height of the current row.
     row: f64,
     widest: f64,
 }
@@ -179,8 +180,8 @@ fn index(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// The layer of each box, from the top: as low as can be, just above what it needs. Arrows that
-/// close a circle do not count.
+/// Returns the layer of each box, counted from the top: as low as possible, just above its
+/// dependencies. Ignores arrows that close a cycle.
 fn ranks(graph: &Graph) -> Vec<usize> {
     let mut heights = vec![0; graph.vertices.len()];
     for _ in 0..heights.len() {
@@ -203,8 +204,8 @@ fn ranks(graph: &Graph) -> Vec<usize> {
     )
 }
 
-/// Layers that are wider than a screen become several, one below the other: no arrow leads from one
-/// box of a layer to another.
+/// Splits layers that are wider than a screen. This is safe because no arrow connects two boxes of
+/// one layer.
 fn narrowed(graph: &Graph, ranks: Vec<usize>) -> Vec<usize> {
     let mut layers: Vec<Vec<usize>> =
         vec![Vec::new(); ranks.iter().max().map_or(0, |deepest| deepest + 1)];
@@ -228,8 +229,8 @@ fn narrowed(graph: &Graph, ranks: Vec<usize>) -> Vec<usize> {
     narrow
 }
 
-/// Points at which long arrows pass the layers between, by their layer; and for each arrow the
-/// boxes and points that it goes through.
+/// Returns the layers of the points where long arrows cross the layers in between, and for each
+/// arrow the boxes and points on its way.
 fn passages(graph: &Graph, ranks: &[usize]) -> (Vec<usize>, Vec<Vec<usize>>) {
     let mut points = Vec::new();
     let chain = |arrow: &super::Arrow| {
@@ -245,8 +246,8 @@ fn passages(graph: &Graph, ranks: &[usize]) -> (Vec<usize>, Vec<Vec<usize>>) {
     (points, chains)
 }
 
-/// Puts a part into its layers. The order from left to right in each is given; where each stands
-/// follows from what it is connected with. Its left edge is 0.
+/// Positions a connected part. The order within each layer is given; the positions follow from the
+/// connected boxes. The left edge is 0.
 fn spread(
     part: Vec<(usize, usize, f64)>,
     edges: &[(u32, u32)],
@@ -311,15 +312,14 @@ fn spread(
     placed.map(|(at, y)| (at, x[&at] - left, y)).collect()
 }
 
-/// Places as near to those that are wanted as can be (least squares) without changing the order or
-/// overlapping: neighbours that would overlap become a block that stands where its members on
-/// average want to.
+/// Returns the positions nearest to the desired ones (least squares), without overlaps and in the
+/// same order. Neighbors that would overlap form a block at the average of their desired positions.
 fn apart(layer: &[usize], wanted: &[f64], size: &dyn Fn(usize) -> f64) -> Vec<(usize, f64)> {
     let mut offsets = vec![0.0; layer.len()];
     for at in 1..layer.len() {
         offsets[at] = offsets[at - 1] + f64::midpoint(size(layer[at - 1]), size(layer[at])) + GAP;
     }
-    // Blocks: the sum of what is wanted, and how many want it.
+    // Blocks: the sum of the desired positions, and the number of members.
     let mut blocks: Vec<(f64, f64)> = Vec::new();
     for (wanted, offset) in wanted.iter().zip(&offsets) {
         let mut block = (wanted - offset, 1.0);

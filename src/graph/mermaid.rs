@@ -1,8 +1,8 @@
-//! Mermaid, which code forges draw in Markdown.
+//! Mermaid output, which code forges render in Markdown.
 
 use super::{Graph, Mood, RelationshipKind};
 
-/// The graph as a Mermaid flowchart.
+/// Returns the graph as a Mermaid flowchart.
 #[must_use]
 pub fn mermaid(graph: &Graph) -> String {
     let mut text = "flowchart TD\n".to_owned();

@@ -1,6 +1,6 @@
-//! Pictures of a blueprint or a deployment: who needs whom.
+//! Dependency graphs of blueprints and deployments.
 //!
-//! [`Graph`] is what is drawn, whatever the language: [`dot()`], [`mermaid()`] or [`svg()`], which
+//! [`Graph`] is independent of the output format: [`dot()`], [`mermaid()`], or [`svg()`], which
 //! needs no other program.
 
 mod dot;
@@ -15,35 +15,35 @@ pub use svg::svg;
 use crate::model::RelationshipKind;
 use std::collections::HashSet;
 
-/// Something that is drawn as a box.
+/// A box.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Vertex {
-    /// The name in it.
+    /// The name.
     pub name: String,
-    /// What stands below: a type, or a state.
+    /// The line below the name: a type or a state.
     pub below: String,
-    /// How it is.
+    /// The condition.
     pub mood: Mood,
 }
 
-/// How something is; its colour.
+/// The condition of an instance. It determines the color.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Mood {
-    /// Nobody looked.
+    /// Unknown.
     #[default]
     Plain,
-    /// As it should be.
+    /// Healthy.
     Well,
-    /// On its way.
+    /// Between two states.
     Underway,
-    /// It rests, or is not there.
+    /// Stopped or missing.
     Resting,
-    /// Not as it should be.
+    /// Unhealthy or drifted.
     Ill,
 }
 
 impl Mood {
-    /// Colours of the border and of the ground.
+    /// Returns the colors of the border and the background.
     fn colours(self) -> (&'static str, &'static str) {
         match self {
             Self::Plain => ("#57606a", "#f6f8fa"),
@@ -55,18 +55,18 @@ impl Mood {
     }
 }
 
-/// An arrow, from what needs to what is needed.
+/// An arrow from a dependent to its dependency.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Arrow {
-    /// Position of the box it begins at.
+    /// Index of the box where it starts.
     pub from: usize,
-    /// Position of the box it points to.
+    /// Index of the box that it points to.
     pub to: usize,
-    /// What it stands for.
+    /// The kind of the relationship.
     pub kind: RelationshipKind,
 }
 
-/// Boxes and arrows.
+/// A dependency graph.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Graph {
     /// The boxes.
@@ -76,7 +76,7 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Only some boxes, with everything that they need, and everything that needs them.
+    /// Returns the subgraph of some boxes with all their dependencies and dependents.
     #[must_use]
     pub fn focused(&self, on: impl Fn(&Vertex) -> bool) -> Self {
         let roots: Vec<usize> = (0..self.vertices.len())

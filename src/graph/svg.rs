@@ -1,10 +1,10 @@
-//! A picture of its own.
+//! SVG output.
 
 use super::{Graph, RelationshipKind, layers};
 
 const STYLE: &str = "text{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;fill:#1f2328}.n{font-size:12.5px;font-weight:600}.b{font-size:10.5px;fill:#57606a}path{fill:none;stroke:#8c959f;stroke-width:1.4}.contained{stroke-width:2.6}.depends{stroke-dasharray:5 4}";
 
-/// The graph as an SVG document. It is readable on light and on dark ground.
+/// Returns the graph as an SVG document, readable on light and dark backgrounds.
 #[must_use]
 pub fn svg(graph: &Graph) -> String {
     let placed = layers::place(graph);
@@ -44,7 +44,7 @@ pub fn svg(graph: &Graph) -> String {
     text + "</svg>\n"
 }
 
-/// A smooth line from the lower edge of a box through points to the upper edge of another.
+/// Returns a smooth path from the lower edge of a box through points to the upper edge of another.
 fn curve(points: &[(f64, f64)]) -> String {
     let half = layers::HEIGHT / 2.0;
     let mut points = points.to_vec();

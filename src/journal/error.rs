@@ -1,4 +1,4 @@
-//! A journal that cannot be used.
+//! Errors of the journal.
 
 use super::{Holder, store::FORMAT};
 use crate::record::IllegalEvent;
@@ -6,21 +6,21 @@ use rusqlite::ErrorCode;
 use std::{io, path::PathBuf};
 use thiserror::Error;
 
-/// Bytes that must be free where the journal is, or nothing is begun.
+/// Free bytes that the state directory needs before a run starts.
 pub(super) const ROOM: u64 = 1 << 20;
 
-/// A journal that cannot be used.
+/// An error of the journal.
 #[derive(Debug, Error)]
 pub enum JournalError {
-    /// The operating system refused.
+    /// The operating system returned an error.
     #[error("cannot use {}: {source}", path.display())]
     Io {
-        /// The file or folder.
+        /// The file or directory.
         path: PathBuf,
         /// The cause.
         source: io::Error,
     },
-    /// The database refused.
+    /// SQLite returned an error.
     #[error("cannot use the journal {}: {source}", path.display())]
     Sqlite {
         /// The database.
@@ -28,7 +28,7 @@ pub enum JournalError {
         /// The cause.
         source: rusqlite::Error,
     },
-    /// The database was written by a newer dockctl.
+    /// A newer dockctl wrote the database.
     #[error("the journal {} has format {found}, and this dockctl knows {FORMAT}", path.display())]
     Format {
         /// The database.
@@ -46,7 +46,7 @@ pub enum JournalError {
         /// The cause.
         source: serde_json::Error,
     },
-    /// A row says something that this dockctl does not know.
+    /// A row contains data that this dockctl does not know.
     #[error(
         "row {row} of the journal {} holds what this dockctl does not know: {what}{}",
         path.display(),
@@ -57,12 +57,12 @@ pub enum JournalError {
         path: PathBuf,
         /// The row, from 1.
         row: i64,
-        /// What, in words.
+        /// Description of the unknown data.
         what: String,
-        /// The version of dockctl that wrote it, where that is known.
+        /// The version of dockctl that wrote the row, if known.
         version: Option<String>,
     },
-    /// The rows contradict each other.
+    /// A row contradicts earlier rows.
     #[error("row {row} of the journal {} contradicts those before it: {source}", path.display())]
     Illegal {
         /// The database.
@@ -77,36 +77,36 @@ pub enum JournalError {
     Damaged {
         /// The database.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the damage.
         reason: String,
     },
-    /// There is hardly any room left where the journal is.
+    /// The disk of the state directory is nearly full.
     #[error("there is no room for a journal in {}: {free} bytes are free, and {ROOM} are wanted", path.display())]
     NoRoom {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
-        /// Bytes that are free there.
+        /// Free bytes on its disk.
         free: u64,
     },
-    /// Somebody else could have put anything into the folder, or a link in the place of a file.
+    /// Another user could have written to the directory or replaced a file with a link.
     #[error("nothing is written to {}: {why}", path.display())]
     Distrusted {
-        /// The folder or file.
+        /// The directory or file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         why: &'static str,
     },
-    /// Another run holds the deployment.
+    /// Another run holds the lock.
     #[error("the deployment is in use{}", holder.as_ref().map(|holder| format!(" by {holder}")).unwrap_or_default())]
     Busy {
-        /// Who; none if they did not say in time.
+        /// The holder of the lock; none if it has not written its details yet.
         holder: Option<Holder>,
     },
 }
 
 impl JournalError {
-    /// Whether the file itself is at fault: it can be set aside, and what the engine's labels tell
-    /// put in its place.
+    /// Returns true if the file itself is damaged: it can be set aside, and the record rebuilt from
+    /// labels on the engine.
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
@@ -116,7 +116,7 @@ impl JournalError {
         }
     }
 
-    /// Whether the disk is full.
+    /// Returns true if the disk is full.
     #[must_use]
     pub fn is_full(&self) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! Files in the state directory: opened without following links, readable by their owner only.
+//! Files in the state directory: opened without following links, readable only by their owner.
 
 use super::{JournalError, error::ROOM};
 use std::{
@@ -8,11 +8,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Bytes in the key of the digests.
+/// Bytes in the key of seals and digests.
 pub(super) const KEY: usize = 32;
 
-/// Opens a file that nobody but its user may read, if it is made; a link, or what is no regular
-/// file, is an error.
+/// Opens a file without following links. A file that it creates is readable only by its owner.
+/// Fails unless the path is a regular file.
 pub(super) fn open_no_link(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let no_link = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
     let at_once = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
@@ -20,7 +20,7 @@ pub(super) fn open_no_link(path: &Path, options: &mut OpenOptions) -> io::Result
         .mode(0o600)
         .custom_flags(no_link | at_once)
         .open(path)?;
-    // A pipe would be waited for.
+    // Opening and reading a pipe would block.
     if file.metadata()?.is_file() {
         Ok(file)
     } else {
@@ -31,7 +31,7 @@ pub(super) fn open_no_link(path: &Path, options: &mut OpenOptions) -> io::Result
     }
 }
 
-/// A run that can write nothing down had better not begin.
+/// Fails if the disk is too full to keep a journal.
 pub(super) fn expect_room(path: &Path) -> Result<(), JournalError> {
     let Ok(disk) = rustix::fs::statvfs(path) else {
         return Ok(());
@@ -47,7 +47,8 @@ pub(super) fn expect_room(path: &Path) -> Result<(), JournalError> {
     }
 }
 
-/// SQLite looks at the database alone: what it writes beside it must be no link either.
+/// Fails if the database or one of SQLite's files next to it is a link. SQLite itself checks only
+/// the database.
 pub(super) fn expect_no_links(path: &Path) -> Result<(), JournalError> {
     let beside = ["", "-wal", "-shm", "-journal"]
         .map(|ending| PathBuf::from(format!("{}{ending}", path.display())));
@@ -69,13 +70,14 @@ pub(super) fn make_folder(path: &Path) -> Result<(), JournalError> {
     })
 }
 
-/// Written aside and linked into place: of two processes that start at once, one wins whole.
 pub(super) fn new_key() -> io::Result<[u8; KEY]> {
     let mut key = [0; KEY];
     File::open("/dev/urandom")?.read_exact(&mut key)?;
     Ok(key)
 }
 
+/// Creates the key file. The key is written to another file and then linked into place, so that two
+/// processes that start at the same time end up with the same key.
 pub(super) fn make_key(path: &Path) -> io::Result<()> {
     let key = new_key()?;
     let aside = path.with_extension(std::process::id().to_string());

@@ -1,14 +1,14 @@
-//! What dockctl wrote until format 3: steps were what Docker is asked, and the kernel knew the rest
-//! by heart. Here is what it knew then, for good: it does not follow the plugin.
+//! Upgrade of rows of format 2 and earlier, whose steps were Docker requests without traits. The
+//! mapping below is fixed: it describes those versions and must not follow the Docker plugin.
 
 use serde_json::{Map as JsonMap, Value as Json, json};
 
-/// Whether a row may hold anything that was written so.
+/// Returns true if a row may contain data in the old format.
 pub(super) fn may_be(text: &str) -> bool {
     text.contains(r#""backend":""#) || text.contains(r#""recovered":true"#)
 }
 
-/// A row, or a snapshot, in the shape of format 3; what has that shape already stays.
+/// Converts a row or a snapshot to format 3. Data that is already in that format stays the same.
 pub(super) fn upgraded(mut row: Json) -> Json {
     let kept = kept_volumes(&row["deployment"]);
     if let Some(tasks) = row.pointer_mut("/stage/tasks").and_then(Json::as_array_mut) {
@@ -25,7 +25,7 @@ pub(super) fn upgraded(mut row: Json) -> Json {
     row
 }
 
-/// Ids of the instances of a recovered deployment whose volumes are kept.
+/// Returns the IDs of the instances of a recovered deployment that have kept volumes.
 fn kept_volumes(deployment: &Json) -> Vec<String> {
     let is_kept = |node: &Json| {
         let operations = node["operations"].as_object().into_iter().flatten();
@@ -57,7 +57,7 @@ fn upgrade_step_of(holder: &mut Json) {
             "payload": { "refused": step["why"] },
         }),
         Some("docker") => docker_step(step),
-        // Only tests had it.
+        // Only tests used other back-ends.
         _ => json!({
             "plugin": "dockctl-simulated",
             "traits": { "title": format!("simulate {}", step["name"].as_str().unwrap_or_default()) },
@@ -87,7 +87,7 @@ fn docker_step(mut step: JsonMap<String, Json>) -> Json {
     upgraded
 }
 
-/// What an engine that is not the default one is called, and found by.
+/// Returns the name and the client settings of an engine other than the default one.
 fn place(engine: &Json) -> Option<(String, Json)> {
     let client = engine.get("client")?;
     let shown = match &client["base_url"] {
@@ -158,7 +158,7 @@ fn property(step: &str) -> Option<&'static str> {
     })
 }
 
-/// The step for people: what it does, and to what, where that has a name.
+/// Returns the title of a step: the action and, if known, the name of its object.
 fn title(step: &str, action: &Json) -> String {
     let named = |what: &str, name: &Json| match name.as_str() {
         Some(name) => format!("{what} {name}"),

@@ -1,10 +1,11 @@
-//! The store: one SQLite database per deployment, appended to before anything is done or told.
+//! The journal: one SQLite database per deployment. Events are appended before dockctl acts on them
+//! or reports them.
 //!
-//! A row is an [`Entry`] as JSON. What is known is always [`replay`](Store::replay) of all rows, on
-//! top of the snapshot that stands for rows which were pruned. WAL and `synchronous=FULL`: once
-//! [`Journal::append`] returns, the entry survives loss of power. One exclusive run per deployment
-//! is held by a lock of the operating system, which dies with its process. What others ask of that
-//! run stands in a table that it watches.
+//! A row is an [`Entry`] as JSON. [`replay`](Store::replay) computes the record from the snapshot,
+//! which replaces pruned rows, and all later rows. The database uses WAL and `synchronous=FULL`:
+//! once [`Journal::append`] returns, the entry survives a power failure. A lock of the operating
+//! system admits one run per deployment and is released when its process ends. Requests to that run
+//! are rows of a table that it watches.
 
 mod error;
 mod files;
@@ -22,17 +23,17 @@ pub use store::{Held, Requests, Store};
 
 use crate::event::Entry;
 
-/// Where events are kept.
+/// Storage for events.
 pub trait Journal {
-    /// Returns once the entry is safe.
+    /// Appends an entry. It is on disk when this returns.
     ///
     /// # Errors
     ///
-    /// If it is not.
+    /// If the entry cannot be stored.
     fn append(&mut self, entry: &Entry) -> Result<(), JournalError>;
 }
 
-/// A journal in memory, for tests and rehearsals.
+/// A journal in memory, for tests and dry runs.
 impl Journal for Vec<Entry> {
     fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
         self.push(entry.clone());

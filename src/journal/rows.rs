@@ -1,23 +1,24 @@
-//! From the text of a row to what it says.
+//! Parsing of journal rows and snapshots.
 //!
-//! A row that was written in format 3 is read strictly: what is lost when it is read and written
-//! again is something that this dockctl does not know, and nothing is done on top of that.
+//! Rows of format 3 are parsed strictly. If data is missing after a row is parsed and serialized
+//! again, this dockctl does not know that data and refuses to work on top of it.
 
 use super::format2;
 use crate::record::Record;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value as Json;
 
-/// Why a row says nothing.
+/// The reason why a row cannot be parsed.
 #[derive(Debug)]
 pub(super) enum Unread {
-    /// It is not what was written.
+    /// The row is damaged.
     Damaged(serde_json::Error),
-    /// Another version of dockctl wrote it, and this one does not know what, in words.
+    /// Another version of dockctl wrote data that this one does not know; contains a description of
+    /// it.
     Unknown(String),
 }
 
-/// What a row, or a snapshot, says.
+/// Parses a row or a snapshot.
 pub(super) fn read<T: DeserializeOwned + Serialize>(
     text: &str,
     is_strict: bool,
@@ -42,14 +43,14 @@ pub(super) fn read<T: DeserializeOwned + Serialize>(
 /// Key of the version that wrote a snapshot. Snapshots of format 2 do not have it.
 const VERSION: &str = "dockctl";
 
-/// A snapshot, with the version that writes it.
+/// Serializes a snapshot with the version of this dockctl.
 pub(super) fn sign(record: &Record) -> serde_json::Result<String> {
     let mut json = serde_json::to_value(record)?;
     json[VERSION] = env!("CARGO_PKG_VERSION").into();
     Ok(json.to_string())
 }
 
-/// The version that wrote a snapshot, if it says so, and the snapshot.
+/// Returns the version that wrote a snapshot, if present, and the snapshot without it.
 pub(super) fn signed(text: &str) -> (Option<String>, String) {
     let Ok(Json::Object(mut json)) = serde_json::from_str(text) else {
         return (None, text.to_owned());
@@ -60,7 +61,8 @@ pub(super) fn signed(text: &str) -> (Option<String>, String) {
     }
 }
 
-/// The version that wrote a row: that of the execution which it is part of, or which it precedes.
+/// Returns the version that wrote a row: that of the execution that contains the row, or else of
+/// the next execution.
 pub(super) fn version<'t>(rows: impl Iterator<Item = &'t str>, at: usize) -> Option<String> {
     let rows: Vec<Json> = rows
         .map(|row| serde_json::from_str(row).unwrap_or_default())
@@ -74,7 +76,7 @@ pub(super) fn version<'t>(rows: impl Iterator<Item = &'t str>, at: usize) -> Opt
     found.and_then(|row| row["dockctl"].as_str().map(str::to_owned))
 }
 
-/// What is JSON was written on purpose.
+/// Valid JSON is not damage: another version wrote it.
 fn unknown(text: &str, error: serde_json::Error) -> Unread {
     let Ok(json) = serde_json::from_str::<Json>(text) else {
         return Unread::Damaged(error);
@@ -91,9 +93,9 @@ fn unknown(text: &str, error: serde_json::Error) -> Unread {
     Unread::Unknown(event.map_or_else(other, |event| format!("the event `{event}`")))
 }
 
-/// The first key that is lost when what is known of a text is written again.
+/// Returns the path of the first key that is lost when a parsed text is serialized again.
 fn lost<T: Serialize>(text: &str, known: &T) -> Option<String> {
-    // Nearly always it is the same text.
+    // The common case: the text is identical.
     let again = serde_json::to_string(known).unwrap_or_default();
     if again == text {
         return None;

@@ -1,4 +1,4 @@
-//! The folder with everything that dockctl remembers.
+//! The state directory.
 
 use super::{
     Held, Holder, JournalError, Store,
@@ -17,23 +17,23 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// No key has more.
+/// Upper limit for reading a key file, in bytes.
 const MOST_KEY: u64 = 4096;
 
-/// The folder with everything that dockctl remembers.
+/// The directory with everything that dockctl stores.
 #[derive(Clone, Debug)]
 pub struct StateDir {
     path: PathBuf,
 }
 
 impl StateDir {
-    /// Names the folder; it is made when it is first needed.
+    /// Names the directory. It is created when first needed.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
         Self { path }
     }
 
-    /// The folder.
+    /// Returns the path of the directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -47,16 +47,16 @@ impl StateDir {
         self.deployments().join(format!("{deployment}.db"))
     }
 
-    /// The folder without any link on the way to it: files in it are opened without following
-    /// links.
+    /// Returns the directory with all links in its path resolved, because its files are opened
+    /// without following links.
     fn resolved(&self) -> Self {
         self.path
             .canonicalize()
             .map_or_else(|_| self.clone(), |path| Self { path })
     }
 
-    /// Why what is in the folder may be somebody else's words, and nothing should be written there;
-    /// none if only its owner can write to it, and that is who this process is.
+    /// Returns the reason why the content cannot be trusted and nothing may be written; none if the
+    /// directory belongs to this user and no other user can write to it.
     #[must_use]
     pub fn distrusted(&self) -> Option<JournalError> {
         let me = rustix::process::geteuid();
@@ -77,7 +77,7 @@ impl StateDir {
             .find_map(|path| why(&path).map(|why| JournalError::Distrusted { path, why }))
     }
 
-    /// Makes the folder, if it is not there, and gives it without links on the way. Whatever writes
+    /// Creates the directory if needed and returns it with links resolved. Every method that writes
     /// calls this first.
     fn ready(&self) -> Result<Self, JournalError> {
         make_folder(&self.path)?;
@@ -88,11 +88,11 @@ impl StateDir {
         }
     }
 
-    /// Names of the deployments that have a journal, sorted.
+    /// Returns the names of the deployments that have a journal, sorted.
     ///
     /// # Errors
     ///
-    /// If the folder cannot be read; one that is not there holds none.
+    /// If the directory cannot be read. A missing directory is not an error.
     pub fn names(&self) -> Result<Vec<String>, JournalError> {
         let path = self.deployments();
         let entries = match fs::read_dir(&path) {
@@ -114,11 +114,12 @@ impl StateDir {
         Ok(names)
     }
 
-    /// The key of the digests in labels; made once, readable by its owner only.
+    /// Returns the key of seals and digests. It is created once and is readable only by its
+    /// owner.
     ///
     /// # Errors
     ///
-    /// If it cannot be read or made.
+    /// If it cannot be read or created.
     pub fn key(&self) -> Result<Vec<u8>, JournalError> {
         let mut path = self.resolved().path.join("key");
         let io = |path: &Path, source| JournalError::Io {
@@ -127,7 +128,8 @@ impl StateDir {
         };
         if !path.exists() {
             path = match self.ready() {
-                // Whoever only reads has sealed nothing; whoever writes is refused later.
+                // A command that only reads has sealed nothing, and one that writes is refused
+                // later.
                 Err(JournalError::Distrusted { .. }) => {
                     return new_key().map(Vec::from).map_err(|error| io(&path, error));
                 }
@@ -140,7 +142,7 @@ impl StateDir {
         opened
             .and_then(|file| file.take(MOST_KEY).read_to_end(&mut key))
             .map_err(|error| io(&path, error))?;
-        // Another key would make every container look changed.
+        // With another key, every container would look changed.
         let damaged = || {
             io(
                 &path,
@@ -154,11 +156,11 @@ impl StateDir {
         }
     }
 
-    /// Replays a deployment's journal without holding the deployment; none if there is no journal.
+    /// Replays a deployment's journal without holding its lock; none if there is no journal.
     ///
     /// # Errors
     ///
-    /// If it cannot be read or tells no possible story.
+    /// If the journal cannot be read or its rows contradict each other.
     pub fn read(&self, deployment: &str) -> Result<Option<Record>, JournalError> {
         let path = self.resolved().database(deployment);
         if !path.exists() {
@@ -167,8 +169,7 @@ impl StateDir {
         Store::look(&path)?.replay().map(Some)
     }
 
-    /// What is known from before the oldest entry that is kept, and every entry since, oldest
-    /// first.
+    /// Returns the snapshot and every entry since, oldest first.
     ///
     /// # Errors
     ///
@@ -182,7 +183,7 @@ impl StateDir {
         Ok((store.snapshot()?.1, store.entries()?))
     }
 
-    /// Keeps a damaged journal under another name, out of the way; gives that name.
+    /// Renames a damaged journal to keep it, and returns its new path.
     ///
     /// # Errors
     ///
@@ -219,14 +220,14 @@ impl StateDir {
         Ok(kept)
     }
 
-    /// Asks the run that holds a deployment to stop; by force, at once.
+    /// Asks the run that holds a deployment to stop. With `force`, it stops immediately.
     ///
     /// # Errors
     ///
     /// If the journal cannot be written.
     pub fn ask_to_stop(&self, deployment: &str, force: bool) -> Result<(), JournalError> {
         let path = self.ready()?.database(deployment);
-        // A run that has only just begun makes it in a moment.
+        // A run that has just started creates the database within moments.
         for _ in 0..TRIES {
             if Store::look(&path).is_ok_and(|store| store.format == FORMAT) {
                 break;
@@ -243,11 +244,11 @@ impl StateDir {
             .map_err(|source| JournalError::Sqlite { path, source })
     }
 
-    /// Who holds a deployment right now; none if nobody does.
+    /// Returns the holder of a deployment's lock, if the lock is held.
     ///
     /// # Errors
     ///
-    /// If the lock cannot be looked at.
+    /// If the lock cannot be checked.
     pub fn holder(&self, deployment: &str) -> Result<Option<Holder>, JournalError> {
         let path = self
             .resolved()
@@ -263,16 +264,16 @@ impl StateDir {
         }
     }
 
-    /// Holds a deployment for one run, and opens its journal.
+    /// Acquires the lock of a deployment for one run and opens its journal.
     ///
     /// # Errors
     ///
-    /// If another run holds it, there is no room, or the journal cannot be used.
+    /// If another run holds the lock, the disk is nearly full, or the journal cannot be used.
     pub fn hold(&self, deployment: &str, holder: &Holder) -> Result<Held, JournalError> {
         let since = now();
         let lock = self.lock(deployment, holder)?;
         let store = Store::open(&self.resolved().database(deployment))?;
-        // What was asked of an earlier run; what is asked of this one already is heeded.
+        // Drops requests to earlier runs. Requests made since this run started stay.
         store.clear_requests(since)?;
         let record = store.replay()?;
         Ok(Held {
@@ -282,11 +283,11 @@ impl StateDir {
         })
     }
 
-    /// Holds a deployment, for as long as the file is open.
+    /// Acquires the lock of a deployment. It is held while the file is open.
     ///
     /// # Errors
     ///
-    /// If another run holds it, or there is no room.
+    /// If another run holds the lock, or the disk is nearly full.
     pub fn lock(&self, deployment: &str, holder: &Holder) -> Result<File, JournalError> {
         let deployments = self.ready()?.deployments();
         make_folder(&deployments)?;

@@ -1,4 +1,4 @@
-//! One journal, opened to read or to write.
+//! One journal, opened for reading or writing.
 
 use crate::{
     event::{Entry, Event},
@@ -16,14 +16,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Format of the database. A newer one is refused, an older one is migrated when it is next
-/// written.
+/// Format of the database. A newer format is refused. An older one is migrated when the journal is
+/// next opened for writing.
 ///
-/// 1: events. 2: a snapshot in the place of pruned events, and requests to the run that holds the
-/// deployment. 3: steps are data with traits, and what is written from there on is read strictly.
-/// Rows are never rewritten.
+/// 1: events. 2: a snapshot that replaces pruned events, and requests to the run that holds the
+/// lock. 3: steps are data with traits, and rows written since are parsed strictly. Rows are never
+/// rewritten.
 pub(super) const FORMAT: i64 = 3;
-/// What brings a database to the present format, from each older one.
+/// Statements that migrate a database from each older format to the next.
 const MIGRATIONS: [&str; 3] = [
     "CREATE TABLE IF NOT EXISTS event (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, entry TEXT NOT NULL) STRICT;",
     "CREATE TABLE snapshot (seq INTEGER NOT NULL, record TEXT NOT NULL) STRICT;
@@ -33,16 +33,16 @@ const MIGRATIONS: [&str; 3] = [
      INSERT INTO strict SELECT coalesce(max(seq), 0)
        FROM (SELECT seq FROM event UNION ALL SELECT seq FROM snapshot);",
 ];
-/// Bytes of free pages in a database that are worth giving back.
+/// Bytes of free pages from which compacting the database is worthwhile.
 const SLACK: i64 = 1 << 20;
 
-/// A deployment that this process holds.
+/// A deployment whose lock this process holds.
 pub struct Held {
     /// Its journal.
     pub store: Store,
-    /// What the journal says.
+    /// The record, as replayed from the journal.
     pub record: Record,
-    /// Locked for as long as it is open.
+    /// The lock, held while this file is open.
     pub lock: File,
 }
 
@@ -50,18 +50,18 @@ pub struct Held {
 pub struct Store {
     connection: Connection,
     path: PathBuf,
-    /// Format that it was found in.
+    /// Format in which the database was found.
     pub(super) format: i64,
 }
 
 impl Store {
-    /// Opens a journal to write, and migrates it.
+    /// Opens a journal for writing and migrates it.
     pub(super) fn open(path: &Path) -> Result<Self, JournalError> {
         let sqlite = |source| JournalError::Sqlite {
             path: path.to_owned(),
             source,
         };
-        // Made by hand first: SQLite gives its side files the mode of the database.
+        // Create the file before SQLite does: SQLite gives its other files the same mode.
         let file = open_no_link(path, OpenOptions::new().append(true).create(true));
         file.map_err(|source| JournalError::Io {
             path: path.to_owned(),
@@ -115,7 +115,7 @@ impl Store {
         Ok(connection)
     }
 
-    /// Opens a journal to read; also where nothing can be written.
+    /// Opens a journal for reading, even in a read-only directory.
     pub(super) fn look(path: &Path) -> Result<Self, JournalError> {
         let is_writable =
             |path: &Path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
@@ -133,7 +133,7 @@ impl Store {
         })
     }
 
-    /// Nobody writes where nobody can: SQLite needs no side files then.
+    /// Opens a database that cannot be written. Without writers, SQLite needs no WAL files.
     fn connect_unwritable(path: &Path) -> Result<Connection, JournalError> {
         expect_no_links(path)?;
         let escaped = path
@@ -160,7 +160,7 @@ impl Store {
     }
 
     fn rows(&self) -> Result<Vec<(i64, Entry)>, JournalError> {
-        // One that was made a moment ago, by a run that died before it could do anything with it.
+        // A run created the database and died before it created the tables.
         if self.format == 0 {
             return Ok(Vec::new());
         }
@@ -185,7 +185,7 @@ impl Store {
         rows.iter().enumerate().map(entry).collect()
     }
 
-    /// The last row that was not written in format 3.
+    /// Returns the last row that was written before format 3.
     fn strict_after(&self) -> Result<i64, JournalError> {
         if self.format < 3 {
             return Ok(i64::MAX);
@@ -208,7 +208,7 @@ impl Store {
         }
     }
 
-    /// Every entry, oldest first.
+    /// Returns all entries, oldest first.
     ///
     /// # Errors
     ///
@@ -217,7 +217,8 @@ impl Store {
         Ok(self.rows()?.into_iter().map(|(_, entry)| entry).collect())
     }
 
-    /// What stands for the entries that were pruned, and the last row of them.
+    /// Returns the snapshot that replaces the pruned entries, and the number of the last pruned
+    /// row.
     pub(super) fn snapshot(&self) -> Result<(i64, Record), JournalError> {
         if self.format < 2 {
             return Ok((0, Record::default()));
@@ -236,11 +237,11 @@ impl Store {
         Ok((row, record))
     }
 
-    /// What all rows together say.
+    /// Computes the record from the snapshot and all rows.
     ///
     /// # Errors
     ///
-    /// If a row cannot be read or contradicts those before it.
+    /// If a row cannot be read or contradicts earlier rows.
     pub fn replay(&self) -> Result<Record, JournalError> {
         let (_, mut record) = self.snapshot()?;
         for (row, entry) in self.rows()? {
@@ -257,12 +258,12 @@ impl Store {
         })
     }
 
-    /// Forgets all executions but the last `keep`, and how it came to what was before them; a
-    /// snapshot says what that was.
+    /// Prunes all executions but the last `keep`. A snapshot replaces their entries and all earlier
+    /// ones.
     ///
     /// # Errors
     ///
-    /// If the journal cannot be read or written; then nothing is forgotten.
+    /// If the journal cannot be read or written; then nothing is pruned.
     pub fn prune(&mut self, keep: usize) -> Result<(), JournalError> {
         let (mut last, mut record) = self.snapshot()?;
         let rows = self.rows()?;
@@ -320,24 +321,24 @@ impl Store {
             .map_err(|error| self.sqlite(error))
     }
 
-    /// What watches for requests to the run that holds the deployment.
+    /// Returns a watch for requests to the run that holds the lock.
     ///
     /// # Errors
     ///
-    /// If the journal cannot be opened once more.
+    /// If the journal cannot be opened again.
     pub fn requests(&self) -> Result<Requests, JournalError> {
         Self::connect(&self.path).map(|connection| Requests { connection })
     }
 }
 
-/// What others ask of the run that holds a deployment.
+/// Requests from other processes to the run that holds the lock.
 pub struct Requests {
     connection: Connection,
 }
 
 impl Requests {
-    /// Whether it was asked to stop, and if so, whether by force. A journal that cannot be read now
-    /// is read later.
+    /// Returns whether a stop was requested and, if so, whether by force. If the journal cannot be
+    /// read now, the next call tries again.
     #[must_use]
     pub fn stop(&self) -> Option<bool> {
         self.connection
@@ -347,7 +348,7 @@ impl Requests {
     }
 }
 
-/// The format of a database; 0 if nothing is in it yet.
+/// Returns the format of a database; 0 if it is empty.
 fn format_of(connection: &Connection, path: &Path) -> Result<i64, JournalError> {
     let found = connection.pragma_query_value(None, "user_version", |row| row.get(0));
     let found: i64 = found.map_err(|source| JournalError::Sqlite {
@@ -413,8 +414,8 @@ mod tests {
         state.hold("d", &Holder::this("test", "x")).unwrap()
     }
 
-    /// Whatever is lost of the log of a database that lost its power, what is left is what came
-    /// first.
+    /// However much of the write-ahead log is lost in a power failure, the rest is a prefix of the
+    /// entries.
     #[test]
     fn a_write_ahead_log_cut_anywhere_is_a_journal_cut_after_an_entry() {
         let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -454,7 +455,7 @@ mod tests {
     fn what_others_can_write_to_is_read_and_not_written() {
         use std::os::unix::fs::{PermissionsExt as _, symlink};
         let folder = tempfile::tempdir().unwrap();
-        // However the user gets there, the folder itself counts.
+        // Access through a link is allowed: the permissions of the directory itself decide.
         symlink(folder.path(), folder.path().join("link")).unwrap();
         let state = StateDir::new(folder.path().join("link/state"));
         drop(hold(&state));

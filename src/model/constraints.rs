@@ -9,10 +9,11 @@ use crate::{
     },
 };
 
-/// Checks a value of an input against its constraints; with `item_type` each item of a list.
+/// Checks the value of an input against its constraints. With `item_type`, checks each item of a
+/// list.
 pub(super) fn check(name: &str, value: &Value, schema: &Schema, place: Span, d: &mut Diagnostics) {
     if schema.constraints.is_empty() {
-        // Types of objects on a server are checked by asking that server, which nothing here can.
+        // Cloudify checks types such as `deployment_id` on its server; dockctl has no such server.
         return;
     }
     if call(value).is_some() {
@@ -103,7 +104,7 @@ fn holds(operator: &Operator, value: &Value) -> bool {
     }
 }
 
-/// A number; booleans count as 1 and 0.
+/// Returns a value as a number; booleans count as 1 and 0.
 #[expect(
     clippy::cast_precision_loss,
     reason = "numbers beyond 2^53 are compared as the nearest float"
@@ -128,7 +129,7 @@ fn length(value: &Value) -> Option<f64> {
     }
 }
 
-/// Equality as the original's host language has it: `1`, `1.0` and `true` are equal.
+/// Compares two values as Python does: `1`, `1.0` and `true` are equal.
 fn same(one: &Value, other: &Value) -> bool {
     match (&one.data, &other.data) {
         (Data::Null, Data::Null) => true,

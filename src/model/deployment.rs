@@ -1,4 +1,4 @@
-//! A blueprint with its inputs applied and its instances counted.
+//! Deployments: blueprints with inputs applied and instances counted.
 
 use super::function::{WITHHELD, is_call};
 use super::{
@@ -20,70 +20,69 @@ use std::{
     sync::Arc,
 };
 
-/// What is planned, carried out and remembered.
+/// An evaluated blueprint with its instances. Workflows are planned from it.
 ///
-/// Values hold no functions but those of run time, as data.
+/// Its values contain only run-time functions, as data.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Deployment {
-    /// Its name.
+    /// Name of the deployment.
     pub name: String,
-    /// Its id: tells it from other deployments of its name. Created with the first definition;
-    /// empty in journals of older versions.
+    /// ID that distinguishes deployments of the same name. Created with the first definition; empty
+    /// in journals of older versions.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
     /// Absolute path of the blueprint.
     pub blueprint: PathBuf,
-    /// Inputs, defaults filled in.
+    /// Inputs, including defaults.
     pub inputs: JsonMap<String, Json>,
-    /// Inputs that were given; the others have their defaults.
+    /// Inputs that the user set; the others have their defaults.
     pub given: JsonMap<String, Json>,
-    /// Nodes by name, in document order. Deployments that a run goes through have most of them in
-    /// common.
+    /// Nodes by name, in document order. The deployments of one run share most of them.
     pub nodes: IndexMap<String, Arc<Definition>>,
-    /// Instances, containers before what they contain.
+    /// Instances. Containers precede their contents.
     pub instances: Vec<Instance>,
-    /// Values of the outputs, with their run-time functions.
+    /// Values of the outputs, including run-time functions.
     pub outputs: JsonMap<String, Json>,
-    /// Values of the capabilities, with their run-time functions.
+    /// Values of the capabilities, including run-time functions.
     pub capabilities: JsonMap<String, Json>,
     /// Values of the labels, by key.
     #[serde(default)]
     pub labels: JsonMap<String, Json>,
-    /// Declared numbers and scaling groups.
+    /// Declared instance counts and scaling groups.
     #[serde(default)]
     pub structure: Structure,
-    /// Nodes that are not to be deleted by accident: `metadata.dockctl.protect`.
+    /// Nodes that are protected from accidental deletion: `metadata.dockctl.protect`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub protected: Vec<String>,
     /// Workflows that the blueprint declares.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub workflows: IndexMap<String, DeclaredWorkflow>,
-    /// It was read from labels on engines, which do not tell everything.
+    /// True if it was rebuilt from labels on engines, which do not contain everything.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recovered: bool,
-    /// Where its instances are in the list.
+    /// Positions of the instances by ID.
     #[serde(skip)]
     pub positions: Positions,
 }
 
-/// Where a deployment comes from.
+/// Everything that a deployment is created from, besides its blueprint.
 pub struct Origin<'a> {
-    /// Its name.
+    /// Name of the deployment.
     pub name: &'a str,
     /// Absolute path of the blueprint.
     pub path: &'a Path,
-    /// Inputs that were given.
+    /// Inputs that the user set.
     pub given: JsonMap<String, Json>,
-    /// The deployment as it is; its instances keep their ids, and their number where the blueprint
-    /// declares none anew.
+    /// The present deployment. Its instances keep their IDs. The number of instances of a node
+    /// changes only if its declared number changes.
     pub before: Option<&'a Deployment>,
-    /// Ids that instances are to have that are made.
+    /// Planned instances. New instances get their IDs.
     pub planned: &'a [Instance],
-    /// The files that were read.
+    /// Source files.
     pub sources: &'a Sources,
 }
 
-/// What a deployment knows of a node.
+/// Evaluated declaration of a node.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Definition {
     /// Names of its types, ancestors first.
@@ -92,14 +91,15 @@ pub struct Definition {
     pub properties: JsonMap<String, Json>,
     /// Operations that do something, by `interface.operation`.
     pub operations: IndexMap<String, Planned>,
-    /// Relationships in order.
+    /// Relationships, in the order of the template.
     pub ties: Vec<Tie>,
-    /// Keyed digests of the secrets that its operations use, by name: a new value is a change.
+    /// Keyed digests of the secrets that its operations use, by name. A new value counts as a
+    /// change.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, String>,
-    /// Where the node is defined.
+    /// Location of the node.
     pub place: Place,
-    /// Where its properties are given, by name.
+    /// Locations of its properties, by name.
     pub property_places: IndexMap<String, Place>,
 }
 
@@ -108,13 +108,13 @@ pub struct Definition {
 pub struct Planned {
     /// Name of the plugin as the blueprint declares it.
     pub plugin: String,
-    /// What the plugin calls the operation.
+    /// Name of the operation in the plugin.
     pub operation: String,
     /// Inputs.
     pub inputs: JsonMap<String, Json>,
-    /// Retry rule of the blueprint.
+    /// Retry rules from the blueprint.
     pub retry: Retry,
-    /// Where it is defined.
+    /// Location of the definition.
     pub place: Place,
 }
 
@@ -123,7 +123,7 @@ pub struct Planned {
 pub struct Tie {
     /// Its type.
     pub type_name: String,
-    /// The base type.
+    /// Base type of the relationship.
     pub kind: RelationshipKind,
     /// Names of its types, ancestors first.
     #[serde(default)]
@@ -131,7 +131,7 @@ pub struct Tie {
     /// Properties.
     #[serde(default)]
     pub properties: JsonMap<String, Json>,
-    /// The node it points to.
+    /// Target node.
     pub target: String,
     /// Operations that do something, by `side/interface.operation`.
     pub operations: IndexMap<String, Planned>,
@@ -142,23 +142,23 @@ pub struct Tie {
 pub struct DeclaredWorkflow {
     /// Name of the plugin as the blueprint declares it.
     pub plugin: String,
-    /// What the plugin calls it.
+    /// Name of the operation in the plugin.
     pub operation: String,
-    /// Parameters by name, with their defaults; those without one have to be given.
+    /// Parameters by name, with their defaults.
     pub parameters: IndexMap<String, DeclaredParameter>,
 }
 
 /// A parameter of a workflow that a blueprint declares.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct DeclaredParameter {
-    /// What it is where nothing is given; null is a value.
+    /// Default value. Null is a value.
     #[serde(
         default,
         deserialize_with = "given",
         skip_serializing_if = "Option::is_none"
     )]
     pub default: Option<Json>,
-    /// It has to be given.
+    /// True if the user must set it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub required: bool,
     /// Its type.
@@ -170,10 +170,10 @@ fn given<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Option<Json>, D::Er
     Json::deserialize(deserializer).map(Some)
 }
 
-/// A place in a blueprint, for messages at run time. Line and column count from 1.
+/// A location in a blueprint, for messages at run time. Lines and columns count from 1.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Place {
-    /// Path of the file, as it was given.
+    /// Path of the file, as given.
     pub file: String,
     /// Line.
     pub line: usize,
@@ -199,7 +199,7 @@ impl fmt::Display for Place {
 }
 
 impl Deployment {
-    /// Expands an evaluated blueprint.
+    /// Creates a deployment from an evaluated blueprint.
     #[must_use]
     pub fn new(
         origin: &Origin<'_>,
@@ -278,7 +278,8 @@ impl Deployment {
         }
     }
 
-    /// Everything that came out of values of the blueprint.
+    /// Returns all values that come from the blueprint: inputs, properties, inputs of operations,
+    /// outputs, capabilities and labels.
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut JsonMap<String, Json>> {
         let nodes = self.nodes.values_mut().flat_map(|node| {
             let node = Arc::make_mut(node);
@@ -304,8 +305,7 @@ impl Deployment {
         .chain(nodes)
     }
 
-    /// Gives the place of an instance to one with another id: everything that names the former one
-    /// names it.
+    /// Changes the ID of an instance, also in relationships that point to it.
     pub fn exchange(&mut self, at: usize, id: &str) {
         let former = std::mem::replace(&mut self.instances[at].id, id.to_owned());
         let ties = self
@@ -316,21 +316,21 @@ impl Deployment {
             .for_each(|tie| id.clone_into(&mut tie.target));
     }
 
-    /// The instance with this id.
+    /// Returns the instance with an ID.
     #[must_use]
     pub fn instance(&self, id: &str) -> Option<&Instance> {
         self.positions
             .find(&self.instances, id, |instance| Some(&instance.id))
     }
 
-    /// The node of an instance.
+    /// Returns the node of an instance.
     #[must_use]
     pub fn node(&self, instance: &Instance) -> Option<&Definition> {
         self.nodes.get(&instance.node).map(Arc::as_ref)
     }
 
-    /// What differs in `newer`, field by field. Places do not count: a moved line changes nothing.
-    /// Nothing is known to differ from what was read from labels.
+    /// Returns the differences to `newer`, field by field. Locations are ignored: moved lines
+    /// change nothing. Returns nothing for a recovered deployment, whose definition is incomplete.
     #[must_use]
     pub fn differences(&self, newer: &Self) -> Vec<Difference> {
         let mut all = Vec::new();
@@ -357,8 +357,8 @@ impl Deployment {
         all
     }
 
-    /// Everything that decides what is done, without places and without what is made up for each
-    /// installation; secrets by name only.
+    /// Returns everything that affects execution: without locations, without values that are
+    /// generated per installation, and with secrets by name only.
     #[must_use]
     pub fn content(&self) -> Json {
         self.comparable()
@@ -397,7 +397,7 @@ impl Definition {
         })
     }
 
-    /// Relationships by type and target: of several that share both the last one holds.
+    /// Returns the relationships by type and target. If several share both, the last one applies.
     fn relationships(&self) -> JsonMap<String, Json> {
         let name = |tie: &Tie| {
             format!(
@@ -412,8 +412,8 @@ impl Definition {
             .collect()
     }
 
-    /// What differs in `newer`, field by field, each by a short path: `params.command` of `create`,
-    /// `start.params.links`.
+    /// Returns the differences to `newer`, field by field, each with a short path: `params.command`
+    /// of `create`, `start.params.links`.
     #[must_use]
     pub fn differences(&self, newer: &Self) -> Vec<Difference> {
         let mut all = Vec::new();
@@ -437,14 +437,14 @@ impl Definition {
             .collect()
     }
 
-    /// Whether another definition asks for the same. Places do not count.
+    /// Returns true if both definitions are the same. Locations are ignored.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
         self.is_made_like(other) && self.relationships() == other.relationships()
     }
 
-    /// Whether what is made from another definition is the same; relationships may be others,
-    /// unless something contains it.
+    /// Returns true if both definitions create the same object. Relationships may differ, except
+    /// the one to the container.
     #[must_use]
     pub fn is_made_like(&self, other: &Self) -> bool {
         let like = |(name, operation): (&String, &Planned)| {
@@ -461,7 +461,7 @@ impl Definition {
             && self.secrets == other.secrets
     }
 
-    /// Digests of secrets, shown as what they stand for is: not at all.
+    /// Returns the digests of secrets as withheld values, which are not shown.
     fn hidden_secrets(&self) -> Json {
         self.secrets
             .iter()
@@ -470,8 +470,8 @@ impl Definition {
             .into()
     }
 
-    /// Names of the secrets that its operations use. Those that a registry is told say nothing of
-    /// what comes of it.
+    /// Returns the names of the secrets that the node uses, except in `image`: registry credentials
+    /// do not affect the created object.
     pub(crate) fn secret_names(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         let properties = self
@@ -489,7 +489,7 @@ impl Definition {
         names
     }
 
-    /// The node that contains it.
+    /// Returns the node that contains this one.
     fn container(&self) -> Option<&str> {
         self.ties
             .iter()
@@ -497,7 +497,7 @@ impl Definition {
             .map(|tie| tie.target.as_str())
     }
 
-    /// Whether the blueprint says that the object exists already and is only adopted.
+    /// Returns true if the node adopts an existing object.
     #[must_use]
     pub fn is_adopted(&self) -> bool {
         self.properties
@@ -527,15 +527,15 @@ impl Tie {
 /// A field whose value differs between two deployments.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Difference {
-    /// Path to the field, dotted.
+    /// Dotted path of the field.
     pub field: String,
-    /// Its value before; none if it was not there.
+    /// Value before; `None` if the field was added.
     pub before: Option<Json>,
-    /// Its value after; none if it is not there any more.
+    /// Value after; `None` if the field was removed.
     pub after: Option<Json>,
 }
 
-/// A path into a definition without what goes without saying.
+/// Removes common prefixes from a path into a definition.
 fn shortened(field: &str) -> String {
     let field = field
         .strip_prefix("operations.cloudify.interfaces.")
@@ -563,7 +563,7 @@ fn secrets_in(value: &Json, names: &mut BTreeSet<String>) {
     }
 }
 
-/// A value as a difference shows it: what is sensitive is not.
+/// Formats a value for display, without sensitive parts.
 fn shown(value: &Json) -> String {
     hidden(value).to_string()
 }
@@ -581,7 +581,7 @@ fn hidden(value: &Json) -> Json {
 }
 
 impl Difference {
-    /// As JSON, without what is sensitive.
+    /// Returns the difference as JSON, without sensitive values.
     #[must_use]
     pub fn to_json(&self) -> Json {
         json!({ "field": self.field, "before": self.before.as_ref().map(hidden), "after": self.after.as_ref().map(hidden) })
@@ -607,7 +607,7 @@ impl fmt::Display for Difference {
 
 fn compare(field: String, before: &Json, after: &Json, all: &mut Vec<Difference>) {
     let objects = match (before, after) {
-        // What is computed later is one thing, however it is written.
+        // A call is compared as a whole.
         (Json::Object(old), Json::Object(new)) if !is_call(before) && !is_call(after) => {
             Some((old, new))
         }
@@ -649,7 +649,7 @@ fn compare(field: String, before: &Json, after: &Json, all: &mut Vec<Difference>
     }
 }
 
-/// The texts in a value; what is computed later is none.
+/// Returns the strings in a value, except those inside calls.
 #[must_use]
 pub fn texts(value: &Json) -> Vec<String> {
     match value {
@@ -670,7 +670,7 @@ fn to_json<'v, K: AsRef<str> + 'v>(
 }
 
 impl Definition {
-    /// What is known of a node of an evaluated blueprint.
+    /// Returns the definition of a node of an evaluated blueprint.
     #[must_use]
     pub fn of(node: &super::Node, sources: &Sources) -> Self {
         let ties = node.relationships.iter();
@@ -706,7 +706,7 @@ fn declared(workflow: &super::Workflow) -> DeclaredWorkflow {
     }
 }
 
-/// Operations that do something, their names after `prefix`.
+/// Returns the operations that do something, with `prefix` before their names.
 fn planned<'o>(
     prefix: &'o str,
     operations: &'o Operations,
@@ -720,7 +720,7 @@ fn planned<'o>(
             retry: Retry {
                 max_retries: number(operation.rules.max_retries.as_ref()),
                 interval: number(operation.rules.retry_interval.as_ref()),
-                // 0 is none, as in the original.
+                // 0 means no timeout, as in Cloudify.
                 timeout: number(operation.rules.timeout.as_ref()).filter(|seconds| *seconds > 0.0),
                 timeout_recoverable: operation.rules.timeout_recoverable.unwrap_or(false),
             },

@@ -1,4 +1,4 @@
-//! Groups, the policies on them, and which of them scale.
+//! Groups, their policies, and scaling groups.
 
 use super::{
     Group, GroupPolicy, Node, ScalingGroup, ScalingPolicy,
@@ -209,7 +209,8 @@ pub(super) fn policies(
     all
 }
 
-/// The groups that scaling policies name, each with the numbers of the last policy that names it.
+/// Returns the groups that scaling policies target. If several policies target a group, the numbers
+/// of the last one apply.
 pub(super) fn scaling_groups(
     groups: &IndexMap<String, Group>,
     policies: &IndexMap<String, ScalingPolicy>,
@@ -252,7 +253,8 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    /// Groups cannot contain themselves, however deep.
+    /// Reports groups that contain themselves, directly or indirectly. Returns true if there are
+    /// any.
     fn circles(&self, d: &mut Diagnostics) -> bool {
         let before = d.len();
         let mut settled: BTreeSet<&str> = BTreeSet::new();
@@ -302,7 +304,7 @@ impl Checker<'_> {
             .collect()
     }
 
-    /// Nobody can be a member of two groups that scale.
+    /// Reports members of more than one scaling group. Returns true if there are any.
     fn several(&self, d: &mut Diagnostics) -> bool {
         let before = d.len();
         let mut of: HashMap<&str, &str> = HashMap::new();
@@ -322,7 +324,8 @@ impl Checker<'_> {
         d.len() > before
     }
 
-    /// All members live in the same place: those of a group in a group count for the outermost one.
+    /// Reports scaling groups whose members are in different containers. Members of an inner group
+    /// count as members of the outermost group.
     fn containment(&self, d: &mut Diagnostics) {
         let inner: BTreeSet<&str> = self
             .scaling
@@ -358,7 +361,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Nodes of a group and of the groups in it.
+    /// Returns the nodes of a group, including those of inner groups.
     fn leaves(&self, group: &str) -> BTreeSet<&str> {
         let mut leaves = BTreeSet::new();
         let mut open = vec![group];
@@ -375,7 +378,7 @@ impl Checker<'_> {
         leaves
     }
 
-    /// Containers of a node, innermost first.
+    /// Returns the containers of a node, innermost first.
     fn containers(&self, node: &str) -> Vec<&str> {
         let mut all: Vec<&str> = Vec::new();
         let mut current = self.nodes.get(node).and_then(Node::container);
@@ -394,8 +397,8 @@ impl Checker<'_> {
             || first.iter().any(|container| second.contains(container))
     }
 
-    /// Members that are not contained in another member, wholly or in part: those follow by
-    /// containment.
+    /// Returns the members that are not contained in another member, not even in part. Contained
+    /// members scale with their container.
     fn kept(&self, group: &str) -> BTreeSet<String> {
         let leaves = self.leaves(group);
         let inside = |member: &str| {

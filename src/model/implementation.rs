@@ -1,4 +1,4 @@
-//! Operations: what a template says over what its type says, and who carries them out.
+//! Merges operations of templates and types, and finds their plugins and scripts.
 
 use super::{
     Operation, Operations, Values,
@@ -19,23 +19,23 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-/// What a script plugin runs, for an operation and for a workflow.
+/// Operation of the script plugin that runs a script as an operation or as a workflow.
 const RUN_SCRIPT: &str = "script_runner.tasks.run";
 const RUN_WORKFLOW: &str = "script_runner.tasks.execute_workflow";
 
-/// Who carries out what: finds plugins and scripts.
+/// Finds the plugins and scripts that implement operations.
 pub(super) struct Implementations<'a> {
     ast: &'a Ast,
     data: &'a DataTypes,
-    /// Where the blueprint lies; scripts are found from here.
+    /// Directory of the blueprint. Paths of scripts are relative to it.
     folder: PathBuf,
-    /// Whether a text is a script: asked of the file system once.
+    /// Whether a text names a script. Cached, to check the file system once per text.
     scripts: RefCell<HashMap<Arc<str>, bool>>,
-    /// Operations of types whose templates add nothing, by type and side.
+    /// Operations of types, by type and side, for templates that add nothing.
     shared: HashMap<(Arc<str>, Side), Rc<TypeOperations>>,
 }
 
-/// Whose operations of a type.
+/// The set of operations of a type: of a node, or of one side of a relationship.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub(super) enum Side {
     Node,
@@ -61,23 +61,23 @@ impl Side {
     }
 }
 
-/// What a type gives to every template that adds nothing.
+/// The operations that templates inherit from a type.
 struct TypeOperations {
     operations: Arc<Operations>,
-    /// Inputs without a value: operation, input, where it is declared.
+    /// Inputs without a value: operation, input, location of the declaration.
     missing: Vec<(Arc<str>, String, Span)>,
-    /// What is wrong with operations, told once, and only if a template inherits the operation.
+    /// Errors in operations. Reported once, and only if a template inherits the operation.
     faults: RefCell<Vec<(Arc<str>, Diagnostics)>>,
 }
 
-/// Who carries something out.
+/// The plugin and operation that implement an operation or workflow.
 #[derive(Clone)]
 pub(super) struct Implementation {
     pub plugin: Arc<str>,
     pub operation: Arc<str>,
-    /// Where the plugin runs, or `auto` for a script.
+    /// Executor of the plugin; `auto` for a script.
     pub executor: Arc<str>,
-    /// The input that names or holds a script.
+    /// Input that contains the script or its path.
     pub script: Option<(&'static str, Value)>,
 }
 
@@ -92,7 +92,7 @@ impl<'a> Implementations<'a> {
         }
     }
 
-    /// Operations of a template over those of its type.
+    /// Returns the operations of a template, merged over those of its type.
     pub(super) fn operations(
         &mut self,
         flat: &Flat,
@@ -154,7 +154,7 @@ impl<'a> Implementations<'a> {
         Arc::new(all)
     }
 
-    /// What is wrong with the operations of a type, told once.
+    /// Reports the errors in operations of a type, unless they were already reported.
     pub(super) fn check(&mut self, flat: &Flat, side: Side, d: &mut Diagnostics) {
         self.of_type(flat, side)
             .faults
@@ -211,7 +211,7 @@ impl<'a> Implementations<'a> {
         shared
     }
 
-    /// What a template says of an operation, over what its type says.
+    /// Merges an operation of a template over that of its type.
     fn overlay(
         &self,
         mine: &Definition<ast::Operation<Arc<Map>>>,
@@ -282,7 +282,7 @@ impl<'a> Implementations<'a> {
             check_script_inputs(&inputs, text.span, what, d);
         }
         let Some(found) = self.find(text, RUN_SCRIPT, side.unknown(), what, d) else {
-            // The inputs may have faults of their own.
+            // Keep the inputs: they are checked later.
             return Operation {
                 inputs,
                 ..nothing(given.span)
@@ -304,7 +304,7 @@ impl<'a> Implementations<'a> {
         }
     }
 
-    /// A workflow's plugin and operation, and the parameter that a script adds.
+    /// Returns the plugin and operation of a workflow, and the parameter that a script adds.
     pub(super) fn workflow(
         &self,
         text: &Spanned<Arc<str>>,
@@ -435,7 +435,7 @@ impl<'a> Implementations<'a> {
     }
 }
 
-/// "operation `x` of node `y`", spelt out only when it is needed.
+/// Formats as "operation `x` of node `y`", only if a message needs it.
 struct OperationOf<'a> {
     name: &'a str,
     owner: &'a dyn std::fmt::Display,
@@ -447,7 +447,7 @@ impl std::fmt::Display for OperationOf<'_> {
     }
 }
 
-/// An operation whose parts are put together, and whose plugin is not found yet.
+/// A merged operation, before its plugin is looked up.
 struct Given<'a> {
     implementation: Option<&'a Spanned<Arc<str>>>,
     inputs: Values,
@@ -476,7 +476,7 @@ pub(super) fn name_of(key: &Value) -> Arc<str> {
     }
 }
 
-/// Declared inputs with their defaults, under what is given. More may be given than is declared.
+/// Merges given inputs over declared defaults. Undeclared inputs are kept.
 fn with_defaults(
     declared: &Named<Schema>,
     given: &Map,
@@ -488,7 +488,7 @@ fn with_defaults(
         Vec::new(),
     );
     for (name, schema) in declared {
-        // What is wrong with a default has been told with the type.
+        // Errors in a default are reported with the type.
         let default = |default| {
             complete(
                 default,
@@ -514,7 +514,7 @@ fn with_defaults(
                 types.extend(mapping.map(|type_name| (name.clone(), type_name.to_owned())));
                 values.insert(name, value);
             }
-            // That it may be left out by `required: false` means nothing here, as in the original.
+            // `required: false` has no effect here, as in Cloudify.
             None => missing(name, schema.name),
         }
     }
@@ -528,7 +528,7 @@ fn with_defaults(
     (values, types)
 }
 
-/// The original writes the declared type of an input into its value, if that is a mapping.
+/// Adds the declared type of an input to its value, if that is a mapping, as Cloudify does.
 fn with_type(value: &Value, type_name: &str) -> Value {
     let mut map = value.as_map().cloned().unwrap_or_default();
     map.entries.retain(|(key, _)| key.as_str() != Some("type"));
@@ -539,7 +539,7 @@ fn with_type(value: &Value, type_name: &str) -> Value {
     Value::new(value.span, Data::Map(Arc::new(map)))
 }
 
-/// A script says itself where it is, so nothing else may.
+/// Reports inputs that the script itself sets.
 fn check_script_inputs(
     inputs: &Values,
     script: Span,

@@ -1,4 +1,4 @@
-//! Inputs: given values over declared defaults.
+//! Inputs: given values, otherwise declared defaults.
 
 use super::{Blueprint, constraints, resolve::check_items, types};
 use crate::{
@@ -11,17 +11,17 @@ use crate::{
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 
-/// A value given from outside, and whether it came as bare text.
+/// A value that the user set for an input.
 #[derive(Clone, Debug)]
 pub struct Given {
-    /// The value, with its place on the command line or in a file.
+    /// The value, with its location on the command line or in a file.
     pub value: Value,
-    /// It was written `K=V`: text that is converted to a declared type that is not text.
+    /// True if it was written as `K=V`. Such text is converted to the declared type.
     pub bare: bool,
 }
 
 impl Given {
-    /// What it may have been read as: bare text can be a number or a truth value.
+    /// Returns all possible readings: bare text may also be a number or a boolean.
     #[must_use]
     pub fn readings(&self) -> Vec<Json> {
         let mut all = vec![self.value.to_json()];
@@ -38,7 +38,7 @@ impl Given {
     }
 }
 
-/// Bare text as data of the same kind, if it reads as such.
+/// Parses bare text as the same kind of data as `kind`, if possible.
 fn read_as(kind: &Data, text: &str) -> Option<Data> {
     match (kind, text) {
         (Data::Int(_), _) => text.trim().parse().ok().map(Data::Int),
@@ -49,16 +49,16 @@ fn read_as(kind: &Data, text: &str) -> Option<Data> {
     }
 }
 
-/// Whether inputs that lack a value are a fault.
+/// How to treat inputs without a value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Missing {
-    /// A deployment cannot be made without them.
+    /// Report an error: a deployment cannot be created without them.
     Fault,
-    /// Only the blueprint is looked at; what depends on them stays open.
+    /// Accept them: only the blueprint is checked, and calls that depend on them are kept.
     Open,
 }
 
-/// The value of every input that has one.
+/// Returns the values of all inputs that have one.
 #[must_use]
 pub fn supply(
     blueprint: &Blueprint,
@@ -112,7 +112,7 @@ pub fn supply(
     values
 }
 
-/// A given value, checked against everything that its declaration asks for.
+/// Checks a given value against its declaration and completes it.
 fn checked(
     name: &str,
     value: &Value,
@@ -122,7 +122,7 @@ fn checked(
 ) -> Value {
     constraints::check(name, value, &input.body, value.span, d);
     check_items(name, value, &input.body, d);
-    // What is given replaces the default, parts and all.
+    // A given value replaces the default as a whole.
     completed(
         name,
         value,
@@ -135,8 +135,9 @@ fn checked(
     )
 }
 
-/// The default, completed. That it matches its type was checked with the blueprint, but for what a
-/// data type may lack. A data type that has a default for everything is its own default.
+/// Returns the default, completed. Its type was checked with the blueprint; only missing properties
+/// of data types are reported here. A data type with defaults for all properties is its own
+/// default.
 fn default(
     name: &str,
     input: &Definition<Schema>,
@@ -162,7 +163,8 @@ fn default(
     }
 }
 
-/// Faults of a value for an input have one code, whatever rule of its type is broken.
+/// Completes a value of an input. All its errors get the same code, regardless of the violated
+/// rule.
 fn completed(
     name: &str,
     value: &Value,
@@ -185,8 +187,8 @@ fn completed(
     value
 }
 
-/// Bare text becomes the declared type if it reads as one; else it stays text and fails the type
-/// check.
+/// Converts bare text to the declared type if possible. Otherwise it stays a string and fails the
+/// type check.
 fn convert(given: &Given, schema: &Schema) -> Value {
     let text = given.value.as_str().filter(|_| given.bare);
     let (Some(text), Some(type_name)) = (text, schema.type_of()) else {

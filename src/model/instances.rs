@@ -1,4 +1,4 @@
-//! Node instances: how many there are of each node, and how they are connected.
+//! Node instances: their number and their relationships.
 
 use super::{Blueprint, Node, Relationship, RelationshipKind};
 use crate::{
@@ -12,34 +12,34 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
-/// Most instances of one deployment.
+/// Maximum number of instances of one deployment.
 const LIMIT: usize = 100_000;
-/// Most bytes that the instances of one deployment may take, their relationships and groups
-/// included; roughly counted.
+/// Maximum estimated size of the instances of one deployment, in bytes, including relationships and
+/// groups.
 const SIZE: usize = 32 << 20;
 
 /// One instance of a node.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Instance {
-    /// `<node>_<6 random characters of [a-z0-9]>`; kept for as long as the instance exists.
+    /// `<node>_<6 random characters of [a-z0-9]>`. Never changes while the instance exists.
     pub id: String,
     /// The node.
     pub node: String,
-    /// Counts the instances of a node from 0; kept as the id is.
+    /// Number of the instance within its node, from 0. Never changes, like the ID.
     pub index: usize,
-    /// The outermost host that contains it.
+    /// ID of the outermost host: one that contains the instance, or the instance itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// Relationships to other instances, in the order of the template.
     pub ties: Vec<InstanceTie>,
-    /// Instances of scaling groups that it is a member of, innermost first. What contains it may be
-    /// in more.
+    /// Instances of scaling groups that contain it, innermost first. Its container may be in
+    /// further groups.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupInstance>,
 }
 
 impl Instance {
-    /// One of which nothing is known but what it is called.
+    /// Creates an instance with only an ID and the name of its node.
     #[must_use]
     pub fn named(id: &str, node: &str) -> Self {
         Self {
@@ -56,11 +56,11 @@ impl Instance {
 /// A relationship to another instance.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct InstanceTie {
-    /// Id of the target.
+    /// ID of the target.
     pub target: String,
-    /// Type of the relationship.
+    /// Base type of the relationship.
     pub kind: RelationshipKind,
-    /// Name of the type.
+    /// Name of its type.
     #[serde(default)]
     pub type_name: String,
 }
@@ -74,11 +74,11 @@ pub struct GroupInstance {
     pub id: String,
 }
 
-/// Instances, containers before what they contain.
+/// Instances. Containers precede their contents.
 pub type Expanded = Vec<Instance>;
 
-/// Expands nodes into instances, containers before what they contain. Instances that `previous`
-/// knows keep their ids.
+/// Expands nodes into instances. Containers precede their contents. Instances in `previous` keep
+/// their IDs.
 #[must_use]
 pub fn expand(
     blueprint: &Blueprint,
@@ -90,7 +90,7 @@ pub fn expand(
     populate(blueprint, previous, Population::Counted, random, d)
 }
 
-/// Makes the instances of a blueprint, of which some may be there already.
+/// Creates the instances of a blueprint. Some of them may exist already.
 pub(super) fn populate<'p>(
     blueprint: &Blueprint,
     previous: &[Instance],
@@ -131,31 +131,31 @@ pub(super) fn populate<'p>(
     expansion.instances
 }
 
-/// Which members something gets.
+/// How the members of each part are chosen.
 pub(super) enum Population<'a> {
-    /// As many as the blueprint says; those that are known by their number keep their ids.
+    /// As many as the blueprint declares. Members with a known number keep their IDs.
     Counted,
-    /// What is decided for each part and each instance around it.
+    /// Chosen by a function of the part, the ID of the enclosing instance and the declared number.
     Decided(&'a mut dyn FnMut(Part<'_>, Option<&str>, usize) -> Vec<Member>),
 }
 
 /// One instance of a part.
 pub(super) enum Member {
-    /// It is there, with this id and, if it is of a node, this number.
+    /// An existing instance with its ID and, for nodes, its number.
     Known(String, usize),
-    /// It is made, with this number.
+    /// A new instance with its number.
     New(usize),
 }
 
 impl Member {
-    /// Its number; it means something for nodes only.
+    /// Returns its number, which is meaningful only for nodes.
     fn index(&self) -> usize {
         let (Self::Known(_, index) | Self::New(index)) = self;
         *index
     }
 }
 
-/// A node or a scaling group: what instances are made of.
+/// A node or a scaling group; each has instances.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) enum Part<'a> {
     Node(&'a str),
@@ -169,7 +169,7 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// Its name, if it is a group.
+    /// Returns its name if it is a group.
     fn as_group(self) -> Option<&'a str> {
         match self {
             Self::Group(name) => Some(name),
@@ -178,8 +178,8 @@ impl<'a> Part<'a> {
     }
 }
 
-/// What each part is directly in: a node in its scaling group, else in its container; a group in
-/// the group around it, else in the container of its members.
+/// The direct parent of each part. For a node: its scaling group, otherwise its container. For a
+/// group: the enclosing group, otherwise the container of its members.
 pub(super) struct Containment<'a> {
     blueprint: &'a Blueprint,
     group_of: HashMap<&'a str, &'a str>,
@@ -204,7 +204,7 @@ impl<'a> Containment<'a> {
         self.container_of(part).map(Part::Node)
     }
 
-    /// The node that contains a part.
+    /// Returns the node that contains a part.
     fn container_of(&self, part: Part<'a>) -> Option<&'a str> {
         let container = match part {
             Part::Node(name) => self.blueprint.nodes.get(name).and_then(container),
@@ -213,8 +213,8 @@ impl<'a> Containment<'a> {
         container.filter(|name| self.blueprint.nodes.contains_key(*name))
     }
 
-    /// Whether a node is a member of a group or of a group in it. Groups that contain themselves
-    /// are members of nothing.
+    /// Returns true if a node is a member of a group, directly or through inner groups. The search
+    /// is bounded because invalid groups may contain each other in a cycle.
     fn is_inside(&self, node: &str, group: &str) -> bool {
         let groups =
             std::iter::successors(self.group_of.get(node), |name| self.group_of.get(**name));
@@ -223,7 +223,7 @@ impl<'a> Containment<'a> {
             .any(|name| *name == group)
     }
 
-    /// The node that contains the members of a group without being one of them.
+    /// Returns the node that contains the members of a group but is not itself a member.
     fn container_of_group(&self, group: &str) -> Option<&'a str> {
         let mut open: Vec<&'a str> = vec![self.blueprint.scaling_groups.get_key_value(group)?.0];
         while let Some(name) = open.pop() {
@@ -242,11 +242,12 @@ impl<'a> Containment<'a> {
         None
     }
 
-    /// A part and everything around it, innermost first, up to a part that `stop` accepts.
+    /// Returns a part and everything that encloses it, innermost first, up to a part that `stop`
+    /// accepts.
     ///
     /// # Errors
     ///
-    /// If the part contains itself. The circle is returned.
+    /// Returns the cycle if the part contains itself.
     fn outward(&self, part: Part<'a>, stop: impl Fn(&Part<'a>) -> bool) -> Outward<'a> {
         let (mut chain, mut current) = (IndexSet::new(), Some(part));
         while let Some(part) = current.filter(|part| !stop(part)) {
@@ -258,19 +259,20 @@ impl<'a> Containment<'a> {
         Ok(chain.into_iter().collect())
     }
 
-    /// A part and everything around it, innermost first; only the part if it contains itself.
+    /// Returns a part and everything that encloses it, innermost first. Returns only the part if it
+    /// contains itself.
     pub(super) fn around(&self, part: Part<'a>) -> Vec<Part<'a>> {
         self.outward(part, |_| false).unwrap_or_else(|_| vec![part])
     }
 
-    /// The scaling groups around a part, innermost first, on the whole way out.
+    /// Returns all scaling groups that enclose a part, innermost first.
     fn groups(&self, part: Part<'a>) -> Vec<&'a str> {
         let outer = self.around(part).into_iter().skip(1);
         outer.filter_map(Part::as_group).collect()
     }
 }
 
-/// A part and what is around it, innermost first, or the circle that they form.
+/// A part and everything that encloses it, innermost first, or the cycle that they form.
 type Outward<'a> = Result<Vec<Part<'a>>, Circle<'a>>;
 
 /// Parts that contain each other.
@@ -289,9 +291,9 @@ impl Circle<'_> {
     }
 }
 
-/// Returns containers and groups before what is in them; otherwise document order. A circle is an
-/// error, and nothing is returned: a part of the instances would look like a deployment that lost
-/// the others.
+/// Returns all parts, containers and groups before their contents, otherwise in document order.
+/// Reports a cycle as an error and returns nothing, because a partial list would look like a
+/// deployment that lost its other instances.
 fn outermost_first<'b>(blueprint: &'b Blueprint, d: &mut Diagnostics) -> Vec<Part<'b>> {
     order(blueprint).unwrap_or_else(|circle| {
         d.push(circle);
@@ -299,7 +301,7 @@ fn outermost_first<'b>(blueprint: &'b Blueprint, d: &mut Diagnostics) -> Vec<Par
     })
 }
 
-/// Containers and groups before what is in them, unless there is a circle.
+/// Returns all parts, containers and groups before their contents. Fails if there is a cycle.
 fn order(blueprint: &Blueprint) -> Result<Vec<Part<'_>>, Diagnostic> {
     let containment = Containment::new(blueprint);
     let mut order: IndexSet<Part<'_>> = IndexSet::with_capacity(blueprint.nodes.len());
@@ -311,8 +313,8 @@ fn order(blueprint: &Blueprint) -> Result<Vec<Part<'_>>, Diagnostic> {
     Ok(order.into_iter().collect())
 }
 
-/// What only shows when instances are made: relationships of no base type, and of no known
-/// connection.
+/// Reports relationships that cannot be expanded: without a base type, or with an unknown
+/// `connection_type`.
 pub(super) fn check_ties(blueprint: &Blueprint, d: &mut Diagnostics) {
     for (name, node) in &blueprint.nodes {
         let ties = node.relationships.iter();
@@ -348,8 +350,8 @@ fn unconnected(source: &str, relationship: &Relationship) -> Diagnostic {
     fault.hint("it is all_to_all or all_to_one")
 }
 
-/// Relationships of a node as they are between instances: of several to one target the last one
-/// holds.
+/// Returns the relationships of a node that are expanded. If several have the same target, the last
+/// one applies.
 fn edges(node: &Node) -> Vec<&Relationship> {
     let mut targets: HashSet<&str> = HashSet::with_capacity(node.relationships.len());
     let last_first = node.relationships.iter().rev();
@@ -360,7 +362,8 @@ fn edges(node: &Node) -> Vec<&Relationship> {
     edges
 }
 
-/// The node that contains a node's instances.
+/// Returns the container of a node. If several relationships have the same target, only the last
+/// one counts.
 fn container(node: &Node) -> Option<&str> {
     let own = node.container()?;
     let last = node
@@ -370,7 +373,7 @@ fn container(node: &Node) -> Option<&str> {
     (last.kind == Some(RelationshipKind::ContainedIn)).then_some(own)
 }
 
-/// Whether all sources go to one target; none if that is not said.
+/// Returns true for `all_to_one`, false for `all_to_all`, and `None` for anything else.
 fn connection(relationship: &Relationship) -> Option<bool> {
     let given = relationship.properties.get("connection_type");
     match given.and_then(Value::as_str) {
@@ -380,7 +383,7 @@ fn connection(relationship: &Relationship) -> Option<bool> {
     }
 }
 
-/// An instance of a node or of a group, by its position.
+/// An enclosing instance of a node or of a group, by its position.
 #[derive(Clone, Copy)]
 enum Outer {
     Instance(usize),
@@ -395,26 +398,26 @@ struct Expansion<'a, 'p> {
     used: HashSet<String>,
     random: &'p mut fastrand::Rng,
     instances: Vec<Instance>,
-    /// What each instance is directly in.
+    /// Direct parent of each instance.
     outers: Vec<Option<Outer>>,
-    /// Positions of each node's instances.
+    /// Positions of the instances of each node.
     of: HashMap<&'a str, Vec<usize>>,
-    /// Instances of groups: the instance itself, and what it is directly in.
+    /// Instances of groups, each with its direct parent.
     groups: Vec<(GroupInstance, Option<Outer>)>,
-    /// Positions of each group's instances.
+    /// Positions of the instances of each group.
     of_group: HashMap<&'a str, Vec<usize>>,
-    /// Bytes that all of this takes.
+    /// Estimated size of all instances, in bytes.
     size: usize,
 }
 
 impl<'a> Expansion<'a, '_> {
-    /// Makes the instances of a part, unless there would be too many.
+    /// Creates the instances of a part. Returns false if there would be too many.
     fn part(&mut self, part: Part<'a>, d: &mut Diagnostics) -> bool {
         let numbers = match part {
             Part::Node(name) => &self.blueprint.nodes[name].numbers,
             Part::Group(name) => &self.blueprint.scaling_groups[name].numbers,
         };
-        // Without a number: a fault that has been reported, or an input that is not known yet.
+        // The number is unknown after a reported error or while an input has no value.
         let each = numbers.first().unwrap_or(1).min(LIMIT + 1);
         let mut members: Vec<(Option<Outer>, Member)> = Vec::new();
         for outer in self.outers_of(part) {
@@ -440,7 +443,7 @@ impl<'a> Expansion<'a, '_> {
                 return false;
             }
         }
-        // All members are as deep in groups as the first.
+        // All members are nested in as many groups as the first one.
         let groups = members
             .first()
             .map_or(0, |(outer, _)| self.size_of_groups(*outer));
@@ -458,7 +461,7 @@ impl<'a> Expansion<'a, '_> {
         true
     }
 
-    /// What instances of a part go into; none for that which is in nothing.
+    /// Returns the parents of the instances of a part; `None` is the top level.
     fn outers_of(&self, part: Part<'a>) -> Vec<Option<Outer>> {
         match self.containment.parent(part) {
             None => vec![None],
@@ -467,7 +470,7 @@ impl<'a> Expansion<'a, '_> {
         }
     }
 
-    /// Counts what is about to be made, and says whether there is room for it.
+    /// Adds to the estimated size. Reports an error and returns false if the limit is exceeded.
     fn fits(&mut self, bytes: usize, span: Span, d: &mut Diagnostics) -> bool {
         self.size = self.size.saturating_add(bytes);
         if self.size > SIZE {
@@ -533,7 +536,7 @@ impl<'a> Expansion<'a, '_> {
         }
     }
 
-    /// The innermost instance around something.
+    /// Returns the innermost enclosing node instance.
     fn container(&self, mut outer: Option<Outer>) -> Option<usize> {
         while let Some(Outer::Group(at)) = outer {
             outer = self.groups[at].1;
@@ -544,8 +547,8 @@ impl<'a> Expansion<'a, '_> {
         }
     }
 
-    /// The instances of groups that are directly around something, innermost first. Those that are
-    /// known keep their ids.
+    /// Returns the group instances that directly enclose an instance, innermost first. Known group
+    /// instances keep their IDs.
     fn groups_around(
         &mut self,
         mut outer: Option<Outer>,
@@ -603,7 +606,7 @@ impl<'a> Expansion<'a, '_> {
         }
     }
 
-    /// Which instances of its target a relationship of a node goes to.
+    /// Returns the target instances of a relationship.
     fn targets(&self, source: &str, relationship: &Relationship, d: &mut Diagnostics) -> Targets {
         let target = relationship.target.node.as_str();
         if relationship.kind == Some(RelationshipKind::ContainedIn) {
@@ -624,14 +627,14 @@ impl<'a> Expansion<'a, '_> {
         }
     }
 
-    /// The innermost scaling group that two nodes are both in.
+    /// Returns the innermost scaling group that contains both nodes.
     fn shared_group<'s>(&'s self, source: &'s str, target: &'s str) -> Option<&'s str> {
         let around = self.containment.groups(Part::Node(target));
         let mut own = self.containment.groups(Part::Node(source)).into_iter();
         own.find(|group| around.contains(group))
     }
 
-    /// Instances by the instance of a group that they are in.
+    /// Returns the instances by the ID of the group instance that contains them.
     fn by_group(&self, all: &[usize], group: &str) -> HashMap<String, Vec<usize>> {
         let mut of_group: HashMap<String, Vec<usize>> = HashMap::new();
         for at in all {
@@ -642,7 +645,8 @@ impl<'a> Expansion<'a, '_> {
         of_group
     }
 
-    /// The target of an `all_to_one`: the one that is in use, else the one with the smallest id.
+    /// Returns the target of an `all_to_one` relationship: the present target, otherwise the
+    /// instance with the smallest ID.
     fn the_one(
         &self,
         source: &str,
@@ -685,7 +689,8 @@ impl<'a> Expansion<'a, '_> {
             .collect()
     }
 
-    /// The instance of a group that an instance is in, itself or by what contains it.
+    /// Returns the ID of the group instance that contains an instance, directly or through its
+    /// containers.
     fn id_of_group(&self, at: usize, group: &str) -> Option<&str> {
         let places = std::iter::successors(self.outers[at], |place| self.around(*place));
         let mut groups = places.filter_map(|place| self.as_group(place));
@@ -693,7 +698,7 @@ impl<'a> Expansion<'a, '_> {
         found.map(|instance| instance.id.as_str())
     }
 
-    /// What something is directly in.
+    /// Returns the direct parent.
     fn around(&self, place: Outer) -> Option<Outer> {
         match place {
             Outer::Group(at) => self.groups[at].1,
@@ -701,7 +706,7 @@ impl<'a> Expansion<'a, '_> {
         }
     }
 
-    /// The instance of a group that something is, if it is one.
+    /// Returns the group instance, unless it is a node instance.
     fn as_group(&self, place: Outer) -> Option<&GroupInstance> {
         match place {
             Outer::Group(at) => Some(&self.groups[at].0),
@@ -721,7 +726,7 @@ impl<'a> Expansion<'a, '_> {
     }
 }
 
-/// Places inside the instances at some positions.
+/// Returns the instances at some positions as parents.
 fn places(positions: Option<&Vec<usize>>, outer: fn(usize) -> Outer) -> Vec<Option<Outer>> {
     let positions = positions.into_iter().flatten();
     positions.map(|at| Some(outer(*at))).collect()
@@ -735,7 +740,7 @@ fn too_large(span: Span) -> Diagnostic {
     span.error(Code::Limit, message)
 }
 
-/// A name and six random characters.
+/// Returns a name with six random characters.
 fn random_id(name: &str, random: &mut fastrand::Rng) -> String {
     const CHARACTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
     let mut id = String::with_capacity(name.len() + 7);
@@ -757,12 +762,12 @@ fn all_to_one_in_group(source: &str, relationship: &Relationship, group: &str) -
     fault.hint("use all_to_all: it joins members of the same group instance")
 }
 
-/// The instances that a relationship goes to.
+/// Target instances of a relationship.
 enum Targets {
-    /// The one that contains the source.
+    /// The container of the source.
     Container,
-    /// These, from every source.
+    /// These instances, for every source.
     All(Vec<usize>),
-    /// Those in the same instance of a group, by its id.
+    /// The instances in the same group instance as the source, by ID of the group instance.
     OfGroup(String, HashMap<String, Vec<usize>>),
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// States of a node instance; the names are the original's.
+/// State of a node instance, with the names from Cloudify.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
@@ -24,13 +24,13 @@ pub enum InstanceState {
 }
 
 impl InstanceState {
-    /// Whether nothing of the instance exists.
+    /// Returns true if the instance does not exist.
     #[must_use]
     pub fn is_gone(self) -> bool {
         matches!(self, Self::Uninitialized | Self::Deleted)
     }
 
-    /// Whether the instance is on its way down, or has been down.
+    /// Returns true if the instance is stopping, stopped, deleting or deleted.
     #[must_use]
     pub fn is_down(self) -> bool {
         self >= Self::Stopping
@@ -47,11 +47,11 @@ impl fmt::Display for InstanceState {
 /// A relationship between two instances, seen from one of its ends.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Side {
-    /// Id of the instance that has the relationship.
+    /// ID of the instance that has the relationship.
     pub source: String,
-    /// Id of the instance that it points to.
+    /// ID of the instance that it points to.
     pub target: String,
-    /// The end whose operation it is.
+    /// The end that the operation belongs to.
     pub end: End,
 }
 

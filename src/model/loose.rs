@@ -1,18 +1,18 @@
-//! Relationships that come or go between instances that stay.
+//! Relationships that are added or removed between remaining instances.
 
 use super::{Definition, Deployment, Instance, InstanceTie, Tie};
 use serde::{Deserialize, Serialize};
 
-/// A relationship of an instance with what its node says of it.
+/// A relationship of an instance with its definition.
 pub struct Link<'a> {
-    /// The relationship of the instance.
+    /// The relationship between the instances.
     pub between: &'a InstanceTie,
-    /// That of its node.
+    /// Its definition in the node.
     pub tie: &'a Tie,
 }
 
-/// Relationships of an instance, in the order of the blueprint. Of several to one node the last one
-/// holds.
+/// Returns the relationships of an instance, in the order of the blueprint. If several definitions
+/// match, the last one applies.
 #[must_use]
 pub fn links<'a>(instance: &'a Instance, node: &'a Definition) -> Vec<Link<'a>> {
     let of = |between: &'a InstanceTie| {
@@ -28,38 +28,39 @@ pub fn links<'a>(instance: &'a Instance, node: &'a Definition) -> Vec<Link<'a>> 
     instance.ties.iter().filter_map(of).collect()
 }
 
-/// The node of an instance, from its id.
+/// Returns the node of an instance, taken from its ID.
 fn node_of(id: &str) -> Option<&str> {
     id.rsplit_once('_').map(|(node, _)| node)
 }
 
-/// A relationship whose ends have not been told yet that it is there, or that it is there no more.
+/// A relationship that was added or removed, and whose operation `establish` or `unlink` has not
+/// run yet.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct LooseEnd {
-    /// Id of the instance that has it, or had it.
+    /// ID of the source instance.
     pub source: String,
-    /// Where it leads.
+    /// The relationship between the instances.
     pub between: InstanceTie,
-    /// What its node says, or said, of it.
+    /// Its definition; the former one if it was removed.
     pub tie: Tie,
-    /// It came; else it went.
+    /// True if it was added, false if it was removed.
     pub is_new: bool,
 }
 
 impl LooseEnd {
-    /// The operation that tells its ends.
+    /// Returns the operation that must run.
     #[must_use]
     pub fn operation(&self) -> &'static str {
         if self.is_new { "establish" } else { "unlink" }
     }
 
-    /// Whether it is about the same relationship.
+    /// Returns true if both refer to the same relationship.
     #[must_use]
     pub fn is_of(&self, other: &Self) -> bool {
         self.source == other.source && self.between == other.between
     }
 
-    /// Whether one of its ends wants to be told.
+    /// Returns true if one of its ends defines the operation.
     fn matters(&self) -> bool {
         let suffix = format!(
             "/cloudify.interfaces.relationship_lifecycle.{}",
@@ -73,8 +74,8 @@ impl LooseEnd {
 }
 
 impl Deployment {
-    /// Relationships that come and go, of instances that stay, where `newer` takes the place of
-    /// this definition. Only those that have an operation for it.
+    /// Returns the relationships that are added or removed between remaining instances when `newer`
+    /// replaces this deployment, if they define an operation for it.
     #[must_use]
     pub fn loose_ends(&self, newer: &Self) -> Vec<LooseEnd> {
         let mut ends = Vec::new();
@@ -94,7 +95,7 @@ impl Deployment {
     }
 }
 
-/// Relationships of an instance that it has not as another definition has it.
+/// Returns the relationships of `instance` that `other` does not have.
 fn of(instance: &Instance, node: &Definition, other: &Instance, is_new: bool) -> Vec<LooseEnd> {
     if instance.ties == other.ties {
         return Vec::new();

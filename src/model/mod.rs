@@ -1,8 +1,8 @@
-//! What a blueprint means: types flattened, references resolved, inputs applied, instances counted.
+//! Semantics of a blueprint: flattened types, resolved references, applied inputs, node instances.
 //!
-//! Knows meaning and no engine. [`resolve()`] makes a [`Blueprint`] of an
-//! [`Ast`](crate::syntax::ast::Ast), [`inputs`] applies inputs, [`evaluate`] the functions that are
-//! known then, [`Deployment`] is the result that is planned, carried out and remembered.
+//! Does not depend on any engine. [`resolve()`] converts an [`Ast`](crate::syntax::ast::Ast) to a
+//! [`Blueprint`], [`inputs`] applies inputs, [`evaluate`] evaluates the functions that are known by
+//! then. The result is a [`Deployment`], which is planned, executed and stored.
 
 mod constraints;
 mod deployment;
@@ -51,19 +51,19 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, sync::Arc};
 
-/// A resolved blueprint: every name in it refers to something that exists.
+/// A resolved blueprint. Every name in it refers to something that exists.
 ///
-/// Before inputs are applied its values may hold functions of any kind, after that only those that
+/// Before inputs are applied, its values may contain any functions; afterwards, only functions that
 /// are evaluated at run time.
 #[derive(Clone, Debug)]
 pub struct Blueprint {
-    /// The declared version of the DSL.
+    /// Declared version of the DSL.
     pub version: Version,
-    /// For people.
+    /// Description for users.
     pub description: Option<String>,
-    /// Free data.
+    /// Free-form data.
     pub metadata: Option<Value>,
-    /// What `metadata` says to dockctl.
+    /// Settings for dockctl in `metadata`.
     pub notes: Notes,
     /// Declared inputs.
     pub inputs: Named<Schema>,
@@ -79,7 +79,7 @@ pub struct Blueprint {
     pub groups: IndexMap<String, Group>,
     /// Scaling policies.
     pub policies: IndexMap<String, ScalingPolicy>,
-    /// Groups that a scaling policy names.
+    /// Groups that are targets of a scaling policy.
     pub scaling_groups: IndexMap<String, ScalingGroup>,
     /// Declared types of the policies of groups.
     pub policy_types: Named<crate::syntax::ast::PolicyType>,
@@ -97,19 +97,19 @@ pub struct Blueprint {
     pub blueprint_labels: Named<Label>,
     /// Settings of deployments.
     pub settings: Option<Settings>,
-    /// Tags for everything that is created.
+    /// Tags for all created resources.
     pub resource_tags: Option<Value>,
-    /// What functions name that must be there when a deployment is made.
+    /// Secrets and capabilities that must exist when a deployment is created.
     pub requirements: Requirements,
 }
 
-/// What functions name that must be there when a deployment is made.
+/// Secrets and capabilities that must exist when a deployment is created.
 #[derive(Clone, Debug, Default)]
 pub struct Requirements {
-    /// Arguments of every call that reads a secret.
+    /// Arguments of each call of `get_secret`.
     pub secrets: Vec<serde_json::Value>,
-    /// Capabilities of the parent deployment with keys into them, one for every call that reads
-    /// one.
+    /// Arguments of each call of `get_environment_capability`: a capability of the parent
+    /// deployment, then keys into its value.
     pub parent_capabilities: Vec<serde_json::Value>,
 }
 
@@ -143,8 +143,8 @@ impl Default for Blueprint {
 }
 
 impl Blueprint {
-    /// Takes declared types out of the inputs of operations: the original writes them there, and
-    /// plugins do not want them.
+    /// Removes declared types from the inputs of operations. Cloudify adds them there; plugins do
+    /// not expect them.
     pub fn strip_input_types(&mut self) {
         for node in self.nodes.values_mut() {
             strip(&mut node.operations);
@@ -191,36 +191,36 @@ fn without_type(value: &Value, type_name: &str) -> Value {
 /// Values by name, in document order.
 pub type Values = IndexMap<Arc<str>, Value>;
 
-/// Operations by `interface.operation`. Those that do nothing are there too.
+/// Operations by `interface.operation`, including those that do nothing.
 pub type Operations = IndexMap<Arc<str>, Arc<Operation>>;
 
 /// A node template with its type flattened into it.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Its name.
+    /// Name of the node.
     pub name: Spanned<String>,
     /// Names of its types, ancestors first.
     pub hierarchy: Arc<Vec<Arc<str>>>,
-    /// Properties, defaults filled in.
+    /// Properties, including defaults.
     pub properties: Values,
-    /// Operations by `interface.operation`; shared with the type where the template adds nothing.
+    /// Operations by `interface.operation`. Shared with the type if the template adds none.
     pub operations: Arc<Operations>,
-    /// Relationships in order.
+    /// Relationships, in the order of the template.
     pub relationships: Vec<Relationship>,
-    /// Its type, or an ancestor of that, is unknown, which has been told: what it lacks says
-    /// nothing.
+    /// True if its type or an ancestor type is unknown. The unknown type was reported, so missing
+    /// members are not errors.
     pub is_open: bool,
-    /// `instances.deploy`, where given.
+    /// `instances.deploy`, if given.
     pub deploy: Option<Value>,
-    /// How many instances each instance of its container gets.
+    /// Number of instances per instance of its container.
     pub numbers: Numbers,
-    /// The host that it is on: itself, or the one that it is contained in.
+    /// Host node: the node itself or the host that contains it.
     pub host: Option<String>,
 }
 
 impl Node {
-    /// Whether one of its types is a host. The original looks for this text anywhere in their
-    /// names.
+    /// Returns true if one of its types is a host type. Cloudify searches for this text anywhere in
+    /// the type names.
     #[must_use]
     pub fn is_host(&self) -> bool {
         self.hierarchy
@@ -228,7 +228,7 @@ impl Node {
             .any(|name| name.contains("cloudify.nodes.Compute"))
     }
 
-    /// The node that it is contained in.
+    /// Returns the node that contains this one.
     #[must_use]
     pub fn container(&self) -> Option<&str> {
         self.relationships
@@ -238,45 +238,45 @@ impl Node {
     }
 }
 
-/// Something a plugin is to do. One without a plugin does nothing.
+/// An operation. Without a plugin it does nothing.
 #[derive(Clone, Debug)]
 pub struct Operation {
     /// Name of the plugin as the blueprint declares it.
     pub plugin: Arc<str>,
-    /// What the plugin calls it.
+    /// Name of the operation in the plugin.
     pub operation: Arc<str>,
-    /// Inputs, defaults filled in.
+    /// Inputs, including defaults.
     pub inputs: Values,
-    /// Declared types of inputs whose value is a mapping. The original writes them into the
-    /// mapping, under `type`.
+    /// Declared types of inputs that are mappings. Cloudify writes them into the mapping, under
+    /// `type`.
     pub input_types: Vec<(Arc<str>, String)>,
-    /// Where it runs and how it is repeated.
+    /// Executor, retries and timeout.
     pub rules: Rules,
-    /// Where it is defined.
+    /// Location of the definition.
     pub span: Span,
 }
 
 impl Operation {
-    /// Whether there is nothing to do.
+    /// Returns true if the operation does nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.plugin.is_empty()
     }
 }
 
-/// How a failed operation is repeated, as far as the blueprint says.
+/// Retry rules of an operation, as far as the blueprint declares them.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Retry {
-    /// How often; negative for ever.
+    /// Maximum number of retries; a negative number retries indefinitely.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<f64>,
-    /// Seconds between two tries.
+    /// Seconds between two attempts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<f64>,
-    /// Seconds that one try may take, all its steps together.
+    /// Time limit for one attempt with all its steps, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<f64>,
-    /// Whether running out of time is worth another try.
+    /// True if a timed-out attempt is retried.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub timeout_recoverable: bool,
 }
@@ -284,15 +284,15 @@ pub struct Retry {
 /// A relationship to another node.
 #[derive(Clone, Debug)]
 pub struct Relationship {
-    /// Its type, with everything that it inherits.
+    /// Its type, including inherited members.
     pub relationship_type: Arc<Flat>,
-    /// Name of its type, and where it is used.
+    /// Name of its type, with the location of its use.
     pub type_name: Spanned<String>,
-    /// Which of the base types it is derived from; none if from none.
+    /// Base type that its type is derived from, if any.
     pub kind: Option<RelationshipKind>,
-    /// Properties, defaults filled in. Functions in them are never evaluated.
+    /// Properties, including defaults. Functions in them are never evaluated.
     pub properties: Values,
-    /// The node it points to.
+    /// Target node.
     pub target: Spanned<String>,
     /// Operations of the source side.
     pub source_operations: Arc<Operations>,
@@ -301,7 +301,7 @@ pub struct Relationship {
 }
 
 impl Relationship {
-    /// Operations of both sides.
+    /// Returns the operations of both sides.
     pub fn operations(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Operation>)> {
         self.source_operations
             .iter()
@@ -313,22 +313,22 @@ impl Relationship {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RelationshipKind {
-    /// The source lives inside the target.
+    /// The source is contained in the target.
     ContainedIn,
-    /// The source talks to the target.
+    /// The source is connected to the target.
     ConnectedTo,
-    /// The source needs the target.
+    /// The source depends on the target.
     DependsOn,
 }
 
 /// A group of nodes and groups.
 #[derive(Clone, Debug)]
 pub struct Group {
-    /// Where it is defined.
+    /// Location of the definition.
     pub span: Span,
-    /// Nodes and groups.
+    /// Member nodes and groups.
     pub members: BTreeSet<String>,
-    /// Policies by name, defaults filled in.
+    /// Policies by name, including default properties.
     pub policies: IndexMap<String, GroupPolicy>,
 }
 
@@ -337,27 +337,27 @@ pub struct Group {
 pub struct GroupPolicy {
     /// Its type.
     pub type_name: String,
-    /// Properties, defaults filled in.
+    /// Properties, including defaults.
     pub properties: Values,
-    /// Triggers: type and parameters.
+    /// Triggers by name: type and parameters.
     pub triggers: IndexMap<String, (String, Values)>,
 }
 
-/// A policy that scales groups.
+/// A scaling policy.
 #[derive(Clone, Debug)]
 pub struct ScalingPolicy {
-    /// The groups.
+    /// Target groups.
     pub targets: Vec<String>,
-    /// How many instances each of them gets.
+    /// Number of instances of each target group.
     pub numbers: Numbers,
 }
 
 /// A group whose members are scaled together.
 #[derive(Clone, Debug)]
 pub struct ScalingGroup {
-    /// Members, without those that are contained in another member.
+    /// Members, except those that are contained in another member.
     pub members: BTreeSet<String>,
-    /// How many instances it gets.
+    /// Number of instances of the group.
     pub numbers: Numbers,
 }
 
@@ -366,12 +366,12 @@ pub struct ScalingGroup {
 pub struct Workflow {
     /// Name of the plugin as the blueprint declares it.
     pub plugin: String,
-    /// What the plugin calls it.
+    /// Name of the operation in the plugin.
     pub operation: String,
     /// Parameters.
     pub parameters: Named<Schema>,
-    /// Whether it runs in the deployments below, too.
+    /// True if it also runs in sub-deployments.
     pub is_cascading: bool,
-    /// When it may run, as written.
+    /// Availability rules, as written.
     pub availability_rules: Option<Value>,
 }

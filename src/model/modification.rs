@@ -1,5 +1,5 @@
-//! What changes when nodes are scaled or a blueprint is updated: which instances come, go, and get
-//! or lose relationships.
+//! Changes when nodes are scaled or a blueprint is updated: added and removed instances, and added
+//! and removed relationships of the others.
 
 use super::{
     Blueprint, Expanded, Instance, InstanceTie, RelationshipKind,
@@ -9,47 +9,49 @@ use crate::diagnostic::Diagnostics;
 use indexmap::IndexMap;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// How many instances a node or a scaling group is to have, for each instance of what contains it.
+/// Desired number of instances of a node or scaling group, per instance of its container.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
-    /// The number.
+    /// Desired number.
     pub instances: usize,
-    /// Ids of instances to remove first; a member of a group instance stands for the whole of it.
+    /// IDs of instances to remove first. A member of a group instance selects the whole group
+    /// instance.
     pub include: BTreeSet<String>,
-    /// Ids of instances to keep.
+    /// IDs of instances to keep.
     pub exclude: BTreeSet<String>,
 }
 
-/// An instance that a modification touches.
+/// An instance that a modification affects.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Touched {
-    /// The instance; of a neighbour only with the relationships that come or go.
+    /// The instance. A neighbor has only its added or removed relationships.
     pub instance: Instance,
-    /// It is itself added, removed, extended or reduced, and no neighbour of such a one.
+    /// True if the instance itself is added, removed, extended or reduced; false for a neighbor.
     pub is_changed: bool,
 }
 
-/// What changes. Each list has the changed instances, and their neighbours.
+/// The changes. Each list contains the changed instances and their neighbors.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Modification {
-    /// Instances that are made.
+    /// Added instances.
     pub added_and_related: Vec<Touched>,
-    /// Instances that are taken down.
+    /// Removed instances.
     pub removed_and_related: Vec<Touched>,
-    /// Instances that stay and get relationships to others that stay, with those.
+    /// Remaining instances with their new relationships to other remaining instances.
     pub extended_and_related: Vec<Touched>,
-    /// Instances that stay and lose relationships to others that stay, with those.
+    /// Remaining instances with their removed relationships to other remaining instances.
     pub reduced_and_related: Vec<Touched>,
-    /// Every instance there is afterwards.
+    /// All instances after the modification.
     pub instances: Expanded,
 }
 
-/// Works out what changes from `before` with its `previous` instances to `blueprint`. Nodes and
-/// groups that `wanted` does not name keep their number; under containers that are new they get as
-/// many as they have elsewhere. Limits of the blueprint on numbers are not enforced, as in the
-/// original.
+/// Computes the changes from `before` with its `previous` instances to `blueprint`. Nodes and
+/// groups that are not in `wanted` keep their number of instances; in new containers they get as
+/// many as in the existing ones. Limits of the blueprint on these numbers are not enforced, as in
+/// Cloudify.
 ///
-/// Where instances go and no hint tells which, those with the highest numbers do.
+/// If instances must be removed and no hint selects them, those with the highest numbers are
+/// removed.
 #[must_use]
 pub fn modify(
     blueprint: &Blueprint,
@@ -86,22 +88,22 @@ pub fn modify(
     }
 }
 
-/// Who is there, by node or group and by what it is directly in.
+/// Existing instances, by node or group and by direct parent.
 struct Census<'a> {
     wanted: &'a IndexMap<String, Wanted>,
-    /// Ids and numbers, lowest first, of what is directly in something.
+    /// IDs and numbers of the instances in each parent, lowest number first.
     inside: HashMap<(String, Option<String>), Vec<(String, usize)>>,
-    /// Nodes and groups that there were.
+    /// Nodes and groups before the change.
     before: HashSet<&'a str>,
-    /// Most members of each part anywhere.
+    /// Highest number of instances of each part in one parent.
     most: HashMap<String, usize>,
-    /// The next number of each node.
+    /// Next free number of each node.
     next: HashMap<String, usize>,
-    /// Ids of the instances in each instance of a group.
+    /// IDs of the instances in each group instance.
     members: HashMap<String, BTreeSet<String>>,
-    /// Ids and numbers, lowest first, of parts that are in another part than before: a group was
-    /// put around them or taken away, or another node contains them. They stay, and are handed out
-    /// to where the part is now.
+    /// IDs and numbers, lowest number first, of instances whose parent changed: an enclosing group
+    /// was added or removed, or another node contains them. They remain and are assigned to their
+    /// new parents.
     moved: HashMap<String, Vec<(String, usize)>>,
 }
 
@@ -138,7 +140,7 @@ impl<'a> Census<'a> {
         census
     }
 
-    /// Everything that is directly in another part than it was.
+    /// Returns the instances whose parent changed.
     fn moved(
         &self,
         before: &Blueprint,
@@ -194,7 +196,7 @@ impl<'a> Census<'a> {
         }
     }
 
-    /// Who is in something afterwards: those who stay, then new ones.
+    /// Returns the members of a parent after the change: the remaining ones, then new ones.
     fn members(&mut self, part: Part<'_>, outer: Option<&str>, default: usize) -> Vec<Member> {
         let (Part::Node(name) | Part::Group(name)) = part;
         let as_elsewhere = || {
@@ -235,7 +237,8 @@ impl<'a> Census<'a> {
         members
     }
 
-    /// The first `number`, without those that are to go first and with those that are to stay.
+    /// Returns `number` members that remain: first those to keep, then those with the lowest
+    /// numbers; those to remove only if no others are left.
     fn staying(
         &self,
         name: &str,
@@ -262,7 +265,8 @@ impl<'a> Census<'a> {
     }
 }
 
-/// The changed instances whole, and their neighbours with the relationships to them.
+/// Returns the changed instances, and their neighbors with only the relationships to changed
+/// instances.
 fn with_related(all: &[Instance], changed: impl Fn(&str) -> bool) -> Vec<Touched> {
     let targets: HashSet<&str> = all
         .iter()
@@ -294,7 +298,8 @@ fn with_related(all: &[Instance], changed: impl Fn(&str) -> bool) -> Vec<Touched
     all.iter().filter_map(touched).collect()
 }
 
-/// Instances in both worlds with relationships to others in both that one of the worlds lacks.
+/// Returns the instances of `here` that also exist in `there`, each with its relationships between
+/// remaining instances that are missing in `there`. `this` maps the instances of `here` by ID.
 fn changed_ties(
     here: &[Instance],
     there: &HashMap<&str, &Instance>,
@@ -418,7 +423,8 @@ relationships:
         )
     }
 
-    /// Changed instances by node and number, neighbours in brackets, each with its targets.
+    /// Formats changed instances as node and number, neighbors in parentheses, each with its
+    /// targets.
     fn shown(touched: &[Touched], all: &[Instance]) -> String {
         let name = |id: &str| {
             all.iter()
@@ -611,7 +617,7 @@ policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {defau
         assert_eq!(shown(&changed.reduced_and_related, &previous), "(a0) b0>a0");
     }
 
-    /// The node templates with these groups, and a policy of two for each.
+    /// Returns a blueprint with these node templates and groups; each group has two instances.
     fn grouped(nodes: &str, groups: &[(&str, &str)]) -> Blueprint {
         let one = |(name, members): &(&str, &str)| format!("{name}: {{members: [{members}]}}");
         let names: Vec<&str> = groups.iter().map(|(name, _)| *name).collect();

@@ -1,8 +1,7 @@
-//! The normal form of a blueprint and of its deployment: everything that the parser understood, as
-//! JSON.
+//! Normal form of a blueprint and of its deployment: everything that was parsed, as JSON.
 //!
-//! Its shape is that of the original's plan: names sorted where order means nothing, empty sections
-//! left out.
+//! It has the shape of a Cloudify plan. Names are sorted where the order is irrelevant; empty
+//! sections are omitted.
 
 use super::{
     Blueprint, Instance, Node, Numbers, Operation, Operations, Relationship, ScalingGroup, Values,
@@ -26,7 +25,7 @@ use std::{
 /// Whether inputs have been applied.
 #[derive(Clone, Copy, Debug)]
 pub enum Stage<'a> {
-    /// The blueprint as it was read: inputs are declarations.
+    /// The parsed blueprint: inputs are declarations.
     Parsed,
     /// Inputs applied, functions evaluated.
     Deployed {
@@ -35,7 +34,7 @@ pub enum Stage<'a> {
     },
 }
 
-/// Sections of a plan; empty ones are left out, as in the reference.
+/// Sections of a plan. Empty ones are omitted, as in Cloudify.
 #[derive(Default)]
 struct Sections(JsonMap<String, Json>);
 
@@ -50,7 +49,7 @@ impl Sections {
     }
 }
 
-/// The plan of a blueprint.
+/// Returns the plan of a blueprint.
 #[must_use]
 pub fn plan(blueprint: &Blueprint, stage: Stage<'_>) -> Json {
     let deployed = matches!(stage, Stage::Deployed { .. });
@@ -219,7 +218,8 @@ fn put_plugins(plan: &mut Sections, blueprint: &Blueprint, plugins: &Plugins<'_>
     plan.put("workflow_plugins_to_install", workflow_plugins(blueprint));
 }
 
-/// Calls of other deployments' capabilities: where they stand, and which deployment they name.
+/// Returns the calls that read capabilities of other deployments, with their paths and target
+/// deployments.
 #[must_use]
 pub fn inter_deployment_functions(blueprint: &Blueprint) -> Vec<Json> {
     let mut found = Vec::new();
@@ -241,7 +241,7 @@ pub fn inter_deployment_functions(blueprint: &Blueprint) -> Vec<Json> {
     found
 }
 
-/// The instances of a deployment, by node and in the order of their making.
+/// Returns the instances of a deployment, sorted by node and number.
 #[must_use]
 pub fn instances(instances: &[Instance]) -> Json {
     let node_of: BTreeMap<&str, &str> = instances
@@ -271,7 +271,8 @@ pub fn instances(instances: &[Instance]) -> Json {
     all.iter().map(form).collect()
 }
 
-/// What can be said of instances without their ids: how many there are, and how many go where.
+/// Returns a summary of the instances without their IDs: how many exist, on which hosts, and with
+/// which relationships.
 #[must_use]
 pub fn shape(instances: &[Instance]) -> Json {
     let by_id: BTreeMap<&str, &Instance> =
@@ -356,7 +357,7 @@ fn names(names: &[Arc<str>]) -> Vec<&str> {
     names.iter().map(AsRef::as_ref).collect()
 }
 
-/// A declaration, with the keys that are written. `default` replaces what is written as one.
+/// Returns a declaration with the keys that are written. `default` replaces the written default.
 fn schema_form(schema: &Schema, default: Option<Json>) -> Json {
     let mut form = JsonMap::new();
     let mut put =
@@ -389,7 +390,8 @@ fn schema_form(schema: &Schema, default: Option<Json>) -> Json {
     Json::Object(form)
 }
 
-/// A declared input. The original loses the messages of constraints that it has tried on a default.
+/// Returns a declared input. If it has a default, its constraints have no error messages, as in
+/// Cloudify.
 fn input(schema: &Schema, blueprint: &Blueprint) -> Json {
     let mut form = parameter(schema, blueprint);
     if schema
@@ -409,7 +411,7 @@ fn input(schema: &Schema, blueprint: &Blueprint) -> Json {
     form
 }
 
-/// A declared input or parameter: only a default that is given is completed.
+/// Returns a declared input or parameter. A default is completed only if it is declared.
 fn parameter(schema: &Schema, blueprint: &Blueprint) -> Json {
     let given = schema
         .default
@@ -422,7 +424,8 @@ fn parameter(schema: &Schema, blueprint: &Blueprint) -> Json {
     }
 }
 
-/// A declared property; one of a data type has what that type's own defaults give.
+/// Returns a declared property. The default of a data type is completed with the defaults of that
+/// type.
 fn property(schema: &Schema, blueprint: &Blueprint) -> Json {
     let custom = schema
         .type_of()
@@ -532,7 +535,7 @@ fn operation(operation: &Operation, deployed: bool) -> Json {
     form
 }
 
-/// The last parts of the names of operations.
+/// Number of operations for each short name, the last part of the full name.
 struct ShortNames<'a>(BTreeMap<&'a str, usize>);
 
 impl<'a> ShortNames<'a> {
@@ -543,7 +546,7 @@ impl<'a> ShortNames<'a> {
         Self(times)
     }
 
-    /// The short name of an operation, if no other has it.
+    /// Returns the short name of an operation if it is unique.
     fn unique<'n>(&self, name: &'n str) -> Option<&'n str> {
         Some(last_part(name)).filter(|short| self.0[short] == 1)
     }
@@ -553,7 +556,7 @@ fn last_part(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(_, short)| short)
 }
 
-/// Operations by long name, and by short name where only one has it.
+/// Returns operations by full name, and also by short name if it is unique.
 fn operations(all: &Operations, deployed: bool) -> Json {
     let names = ShortNames::of(all);
     let both = all.iter().flat_map(|(name, it)| {
@@ -664,7 +667,7 @@ fn settings(settings: &crate::syntax::ast::Settings) -> Json {
     form
 }
 
-/// Which plugins are used where: pairs of plugin and executor.
+/// Plugins in use: pairs of plugin and executor.
 struct Plugins<'a> {
     of_node: BTreeMap<&'a str, BTreeSet<(&'a str, &'a str)>>,
     /// Plugins that run on a host, by host.
@@ -760,8 +763,8 @@ fn plugin(name: &str, plugin: &Plugin, executor: &str) -> Json {
     form
 }
 
-/// Secrets and capabilities of the parent that functions name: once for each mention, and again for
-/// each name that what holds the mention goes by, as in the original.
+/// Returns the secrets and parent capabilities that functions refer to: one entry per reference,
+/// and two if the operation also has a short name, as in Cloudify.
 pub(super) fn requirements(blueprint: &Blueprint) -> super::Requirements {
     let mut requirements = super::Requirements::default();
     each_demand(blueprint, &mut |call| match call.name {
@@ -781,7 +784,7 @@ pub(super) fn requirements(blueprint: &Blueprint) -> super::Requirements {
     requirements
 }
 
-/// Secrets that functions name, each with the place of the first that does.
+/// Returns the secrets that functions refer to, each with the location of the first reference.
 #[must_use]
 pub fn secrets(blueprint: &Blueprint) -> BTreeMap<String, Span> {
     let mut all = BTreeMap::new();
@@ -800,11 +803,10 @@ pub fn secrets(blueprint: &Blueprint) -> BTreeMap<String, Span> {
     all
 }
 
-/// Functions whose arguments a deployment must be given.
+/// Functions that read values from outside the deployment.
 const DEMANDS: [&str; 2] = ["get_secret", "get_environment_capability"];
 
-/// Every call of one of [`DEMANDS`] in a blueprint, in the order in which the original looks for
-/// them.
+/// Visits each call of one of [`DEMANDS`] in a blueprint, in the order of Cloudify.
 fn each_demand(blueprint: &Blueprint, visit: &mut dyn FnMut(Call<'_>)) {
     let mut other = |value: &Value| demands_in(value, visit);
     for node in blueprint.nodes.values() {
@@ -844,7 +846,8 @@ fn each_demand(blueprint: &Blueprint, visit: &mut dyn FnMut(Call<'_>)) {
         .for_each(&mut other);
 }
 
-/// The default stands in the plan as the current and as the planned number too.
+/// Visits the instance counts. The default counts three times, because the plan also contains it as
+/// the current and the planned number.
 fn of_numbers(numbers: &Numbers, visit: &mut dyn FnMut(&Value)) {
     [
         &numbers.default,
@@ -857,9 +860,9 @@ fn of_numbers(numbers: &Numbers, visit: &mut dyn FnMut(&Value)) {
     .for_each(visit);
 }
 
-/// Inputs of operations, twice where an operation goes by its short name too.
+/// Visits the inputs of operations, twice if an operation also has a short name.
 fn by_both_names(operations: &Operations, visit: &mut dyn FnMut(&Value)) {
-    // Hardly any asks for something: only then its names matter.
+    // Most operations contain no such call; skip the search for short names then.
     let mut asks = false;
     operations
         .values()
@@ -891,7 +894,7 @@ fn demands_in(value: &Value, visit: &mut dyn FnMut(Call<'_>)) {
     }
 }
 
-/// Every value in which functions are looked for, with its path, and every value inside those.
+/// Visits all values that may contain functions, nested ones included, with their paths.
 fn walk(blueprint: &Blueprint, visit: &mut dyn FnMut(&str, &Value)) {
     for (name, node) in &blueprint.nodes {
         inside_all(
@@ -933,7 +936,7 @@ fn walk(blueprint: &Blueprint, visit: &mut dyn FnMut(&str, &Value)) {
     }
 }
 
-/// Whether a value is or holds a call.
+/// Returns true if a value is or contains a call.
 fn holds_call(value: &Value) -> bool {
     call(value).is_some()
         || match &value.data {

@@ -1,25 +1,25 @@
-//! What `metadata.dockctl` says: nothing that the DSL knows of, so that other executors pass it by.
+//! Settings in `metadata.dockctl`. They are not part of the DSL, and other executors ignore them.
 
 use crate::{
     diagnostic::{Code, Diagnostics},
     syntax::Value,
 };
 
-/// Names under `metadata.dockctl`.
+/// Settings in `metadata.dockctl`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Notes {
-    /// Nodes that are not to be deleted by accident.
+    /// Nodes that are protected from accidental deletion.
     pub protect: Vec<String>,
-    /// Inputs whose values are not to be shown or kept.
+    /// Inputs whose values are not shown or stored.
     pub sensitive: Vec<String>,
-    /// Nodes whose parameters say what the adopted container is like, for when it is taken over:
-    /// `dockctl adopt` writes so.
+    /// Nodes whose parameters describe the adopted container, for a later takeover. Written by
+    /// `dockctl adopt`.
     pub adopted: Vec<String>,
 }
 
 impl Notes {
-    /// Reads them. A name that stands for nothing would leave something unprotected or shown: it is
-    /// a fault.
+    /// Reads the settings. An unknown name is an error, because it would leave something
+    /// unprotected or visible.
     pub(super) fn read(
         metadata: Option<&Value>,
         nodes: &[&str],

@@ -1,9 +1,10 @@
-//! Finding things in a list by a key, without going through it each time.
+//! Index of a list by key.
 
 use std::{cell::OnceCell, collections::HashMap};
 
-/// Where each key is in a list. It is made when it is first asked, and never believed: the list may
-/// have changed since, and is gone through then. It is no part of what the list's owner is.
+/// Position of each key in a list. It is built on first use and never trusted: if the list has
+/// changed since, the list is searched. Copies start empty, and all indexes are equal, because an
+/// index is not part of the value of its owner.
 #[derive(Debug, Default)]
 pub struct Positions(OnceCell<HashMap<String, usize>>);
 
@@ -20,8 +21,8 @@ impl PartialEq for Positions {
 }
 
 impl Positions {
-    /// The first item of a list that has a key. The list must be the same each time: what is not
-    /// found by position is not there.
+    /// Returns the first item with a key. The list must be the same in each call, because it is
+    /// never searched.
     pub fn first<'l, T>(
         &self,
         list: &'l [T],
@@ -40,7 +41,7 @@ impl Positions {
         list.get(*self.0.get_or_init(made).get(key)?)
     }
 
-    /// The first item of a list that has a key.
+    /// Returns the first item with a key.
     pub fn find<'l, T>(
         &self,
         list: &'l [T],

@@ -1,24 +1,24 @@
-//! An order of names.
+//! A partial order of names.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// An order of names that grows by one rule after another, and never holds a circle by
-/// [`prefer`](Self::prefer).
+/// A partial order of names, built rule by rule. [`prefer`](Self::prefer) never creates a cycle.
 #[derive(Clone, Debug, Default)]
 pub struct Precedence<'a> {
-    /// For each name those that come directly before it.
+    /// Direct predecessors of each name.
     before: HashMap<&'a str, BTreeSet<&'a str>>,
 }
 
 impl<'a> Precedence<'a> {
-    /// `earlier` comes before `later`.
+    /// Adds the rule that `earlier` comes before `later`.
     pub fn require(&mut self, later: &'a str, earlier: &'a str) {
         if later != earlier {
             self.before.entry(later).or_default().insert(earlier);
         }
     }
 
-    /// `earlier` comes before `later`, unless that would close a circle. Returns whether it does.
+    /// Adds the rule that `earlier` comes before `later`. Returns false, and adds nothing, if it
+    /// would close a cycle.
     pub fn prefer(&mut self, later: &'a str, earlier: &'a str) -> bool {
         let fits = later == earlier || !self.comes_after(earlier, later);
         if fits {
@@ -27,7 +27,7 @@ impl<'a> Precedence<'a> {
         fits
     }
 
-    /// Whether one name comes after another one, directly or not.
+    /// Returns true if `later` comes after `earlier`, directly or indirectly.
     #[must_use]
     pub fn comes_after(&self, later: &str, earlier: &str) -> bool {
         let (mut open, mut seen) = (vec![later], HashSet::from([later]));

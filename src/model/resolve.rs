@@ -1,4 +1,4 @@
-//! `Ast` to [`Blueprint`]: every reference resolved, every type flattened.
+//! Converts an `Ast` to a [`Blueprint`]: resolves all references and flattens all types.
 
 use super::{
     Blueprint, Node, Notes, Relationship, RelationshipKind, Values, Workflow, constraints,
@@ -19,10 +19,10 @@ use crate::{
 use indexmap::IndexMap;
 use std::{path::Path, sync::Arc};
 
-/// Says of a plugin whether dockctl itself provides it, so that it needs no host to run on.
+/// Returns true if dockctl itself provides a plugin. Such a plugin does not need a host to run on.
 pub type Provided = fn(plugin: &str) -> bool;
 
-/// Resolves a merged blueprint. What is faulty is left out, so that one run finds all faults.
+/// Resolves a merged blueprint. Invalid parts are left out, to find all errors in one run.
 #[must_use]
 pub fn resolve(ast: Ast, sources: &Sources, provided: Provided, d: &mut Diagnostics) -> Blueprint {
     let folder = sources
@@ -90,12 +90,12 @@ pub fn resolve(ast: Ast, sources: &Sources, provided: Provided, d: &mut Diagnost
     blueprint
 }
 
-/// Defaults of inputs must fulfil what is asked of given values.
+/// Checks the defaults of inputs like given values.
 fn check_defaults(inputs: &Named<Schema>, data: &DataTypes, d: &mut Diagnostics) {
     for (name, input) in inputs {
         if let Some(default) = &input.body.default {
             check_items(name, default, &input.body, d);
-            // What is wrong with the default itself was told with its type.
+            // Errors in the type of the default were reported with the types.
             let whole = complete(
                 default,
                 &input.body,
@@ -111,12 +111,12 @@ fn check_defaults(inputs: &Named<Schema>, data: &DataTypes, d: &mut Diagnostics)
     }
 }
 
-/// Items of a list must be of the declared type.
+/// Checks that the items of a list have the declared type.
 pub(super) fn check_items(name: &str, value: &Value, schema: &Schema, d: &mut Diagnostics) {
     let Some(item_type) = &schema.item_type else {
         return;
     };
-    // A text is looked at letter by letter, as in the original.
+    // Cloudify checks each character of a string, which is a string again.
     let items = value.as_str().map_or_else(
         || value.as_list().unwrap_or_default(),
         |_| std::slice::from_ref(value),
@@ -139,14 +139,14 @@ struct Resolver<'a> {
     ast: &'a Ast,
     types: &'a Types,
     implementations: Implementations<'a>,
-    /// Values that data types filled in so far, at most.
+    /// Maximum number of values that data types have filled in up to now.
     filled: usize,
 }
 
-/// Most values that data types fill in, for all nodes and relationships together.
+/// Maximum number of values that data types fill in, for all nodes and relationships together.
 const FILLED: usize = 500_000;
 
-/// A node or relationship in a message, spelt out only when it is needed.
+/// A node or relationship in a message, formatted only if needed.
 struct What<'a> {
     node: &'a str,
     target: Option<&'a str>,
@@ -228,7 +228,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// Fills in properties, unless there are too many values by now.
+    /// Fills in properties, unless the maximum number of values is exceeded.
     fn fill(&mut self, given: &Map, flat: &Flat, owner: &Owner<'_>, d: &mut Diagnostics) -> Values {
         let before = self.filled;
         self.filled = before.saturating_add(flat.filled(&self.types.data));
@@ -236,7 +236,7 @@ impl Resolver<'_> {
             if !flat.is_open {
                 return fill(given, &flat.properties, owner, &self.types.data, d);
             }
-            // Its unknown ancestors may declare what is given.
+            // Unknown ancestor types may declare these properties.
             let mut faults = Diagnostics::default();
             let values = fill(
                 given,
@@ -368,8 +368,8 @@ impl Resolver<'_> {
         }
     }
 
-    /// The source waits for one operation of the target: it must be said which, and the target's
-    /// own template must write it.
+    /// Checks that the relationship names an operation of the target, and that the template of the
+    /// target defines it.
     fn check_lifecycle(
         &self,
         given: &crate::syntax::Map,
@@ -463,13 +463,13 @@ fn kind(flat: &Arc<Flat>) -> Option<RelationshipKind> {
     }
 }
 
-/// Relationships of any kind may not form a circle.
+/// Reports relationships that form a cycle.
 fn check_circles(nodes: &IndexMap<String, Node>, d: &mut Diagnostics) {
     let mut settled: Vec<bool> = vec![false; nodes.len()];
-    // Positions on the path, so that a long chain costs no search.
+    // One flag per node, to avoid a search of the path for each step of a long chain.
     let mut on_path: Vec<bool> = vec![false; nodes.len()];
     for start in 0..nodes.len() {
-        // Each frame: a node and the next of its relationships to follow.
+        // Each frame: a node and the position of its next relationship.
         let mut path: Vec<(usize, usize)> = if settled[start] {
             vec![]
         } else {
@@ -509,7 +509,7 @@ fn check_circles(nodes: &IndexMap<String, Node>, d: &mut Diagnostics) {
     }
 }
 
-/// The host of a node is itself, or that of the node that contains it.
+/// Sets the host of each node: the node itself, otherwise the host of its container.
 fn find_hosts(nodes: &mut IndexMap<String, Node>) {
     let mut hosts: Vec<Option<Option<usize>>> = vec![None; nodes.len()];
     for start in 0..nodes.len() {
@@ -525,7 +525,7 @@ fn find_hosts(nodes: &mut IndexMap<String, Node>) {
                 }
                 Some(at) => {
                     path.push(at);
-                    hosts[at] = Some(None); // Ends a circle, which has been reported.
+                    hosts[at] = Some(None); // Stops at a cycle, which has been reported.
                     current = nodes[at]
                         .container()
                         .and_then(|name| nodes.get_index_of(name));
@@ -542,7 +542,8 @@ fn find_hosts(nodes: &mut IndexMap<String, Node>) {
     }
 }
 
-/// Whether a node and everything that it is in are known: what is not may well be a host.
+/// Returns true if the types of a node and of its containers are known. A node of an unknown type
+/// may be a host.
 fn is_all_known<'a>(mut node: &'a Node, nodes: &'a IndexMap<String, Node>) -> bool {
     for _ in 0..nodes.len() {
         let Some(container) = node.container().filter(|_| !node.is_open) else {
@@ -553,10 +554,10 @@ fn is_all_known<'a>(mut node: &'a Node, nodes: &'a IndexMap<String, Node>) -> bo
         };
         node = next;
     }
-    false // A circle, which is told elsewhere.
+    false // A cycle, which is reported elsewhere.
 }
 
-/// A plugin that runs on hosts needs one. What dockctl itself provides runs where dockctl runs.
+/// Reports nodes without a host whose plugins run on hosts. Plugins of dockctl itself need no host.
 fn check_hosts(nodes: &IndexMap<String, Node>, provided: Provided, d: &mut Diagnostics) {
     let on_host = |operation: &super::Operation| {
         operation.rules.executor.as_deref() == Some("host_agent") && !provided(&operation.plugin)

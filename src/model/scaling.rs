@@ -1,18 +1,18 @@
-//! Numbers of instances.
+//! Instance counts of nodes and scaling groups.
 
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, Span},
     syntax::{Data, Value, ast::Scalable, call},
 };
 
-/// How many instances a node or a scaling group has, for each instance of what contains it.
+/// Number of instances of a node or scaling group, per instance of its container.
 #[derive(Clone, Debug)]
 pub struct Numbers {
-    /// At least; a number, or a function until it is evaluated.
+    /// Minimum: an integer, or a function until it is evaluated.
     pub min: Value,
-    /// At most; -1 for any.
+    /// Maximum; -1 for no limit.
     pub max: Value,
-    /// At first.
+    /// Initial number.
     pub default: Value,
 }
 
@@ -20,7 +20,7 @@ pub struct Numbers {
 const UNBOUNDED: i64 = -1;
 
 impl Numbers {
-    /// Reads what a blueprint gives. `deploy` is the older spelling of the default.
+    /// Reads the declared numbers. `deploy` is the older name of the default.
     pub(super) fn new(
         given: &Scalable,
         deploy: Option<&Value>,
@@ -44,12 +44,12 @@ impl Numbers {
         numbers
     }
 
-    /// All of them.
+    /// Returns all three numbers.
     pub(super) fn values(&self) -> [&Value; 3] {
         [&self.min, &self.max, &self.default]
     }
 
-    /// Whether they fit together, as far as they are known.
+    /// Checks the known numbers, and that they are consistent.
     fn check(&self, d: &mut Diagnostics) {
         let shapes = [
             ("min_instances", &self.min),
@@ -115,8 +115,8 @@ impl Numbers {
         }
     }
 
-    /// The number to begin with, if it is known. A function can come to less than 0: that is none,
-    /// as in the original.
+    /// Returns the initial number if it is known. A negative result of a function counts as 0, as
+    /// in Cloudify.
     #[must_use]
     pub fn first(&self) -> Option<usize> {
         count(&self.default).map(|count| usize::try_from(count).unwrap_or(0))
@@ -131,7 +131,7 @@ fn unbounded(value: Value) -> Value {
     }
 }
 
-/// A number; booleans count as 1 and 0.
+/// Returns a value as an integer; booleans count as 1 and 0.
 fn count(value: &Value) -> Option<i64> {
     match value.data {
         Data::Int(number) => Some(number),

@@ -1,5 +1,5 @@
-//! What of a blueprint decides how many instances there are and how they are connected. It is kept
-//! with the deployment, so that this can be scaled without its blueprint.
+//! The parts of a blueprint that determine the number of instances and their relationships. They
+//! are stored with the deployment, to scale it without its blueprint.
 
 use super::{
     Blueprint, Definition, Deployment, Instance, Node, Numbers, Relationship, RelationshipKind,
@@ -19,16 +19,16 @@ use std::{
 };
 use thiserror::Error;
 
-/// Numbers and groups of a blueprint.
+/// Instance counts and scaling groups of a blueprint.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Structure {
-    /// How many instances each node and each scaling group is declared to have at first.
+    /// Declared initial number of instances of each node and scaling group.
     pub numbers: IndexMap<String, usize>,
     /// Members of the scaling groups.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub groups: IndexMap<String, BTreeSet<String>>,
-    /// Nodes and groups that were scaled to 0. Absent if an older dockctl made the deployment,
-    /// which did not keep them.
+    /// Nodes and groups that were scaled to 0. Absent in deployments of older versions, which did
+    /// not store them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emptied: Option<BTreeSet<String>>,
 }
@@ -58,7 +58,7 @@ impl Structure {
     }
 }
 
-/// Why a node or a group cannot be scaled so.
+/// Reason why a node or group cannot be scaled as requested.
 #[derive(Clone, Debug, Error, PartialEq)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum Unscalable {
@@ -85,39 +85,39 @@ pub enum Unscalable {
     TooMany,
 }
 
-/// How a node or a scaling group is to be scaled.
+/// Request to scale a node or scaling group.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scaling {
-    /// The node or group.
+    /// Name of the node or group.
     pub entity: String,
-    /// How many more, for each instance of what contains it.
+    /// Change of the number of instances, per instance of the container.
     pub delta: i64,
-    /// Ids of instances to remove first.
+    /// IDs of instances to remove first.
     pub include: BTreeSet<String>,
-    /// Ids of instances to keep.
+    /// IDs of instances to keep.
     pub exclude: BTreeSet<String>,
 }
 
-/// What comes of scaling.
+/// Result of scaling.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scaled {
-    /// Every instance there is then, those that go included.
+    /// All instances, including those to remove.
     pub instances: Vec<Instance>,
-    /// Ids of those that are new.
+    /// IDs of the added instances.
     pub added: Vec<String>,
-    /// Ids of those that go.
+    /// IDs of the instances to remove.
     pub removed: Vec<String>,
-    /// Nodes and groups that have no instance because they were scaled to 0.
+    /// Nodes and groups without instances because they were scaled to 0.
     pub emptied: Option<BTreeSet<String>>,
 }
 
 impl Deployment {
-    /// Works out what scaling means. Where instances go and no hint tells which, those with the
-    /// highest numbers do.
+    /// Computes the result of scaling. If instances must be removed and no hint selects them, those
+    /// with the highest numbers are removed.
     ///
     /// # Errors
     ///
-    /// If it cannot be.
+    /// If the request is invalid.
     pub fn scale(
         &self,
         scaling: &Scaling,
@@ -238,8 +238,8 @@ impl Deployment {
         Ok(())
     }
 
-    /// How many instances a node or a group has, for each instance of what contains it; none if
-    /// there is no such thing.
+    /// Returns the number of instances of a node or group, per instance of its container; `None` if
+    /// there is no such node or group.
     #[must_use]
     pub fn number(&self, entity: &str) -> Option<usize> {
         let is_group = self.structure.groups.contains_key(entity);
@@ -279,9 +279,9 @@ impl Deployment {
         Some(inside.values().map(BTreeSet::len).max().unwrap_or(0))
     }
 
-    /// Names of nodes that have no instance although neither the blueprint nor `scale` says 0.
-    /// There are none, unless dockctl itself has a fault: to go on would remove what such a node
-    /// has.
+    /// Returns the names of nodes without instances although neither the blueprint nor `scale` set
+    /// their number to 0. A non-empty result means a bug in dockctl: continuing would remove the
+    /// objects of these nodes.
     #[must_use]
     pub fn unpopulated(&self) -> Vec<&str> {
         let Some(emptied) = &self.structure.emptied else {
@@ -307,8 +307,8 @@ impl Deployment {
             .collect()
     }
 
-    /// The nodes and groups of a newer blueprint that were scaled to 0, and for which it declares
-    /// no new number.
+    /// Returns the nodes and groups of a newer blueprint that were scaled to 0 and for which it
+    /// declares no new number.
     pub(super) fn still_emptied(&self, blueprint: &Blueprint) -> BTreeSet<String> {
         let declared = self.declared_anew(blueprint);
         let names = blueprint
@@ -326,7 +326,7 @@ impl Deployment {
             .collect()
     }
 
-    /// The deployment without some instances, and without relationships to them.
+    /// Returns the deployment without some instances and without relationships to them.
     #[must_use]
     pub fn without(&self, ids: &[String]) -> Self {
         let mut left = self.clone();
@@ -338,7 +338,7 @@ impl Deployment {
         left
     }
 
-    /// As much of the blueprint as decides about instances.
+    /// Returns the part of the blueprint that determines the instances.
     #[must_use]
     pub fn skeleton(&self) -> Blueprint {
         let number = |name: &str| numbers(self.structure.numbers.get(name).copied().unwrap_or(1));
@@ -361,8 +361,9 @@ impl Deployment {
         }
     }
 
-    /// Nodes and groups whose declared number is another in a blueprint, with that number: only
-    /// then it counts for a deployment that exists, which may have been scaled.
+    /// Returns the nodes and groups whose declared number differs in a blueprint, with the new
+    /// number. An unchanged number has no effect on an existing deployment, which may have been
+    /// scaled.
     pub(super) fn declared_anew(&self, blueprint: &Blueprint) -> IndexMap<String, Wanted> {
         let now = Structure::of(blueprint).numbers;
         let before = &self.structure.numbers;
@@ -380,7 +381,7 @@ impl Deployment {
     }
 }
 
-/// A place where nothing was written.
+/// Span of values that were not read from a file.
 const NOWHERE: Span = Span {
     file: FileId(0),
     start: 0,

@@ -1,4 +1,4 @@
-//! Types flattened along their hierarchy, and values filled in and checked by them.
+//! Flattens types along their hierarchy; fills in and checks their values.
 
 use super::Values;
 use crate::{
@@ -19,42 +19,43 @@ use std::{
     sync::Arc,
 };
 
-/// Declared values by name, inheritance applied.
+/// Declarations by name, including inherited ones.
 pub type Fields = IndexMap<Arc<str>, Definition<Arc<Schema>>>;
 
 /// Data types by name.
 pub type DataTypes = IndexMap<String, Flat>;
 
-/// Declared operations by interface, then by name. What a type inherits unchanged it shares with
-/// its parent.
+/// Declared operations by interface, then by name. A type shares unchanged interfaces with its
+/// parent.
 pub type Declared =
     IndexMap<Arc<str>, Arc<IndexMap<Arc<str>, Definition<Arc<Operation<Named<Schema>>>>>>>;
 
-/// A type with everything that it inherits.
+/// A type with all inherited members.
 #[derive(Clone, Debug, Default)]
 pub struct Flat {
-    /// Names, ancestors first.
+    /// Names of the type and its ancestors, ancestors first.
     pub hierarchy: Arc<Vec<Arc<str>>>,
     /// Properties.
     pub properties: Arc<Fields>,
-    /// Operations; for a relationship type those of the source side.
+    /// Operations; for a relationship type, those of the source side.
     pub interfaces: Arc<Declared>,
     /// Operations of the target side.
     pub target_interfaces: Arc<Declared>,
-    /// The type that it is derived from.
+    /// Parent type.
     pub parent: Option<String>,
-    /// For people; of data types.
+    /// Description; only for data types.
     pub description: Option<String>,
-    /// Version; of data types.
+    /// Version; only for data types.
     pub version: Option<Value>,
-    /// Values that one stands for, itself included; of data types.
+    /// Number of values in one value of the type, itself included; only for data types.
     pub size: usize,
-    /// An ancestor is unknown, which has been told: what the type lacks says nothing.
+    /// True if an ancestor type is unknown. The unknown type was reported, so missing members are
+    /// not errors.
     pub is_open: bool,
 }
 
 impl Flat {
-    /// Values that are filled in for its properties at most, beside those that are given.
+    /// Returns the maximum number of values that data types add to its properties.
     pub(super) fn filled(&self, data: &DataTypes) -> usize {
         let inner = |field: &Definition<Arc<Schema>>| {
             field
@@ -67,7 +68,7 @@ impl Flat {
     }
 }
 
-/// What node types, relationship types and data types have in common.
+/// Common behavior of node types, relationship types and data types.
 trait Derived {
     fn parent(&self) -> Option<&Spanned<String>>;
     fn overlay(&self, flat: &mut Flat, data: &Named<DataType>);
@@ -108,8 +109,8 @@ impl Derived for DataType {
     }
 }
 
-/// A child's property replaces its parent's whole, except that the defaults of one data type are
-/// merged.
+/// Adds the properties of a child. They replace those of the parent, but two defaults of the same
+/// data type are merged.
 fn overlay_properties(parent: &mut Arc<Fields>, child: &Named<Schema>, data: &Named<DataType>) {
     if child.is_empty() {
         return;
@@ -157,7 +158,7 @@ fn deep_merge(base: &Value, over: &Value) -> Value {
     Value::new(over.span, Data::Map(Arc::new(Map { entries, literal })))
 }
 
-/// Operations are replaced one by one; those that a child does not mention are kept.
+/// Adds the operations of a child. They replace those of the parent one by one.
 fn overlay_interfaces(parent: &mut Arc<Declared>, child: &Interfaces<Named<Schema>>) {
     if child.is_empty() {
         return;
@@ -177,7 +178,7 @@ fn overlay_interfaces(parent: &mut Arc<Declared>, child: &Interfaces<Named<Schem
     }
 }
 
-/// The types of a blueprint, each with everything it inherits.
+/// The types of a blueprint, with all inherited members.
 pub(super) struct Types {
     pub nodes: IndexMap<String, Arc<Flat>>,
     pub relationships: IndexMap<String, Arc<Flat>>,
@@ -250,7 +251,7 @@ impl Types {
         }
     }
 
-    /// Whether there is such a data type; if not, it is told.
+    /// Returns true if the data type exists; reports an error otherwise.
     fn check_exists(&self, type_name: &Spanned<String>, d: &mut Diagnostics) -> bool {
         let exists = PRIMITIVES.contains(&type_name.node.as_str())
             || self.data.contains_key(&type_name.node);
@@ -272,7 +273,7 @@ impl Types {
         exists
     }
 
-    /// Types must exist, defaults must match them.
+    /// Checks that types exist and that defaults match them.
     fn check_all(&self, schemas: &Named<Schema>, d: &mut Diagnostics) {
         for (name, schema) in schemas {
             if schema
@@ -321,26 +322,26 @@ fn check_names(types: &Named<DataType>, d: &mut Diagnostics) {
     }
 }
 
-/// Most values that a data type may stand for with everything inside it.
+/// Maximum number of values in one value of a data type, nested values included.
 const DATA_SIZE: usize = 100_000;
-/// Deepest nesting of data types.
+/// Maximum nesting depth of data types.
 const DATA_DEPTH: usize = 100;
-/// Longest line of ancestors of a type.
+/// Maximum number of ancestors of a type.
 const ANCESTORS: usize = 2000;
-/// Most properties of all types together, inherited ones counted wherever they are.
+/// Maximum number of properties of all types together. Inherited properties count for each type.
 const PROPERTIES: usize = 1_000_000;
 
-/// A data type and its fields.
+/// Returns the size of a data type and its fields, without nested data types.
 fn own_size(at: usize, data: &DataTypes) -> usize {
     data[at].properties.len() + 1
 }
 
-/// Data types cannot hold themselves, however deep, nor stand for more values than anyone writes.
-/// What is at fault loses its type, so that filling in always ends.
+/// Reports data types that contain themselves or exceed the limits. The invalid field loses its
+/// type, to ensure that filling in terminates.
 fn check_data_circles(data: &mut DataTypes, d: &mut Diagnostics) {
     let mut sizes: Vec<Option<usize>> = vec![None; data.len()];
     for start in 0..data.len() {
-        // Each frame: a data type, the next of its fields, its size so far.
+        // Each frame: a data type, the position of its next field, its size up to there.
         let mut path: Vec<(usize, usize, usize)> = if sizes[start].is_some() {
             Vec::new()
         } else {
@@ -448,14 +449,14 @@ fn flatten<T: Derived>(
         .collect()
 }
 
-/// Advice where a name of the basic types is not known.
+/// Hint for unknown names of basic types.
 pub(super) const BASIC_TYPES: &str =
     "import the basic types: `imports: [cloudify/types/types.yaml]`";
 
-/// What all basic types of nodes and of relationships are derived from.
+/// Root types of the basic node types and relationship types.
 pub(super) const BASES: [&str; 2] = ["cloudify.nodes.Root", "cloudify.relationships.depends_on"];
 
-/// Whether a name is one of the basic types.
+/// Returns true if a name belongs to a basic type.
 pub(super) fn is_basic(name: &str) -> bool {
     name.starts_with("cloudify.nodes.") || name.starts_with("cloudify.relationships.")
 }
@@ -468,8 +469,8 @@ fn unknown_parent<T>(parent: &Spanned<String>, all: &Named<T>, what: &str) -> Di
     fault.did_you_mean(&parent.node, all.keys().map(String::as_str))
 }
 
-/// The parent of a data type under a namespace is looked for without it, and the original finds
-/// that out only if it is there with it.
+/// Returns an error if the parent exists only under the namespace of the type. Parents of data
+/// types are looked up without a namespace, as in Cloudify.
 fn lost_namespace<T>(
     name: &str,
     parent: &Spanned<String>,
@@ -492,8 +493,8 @@ fn lost_namespace<T>(
     })
 }
 
-/// A type and those of its ancestors that are not flat yet, oldest first. A circle or an unknown
-/// parent ends it.
+/// Returns a type and its ancestors that are not flattened yet, oldest first. Stops at a cycle or
+/// an unknown parent.
 fn lineage<'a, T: Derived>(
     name: &'a str,
     all: &'a Named<T>,
@@ -525,8 +526,8 @@ fn lineage<'a, T: Derived>(
             break;
         }
         match current {
-            // Without the basic types each library has a dozen faults of this kind: one of each
-            // tells what to do.
+            // Without the basic types, each library causes many errors of this kind: report each
+            // name once.
             None if is_basic(&parent.node) && !BASES.iter().any(|base| all.contains_key(*base)) => {
                 if told.insert(parent.node.clone()) {
                     d.push(unknown_parent(parent, all, what).hint(BASIC_TYPES));
@@ -554,16 +555,16 @@ fn lineage<'a, T: Derived>(
 
 const NUMBERS: &str = "numbers are written 1000, 017, 0x1f, 1.5 or 1.0e+3 and have at most 64 bits: anything else is text";
 
-/// Who is being filled, for messages.
+/// The owner of the properties, for messages.
 pub(super) struct Owner<'a> {
     pub what: &'a dyn std::fmt::Display,
-    /// Where a missing property is reported.
+    /// Location for errors about missing properties.
     pub span: Span,
 }
 
 /// Fills the properties of a template from the schema of its type.
 ///
-/// What is given without being declared stays, so that what is wrong inside of it is found as well.
+/// Undeclared properties are kept, to find errors inside them too.
 pub(super) fn fill(
     given: &Map,
     schema: &Fields,
@@ -571,7 +572,7 @@ pub(super) fn fill(
     data: &DataTypes,
     d: &mut Diagnostics,
 ) -> Values {
-    // Who refers to an existing resource need not describe it.
+    // Required properties may be missing if the node adopts an existing resource.
     let external = schema.get("use_external_resource").map(|declared| {
         given
             .get("use_external_resource")
@@ -608,8 +609,7 @@ pub(super) fn fill(
     values
 }
 
-/// Whether what is missing is a fault: what the schema itself asks for, and what is asked for
-/// inside its values.
+/// Whether missing properties are errors: those of the schema itself, and those of nested values.
 #[derive(Clone, Copy)]
 struct Missing {
     own: bool,
@@ -684,7 +684,7 @@ fn fill_with(
     values
 }
 
-/// "property `x` of node `y`", spelt out only when it is needed.
+/// Formats as "property `x` of node `y`", only if a message needs it.
 struct Property<'a> {
     name: &'a str,
     owner: &'a dyn std::fmt::Display,
@@ -714,18 +714,19 @@ fn is_custom(schema: &Schema, data: &DataTypes) -> bool {
     schema.type_of().is_some_and(|name| data.contains_key(name))
 }
 
-/// A property of a data type is never missing: it starts as what the type's own defaults give.
+/// Returns an empty mapping for a property of a data type. Such a property is never missing: the
+/// defaults of the type fill it.
 fn empty_of_custom_type(schema: &Schema, span: Span, data: &DataTypes) -> Option<Value> {
     is_custom(schema, data).then(|| Value::new(span, Data::Map(Arc::default())))
 }
 
-/// What is completed, for messages, and whether what is missing in it is a fault.
+/// The value to complete, for messages, and whether missing properties in it are errors.
 pub(super) struct Place<'a> {
     pub what: &'a dyn std::fmt::Display,
     pub missing: bool,
 }
 
-/// Checks a value against its declared type and fills in what a data type adds.
+/// Checks a value against its declared type and fills in the defaults of data types.
 pub(super) fn complete(
     value: &Value,
     schema: &Schema,

@@ -1,4 +1,4 @@
-//! From the path of a blueprint to a deployment, or to its faults.
+//! Reads blueprints: from a path to a deployment, or to diagnostics.
 
 use super::{
     caller::Notice,
@@ -22,21 +22,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Names of files that are found where only a folder is known.
+/// File names to look for if only a directory is given.
 pub(crate) const USUAL: [&str; 2] = ["blueprint.yaml", "blueprint.yml"];
 
-/// A blueprint that was read, whatever came of it.
+/// The result of reading a blueprint, valid or not.
 pub(crate) struct Loaded {
     pub sources: Sources,
     pub diagnostics: Diagnostics,
-    /// Inputs applied, functions evaluated as far as is known.
+    /// The blueprint with inputs applied and functions evaluated as far as possible.
     pub blueprint: Blueprint,
     pub inputs: IndexMap<String, Value>,
-    /// Inputs that were given, now or when the deployment was made.
+    /// Inputs passed now or when the deployment was installed.
     pub given: JsonMap<String, Json>,
-    /// Inputs that must not be kept or shown.
+    /// Inputs that must not be stored or shown.
     pub sensitive: Sensitive,
-    /// The blueprint with their values, if there are any: for looking what is wrong.
+    /// The blueprint with the values of sensitive inputs, if there are any. Used only for checks.
     whole: Option<Blueprint>,
 }
 
@@ -57,8 +57,7 @@ impl Loaded {
         loaded
     }
 
-    /// Takes what faults say of sensitive values out of them: by the place where such a value is
-    /// given, and by its text.
+    /// Redacts sensitive values in diagnostics, by the location of the value and by its text.
     fn redact(&mut self) {
         let secrets = self.secrets();
         for fault in self.diagnostics.iter_mut() {
@@ -71,7 +70,7 @@ impl Loaded {
         }
     }
 
-    /// The values of sensitive inputs, defaults included.
+    /// Returns the values of sensitive inputs, including defaults.
     pub(crate) fn secrets(&self) -> Secrets {
         let secrets = Secrets::default();
         let defaults = sensitive_defaults(&self.blueprint).map(Value::to_json);
@@ -80,7 +79,7 @@ impl Loaded {
         secrets
     }
 
-    /// Why a request cannot use it.
+    /// Returns the error for a request that requires a valid blueprint.
     pub(crate) fn refusal(&self) -> Error {
         Error::invalid(self.diagnostics.clone(), self.sources.clone())
     }
@@ -90,13 +89,13 @@ impl Loaded {
     }
 }
 
-/// Values that sensitive inputs have by default.
+/// Returns the default values of sensitive inputs.
 fn sensitive_defaults(blueprint: &Blueprint) -> impl Iterator<Item = &Value> {
     let names = blueprint.notes.sensitive.iter();
     names.filter_map(move |name| blueprint.inputs.get(name)?.body.default.as_ref())
 }
 
-/// The name of a blueprint's deployment where none is given.
+/// Returns the default deployment name of a blueprint.
 pub(crate) fn default_name(path: &Path) -> String {
     let path = absolute(path);
     let name = sanitize(&namesake(&path).unwrap_or_default().to_string_lossy());
@@ -107,7 +106,7 @@ pub(crate) fn default_name(path: &Path) -> String {
     }
 }
 
-/// What a blueprint is called after: its file, or the folder if the file has a usual name.
+/// Returns the name of the file, or of its directory if the file has a usual name.
 fn namesake(path: &Path) -> Option<&OsStr> {
     if USUAL.iter().any(|name| path.ends_with(name)) {
         path.parent()?.file_name()
@@ -116,7 +115,8 @@ fn namesake(path: &Path) -> Option<&OsStr> {
     }
 }
 
-/// Lower case; runs of anything but `[a-z0-9_.-]` become `-`; none of `.-_` leads.
+/// Converts to lower case, replaces other characters than `[a-z0-9_.-]` with `-`, and removes
+/// leading `.`, `-` and `_`.
 fn sanitize(name: &str) -> String {
     let mut clean = String::new();
     for c in name.to_lowercase().chars() {
@@ -128,7 +128,7 @@ fn sanitize(name: &str) -> String {
     clean.trim_start_matches(['.', '-', '_']).to_owned()
 }
 
-/// A given name, which must be one already.
+/// Returns the given name if it is a valid deployment name.
 pub(crate) fn checked_name(name: &str) -> Result<String, Error> {
     if !name.is_empty() && sanitize(name) == name {
         return Ok(name.to_owned());
@@ -139,7 +139,7 @@ pub(crate) fn checked_name(name: &str) -> Result<String, Error> {
     )
 }
 
-/// A given name, or that of the blueprint.
+/// Returns the given name, or the default name of the blueprint.
 pub(crate) fn deployment_name(given: Option<&str>, path: &Path) -> Result<String, Error> {
     given.map_or_else(|| Ok(default_name(path)), checked_name)
 }
@@ -150,7 +150,7 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
         .unwrap_or_else(|_| path.to_owned())
 }
 
-/// Reads a blueprint with its imports, and collects the faults that show without any inputs.
+/// Reads a blueprint with its imports, and collects the diagnostics that do not depend on inputs.
 pub(crate) fn resolve(path: &Path, settings: &Settings) -> Loaded {
     let (mut sources, mut d) = (Sources::default(), Diagnostics::default());
     let ast = match catalog::load(path, &settings.imports, &mut sources, &mut d) {
@@ -162,8 +162,8 @@ pub(crate) fn resolve(path: &Path, settings: &Settings) -> Loaded {
     Loaded::new(sources, d, blueprint)
 }
 
-/// Applies inputs, and collects the faults that show with them. Inputs that `before` remembers hold
-/// unless they are given anew.
+/// Applies inputs, and collects the diagnostics that depend on them. Inputs stored in `before`
+/// apply unless they are passed again.
 pub(crate) fn apply_inputs(
     loaded: &mut Loaded,
     (arguments, variables): (&[String], &given::Variables),
@@ -171,7 +171,7 @@ pub(crate) fn apply_inputs(
     missing: inputs::Missing,
 ) -> Result<(), Error> {
     let sensitive = loaded.blueprint.notes.sensitive.clone();
-    // A blueprint that cannot be read may declare anything.
+    // The inputs of an unreadable blueprint are unknown.
     let is_unknown = !loaded.is_valid() && loaded.blueprint.inputs.is_empty();
     let hidden = if is_unknown {
         Hidden::All
@@ -197,7 +197,7 @@ pub(crate) fn apply_inputs(
     if missing == inputs::Missing::Open && given.is_empty() {
         late.iter_mut().for_each(soften);
     }
-    // What was said of the blueprint itself is not said again.
+    // Do not repeat errors of the blueprint itself.
     let told = |fault: &Diagnostic| {
         loaded
             .diagnostics
@@ -214,8 +214,8 @@ pub(crate) fn apply_inputs(
     Ok(())
 }
 
-/// Evaluates a blueprint that has its inputs, and gives the faults of that. Sensitive inputs stay
-/// calls.
+/// Evaluates a blueprint with its inputs, and returns the diagnostics. Sensitive inputs are not
+/// inserted: their `get_input` calls remain.
 fn evaluate(loaded: &mut Loaded) -> Diagnostics {
     let mut faults = Diagnostics::default();
     let blueprint = std::mem::take(&mut loaded.blueprint);
@@ -247,14 +247,14 @@ fn evaluate(loaded: &mut Loaded) -> Diagnostics {
     faults
 }
 
-/// What is only wrong with the values of sensitive inputs says nothing of them.
+/// Redacts the diagnostics that occur only with the values of sensitive inputs.
 fn redact_others(faults: &mut Diagnostics, without: &Diagnostics) {
     for fault in faults.iter_mut().filter(|fault| !without.contains(fault)) {
         redact(fault);
     }
 }
 
-/// Leaves code and place.
+/// Removes all details except code and location.
 fn redact(fault: &mut Diagnostic) {
     fault.message = format!(
         "the value of a sensitive input breaks a rule: {}",
@@ -265,8 +265,8 @@ fn redact(fault: &mut Diagnostic) {
     fault.related.clear();
 }
 
-/// What only shows when a deployment is made is no fault of the blueprint: other inputs may mend
-/// it. Properties that go in a circle, no inputs can mend.
+/// Turns an error into a warning if other inputs may avoid it. Cyclic properties and exceeded
+/// limits remain errors.
 pub(crate) fn soften(fault: &mut Diagnostic) {
     if !matches!(fault.code, Code::FunctionCycle | Code::Limit) {
         fault.severity = diagnostic::Severity::Warning;
@@ -276,7 +276,7 @@ pub(crate) fn soften(fault: &mut Diagnostic) {
     }
 }
 
-/// Reads a blueprint, applies inputs, and collects every fault, those of the back-end too.
+/// Reads a blueprint, applies inputs, and collects all diagnostics, including those of plugins.
 pub(crate) fn load(
     path: &Path,
     arguments: &[String],
@@ -310,7 +310,7 @@ pub(crate) fn load(
     Ok(loaded)
 }
 
-/// Secrets that are named as they are must be there before anything begins.
+/// Reports missing secrets. Secrets with literal names must exist before a run starts.
 pub(crate) fn check_secrets(blueprint: &Blueprint, secrets: &Secrets, d: &mut Diagnostics) {
     for (name, span) in model::normal::secrets(blueprint) {
         if let Err(why) = secrets.get(&name) {
@@ -319,7 +319,7 @@ pub(crate) fn check_secrets(blueprint: &Blueprint, secrets: &Secrets, d: &mut Di
     }
 }
 
-/// Inputs that are not given again are what they were. What was withheld has to be given again.
+/// Adds stored inputs that are not passed again. Withheld values must be passed again.
 fn remember(
     before: Option<&Deployment>,
     blueprint: &Blueprint,
@@ -352,7 +352,7 @@ fn remember(
     Ok(())
 }
 
-/// Sensitive inputs that have to be given again. What the command is, its caller adds.
+/// Returns the error for sensitive inputs that must be passed again. The caller adds the command.
 fn not_kept(names: &[&String]) -> Error {
     let mut error = Error::new(Kind::Invalid, hold_secrets(names));
     let again = names.iter().map(|name| format!(" -i {name}=VALUE"));
@@ -379,7 +379,8 @@ pub(crate) fn unreadable(path: &Path, message: &str) -> Loaded {
     Loaded::new(sources, diagnostics, Blueprint::default())
 }
 
-/// Makes a deployment of a blueprint that was read, or says why that cannot be. Warnings are shown.
+/// Creates a deployment from a valid blueprint and shows warnings. Returns the diagnostics as an
+/// error if the blueprint is invalid.
 pub(crate) fn deploy(
     loaded: &mut Loaded,
     name: &str,

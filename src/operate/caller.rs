@@ -1,4 +1,4 @@
-//! The application's counterpart: it hears what happens, answers questions and asks to stop.
+//! The interface that a user interface implements: notices, questions and requests to stop.
 
 use super::error::Error;
 use crate::{
@@ -11,37 +11,37 @@ use crate::{
 };
 use std::{collections::BTreeMap, path::Path};
 
-/// Whoever makes requests: a command line, or a daemon.
+/// The user interface that sends requests: a command line or a daemon.
 pub trait Caller {
     /// Returns the reporter of one run.
     fn reporter(&self) -> Box<dyn Reporter>;
 
-    /// Takes news besides the events of a run and its result.
+    /// Shows a notice. Events of a run and its result are not notices.
     fn say(&self, notice: &Notice<'_>);
 
-    /// Whether a person can answer questions.
+    /// Returns true if a person can answer questions.
     fn is_attended(&self) -> bool;
 
-    /// Asks a person. Consent that was given beforehand does not answer.
+    /// Asks a person, even if they consented in advance (`--yes`).
     ///
     /// # Errors
     ///
     /// If the answer is no.
     fn ask(&self, question: &Question<'_>) -> Result<(), Error>;
 
-    /// Asks a person, if one can answer and did not consent beforehand.
+    /// Asks a person, if one can answer and did not consent in advance.
     ///
     /// # Errors
     ///
-    /// If the answer is no, or if what is dangerous needs an answer and nobody can give it.
+    /// If the answer is no, or if a dangerous action requires an answer and no person can give it.
     fn confirm(&self, question: &Question<'_>) -> Result<(), Error>;
 
-    /// Returns the command line that makes a request again, for advice. `words` are the command and
-    /// its arguments.
+    /// Returns the command line that repeats a request, for hints. `words` are the command and its
+    /// arguments.
     fn command_line(&self, words: &[&str]) -> String;
 
-    /// Returns the requests to stop. The first call comes once a deployment is held, before anything
-    /// is asked of a system: until then, a process can simply end.
+    /// Returns the requests to stop. The first call happens when a deployment is held, before any
+    /// engine call. Until then the process can exit at any time.
     ///
     /// # Errors
     ///
@@ -49,67 +49,67 @@ pub trait Caller {
     fn stop_requests(&self) -> Result<&StopRequests, Error>;
 }
 
-/// News besides the events of a run.
+/// A notice outside the events of a run.
 #[derive(Debug)]
 pub enum Notice<'n> {
-    /// Something may be wrong.
+    /// A possible problem.
     Warning(String),
-    /// A fact.
+    /// Information.
     Note(String),
-    /// Faults of a blueprint that can be used nevertheless, with its text.
+    /// Diagnostics of a valid blueprint, with its source text.
     Faults(&'n Diagnostics, &'n Sources),
-    /// Fields that engines do not show, by the instance that another state directory made.
+    /// Fields that engines do not report, by instance, for objects of another state directory.
     NotCompared(&'n BTreeMap<String, Vec<String>>),
-    /// A deployment that is known from labels only.
+    /// A deployment known only from labels.
     Labels {
-        /// How that came about.
+        /// The reason for using labels.
         why: String,
         /// The deployment.
         found: &'n Recovered,
     },
-    /// A damaged journal was kept under another name.
+    /// A damaged journal was renamed.
     SetAside {
         /// Name of the deployment.
         deployment: &'n str,
-        /// The fault.
+        /// The damage.
         damage: String,
-        /// Path of the damaged journal.
+        /// New path of the damaged journal.
         kept: &'n Path,
-        /// What labels say in its place.
+        /// The deployment recovered from labels instead.
         found: Option<&'n Recovered>,
     },
-    /// Failures of the last run that were ignored.
+    /// Ignored failures of the last run.
     Ignored(&'n Record),
-    /// News of a watch.
+    /// Progress of `heal --watch`.
     Watch {
         /// Name of the deployment.
         deployment: &'n str,
-        /// The news.
+        /// The message.
         news: String,
     },
-    /// A repair of a watch failed; the watch continues.
+    /// A repair by `heal --watch` failed; watching continues.
     RepairFailed(&'n Error),
 }
 
-/// A question that is answered by yes or no.
+/// A yes-or-no question.
 #[derive(Debug)]
 pub struct Question<'q> {
-    /// The question.
+    /// Text of the question.
     pub words: String,
-    /// Why a yes is dangerous.
+    /// The danger of answering yes.
     pub danger: Option<String>,
-    /// What the answer is about.
+    /// The subject of the question.
     pub about: About<'q>,
 }
 
-/// What a question is about.
+/// The subject of a question, shown before it.
 #[derive(Debug)]
 pub enum About<'q> {
-    /// The question says it all.
+    /// No further details.
     Nothing,
-    /// The effects of a stage.
+    /// Effects of a stage.
     Plan(Vec<Prospect>),
-    /// Objects that only labels connect to a deployment.
+    /// Objects that belong to a deployment only according to their labels.
     Claims {
         /// Name of the deployment.
         deployment: &'q str,

@@ -1,5 +1,5 @@
-//! Objects whose labels claim to be of a deployment: shown, and taken over only when the user says
-//! so.
+//! Objects that belong to a deployment only according to their labels. dockctl shows them, and
+//! takes them over only if the user confirms it.
 
 use super::error::{Claimed, Detail, Error, Kind};
 use crate::{
@@ -15,11 +15,12 @@ fn claimed(name: &str, claims: &[Claim]) -> Detail {
     })
 }
 
-/// What a user means by a name, and by an id if there is one. None if nothing carries the name.
+/// Returns the deployment with a name, and an ID if given. Returns `None` if no object has the
+/// name.
 ///
 /// # Errors
 ///
-/// If nothing carries the id, or several deployments claim the name and no id says which is meant.
+/// If no object has the ID, or several deployments claim the name and no ID is given.
 pub(crate) fn chosen(
     told: &Told,
     name: &str,
@@ -56,7 +57,7 @@ pub(crate) fn chosen(
     Err(error.with(claimed(name, &claims)))
 }
 
-/// Nothing is taken down that nothing proves to be ours.
+/// Returns the error for uninstalling objects that are not proven to be ours.
 pub(crate) fn unproven(name: &str, claims: &[Claim]) -> Error {
     let message = format!(
         "`{name}` is not installed from this state directory; only labels on the engine name it, and nothing was done"
@@ -69,7 +70,7 @@ pub(crate) fn unproven(name: &str, claims: &[Claim]) -> Error {
     )
 }
 
-/// Another state directory made a part of what is to be taken down.
+/// Returns the error for a deployment that another state directory created objects for.
 pub(crate) fn elsewhere(name: &str, claims: &[Claim]) -> Error {
     let message = format!(
         "another state directory made objects of `{name}` that this one does not know; nothing was done"
@@ -78,7 +79,7 @@ pub(crate) fn elsewhere(name: &str, claims: &[Claim]) -> Error {
     proceed(error, name, claims)
 }
 
-/// How to proceed with what somebody claims.
+/// Adds hints for taking over or uninstalling the claimed deployments.
 pub(crate) fn proceed(error: Error, name: &str, claims: &[Claim]) -> Error {
     let ids = claims.iter().map(|claim| printable(&claim.id));
     let taken = |error: Error, id: String| {

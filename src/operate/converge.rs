@@ -1,4 +1,4 @@
-//! `install` and `update`: bringing a deployment to what its blueprint declares.
+//! `install` and `update`: changes a deployment to match its blueprint.
 
 use super::{
     caller::{About, Notice, Question},
@@ -22,30 +22,30 @@ use crate::{
 };
 use std::path::{Path, PathBuf};
 
-/// A request to bring a deployment to what a blueprint declares.
+/// A request to change a deployment to match a blueprint.
 pub(crate) struct Request {
     /// Path of the blueprint.
     pub blueprint: PathBuf,
     /// Name of the deployment.
     pub deployment: String,
-    /// Inputs, as `-i` takes them.
+    /// Inputs as passed to `-i`.
     pub inputs: Vec<String>,
-    /// Of `install` or `update`.
+    /// Parameters of `install` or `update`.
     pub parameters: Parameters,
-    /// Leave out the operations that no plugin here can run.
+    /// Skip the operations that no plugin can run.
     pub skip_unsupported: bool,
-    /// How the run is carried out.
+    /// Options of the run.
     pub options: RunOptions,
-    /// The plan that the run has to match.
+    /// The plan that the run must match.
     pub plan: Option<PlanFile>,
 }
 
-/// What a request came to.
+/// The result of a request.
 #[derive(Debug)]
 pub(crate) enum Converged {
     /// A run succeeded; the deployment after it.
     Ran(Record),
-    /// The deployment is as the blueprint declares it.
+    /// The deployment already matches the blueprint.
     UpToDate(Record),
 }
 
@@ -67,7 +67,7 @@ struct Converge<'a> {
 }
 
 impl Converge<'_> {
-    /// Looks first, and holds the deployment only if there is something to do.
+    /// Plans first, and holds the deployment only if there is something to do.
     async fn run(&self) -> Result<Converged, Error> {
         recover::mend(self.workspace, self.name()).await?;
         let wish = self.wish()?;
@@ -96,7 +96,7 @@ impl Converge<'_> {
         &self.request.blueprint
     }
 
-    /// Asks before anything is deleted or replaced.
+    /// Asks before deleting or replacing anything.
     fn confirm(&self, wish: &Wish, proposal: &Proposal) -> Result<(), Error> {
         let danger = protected::words(&wish.deployment, wish.before(), &proposal.stage);
         let observed = Observed::default();
@@ -117,8 +117,8 @@ impl Converge<'_> {
         })
     }
 
-    /// Whether there was anything to do. Others may have worked on the deployment since the first
-    /// look.
+    /// Runs the workflow on the held deployment. Returns false if there was nothing to do: another
+    /// run may have changed the deployment since the first plan.
     async fn run_held(
         &self,
         held: &mut Held<'_, '_>,
@@ -154,7 +154,7 @@ impl Converge<'_> {
         held.carry_out(job).await.map(|()| true)
     }
 
-    /// The command that does it again.
+    /// Returns the command line that repeats this request.
     fn again(&self) -> String {
         let path = self.path().display().to_string();
         let skip = self
@@ -186,7 +186,7 @@ impl Converge<'_> {
         self.workspace.caller.command_line(&words)
     }
 
-    /// A plan says how an update goes about, too.
+    /// Returns the parameters of the plan file if there is one, else those of the request.
     fn parameters(&self) -> Parameters {
         let asked = &self.request.parameters;
         let planned = self.request.plan.iter().map(|plan| &plan.parameters);
@@ -208,7 +208,7 @@ impl Converge<'_> {
         read.map_err(|error| error.repeated(&format!("{}{given}", self.again())))
     }
 
-    /// There is nothing to update, as far as this state directory knows.
+    /// Returns the error for updating a deployment that this state directory has no record of.
     fn not_installed(&self, told: &Told) -> Error {
         let name = self.name();
         let error = Error::usage(format!(
@@ -227,8 +227,8 @@ impl Converge<'_> {
         ))
     }
 
-    /// Returns the work to do; none if the deployment is up to date. Everything that can be refused is refused here,
-    /// before any write.
+    /// Returns the work to do, or `None` if the deployment is up to date. Checks everything that
+    /// can be refused, before any write.
     async fn settle(
         &self,
         wish: &Wish,
@@ -275,7 +275,7 @@ impl Converge<'_> {
     }
 }
 
-/// The execution that is gone on with.
+/// Returns the ID of the unfinished execution that this run resumes, if any.
 fn unfinished(record: &Record, workflow: Workflow) -> Option<String> {
     let last = record.executions.last()?;
     let goes_on = last.workflow() == workflow

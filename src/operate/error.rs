@@ -1,4 +1,4 @@
-//! Why a request was not carried out.
+//! The errors of requests.
 
 use crate::{
     diagnostic::{self, Diagnostics, Sources},
@@ -13,38 +13,38 @@ use crate::{
 use serde::Serialize;
 use thiserror::Error;
 
-/// The kinds of errors that callers tell apart.
+/// The kind of an error; each has its own exit code.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
     /// An execution failed.
     Failed,
-    /// The request is wrong.
+    /// The request is invalid.
     Usage,
-    /// The blueprint or its inputs are invalid, or ask for what dockctl cannot run.
+    /// The blueprint or its inputs are invalid or not supported.
     Invalid,
-    /// No engine answers.
+    /// An engine call failed.
     Engine,
     /// Another run holds the deployment.
     Busy,
-    /// There are differences.
+    /// The deployment differs from the request.
     Different,
-    /// The caller stopped it.
+    /// The caller cancelled the request.
     Interrupted,
 }
 
-/// Why a request was not carried out, with advice.
+/// The error of a request, with hints.
 #[derive(Debug, Error)]
 #[error("{message}")]
 pub struct Error {
     /// Kind of the error.
     pub kind: Kind,
-    /// One sentence.
+    /// One-sentence message.
     pub message: String,
-    /// Advice, in the order of usefulness.
+    /// Hints, most useful first.
     pub hints: Vec<String>,
-    /// Id of the execution that ended so.
+    /// ID of the execution that did not succeed.
     pub execution: Option<String>,
-    /// Inputs that the repeated command needs besides those that were given.
+    /// Arguments that the repeated command requires in addition.
     pub again: String,
     /// The facts behind the message.
     pub detail: Detail,
@@ -53,20 +53,20 @@ pub struct Error {
 /// The facts behind an error.
 #[derive(Debug, Default)]
 pub enum Detail {
-    /// The message says it all.
+    /// No further details.
     #[default]
     None,
-    /// Faults of a blueprint.
+    /// Diagnostics of a blueprint.
     Faults(Box<Faults>),
-    /// Objects that only labels connect to the deployment.
+    /// Objects that belong to the deployment only according to their labels.
     Claims(Claimed),
-    /// Attributes that containers are created from before they exist.
+    /// Attributes that containers would read before they exist.
     Early(Vec<Reading>),
-    /// Operations that no plugin here can run.
+    /// Operations that no plugin can run.
     Unsupported(Vec<Unsupported>),
-    /// Changes that cannot be made, a paragraph each.
+    /// Impossible changes, one paragraph each.
     Refused(Vec<String>),
-    /// Requirements that an engine does not meet, a paragraph each.
+    /// Requirements that an engine does not meet, one paragraph each.
     TooOld(Vec<String>),
     /// Differences between the request and the deployment.
     Different {
@@ -75,68 +75,68 @@ pub enum Detail {
         /// The differences.
         differences: Vec<Difference>,
     },
-    /// Differences between now and the time when a plan was made.
+    /// Changes since a plan was created.
     Moved {
         /// Name of the deployment.
         deployment: String,
-        /// The things that changed.
+        /// The parts that changed.
         moved: Vec<&'static str>,
     },
-    /// Values and files that are missing.
+    /// Missing values and files.
     Lacking(Vec<Lacking>),
-    /// A run that did not succeed.
+    /// A failed or cancelled run.
     Ended(Box<Ended>),
 }
 
-/// Objects that only labels connect to a deployment, as errors show them.
+/// Objects that belong to a deployment only according to their labels.
 #[derive(Clone, Debug)]
 pub struct Claimed {
     /// Name of the deployment.
     pub deployment: String,
-    /// Names of the objects that are in the way, if that is the error.
+    /// Names of the conflicting objects, if the error is a conflict.
     pub objects: Option<Vec<String>>,
-    /// What the labels say.
+    /// The claims in the labels.
     pub claims: Vec<Claim>,
 }
 
-/// Faults of a blueprint, with its text.
+/// Diagnostics of a blueprint, with its source text.
 #[derive(Debug)]
 pub struct Faults {
-    /// The faults.
+    /// The diagnostics.
     pub diagnostics: Diagnostics,
-    /// The text that they point into.
+    /// The source text that they refer to.
     pub sources: Sources,
 }
 
-/// A value or file that a task needs.
+/// A missing value or file of a task.
 #[derive(Debug, Serialize)]
 pub struct Lacking {
-    /// Id of the instance.
+    /// ID of the instance.
     pub instance: String,
     /// Operation of the task.
     pub operation: String,
     /// The reason.
     pub why: String,
-    /// Inputs that are missing.
+    /// Names of missing inputs.
     pub inputs: Vec<String>,
     /// Place in the blueprint.
     #[serde(skip)]
     pub place: String,
 }
 
-/// A run that did not succeed.
+/// A failed or cancelled run.
 #[derive(Debug)]
 pub struct Ended {
     /// The deployment at the end of the run.
     pub record: Record,
-    /// The deployment at the end of the rollback, if the run was rolled back.
+    /// The deployment at the end of the rollback, if there was one.
     pub rollback: Option<Record>,
-    /// Ids of instances whose steps did not begin, because they need an instance that failed.
+    /// IDs of skipped instances: they depend on failed or skipped instances.
     pub skipped: Vec<String>,
 }
 
 impl Ended {
-    /// The deployment at the end of everything.
+    /// Returns the deployment at the end of the run and its rollback.
     #[must_use]
     pub fn last(&self) -> &Record {
         self.rollback.as_ref().unwrap_or(&self.record)
@@ -144,7 +144,7 @@ impl Ended {
 }
 
 impl Error {
-    /// An error of this kind without facts or advice.
+    /// Creates an error without facts or hints.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -156,12 +156,12 @@ impl Error {
         }
     }
 
-    /// An error in the request.
+    /// Creates an error for an invalid request.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Kind::Usage, message)
     }
 
-    /// A blueprint with errors.
+    /// Creates an error for an invalid blueprint.
     #[must_use]
     pub fn invalid(diagnostics: Diagnostics, sources: Sources) -> Self {
         let summary = diagnostic::render::summary(&diagnostics);
@@ -173,7 +173,7 @@ impl Error {
         Self::new(Kind::Invalid, message).with(Detail::Faults(Box::new(faults)))
     }
 
-    /// Adds advice.
+    /// Adds a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
@@ -187,7 +187,7 @@ impl Error {
         self
     }
 
-    /// Adds the whole command that repeats the request, if more has to be given.
+    /// Adds a hint with the command that repeats the request, if it requires more arguments.
     #[must_use]
     pub fn repeated(self, command: &str) -> Self {
         let again = self.again.clone();
@@ -248,7 +248,7 @@ impl From<ConnectError> for Error {
     }
 }
 
-/// A failure outside any execution: the engine was asked for its state, and did not answer.
+/// An engine failure outside an execution.
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         let hints = failure.hints.iter();

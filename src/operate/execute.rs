@@ -1,4 +1,4 @@
-//! Workflows and operations of a deployment that exists.
+//! Runs workflows and operations on an existing deployment.
 
 use super::{
     caller::{About, Question},
@@ -26,24 +26,24 @@ use crate::{
 use indexmap::IndexSet;
 use serde_json::{Map as JsonMap, Value as Json};
 
-/// Who asks a deployment for something, and how it is carried out.
+/// The context of a request to a deployment, and the options of its run.
 pub(crate) struct Order<'a> {
     /// The state directory.
     pub workspace: &'a Workspace<'a>,
     /// Name of the deployment.
     pub deployment: String,
-    /// Sensitive inputs, which are not kept, as `-i` takes them.
+    /// Sensitive inputs as passed to `-i`. They are not stored.
     pub inputs: Vec<String>,
-    /// How the run is carried out.
+    /// Options of the run.
     pub options: RunOptions,
-    /// The command and its arguments, without flags that every command takes: for advice.
+    /// The command and its arguments without global flags, for hints.
     pub words: Vec<String>,
 }
 
-/// What a deployment is asked for. Instances are named by id, node or object.
+/// A request to a deployment. Instances are named by ID, node or object.
 #[derive(Clone, Debug)]
 pub(crate) enum Asked {
-    /// A workflow that is built in or declared by the blueprint.
+    /// A workflow: built in or declared by the blueprint.
     Workflow {
         /// Its name.
         name: String,
@@ -52,37 +52,37 @@ pub(crate) enum Asked {
     },
     /// One operation.
     Operation(Operation),
-    /// `start`, which is recorded.
+    /// `start`; the new state is recorded.
     Start(Vec<String>),
-    /// `stop`, which is recorded.
+    /// `stop`; the new state is recorded.
     Stop(Vec<String>),
-    /// `restart`, which is recorded.
+    /// `restart`; the new state is recorded.
     Restart(Vec<String>),
-    /// Uninstalling and installing instances.
+    /// Uninstall and install instances.
     Reinstall {
-        /// The instances; none means all.
+        /// The instances; empty means all.
         instances: Vec<String>,
         /// Continue after failed operations.
         ignore_failure: bool,
     },
-    /// Repairing instances; none means all.
+    /// Repair instances; empty means all.
     Heal(Vec<String>),
-    /// Repairing these instances, by id.
+    /// Repair exactly these instances.
     HealOnly(Selection),
-    /// Adding or removing instances.
+    /// Add or remove instances.
     Scale(scale::Scaling),
 }
 
 /// One operation of some instances.
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
-    /// Its name; the last part, if only one operation has it.
+    /// Full name of the operation, or its last part if that is unique.
     pub name: String,
-    /// Inputs of the call.
+    /// Additional inputs of the operation.
     pub kwargs: JsonMap<String, Json>,
-    /// Whether these replace inputs of the blueprint.
+    /// Whether `kwargs` may override inputs of the blueprint.
     pub allow_override: bool,
-    /// Whether instances follow those that they need.
+    /// Whether to run in dependency order.
     pub in_order: bool,
     /// Only instances of these nodes.
     pub nodes: Vec<String>,
@@ -92,12 +92,12 @@ pub(crate) struct Operation {
     pub types: Vec<String>,
 }
 
-/// What a request came to.
+/// The result of a request.
 #[derive(Debug)]
 pub(crate) enum Executed {
     /// A run succeeded; the deployment after it.
     Ran(Record),
-    /// Nothing was to be done.
+    /// There was nothing to do.
     Nothing {
         /// Parameters of the request.
         parameters: Parameters,
@@ -107,7 +107,7 @@ pub(crate) enum Executed {
 }
 
 impl Asked {
-    /// Returns the workflow with its parameters, for a deployment as it is known now.
+    /// Returns the workflow with its parameters for the present record.
     fn parameters(&self, record: &Record) -> Result<Parameters, Error> {
         Ok(match self {
             Self::Workflow { name, parameters } => of_workflow(name, parameters.clone(), record)?,
@@ -147,7 +147,7 @@ fn of_workflow(
     let deployment = record.deployment.as_ref();
     let declared = deployment.and_then(|deployment| deployment.workflows.get(name));
     let workflow = workflow(name, declared, deployment)?;
-    // What older editions of the library call it.
+    // Older versions of the library call the entity `node_id`.
     if let Some(node) = parameters
         .shift_remove("node_id")
         .filter(|_| workflow == Workflow::Scale)
@@ -162,7 +162,7 @@ fn of_workflow(
 }
 
 impl Order<'_> {
-    /// Carries out what a deployment is asked for.
+    /// Executes a request.
     ///
     /// # Errors
     ///
@@ -170,7 +170,7 @@ impl Order<'_> {
     pub(crate) async fn execute(&self, asked: &Asked) -> Result<Executed, Error> {
         let (workspace, name) = (self.workspace, self.deployment.as_str());
         recover::mend(workspace, name).await?;
-        // Typing errors are reported before the lock is taken.
+        // Report mistyped arguments before acquiring the lock.
         let known = workspace.record(name)?;
         let parameters = asked.parameters(&known)?;
         let workflow = parameters.workflow();
@@ -196,7 +196,7 @@ impl Order<'_> {
         })
     }
 
-    /// Asks before instances are deleted.
+    /// Asks before deleting instances.
     fn confirm(&self, asked: &Settled, stage: &Stage) -> Result<(), Error> {
         let (observed, workflow) = (Observed::default(), asked.parameters.workflow());
         let known = Known::new(&asked.deployment, &asked.record, &observed);
@@ -212,7 +212,7 @@ impl Order<'_> {
         })
     }
 
-    /// Whether there was anything to do.
+    /// Runs the request on the held deployment. Returns false if there was nothing to do.
     async fn run_held(&self, held: &mut Held<'_, '_>, asked: &Asked) -> Result<bool, Error> {
         let Some(deployment) = held.record().deployment.clone() else {
             return Ok(false);
@@ -261,7 +261,7 @@ impl Order<'_> {
         Ok(parameters)
     }
 
-    /// The first stage, if nothing speaks against it.
+    /// Returns the first stage after all checks and the confirmation.
     fn planned(&self, settled: &Settled, observed: &Observed) -> Result<Stage, Error> {
         let known = Known::new(&settled.deployment, &settled.record, observed);
         let proposal = plan::first(&settled.parameters, &known);
@@ -271,7 +271,7 @@ impl Order<'_> {
         Ok(proposal.stage)
     }
 
-    /// The command that does it again.
+    /// Returns the command line that repeats this request.
     fn again(&self) -> String {
         let words = self.words.iter().cloned();
         let words = words.chain(["-d".to_owned(), self.deployment.clone()]);
@@ -290,7 +290,7 @@ fn recorded(selection: Selection) -> OneOperation {
     }
 }
 
-/// A requested workflow with the deployment and the record that it is planned from.
+/// A requested workflow, with the deployment and the record to plan it from.
 struct Settled {
     parameters: Parameters,
     deployment: Deployment,
@@ -338,7 +338,7 @@ impl Settled {
         Ok(())
     }
 
-    /// Ids of the instances that scaling removes.
+    /// Returns the IDs of the instances that scaling removes.
     fn removed(&self) -> &[String] {
         match &self.parameters {
             Parameters::Scale(asked) => &asked.removed,
@@ -346,7 +346,7 @@ impl Settled {
         }
     }
 
-    /// Whether an empty stage means that there is nothing to do at all.
+    /// Returns true if an empty stage means that there is nothing to do at all.
     fn is_done(&self) -> bool {
         let may_be =
             self.removed().is_empty() && !matches!(self.parameters, Parameters::Rollback(_));
@@ -354,7 +354,7 @@ impl Settled {
     }
 }
 
-/// What needs something that is there.
+/// Refuses workflows that require an installed deployment.
 fn require_installed(name: &str, workflow: Workflow, record: &Record) -> Result<(), Error> {
     let makes_sense = match workflow {
         Workflow::Install
@@ -399,7 +399,7 @@ fn verb(workflow: Workflow) -> &'static str {
     }
 }
 
-/// The workflow of a name: the blueprint's goes first.
+/// Returns the workflow with a name. Workflows of the blueprint take precedence.
 fn workflow(
     name: &str,
     declared: Option<&DeclaredWorkflow>,
@@ -428,7 +428,7 @@ fn workflow(
     })
 }
 
-/// Labels do not tell what an object is made from.
+/// Refuses to create objects of a recovered deployment: labels do not contain their definitions.
 fn refuse_hearsay(deployment: &Deployment, stage: &Stage) -> Result<(), Error> {
     let makes = |task: &Task| matches!(task.step.effect(), Effect::Creates | Effect::Replaces);
     let Some(task) = stage
@@ -449,7 +449,7 @@ fn refuse_hearsay(deployment: &Deployment, stage: &Stage) -> Result<(), Error> {
     )))
 }
 
-/// Something that does not exist, with those that do.
+/// Returns the error for an unknown name, with the available names.
 pub(super) fn unknown(what: &str, name: &str, known: &[&str]) -> Error {
     let mut error = Error::usage(format!("there is no {what} `{name}`"));
     if let Some(near) = nearest(name, known.iter().copied()) {
@@ -461,11 +461,11 @@ pub(super) fn unknown(what: &str, name: &str, known: &[&str]) -> Error {
     error.hint(format!("there are: {}", known.join(", ")))
 }
 
-/// Reads parameters as they are written: `NAME=TEXT`, `NAME:=YAML` or a file.
+/// Reads parameters from arguments: `NAME=TEXT`, `NAME:=YAML` or a file.
 ///
 /// # Errors
 ///
-/// If one of them cannot be read.
+/// If an argument is invalid.
 pub(crate) fn read_parameters(given: &[String]) -> Result<JsonMap<String, Json>, Error> {
     let (mut sources, mut d) = (Sources::default(), Diagnostics::default());
     let read = given::read(given, Hidden::Named(&[]), &mut sources, &mut d)?;
@@ -481,7 +481,7 @@ pub(crate) fn read_parameters(given: &[String]) -> Result<JsonMap<String, Json>,
     }
 }
 
-/// What is declared to be there where nothing is given; what has to be given is asked for.
+/// Adds the declared defaults of a workflow. Refuses unknown and missing parameters.
 fn with_defaults(
     name: &str,
     declared: &DeclaredWorkflow,
@@ -501,7 +501,7 @@ fn with_defaults(
             &known,
         ));
     }
-    // What libraries declare for other editions of the workflow says nothing here.
+    // Libraries declare parameters of other versions of the workflow too: ignore their defaults.
     let is_taken = |name: &&String| built_in.contains(&name.as_str());
     let mut all = given;
     for (parameter, schema) in &declared.parameters {
@@ -523,7 +523,7 @@ fn with_defaults(
     Ok(all)
 }
 
-/// Parameters that are texts stay so, others are read as YAML: `-p ignore_failure=true`.
+/// Parses the text of parameters that are not strings as YAML: `-p ignore_failure=true`.
 fn typed(given: JsonMap<String, Json>) -> Result<JsonMap<String, Json>, Error> {
     const TEXTS: [&str; 7] = [
         "scalable_entity_name",
@@ -546,7 +546,7 @@ fn typed(given: JsonMap<String, Json>) -> Result<JsonMap<String, Json>, Error> {
     given.into_iter().map(read).collect()
 }
 
-/// Instances by their ids, their nodes, or the names of their containers.
+/// Returns the instances with the given IDs, nodes, container names or container IDs.
 pub(crate) fn named(names: &[String], record: &Record) -> Result<Selection, Error> {
     let Some(deployment) = &record.deployment else {
         return Ok(Selection::All);
@@ -595,7 +595,7 @@ fn is_called(instance: &Instance, name: &str, deployment: &Deployment, record: &
         || (name.len() >= 12 && object().is_some_and(|id| id.starts_with(name)))
 }
 
-/// A filter that can match nothing was typed wrong.
+/// Returns the instances that an operation selects. Refuses unknown names in its filters.
 fn selected(args: &Operation, record: &Record) -> Result<Selection, Error> {
     let instances = named(&args.instances, record)?;
     let nodes = || {
@@ -624,7 +624,7 @@ fn selected(args: &Operation, record: &Record) -> Result<Selection, Error> {
     Ok(chosen.into())
 }
 
-/// The full name of an operation; a last part that only one operation has stands for it.
+/// Returns the full name of an operation. Accepts its last part if that is unique.
 fn known_operation(asked: &str, record: &Record) -> Result<String, Error> {
     let Some(deployment) = &record.deployment else {
         return Ok(asked.to_owned());
@@ -650,7 +650,7 @@ fn known_operation(asked: &str, record: &Record) -> Result<String, Error> {
     }
 }
 
-/// Returns the parameters of a repair that ignores failures while it stops and deletes.
+/// Returns the parameters of a repair that ignores failures while stopping and deleting.
 pub(crate) fn forgiving(selection: Selection) -> parameters::Heal {
     parameters::Heal {
         selection,

@@ -1,4 +1,4 @@
-//! Inputs as they are written: arguments, files and variables.
+//! Reads inputs from arguments, files and environment variables.
 
 use super::error::Error;
 use crate::{
@@ -17,19 +17,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Variables of inputs, by their whole names.
+/// Values of input variables, by full variable name.
 pub(crate) type Variables = BTreeMap<String, OsString>;
 
-/// What the names of variables of inputs begin with.
+/// Prefix of input variables.
 pub(crate) const VARIABLE: &str = "DOCKCTL_INPUT_";
 
-/// Which given values must not be shown when something is wrong with them.
+/// Inputs with values that must not appear in diagnostics.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Hidden<'a> {
-    /// Those of these inputs. If there are any, no line of what is given is shown: a name can be
-    /// mistyped.
+    /// The inputs with these names. If there are any, no value is shown at all, because a name can
+    /// be mistyped.
     Named(&'a [String]),
-    /// All: what the blueprint declares is not known.
+    /// All inputs, because the declarations of the blueprint are unknown.
     All,
 }
 
@@ -49,10 +49,10 @@ impl Hidden<'_> {
     }
 }
 
-/// Reads `-i` arguments in order; later ones win.
+/// Reads `-i` arguments in order; later ones override earlier ones.
 ///
-/// `KEY=TEXT` is text, `KEY:=YAML` is YAML, `@FILE` or anything without `=` is a file, a folder of
-/// files, or a pattern.
+/// `KEY=TEXT` is text, `KEY:=YAML` is YAML. `@FILE`, or an argument without `=`, is a file, a
+/// directory of files, or a pattern.
 pub(crate) fn read(
     arguments: &[String],
     hidden: Hidden<'_>,
@@ -97,8 +97,8 @@ pub(crate) fn read(
     Ok(all)
 }
 
-/// Adds the inputs of variables that are not given otherwise. They are read as `KEY=TEXT` is; where
-/// a list or a mapping is declared, as YAML.
+/// Adds inputs from variables, except inputs that arguments already set. Values are text, or YAML
+/// if the declared type is a list or a mapping.
 pub(crate) fn add_variables(
     given: &mut IndexMap<String, Given>,
     (declared, variables): (&Named<Schema>, &Variables),
@@ -129,14 +129,14 @@ pub(crate) fn add_variables(
     Ok(())
 }
 
-/// Whether a value is a list, a mapping, or of a data type of the blueprint's own.
+/// Returns true if a value is a list, a mapping, or of a data type that the blueprint declares.
 fn has_parts(schema: &Schema) -> bool {
     let is_plain = |name| PRIMITIVES.contains(&name) && !matches!(name, "list" | "dict");
     schema.type_of().is_some_and(|name| !is_plain(name))
 }
 
-/// Returns the values of all input variables, for commands that do not know the declared inputs.
-/// Each value is read as text, and as YAML if it is a list or a mapping.
+/// Returns the values of all input variables, for commands without a blueprint.
+/// Each value appears as text, and also as YAML if it is a list or a mapping.
 pub(crate) fn of_variables(
     variables: &Variables,
     sources: &mut Sources,
@@ -164,8 +164,8 @@ pub(crate) fn of_variables(
     Ok(all)
 }
 
-/// Returns the variable of an input and its value: under the input's name as it is written, else
-/// in capitals, with `_` for what cannot stand in the name of a variable.
+/// Returns the variable of an input and its value. The variable has the exact name of the input, or
+/// its name in capitals, with `_` in place of characters that variable names cannot contain.
 fn variable(name: &str, variables: &Variables) -> Result<Option<(String, String)>, Error> {
     let names = [format!("{VARIABLE}{name}"), capitals(name)];
     let mut set = names
@@ -198,8 +198,7 @@ fn capitals(name: &str) -> String {
     format!("{VARIABLE}{clean}")
 }
 
-/// The arguments as a command to repeat shows them: what was given may be a secret, and is only
-/// named.
+/// Returns the arguments for a command to repeat. Values may be secret: only their names are shown.
 pub(crate) fn named(arguments: &[String]) -> Vec<String> {
     let shown = |argument: &String| match argument.split_once('=') {
         Some((name, _)) if !argument.starts_with('@') => {
@@ -213,7 +212,7 @@ pub(crate) fn named(arguments: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// Where a value stands: the text that is shown for it, and whether it is withheld.
+/// The source of a value, the text to show for it, and whether to withhold it.
 struct Written<'w> {
     place: &'static str,
     shown: &'w str,
@@ -230,7 +229,7 @@ fn bare(written: &Written<'_>, text: &str, sources: &mut Sources) -> Value {
 
 fn yaml(written: &Written<'_>, text: &str, sources: &mut Sources, d: &mut Diagnostics) -> Value {
     let place = sources.add_text(written.place, written.shown.to_owned());
-    // Wrapped in a list, so that a bare scalar is a document too.
+    // Wrap the text in a list: a bare scalar is not a valid document.
     let within = written.place.trim_matches(['<', '>']);
     let name = format!("<{within}: {}>", written.shown.trim_start_matches("-i "));
     let indented = text.replace('\n', "\n  ");
@@ -262,7 +261,7 @@ fn withhold(file: FileId, sources: &mut Sources) {
     });
 }
 
-/// The files that an argument stands for.
+/// Returns the files that an argument refers to.
 fn files(argument: &str) -> Result<Vec<PathBuf>, Error> {
     let path = Path::new(argument);
     let pattern = if path.is_dir() {
@@ -286,7 +285,7 @@ fn files(argument: &str) -> Result<Vec<PathBuf>, Error> {
     };
     let found: Vec<PathBuf> = found.flatten().filter(is_input).collect();
     if found.is_empty() {
-        // It may be a value that was mistyped.
+        // The argument may be a mistyped secret: show only its start.
         let start = argument.split([':', ' ']).next().unwrap_or_default();
         let shown = if start == argument {
             format!("`{argument}`")
@@ -315,7 +314,7 @@ fn file(
     let root = match parse(sources, file, d) {
         Ok(root) => root,
         Err(fault) => {
-            // Whose value it breaks is not known.
+            // The broken value may be secret.
             if hidden.is_any() {
                 withhold(file, sources);
             }

@@ -1,9 +1,10 @@
-//! The application: what a caller can ask of deployments.
+//! The application: all requests that a user interface can make.
 //!
-//! A caller (a command line, a daemon) makes a [`Workspace`] of [`Settings`], asks by the functions
-//! here, and gets results and errors with facts, which it renders. What happens meanwhile goes to
-//! the [`Caller`], and requests to stop come from it. Nothing here reads arguments, prints,
-//! registers signals or reads the environment. Advice names the commands and flags of dockctl.
+//! A user interface (a command line or a daemon) creates a [`Workspace`] from [`Settings`] and
+//! calls the functions here. They return results and errors as data, which the user interface
+//! renders. Events and questions go to the [`Caller`]; requests to stop come from it. This module
+//! does not read arguments or the environment, print, or handle signals. Hints name the commands
+//! and flags of dockctl.
 
 pub(crate) mod blueprint;
 pub mod caller;

@@ -1,4 +1,4 @@
-//! The record of a deployment, compared with the present state of its engines. Reads only.
+//! Observes a deployment: its record and the present state of its engines. Changes nothing.
 
 use super::{claims, error::Error, recover, workspace::Workspace};
 use crate::{
@@ -12,19 +12,20 @@ use crate::{
 pub(crate) struct Observation {
     /// The deployment.
     pub record: Record,
-    /// What labels tell, if nothing else does.
+    /// The deployment recovered from labels, if there is no journal.
     pub recovered: Option<Recovered>,
-    /// What somebody claims to be of it.
+    /// Unproven objects that claim to belong to the deployment.
     pub claims: Vec<Claim>,
     /// The present state of the engines.
     pub observed: Observed,
 }
 
-/// Returns the record of a deployment, from labels if there is no journal, and the present state.
+/// Returns the record of a deployment and the present state of its engines. Without a journal, the
+/// record is recovered from labels.
 ///
 /// # Errors
 ///
-/// If nothing is known of it, or an engine does not answer.
+/// If the deployment is unknown, or an engine does not respond.
 pub(crate) async fn observe(workspace: &Workspace<'_>, name: &str) -> Result<Observation, Error> {
     let systems = workspace.connect()?;
     let drivers = systems.drivers();
@@ -68,7 +69,7 @@ pub(crate) async fn observe(workspace: &Workspace<'_>, name: &str) -> Result<Obs
     })
 }
 
-/// What somebody claims to be of a deployment that is installed here.
+/// Returns the claims on observed objects that name an installed deployment.
 async fn claims_on(
     workspace: &Workspace<'_>,
     drivers: &Drivers<'_>,

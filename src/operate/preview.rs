@@ -1,4 +1,4 @@
-//! What `install` or `update` would do. Reads only.
+//! Previews of `install` and `update`. Changes nothing.
 
 use super::{
     error::Error,
@@ -20,7 +20,7 @@ use crate::{
 };
 use std::{collections::BTreeMap, path::Path};
 
-/// A preview with its inputs.
+/// A preview with the data that it was computed from.
 pub(crate) struct Previewed {
     wish: Wish,
     observed: Observed,
@@ -29,7 +29,7 @@ pub(crate) struct Previewed {
 }
 
 impl Previewed {
-    /// The plan, for a file.
+    /// Returns the plan file.
     pub(crate) fn plan_file(&self) -> PlanFile {
         let Preview {
             parameters,
@@ -45,12 +45,12 @@ impl Previewed {
     }
 }
 
-/// Shows what `install` would do; or `update`, if everything is there and something changed.
+/// Previews `install`, or `update` if a complete deployment differs from its blueprint or inputs.
 ///
 /// # Errors
 ///
-/// If the blueprint cannot be used, an engine does not answer, or objects of somebody else are in
-/// the way.
+/// If the blueprint is invalid, an engine does not respond, or objects of another state directory
+/// conflict.
 pub(crate) async fn preview(
     workspace: &Workspace<'_>,
     (path, name): (&Path, &str),
@@ -78,7 +78,7 @@ pub(crate) async fn preview(
     })
 }
 
-/// What would be done, and what comes of it.
+/// The plan of a workflow, with its effects.
 pub(crate) struct Preview {
     /// Name of the deployment.
     pub name: String,
@@ -86,19 +86,19 @@ pub(crate) struct Preview {
     pub parameters: Parameters,
     /// The first stage.
     pub proposal: Proposal,
-    /// Changes since the deployment was made.
+    /// Changes since the deployment was installed.
     pub differences: Vec<Difference>,
-    /// The effects on instances.
+    /// Effects on instances.
     pub prospects: Vec<Prospect>,
-    /// Names that foreign containers have.
+    /// Names of new containers that foreign containers already use.
     pub conflicts: Vec<String>,
-    /// Nodes that the blueprint protects and that something is deleted of.
+    /// Protected nodes that the workflow would delete objects of.
     pub protected: Vec<String>,
-    /// Ids of the instances that are restored before anything else.
+    /// IDs of the instances that the run restores first.
     pub restores: Vec<String>,
-    /// What the engine does not show of objects that another state directory made, by instance.
+    /// Fields that engines do not report, by instance, for objects of another state directory.
     pub not_compared: BTreeMap<String, Vec<String>>,
-    /// Requirements that an engine does not meet, a paragraph each.
+    /// Requirements that an engine does not meet, one paragraph each.
     pub too_old: Vec<String>,
 }
 
@@ -140,13 +140,13 @@ impl Preview {
         }
     }
 
-    /// Whether anything would be done.
+    /// Returns true if the workflow would change anything.
     pub(crate) fn changes(&self) -> bool {
         !self.proposal.stage.is_empty() || !self.differences.is_empty()
     }
 }
 
-/// What `install` would do; or `update`, if everything is there and something changed.
+/// Plans `install`, or `update` if a complete deployment differs from its blueprint or inputs.
 fn proposed(wish: &Wish, observed: &Observed, rolling: Update) -> (Parameters, Proposal) {
     let (install, update) = (Workflow::Install.into(), Parameters::Update(rolling));
     let proposal = wish.propose(&install, observed);
@@ -163,7 +163,7 @@ fn proposed(wish: &Wish, observed: &Observed, rolling: Update) -> (Parameters, P
     }
 }
 
-/// Names that are wanted for a new container and taken by one that is not ours.
+/// Returns the names of new containers that foreign containers already use.
 fn conflicts(stage: &Stage, observed: &Observed) -> Vec<String> {
     let foreign = |task: &&Task| {
         let creates = task.step.traits.creates.as_deref();

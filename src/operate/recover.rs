@@ -1,4 +1,4 @@
-//! Recovering a deployment from labels, and replacing a journal that is damaged.
+//! Recovers deployments from labels on engines, on request or because the journal is damaged.
 
 use super::{
     caller::Notice,
@@ -17,21 +17,22 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// A deployment that was recovered.
+/// The result of a recovery.
 #[derive(Debug)]
 pub(crate) struct Recovery {
-    /// The deployment as it is known now.
+    /// The deployment after the recovery.
     pub record: Record,
-    /// What labels said; none if the journal was damaged, and replaced before.
+    /// The deployment in the labels; `None` if a damaged journal was replaced before.
     pub found: Option<Recovered>,
 }
 
-/// Rebuilds what is known of a deployment from the labels on the engine; none if it is known. The
-/// user says by that that its objects are theirs.
+/// Rebuilds the record of a deployment from labels on the engine. Returns `None` if there is
+/// nothing to recover. The request confirms that the user owns the objects.
 ///
 /// # Errors
 ///
-/// If no labels name it, several deployments claim the name, or the run does not succeed.
+/// If no labels name the deployment, several deployments claim the name, or the run does not
+/// succeed.
 pub(crate) async fn recover(
     workspace: &Workspace<'_>,
     (name, id): (&str, Option<&str>),
@@ -64,12 +65,12 @@ pub(crate) async fn recover(
     }))
 }
 
-/// What another state directory made for a deployment that is installed here.
+/// Returns the objects of an installed deployment that another state directory created, if any.
 pub(crate) fn elsewhere(told: &Told, record: &Record) -> Option<Recovered> {
     told.made_elsewhere(&record.deployment.as_ref()?.id, &record.object_ids())
 }
 
-/// Refuses to work beside objects that another state directory made for the same deployment.
+/// Refuses to change a deployment if another state directory created objects for it.
 pub(crate) fn refuse_elsewhere(told: &Told, record: &Record, name: &str) -> Result<(), Error> {
     if elsewhere(told, record).is_none() {
         return Ok(());
@@ -77,7 +78,7 @@ pub(crate) fn refuse_elsewhere(told: &Told, record: &Record, name: &str) -> Resu
     Err(claims::elsewhere(name, &of_deployment(told, record)))
 }
 
-/// The claims that bear the id of a deployment that is installed here.
+/// Returns the claims with the ID of an installed deployment.
 pub(crate) fn of_deployment(told: &Told, record: &Record) -> Vec<Claim> {
     let id = record
         .deployment
@@ -90,7 +91,7 @@ pub(crate) fn of_deployment(told: &Told, record: &Record) -> Vec<Claim> {
         .collect()
 }
 
-/// Puts down what the user takes over, once nobody works on the deployment any more.
+/// Records the objects that the user takes over, after settling the last run.
 async fn put_down(
     held: &mut Held<'_, '_>,
     name: &str,
@@ -113,7 +114,7 @@ async fn put_down(
     Ok(recovered)
 }
 
-/// Sets a damaged journal aside, and puts what labels tell in its place; whether there was one.
+/// Renames a damaged journal and rebuilds it from labels. Returns true if the journal was damaged.
 pub(crate) async fn mend(workspace: &Workspace<'_>, name: &str) -> Result<bool, Error> {
     let damage = match workspace.state.read(name) {
         Err(error) if error.is_damage() => error,
@@ -121,7 +122,7 @@ pub(crate) async fn mend(workspace: &Workspace<'_>, name: &str) -> Result<bool, 
     };
     let systems = workspace.connect()?;
     let drivers = systems.drivers();
-    // Looked at before anything is touched: without an engine there is nothing to put in its place.
+    // Query the engine first: without it, the journal cannot be rebuilt.
     drivers.told(name).await?;
     let lock = workspace.state.lock(name, &Holder::this("recover", ""))?;
     if !workspace
@@ -152,7 +153,7 @@ pub(crate) async fn mend(workspace: &Workspace<'_>, name: &str) -> Result<bool, 
     Ok(true)
 }
 
-/// Puts down what this state directory sealed: nobody was asked for more.
+/// Records the objects that this state directory sealed. The user did not confirm any others.
 async fn put_in_place(held: &mut Held<'_, '_>, name: &str) -> Result<Option<Recovered>, Error> {
     held.settle(name, &Places::new(), "recover").await?;
     if held.record().is_installed() {
@@ -166,7 +167,7 @@ async fn put_in_place(held: &mut Held<'_, '_>, name: &str) -> Result<Option<Reco
     Ok(recovered)
 }
 
-/// The event that puts down what labels tell.
+/// Returns the event that records a deployment recovered from labels.
 pub(crate) fn event(recovered: Recovered) -> Event {
     Event::Recovered {
         deployment: Box::new(recovered.deployment),
@@ -175,7 +176,8 @@ pub(crate) fn event(recovered: Recovered) -> Event {
     }
 }
 
-/// The event that puts down what the user takes over: beside the definition, where there is one.
+/// Returns the event that records the objects that the user takes over. They are added to the
+/// definition of an installed deployment.
 pub(crate) fn taken_over(record: &Record, recovered: &Recovered) -> Event {
     let known = record.deployment.as_ref().filter(|_| record.is_installed());
     let deployment = known.map_or_else(
@@ -189,10 +191,11 @@ pub(crate) fn taken_over(record: &Record, recovered: &Recovered) -> Event {
     }
 }
 
-/// The definition of what is installed, with the instances that another state directory made. Where
-/// both count instances of a node, theirs take the places of those that have no object here.
+/// Returns the definition of an installed deployment with the instances of another state directory
+/// added. If both have an instance of a node with the same index, the added one replaces an
+/// instance without an object.
 fn joined(known: &Deployment, record: &Record, recovered: &Recovered) -> Deployment {
-    // What is there was not made from the definition that is known here, or not all of it.
+    // Not all existing objects were created from the definition known here.
     let (mut whole, told) = (
         Deployment {
             recovered: true,
@@ -232,8 +235,8 @@ fn joined(known: &Deployment, record: &Record, recovered: &Recovered) -> Deploym
     whole
 }
 
-/// The definition of what is installed, with the instances that only labels tell of; none if
-/// nothing is installed.
+/// Returns the definition of an installed deployment with the instances known only from labels
+/// added, or `None` if it is not installed.
 pub(crate) fn with_more(record: &Record, told: &Deployment) -> Option<Deployment> {
     let mut whole = record
         .deployment
@@ -252,7 +255,7 @@ pub(crate) fn with_more(record: &Record, told: &Deployment) -> Option<Deployment
         else {
             continue;
         };
-        // A node of today can have the name of one that was dropped.
+        // A present node can have the name of a dropped one.
         if whole.nodes.contains_key(&instance.node) {
             instance.node = format!("{}.{}", instance.node, instance.id);
         }
@@ -264,7 +267,7 @@ pub(crate) fn with_more(record: &Record, told: &Deployment) -> Option<Deployment
     Some(whole)
 }
 
-/// What is known if labels are all that tells.
+/// Returns the record of a deployment known only from labels.
 pub(crate) fn record(recovered: &Recovered) -> Record {
     let mut record = Record::default();
     let told = Entry::now(event(recovered.clone()));

@@ -1,4 +1,4 @@
-//! Resuming the last execution of a deployment.
+//! Resumes the last execution of a deployment.
 
 use super::{
     error::{Error, Kind},
@@ -16,19 +16,18 @@ use crate::{
     stage::Parameters,
 };
 
-/// What a request came to.
+/// The result of a request.
 #[derive(Debug)]
 pub(crate) enum Resumed {
     /// The run succeeded; the deployment after it.
     Ran(Record),
-    /// The last execution is done; the deployment.
+    /// The last execution is already complete; the deployment.
     Done(Record),
     /// No execution is known; the deployment.
     Unknown(Record),
 }
 
-/// Resumes an execution from what it was to do when it began; a blueprint that was edited since is
-/// not read.
+/// Resumes an execution with its original definition. Ignores later changes of the blueprint file.
 ///
 /// # Errors
 ///
@@ -68,7 +67,7 @@ fn nothing(record: Record) -> Resumed {
     }
 }
 
-/// Whether there is nothing to resume.
+/// Returns true if there is nothing to resume.
 fn is_done(name: &str, id: Option<&str>, record: &Record) -> Result<bool, Error> {
     let last = record.executions.last();
     if let Some(id) = id
@@ -84,14 +83,14 @@ fn is_done(name: &str, id: Option<&str>, record: &Record) -> Result<bool, Error>
     Ok(last.is_none_or(|last| last.outcome == Some(event::Outcome::Terminated)))
 }
 
-/// Whether there was anything to resume.
+/// Resumes the execution of a held deployment. Returns false if there was nothing to resume.
 async fn go_on(
     workspace: &Workspace<'_>,
     held: &mut Held<'_, '_>,
     (name, id): (&str, Option<&str>),
     options: RunOptions,
 ) -> Result<bool, Error> {
-    // Another run may have ended since the first look.
+    // Another run may have completed since the first check.
     if is_done(name, id, held.record())? {
         return Ok(false);
     }
@@ -134,7 +133,7 @@ async fn go_on(
     held.carry_out(job).await.map(|()| true)
 }
 
-/// What is left of an execution, and which one it is that the new one goes on with, or takes back.
+/// Returns the rest of an execution, and the ID of the execution to resume or roll back.
 fn propose(
     last: &Execution,
     deployment: &Deployment,

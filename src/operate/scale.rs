@@ -1,4 +1,4 @@
-//! Scaling: which instances are added and removed.
+//! Scaling: selects the instances to add and remove.
 
 use super::{
     error::{Error, Kind},
@@ -19,9 +19,9 @@ use std::collections::BTreeSet;
 pub(crate) struct Scaling {
     /// Node or scaling group.
     pub entity: String,
-    /// How many instances there will be.
+    /// Desired number of instances.
     pub number: Number,
-    /// Instances to remove first, by id, node or object.
+    /// Instances to remove first, by ID, node or object.
     pub remove: Vec<String>,
     /// Instances to keep.
     pub keep: Vec<String>,
@@ -31,17 +31,17 @@ pub(crate) struct Scaling {
     pub rollback: bool,
 }
 
-/// A number of instances, for each instance of what contains them.
+/// A number of instances, per instance of the node or group that contains them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Number {
-    /// So many.
+    /// Absolute number.
     To(u32),
-    /// So many more; fewer, if it is negative.
+    /// Difference from the present number.
     By(i64),
 }
 
 impl Scaling {
-    /// Returns the parameters of the workflow, for a deployment as it is known now.
+    /// Returns the parameters of the workflow for the present record.
     pub(crate) fn parameters(&self, record: &Record) -> Result<Scale, Error> {
         let Some(deployment) = &record.deployment else {
             return Err(Error::usage("there is nothing to scale"));
@@ -72,8 +72,8 @@ fn no_entity(name: &str, deployment: &Deployment) -> Error {
     unknown("node or scaling group", name, &known)
 }
 
-/// The deployment with the instances that scaling adds; which are added and removed goes into the
-/// parameters. What a run that died began is gone on with.
+/// Returns the deployment with the added instances, and stores the added and removed instances in
+/// the parameters. Reuses the instances of an unfinished run with the same parameters.
 pub(crate) fn begin(
     deployment: Deployment,
     parameters: &mut Scale,
@@ -125,7 +125,7 @@ fn begun(record: &Record, asked: &Scale) -> Option<(Vec<String>, Vec<String>)> {
     goes_on.then(|| (begun.added.clone(), removed))
 }
 
-/// Whether two runs are asked for the same instances.
+/// Returns true if two requests have the same parameters.
 fn is_same(one: &Scale, other: &Scale) -> bool {
     one.scalable_entity_name == other.scalable_entity_name
         && one.delta == other.delta
@@ -186,7 +186,7 @@ fn refuse_adopted(deployment: &Deployment, entity: &String) -> Result<(), Error>
     }
 }
 
-/// Returns instances that an interrupted run stopped: they are removed before working ones.
+/// Returns the instances that an interrupted run stopped, to remove them before running ones.
 fn half_done(
     deployment: &Deployment,
     entity: &str,
@@ -216,7 +216,7 @@ fn refuse_fixed_ports(deployment: &Deployment, scaled: &Scaled) -> Result<(), Er
         .hint("give it a range of ports, such as 8080-8089, or leave the choice to the engine"))
 }
 
-/// A port of a host that every object of a node must have, in words.
+/// Returns the description of a fixed host port that all objects of a node would need.
 fn fixed_port(deployment: &Deployment, node: &str) -> Option<String> {
     let mut instances = deployment.instances.iter();
     let part = Part::of(deployment, instances.find(|it| it.node == node)?)?;

@@ -1,67 +1,67 @@
-//! The surroundings of the application.
+//! The settings of the application.
 
 use crate::{catalog, engine::Host, executor::Policy, seam::Failure, secrets::SecretSources};
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 use tokio::time::Instant;
 
-/// The surroundings of the application. It reads no environment, no home directory
-/// and no command line itself.
+/// The settings of the application. It does not read the environment, the home directory or the
+/// command line itself.
 #[derive(Clone)]
 pub struct Settings {
     /// State directory.
     pub state_dir: PathBuf,
-    /// Default engine, or the reason why none is known.
+    /// Default engine.
     pub engine: DefaultEngine,
-    /// Name of the user, as locks and labels show it.
+    /// User name for locks and labels.
     pub user: String,
-    /// Steps that run at once.
+    /// Maximum number of steps that run in parallel.
     pub parallel: u16,
-    /// Retries of a failed operation; -1 retries indefinitely.
+    /// Maximum number of retries of a failed operation; -1 retries indefinitely.
     pub task_retries: i32,
-    /// Seconds before the first retry; later pauses grow.
+    /// Pause before the first retry, in seconds; later pauses are longer.
     pub task_retry_interval: f64,
-    /// Executions of a deployment that are kept.
+    /// Number of executions to keep per deployment.
     pub keep_history: u16,
-    /// Whether deployments are locked on their engines too.
+    /// Whether to guard deployments on their engines.
     pub guarded: bool,
-    /// Seed of the ids of new instances; none derives one from the state directory.
+    /// Seed for the IDs of new instances; by default derived from the state directory.
     pub seed: Option<u64>,
-    /// How imports are found.
+    /// Options for imports.
     pub imports: catalog::Options,
     /// Sources of secrets.
     pub secrets: SecretSources,
-    /// Variables `DOCKCTL_INPUT_<NAME>` that are set, by their whole names.
+    /// Variables `DOCKCTL_INPUT_<NAME>`, by full name.
     pub inputs: BTreeMap<String, OsString>,
-    /// Whether warnings are errors.
+    /// Whether to treat warnings as errors.
     pub strict: bool,
 }
 
-/// The engine of nodes that name none.
+/// The engine of nodes that do not specify one.
 #[derive(Clone, Debug)]
 pub struct DefaultEngine {
-    /// Its address, or the reason why none is known.
+    /// Address of the engine, or the reason why it is unknown.
     pub host: Result<Host, Failure>,
-    /// Fault of the docker command's configuration, which is not used then.
+    /// Error in the configuration of the Docker CLI, which is ignored then.
     pub fault: Option<String>,
 }
 
-/// How one run is carried out.
+/// The options of one run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RunOptions {
-    /// Start nothing new after a failure.
+    /// Start no new steps after a failure.
     pub fail_fast: bool,
-    /// Retries of an instance as a whole.
+    /// Maximum number of retries of all steps of an instance.
     pub subgraph_retries: u16,
-    /// Longest time that the run takes.
+    /// Maximum duration of the run.
     pub timeout: Option<Duration>,
-    /// Remove what a failed install created.
+    /// Roll back a failed install.
     pub rollback: bool,
     /// Continue after failed operations.
     pub ignore_failures: bool,
 }
 
 impl RunOptions {
-    /// The flags that ask for the same again.
+    /// Returns the flags that select the same options.
     pub(crate) fn flags(&self) -> impl Iterator<Item = String> + use<> {
         let switches = [
             (self.rollback, "--rollback-on-failure"),
@@ -72,7 +72,7 @@ impl RunOptions {
         given.map(|(_, flag)| flag.to_owned())
     }
 
-    /// The policy of a run that begins now.
+    /// Returns the policy of a run that starts now.
     pub(crate) fn policy(&self, settings: &Settings) -> Policy {
         Policy {
             parallel: settings.parallel.into(),

@@ -1,4 +1,4 @@
-//! Objects that a command is about: those that run commands and write logs.
+//! Selects objects that can run commands and write logs.
 
 use super::{
     error::{Error, Kind},
@@ -12,13 +12,14 @@ use crate::{
     seam::Reached,
 };
 
-/// The object of an instance.
+/// An instance with its object.
 pub(crate) struct Running {
     pub instance: String,
     pub place: Reached,
 }
 
-/// The objects of the instances that are named, or of all. Nodes without one have none.
+/// Returns the objects of the named instances, or of all if there are no names. Skips instances
+/// without an object.
 pub(crate) fn targets(
     workspace: &Workspace<'_>,
     record: &Record,
@@ -67,7 +68,7 @@ fn none_there(deployment: &str) -> Error {
     ))
 }
 
-/// Says so if an object is not there any more.
+/// Returns an error if an object no longer exists.
 pub(crate) async fn require(
     shell: &dyn Shell,
     target: &Running,

@@ -1,4 +1,4 @@
-//! Removing a deployment.
+//! `uninstall`: removes a deployment.
 
 use super::{
     caller::{About, Notice, Question},
@@ -22,23 +22,24 @@ use crate::{
     told::{Claim, Recovered},
 };
 
-/// A request to remove a deployment.
+/// A request to uninstall a deployment.
 pub(crate) struct Request {
     /// Name of the deployment.
     pub deployment: String,
-    /// Remove what only labels name: the deployment with this id, or the only one if the id is
-    /// empty.
+    /// Uninstall a deployment known only from labels: the one with this ID, or the only one if the
+    /// ID is empty.
     pub from_labels: Option<String>,
     /// Remove volumes too.
     pub volumes: bool,
-    /// Sensitive inputs, as `-i` takes them.
+    /// Sensitive inputs as passed to `-i`.
     pub inputs: Vec<String>,
-    /// How the run is carried out.
+    /// Options of the run.
     pub options: RunOptions,
 }
 
-/// Removes a deployment, and returns it as it is then; none if it was not installed. What this state directory sealed is
-/// found by its labels without a question; what others made only if the user says so.
+/// Uninstalls a deployment. Returns its record afterwards, or `None` if it was not installed.
+/// Objects that this state directory sealed are found by their labels and removed without a further
+/// question; other labeled objects are removed only if the user confirms it.
 ///
 /// # Errors
 ///
@@ -76,8 +77,8 @@ pub(crate) async fn uninstall(
     Ok(done?.then_some(session.record))
 }
 
-/// The deployment with what it made and the record does not name any more, such as the volumes of
-/// nodes that an update dropped; none if there is nothing of that.
+/// Returns the event that adds leftover objects to the deployment: objects that it created but that
+/// the record no longer contains, such as volumes of nodes that an update dropped.
 async fn left_behind(held: &Held<'_, '_>, volumes: bool) -> Result<Option<Event>, Error> {
     let Some(deployment) = held
         .record()
@@ -96,17 +97,17 @@ async fn left_behind(held: &Held<'_, '_>, volumes: bool) -> Result<Option<Event>
     }))
 }
 
-/// What labels tell of a deployment that is to be taken down.
+/// A deployment to uninstall, recovered from labels.
 struct Labelled {
     recovered: Recovered,
-    /// The user was asked.
+    /// The user has already confirmed.
     is_confirmed: bool,
-    /// The user said that it is to be taken down, whoever made it.
+    /// The user requested to remove the objects, whoever created them.
     by_consent: bool,
 }
 
-/// What another state directory made for a deployment that is installed here, if the user says that
-/// it is to be taken down too.
+/// Returns the objects that another state directory created for an installed deployment, if the
+/// user agrees to remove them too.
 async fn beside(
     workspace: &Workspace<'_>,
     drivers: &Drivers<'_>,
@@ -127,7 +128,7 @@ async fn beside(
         .map_err(|message| Error::new(Kind::Engine, message))?
         .unwrap_or_default();
     let is_asked = request.from_labels.is_some();
-    // Labels are read on the default engine, which a deployment need not use.
+    // Labels are read on the default engine. Skip this if the deployment does not use it.
     if !is_asked
         && !places.is_empty()
         && places.values().all(|place| place.target != Target::Default)
@@ -167,7 +168,7 @@ fn consented(workspace: &Workspace<'_>, recovered: Recovered, is_confirmed: bool
     }
 }
 
-/// Labels are not asked for what the journal knows.
+/// Returns the error for `--from-labels` with a deployment that has a journal.
 fn known_here(name: &str, id: &str) -> Error {
     let error = Error::usage(format!(
         "`{name}` is installed from this state directory; --from-labels is for what only labels name"
@@ -176,8 +177,8 @@ fn known_here(name: &str, id: &str) -> Error {
     error.hint(format!("for another deployment of that name: dockctl uninstall {name} --from-labels {id} --state-dir EMPTY_DIR"))
 }
 
-/// What only labels tell of a deployment, if it is ours or the user says that it is to be taken
-/// down; none if nothing is there.
+/// Returns a deployment known only from labels, if it is ours or the user agrees to uninstall it.
+/// Returns `None` if there are no such objects.
 async fn labelled(
     workspace: &Workspace<'_>,
     drivers: &Drivers<'_>,
@@ -187,7 +188,7 @@ async fn labelled(
     let told = workspace.told(drivers, name).await?;
     let claims = told.claims();
     let ours = told.ours();
-    // A part of what is ours can be of others by now.
+    // Other state directories may have added objects to our deployment.
     let is_shared = ours
         .as_ref()
         .is_some_and(|ours| claims.iter().any(|claim| claim.id == ours.deployment.id));
@@ -226,7 +227,8 @@ async fn labelled(
     }))
 }
 
-/// Asks on a terminal; `--yes` does not answer, for it was not said of this.
+/// Asks on a terminal, even with `--yes`: the flag does not cover objects of others. Without a
+/// terminal, returns the error `otherwise`.
 fn agreed(
     workspace: &Workspace<'_>,
     (name, claims): (&str, &[Claim]),
@@ -245,8 +247,8 @@ fn agreed(
     })
 }
 
-/// What there is to write before anything is taken down; nothing if another run ended since the
-/// first look.
+/// Returns the event to record before the uninstall, or `None` if another run has changed the
+/// deployment since the first check.
 fn known_first(record: &Record, labelled: &Labelled) -> Option<Event> {
     let is_same = record
         .deployment
@@ -260,7 +262,7 @@ fn known_first(record: &Record, labelled: &Labelled) -> Option<Event> {
     }
 }
 
-/// Whether there was anything to take down.
+/// Uninstalls a held deployment. Returns false if it was not installed.
 async fn take_down(
     workspace: &Workspace<'_>,
     held: &mut Held<'_, '_>,
@@ -285,7 +287,7 @@ async fn take_down(
     Ok(true)
 }
 
-/// The deployment as an event that comes first describes it, else as it is known.
+/// Returns the deployment in the event to record first, if there is one, else the recorded one.
 fn described(known: Option<&Event>, record: &Record) -> Option<Deployment> {
     match known {
         Some(Event::Recovered { deployment, .. }) => Some((**deployment).clone()),
@@ -293,7 +295,7 @@ fn described(known: Option<&Event>, record: &Record) -> Option<Deployment> {
     }
 }
 
-/// Holds the deployment on its engines too, and settles what an earlier run left open.
+/// Acquires the guard on the engines, and settles the steps that an earlier run left open.
 async fn settle(
     workspace: &Workspace<'_>,
     held: &mut Held<'_, '_>,
@@ -310,7 +312,7 @@ async fn settle(
     held.settle(&deployment.name, &places, "uninstall").await
 }
 
-/// Plans the removal of the installed deployment.
+/// Plans the uninstall of a held deployment.
 async fn job<'j>(
     workspace: &Workspace<'_>,
     held: &Held<'_, '_>,
@@ -334,7 +336,7 @@ async fn job<'j>(
     })
 }
 
-/// The command that does it again.
+/// Returns the command line that repeats this request.
 fn again(workspace: &Workspace<'_>, name: &str, request: &Request) -> String {
     let volumes = request.volumes.then(|| "--volumes".to_owned());
     let words = ["uninstall", name].map(str::to_owned).into_iter();
@@ -346,8 +348,8 @@ fn again(workspace: &Workspace<'_>, name: &str, request: &Request) -> String {
     workspace.caller.command_line(&words)
 }
 
-/// Says which objects stay: volumes that are kept, and what no operation of its node removes. As in
-/// the reference, their instances are deleted all the same.
+/// Reports the remaining objects: kept volumes, and objects of nodes without a `delete` operation.
+/// Their instances are deleted anyway, as in Cloudify.
 async fn tell_staying(
     workspace: &Workspace<'_>,
     held: &Held<'_, '_>,
@@ -424,7 +426,7 @@ fn confirmed(
     })
 }
 
-/// A name that was never heard of may be a slip.
+/// Lists the installed deployments if a name was never used: it may be mistyped.
 fn tell_others(workspace: &Workspace<'_>, name: &str) -> Result<(), Error> {
     let installed = workspace.installed()?;
     if workspace.state.read(name)?.is_none() && !installed.is_empty() {

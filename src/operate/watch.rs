@@ -1,9 +1,9 @@
-//! `heal --watch`: repairs what dies, until a request to stop.
+//! `heal --watch`: repairs failed instances until a request to stop.
 //!
-//! Engines tell what happens; between that, it is looked now and then. The deployment is held only
-//! while something is mended. Whoever stops a container on purpose is left alone: engines tell of
-//! the signal before they tell of the death. An engine that is shut down sends signals too, and
-//! takes no new connection by then: those are nobody's will.
+//! Engines send events; in addition, instances are checked at intervals. The deployment is held
+//! only during a repair. Containers that a user stopped are ignored: the event of the signal
+//! precedes the event of the exit. An engine also sends signals when it shuts down, but then it
+//! refuses new connections. Such signals are not treated as user actions.
 
 use super::{
     caller::Notice,
@@ -27,55 +27,55 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// How long nobody looks if engines tell nothing.
+/// Interval of checks while engines send no events.
 const QUIET: Duration = Duration::from_secs(30);
-/// The time in which the mends of an instance are counted.
+/// The period in which the repairs of an instance are counted.
 const HOUR: Duration = Duration::from_hours(1);
-/// What happens at once is mended at once.
+/// Delay that collects simultaneous events into one repair.
 const SETTLE: Duration = Duration::from_millis(300);
 
-/// How long to wait if an engine does not answer.
+/// Pause before retrying an engine that does not respond.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// How often an instance is mended.
+/// The limit for repairs of one instance.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
-    /// Times in an hour.
+    /// Maximum number of repairs per hour.
     pub budget: usize,
-    /// Least time between two times.
+    /// Minimum time between two repairs.
     pub cool_down: Duration,
 }
 
-/// How far somebody is with stopping an instance on purpose.
+/// The progress of a deliberate stop of an instance.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum Stopped {
     #[default]
     No,
-    /// A signal was sent to it that ends it.
+    /// A terminating signal was sent to it.
     Signalled,
-    /// It died after such a signal, of a person or of an engine that is shut down.
+    /// It exited after such a signal, which came from a user or from an engine that shuts down.
     Dead,
-    /// Somebody wanted that, which was said.
+    /// A user stopped it. This has been reported.
     OnPurpose,
 }
 
-/// What is known of an instance while it is watched.
+/// The state of a watched instance.
 #[derive(Debug, Default)]
 struct Watched {
-    /// When it was mended, in the last hour.
+    /// Times of the repairs in the last hour.
     mended: VecDeque<Instant>,
-    /// Whether somebody wants that it does not run.
+    /// Whether a user stopped it.
     stopped: Stopped,
-    /// How often it was cleaned up after since it died.
+    /// Number of cleanup events since its exit.
     cleanups: usize,
-    /// Since when it is known to be ill. Why it is, engines may say a moment later.
+    /// Time when it was first seen unhealthy. Engines may report the reason a moment later.
     ill_since: Option<Instant>,
-    /// It was said that its budget is used up.
+    /// It was reported that its budget is exhausted.
     given_up: bool,
 }
 
 impl Watched {
-    /// When it may be mended, seen from now; none if its budget is used up.
+    /// Returns the earliest time of the next repair, or `None` if the budget is exhausted.
     fn mendable_at(&mut self, patience: Patience, now: Instant) -> Option<Instant> {
         while self
             .mended
@@ -95,12 +95,12 @@ impl Watched {
         )
     }
 
-    /// When the engine has had its time to say why it is ill.
+    /// Returns the time by which the engine should have reported the reason.
     fn is_understood_at(&mut self, now: Instant) -> Instant {
         *self.ill_since.get_or_insert(now) + SETTLE
     }
 
-    /// Takes into account what happened.
+    /// Applies an event.
     fn note(&mut self, what: What) {
         match what {
             What::Died => self.ill_since = Some(Instant::now()),
@@ -117,14 +117,14 @@ impl Watched {
             (What::Signalled, Stopped::No) => Stopped::Signalled,
             (What::Died, Stopped::Signalled)
             | (What::Stopped, Stopped::No | Stopped::Signalled) => Stopped::Dead,
-            // What is gone cannot be started again by hand: it is missing.
+            // A user cannot start a removed container again: treat it as missing.
             (What::Started | What::Gone, _) => Stopped::No,
             (_, stopped) => stopped,
         };
     }
 
-    /// The engine went away: what it did before was its own doing, unless that was ruled out in
-    /// time.
+    /// Discards signals before an engine shutdown: the engine sent them, unless the stop was
+    /// already attributed to a user.
     fn forget_signals(&mut self) {
         if self.stopped != Stopped::OnPurpose {
             self.stopped = Stopped::No;
@@ -164,20 +164,20 @@ struct Watch<'a> {
     instances: &'a [String],
     patience: Patience,
     known: HashMap<String, Watched>,
-    /// Why nothing is seen, as it was said.
+    /// The last reported reason why the engine cannot be queried.
     unseen: Option<String>,
 }
 
-/// The events and the next check of a watch.
+/// The event stream and the time of the next check.
 struct Attention {
-    /// Events of the engines; none while no engine accepts a subscription.
+    /// Events of the engines; `None` while no engine accepts a subscription.
     told: Option<Happenings>,
     look_at: Instant,
 }
 
 impl Watch<'_> {
-    /// Watches until a request to stop. A repair in progress finishes first; everything else is cancelled at
-    /// once.
+    /// Watches until a request to stop. A repair in progress finishes first; everything else is
+    /// cancelled immediately.
     async fn run(&mut self) -> Result<(), Error> {
         let (systems, stop_requests) = (
             self.workspace.connect()?,
@@ -211,13 +211,13 @@ impl Watch<'_> {
                 continue;
             };
             tokio::select! {
-                // What happened is taken into account before anybody looks.
+                // Apply pending events before checking.
                 biased;
                 happening = told.next() => if let Some(happening) = happening {
                     self.note(&happening);
                     attention.look_at = attention.look_at.min(Instant::now() + SETTLE);
                 } else {
-                    // The engine went away, or was restarted.
+                    // The engine stopped or restarted.
                     attention.told = None;
                     self.known.values_mut().for_each(Watched::forget_signals);
                     tokio::time::sleep(AGAIN).await;
@@ -250,7 +250,7 @@ impl Watch<'_> {
         Ok(())
     }
 
-    /// The same reason is said once, until the engine answers.
+    /// Reports a failed query. The same reason is reported only once until the engine responds.
     fn say_unseen(&mut self, error: &Error) {
         if self.unseen.as_ref() != Some(&error.message) {
             self.say(&format!(
@@ -261,7 +261,7 @@ impl Watch<'_> {
         }
     }
 
-    /// What engines have to say of the deployment.
+    /// Subscribes to the events of the deployment.
     async fn subscribe(&self, drivers: &Drivers<'_>) -> Result<Happenings, Error> {
         let record = self.workspace.record(self.name)?;
         let mut places = Places::new();
@@ -279,8 +279,9 @@ impl Watch<'_> {
             .note(happening.what);
     }
 
-    /// What is removed is stopped first, and not left alone for that: it is only said once things
-    /// have settled, and the engine still takes connections. Whether that is known of all.
+    /// Reports the instances that a user stopped. The engine must still accept connections:
+    /// otherwise it may have stopped them itself. This runs after a delay, because removing a
+    /// container stops it first. Returns true if the cause of all stops is known.
     async fn tell_of_stopped(&mut self, drivers: &Drivers<'_>, record: &Record) -> bool {
         let dead = self
             .known
@@ -367,7 +368,8 @@ impl Watch<'_> {
         Ok((mend, next))
     }
 
-    /// Ids of the instances that are ill, each with what ails it; those apart that are left alone.
+    /// Returns the IDs of the instances to repair, each with the reason. Excludes stopped
+    /// instances.
     async fn ill(
         &self,
         drivers: &Drivers<'_>,
@@ -389,7 +391,7 @@ impl Watch<'_> {
             .map(|task| (task.instance.clone(), task.cause.clone()))
             .collect();
         let mut seen = HashSet::new();
-        // Who was sent a signal may be about to die of it: the engine says so in a moment.
+        // An instance that received a signal may exit soon: wait for the event.
         let is_spared = |id: &str| {
             self.known
                 .get(id)
@@ -399,7 +401,7 @@ impl Watch<'_> {
         Ok(ill)
     }
 
-    /// Whether it is worth another look at once.
+    /// Repairs instances. Returns true if another check should follow soon.
     async fn mend(&mut self, ill: Vec<(String, String)>) -> Result<bool, Error> {
         for (id, why) in &ill {
             self.say(&format!("{id} is ill: {why}"));

@@ -1,4 +1,4 @@
-//! The deployment that a blueprint declares, beside the record.
+//! The desired deployment of a blueprint, compared with the record.
 
 use super::{
     blueprint::{self, Loaded},
@@ -24,17 +24,17 @@ use crate::{
 use indexmap::IndexSet;
 use std::{collections::BTreeMap, path::Path};
 
-/// The declared deployment, beside the record.
+/// The desired deployment with the present record.
 pub(crate) struct Wish {
     pub deployment: Deployment,
     pub record: Option<Record>,
-    /// What the record will say once the wish is put down: instances that it drops are to be
-    /// removed.
+    /// The record with the desired definition applied. It contains the instances that this
+    /// definition drops, because they must be removed.
     pub known: Record,
     loaded: Loaded,
 }
 
-/// The record once a deployment is defined.
+/// Returns the record with a definition applied.
 fn defined(record: Option<Record>, deployment: &Deployment) -> Record {
     let mut record = record.unwrap_or_default();
     let deployment = Box::new(deployment.clone());
@@ -43,7 +43,7 @@ fn defined(record: Option<Record>, deployment: &Deployment) -> Record {
     record
 }
 
-/// What comes of a wish.
+/// The result of comparing a desired deployment with its record.
 pub(crate) enum Decision {
     UpToDate,
     Different(Vec<Difference>),
@@ -51,7 +51,7 @@ pub(crate) enum Decision {
 }
 
 impl Wish {
-    /// Reads the blueprint. Instances that there are not yet get the ids that a plan gives them.
+    /// Reads the blueprint. New instances get the IDs in the plan, if there is one.
     pub(crate) fn read(
         workspace: &Workspace<'_>,
         (path, name): (&Path, &str),
@@ -100,7 +100,7 @@ impl Wish {
         })
     }
 
-    /// What `install` or `update` would do.
+    /// Plans `install` or `update`.
     pub(crate) fn propose(&self, parameters: &Parameters, observed: &Observed) -> Proposal {
         plan::first(
             parameters,
@@ -108,7 +108,7 @@ impl Wish {
         )
     }
 
-    /// The installed deployment.
+    /// Returns the installed deployment.
     pub(crate) fn before(&self) -> Option<&Deployment> {
         self.record
             .as_ref()
@@ -116,7 +116,8 @@ impl Wish {
             .and_then(|record| record.deployment.as_ref())
     }
 
-    /// What is not as it was. Of what was read from labels only the engines tell that.
+    /// Returns the differences from the installed deployment. A recovered deployment is compared
+    /// with the objects on the engines instead.
     pub(crate) fn differences(&self, observed: &Observed) -> Vec<Difference> {
         if self.is_recovered() {
             return self.other_than_made(observed);
@@ -136,7 +137,7 @@ impl Wish {
         let is_former = self.record.as_ref().is_some_and(Record::has_former);
         match (complete, differences.is_empty() && !is_former) {
             (true, false) => Decision::Different(differences),
-            // What labels did not tell is put down.
+            // A recovered deployment always needs work: its definition must be recorded.
             (true, true) if proposal.stage.is_empty() && !self.is_recovered() && !unfinished => {
                 Decision::UpToDate
             }
@@ -144,7 +145,7 @@ impl Wish {
         }
     }
 
-    /// Whether something is installed and is to become something else.
+    /// Returns true if the deployment is installed and differs from the desired one.
     pub(crate) fn is_changed(&self, observed: &Observed) -> bool {
         let is_former = self
             .record
@@ -160,8 +161,8 @@ impl Wish {
             .is_some_and(|before| before.recovered)
     }
 
-    /// Nodes that have objects which are not as declared, or that the blueprint does not have any
-    /// more.
+    /// Returns the nodes with objects that do not match their declaration, and the nodes that are
+    /// no longer in the blueprint.
     fn other_than_made(&self, observed: &Observed) -> Vec<Difference> {
         let is_other = |object: &&Object| {
             object
@@ -203,15 +204,15 @@ impl Wish {
             .collect()
     }
 
-    /// Objects that labels, and nothing else, name as of this deployment: they would stand in the
-    /// way.
+    /// Refuses to continue if objects are labeled with this deployment but not in its record: they
+    /// would conflict.
     pub(crate) async fn refuse_strangers(
         &self,
         workspace: &Workspace<'_>,
         drivers: &Drivers<'_>,
         observed: &Observed,
     ) -> Result<(), Error> {
-        // Of another state folder, or of a journal that this one has lost.
+        // Created by another state directory, or recorded in a journal that was lost.
         let unknown = |instance: &str| self.deployment.instance(instance).is_none();
         let is_strange = |object: &&Object| {
             object.is_claimed
@@ -253,7 +254,7 @@ impl Wish {
         Err(error.hint("to install another one beside it: -d OTHER, or name the state folder that it was installed from: --state-dir"))
     }
 
-    /// A missing tarball is found before anything is written.
+    /// Returns an error for missing files, such as image archives, before any write.
     pub(crate) fn check_files(&self, proposal: &Proposal) -> Result<(), Error> {
         if !proposal.stage.tasks().iter().any(|task| task.step.brings()) {
             return Ok(());
@@ -271,7 +272,7 @@ impl Wish {
         }
     }
 
-    /// The event that puts the wish down, unless it says what is known.
+    /// Returns the event that records the definition, unless it is already recorded.
     pub(crate) fn definition(&self, record: &Record) -> Vec<Event> {
         let known = record.is_installed() && record.deployment.as_ref() == Some(&self.deployment);
         if known {
@@ -284,8 +285,8 @@ impl Wish {
     }
 }
 
-/// The id that a deployment has from its first definition on. It follows from the key of the state
-/// directory: if the journal is lost, the objects are still those of the same deployment.
+/// Returns the ID of a new deployment. It is derived from the key of the state directory: if the
+/// journal is lost, the deployment gets the same ID again, and its objects still match.
 fn first_id(key: &[u8], name: &str) -> String {
     keyed(key, &format!("deployment {name}"))
         .chars()
@@ -295,7 +296,7 @@ fn first_id(key: &[u8], name: &str) -> String {
 
 fn refuse_other_blueprint(before: Option<&Deployment>, path: &Path) -> Result<(), Error> {
     let path = blueprint::absolute(path);
-    // A file that is not there is told so by whoever reads it.
+    // Reading the file reports later that it is missing.
     let Some(before) = before.filter(|before| before.blueprint != path && path.exists()) else {
         return Ok(());
     };
@@ -315,8 +316,8 @@ fn refuse_other_blueprint(before: Option<&Deployment>, path: &Path) -> Result<()
     )))
 }
 
-/// A node that nobody scaled to 0 has an instance: without one, a plan would remove what the node
-/// has, and report success.
+/// Refuses a node without instances unless it was scaled to 0. Otherwise a plan would remove the
+/// objects of the node and report success.
 pub(crate) fn refuse_unpopulated(deployment: &Deployment) -> Result<(), Error> {
     let nodes = deployment.unpopulated();
     if nodes.is_empty() {
@@ -330,8 +331,8 @@ pub(crate) fn refuse_unpopulated(deployment: &Deployment) -> Result<(), Error> {
         .hint("report it with the blueprint: dockctl inspect --deploy shows what was counted"))
 }
 
-/// What a container is made from must be there by then. Most of it is found in the blueprint; this
-/// also sees what only the names that inputs give make known.
+/// Refuses to create containers from attributes that do not exist yet. Validation finds most cases;
+/// this check also finds those that depend on inputs.
 fn refuse_early(deployment: &Deployment) -> Result<(), Error> {
     let early: Vec<Reading> = plan::unordered(deployment, Plugins::default())
         .into_iter()
@@ -346,8 +347,8 @@ fn refuse_early(deployment: &Deployment) -> Result<(), Error> {
     Err(error.hint("dockctl explain D0121 says more"))
 }
 
-/// A deployment that an older dockctl installed can hold what is refused now: its workflows run,
-/// and say so.
+/// Warns of attributes that are read too early. A deployment from an older dockctl can contain such
+/// readings, which are refused now. Its workflows still run.
 pub(crate) fn warn_of_early(workspace: &Workspace<'_>, deployment: &Deployment) {
     for reading in plan::unordered(deployment, Plugins::default()) {
         workspace.warn(format!(
@@ -365,7 +366,7 @@ pub(crate) fn refuse_unsupported(unsupported: &[Unsupported], skip: bool) -> Res
     Err(error.hint("--skip-unsupported installs everything else"))
 }
 
-/// Refuses known refusals before anything begins.
+/// Returns an error for steps that are known to be refused, before the run starts.
 pub(crate) fn refuse_refused(stage: &Stage) -> Result<(), Error> {
     let line = |task: &Task| {
         let why = task.step.refusal()?;
@@ -379,7 +380,7 @@ pub(crate) fn refuse_refused(stage: &Stage) -> Result<(), Error> {
     Err(Error::new(Kind::Invalid, message).with(Detail::Refused(lines)))
 }
 
-/// What asks for more than its engine has: place and words of each.
+/// Returns the requirements that an engine does not meet, each with its location.
 pub(crate) async fn too_old(drivers: &Drivers<'_>, stage: &Stage) -> Result<Vec<String>, Error> {
     let steps: Vec<&Step> = stage.tasks().iter().map(|task| &task.step).collect();
     let refusals = drivers.refusals(&steps).await?;
@@ -414,7 +415,7 @@ pub(crate) fn different(name: &str, differences: &[Difference]) -> Error {
     error.hint("dockctl update changes it; dockctl plan shows how")
 }
 
-/// Returns the fields that engines do not show, by instance.
+/// Returns the fields that engines do not report, by instance.
 pub(crate) fn not_compared(observed: &Observed) -> BTreeMap<String, Vec<String>> {
     let unseen = |object: &Object| {
         let fields: Vec<String> = object

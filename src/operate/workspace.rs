@@ -24,20 +24,20 @@ use std::{
     rc::Rc,
 };
 
-/// One state directory with its engine and secrets, as a caller uses it.
+/// One state directory with its engine and secrets.
 pub struct Workspace<'c> {
-    /// The surroundings.
+    /// Settings of the application.
     pub settings: Settings,
     /// The state directory.
     pub state: StateDir,
     /// The known secrets.
     pub secrets: Secrets,
-    /// The application's counterpart.
+    /// The user interface.
     pub caller: &'c dyn Caller,
 }
 
 impl<'c> Workspace<'c> {
-    /// Connects to nothing, and writes nothing.
+    /// Creates a workspace without connecting to engines or writing anything.
     pub fn new(settings: Settings, caller: &'c dyn Caller) -> Self {
         let state = StateDir::new(settings.state_dir.clone());
         if let Some(error) = state.distrusted() {
@@ -53,11 +53,11 @@ impl<'c> Workspace<'c> {
         }
     }
 
-    /// What carries steps out; nothing is connected to yet.
+    /// Creates the drivers of all plugins. They connect to engines later, when needed.
     ///
     /// # Errors
     ///
-    /// If no engine is known, or the state directory cannot be used.
+    /// If no engine is configured, or the state directory is unusable.
     pub(crate) fn connect(&self) -> Result<Connected, Error> {
         let engine = &self.settings.engine;
         if let Some(fault) = &engine.fault {
@@ -72,12 +72,12 @@ impl<'c> Workspace<'c> {
         }))
     }
 
-    /// Says that something may be wrong.
+    /// Shows a warning.
     pub fn warn(&self, what: impl Into<String>) {
         self.caller.say(&Notice::Warning(what.into()));
     }
 
-    /// Who makes objects.
+    /// Returns the creator of new objects.
     fn author(&self) -> Result<Author, Error> {
         Ok(Author {
             key: self.state.key()?,
@@ -85,17 +85,17 @@ impl<'c> Workspace<'c> {
         })
     }
 
-    /// What labels on the default engine tell of the deployments of a name. What the user took over
-    /// is as good as ours.
+    /// Returns the objects on the default engine that are labeled with a deployment name. Objects
+    /// that the user took over count as ours.
     pub(crate) async fn told(&self, drivers: &Drivers<'_>, name: &str) -> Result<Told, Error> {
-        // A journal that cannot be read tells nothing; whoever needs it says why.
+        // Ignore an unreadable journal: code that requires it reports the error.
         if let Ok(Some(record)) = self.state.read(name) {
             drivers.trust(&record);
         }
         Ok(drivers.told(name).await?)
     }
 
-    /// What the engines say of a deployment now.
+    /// Observes the present state of a deployment on its engines.
     pub(crate) async fn observe(
         &self,
         drivers: &Drivers<'_>,
@@ -114,8 +114,8 @@ impl<'c> Workspace<'c> {
         Ok(drivers.look(scene).await?)
     }
 
-    /// Where ids of instances come from: the same for a plan as for the install that follows it,
-    /// and others for the next installation.
+    /// Returns the random generator for instance IDs. A plan and the install that follows it use
+    /// the same IDs; a later installation uses different ones.
     pub(crate) fn random(
         &self,
         name: &str,
@@ -125,7 +125,7 @@ impl<'c> Workspace<'c> {
             return Ok(fastrand::Rng::with_seed(seed));
         }
         let mut hasher = DefaultHasher::new();
-        // Of what labels tell, all state directories make the same.
+        // After a recovery from labels, all state directories use the same IDs.
         let told = record
             .and_then(|record| record.deployment.as_ref())
             .filter(|deployment| deployment.recovered);
@@ -143,7 +143,7 @@ impl<'c> Workspace<'c> {
         Ok(fastrand::Rng::with_seed(hasher.finish()))
     }
 
-    /// Names of the deployments that are installed.
+    /// Returns the names of the installed deployments.
     pub(crate) fn installed(&self) -> Result<Vec<String>, Error> {
         let installed = |name: &String| {
             self.state
@@ -153,8 +153,9 @@ impl<'c> Workspace<'c> {
         Ok(self.state.names()?.into_iter().filter(installed).collect())
     }
 
-    /// Sensitive inputs are kept as digests: given again, they are known for this run. What they
-    /// were declared as is not known here: bare text can be a number.
+    /// Supplies the values of sensitive inputs for this run: the journal contains only their
+    /// digests. The declared types are unknown here, and bare text can be a number: all readings
+    /// are tried.
     pub(crate) fn supply(&self, inputs: &[String]) -> Result<(), Error> {
         let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
         let given = given::read(inputs, Hidden::All, &mut sources, &mut faults)?;
@@ -192,7 +193,7 @@ impl<'c> Workspace<'c> {
         record.ok_or_else(|| Self::unknown(name))
     }
 
-    /// There is no deployment of this name.
+    /// Returns the error for an unknown deployment.
     pub(crate) fn unknown(name: &str) -> Error {
         Error::usage(format!("there is no deployment `{name}`"))
             .hint("dockctl list shows the deployments there are; list --all those, too, that only an engine tells of")

@@ -1,12 +1,12 @@
-//! Which instances hold on to an object that is replaced: by an address, an id or a link.
+//! Finds the instances that refer to a replaced object: by an address, an ID or a link.
 
 use super::{Known, order::Order};
 use crate::{record::Record, stage::Stage};
 use std::collections::{BTreeSet, HashMap};
 
-/// Notes at every task that creates an object which instances hold on to its predecessor. Once the
-/// task is done they are out of date, until they are replaced themselves. The note is in the
-/// journal, because the run may not get that far.
+/// Marks every task that creates an object with the instances that refer to its predecessor. When
+/// the task is done, they are outdated until they are replaced too. The mark is journaled, because
+/// the execution may end before that.
 pub(super) fn note(known: &Known<'_>, stage: &mut Stage) {
     if !known.record.is_installed() || !stage.tasks().iter().any(|task| task.step.declares_anew()) {
         return;
@@ -26,7 +26,7 @@ pub(super) fn note(known: &Known<'_>, stage: &mut Stage) {
     }
 }
 
-/// Returns the instances that exist when the stage begins and get a new object in it.
+/// Returns the instances that exist before the stage and get a new object in it.
 fn made_before(record: &Record, stage: &Stage) -> BTreeSet<String> {
     let made = stage
         .tasks()
@@ -38,7 +38,8 @@ fn made_before(record: &Record, stage: &Stage) -> BTreeSet<String> {
         .collect()
 }
 
-/// Returns for each of these instances the ids of those whose present objects hold on to its own.
+/// Returns, for each of these instances, the IDs of the instances whose present objects refer to
+/// its object.
 fn holders(known: &Known<'_>, made: &BTreeSet<String>) -> HashMap<String, Vec<String>> {
     let as_made = known.record.as_made(known.deployment);
     let order = Order::new(&as_made, known.plugins);

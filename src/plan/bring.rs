@@ -1,5 +1,5 @@
-//! Plans images before the stops that need them, so that a failed pull or build leaves everything
-//! running.
+//! Plans pulls and builds of images before the stops that need them. A failed pull or build then
+//! leaves everything running.
 
 use super::{Known, Proposal, chain::Chain, order::Order};
 use crate::{
@@ -11,8 +11,8 @@ use std::collections::{BTreeSet, HashMap};
 
 const CREATE: &str = "cloudify.interfaces.lifecycle.create";
 
-/// For each instance the tasks that bring its image and those of the instances that it needs. They
-/// come before its stop.
+/// For each instance ID, the tasks that provide its image and the images of its dependencies. They
+/// run before the instance is stopped.
 pub(super) type Brought = HashMap<String, BTreeSet<TaskId>>;
 
 /// Appends the pulls and builds for the chosen instances.
@@ -66,8 +66,8 @@ pub(super) fn append(chain: &mut Chain<'_>, order: &Order<'_>) {
     chain.ignores_failure = ignores_failure;
 }
 
-/// Returns the pulls and builds of an instance, except those that read attributes which are only
-/// known later.
+/// Returns the pulls and builds of an instance, except those that read attributes: the values are
+/// only known later.
 fn steps(
     known: Known<'_>,
     instance: &Instance,

@@ -1,4 +1,4 @@
-//! The tasks of one instance, one after another.
+//! Builds the tasks of one instance, in sequence.
 
 use super::{Known, Proposal, Unsupported, uninstall, update::Replacing};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     stage::{Task, TaskId},
 };
 
-/// A lifecycle operation and the states it leads through.
+/// A lifecycle operation and the instance states that it sets.
 pub(super) struct Phase<'o> {
     /// `interface.operation`.
     pub operation: &'o str,
@@ -21,28 +21,29 @@ pub(super) struct Phase<'o> {
     pub leaves: Option<InstanceState>,
 }
 
-/// Appends the tasks of one instance, each after the one before.
+/// Appends the tasks of one instance. Each task depends on the one before.
 pub(super) struct Chain<'a> {
     pub known: Known<'a>,
     pub instance: &'a Instance,
     pub node: &'a Definition,
     pub cause: String,
-    /// Steps that the journal says are done, and that still stand.
+    /// Steps that the journal records as completed and that are still in effect.
     pub done: Vec<&'a DoneStep>,
-    /// What the next task has to wait for.
+    /// Tasks that the next one depends on.
     pub after: Vec<TaskId>,
     pub proposal: &'a mut Proposal,
-    /// The last task that was appended.
+    /// The last appended task.
     pub last: Option<TaskId>,
-    /// What fails is noted, and the next goes on.
+    /// Failures are recorded and ignored; later tasks still run.
     pub ignores_failure: bool,
-    /// What is made takes the place of something.
+    /// Set while the chain plans a replacement: the created object is the successor of another.
     pub replacing: Option<Replacing<'a>>,
-    /// Why operations are run.
+    /// The purpose of the operations.
     pub purpose: Purpose<'a>,
 }
 
-/// Steps of an instance that the journal says are done, and that still stand.
+/// Returns the steps of an instance that the journal records as completed and that are still in
+/// effect.
 pub(super) fn done_of<'r>(
     known: &Known<'r>,
     instance: &Instance,
@@ -63,7 +64,7 @@ pub(super) fn done_of<'r>(
 }
 
 impl<'a> Chain<'a> {
-    /// A chain without tasks.
+    /// Creates a chain without tasks.
     pub(super) fn new(
         known: Known<'a>,
         (instance, node): (&'a Instance, &'a Definition),
@@ -86,7 +87,7 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// How another object takes the place of the one that was made from `former`.
+    /// Returns the steps that replace the object created from `former`, if a plugin provides them.
     pub(super) fn replacement(&self, former: &Definition) -> Option<Replacement> {
         let (plugins, part) = (
             self.known.plugins,
@@ -123,7 +124,7 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// Appends the steps of one operation, with other inputs in the place of some of its own.
+    /// Appends the given steps of one operation, except those that are still in effect.
     pub(super) fn operation(&mut self, phase: &Phase<'_>, operation: &Planned, steps: Vec<Step>) {
         let name = phase
             .operation
@@ -139,7 +140,7 @@ impl<'a> Chain<'a> {
                 continue;
             }
             let id = self.push(name, step, operation.retry, Some(&operation.place));
-            // What is about to be replaced works on until the new one is made.
+            // The predecessor still runs, so the state does not change yet.
             let is_beside = self.replacing.is_some();
             let task = self.proposal.stage.task_mut(id);
             task.enters = phase.enters.filter(|_| at == 0 && !is_beside);
@@ -147,8 +148,8 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// The old one goes out of service as late as can be: when the new one is made and only waits
-    /// for its name.
+    /// Appends the creation of the successor, the stop of the predecessor, and the swap. The
+    /// predecessor is stopped as late as possible: when the successor only needs its name.
     fn take_place(&mut self, name: &str, successor: Step, operation: &Planned) {
         self.push(name, successor, operation.retry, Some(&operation.place));
         let Some(Replacing {
@@ -167,12 +168,12 @@ impl<'a> Chain<'a> {
             self.stop_old(former, stop);
         }
         let id = self.push(name, swap, operation.retry, Some(&operation.place));
-        // From here on nothing is known of what has the place until it is proven to work.
+        // From here on, the instance is unproven until the successor is known to work.
         self.proposal.stage.task_mut(id).enters = Some(Starting);
     }
 
-    /// Stops what was made from `former`. What was adopted is stopped too, not put back as it was
-    /// found: it makes way.
+    /// Appends the stop of the predecessor. An adopted object is stopped too, not returned to its
+    /// original state, because the successor needs its place.
     fn stop_old(&mut self, former: &'a Definition, stop: Step) {
         let node = std::mem::replace(&mut self.node, former);
         let purpose = std::mem::replace(&mut self.purpose, Purpose::Halt);
@@ -189,8 +190,8 @@ impl<'a> Chain<'a> {
         self.node = node;
     }
 
-    /// Appends an operation of all relationships: those to one node together, those to different
-    /// nodes one after another.
+    /// Appends an operation for all relationships: concurrently for relationships to the same node,
+    /// in sequence for different nodes.
     pub(super) fn relationships(&mut self, name: &str, reversed: bool) {
         let mut groups: Vec<Vec<Link<'_>>> = Vec::new();
         for link in links(self.instance, self.node) {
@@ -210,7 +211,7 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// Appends an operation of some relationships, on both ends of all of them at once.
+    /// Appends an operation for some relationships, concurrently for both ends of each.
     pub(super) fn relationship(&mut self, name: &str, links: &[Link<'_>]) {
         let (before, mut ends) = (self.after.clone(), Vec::new());
         for (link, end) in links
@@ -272,7 +273,7 @@ impl<'a> Chain<'a> {
         self.known.plugins.lower_relationship(ends, operation)
     }
 
-    /// Whether the journal says that a step is done, and it still stands.
+    /// Returns true if the journal records the step as completed and it is still in effect.
     fn is_done(&self, operation: &str, step: &Step, side: Option<&Side>) -> bool {
         self.done.iter().any(|done| {
             done.operation == operation && done.side.as_ref() == side && done.step == *step
@@ -291,8 +292,8 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// Sees to it that the instance ends in `state`, with a task of its own if nothing else was
-    /// appended, or several end it.
+    /// Sets the final state of the instance on its last task. Appends an empty task first if there
+    /// is none, or if the chain ends in several tasks.
     pub(super) fn end_in(&mut self, state: InstanceState, operation: &str) {
         let last = self
             .last
@@ -301,7 +302,7 @@ impl<'a> Chain<'a> {
         self.proposal.stage.task_mut(last).leaves = Some(state);
     }
 
-    /// The instance is stopped, though nothing stops it.
+    /// Marks the instance as stopped without a stop operation.
     pub(super) fn is_stopped(&mut self) {
         let id = self.nothing("stop");
         self.proposal.stage.task_mut(id).leaves = Some(Stopped);
@@ -340,8 +341,8 @@ impl<'a> Chain<'a> {
         id
     }
 
-    /// Where a person mends a failure of the step: the property that it is about, else the
-    /// operation, else the node. What stands in a bundled catalog is nothing that the person wrote.
+    /// Returns the place in the blueprint where a user can fix a failure of the step: the property,
+    /// else the operation, else the node. Skips places in other files, such as bundled catalogs.
     fn place(&self, step: &Step, asked_at: Option<&Place>) -> Place {
         let property = step
             .traits

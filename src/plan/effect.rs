@@ -1,4 +1,4 @@
-//! What a stage comes to for each instance, in words that people compare.
+//! The effect of a stage on each instance, as a plan shows it.
 
 use super::Known;
 use crate::{
@@ -12,35 +12,35 @@ use std::{
     fmt,
 };
 
-/// What happens to an instance. What comes later outweighs what comes before.
+/// The effect of a stage on an instance, in ascending order of weight.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PlannedEffect {
-    /// Nothing.
+    /// No effect.
     #[default]
     None,
-    /// Operations run that leave its object there.
+    /// Operations run; the object remains.
     Run,
-    /// It is stopped.
+    /// The object is stopped.
     Stop,
-    /// It is started, or waited for.
+    /// The object is started, or dockctl waits for it.
     Start,
-    /// Its object is changed as it stands.
+    /// The object is updated in place.
     Update,
-    /// It is refused.
+    /// The change is refused.
     Refused,
-    /// Its object, which exists, is taken as it is.
+    /// An existing object is adopted.
     Adopt,
-    /// It is made.
+    /// The instance is created.
     Create,
-    /// It is taken down.
+    /// The instance is removed.
     Remove,
-    /// Its object is replaced by another.
+    /// The instance is recreated.
     Recreate,
 }
 
 impl PlannedEffect {
-    /// The sign that goes before it in a list.
+    /// Returns the sign shown before the instance in a plan.
     #[must_use]
     pub fn sign(self) -> char {
         match self {
@@ -71,30 +71,30 @@ impl fmt::Display for PlannedEffect {
     }
 }
 
-/// What happens to one instance, and why.
+/// The planned effect on one instance, and its reason.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prospect {
-    /// Id of the instance.
+    /// ID of the instance.
     pub instance: String,
     /// Its node.
     pub node: String,
-    /// What happens.
+    /// The effect.
     pub effect: PlannedEffect,
-    /// Why.
+    /// The reason.
     pub because: String,
-    /// What changed in the definition since the instance was made.
+    /// Differences between the object and the present definition.
     pub fields: Vec<Difference>,
-    /// Why there is no way back to the old object if the new one does not work.
+    /// Why the predecessor cannot be restored if the successor fails.
     pub no_rollback: Option<String>,
     /// Instances that have relationships to it.
     pub used_by: Vec<String>,
-    /// Instances that have to be done first.
+    /// Instances that must be done first.
     pub after: Vec<String>,
     /// Its tasks in the stage.
     pub tasks: Vec<TaskId>,
 }
 
-/// What a stage comes to for instances that are there, in words; none if it only adds.
+/// Summarizes the effect of a stage on existing instances; none if it only adds instances.
 pub(crate) fn summary(known: &Known<'_>, stage: &Stage) -> Option<String> {
     let touched: Vec<Prospect> = prospects(known, stage)
         .into_iter()
@@ -109,8 +109,8 @@ pub(crate) fn summary(known: &Known<'_>, stage: &Stage) -> Option<String> {
     (!words.is_empty()).then_some(words)
 }
 
-/// What a stage comes to for every instance that there is or will be, in the order of the stage;
-/// then those that nothing happens to.
+/// Returns the effect of a stage on every instance: affected instances in the order of the stage,
+/// then unaffected ones.
 #[must_use]
 pub fn prospects(known: &Known<'_>, stage: &Stage) -> Vec<Prospect> {
     let mut tasks: indexmap::IndexMap<&str, Vec<TaskId>> = indexmap::IndexMap::new();
@@ -204,7 +204,7 @@ fn prospect(
     }
 }
 
-/// Why something happens, or is refused.
+/// Returns the reason for the effect, or for its refusal.
 fn because(stage: &Stage, tasks: &[TaskId]) -> String {
     let refused = tasks
         .iter()
@@ -214,8 +214,8 @@ fn because(stage: &Stage, tasks: &[TaskId]) -> String {
         .unwrap_or_default()
 }
 
-/// An object that is gone once it is stopped, and is stopped before the new one is started, can
-/// only be made again.
+/// Returns why the predecessor cannot be restored: it disappears when it is stopped, and must be
+/// stopped before the successor starts.
 fn no_rollback(
     known: &Known<'_>,
     stage: &Stage,
@@ -265,14 +265,14 @@ fn effect(known: &Known<'_>, stage: &Stage, tasks: &[TaskId]) -> PlannedEffect {
     }
 }
 
-/// Whether nothing happens but that something is remembered of what works.
+/// Returns true if the task only updates the record of a started instance.
 fn is_only_known(known: &Known<'_>, task: &Task) -> bool {
     task.step.is_nothing()
         && task.leaves == Some(InstanceState::Started)
         && known.record.state(&task.instance) == InstanceState::Started
 }
 
-/// Where no engine is asked, the state tells.
+/// Returns the effect according to instance states, for tasks that call no engine.
 fn by_state(stage: &Stage, tasks: &[TaskId]) -> PlannedEffect {
     let ends: Vec<_> = tasks
         .iter()
@@ -288,7 +288,8 @@ fn by_state(stage: &Stage, tasks: &[TaskId]) -> PlannedEffect {
     }
 }
 
-/// Instances that have to be done first, those apart that only share an image.
+/// Returns at most eight instances that must be done first. Instances that only share an image do
+/// not count.
 fn after(stage: &Stage, id: &str, tasks: &[TaskId]) -> Vec<String> {
     let needs = tasks
         .iter()
@@ -306,7 +307,7 @@ fn after(stage: &Stage, id: &str, tasks: &[TaskId]) -> Vec<String> {
     names
 }
 
-/// How many instances have each effect.
+/// Counts the instances by effect.
 #[must_use]
 pub fn tally(prospects: &[Prospect]) -> BTreeMap<PlannedEffect, usize> {
     let mut all = BTreeMap::new();
@@ -316,7 +317,7 @@ pub fn tally(prospects: &[Prospect]) -> BTreeMap<PlannedEffect, usize> {
     all
 }
 
-/// The tally in words: `2 to create, 1 to recreate`; empty if nothing happens.
+/// Returns the tally as text: `2 to create, 1 to recreate`. Empty if nothing happens.
 #[must_use]
 pub fn in_words(prospects: &[Prospect]) -> String {
     let parts = tally(prospects)

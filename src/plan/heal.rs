@@ -1,8 +1,8 @@
-//! `heal`: look, then mend in the gentlest way that there is.
+//! `heal`: finds unhealthy instances and repairs them in the least disruptive way.
 //!
-//! In stages: what has an object on an engine is looked at and started or made anew; then the
-//! operation `check_status` is run where there is one; then `heal` of those that are ill, or they
-//! are made anew if they have none; then those whose `heal` failed.
+//! In stages: objects on engines are observed, and started or recreated. Then the operation
+//! `check_status` runs where it is declared. Then `heal` runs for unhealthy instances; those that
+//! do not declare it are reinstalled. Then instances with a failed `heal` are reinstalled.
 
 use super::{
     Known, Proposal,
@@ -38,7 +38,7 @@ const HEAL: [Phase<'static>; 3] = [
     },
 ];
 
-/// The first stage.
+/// Plans the first stage.
 #[must_use]
 pub fn first(known: &Known<'_>, parameters: &parameters::Heal) -> Proposal {
     let heal = Healing::new(known, parameters);
@@ -61,7 +61,7 @@ pub fn first(known: &Known<'_>, parameters: &parameters::Heal) -> Proposal {
     proposal
 }
 
-/// What comes after a stage.
+/// Plans the stage after the one that has ended.
 #[must_use]
 pub fn next(known: &Known<'_>, parameters: &parameters::Heal, stages: usize) -> Option<Stage> {
     let heal = Healing::new(known, parameters);
@@ -91,7 +91,7 @@ pub fn next(known: &Known<'_>, parameters: &parameters::Heal, stages: usize) -> 
 struct Healing<'a> {
     known: Known<'a>,
     parameters: &'a parameters::Heal,
-    /// Ids of the instances that it is about.
+    /// IDs of the instances to heal.
     scope: HashSet<&'a str>,
 }
 
@@ -121,8 +121,8 @@ impl<'a> Healing<'a> {
         }
     }
 
-    /// What somebody stopped rests; everything else that is not there, or half made, is ill. What
-    /// an update did not reach waits for the next update.
+    /// Returns true if an instance is checked. Instances that were stopped on purpose are skipped;
+    /// outdated ones wait for the next update.
     fn is_looked_at(&self, instance: &Instance) -> bool {
         let rests = self
             .known
@@ -133,9 +133,9 @@ impl<'a> Healing<'a> {
         self.scope.contains(instance.id.as_str()) && !rests && !self.is_outdated(instance)
     }
 
-    /// Whether an update did not reach an instance that worked as it was before. Only what holds on
-    /// to an object that was replaced, and is gone itself, is created as the present definition
-    /// says.
+    /// Returns true if an instance is outdated and must stay as it was before the update. An
+    /// instance that referred to a replaced object and is missing is created from the present
+    /// definition instead.
     fn is_outdated(&self, instance: &Instance) -> bool {
         let Known {
             record, observed, ..
@@ -150,7 +150,7 @@ impl<'a> Healing<'a> {
         waits && (has_former || observed.of(&instance.id).is_some())
     }
 
-    /// Appends the start of what an update did not reach and does not run, as it was before.
+    /// Appends the start of outdated instances that are not running, from their former definitions.
     fn start_outdated(&self, proposal: &mut Proposal) {
         let Known {
             deployment,
@@ -170,7 +170,8 @@ impl<'a> Healing<'a> {
             let Some(node) = former.or_else(|| deployment.node(instance)) else {
                 continue;
             };
-            // What is gone is created as it was, not as an update failed to make it.
+            // A missing object is created from the former definition, not from the one that the
+            // update failed to apply.
             let is_gone = self.known.plugins.has_object(node)
                 && self
                     .known
@@ -194,13 +195,13 @@ impl<'a> Healing<'a> {
         }
     }
 
-    /// Only what is known to be there can be asked.
+    /// Returns true if an instance is in scope and started: only then can its status be checked.
     fn is_in_scope(&self, instance: &Instance) -> bool {
         self.scope.contains(instance.id.as_str())
             && self.known.record.state(&instance.id) == InstanceState::Started
     }
 
-    /// What leads from what engines show to what is wanted.
+    /// Plans the repair of observed objects.
     fn look(&self) -> Proposal {
         let Known {
             deployment, record, ..
@@ -288,7 +289,8 @@ impl<'a> Healing<'a> {
         proposal
     }
 
-    /// Instances for whose health nothing speaks: they count as ill if one of them was said to be.
+    /// Returns the instances without any health check. They count as unhealthy if one instance was
+    /// reported as unhealthy.
     fn never_looked_at(&self) -> HashSet<&'a str> {
         let targeted = self.parameters.node_instance_id.is_some() && self.parameters.check_status;
         let unknown = |it: &&Instance| {
@@ -306,7 +308,7 @@ impl<'a> Healing<'a> {
         all.map(|it| it.id.as_str()).collect()
     }
 
-    /// Instances whose operations of these names failed in the stage before.
+    /// Returns the instances with a failed operation of one of these names.
     fn failed(&self, operations: &[&str]) -> HashSet<&'a str> {
         let execution = self.known.record.executions.last();
         let failed = execution
@@ -319,7 +321,8 @@ impl<'a> Healing<'a> {
             .collect()
     }
 
-    /// `heal` of those that are ill, all in order; those that have none are made anew.
+    /// Plans `heal` for unhealthy instances, in dependency order. Instances that do not declare
+    /// `heal` are reinstalled.
     fn mend(&self, ill: &HashSet<&str>) -> Option<Stage> {
         let can_heal = |id: &&&str| {
             let node = self
@@ -406,10 +409,10 @@ impl<'a> Healing<'a> {
     }
 }
 
-/// Instances, and everything that is contained in them.
+/// Returns the given instances and everything that is contained in them.
 fn subtree<'a>(all: &'a [Instance], roots: &HashSet<&str>) -> HashSet<&'a str> {
     let mut inside: HashSet<&str> = HashSet::new();
-    // Containers come before what they contain.
+    // Containing instances come before contained ones.
     for instance in all {
         let contained = instance.ties.iter().any(|tie| {
             tie.kind == crate::model::RelationshipKind::ContainedIn

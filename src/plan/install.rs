@@ -1,4 +1,4 @@
-//! `install`: what is missing is created, what stands still is started, what matches is kept.
+//! `install`: creates missing instances, starts stopped ones, and leaves matching ones unchanged.
 
 use super::{
     Known, Proposal, bring,
@@ -48,13 +48,13 @@ const CONFIGURE: [Phase<'static>; 1] = [phase(
 )];
 const START: [Phase<'static>; 4] = [
     phase(operations::START[0], Some(Starting), None),
-    // Asked of a host until it is ready, however often that takes.
+    // Repeated without limit until the host is ready.
     phase(operations::START[1], None, None),
     phase(operations::START[2], None, None),
     phase(operations::START[3], None, None),
 ];
 
-/// Run of what is there and changed, if it has any of them, instead of making it anew.
+/// Operations of a changed instance. If it declares any of them, they run instead of recreating it.
 const UPDATE: [Phase<'static>; 6] = [
     phase("cloudify.interfaces.lifecycle.preupdate", None, None),
     phase("cloudify.interfaces.lifecycle.update", None, None),
@@ -64,16 +64,16 @@ const UPDATE: [Phase<'static>; 6] = [
     phase("cloudify.interfaces.lifecycle.update_postapply", None, None),
 ];
 
-/// What of a deployment is to be as it is wanted.
+/// The part of a deployment to install.
 #[derive(Clone, Debug)]
 pub struct Scope<'a> {
-    /// Which instances.
+    /// The instances.
     pub selection: &'a Selection,
-    /// Ids of instances that are made anew, whatever their state.
+    /// IDs of the instances to recreate, regardless of their state.
     pub renew: HashSet<String>,
-    /// Why those are.
+    /// Why they are recreated.
     pub cause: &'a str,
-    /// How instances of one node follow each other where others take their place.
+    /// How the instances of one node are replaced.
     pub rolling: Rolling,
 }
 
@@ -92,14 +92,15 @@ impl Default for Scope<'_> {
     }
 }
 
-/// Plans what leads from what is there to what is wanted. An empty stage means: up to date.
+/// Plans the changes from the observed to the desired state. The stage is empty if the deployment
+/// is up to date.
 #[must_use]
 pub fn next(deployment: &Deployment, record: &Record, observed: &Observed) -> Proposal {
     of(&Known::new(deployment, record, observed), &Scope::default())
 }
 
-/// As [`next`], for a part of the deployment. Instances that are none of it, and have relationships
-/// to what is installed, are told.
+/// Like [`next`], for a part of the deployment. Also runs `establish` for relationships of other
+/// instances to the installed ones.
 #[must_use]
 pub fn of(known: &Known<'_>, scope: &Scope<'_>) -> Proposal {
     let mut planner = Planner {
@@ -135,11 +136,11 @@ struct Planner<'a, 's> {
     scope: &'s Scope<'s>,
     order: Order<'a>,
     proposal: Proposal,
-    /// The last task of each instance that has any.
+    /// The last task of each instance that has tasks.
     last: HashMap<&'a str, TaskId>,
-    /// Instances whose objects are made anew: what was bound to the old ones is made anew too.
+    /// Instances with recreated objects. Instances that refer to the old objects are recreated too.
     renewed: HashSet<&'a str>,
-    /// The task that brings each image, so that two nodes with the same image cause one pull.
+    /// The task that pulls each image. Nodes with the same image share one pull.
     images: HashMap<String, TaskId>,
     outages: Outages,
 }
@@ -170,7 +171,7 @@ impl<'a> Planner<'a, '_> {
             standing.to_string()
         };
         let mut chain = Chain::new(self.known, (instance, node), &cause, &mut self.proposal);
-        // Of what only the record knows, the record tells how far it came.
+        // Without an object, only the record shows how far the install got.
         let state = record.state(&instance.id);
         let is_on_its_way = standing == Standing::Absent
             && !self.known.plugins.has_object(node)
@@ -205,7 +206,7 @@ impl<'a> Planner<'a, '_> {
             chain.proposal.stage.task_mut(last).is_as_defined = true;
             self.outages.add(&instance.node, last);
         }
-        // What runs and is only put right keeps nobody waiting.
+        // Dependents do not wait for a running instance that only has its drift repaired.
         let is_ready =
             standing == Standing::Changed && self.known.plugins.is_done(instance, node, observed);
         self.last.extend(
@@ -214,7 +215,7 @@ impl<'a> Planner<'a, '_> {
                 .filter(|_| !is_ready)
                 .map(|last| (instance.id.as_str(), last)),
         );
-        // An image that is built here cannot come before it is built.
+        // An image that this stage builds cannot be pulled early.
         if !self
             .order
             .needed_by(instance)
@@ -225,7 +226,8 @@ impl<'a> Planner<'a, '_> {
         }
     }
 
-    /// How far an instance is, and what it takes to make it what its node says now.
+    /// Returns the standing of an instance, and the change that makes it match its present
+    /// definition.
     fn standing(&mut self, instance: &'a Instance, node: &Definition) -> (Standing, Change) {
         let mut standing = self.known.plugins.standing(self.known.at(instance, node));
         let there = [
@@ -243,7 +245,8 @@ impl<'a> Planner<'a, '_> {
             .instances
             .get(&instance.id)
             .and_then(|known| known.former.as_deref());
-        // What a container was made from is in its labels; of others only the record tells.
+        // Labels show the definition that a container was created from; for other objects, only the
+        // record does.
         let is_other = |former: &Definition| {
             former.secrets != node.secrets
                 || (!former.is_made_like(node)
@@ -319,9 +322,9 @@ impl<'a> Planner<'a, '_> {
         tell(self.known, "establish", &beside, &mut self.proposal);
     }
 
-    /// An image needs nothing but itself: it is brought while the instance still waits for others.
-    /// Two nodes with the same image cause one pull: the second waits for the first, and finds it
-    /// there.
+    /// Moves the pull of an image forward: it does not wait for the dependencies of the instance.
+    /// Nodes with the same image share one pull: the second task waits for the first and finds the
+    /// image present.
     fn bring_image_early(&mut self, first: TaskId) {
         let next = TaskId(first.0 + 1);
         let task = self.proposal.stage.task_mut(first);
@@ -335,7 +338,7 @@ impl<'a> Planner<'a, '_> {
             return;
         };
         let waited_for = std::mem::take(&mut task.needs);
-        // What works goes on as it is until another is made.
+        // An existing instance keeps its state until its object is recreated.
         let is_there = !self.known.record.state(&task.instance).is_gone();
         let enters = std::mem::replace(&mut task.enters, Some(Initializing).filter(|_| !is_there));
         match self.images.get(&key) {
@@ -348,7 +351,7 @@ impl<'a> Planner<'a, '_> {
     }
 }
 
-/// Appends what leads from where an instance stands to where it is wanted.
+/// Appends the tasks that install an instance, depending on its standing.
 fn bring_about(
     chain: &mut Chain<'_>,
     standing: Standing,
@@ -367,7 +370,7 @@ fn bring_about(
         {
             start(chain)
         }
-        // Without a start of its own it is started by the operation that creates it.
+        // Without a `start` operation, `create` starts it.
         Standing::Unfinished | Standing::Stopped | Standing::NotReady => {
             way_up(chain, Uninitialized)
         }
@@ -376,7 +379,7 @@ fn bring_about(
     }
 }
 
-/// Changes what is there, in the gentlest way that there is.
+/// Appends the change of an existing object, in the least disruptive way.
 fn apply(
     chain: &mut Chain<'_>,
     (order, outages): (&Order<'_>, &Outages),
@@ -395,7 +398,7 @@ fn apply(
                 start(chain);
             }
         }
-        // What never worked is no fallback.
+        // An object that never worked is not kept as a fallback.
         Change::Replace
             if chain
                 .known
@@ -432,8 +435,8 @@ fn apply(
     }
 }
 
-/// Whether the new one is started before the old one is stopped: where that is wished, or the old
-/// one is gone once it is stopped, and both can be there at once.
+/// Returns true if the successor starts before the predecessor is stopped: on request, or if the
+/// predecessor disappears when it is stopped; and only if both can exist at the same time.
 fn starts_first(
     known: Known<'_>,
     (instance, former, node): (&Instance, &Definition, &Definition),
@@ -447,8 +450,8 @@ fn starts_first(
             .is_none()
 }
 
-/// Whether an instance has been started as it was, or is on its way to be replaced: then there is
-/// something to go back to.
+/// Returns true if an instance was started before or is being replaced, so that there is an object
+/// to restore.
 fn worked(record: &Record, instance: &Instance) -> bool {
     let Some(known) = record.instances.get(&instance.id) else {
         return false;
@@ -458,7 +461,7 @@ fn worked(record: &Record, instance: &Instance) -> bool {
         || known.is_being_replaced()
 }
 
-/// Undoes what somebody changed; one that does not run is started too.
+/// Appends the repair of drift, and the start of an instance that is not running.
 fn put_right(chain: &mut Chain<'_>) {
     let (instance, node, observed) = (chain.instance, chain.node, chain.known.observed);
     for drift in observed
@@ -478,7 +481,7 @@ fn put_right(chain: &mut Chain<'_>) {
     }
 }
 
-/// Taken down as it was made, and made again.
+/// Appends the removal by the former definition, then the install by the present one.
 fn remake(chain: &mut Chain<'_>, order: &Order<'_>) {
     bring::append(chain, order);
     let (node, first) = (chain.node, chain.proposal.stage.tasks().len());
@@ -490,7 +493,7 @@ fn remake(chain: &mut Chain<'_>, order: &Order<'_>) {
     way_up(chain, Uninitialized);
 }
 
-/// What is left of the way up. What an instance without an object has behind it, its state tells.
+/// Appends the remaining operations that install an instance in `state`.
 pub(super) fn way_up(chain: &mut Chain<'_>, state: InstanceState) {
     let is_made = matches!(state, Created | Configuring | Configured | Starting);
     let is_configured = matches!(state, Configured | Starting);
@@ -507,7 +510,7 @@ pub(super) fn way_up(chain: &mut Chain<'_>, state: InstanceState) {
     start(chain);
 }
 
-/// What starts an instance that is made.
+/// Appends the operations that start a created instance.
 pub(super) fn start(chain: &mut Chain<'_>) {
     let first = chain.proposal.stage.tasks().len();
     chain.phases(&START);

@@ -1,7 +1,7 @@
-//! What will be done, and in which order. Pure data: no engine, no clock.
+//! Planning: the tasks that a workflow runs, and their order. Pure functions: no engine, no clock.
 //!
-//! One file per workflow; each is a function from what is wanted ([`Deployment`]), what is known
-//! ([`Record`]) and what is there ([`Observed`]) to a [`Stage`].
+//! One file per workflow. Each computes a [`Stage`] from the desired state ([`Deployment`]), the
+//! recorded state ([`Record`]) and the observed state ([`Observed`]).
 
 mod bonds;
 mod bring;
@@ -34,7 +34,7 @@ use crate::{
 };
 use serde::Serialize;
 
-/// What is planned first.
+/// Plans the first stage of an execution.
 #[must_use]
 pub fn first(parameters: &Parameters, known: &Known<'_>) -> Proposal {
     let mut proposal = of(parameters, known);
@@ -84,8 +84,8 @@ fn made_again(known: &Known<'_>, parameters: &parameters::Reinstall) -> Proposal
     reinstall::of(known, &is_meant, parameters.ignore_failure, "reinstall")
 }
 
-/// What is planned once the stages before came to their end; none if nothing is left to do.
-/// `subgraph_retries` is how often instances that failed are taken down and tried anew.
+/// Plans the next stage after the earlier ones have finished; none if nothing is left to do.
+/// `subgraph_retries` is how often failed instances are taken down and installed again.
 #[must_use]
 pub fn next(known: &Known<'_>, subgraph_retries: usize) -> Option<Stage> {
     let execution = known.record.running()?;
@@ -121,7 +121,7 @@ fn after_success(execution: &Execution, known: &Known<'_>) -> Option<Stage> {
         }
         _ => None,
     };
-    // What shares something of an object that was made again works with that from now on.
+    // Recreate started instances that still share something with a replaced object.
     let is_over = stage.as_ref().is_none_or(Stage::is_empty);
     if is_over && leaves_working(execution.workflow()) {
         Some(restore::first(known))
@@ -130,7 +130,7 @@ fn after_success(execution: &Execution, known: &Known<'_>) -> Option<Stage> {
     }
 }
 
-/// Whether a workflow leaves instances working.
+/// Returns true if a workflow leaves instances running.
 fn leaves_working(workflow: Workflow) -> bool {
     use Workflow::{Heal, Install, Reinstall, Restart, Scale, Start, Update};
     matches!(
@@ -139,7 +139,7 @@ fn leaves_working(workflow: Workflow) -> bool {
     )
 }
 
-/// Whether [`next`] may find anything; if not, nobody need look at the engines.
+/// Returns true if [`next`] may plan anything. Otherwise the engines need not be queried.
 #[must_use]
 pub fn may_go_on(record: &Record, plugins: Plugins, subgraph_retries: usize) -> bool {
     let Some(execution) = record.running() else {
@@ -160,19 +160,19 @@ pub fn may_go_on(record: &Record, plugins: Plugins, subgraph_retries: usize) -> 
     }
 }
 
-/// Whether what failed is tried once more.
+/// Returns true if failed instances are tried again.
 fn is_repeated(execution: &Execution, subgraph_retries: usize) -> bool {
     let workflow = execution.workflow();
     matches!(workflow, Workflow::Install | Workflow::Uninstall)
         && execution.stages <= subgraph_retries
 }
 
-/// Whether what scaling added in vain may be taken down.
+/// Returns true if instances that a failed `scale` added may be removed.
 fn takes_back(execution: &Execution) -> bool {
     execution.workflow() == Workflow::Scale && execution.stages == 1
 }
 
-/// Whether a workflow may have more to do after a stage that is done.
+/// Returns true if a workflow may have another stage after a successful one.
 fn goes_on(execution: &Execution) -> bool {
     let is_first = execution.stages == 1;
     match &*execution.parameters {
@@ -183,7 +183,8 @@ fn goes_on(execution: &Execution) -> bool {
     }
 }
 
-/// Instances that failed are taken down and installed anew; what is taken down is tried once more.
+/// Plans another attempt. `install` takes failed instances down and installs them again;
+/// `uninstall` repeats the removal.
 fn try_again(execution: &Execution, known: &Known<'_>) -> Stage {
     let mut stage = match &*execution.parameters {
         Parameters::Install(said) => {
@@ -203,21 +204,21 @@ fn try_again(execution: &Execution, known: &Known<'_>) -> Stage {
     stage
 }
 
-/// What a workflow is planned from.
+/// The input of planning.
 #[derive(Clone, Copy)]
 pub struct Known<'a> {
-    /// What is wanted.
+    /// The desired state.
     pub deployment: &'a Deployment,
-    /// What is known.
+    /// The recorded state.
     pub record: &'a Record,
-    /// What is there.
+    /// The observed state.
     pub observed: &'a Observed,
-    /// What plans for the systems that it is on.
+    /// The plugins of the systems involved.
     pub plugins: Plugins,
 }
 
 impl<'a> Known<'a> {
-    /// What every plugin is asked.
+    /// Creates the input with all plugins.
     #[must_use]
     pub fn new(deployment: &'a Deployment, record: &'a Record, observed: &'a Observed) -> Self {
         Self {
@@ -228,7 +229,7 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// An instance with its node, as plugins are asked about it.
+    /// Returns an instance with its node, as plugins expect it.
     #[must_use]
     pub fn part(&self, instance: &'a Instance, node: &'a Definition) -> Part<'a> {
         Part {
@@ -238,7 +239,7 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// The same, with what is known and there.
+    /// Returns the same with the recorded and the observed state.
     #[must_use]
     pub fn at(&self, instance: &'a Instance, node: &'a Definition) -> At<'a> {
         At {
@@ -249,24 +250,24 @@ impl<'a> Known<'a> {
     }
 }
 
-/// An operation that nothing here can run.
+/// An operation that no plugin implements.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Unsupported {
     /// The node.
     pub node: String,
     /// `interface.operation`.
     pub operation: String,
-    /// The plugin that would run it.
+    /// The plugin that it belongs to.
     pub plugin: String,
-    /// Where it is defined.
+    /// The place of its definition.
     pub place: Place,
 }
 
-/// What a workflow came to: a stage, and what it had to leave out.
+/// The result of planning: a stage, and the operations that it leaves out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Proposal {
-    /// The work.
+    /// The planned tasks.
     pub stage: Stage,
-    /// Operations that nothing here can run, each once.
+    /// Operations that no plugin implements, without duplicates.
     pub unsupported: Vec<Unsupported>,
 }

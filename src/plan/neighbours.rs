@@ -1,5 +1,5 @@
-//! Instances that stay as they are while others come and go beside them: only their relationships
-//! to those are told.
+//! Relationship operations of unchanged instances: `establish` and `unlink` run for their
+//! relationships to instances that are created or removed.
 
 use super::{Known, Proposal, chain::Chain};
 use crate::{
@@ -8,20 +8,20 @@ use crate::{
 };
 use std::collections::{HashMap, HashSet};
 
-/// What happens beside instances that stay.
+/// The instances that change, and when operations of unchanged instances run.
 pub(super) struct Beside<'a> {
-    /// Instances that do not stay.
+    /// Selects the instances that the workflow is about.
     pub chosen: &'a dyn Fn(&Instance) -> bool,
-    /// Those of them that anything happens to.
+    /// Selects those of them that change.
     pub touched: &'a dyn Fn(&Instance) -> bool,
-    /// What the stay of others beside them is told after, by their ids.
+    /// For each changed instance, by ID, the task that must end before the operations run.
     pub after: &'a HashMap<String, TaskId>,
-    /// Why.
+    /// The reason.
     pub cause: &'a str,
 }
 
-/// Appends `establish` or `unlink` of every relationship from an instance that stays to one that is
-/// touched; the tasks come back by the id of that one.
+/// Appends `establish` or `unlink` for every relationship from an unchanged instance to a changed
+/// one. Returns the tasks by the ID of the changed instance.
 pub(super) fn tell(
     known: Known<'_>,
     operation: &str,
@@ -63,17 +63,16 @@ pub(super) fn tell(
     told
 }
 
-/// Appends `unlink` of every relationship that another definition had and the present one has not;
-/// the tasks that end it are given.
+/// Appends `unlink` for every relationship that is no longer in the definition. Returns the last
+/// tasks.
 pub(super) fn sever(known: Known<'_>, proposal: &mut Proposal) -> Vec<TaskId> {
     let gone = known.record.loose_ends.iter().filter(|end| !end.is_new);
     gone.flat_map(|end| tie_up(known, end, Vec::new(), proposal))
         .collect()
 }
 
-/// Appends `establish` of every relationship that the present definition has and the one before had
-/// not, unless its source tells it on its own way up. `last` has the last task of every instance
-/// that has any.
+/// Appends `establish` for every relationship that is new in the definition, unless the stage
+/// already establishes it when it starts the source. `last` maps instances to their last tasks.
 pub(super) fn join(known: Known<'_>, last: &HashMap<&str, TaskId>, proposal: &mut Proposal) {
     let told: HashSet<(String, String)> = proposal
         .stage

@@ -44,7 +44,7 @@ pub fn one(name: &str, given: &OneOperation, known: &Known<'_>) -> Proposal {
     proposal
 }
 
-/// Plans `restart`: all are stopped, then all are started.
+/// Plans `restart`: stops all instances, then starts all.
 #[must_use]
 pub fn restart(given: &Restart, known: &Known<'_>) -> Proposal {
     let mut proposal = Proposal::default();
@@ -120,7 +120,7 @@ pub fn drift(given: &Check, known: &Known<'_>) -> Proposal {
     proposal
 }
 
-/// Looks at the instances; nothing is repeated.
+/// Appends `check_status` for the chosen instances, without retries.
 pub(super) fn check_status(
     known: &Known<'_>,
     selection: &Selection,
@@ -135,7 +135,7 @@ pub(super) fn check_status(
     one.plan(&[], proposal);
 }
 
-/// A check of instances that have an object and declare no such operation. The check fails with the
+/// A check of instances that have an object but do not declare the operation. It fails with the
 /// problem that it finds.
 struct Look {
     name: &'static str,
@@ -161,7 +161,7 @@ impl Look {
     }
 }
 
-/// The chosen instances with their nodes, as they are declared now.
+/// Returns the chosen instances with their present nodes.
 fn chosen<'a>(
     known: &Known<'a>,
     selection: &Selection,
@@ -172,7 +172,7 @@ fn chosen<'a>(
     chosen.filter_map(|it| Some((it, deployment.node(it)?)))
 }
 
-/// Why an instance is not as it should be.
+/// Returns the reason why an instance is unhealthy, if it is.
 fn is_ill(known: &Known<'_>, instance: &Instance, node: &Definition) -> Option<String> {
     let object = known.plugins.object_of(node, instance, known.observed);
     match object {
@@ -187,7 +187,7 @@ fn is_ill(known: &Known<'_>, instance: &Instance, node: &Definition) -> Option<S
     }
 }
 
-/// Where an instance is not what was declared.
+/// Returns how an object differs from its declaration, if it does.
 fn has_drifted(known: &Known<'_>, instance: &Instance, node: &Definition) -> Option<String> {
     let Some(object) = known.plugins.object_of(node, instance, known.observed) else {
         return Some("it is missing".to_owned());
@@ -199,7 +199,7 @@ fn has_drifted(known: &Known<'_>, instance: &Instance, node: &Definition) -> Opt
     (!changes.is_empty()).then(|| format!("somebody changed it: {}", changes.join("; ")))
 }
 
-/// One operation of relationships, of all that are chosen.
+/// Appends a relationship operation for all chosen instances.
 fn relationships(name: &str, known: &Known<'_>, selection: &Selection, proposal: &mut Proposal) {
     for (instance, node) in chosen(known, selection) {
         let mut chain = Chain::new(*known, (instance, node), name, proposal);
@@ -207,11 +207,11 @@ fn relationships(name: &str, known: &Known<'_>, selection: &Selection, proposal:
     }
 }
 
-/// Why an operation cannot be given these inputs.
+/// Checks that the given inputs do not override declared ones without permission.
 ///
 /// # Errors
 ///
-/// If it has inputs of the same names, and these are not to be overridden.
+/// If the operation declares an input of the same name and `allow_kwargs_override` is not set.
 pub fn check(given: &ExecuteOperation, deployment: &Deployment) -> Result<(), String> {
     if given.allow_kwargs_override == Some(true) {
         return Ok(());
@@ -241,22 +241,22 @@ struct One<'a> {
     known: Known<'a>,
     selection: &'a Selection,
     operation: &'a str,
-    /// Inputs over those of the blueprint.
+    /// Inputs that override those of the blueprint.
     kwargs: Option<&'a JsonMap<String, Json>>,
-    /// Each instance after those it needs; or, where the instances are left stopped, before them.
+    /// Run in dependency order; a recorded stop runs in reverse order.
     ordered: bool,
     retries: bool,
-    /// As of [`OneOperation::is_recorded`].
+    /// See [`OneOperation::is_recorded`].
     is_recorded: bool,
-    /// It follows a stop of the same instances: ids of those that cannot be started as they are.
-    /// The objects that they depend on are recreated.
+    /// Set after a stop of the same instances: IDs of instances that cannot be started again,
+    /// because the objects that they depend on are recreated.
     after_stop: Option<HashSet<String>>,
-    /// What must have been brought before an instance is stopped.
+    /// Tasks that provide images before an instance is stopped.
     brought: Brought,
 }
 
-/// Ids of instances that hold on to what is gone once it is stopped, and are not gone themselves
-/// then.
+/// Returns the IDs of instances that refer to an object that disappears when it is stopped, and do
+/// not disappear themselves.
 fn bound_to_lost(known: &Known<'_>, selection: &Selection) -> HashSet<String> {
     let as_made = known.record.as_made(known.deployment);
     let order = Order::new(&as_made, known.plugins);
@@ -279,7 +279,8 @@ fn bound_to_lost(known: &Known<'_>, selection: &Selection) -> HashSet<String> {
     bound
 }
 
-/// Whether an instance is gone once it is stopped, and is to be made again then.
+/// Returns true if the object of a chosen instance disappears when it is stopped, so that it must
+/// be created again.
 fn is_lost(known: &Known<'_>, selection: &Selection, instance: &Instance) -> bool {
     let node = known
         .deployment
@@ -307,9 +308,9 @@ impl<'a> One<'a> {
         }
     }
 
-    /// Appends the operation, after some tasks. All that has to be waited for comes back.
+    /// Appends the operation after some tasks. Returns the tasks that later ones must wait for.
     fn plan(&self, first: &[TaskId], proposal: &mut Proposal) -> Vec<TaskId> {
-        // What runs now decides who needs whom.
+        // The existing objects determine the dependencies.
         let as_made = self.known.record.as_made(self.known.deployment);
         let order = Order::new(&as_made, self.known.plugins);
         let backwards = self.operation == STOP && self.is_recorded;
@@ -317,8 +318,8 @@ impl<'a> One<'a> {
         if backwards {
             instances.reverse();
         }
-        // What each instance is waited for with: its own task, or what it would have waited for
-        // itself.
+        // The tasks that dependents of each instance wait for: its own task, or, if it has none,
+        // the tasks that it would have waited for.
         let mut waited: HashMap<&str, BTreeSet<TaskId>> = HashMap::new();
         let mut ends = BTreeSet::new();
         for instance in instances {
@@ -375,8 +376,8 @@ impl<'a> One<'a> {
         );
         let mut chain = Chain::new(self.known, (instance, node), "it is asked for", proposal);
         chain.after = after;
-        // Without a start of its own it is started by the operation that creates it; so is what is
-        // gone, or will be by then.
+        // Without a `start` operation, `create` starts the object. An object that is missing, or
+        // will be by then, is created too.
         let is_there = !self.known.plugins.has_object(node)
             || self
                 .known
@@ -430,7 +431,7 @@ impl<'a> One<'a> {
         let Some(steps) = plugins.lower(part, (self.operation, planned), &purpose) else {
             return chain.unsupported(self.operation, planned);
         };
-        // What ran was made with all that start adds.
+        // Skip needless steps: an existing object was created with everything that `start` adds.
         let object = plugins.object_of(chain.node, chain.instance, chain.known.observed);
         let steps = steps
             .into_iter()
@@ -444,8 +445,9 @@ impl<'a> One<'a> {
         chain.operation(&phase, planned, steps);
     }
 
-    /// What rests already is not stopped, what is not there neither stopped nor started, if that is
-    /// to be known; and what was there before the deployment only if it is named.
+    /// Returns true if the operation applies to an instance. A recorded operation skips instances
+    /// that do not exist, adopted ones unless they are named, and, for a stop, those already
+    /// stopped on purpose.
     fn is_meant(&self, instance: &Instance) -> bool {
         let Known {
             deployment, record, ..
@@ -466,7 +468,7 @@ impl<'a> One<'a> {
             && (!self.is_recorded || !(state.is_gone() || rests || spared))
     }
 
-    /// The operation with the inputs that are given.
+    /// Returns the operation with the given inputs.
     fn planned(&self, node: &Definition) -> Option<Planned> {
         let mut planned = node.operations.get(self.operation)?.clone();
         planned
@@ -478,8 +480,8 @@ impl<'a> One<'a> {
         Some(planned)
     }
 
-    /// Only what a person stops and starts is known to rest: the original's workflows touch no
-    /// state.
+    /// Returns the states that the operation sets. Only recorded operations set any: Cloudify's
+    /// workflows do not change states.
     fn states(&self) -> (Option<InstanceState>, Option<InstanceState>) {
         match (self.is_recorded, self.operation) {
             (true, START) => (Some(Starting), Some(Started)),

@@ -1,4 +1,4 @@
-//! Who comes before whom.
+//! The dependency order of instances.
 
 use super::readers::{Reading, readings};
 use crate::{
@@ -7,21 +7,22 @@ use crate::{
 };
 use std::collections::HashMap;
 
-/// The order of a deployment's instances: from their relationships, from what their objects name,
-/// and from what they read of each other, as far as that closes no circle.
+/// The order of a deployment's instances. It follows from relationships, from references between
+/// objects, and from the attributes that operations read, unless the latter would close a cycle.
 pub(super) struct Order<'a> {
     deployment: &'a Deployment,
-    /// For each instance the ids of those whose objects its own name.
+    /// For each instance, the IDs of the instances that its object refers to.
     uses: HashMap<String, Vec<String>>,
-    /// For each node those that it reads attributes of on its way up.
+    /// For each node, the nodes whose attributes it reads while it is installed.
     reads: HashMap<String, Vec<String>>,
-    /// What is read of nodes that come later all the same.
+    /// Readings that the order cannot satisfy, because the other node comes later.
     dropped: Vec<Reading>,
-    /// Ids of the instances of each node.
+    /// For each node, the IDs of its instances.
     instances: HashMap<&'a str, Vec<&'a str>>,
 }
 
-/// What is read of nodes that cannot come first, because they need the reader: it is null by then.
+/// Returns the readings of nodes that cannot come first because they depend on the reader. The
+/// attributes are still null when they are read.
 #[must_use]
 pub fn unordered(deployment: &Deployment, plugins: Plugins) -> Vec<Reading> {
     Order::new(deployment, plugins).dropped
@@ -47,7 +48,7 @@ impl<'a> Order<'a> {
         }
     }
 
-    /// Ids of the instances that must be started before `instance`.
+    /// Returns the IDs of the instances that must be started before `instance`.
     pub(super) fn needed_by<'s>(&'s self, instance: &'s Instance) -> Vec<&'s str> {
         let ties = instance.ties.iter().map(|tie| tie.target.as_str());
         ties.chain(self.used_by(instance))
@@ -56,7 +57,7 @@ impl<'a> Order<'a> {
             .collect()
     }
 
-    /// Ids of the instances whose attributes `instance` reads on its way up.
+    /// Returns the IDs of the instances whose attributes `instance` reads while it is installed.
     fn read_by<'s>(&'s self, instance: &Instance) -> impl Iterator<Item = &'s str> + use<'s, 'a> {
         let nodes = self.reads.get(&instance.node).into_iter().flatten();
         nodes
@@ -65,7 +66,7 @@ impl<'a> Order<'a> {
             .copied()
     }
 
-    /// Ids of the instances whose objects that of `instance` names.
+    /// Returns the IDs of the instances that the object of `instance` refers to.
     pub(super) fn used_by<'s>(
         &'s self,
         instance: &Instance,
@@ -77,8 +78,9 @@ impl<'a> Order<'a> {
             .map(String::as_str)
     }
 
-    /// Ids of the instances whose objects that of `instance` cannot outlive: those it names, and
-    /// those whose attributes went into it.
+    /// Returns the IDs of the instances that `instance` is bound to: its object refers to theirs,
+    /// or was created with their attributes. When one of them is recreated, `instance` must be
+    /// recreated too.
     pub(super) fn bound_to(&self, instance: &Instance) -> Vec<String> {
         let is_adopted = self
             .deployment
@@ -92,7 +94,7 @@ impl<'a> Order<'a> {
             .collect()
     }
 
-    /// Instances in an order in which each comes after those it needs.
+    /// Returns the instances in dependency order: each after its dependencies.
     pub(super) fn instances(&self) -> Vec<&'a Instance> {
         let all = &self.deployment.instances;
         let positions: HashMap<&str, usize> = all
@@ -113,7 +115,7 @@ impl<'a> Order<'a> {
             if std::mem::replace(&mut seen[start], true) {
                 continue;
             }
-            // Depth first without recursion: (instance, what it needs that is still to be visited).
+            // Depth-first search without recursion: (instance, its unvisited dependencies).
             let mut path = vec![(start, needs(start))];
             while let Some((at, rest)) = path.last_mut() {
                 match rest.pop() {
@@ -130,7 +132,8 @@ impl<'a> Order<'a> {
     }
 }
 
-/// For each node those that it reads of and that come before it; and what is read of others.
+/// Returns, for each node, the nodes that it reads and that come before it; and the readings that
+/// would close a cycle.
 fn ordered(
     deployment: &Deployment,
     plugins: Plugins,

@@ -1,9 +1,9 @@
-//! What the blueprint protects from being deleted.
+//! Nodes that the blueprint protects from deletion.
 
 use crate::{model::Deployment, stage::Stage};
 
-/// Nodes under `metadata.dockctl.protect`, now or in the definition before, that a stage deletes
-/// something of, by name.
+/// Returns the names of the protected nodes that lose an object in a stage. A node is protected if
+/// `metadata.dockctl.protect` lists it, in the present definition or in the one before.
 pub(crate) fn nodes(
     deployment: &Deployment,
     before: Option<&Deployment>,
@@ -25,7 +25,7 @@ pub(crate) fn nodes(
     nodes
 }
 
-/// The same in words; none if it deletes none of them.
+/// Returns a warning that names these nodes; none if the stage deletes none of their objects.
 pub(crate) fn words(
     deployment: &Deployment,
     before: Option<&Deployment>,

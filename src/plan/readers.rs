@@ -1,5 +1,5 @@
-//! Which operations read attributes of other nodes. The attributes exist once those nodes are
-//! started.
+//! Finds the operations that read attributes of other nodes. The attributes exist once those nodes
+//! are started.
 
 use crate::{
     model::{Definition, Deployment, Planned, function::attribute_targets},
@@ -9,16 +9,16 @@ use crate::{
 use serde::Serialize;
 use std::{collections::BTreeSet, fmt};
 
-/// An operation on the way up that reads attributes of another node.
+/// An install operation that reads attributes of another node.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Reading {
-    /// The node that reads.
+    /// The node that reads them.
     pub reader: String,
     /// `interface.operation`; of a relationship `side/interface.operation`.
     pub operation: String,
-    /// The node that is read.
+    /// The node that has them.
     pub target: String,
-    /// It creates or starts a container, which would lack the value.
+    /// The operation creates or starts a container, which would lack the value.
     pub makes: bool,
 }
 
@@ -33,8 +33,8 @@ impl fmt::Display for Reading {
     }
 }
 
-/// Returns all readings of operations that lead to a started instance, those that create or start
-/// containers first. Operations that run later find the attributes anyway.
+/// Returns all readings of install operations. Operations that create or start containers come
+/// first; later ones find the attributes anyway.
 pub(super) fn readings(deployment: &Deployment, plugins: Plugins) -> Vec<Reading> {
     let readers = Readers {
         deployment,

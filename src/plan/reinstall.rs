@@ -1,4 +1,4 @@
-//! `reinstall`: taken down, then installed anew, in one stage.
+//! `reinstall`: takes instances down and installs them again, in one stage.
 
 use super::{
     Known, Proposal,
@@ -19,7 +19,7 @@ use crate::{
 };
 use std::collections::{BTreeSet, HashMap};
 
-/// Plans taking down all that are chosen and exist, then installing all that are chosen.
+/// Plans to take down all chosen instances that exist, then to install all chosen instances.
 #[must_use]
 pub fn of(
     known: &Known<'_>,
@@ -32,9 +32,9 @@ pub fn of(
     proposal
 }
 
-/// Appends it to other work. Instances that need each other, directly or not, go down and come up
-/// together: if one of their images cannot be had, all of them stay as they are. Others do not wait
-/// for them.
+/// Appends these tasks to a proposal. Instances that depend on each other, directly or not, form a
+/// group: if one of their images cannot be pulled or built, all of them stay unchanged. Other
+/// groups do not wait for them.
 pub(super) fn append(
     known: &Known<'_>,
     chosen: &dyn Fn(&Instance) -> bool,
@@ -42,8 +42,8 @@ pub(super) fn append(
     cause: &str,
     proposal: &mut Proposal,
 ) {
-    // An adopted container whose node is not adopted any more makes way in an update only: it would
-    // keep the name.
+    // Only `update` replaces an adopted container whose node no longer adopts it: after a
+    // reinstall, the adopted container would still hold the name.
     let chosen = &|instance: &Instance| chosen(instance) && !is_still_adopted(known, instance);
     let order = Order::new(known.deployment, known.plugins);
     let together = together(&order, chosen);
@@ -110,7 +110,7 @@ fn is_still_adopted(known: &Known<'_>, instance: &Instance) -> bool {
     })
 }
 
-/// For each chosen instance a number that it shares with those that it needs or that need it.
+/// Returns the group number of each chosen instance. Instances that depend on each other share it.
 fn together(order: &Order<'_>, chosen: &dyn Fn(&Instance) -> bool) -> HashMap<String, usize> {
     let mut numbers: HashMap<String, usize> = HashMap::new();
     for (at, instance) in order
@@ -119,7 +119,7 @@ fn together(order: &Order<'_>, chosen: &dyn Fn(&Instance) -> bool) -> HashMap<St
         .filter(|instance| chosen(instance))
         .enumerate()
     {
-        // What it needs is before it in the order, and joins it.
+        // Its dependencies come earlier in the order: merge their groups into this one.
         let joined: BTreeSet<usize> = order
             .needed_by(instance)
             .iter()
@@ -136,7 +136,7 @@ fn together(order: &Order<'_>, chosen: &dyn Fn(&Instance) -> bool) -> HashMap<St
     numbers
 }
 
-/// What brings the images of all that share a number.
+/// Returns the tasks that provide the images of a group.
 fn union(brought: &Brought, together: &HashMap<String, usize>, number: usize) -> BTreeSet<TaskId> {
     let members = together.iter().filter(|(_, at)| **at == number);
     members
@@ -146,7 +146,7 @@ fn union(brought: &Brought, together: &HashMap<String, usize>, number: usize) ->
         .collect()
 }
 
-/// The last tasks that take instances down, by their numbers.
+/// Returns the last tasks that take instances down, by group.
 fn ends(
     together: &HashMap<String, usize>,
     first: usize,
@@ -166,7 +166,8 @@ fn ends(
     ends
 }
 
-/// What was built a moment ago is not removed with what was there before: it has the same name.
+/// Replaces removals of images by empty tasks: an image that was just built has the same name as
+/// the old one.
 pub(super) fn keep_images(first: usize, proposal: &mut Proposal) {
     for id in (first..proposal.stage.tasks().len()).map(TaskId) {
         let task = proposal.stage.task_mut(id);

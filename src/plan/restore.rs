@@ -1,13 +1,13 @@
-//! Restores the old objects of replacements that did not finish.
+//! Restores predecessors after replacements that did not finish.
 //!
-//! Between the stop of an old object and the proof that the new one works, a run can fail, be
-//! stopped or die. Then the old object gets its place back and is started. If it cannot be started,
-//! because it is gone or names something that is gone, another one is created from the same
-//! definition. The same happens to an object that shares something of a replaced object and was not
-//! replaced itself.
+//! Between the stop of a predecessor and the proof that its successor works, an execution can fail,
+//! be cancelled or die. The predecessor then gets its place back and is started. If it cannot be
+//! started, because it is gone or refers to something that is gone, another object is created from
+//! the same definition. The same happens to an object that shares something with a replaced object
+//! and was not replaced itself.
 //!
-//! Restoring is not new work: a run that was told to start nothing new still restores. If it
-//! cannot, the next run restores before anything else.
+//! Restoring is not new work: a cancelled execution still restores. If it cannot, the next
+//! execution restores before anything else.
 
 use super::{
     Known, Proposal, bonds,
@@ -31,23 +31,21 @@ use crate::{
 use serde_json::Value as Json;
 use std::collections::{HashMap, HashSet};
 
-/// Returns true if an instance is between two objects, and nothing has shown yet that the new one
-/// works.
+/// Returns true if an instance is being replaced and its successor is not proven yet.
 #[must_use]
 pub(super) fn is_unproven(known: &InstanceRecord) -> bool {
     known.is_being_replaced() && !(known.state == Started && known.is_replaced())
 }
 
-/// Returns true if the new object of an instance is known to work, and only the old one still has
-/// to go.
+/// Returns true if the successor of an instance is proven and only the predecessor must be removed.
 #[must_use]
 pub(super) fn is_proven(known: &InstanceRecord) -> bool {
     known.is_being_replaced() && !is_unproven(known)
 }
 
-/// Returns true if a run has to restore before it does anything else. `install`, `update` and
-/// `heal` of the whole deployment finish a replacement instead, but only after a run whose process
-/// died: a run that failed or was stopped wants the old object.
+/// Returns true if an execution must restore before it does anything else. `install`, `update` and
+/// `heal` of the whole deployment finish the replacement instead, but only if the process of the
+/// last execution died. After a failed or cancelled execution, the predecessor is restored.
 #[must_use]
 pub fn comes_first(record: &Record, plugins: Plugins, parameters: &Parameters) -> bool {
     let finishes = matches!(
@@ -69,7 +67,7 @@ pub(super) fn is_needed(record: &Record, plugins: Plugins) -> bool {
     !whose(record, plugins).is_empty()
 }
 
-/// Returns the ids of the instances to restore, as far as the record shows.
+/// Returns the IDs of the instances to restore, according to the record.
 #[must_use]
 pub fn whose(record: &Record, plugins: Plugins) -> Vec<String> {
     let is_between =
@@ -82,8 +80,8 @@ pub fn whose(record: &Record, plugins: Plugins) -> Vec<String> {
     between.chain(cut_off(record, plugins)).collect()
 }
 
-/// Returns the ids of started instances whose objects share a network, a namespace or a link with
-/// an object that was replaced since. They cannot be started again as they are.
+/// Returns the IDs of started instances whose objects share a network, a namespace or a link with
+/// an object that was replaced since. They cannot be restarted.
 fn cut_off(record: &Record, plugins: Plugins) -> HashSet<String> {
     let is_stale =
         |known: &InstanceRecord| known.is_stale && known.state == Started && !is_unproven(known);
@@ -121,8 +119,8 @@ pub fn first(known: &Known<'_>) -> Stage {
     stage
 }
 
-/// Plans to give every old object its place back and to start it. An object that is gone is created
-/// again.
+/// Plans to give every predecessor its place back and to start it. A predecessor that is gone is
+/// created again.
 fn put_back(known: &Known<'_>) -> Stage {
     let cause = "its replacement does not work";
     planned(
@@ -134,8 +132,8 @@ fn put_back(known: &Known<'_>) -> Stage {
             let Some(replacement) = chain.replacement(former) else {
                 return cause;
             };
-            // The engine may still be stopping it for a run that died: what is started now would
-            // end in a moment.
+            // The engine may still be stopping the predecessor for an execution that died. If it
+            // were started now, it would stop a moment later.
             if chain.known.record.state(&chain.instance.id) == Stopping && !is_gone {
                 chain.push(
                     PUT_BACK,
@@ -154,7 +152,7 @@ fn put_back(known: &Known<'_>) -> Stage {
             if is_gone {
                 made_again(chain);
             } else {
-                // An object that does not start is created again; an adopted one cannot be.
+                // An object that fails to start is created again, except an adopted one.
                 chain.ignores_failure = !former.is_adopted();
                 chain.push(
                     PUT_BACK,
@@ -168,8 +166,8 @@ fn put_back(known: &Known<'_>) -> Stage {
     )
 }
 
-/// Plans another object, from the same definition, for each that has its place back and could not
-/// be started, for each that is gone, and for each that is cut off from an object that it shares
+/// Plans a new object, from the same definition, for each predecessor that could not be started in
+/// its place or is gone, and for each instance that is cut off from an object that it shares
 /// something with.
 #[must_use]
 pub fn recreate(known: &Known<'_>) -> Stage {
@@ -201,7 +199,7 @@ fn made_again(chain: &mut Chain<'_>) {
     update::clean(chain);
 }
 
-/// Appends the replacement of an instance's object by another one from the same definition.
+/// Appends the replacement of an instance's object by a new one from the same definition.
 pub(super) fn again(chain: &mut Chain<'_>) {
     if chain
         .known
@@ -222,7 +220,7 @@ pub(super) fn again(chain: &mut Chain<'_>) {
     );
 }
 
-/// Returns true if the object is gone that another one is to take the place of, or took it.
+/// Returns true if the predecessor in a replacement is gone.
 fn is_predecessor_gone(
     known: &Known<'_>,
     it: &InstanceRecord,
@@ -240,7 +238,7 @@ fn is_predecessor_gone(
     })
 }
 
-/// Appends the tasks of each instance that is chosen, those whose objects others name first.
+/// Appends the tasks of each chosen instance. Instances that others refer to come first.
 fn planned(
     known: &Known<'_>,
     restores: Restoring,
@@ -286,8 +284,8 @@ fn planned(
     proposal.stage
 }
 
-/// Instances as they were when their objects were made, each with the definition that it was made
-/// from; those of earlier definitions of the deployment last.
+/// Returns the chosen instances as they were when their objects were created, with the definitions
+/// that the objects were created from. Instances that the deployment no longer has come last.
 fn candidates<'k>(
     known: &Known<'k>,
     chosen: &dyn Fn(&str, &InstanceRecord) -> bool,

@@ -1,4 +1,4 @@
-//! `rollback`: what an install created before it failed is taken down again.
+//! `rollback`: removes what a failed install created.
 
 use super::{
     Known, Proposal,
@@ -17,7 +17,8 @@ use crate::{
     stage::Selection,
 };
 
-/// Plans taking back what an execution created. What was there before it stays as it is now.
+/// Plans to roll back an execution: removes the instances that it created, and leaves earlier ones
+/// unchanged.
 #[must_use]
 pub fn next(
     deployment: &Deployment,
@@ -44,8 +45,8 @@ pub fn next(
     proposal
 }
 
-/// The original's workflow: what was being started is stopped, what was being made is deleted,
-/// everything else stays.
+/// Plans Cloudify's `rollback` workflow. Instances in state `starting` are stopped, instances in
+/// state `creating` or `configuring` are deleted, all others stay unchanged.
 #[must_use]
 pub fn of_states(known: &Known<'_>, selection: &Selection) -> Proposal {
     let mut proposal = Proposal::default();

@@ -1,4 +1,4 @@
-//! `scale`: instances are added or removed; those that have relationships to them are told.
+//! `scale`: adds or removes instances, and runs the operations of relationships to them.
 
 use super::{
     Known, Proposal,
@@ -14,7 +14,8 @@ use crate::{
     stage::{Parameters, Selection, Stage, parameters::Scale},
 };
 
-/// Plans it; the deployment has the instances that are added already, and still those that go.
+/// Plans the first stage. The deployment already contains the instances to add, and still contains
+/// the instances to remove.
 #[must_use]
 pub fn of(known: &Known<'_>, parameters: &Scale) -> Proposal {
     if !parameters.removed.is_empty() {
@@ -28,14 +29,15 @@ pub fn of(known: &Known<'_>, parameters: &Scale) -> Proposal {
     bring_up(known, parameters)
 }
 
-/// What is left to do once some are gone: a run that died may have left others half taken down.
+/// Plans the stage after a removal: installs remaining instances that an interrupted execution left
+/// unfinished.
 #[must_use]
 pub fn next(known: &Known<'_>, parameters: &Scale) -> Stage {
     bring_up(known, parameters).stage
 }
 
-/// Installs those that are added, and those that a run that died added or took down and that stay
-/// all the same.
+/// Plans to install the added instances, and remaining instances that an interrupted execution left
+/// unfinished.
 fn bring_up(known: &Known<'_>, parameters: &Scale) -> Proposal {
     let is_meant = |it: &&Instance| {
         let left = it.node == parameters.scalable_entity_name
@@ -67,7 +69,7 @@ fn bring_up(known: &Known<'_>, parameters: &Scale) -> Proposal {
     }
 }
 
-/// Whether an instance is neither started nor at rest.
+/// Returns true if an instance is neither started nor stopped on purpose.
 #[must_use]
 pub fn is_half_done(record: &Record, id: &str) -> bool {
     record
@@ -76,7 +78,7 @@ pub fn is_half_done(record: &Record, id: &str) -> bool {
         .is_none_or(|known| known.state != InstanceState::Started && !known.rests)
 }
 
-/// Takes back what was added, if that is wanted.
+/// Plans to remove the added instances, if `rollback_if_failed` is set.
 #[must_use]
 pub fn take_back(known: &Known<'_>, parameters: &Scale) -> Stage {
     let added = if parameters.rollback_if_failed {
@@ -102,8 +104,8 @@ fn take_down(known: &Known<'_>, ids: &[String], cause: &str, ignores_failure: bo
     proposal
 }
 
-/// What the deployment is once the run is over: without those that are gone. None if it is what it
-/// was.
+/// Returns the deployment without the instances that the execution removed; none if it removed
+/// none.
 #[must_use]
 pub fn settled(record: &Record) -> Option<Deployment> {
     let execution = record.running()?;

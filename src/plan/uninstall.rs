@@ -1,4 +1,4 @@
-//! `uninstall`: everything is taken down, in the reverse order of `install`.
+//! `uninstall`: takes everything down, in the reverse order of `install`.
 
 use super::{
     Known, Proposal,
@@ -49,7 +49,7 @@ const fn deleting(operation: &'static str) -> Phase<'static> {
     }
 }
 
-/// Plans taking down everything that exists. An empty stage means: nothing is there.
+/// Plans to take down everything that exists. The stage is empty if nothing exists.
 #[must_use]
 pub fn next(deployment: &Deployment, record: &Record, observed: &Observed) -> Proposal {
     of(
@@ -60,8 +60,8 @@ pub fn next(deployment: &Deployment, record: &Record, observed: &Observed) -> Pr
     )
 }
 
-/// As [`next`], for a part of the deployment. Instances that are none of it, and have relationships
-/// to what goes, are told before.
+/// Like [`next`], for a part of the deployment. First runs `unlink` for relationships of other
+/// instances to the removed ones.
 #[must_use]
 pub fn of(
     known: &Known<'_>,
@@ -88,8 +88,8 @@ pub fn of(
     proposal
 }
 
-/// Takes down instances that an earlier definition of the deployment had and this one has not;
-/// before, relationships are told. The tasks that end it are given.
+/// Appends the removal of instances that are no longer in the definition, after `unlink` of removed
+/// relationships. Returns the last tasks.
 pub(super) fn of_dropped(
     known: &Known<'_>,
     purpose: Purpose<'_>,
@@ -125,25 +125,25 @@ pub(super) fn of_dropped(
     ends
 }
 
-/// Instances that are taken down.
+/// The instances to take down, and how.
 pub(super) struct Taking<'a> {
     pub known: Known<'a>,
     pub chosen: &'a dyn Fn(&Instance) -> bool,
     pub cause: &'a str,
-    /// What fails is noted, and not repeated.
+    /// Failures are recorded, ignored and not retried.
     pub ignores_failure: bool,
-    /// What must have been brought before an instance is stopped.
+    /// Tasks that provide images before an instance is stopped.
     pub brought: &'a Brought,
-    /// Why operations are run.
+    /// The purpose of the operations.
     pub purpose: Purpose<'a>,
 }
 
 impl Taking<'_> {
-    /// Appends what takes them down, each after those that need it. The tasks that end it are
-    /// given.
+    /// Appends the tasks that take them down, each instance after its dependents. Returns the last
+    /// tasks.
     pub(super) fn plan(&self, first: &[TaskId], proposal: &mut Proposal) -> Vec<TaskId> {
         let told = self.tell_neighbours(proposal);
-        // Who must be gone before an instance may go: those that need it.
+        // Tasks that must end before an instance is removed: those of its dependents.
         let mut waits_for: HashMap<String, BTreeSet<TaskId>> = HashMap::new();
         let mut ends = Vec::new();
         let as_made = self.known.record.as_made(self.known.deployment);
@@ -194,7 +194,8 @@ impl Taking<'_> {
             || self.known.observed.of(&instance.id).is_some()
     }
 
-    /// What an update did not reach is taken down as it was made: what was adopted stays.
+    /// Appends the removal of one instance. An outdated instance is removed by the definition that
+    /// it was created from, so an adopted object stays.
     fn take_down(
         &self,
         instance: &Instance,
@@ -227,8 +228,7 @@ impl Taking<'_> {
             .plugins
             .is_out_of_reach(self.known.at(instance, node))
         {
-            // What an instance without an object has behind it, its state tells; an object is
-            // looked at.
+            // Without an object, the state shows which operations are left. An object is observed.
             way_down(
                 &mut chain,
                 if self.known.plugins.has_object(node) {
@@ -243,7 +243,7 @@ impl Taking<'_> {
     }
 }
 
-/// What is left of the way down.
+/// Appends the remaining operations that take down an instance in `state`.
 pub(super) fn way_down(chain: &mut Chain<'_>, state: InstanceState) {
     match state {
         Configured => chain.is_stopped(),
@@ -254,12 +254,12 @@ pub(super) fn way_down(chain: &mut Chain<'_>, state: InstanceState) {
     chain.phases(&DELETE);
 }
 
-/// What stops an instance, and leaves it there.
+/// Appends the operations that stop an instance without deleting it.
 pub(super) fn stop(chain: &mut Chain<'_>) {
     chain.phases(&STOP);
 }
 
-/// What deletes an instance that is stopped.
+/// Appends the operations that delete a stopped instance.
 pub(super) fn delete(chain: &mut Chain<'_>) {
     chain.relationships("unlink", true);
     chain.phases(&DELETE);

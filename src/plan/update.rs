@@ -1,8 +1,8 @@
-//! `update`: what there is becomes what another definition says, with as little trouble as can be.
+//! `update`: changes a deployment to match a new definition, with as little disruption as possible.
 //!
-//! What is gone from the blueprint is taken down first. What changed is changed as it stands where
-//! that can be done, else another takes its place; what is new is installed. If something fails,
-//! what was to be replaced goes on as it was.
+//! Instances that are no longer in the blueprint are removed first. Changed objects are updated in
+//! place where possible, and replaced otherwise. New instances are created. If something fails, the
+//! objects to be replaced keep running.
 
 use super::{
     Known, Proposal,
@@ -20,12 +20,12 @@ use crate::{
 };
 use std::collections::HashMap;
 
-/// How instances of one node follow each other.
+/// How the instances of one node are replaced.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Rolling {
-    /// How many of a node may be out of service at once; 1 at least.
+    /// How many instances of a node may be out of service at once; at least 1.
     pub max_unavailable: usize,
-    /// The new one is started before the old one is stopped.
+    /// The successor starts before the predecessor is stopped.
     pub start_first: bool,
 }
 
@@ -38,7 +38,7 @@ impl Default for Rolling {
     }
 }
 
-/// Plans it; the record knows the new definition already.
+/// Plans the update. The record already contains the new definition.
 #[must_use]
 pub fn of(known: &Known<'_>, parameters: Update) -> Proposal {
     let max_unavailable = parameters.max_unavailable.unwrap_or(1).max(1);
@@ -55,15 +55,15 @@ pub fn of(known: &Known<'_>, parameters: Update) -> Proposal {
     )
 }
 
-/// Who of a node is out of service, and until when.
+/// The instances of each node that are out of service, and until which task.
 #[derive(Default)]
 pub(super) struct Outages {
-    /// The last tasks of the instances of each node that are replaced, in order.
+    /// For each node, the last tasks of its replaced instances, in order.
     ends: HashMap<String, Vec<TaskId>>,
 }
 
 impl Outages {
-    /// What has to be over before one more instance of a node goes out of service.
+    /// Returns the task that must end before another instance of a node goes out of service.
     pub(super) fn before(&self, node: &str, rolling: Rolling) -> Option<TaskId> {
         let ends = self.ends.get(node)?;
         ends.len()
@@ -76,16 +76,16 @@ impl Outages {
     }
 }
 
-/// A container takes the place of another.
+/// The replacement of a container.
 pub(super) struct Replacing<'a> {
-    /// What the old one was made from.
+    /// The definition that the predecessor was created from.
     pub former: &'a Definition,
-    /// What has to be over before the old one goes out of service.
+    /// The task that must end before the predecessor goes out of service.
     pub before: Option<TaskId>,
     pub start_first: bool,
 }
 
-/// Appends what replaces the container of an instance.
+/// Appends the tasks that replace the container of an instance.
 pub(super) fn replace<'a>(chain: &mut Chain<'a>, replacing: Replacing<'a>) {
     chain.replacing = Some(replacing);
     install::way_up(chain, InstanceState::Uninitialized);
@@ -93,8 +93,8 @@ pub(super) fn replace<'a>(chain: &mut Chain<'a>, replacing: Replacing<'a>) {
     prove(chain);
 }
 
-/// Appends what shows that a new container works, and then gives up the one before it. A start that
-/// is known to be done shows nothing: the container can have ended since.
+/// Appends the tasks that prove the successor and then remove the predecessor. A start that the
+/// journal records as completed proves nothing: the container may have exited since.
 pub(super) fn prove(chain: &mut Chain<'_>) {
     let node = chain.node;
     let proof = chain.replacement(node).and_then(|it| it.prove);
@@ -116,8 +116,8 @@ pub(super) fn prove(chain: &mut Chain<'_>) {
     clean(chain);
 }
 
-/// Appends what removes the container that was replaced, unless it was adopted, and what was made
-/// for a place that is not needed.
+/// Appends the task that removes the predecessor, unless it is adopted, and any successor that
+/// never took its place.
 pub(super) fn clean(chain: &mut Chain<'_>) {
     let former = chain
         .known

@@ -1,4 +1,4 @@
-//! What carries the steps of a system out, and says what is there: a plugin with its connections.
+//! Drivers: they run the steps of a plugin on its systems and observe objects.
 
 use super::{Guard, Places};
 use crate::{
@@ -15,35 +15,36 @@ use futures_util::stream::LocalBoxStream;
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, future::Future, pin::Pin};
 
-/// What a driver answers, sooner or later.
+/// The future result of a driver method.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + 'a>>;
 
-/// Takes what a step has to say while it runs. What it changed is in the journal once the answer is
-/// there.
+/// Receives the messages of a running step. Changes are in the journal once the returned future
+/// completes.
 pub type Notes<'a> = &'a dyn Fn(Note) -> Heard;
 
-/// Comes once a note was heard.
+/// Completes once a message was processed.
 pub type Heard = Pin<Box<dyn Future<Output = ()>>>;
 
-/// What observing looks from.
+/// The context of an observation.
 #[derive(Clone, Copy)]
 pub struct Scene<'a> {
-    /// What is declared.
+    /// The declared deployment.
     pub deployment: &'a Deployment,
-    /// What is known.
+    /// The record of the deployment.
     pub record: &'a Record,
-    /// What late values may need.
+    /// Secrets for late values.
     pub secrets: &'a Secrets,
 }
 
-/// Runs commands in the objects of a plugin, and shows what they write.
+/// Runs commands in the objects of a plugin and reads their logs.
 pub trait Shell {
-    /// Whether the object is there.
+    /// Returns true if the object exists.
     fn has<'a>(&'a self, _place: &'a Reached) -> Answer<'a, bool> {
         Box::pin(async { Ok(true) })
     }
 
-    /// Runs a command to its end; gives its exit code, or none if nobody read to its end.
+    /// Runs a command until it exits. Returns its exit code, or none if the output was not read to
+    /// the end.
     fn run<'a>(
         &'a self,
         place: &'a Reached,
@@ -51,53 +52,54 @@ pub trait Shell {
         streams: &'a mut dyn Streams,
     ) -> Answer<'a, Option<i64>>;
 
-    /// What an object wrote.
+    /// Returns the log of an object.
     fn log<'a>(&'a self, place: &'a Reached, _excerpt: Excerpt) -> Answer<'a, Log> {
         let nothing = format!("nothing is kept of what `{}` writes", place.object);
         Box::pin(async { Err(Failure::fatal(nothing)) })
     }
 }
 
-/// What happens to objects, as it comes.
+/// A stream of object events.
 pub type Happenings = LocalBoxStream<'static, Happening>;
 
-/// Tells what happens to the objects of a plugin.
+/// Watches the objects of a plugin.
 pub trait Watch {
-    /// What happens to those of a deployment from now on. It ends when a connection does.
+    /// Streams the events of a deployment's objects from now on. The stream ends when a connection
+    /// is lost.
     fn happenings<'a>(
         &'a self,
         deployment: &'a str,
         targets: &'a [Target],
     ) -> Answer<'a, Happenings>;
 
-    /// Whether a system takes a new connection. One that is being shut down does not, though it
-    /// goes on telling those that listen already how it ends what runs on it.
+    /// Returns true if a system accepts new connections. A system that is shutting down does not,
+    /// but still sends events to existing subscribers while it stops its objects.
     fn accepts<'a>(&'a self, target: &'a Target) -> Pin<Box<dyn Future<Output = bool> + 'a>>;
 }
 
-/// Something that exists, and could be adopted.
+/// An existing object that could be adopted.
 #[derive(Clone, Debug)]
 pub struct Candidate {
     /// Its name.
     pub name: String,
-    /// Whether it runs; install starts what does not.
+    /// It runs. Install starts an adopted object that does not.
     pub runs: bool,
-    /// The deployment that made it, if one did: it is left out.
+    /// The deployment that created it, if any; such an object is skipped.
     pub owner: Option<String>,
 }
 
-/// What could be adopted.
+/// Adoptable objects and a blueprint for them.
 #[derive(Clone, Debug)]
 pub struct Adoptable {
-    /// What was found.
+    /// Objects found.
     pub found: Vec<Candidate>,
-    /// A blueprint for those that no deployment made.
+    /// A blueprint for the objects that no deployment created.
     pub blueprint: Json,
 }
 
-/// Describes what exists.
+/// Describes existing objects.
 pub trait Adopter {
-    /// Looks at objects: those of these names or ids, and all that filters let through.
+    /// Describes objects that have one of these names or IDs or match the filters.
     fn describe<'a>(
         &'a self,
         names: &'a [String],
@@ -105,32 +107,32 @@ pub trait Adopter {
     ) -> Answer<'a, Adoptable>;
 }
 
-/// The object that a step is carried out in, and what reaches it.
+/// The object that a step runs in, with its shell.
 #[derive(Clone, Copy)]
 pub struct Inside<'a> {
-    /// Of the driver that the object belongs to.
+    /// The shell of the driver that the object belongs to.
     pub shell: &'a dyn Shell,
     /// The object.
     pub place: &'a Reached,
 }
 
-/// What a driver is handed for a step.
+/// The context of a step for its driver.
 #[derive(Clone, Copy)]
 pub struct Tools<'a> {
-    /// Takes what the step has to say.
+    /// Receives the messages of the step.
     pub notes: Notes<'a>,
-    /// What it is carried out in, if its step names that.
+    /// The object that the step runs in, if it names one.
     pub inside: Option<Inside<'a>>,
 }
 
-/// One family of operations with its connections. One is made for a run.
+/// A plugin with its connections, created for one run.
 pub trait Driver {
-    /// Carries out one step. What was done already counts as done: after a crash a step can be
-    /// asked for twice.
+    /// Runs one step. It must be idempotent: after a crash, a step can run a second time.
     fn perform<'a>(&'a self, call: &'a Call, tools: Tools<'a>) -> Answer<'a, Outputs>;
 
-    /// Looks whether a step is done whose outcome was lost. Changes nothing. Of the call's step
-    /// only the target is bound. `since` is when it was asked for, in milliseconds since 1970 UTC.
+    /// Settles a step whose outcome was lost: finds out whether it took effect. Changes nothing.
+    /// Only the target of the step is bound. `since` is the time of the attempt, in milliseconds
+    /// since 1970 UTC.
     fn settle<'a>(
         &'a self,
         _call: &'a Call,
@@ -140,58 +142,60 @@ pub trait Driver {
         Box::pin(async { Ok(Settled::NotDone) })
     }
 
-    /// Says what exists of a deployment at these places, and what stands where it wants to be.
-    /// Changes nothing.
+    /// Observes the objects of a deployment at these places, and foreign objects that have names it
+    /// uses. Changes nothing.
     fn observe<'a>(&'a self, _scene: Scene<'a>, _places: &'a Places) -> Answer<'a, Observed> {
         Box::pin(async { Ok(Observed::default()) })
     }
 
-    /// For each of these steps, what of it its system is too old for. Changes nothing.
+    /// Returns, for each of these steps, the features that its system does not support. Changes
+    /// nothing.
     fn refusals<'a>(&'a self, steps: &'a [&'a Step]) -> Answer<'a, Vec<Vec<String>>> {
         Box::pin(async { Ok(vec![Vec::new(); steps.len()]) })
     }
 
-    /// The first contact with every system that is known by now, so that one which does not answer
-    /// is told before anything begins.
+    /// Contacts every system that is known by now, so that an unreachable system is reported before
+    /// work starts.
     fn reach<'a>(&'a self, _places: &'a Places) -> Answer<'a, ()> {
         Box::pin(async { Ok(()) })
     }
 
-    /// From here on, what the user took over is as good as sealed: the ids are those of the record.
+    /// From now on, treats objects that the user took over as sealed. The record contains their
+    /// IDs.
     fn trust(&self, _record: &Record) {}
 
-    /// Adds what objects on the default system tell of the deployments of a name.
+    /// Adds the claims of objects on the default system about deployments with this name.
     fn tell<'a>(&'a self, _told: &'a mut Told) -> Answer<'a, ()> {
         Box::pin(async { Ok(()) })
     }
 
-    /// Names of the deployments that something on the default system carries, each with the number
-    /// of such objects.
+    /// Returns the names of all deployments that have objects on the default system, with each
+    /// with its number of objects.
     fn deployments(&self) -> Answer<'_, BTreeMap<String, usize>> {
         Box::pin(async { Ok(BTreeMap::new()) })
     }
 
-    /// Whether a connection was lost since this was last asked: a system may have been restarted.
+    /// Returns true if a connection was lost since the last call: the system may have restarted.
     fn was_cut(&self) -> bool {
         false
     }
 
-    /// What runs commands in its objects, if anything can.
+    /// Returns the shell for the driver's objects, if supported.
     fn as_shell(&self) -> Option<&dyn Shell> {
         None
     }
 
-    /// What tells of its objects, if anything does.
+    /// Returns the watch for the driver's objects, if supported.
     fn as_watch(&self) -> Option<&dyn Watch> {
         None
     }
 
-    /// What keeps other machines off, if anything does.
+    /// Returns the guard against other machines, if supported.
     fn as_guard(&self) -> Option<&dyn Guard> {
         None
     }
 
-    /// What describes objects that exist, if anything does.
+    /// Returns the adopter of existing objects, if supported.
     fn as_adopter(&self) -> Option<&dyn Adopter> {
         None
     }

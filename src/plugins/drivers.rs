@@ -1,4 +1,4 @@
-//! The drivers of a run together.
+//! All drivers of a run.
 
 use super::{
     Adoptable, Driver, Guard, GuardHolder, Guarding, Guards, Happenings, Inside, Notes, Places,
@@ -12,25 +12,25 @@ use crate::{
 use futures_util::{StreamExt as _, stream};
 use std::collections::BTreeMap;
 
-/// The drivers of a run, by the ids of their plugins.
+/// The drivers of a run, with the IDs of their plugins.
 pub struct Drivers<'d> {
-    /// The plugins that plan what the drivers carry out.
+    /// The plugins of these drivers.
     pub plugins: Plugins,
     all: Vec<(&'static str, &'d dyn Driver)>,
 }
 
 impl<'d> Drivers<'d> {
-    /// Takes the driver of each plugin.
+    /// Combines the drivers of all plugins.
     #[must_use]
     pub fn new(plugins: Plugins, all: Vec<(&'static str, &'d dyn Driver)>) -> Self {
         Self { plugins, all }
     }
 
-    /// Carries out one step.
+    /// Runs one step.
     ///
     /// # Errors
     ///
-    /// As of [`Driver::perform`], or if nothing here has the plugin.
+    /// Same as [`Driver::perform`], or if the plugin is missing.
     pub async fn perform<'a>(
         &'a self,
         call: &'a Call,
@@ -41,11 +41,11 @@ impl<'d> Drivers<'d> {
         self.of(&call.step.plugin)?.perform(call, tools).await
     }
 
-    /// Looks whether a step is done whose outcome was lost. What the kernel does itself is.
+    /// Settles a step whose outcome was lost. A step without an action always took effect.
     ///
     /// # Errors
     ///
-    /// As of [`Driver::settle`], or if nothing here has the plugin.
+    /// Same as [`Driver::settle`], or if the plugin is missing.
     pub async fn settle(&self, call: &Call, since: u64) -> Result<Settled, Failure> {
         if call.step.is_nothing() {
             return Ok(Settled::Done(Outputs::default()));
@@ -56,11 +56,12 @@ impl<'d> Drivers<'d> {
             .await
     }
 
-    /// Says what exists of a deployment, and what stands where it wants to be. Changes nothing.
+    /// Observes the objects of a deployment, and foreign objects that have names it uses. Changes
+    /// nothing.
     ///
     /// # Errors
     ///
-    /// If a system does not answer, or it cannot be told where an object is.
+    /// If a system does not respond, or the location of an object is unknown.
     pub async fn look(&self, scene: Scene<'_>) -> Result<Observed, Failure> {
         let places = self.plugins.places(scene).map_err(Failure::fatal)?;
         let mut observed = Observed::default();
@@ -71,11 +72,11 @@ impl<'d> Drivers<'d> {
         Ok(observed)
     }
 
-    /// For each of these steps, what of it its system is too old for.
+    /// Returns, for each of these steps, the features that its system does not support.
     ///
     /// # Errors
     ///
-    /// If a system does not answer.
+    /// If a system does not respond.
     pub async fn refusals(&self, steps: &[&Step]) -> Result<Vec<Vec<String>>, Failure> {
         let mut refusals = vec![Vec::new(); steps.len()];
         for (id, driver) in &self.all {
@@ -90,11 +91,11 @@ impl<'d> Drivers<'d> {
         Ok(refusals)
     }
 
-    /// As of [`Driver::reach`], with every driver.
+    /// Calls [`Driver::reach`] of every driver.
     ///
     /// # Errors
     ///
-    /// Of the first system that cannot be used.
+    /// The error of the first system that cannot be used.
     pub async fn reach(&self, places: &Places) -> Result<(), Failure> {
         for (id, driver) in &self.all {
             let mine = places_of(id, places);
@@ -103,16 +104,16 @@ impl<'d> Drivers<'d> {
         Ok(())
     }
 
-    /// As of [`Driver::trust`], with every driver.
+    /// Calls [`Driver::trust`] of every driver.
     pub fn trust(&self, record: &Record) {
         self.all.iter().for_each(|(_, driver)| driver.trust(record));
     }
 
-    /// What objects on the default systems tell of the deployments of a name.
+    /// Returns the claims of objects on the default systems about deployments with this name.
     ///
     /// # Errors
     ///
-    /// If a system does not say.
+    /// If a system cannot be queried.
     pub async fn told(&self, deployment: &str) -> Result<Told, Failure> {
         let mut told = Told::of_name(deployment);
         for (_, driver) in &self.all {
@@ -121,12 +122,12 @@ impl<'d> Drivers<'d> {
         Ok(told)
     }
 
-    /// Names of the deployments that something on the default systems carries, each with the number
-    /// of such objects.
+    /// Returns the names of all deployments that have objects on the default systems, with each
+    /// with its number of objects.
     ///
     /// # Errors
     ///
-    /// If a system does not say.
+    /// If a system cannot be queried.
     pub async fn deployments(&self) -> Result<BTreeMap<String, usize>, Failure> {
         let mut all = BTreeMap::new();
         for (_, driver) in &self.all {
@@ -137,19 +138,19 @@ impl<'d> Drivers<'d> {
         Ok(all)
     }
 
-    /// Whether a connection was lost since this was last asked.
+    /// Returns true if a connection was lost since the last call.
     #[must_use]
     pub fn was_cut(&self) -> bool {
-        // Each is asked: asking resets the answer.
+        // Call every driver: the call resets its flag.
         let cut = self.all.iter().filter(|(_, driver)| driver.was_cut());
         cut.count() > 0
     }
 
-    /// What reaches the object of an instance.
+    /// Returns the shell for an object.
     ///
     /// # Errors
     ///
-    /// If nothing can be run in it.
+    /// If commands cannot run in the objects of its plugin.
     pub fn shell(&self, place: &Reached) -> Result<&'d dyn Shell, Failure> {
         self.of(&place.plugin)?.as_shell().ok_or_else(|| {
             let plugin = &place.plugin;
@@ -157,11 +158,12 @@ impl<'d> Drivers<'d> {
         })
     }
 
-    /// What happens to objects at these places from now on. It ends when a connection does.
+    /// Streams the events of objects at these places from now on. The stream ends when a connection
+    /// is lost.
     ///
     /// # Errors
     ///
-    /// If a system does not tell.
+    /// If a system cannot be watched.
     pub async fn happenings(
         &self,
         deployment: &str,
@@ -177,7 +179,7 @@ impl<'d> Drivers<'d> {
         Ok(until_one_ends(all))
     }
 
-    /// As of [`super::Watch::accepts`]; true of what is not watched.
+    /// Same as [`super::Watch::accepts`]; true for plugins without a watch.
     pub async fn accepts(&self, place: &Reached) -> bool {
         let driver = self.of(&place.plugin).ok();
         match driver.and_then(Driver::as_watch) {
@@ -186,11 +188,11 @@ impl<'d> Drivers<'d> {
         }
     }
 
-    /// Guards a deployment on every system that is known by now; on the default ones if none is.
+    /// Guards a deployment on every system that is known by now, or on the default ones if none is.
     ///
     /// # Errors
     ///
-    /// If somebody else does, or a system cannot be used.
+    /// If another run holds a guard, or a system cannot be used.
     pub async fn guard(
         &self,
         deployment: &str,
@@ -218,11 +220,11 @@ impl<'d> Drivers<'d> {
         Ok(guards)
     }
 
-    /// Guards of a deployment on the default systems.
+    /// Returns the guards of a deployment on the default systems.
     ///
     /// # Errors
     ///
-    /// If a system does not say.
+    /// If a system cannot be queried.
     pub async fn guarding(
         &self,
         deployment: &str,
@@ -235,11 +237,11 @@ impl<'d> Drivers<'d> {
         Ok(all)
     }
 
-    /// Removes them.
+    /// Removes the guards of a deployment on the default systems.
     ///
     /// # Errors
     ///
-    /// If a system refuses.
+    /// If a system returns an error.
     pub async fn remove_guards(&self, deployment: &str) -> Result<(), Failure> {
         for guard in self.guards() {
             guard.remove(deployment).await?;
@@ -251,11 +253,11 @@ impl<'d> Drivers<'d> {
         self.all.iter().filter_map(|(_, driver)| driver.as_guard())
     }
 
-    /// Describes what exists, as the first plugin sees it that can.
+    /// Describes existing objects with the first driver that supports adoption.
     ///
     /// # Errors
     ///
-    /// If nothing can, or the system does not say.
+    /// If no driver supports it, or the system cannot be queried.
     pub async fn adoptable(
         &self,
         names: &[String],
@@ -266,7 +268,7 @@ impl<'d> Drivers<'d> {
         adopter.describe(names, filters).await
     }
 
-    /// What reaches the object that a step is carried out in.
+    /// Returns the shell for the object that a step runs in.
     fn inside<'c>(&'c self, call: &'c Call) -> Result<Option<Inside<'c>>, Failure> {
         let Some(place) = &call.inside else {
             return Ok(None);
@@ -284,7 +286,8 @@ impl<'d> Drivers<'d> {
     }
 }
 
-/// What comes from all of them. One that ends shows that all have to be asked again.
+/// Merges several streams. The result ends when the first of them ends, because all must be
+/// subscribed to again.
 pub(super) fn until_one_ends(all: Vec<Happenings>) -> Happenings {
     let ending = |one: Happenings| one.map(Some).chain(stream::iter([None])).boxed_local();
     stream::select_all(all.into_iter().map(ending))
@@ -293,7 +296,7 @@ pub(super) fn until_one_ends(all: Vec<Happenings>) -> Happenings {
         .boxed_local()
 }
 
-/// The systems that places are on, each once.
+/// Returns the distinct systems of these places.
 fn targets(places: &Places) -> Vec<Target> {
     let mut all: Vec<Target> = Vec::new();
     for place in places.values() {

@@ -1,4 +1,4 @@
-//! Keeping other machines off a deployment: each system has a way of its own for that.
+//! Guards: markers on a system that keep other machines from changing the same deployment.
 
 use super::Answer;
 use crate::{
@@ -9,28 +9,27 @@ use futures_util::future::select_all;
 use serde::{Deserialize, Serialize};
 use std::{fmt, fs, future::Future, os::unix::fs::MetadataExt as _, pin::Pin};
 
-/// Who guards a deployment: a run, and where it runs.
+/// The holder of a guard: a run and its machine.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct GuardHolder {
     /// The run.
     #[serde(flatten)]
     pub run: Holder,
-    /// Name of its machine.
+    /// Host name of its machine.
     pub host: String,
-    /// Tells guards apart.
+    /// Unique ID of the guard.
     token: String,
-    /// Its start of the machine's kernel, and its view of processes: those with the same can see
-    /// each other.
+    /// Boot ID and PID namespace. Processes with equal values can see each other.
     boot: String,
     processes: String,
-    /// When its process started, as the kernel counts.
+    /// Start time of its process, as counted by the kernel.
     started: String,
-    /// Device and inode of the file that it has locked.
+    /// Device and inode of its lock file.
     lock: String,
 }
 
 impl GuardHolder {
-    /// This process, which holds a lock on a file.
+    /// Describes this process as the holder; it has locked `lock`.
     #[must_use]
     pub fn this(run: Holder, lock: &fs::File) -> Self {
         let read = |path: &str| {
@@ -60,14 +59,14 @@ impl GuardHolder {
         }
     }
 
-    /// Whether it is the same run.
+    /// Returns true if both are the same run.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         self.token == other.token
     }
 
-    /// Whether this holder is known to be dead by `me`: its process is gone, or I have the lock
-    /// that it had.
+    /// Returns true if `me` can tell that this holder is dead: its process is gone, or `me` now has
+    /// its lock.
     #[must_use]
     pub fn is_dead(&self, me: &Self) -> bool {
         let same_kernel = !self.boot.is_empty() && self.boot == me.boot;
@@ -88,10 +87,10 @@ impl fmt::Display for GuardHolder {
     }
 }
 
-/// When a process started; none if there is none.
+/// Returns the start time of a process, if the process exists.
 fn start_of(pid: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name of the program, in parentheses, can hold anything.
+    // The program name in parentheses can contain any character.
     stat.rsplit_once(')')?
         .1
         .split_whitespace()
@@ -99,29 +98,29 @@ fn start_of(pid: u32) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// Why a deployment cannot be guarded.
+/// The reason why a deployment cannot be guarded.
 #[derive(Debug)]
 pub enum Unguarded {
-    /// Somebody else does; for how many seconds more at least.
+    /// Another run holds the guard; with the minimum number of seconds until it expires.
     Busy(Box<GuardHolder>, u64),
-    /// The system refuses.
+    /// The system returned an error.
     Refused(Failure),
 }
 
-/// A guard that was found, and whether its holder may be at work.
+/// A guard found on a system, and whether its holder may be at work.
 pub struct Guarding {
-    /// Who made it.
+    /// The holder of the guard.
     pub holder: GuardHolder,
-    /// Seconds for which it holds still; 0 if it holds no more.
+    /// Seconds until it expires; 0 if expired.
     pub left: u64,
 }
 
-/// What comes of guarding, sooner or later.
+/// The future result of acquiring a guard.
 pub type Guarded<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn Held>, Unguarded>> + 'a>>;
 
-/// Guards deployments on systems of a plugin.
+/// Acquires guards on the systems of a plugin.
 pub trait Guard {
-    /// Guards a deployment on all of these systems, or on none.
+    /// Acquires the guard of a deployment on all of these systems, or on none.
     fn take<'a>(
         &'a self,
         deployment: &'a str,
@@ -129,23 +128,24 @@ pub trait Guard {
         me: &'a GuardHolder,
     ) -> Guarded<'a>;
 
-    /// Guards of a deployment on the default system.
+    /// Returns the guards of a deployment on the default system.
     fn standing<'a>(
         &'a self,
         deployment: &'a str,
         me: &'a GuardHolder,
     ) -> Answer<'a, Vec<Guarding>>;
 
-    /// Removes them.
+    /// Removes the guards of a deployment on the default system.
     fn remove<'a>(&'a self, deployment: &'a str) -> Answer<'a, ()>;
 }
 
-/// A guard that is held.
+/// A guard that this run holds.
 pub trait Held {
-    /// Renews it for as long as it is held. Comes only when another run has taken it over: who.
+    /// Renews the guard while it is held. Returns only when another run has taken it over, with the
+    /// new holder.
     fn lost<'a>(&'a mut self) -> Pin<Box<dyn Future<Output = GuardHolder> + 'a>>;
 
-    /// Gives the deployment free. A guard that cannot be removed ends by itself.
+    /// Releases the deployment. A guard that cannot be removed expires.
     fn release(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()>>>;
 }
 
@@ -158,7 +158,8 @@ impl Guards {
         self.0.push(held);
     }
 
-    /// Renews them for as long as all are held. Comes only when another run has taken one over: who.
+    /// Renews all guards while they are held. Returns only when another run has taken one over,
+    /// with the new holder.
     pub async fn lost(&mut self) -> GuardHolder {
         if self.0.is_empty() {
             return std::future::pending().await;
@@ -168,7 +169,7 @@ impl Guards {
             .0
     }
 
-    /// Gives the deployment free.
+    /// Releases the deployment.
     pub async fn release(self) {
         for held in self.0 {
             held.release().await;

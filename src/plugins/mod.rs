@@ -1,8 +1,8 @@
-//! The systems that deployments are on: what planning asks about them ([`Plugin`]), and what carries
-//! steps out on them ([`Driver`]).
+//! Plugins: support for the systems that deployments run on. A [`Plugin`] answers questions of the
+//! planner; a [`Driver`] runs steps.
 //!
-//! A back-end is one line in [`PLUGINS`] and a folder here. Nobody outside names what is in it;
-//! [`Plugins`] and [`Drivers`] put all of them together.
+//! A new plugin needs one line in [`PLUGINS`] and a directory here. Code outside this module uses
+//! [`Plugins`] and [`Drivers`], which combine all of them, and never names a single plugin.
 
 pub mod docker;
 mod driver;
@@ -22,5 +22,5 @@ pub use plugin::{
 };
 pub use table::{Connected, Places, Plugins, Whereabouts};
 
-/// Every plugin. A node belongs to the first that knows what it stands for.
+/// All plugins. A node belongs to the first plugin that knows its kind.
 pub const PLUGINS: &[&dyn Plugin] = &[&docker::Docker];

@@ -1,4 +1,4 @@
-//! What the kernel asks about a system: pure, without any connection.
+//! The interface of a plugin to the kernel: pure functions, without connections.
 
 use super::Driver;
 use crate::{
@@ -13,19 +13,19 @@ use crate::{
 use serde_json::Value as Json;
 use std::{path::Path, rc::Rc};
 
-/// An instance, its node, and the deployment that it is a part of.
+/// An instance with its node and its deployment.
 #[derive(Clone, Copy)]
 pub struct Part<'a> {
     /// The deployment.
     pub deployment: &'a Deployment,
     /// The instance.
     pub instance: &'a Instance,
-    /// Its node; of an instance that an update did not reach perhaps the former one.
+    /// Its node; can be the former definition if an update did not reach the instance.
     pub node: &'a Definition,
 }
 
 impl<'a> Part<'a> {
-    /// An instance with its present node.
+    /// Returns an instance with the present definition of its node.
     #[must_use]
     pub fn of(deployment: &'a Deployment, instance: &'a Instance) -> Option<Self> {
         Some(Self {
@@ -36,64 +36,64 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Everything that planning looks at for one instance.
+/// The planner's view of one instance.
 #[derive(Clone, Copy)]
 pub struct At<'a> {
-    /// What is declared.
+    /// The declared state.
     pub part: Part<'a>,
-    /// What is known.
+    /// The recorded state.
     pub record: &'a Record,
-    /// What is there.
+    /// The observed state.
     pub observed: &'a Observed,
 }
 
 impl<'a> At<'a> {
-    /// What is known of the instance.
+    /// Returns the record of the instance.
     #[must_use]
     pub fn known(&self) -> Option<&'a InstanceRecord> {
         self.record.instances.get(&self.part.instance.id)
     }
 }
 
-/// The two ends of a relationship, and the one whose operation is run.
+/// The two ends of a relationship, and the end that the operation belongs to.
 #[derive(Clone, Copy)]
 pub struct Ends<'a> {
-    /// The instance that has the relationship.
+    /// The source instance.
     pub source: Part<'a>,
-    /// The instance that it points to; none if that is gone for good.
+    /// The target instance; none if it no longer exists.
     pub target: Option<Part<'a>>,
-    /// Whose operation it is.
+    /// The end that the operation belongs to.
     pub end: End,
 }
 
-/// A name that objects are called by in what is declared of others.
+/// A name that declarations use to refer to an object.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Name {
-    /// What is named: names of different spaces are never the same.
+    /// Namespace: names in different namespaces never match.
     pub space: &'static str,
-    /// The system that it is on; empty if that does not matter.
+    /// The system of the name; empty if irrelevant.
     pub on: String,
     /// The name.
     pub name: String,
 }
 
-/// Something that only one object can have at a time, such as a port of a host.
+/// A resource that only one object can have at a time, such as a host port.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Exclusive {
-    /// What kind of thing it is.
+    /// Kind of resource.
     pub kind: &'static str,
-    /// Equal keys mean the same thing.
+    /// Key: equal keys mean the same resource.
     pub key: String,
-    /// In words.
+    /// Name of the resource in output.
     pub shown: String,
-    /// Others that share it too do no harm.
+    /// Several objects may share it if all of them set this flag.
     pub is_shared: bool,
 }
 
-/// The port of a host.
+/// The kind of a host port.
 pub const PORT: &str = "port";
 
-/// The first thing of one object that keeps another one from having what it needs.
+/// Returns the first resource of one object that conflicts with another object.
 #[must_use]
 pub fn clash<'e>(one: &'e [Exclusive], other: &[Exclusive]) -> Option<&'e Exclusive> {
     let clashes = |mine: &&Exclusive| {
@@ -105,42 +105,42 @@ pub fn clash<'e>(one: &'e [Exclusive], other: &[Exclusive]) -> Option<&'e Exclus
     one.iter().find(clashes)
 }
 
-/// The steps that put another object in the place of one, on a system that cannot do that by
-/// itself. The old object is there until the new one is known to work.
+/// The steps that replace an object on a system without an operation for that. The old object is
+/// kept until the new one is known to work.
 #[derive(Clone, Debug)]
 pub struct Replacement {
-    /// Stops the old object, where its own definition has no operation for that.
+    /// Stops the old object, if its definition has no operation for that.
     pub stop: Step,
-    /// Puts what was made in the place of the old object.
+    /// Gives the new object the name of the old one.
     pub swap: Step,
-    /// Shows that the new object works; none if something else shows it.
+    /// Proves that the new object works; none if another step does.
     pub prove: Option<Step>,
     /// Removes the old object, or leaves it alone if it was adopted.
     pub discard: Step,
-    /// Gives the old object its place back, and removes the new one.
+    /// Gives the old object its name back, and removes the new one.
     pub step_back: Step,
-    /// Starts the old object there.
+    /// Starts the restored object.
     pub put_back: Step,
 }
 
-/// What drivers are made with.
+/// Settings for creating drivers.
 pub struct Settings {
-    /// Who makes objects.
+    /// The author of objects.
     pub author: Author,
-    /// What several plugins share.
+    /// Connections that several plugins share.
     pub connections: Rc<Connections>,
 }
 
-/// One family of operations. Pure and static; [`super::Driver`] is the same family with its
-/// connections. What is not said here is right for something that only the record knows.
+/// A plugin: pure and static. [`super::Driver`] is the same plugin with its connections. The
+/// default methods suit nodes that exist only in the record.
 pub trait Plugin: Sync {
-    /// Its name in steps and journals.
+    /// ID of the plugin in steps and journals.
     fn id(&self) -> &'static str;
 
-    /// Whether it can run an operation, as `validate` asks.
+    /// Returns true if the plugin can run an operation; used by `validate`.
     fn supports(&self, plugin: &str, operation: &str) -> bool;
 
-    /// The steps of an operation, made for a purpose; none if it is not one of the plugin's.
+    /// Returns the steps of an operation for a purpose; none if another plugin runs it.
     fn lower(
         &self,
         part: Part<'_>,
@@ -149,29 +149,29 @@ pub trait Plugin: Sync {
         purpose: &Purpose<'_>,
     ) -> Option<Vec<Step>>;
 
-    /// Makes its driver, for one run. Nothing is connected to yet.
+    /// Creates the driver for one run, without connecting yet.
     fn connect(&self, settings: &Settings) -> Box<dyn Driver>;
 
-    /// Whether it carries out what a blueprint's plugin of this name does.
+    /// Returns true if it implements the blueprint plugin with this name.
     fn provides(&self, plugin: &str) -> bool {
         plugin == self.id()
     }
 
-    /// Finds the faults of a blueprint that only it knows of.
+    /// Reports errors of a blueprint that only this plugin can detect.
     fn check(&self, _blueprint: &Blueprint, _d: &mut Diagnostics) {}
 
-    /// Finds what is wrong with the files that a blueprint names.
+    /// Reports errors of the files that a blueprint refers to.
     fn check_files(&self, _blueprint: &Blueprint, _folder: &Path, _d: &mut Diagnostics) {}
 
-    /// The page on the arguments of its operations, in Markdown, if it has one.
+    /// Returns the reference page on the arguments of its operations, in Markdown, if it has one.
     fn arguments(&self) -> Option<String> {
         None
     }
 
-    /// Adds what it knows to the JSON Schema of blueprints.
+    /// Adds its types to the JSON Schema of blueprints.
     fn extend_schema(&self, _schema: &mut Json) {}
 
-    /// The steps of an operation of a relationship; none if it is not one of the plugin's.
+    /// Returns the steps of an operation of a relationship; none if another plugin runs it.
     fn lower_relationship(
         &self,
         _ends: Ends<'_>,
@@ -181,121 +181,122 @@ pub trait Plugin: Sync {
         None
     }
 
-    /// What a node stands for on the system; none if nothing but the record stands for it. A node
-    /// belongs to the first plugin that says so.
+    /// Returns the kind of a node's object; none if the node has no object. A node belongs to the
+    /// first plugin that returns a kind.
     fn kind(&self, _node: &Definition) -> Option<&'static str> {
         None
     }
 
-    /// Whether the object of a node is looked at between two steps; else only when it is used.
+    /// Returns true if the object of a node is observed between stages. Other objects are looked up
+    /// only when they are used.
     fn is_observed(&self, node: &Definition) -> bool {
         self.kind(node).is_some()
     }
 
-    /// Where the object is.
+    /// Returns the system of an object.
     fn target(&self, _part: Part<'_>) -> Target {
         Target::Default
     }
 
-    /// The name of the object, where it is known by now.
+    /// Returns the name of an object, if it is known by now.
     fn name(&self, _part: Part<'_>) -> Option<String> {
         None
     }
 
-    /// The exact name or the id of the object that a node adopts.
+    /// Returns the exact name or the ID of the object that a node adopts.
     fn adopts(&self, _node: &Definition) -> Option<String> {
         None
     }
 
-    /// The runtime property that holds the id of the object.
+    /// Returns the runtime property that contains the ID of an object.
     fn id_property(&self, _node: &Definition) -> Option<&'static str> {
         None
     }
 
-    /// Whether commands can be run in the object, and it writes a log.
+    /// Returns true if an object can run commands and has a log.
     fn has_shell(&self, _node: &Definition) -> bool {
         false
     }
 
-    /// What others call the object by.
+    /// Returns the names that other declarations can use for the object.
     fn called(&self, _part: Part<'_>) -> Vec<Name> {
         Vec::new()
     }
 
-    /// What the object calls others by.
+    /// Returns the names of other objects that the declaration uses.
     fn names(&self, _part: Part<'_>) -> Vec<Name> {
         Vec::new()
     }
 
-    /// What the object needs for itself, as far as it is known by now.
+    /// Returns the exclusive resources of an object, as far as they are known by now.
     fn exclusive(&self, _part: Part<'_>) -> Vec<Exclusive> {
         Vec::new()
     }
 
-    /// Whether the object is gone for good as soon as it is stopped.
+    /// Returns true if an object is deleted as soon as it stops.
     fn is_ephemeral(&self, _part: Part<'_>) -> bool {
         false
     }
 
-    /// Whether the object stays when its deployment is taken down.
+    /// Returns true if uninstall keeps an object.
     fn outlives(&self, _node: &Definition) -> bool {
         false
     }
 
-    /// How far an instance is from being installed.
+    /// Returns the state of an instance relative to its installed state.
     fn standing(&self, at: At<'_>) -> Standing {
         by_record(at)
     }
 
-    /// Whether an object is as it should be: it runs, is there, or ended as it was to end.
+    /// Returns true if an object is in its desired state: it runs, exists, or exited as expected.
     fn is_done(&self, _node: &Definition, object: &Object) -> bool {
         matches!(object.state, ObjectState::Running | ObjectState::Available)
     }
 
-    /// What it takes to make an instance what its node says now.
+    /// Returns the way to change an instance to its present definition.
     fn change(&self, _at: At<'_>) -> Change {
         Change::Remake
     }
 
-    /// How another object takes the place of the one that was made from `former`; none if the
-    /// system can do that by itself, or not at all.
+    /// Returns the steps that replace an object created from `former`; none if the system has its
+    /// own operation for that, or cannot replace it.
     fn replacement(&self, _part: Part<'_>, _former: &Definition) -> Option<Replacement> {
         None
     }
 
-    /// Whether what a step did, as the journal has it, still stands.
+    /// Returns true if the effect of a completed step still exists.
     fn still_done(&self, _step: &Step, _node: &Definition, _object: Option<&Object>) -> bool {
         true
     }
 
-    /// Whether a step has nothing to do for an object that is there.
+    /// Returns true if a step has nothing to do for an existing object.
     fn is_needless(&self, _step: &Step, _object: &Object) -> bool {
         false
     }
 
-    /// Files that a step needs, as far as they are known by now.
+    /// Returns the files that a step reads, as far as they are known by now.
     fn files(&self, _step: &Step) -> Vec<Need> {
         Vec::new()
     }
 
-    /// Whether an operation makes or starts an object.
+    /// Returns true if an operation creates or starts an object.
     fn makes_or_starts(&self, _planned: &Planned) -> bool {
         false
     }
 
-    /// Whether an operation makes an object from the properties of its node.
+    /// Returns true if an operation creates an object from the properties of its node.
     fn reads_properties(&self, _planned: &Planned) -> bool {
         false
     }
 
-    /// Runtime properties that may repeat what a container or a script wrote: what cannot be
-    /// searched for secrets is left out whole.
+    /// Returns the runtime properties that may repeat output of a container or a script. They are
+    /// redacted as a whole if they cannot be searched for secrets.
     fn untrusted(&self) -> &'static [&'static str] {
         &[]
     }
 }
 
-/// What the record says of an instance that nothing else stands for.
+/// Returns the state of an instance that exists only in the record.
 #[must_use]
 pub fn by_record(at: At<'_>) -> Standing {
     match at.record.state(&at.part.instance.id) {

@@ -1,4 +1,4 @@
-//! All plugins together, and what they come to for the kernel.
+//! All plugins as one, for the kernel.
 
 use super::{
     At, Driver, Drivers, Ends, Exclusive, Name, PLUGINS, Part, Plugin, Replacement, Scene,
@@ -14,14 +14,14 @@ use indexmap::IndexMap;
 use serde_json::Value as Json;
 use std::{collections::HashMap, path::Path};
 
-/// Where the object of an instance is, and which it is, as far as is known.
+/// The location and ID of an instance's object, as far as known.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Whereabouts {
-    /// Id of the plugin that it belongs to.
+    /// ID of its plugin.
     pub plugin: String,
     /// Its system.
     pub target: Target,
-    /// Its id, as the record has it.
+    /// Its ID, from the record.
     pub object: Option<String>,
 }
 
@@ -35,10 +35,10 @@ impl From<Reached> for Whereabouts {
     }
 }
 
-/// For each instance that has an object where that is.
+/// The places of objects, by instance.
 pub type Places = IndexMap<String, Whereabouts>;
 
-/// The plugins that a run can use.
+/// The plugins available to a run.
 #[derive(Clone, Copy)]
 pub struct Plugins(pub &'static [&'static dyn Plugin]);
 
@@ -48,14 +48,14 @@ impl Default for Plugins {
     }
 }
 
-/// The drivers of all plugins, made for one run.
+/// The drivers of all plugins, created for one run.
 pub struct Connected {
     plugins: Plugins,
     all: Vec<(&'static str, Box<dyn Driver>)>,
 }
 
 impl Connected {
-    /// The drivers together.
+    /// Combines the drivers.
     #[must_use]
     pub fn drivers(&self) -> Drivers<'_> {
         let all = self.all.iter().map(|(id, driver)| (*id, &**driver));
@@ -64,7 +64,7 @@ impl Connected {
 }
 
 impl Plugins {
-    /// Makes the driver of each plugin. Nothing is connected to yet.
+    /// Creates the driver of each plugin, without connecting yet.
     #[must_use]
     pub fn connect(self, settings: &Settings) -> Connected {
         let made = self.0.iter().map(|it| (it.id(), it.connect(settings)));
@@ -74,14 +74,14 @@ impl Plugins {
         }
     }
 
-    /// The page on the arguments of operations, of all plugins.
+    /// Returns the reference pages on arguments of operations, of all plugins.
     #[must_use]
     pub fn arguments(self) -> String {
         let pages: Vec<String> = self.0.iter().filter_map(|it| it.arguments()).collect();
         pages.join("\n")
     }
 
-    /// The plugin that a node belongs to.
+    /// Returns the plugin that a node belongs to.
     fn of(self, node: &Definition) -> Option<&'static dyn Plugin> {
         self.0
             .iter()
@@ -93,25 +93,25 @@ impl Plugins {
         self.0.iter().copied().find(|plugin| plugin.id() == id)
     }
 
-    /// Whether steps of this plugin can be carried out.
+    /// Returns true if the plugin with this ID is available.
     #[must_use]
     pub fn has(self, id: &str) -> bool {
         self.by_id(id).is_some()
     }
 
-    /// Whether anything can run an operation.
+    /// Returns true if a plugin can run an operation.
     #[must_use]
     pub fn supports(self, plugin: &str, operation: &str) -> bool {
         self.0.iter().any(|it| it.supports(plugin, operation))
     }
 
-    /// Whether anything carries out what a blueprint's plugin of this name does.
+    /// Returns true if a plugin implements the blueprint plugin with this name.
     #[must_use]
     pub fn provides(self, plugin: &str) -> bool {
         self.0.iter().any(|it| it.provides(plugin))
     }
 
-    /// Finds the faults of a blueprint that only plugins know of.
+    /// Reports errors of a blueprint that only plugins can detect.
     pub fn check(self, blueprint: &Blueprint, sources: &Sources, d: &mut Diagnostics) {
         self.0.iter().for_each(|plugin| plugin.check(blueprint, d));
         if self.0.len() > 1 {
@@ -120,7 +120,7 @@ impl Plugins {
         }
     }
 
-    /// The fault of a node that two plugins take for their own.
+    /// Returns the error for a node that two plugins claim.
     fn shared(self, node: &Node, sources: &Sources) -> Option<Diagnostic> {
         let (name, definition) = (&node.name, Definition::of(node, sources));
         let owners = self
@@ -138,14 +138,14 @@ impl Plugins {
         Some(name.span.error(Code::TwoSystems, message))
     }
 
-    /// Finds what is wrong with the files that a blueprint names.
+    /// Reports errors of the files that a blueprint refers to.
     pub fn check_files(self, blueprint: &Blueprint, folder: &Path, d: &mut Diagnostics) {
         self.0
             .iter()
             .for_each(|plugin| plugin.check_files(blueprint, folder, d));
     }
 
-    /// The JSON Schema of blueprints, with what plugins know of the types that they carry out.
+    /// Returns the JSON Schema of blueprints, with the types of all plugins.
     #[must_use]
     pub fn json_schema(self) -> Json {
         let mut schema = crate::syntax::json_schema();
@@ -155,7 +155,7 @@ impl Plugins {
         schema
     }
 
-    /// The steps of an operation, made for a purpose; none if nothing can run it.
+    /// Returns the steps of an operation for a purpose; none if no plugin can run it.
     #[must_use]
     pub fn lower(
         self,
@@ -168,7 +168,7 @@ impl Plugins {
             .find_map(|plugin| plugin.lower(part, name, planned, purpose))
     }
 
-    /// The steps of an operation of a relationship; none if nothing can run it.
+    /// Returns the steps of an operation of a relationship; none if no plugin can run it.
     #[must_use]
     pub fn lower_relationship(
         self,
@@ -180,25 +180,25 @@ impl Plugins {
             .find_map(|plugin| plugin.lower_relationship(ends, name, planned))
     }
 
-    /// What a node stands for; none if nothing but the record stands for it.
+    /// Returns the kind of a node's object; none if the node has no object.
     #[must_use]
     pub fn kind(self, node: &Definition) -> Option<&'static str> {
         self.of(node)?.kind(node)
     }
 
-    /// Whether the object of a node is looked at, and not only the record.
+    /// Returns true if the object of a node is observed, and not only recorded.
     #[must_use]
     pub fn has_object(self, node: &Definition) -> bool {
         self.of(node).is_some_and(|plugin| plugin.is_observed(node))
     }
 
-    /// Whether commands can be run in the object of a node, and it writes a log.
+    /// Returns true if the object of a node can run commands and has a log.
     #[must_use]
     pub fn has_shell(self, node: &Definition) -> bool {
         self.of(node).is_some_and(|plugin| plugin.has_shell(node))
     }
 
-    /// Whether an instance stands for material that others are made from.
+    /// Returns true if an instance represents material that other objects are created from.
     #[must_use]
     pub fn is_material(self, deployment: &Deployment, instance: &str) -> bool {
         let instance = deployment.instance(instance);
@@ -206,14 +206,14 @@ impl Plugins {
         node.is_some_and(|node| self.kind(node).is_some() && !self.has_object(node))
     }
 
-    /// The name of the object of an instance, where it is known by now.
+    /// Returns the name of an instance's object, if it is known by now.
     #[must_use]
     pub fn name(self, part: Part<'_>) -> Option<String> {
         self.of(part.node)?.name(part)
     }
 
-    /// Id of the object that the record knows. If it knows none, creating it finds the one that an
-    /// interrupted run left behind; if it knows another, an adopted object was replaced.
+    /// Returns the recorded ID of the object. Without a recorded ID, create looks for an object
+    /// that an interrupted run left. With a different ID, an adopted object was replaced.
     #[must_use]
     pub fn known_id<'r>(
         self,
@@ -225,7 +225,8 @@ impl Plugins {
         record.properties(&instance.id)?.get(property)?.as_str()
     }
 
-    /// For each instance the ids of those whose objects its own names, such as by links.
+    /// Returns, for each instance, the IDs of the instances whose objects its declaration refers
+    /// to, such as by links.
     #[must_use]
     pub fn uses(self, deployment: &Deployment) -> HashMap<String, Vec<String>> {
         let parts = || {
@@ -257,8 +258,8 @@ impl Plugins {
         parts().map(used).collect()
     }
 
-    /// What keeps an old object of an instance and the one that takes its place from being there at
-    /// once, in words; none if they can.
+    /// Returns the name of a resource that the old and the new object of an instance cannot have at
+    /// the same time, if there is one.
     #[must_use]
     pub fn both_need(self, part: Part<'_>, former: &Definition) -> Option<String> {
         let old = self.exclusive(Part {
@@ -268,51 +269,51 @@ impl Plugins {
         clash(&old, &self.exclusive(part)).map(|it| it.shown.clone())
     }
 
-    /// What an object needs for itself.
+    /// Returns the exclusive resources of an object.
     #[must_use]
     pub fn exclusive(self, part: Part<'_>) -> Vec<Exclusive> {
         self.of(part.node)
             .map_or_else(Vec::new, |plugin| plugin.exclusive(part))
     }
 
-    /// Whether the object of an instance is gone for good as soon as it is stopped.
+    /// Returns true if the object of an instance is deleted as soon as it stops.
     #[must_use]
     pub fn is_ephemeral(self, part: Part<'_>) -> bool {
         self.of(part.node)
             .is_some_and(|plugin| plugin.is_ephemeral(part))
     }
 
-    /// Whether the object of a node stays when its deployment is taken down.
+    /// Returns true if uninstall keeps the object of a node.
     #[must_use]
     pub fn outlives(self, node: &Definition) -> bool {
         self.of(node).is_some_and(|plugin| plugin.outlives(node))
     }
 
-    /// How far an instance is from being installed.
+    /// Returns the state of an instance relative to its installed state.
     #[must_use]
     pub fn standing(self, at: At<'_>) -> Standing {
         match self.of(at.part.node) {
-            // What is looked at only when it is used.
+            // Objects that are not observed have only the record.
             Some(plugin) if plugin.is_observed(at.part.node) => plugin.standing(at),
             _ => by_record(at),
         }
     }
 
-    /// Whether an object is as its node says: it runs, is there, or ended as it was to end.
+    /// Returns true if an object is in its desired state: it runs, exists, or exited as expected.
     #[must_use]
     pub fn is_as_wanted(self, node: &Definition, object: &Object) -> bool {
         self.of(node)
             .is_some_and(|plugin| plugin.is_done(node, object))
     }
 
-    /// Whether there is an object of an instance that is as its node says.
+    /// Returns true if an instance has an object in its desired state.
     #[must_use]
     pub fn is_done(self, instance: &Instance, node: &Definition, observed: &Observed) -> bool {
         self.object_of(node, instance, observed)
             .is_some_and(|object| self.is_as_wanted(node, object))
     }
 
-    /// What it takes to make an instance what its node says now.
+    /// Returns the way to change an instance to its present definition.
     #[must_use]
     pub fn change(self, at: At<'_>) -> Change {
         let former = at.known().and_then(|known| known.former.as_deref());
@@ -326,20 +327,19 @@ impl Plugins {
         }
     }
 
-    /// How another object takes the place of the one that was made from `former`.
+    /// Returns the steps that replace an object created from `former`.
     #[must_use]
     pub fn replacement(self, part: Part<'_>, former: &Definition) -> Option<Replacement> {
         self.of(part.node)?.replacement(part, former)
     }
 
-    /// Whether another object can take the place of a node's.
+    /// Returns true if the object of an instance can be replaced.
     #[must_use]
     pub fn is_replaceable(self, part: Part<'_>) -> bool {
         !part.node.is_adopted() && self.replacement(part, part.node).is_some()
     }
 
-    /// Whether what a step did, as the journal has it, still stands: then it need not be done
-    /// again.
+    /// Returns true if the effect of a completed step still exists, so that it can be skipped.
     #[must_use]
     pub fn still_done(
         self,
@@ -354,33 +354,33 @@ impl Plugins {
         }
     }
 
-    /// Whether a step has nothing to do for an object that is there.
+    /// Returns true if a step has nothing to do for an existing object.
     #[must_use]
     pub fn is_needless(self, step: &Step, object: Option<&Object>) -> bool {
         let plugin = self.by_id(&step.plugin).zip(object);
         plugin.is_some_and(|(plugin, object)| plugin.is_needless(step, object))
     }
 
-    /// Files that a step needs.
+    /// Returns the files that a step reads.
     #[must_use]
     pub fn files(self, step: &Step) -> Vec<Need> {
         self.by_id(&step.plugin)
             .map_or_else(Vec::new, |plugin| plugin.files(step))
     }
 
-    /// Whether an operation makes or starts an object.
+    /// Returns true if an operation creates or starts an object.
     #[must_use]
     pub fn makes_or_starts(self, planned: &Planned) -> bool {
         self.0.iter().any(|plugin| plugin.makes_or_starts(planned))
     }
 
-    /// Whether an operation makes an object from the properties of its node.
+    /// Returns true if an operation creates an object from the properties of its node.
     #[must_use]
     pub fn reads_properties(self, planned: &Planned) -> bool {
         self.0.iter().any(|plugin| plugin.reads_properties(planned))
     }
 
-    /// Runtime properties that may repeat what a container or a script wrote.
+    /// Returns the runtime properties that may repeat output of a container or a script.
     #[must_use]
     pub fn untrusted(self) -> Vec<&'static str> {
         self.0
@@ -389,8 +389,8 @@ impl Plugins {
             .collect()
     }
 
-    /// Whether nothing of an instance can exist: where it would be was never known, and no object of
-    /// it is.
+    /// Returns true if an instance cannot have an object: its target is a late value, no ID is
+    /// recorded, and no object was observed.
     #[must_use]
     pub fn is_out_of_reach(self, at: At<'_>) -> bool {
         let (part, id) = (at.part, &at.part.instance.id);
@@ -402,7 +402,7 @@ impl Plugins {
             && at.observed.of(id).is_none()
     }
 
-    /// The object that stands for an instance: created for it, or adopted by it.
+    /// Returns the object of an instance: created for it, or adopted by it.
     #[must_use]
     pub fn object_of<'o>(
         self,
@@ -417,11 +417,11 @@ impl Plugins {
         observed.of(&instance.id).or_else(adopted)
     }
 
-    /// The object of an instance, to carry a step out in it.
+    /// Returns the object of an instance as the place to run a step in.
     ///
     /// # Errors
     ///
-    /// If nothing is known of it, or of where it is.
+    /// If the object or its target is unknown.
     pub fn reached(self, scene: Scene<'_>, instance: &str) -> Result<Reached, String> {
         let Scene {
             deployment,
@@ -442,12 +442,12 @@ impl Plugins {
         })
     }
 
-    /// Where the objects of each instance are. One that cannot be told yet is left out: nothing of
-    /// the instance exists.
+    /// Returns the places of all objects. An instance whose target is not known yet is left out,
+    /// because it has no object.
     ///
     /// # Errors
     ///
-    /// If it cannot be told of an instance whose object exists.
+    /// If an instance has an object and its target cannot be evaluated.
     pub fn places(self, scene: Scene<'_>) -> Result<Places, String> {
         let Scene {
             deployment,
@@ -489,7 +489,7 @@ impl Plugins {
     }
 }
 
-/// The places of the instances that belong to a plugin.
+/// Returns the places of the instances that belong to a plugin.
 pub(super) fn places_of(id: &str, places: &Places) -> Places {
     let mine = places.iter().filter(|(_, place)| place.plugin == id);
     mine.map(|(instance, place)| (instance.clone(), place.clone()))

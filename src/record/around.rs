@@ -1,4 +1,4 @@
-//! What functions at run time refer to.
+//! The environment in which functions such as `get_attribute` are evaluated at run time.
 
 use super::Record;
 use crate::{
@@ -10,21 +10,21 @@ use crate::{
 };
 use serde_json::Value as Json;
 
-/// What functions at run time refer to: a record, an instance in it, the secrets.
+/// The environment of a function at run time: record, instance and secrets.
 #[derive(Clone, Copy)]
 pub struct Around<'a> {
-    /// What is known.
+    /// The record of the deployment.
     pub record: &'a Record,
-    /// Who SELF is; nobody in outputs.
+    /// The instance that SELF refers to; none in outputs.
     pub me: Option<&'a str>,
-    /// In an operation of a relationship who SOURCE and TARGET are.
+    /// The instances that SOURCE and TARGET refer to, in an operation of a relationship.
     pub ends: Option<[&'a str; 2]>,
-    /// Where secrets come from.
+    /// The source of secrets.
     pub secrets: &'a Secrets,
 }
 
 impl<'a> Around<'a> {
-    /// What an instance refers to.
+    /// Returns the environment for the functions of an instance.
     #[must_use]
     pub fn of(record: &'a Record, me: &'a str, secrets: &'a Secrets) -> Self {
         Self {
@@ -35,7 +35,7 @@ impl<'a> Around<'a> {
         }
     }
 
-    /// An attribute as it is kept.
+    /// Returns an attribute as stored, with sensitive parts still withheld.
     fn kept(&self, target: &str, path: &[Json]) -> Result<Json, String> {
         match (self.ends, target) {
             (Some([source, _]), "SOURCE") => self.record.attribute(Some(source), "SELF", path),
@@ -53,7 +53,7 @@ impl Surroundings for Around<'_> {
 
     fn attribute(&self, target: &str, path: &[Json]) -> Result<Json, String> {
         let found = self.kept(target, path)?;
-        // A property can be sensitive.
+        // A property can contain withheld values.
         if withheld_digests(&found).is_empty() {
             Ok(found)
         } else {
@@ -95,7 +95,7 @@ impl Surroundings for Around<'_> {
     }
 }
 
-/// The values of a label, or the one that is asked for.
+/// Returns all values of a label, or the one at the given position.
 fn label(deployment: &Deployment, name: &str, at: Option<&Json>) -> Result<Json, String> {
     let values = deployment.labels.get(name).cloned();
     let values = values.ok_or_else(|| format!("the deployment has no label `{name}`"))?;
@@ -105,7 +105,7 @@ fn label(deployment: &Deployment, name: &str, at: Option<&Json>) -> Result<Json,
     value.ok_or_else(|| format!("the label `{name}` has no such value"))
 }
 
-/// The texts among arguments, or the only one.
+/// Returns the strings in a list of arguments, or the only argument.
 fn words_of(arguments: &Json) -> Vec<&str> {
     match arguments {
         Json::Array(list) => list.iter().filter_map(Json::as_str).collect(),

@@ -1,4 +1,4 @@
-//! One run of a workflow, as it is remembered.
+//! One execution, as the record stores it.
 
 use crate::{
     event::{Outcome, Why},
@@ -8,25 +8,25 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// A task that failed for good.
+/// A task that failed permanently.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct FailedTask {
     /// The instance.
     pub instance: String,
     /// The lifecycle operation.
     pub operation: String,
-    /// Why.
+    /// The failure.
     pub failure: Failure,
-    /// The run went on as if it had been done.
+    /// The failure was ignored: dependent tasks ran as if the task had succeeded.
     #[serde(default)]
     pub ignored: bool,
-    /// A later stage of the same run tried again.
+    /// A later stage of the same execution tried again.
     #[serde(default)]
     pub tried_again: bool,
 }
 
 impl FailedTask {
-    /// A task that failed, and that no later stage tried again so far.
+    /// Creates the entry for a failed task that no later stage has tried again.
     #[must_use]
     pub fn of(task: &Task, failure: &Failure, ignored: bool) -> Self {
         Self {
@@ -38,15 +38,15 @@ impl FailedTask {
         }
     }
 
-    /// Returns true if it still matters: no later stage tried again, and it is not an old container
-    /// that was created again because it did not start.
+    /// Returns true if the failure still matters: no later stage tried again, and the task was not
+    /// the restart of an old container that was recreated instead.
     #[must_use]
     pub fn is_open(&self) -> bool {
         let is_created_again = self.ignored && self.operation == PUT_BACK;
         !self.tried_again && !is_created_again
     }
 
-    /// Whether it makes the execution a failed one.
+    /// Returns true if the failure makes the execution fail.
     #[must_use]
     pub fn counts(&self) -> bool {
         !self.ignored && !self.tried_again
@@ -56,55 +56,55 @@ impl FailedTask {
 /// One run of a workflow.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Execution {
-    /// Its id.
+    /// Its ID.
     pub id: String,
-    /// The workflow, with what was said of it.
+    /// The workflow with its parameters.
     #[serde(flatten)]
     pub parameters: Box<Parameters>,
-    /// The execution that it goes on with, or takes back.
+    /// The execution that this one resumes or rolls back.
     pub of: Option<String>,
-    /// Milliseconds since 1970 UTC.
+    /// Start time in milliseconds since 1970 UTC.
     pub started: u64,
-    /// Milliseconds since 1970 UTC, once it is over.
+    /// End time in milliseconds since 1970 UTC.
     pub ended: Option<u64>,
-    /// How it ended; none while it runs, or since its process died.
+    /// The outcome; none while it runs or after its process died.
     pub outcome: Option<Outcome>,
-    /// What failed for good, first cause first.
+    /// Permanently failed tasks, the first failure first.
     pub failed: Vec<FailedTask>,
-    /// Stages that it had so far.
+    /// Number of stages so far.
     #[serde(default)]
     pub stages: usize,
-    /// Tasks in its stages.
+    /// Number of tasks in all stages.
     pub tasks: usize,
-    /// Tasks that are done.
+    /// Number of tasks that succeeded.
     pub done: usize,
-    /// What it creates is to be taken back if it fails.
+    /// If it fails, its created instances are rolled back.
     pub rolls_back: bool,
-    /// Instances that existed before it.
+    /// Instances that existed before it started.
     pub(super) before: Vec<String>,
-    /// Instances that did not exist before it and that it began to create.
+    /// Instances that it began to create and that did not exist before.
     pub created: Vec<String>,
-    /// Of a rollback: what it takes back.
+    /// For a rollback: the instances and executions that it rolls back.
     pub(super) takes_back: Taken,
-    /// Why it was ended early.
+    /// The reason why it was stopped early.
     pub stopped: Option<Why>,
 }
 
 impl Execution {
-    /// The workflow.
+    /// Returns the workflow.
     #[must_use]
     pub fn workflow(&self) -> Workflow {
         self.parameters.workflow()
     }
 
-    /// Whether anything failed for good.
+    /// Returns true if a task failed and its failure counts.
     #[must_use]
     pub fn has_failed(&self) -> bool {
         self.failed.iter().any(FailedTask::counts)
     }
 
-    /// Whether it is taken back with the one that goes on with it: it died or was stopped, or was to
-    /// be taken back itself.
+    /// Returns true if rolling back the execution that resumed this one also rolls back this one:
+    /// it died, was stopped, or was to be rolled back itself.
     pub(super) fn belongs_to_next(&self) -> bool {
         let was_stopped = matches!(
             self.outcome,

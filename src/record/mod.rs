@@ -1,4 +1,4 @@
-//! What is known of a deployment: a fold over its events, and nothing else.
+//! The record: the state of a deployment, computed only from its events.
 
 mod around;
 mod execution;
@@ -28,7 +28,7 @@ use std::{
 };
 use thiserror::Error;
 
-/// An event that cannot follow from what is known.
+/// An event that contradicts the record.
 #[derive(Debug, Error)]
 #[error("{event} cannot happen {state}")]
 pub struct IllegalEvent {
@@ -36,27 +36,27 @@ pub struct IllegalEvent {
     state: String,
 }
 
-/// Where a task stands.
+/// The state of a task.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskState {
-    /// Not tried yet, or given up half way by a cancelled run.
+    /// Not tried yet, or interrupted when the execution was cancelled.
     #[default]
     Pending,
-    /// The engine was asked and has not answered.
+    /// The call to the engine has no response yet.
     Started,
-    /// Failed, and will be tried again.
+    /// Failed; a retry will follow.
     Retrying,
-    /// Done.
+    /// Succeeded.
     Succeeded,
-    /// Failed for good.
+    /// Failed permanently.
     Failed,
-    /// Failed for good, and what needs it goes on all the same.
+    /// Failed permanently; dependent tasks run as if it had succeeded.
     Ignored,
 }
 
 impl TaskState {
-    /// Where a task stands that failed for good.
+    /// Returns the state of a task that failed permanently.
     fn of_failed(is_ignored: bool) -> Self {
         if is_ignored {
             Self::Ignored
@@ -66,18 +66,18 @@ impl TaskState {
     }
 }
 
-/// A task of the stage.
+/// The progress of a task of the stage.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 struct Progress {
     state: TaskState,
-    /// When it was tried last, in milliseconds since 1970 UTC.
+    /// Time of the last attempt, in milliseconds since 1970 UTC.
     since: u64,
-    /// Nobody knows whether the engine did what failed.
+    /// The last attempt failed, and its outcome is unknown.
     lost: bool,
 }
 
 impl Progress {
-    /// Whether the task was asked for, and nobody knows whether it is done.
+    /// Returns true if the task was started and its outcome is unknown.
     fn is_unsettled(&self) -> bool {
         match self.state {
             TaskState::Started => true,
@@ -87,44 +87,44 @@ impl Progress {
     }
 }
 
-/// What a task can be that is tried now.
+/// States from which a task can start.
 const WAITING: [TaskState; 2] = [TaskState::Pending, TaskState::Retrying];
-/// States from which a task can fail for good.
+/// States from which a task can fail permanently.
 const UNFINISHED: [TaskState; 3] = [TaskState::Started, TaskState::Pending, TaskState::Retrying];
-/// What a task can be whose outcome is to be settled.
+/// States from which a task can be settled.
 const UNSETTLED: [TaskState; 3] = [TaskState::Started, TaskState::Retrying, TaskState::Failed];
 
-/// Everything known of a deployment.
+/// The recorded state of a deployment.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Record {
-    /// What is wanted.
+    /// The desired state.
     pub deployment: Option<Deployment>,
-    /// Instances by id, those of earlier definitions included.
+    /// Instances by ID, including instances of earlier definitions.
     pub instances: IndexMap<String, InstanceRecord>,
-    /// Instances that exist and that the present definition does not have any more.
+    /// Existing instances that the present definition no longer contains.
     pub dropped: Vec<(Instance, Definition)>,
-    /// Relationships that came or went between instances that exist, and that nobody was told of
-    /// yet.
+    /// Relationship changes between existing instances whose `establish` or `unlink` operation has
+    /// not run yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loose_ends: Vec<LooseEnd>,
-    /// Ids of objects that another state directory made and the user took over. They stay when the
-    /// deployment is taken down: so does a volume that is kept.
+    /// IDs of objects that another state directory created and the user took over. Uninstall keeps
+    /// them, like kept volumes.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub taken_over: BTreeSet<String>,
-    /// Executions, oldest first; those before the oldest may have been forgotten.
+    /// Executions, oldest first. Older ones may have been pruned.
     pub executions: Vec<Execution>,
-    /// How many executions there ever were.
+    /// Number of executions, including pruned ones.
     pub ran: usize,
     stage: Stage,
     tasks: Vec<Progress>,
-    /// How many tasks from the first are over: they stay so, and need not be looked at.
+    /// Number of leading tasks that are complete. They stay complete and are skipped when looking
+    /// for ready tasks.
     #[serde(skip)]
     over: usize,
 }
 
 impl Record {
-    /// Whether all that is known of it are labels that the user said are theirs, wherever its
-    /// blueprint was when it was made.
+    /// Returns true if the record comes only from labels of objects that the user took over.
     #[must_use]
     pub fn is_taken_over(&self) -> bool {
         !self.taken_over.is_empty()
@@ -134,11 +134,11 @@ impl Record {
                 .is_some_and(|deployment| deployment.recovered)
     }
 
-    /// Takes one event into account. Live runs, resumed runs and `status` all go through here.
+    /// Applies one event. Live runs, resumed runs and `status` all use this method.
     ///
     /// # Errors
     ///
-    /// If the event contradicts what is known.
+    /// If the event contradicts the record.
     pub fn apply(&mut self, entry: &Entry) -> Result<(), IllegalEvent> {
         match &entry.event {
             Event::Defined { deployment } => self.define(deployment),
@@ -238,15 +238,15 @@ impl Record {
                     ),
                 ))
             };
-            // What was read from labels says nothing of the definition.
+            // Labels do not contain the definition that an object was created from.
             former = old
                 .instances
                 .iter()
                 .filter(|_| !old.recovered)
                 .filter_map(of)
                 .collect();
-            // A kept volume is no change for a runner without state: labels tell of it at every
-            // run.
+            // Without a journal, labels report kept volumes at every run. A kept volume that the
+            // new definition does not contain is not a change.
             let is_hearsay = |instance: &Instance| {
                 let known = self.instances.get(&instance.id);
                 old.recovered && known.is_some_and(|known| known.outlives)
@@ -299,7 +299,7 @@ impl Record {
         self.forget_loose_ends();
     }
 
-    /// What came and went between two definitions; what comes back was never away.
+    /// Adds relationship changes. Adding and removing the same relationship cancel each other.
     fn loosen(&mut self, ends: Vec<LooseEnd>) {
         let loose = &mut self.loose_ends;
         for end in ends {
@@ -311,7 +311,8 @@ impl Record {
         }
     }
 
-    /// Of relationships of what is gone, and to what went with them, nobody has to be told.
+    /// Drops relationship changes whose source is gone or no longer defined, and removals whose
+    /// target is gone.
     fn forget_loose_ends(&mut self) {
         let (instances, deployment) = (&self.instances, self.deployment.as_ref());
         let is_gone = |id: &str| instances.get(id).is_none_or(|it| it.state.is_gone());
@@ -323,7 +324,7 @@ impl Record {
         self.loose_ends.retain(matters);
     }
 
-    /// What is installed stays as it is, with what labels tell beside it.
+    /// Merges instances recovered from labels into the record. Installed instances stay.
     fn recover(
         &mut self,
         deployment: &Deployment,
@@ -355,14 +356,14 @@ impl Record {
         self.begin_stage(Stage::default());
     }
 
-    /// Ids of the instances that exist.
+    /// Returns the IDs of the instances that exist.
     fn existing(&self) -> Vec<String> {
         let exists = |(_, instance): &(&String, &InstanceRecord)| !instance.state.is_gone();
         let existing = self.instances.iter().filter(exists);
         existing.map(|(id, _)| id.clone()).collect()
     }
 
-    /// From here on this stage is carried out.
+    /// Starts a stage.
     fn begin_stage(&mut self, stage: Stage) {
         self.over = 0;
         self.tasks = vec![Progress::default(); stage.tasks().len()];
@@ -384,7 +385,7 @@ impl Record {
         Ok(())
     }
 
-    /// Tasks that nobody planned when the stage began.
+    /// Adds tasks that were planned after the stage began.
     fn extend(&mut self, tasks: &[Task], event: &Event) -> Result<(), IllegalEvent> {
         self.execution_of(event)?.tasks += tasks.len();
         tasks.iter().try_for_each(|task| self.add(task, event))
@@ -409,7 +410,7 @@ impl Record {
         Ok(())
     }
 
-    /// The instance is in the state that the task begins with.
+    /// Sets the instance's state at the start of a task.
     fn enter(&mut self, task: TaskId, state: InstanceState) {
         let id = self.stage.task(task).instance.clone();
         let instance = self.instances.entry(id.clone()).or_default();
@@ -420,7 +421,7 @@ impl Record {
         }
     }
 
-    /// The execution that runs now began to create an instance.
+    /// Notes that the current execution began to create an instance.
     fn note_created(&mut self, id: String) {
         let running = self.running_mut();
         if let Some(execution) = running.filter(|it| !it.before.contains(&id)) {
@@ -438,7 +439,7 @@ impl Record {
         }
     }
 
-    /// What holds on to what the task made anew is out of date.
+    /// Marks the instances as outdated that depend on a recreated object.
     fn outdate(&mut self, task: TaskId) {
         for id in &self.stage.task(task).outdates {
             let known = self.instances.get_mut(id);
@@ -448,7 +449,7 @@ impl Record {
         }
     }
 
-    /// The instance is in the state that the task leads to.
+    /// Sets the instance's state after a task.
     fn leave(&mut self, task: TaskId) {
         let is_halt = self.is_halt();
         let planned = self.stage.task(task);
@@ -460,7 +461,7 @@ impl Record {
         }
     }
 
-    /// Whether what stops now is to rest.
+    /// Returns true if an instance that stops now must stay stopped.
     fn is_halt(&self) -> bool {
         let last = self.executions.last();
         last.is_some_and(|execution| execution.workflow() == Workflow::Stop)
@@ -476,7 +477,7 @@ impl Record {
     }
 
     fn note_failed(&mut self, failed: FailedTask) {
-        // The operation begins anew when somebody tries again.
+        // A later attempt repeats the operation from its first step.
         if let Some(known) = self.instances.get_mut(&failed.instance) {
             known.done.retain(|done| done.operation != failed.operation);
         }
@@ -519,7 +520,7 @@ impl Record {
         Ok(())
     }
 
-    /// What the last execution brought to its end is as the present definition says.
+    /// Marks instances as up to date after an execution that applied the present definition.
     fn is_as_wanted(&mut self) {
         let last = self.executions.last();
         match last.map(|last| &*last.parameters) {
@@ -536,7 +537,7 @@ impl Record {
         instances.for_each(InstanceRecord::is_up_to_date_now);
     }
 
-    /// The execution that an event is part of.
+    /// Returns the execution that an event belongs to.
     fn execution_of(&mut self, event: &Event) -> Result<&mut Execution, IllegalEvent> {
         let running = self.running_mut();
         running.ok_or_else(|| illegal(event, "outside an execution"))
@@ -548,20 +549,20 @@ impl Record {
             .filter(|execution| execution.outcome.is_none())
     }
 
-    /// Forgets past executions; what they led to stays.
+    /// Drops past executions; their effects on the record stay.
     pub fn forget_executions(&mut self) {
         self.executions.clear();
         self.begin_stage(Stage::default());
     }
 
-    /// Ids of all objects that stand for an instance.
+    /// Returns the IDs of all objects of all instances.
     #[must_use]
     pub fn object_ids(&self) -> HashSet<String> {
         let ids = self.instances.values().flat_map(InstanceRecord::object_ids);
         ids.collect()
     }
 
-    /// The execution that runs now, or ran when its process died.
+    /// Returns the running execution, or the one that was running when its process died.
     #[must_use]
     pub fn running(&self) -> Option<&Execution> {
         self.executions
@@ -569,7 +570,7 @@ impl Record {
             .filter(|execution| execution.outcome.is_none())
     }
 
-    /// State of an instance.
+    /// Returns the state of an instance.
     #[must_use]
     pub fn state(&self, instance: &str) -> InstanceState {
         self.instances
@@ -577,7 +578,7 @@ impl Record {
             .map_or(InstanceState::Uninitialized, |record| record.state)
     }
 
-    /// Runtime properties of an instance.
+    /// Returns the runtime properties of an instance.
     #[must_use]
     pub fn properties(&self, instance: &str) -> Option<&JsonMap<String, Json>> {
         self.instances
@@ -585,8 +586,8 @@ impl Record {
             .map(|record| &record.properties)
     }
 
-    /// The definition that the object of an instance was made from: that of its node, unless an
-    /// update did not reach it.
+    /// Returns the definition that the object of an instance was created from: the node's
+    /// definition, or the former one if an update did not reach the instance.
     #[must_use]
     pub fn made_from<'r>(&'r self, instance: &Instance, node: &'r Definition) -> &'r Definition {
         self.instances
@@ -595,9 +596,9 @@ impl Record {
             .unwrap_or(node)
     }
 
-    /// A deployment as its objects were made: with the definitions and relationships of what an
-    /// update did not reach. Where only some instances of a node were not reached, all count as
-    /// they do.
+    /// Returns the deployment as its objects were created: with the former definitions and
+    /// relationships of instances that an update did not reach. If an update missed only some
+    /// instances of a node, the former definition counts for the whole node.
     #[must_use]
     pub fn as_made<'d>(&self, deployment: &'d Deployment) -> Cow<'d, Deployment> {
         let mut made = Cow::Borrowed(deployment);
@@ -609,20 +610,19 @@ impl Record {
         made
     }
 
-    /// What an instance was made from, and its relationships then, if an update did not reach it.
+    /// Returns the former definition and relationships of an instance that an update did not reach.
     fn former_of(&self, instance: &Instance) -> Option<(&Definition, &[InstanceTie])> {
         let known = self.instances.get(&instance.id)?;
         Some((known.former.as_deref()?, known.former_ties.as_slice()))
     }
 
-    /// The stage that is carried out.
+    /// Returns the current stage.
     #[must_use]
     pub fn stage(&self) -> &Stage {
         &self.stage
     }
 
-    /// An instance that a plugin worked on which is not among those that are known, and the id of
-    /// the plugin.
+    /// Returns the ID of an instance that an unknown plugin worked on, and the plugin's ID.
     #[must_use]
     pub fn unknown_plugin(&self, is_known: impl Fn(&str) -> bool) -> Option<(&str, &str)> {
         let exists = self.instances.iter();
@@ -635,33 +635,33 @@ impl Record {
             .map(|(id, plugin)| (id.as_str(), plugin.as_str()))
     }
 
-    /// Where a task stands.
+    /// Returns the state of a task.
     #[must_use]
     pub fn task(&self, id: TaskId) -> TaskState {
         self.tasks[id.0].state
     }
 
-    /// Tasks whose outcome is not known, each with the time of its last try: asked for by a run
-    /// that is over, and nobody knows whether they are done.
+    /// Returns the tasks that an earlier run started and whose outcome is unknown, each with the
+    /// time of its last attempt.
     pub fn unsettled(&self) -> impl Iterator<Item = (TaskId, u64)> + '_ {
         let tasks = self.stage.ids().zip(&self.tasks);
         let unsettled = tasks.filter(|(_, progress)| progress.is_unsettled());
         unsettled.map(|(id, progress)| (id, progress.since))
     }
 
-    /// Whether the last try of a task failed with nobody knowing whether the engine did it.
+    /// Returns true if the last attempt of a task failed and its outcome is unknown.
     #[must_use]
     pub fn is_lost(&self, id: TaskId) -> bool {
         self.tasks[id.0].lost
     }
 
-    /// When a task was tried last, in milliseconds since 1970 UTC.
+    /// Returns the time of a task's last attempt, in milliseconds since 1970 UTC.
     #[must_use]
     pub fn since(&self, id: TaskId) -> u64 {
         self.tasks[id.0].since
     }
 
-    /// Whether any part of the deployment exists, as far as is known.
+    /// Returns true if any instance of the deployment exists, according to the record.
     #[must_use]
     pub fn is_installed(&self) -> bool {
         self.instances
@@ -669,8 +669,8 @@ impl Record {
             .any(|instance| !instance.state.is_gone())
     }
 
-    /// Whether the last execution left every instance of the definition started, or resting because
-    /// somebody wanted that.
+    /// Returns true if every instance of the present definition is started, or was stopped on
+    /// request, and no instance of an earlier definition is left.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let is_up = |instance: &Instance| {
@@ -681,15 +681,16 @@ impl Record {
         self.dropped.is_empty() && deployment.is_some_and(|it| it.instances.iter().all(is_up))
     }
 
-    /// Whether an instance, or a relationship, is not yet as the present definition says: an update
-    /// came to no end.
+    /// Returns true if an instance or a relationship does not match the present definition yet,
+    /// because an update did not finish.
     #[must_use]
     pub fn has_former(&self) -> bool {
         !self.loose_ends.is_empty() || self.instances.values().any(InstanceRecord::is_outdated)
     }
 
-    /// What taking back a failed execution means: what it created, and what those created that it
-    /// went on with: runs that died or were stopped, or were to be taken back themselves.
+    /// Returns the instances and executions that a rollback of a failed execution covers. They
+    /// include the executions that it resumed if those died, were stopped, or were themselves to be
+    /// rolled back.
     #[must_use]
     pub fn to_take_back(&self, failed: &str) -> Taken {
         let takes_back = |it: &&Execution| {
@@ -699,7 +700,8 @@ impl Record {
         begun.map_or_else(|| self.made_by(failed), |begun| begun.takes_back.clone())
     }
 
-    /// What an execution created, and what those created that are taken back with it.
+    /// Returns the created instances of an execution and of all executions that are rolled back
+    /// with it.
     fn made_by(&self, id: &str) -> Taken {
         let mut taken = Taken::default();
         let mut next = self.execution(id);
@@ -711,8 +713,8 @@ impl Record {
         taken
     }
 
-    /// The execution that another one went on with, if it is taken back too and is not `taken`
-    /// already.
+    /// Returns the execution that this one resumed, if it is rolled back too and is not in `taken`
+    /// yet.
     fn taken_back_with(&self, execution: &Execution, taken: &[String]) -> Option<&Execution> {
         let before = self.execution(execution.of.as_deref()?)?;
         let is_taken_back = before.belongs_to_next() && !taken.contains(&before.id);
@@ -723,7 +725,7 @@ impl Record {
         self.executions.iter().find(|it| it.id == id)
     }
 
-    /// Why nothing new is started; none if it is.
+    /// Returns the reason why the execution was stopped, if it was.
     #[must_use]
     pub fn stopped(&self) -> Option<Why> {
         self.executions
@@ -731,14 +733,14 @@ impl Record {
             .and_then(|execution| execution.stopped)
     }
 
-    /// Whether the tasks of the stage go on: nothing new starts once the run was stopped, but what
-    /// restores.
+    /// Returns true if tasks of the stage may still start: a stopped execution starts only tasks
+    /// that restore.
     #[must_use]
     pub fn goes_on(&self) -> bool {
         self.stopped().is_none() || self.stage.restores.is_some()
     }
 
-    /// Tasks that may start now, in the order of the stage.
+    /// Returns the tasks that may start now, in the order of the stage.
     pub fn ready(&self) -> impl Iterator<Item = TaskId> + '_ {
         let brings = OnceCell::new();
         let waits = move |id: TaskId| {
@@ -748,14 +750,15 @@ impl Record {
         left.filter(move |id| self.goes_on() && self.is_open(*id) && !waits(*id))
     }
 
-    /// Whether a task was not tried yet, and everything that it needs is over.
+    /// Returns true if a task was not tried yet and all tasks that it depends on are complete.
     fn is_open(&self, id: TaskId) -> bool {
         let mut needs = self.stage.task(id).needs.iter();
         self.task(id) == TaskState::Pending && needs.all(|need| self.is_over(*need))
     }
 
-    /// Whether images are still to come that need nothing to be stopped first. Until they are
-    /// there, or known not to come, nothing is stopped; what restores does not wait.
+    /// Returns true if images are still to be pulled or built before anything is stopped. Until
+    /// they are available or have failed, no task may stop anything. Stages that restore do not
+    /// wait.
     fn brings(&self) -> bool {
         if self.stage.restores.is_some() {
             return false;
@@ -766,7 +769,8 @@ impl Record {
         coming.any(|id| self.stage.task(id).step.prepares())
     }
 
-    /// Of each task of the stage, whether it or something that it needs stops something, or failed.
+    /// Returns, for each task of the stage, whether it or a task that it depends on stops something
+    /// or has failed.
     fn hindered(&self) -> Vec<bool> {
         let mut hindered: Vec<bool> = Vec::with_capacity(self.stage.tasks().len());
         for id in self.stage.ids() {
@@ -779,16 +783,16 @@ impl Record {
         hindered
     }
 
-    /// Whether what needs a task may go on.
+    /// Returns true if dependent tasks may run.
     fn is_over(&self, id: TaskId) -> bool {
         matches!(self.task(id), TaskState::Succeeded | TaskState::Ignored)
     }
 
-    /// How the execution that runs now would end if it ended now.
+    /// Returns the outcome of the running execution if it ended now.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         let failed = self.running().is_some_and(Execution::has_failed);
-        // What was restored was not what the run was for.
+        // Restoring completes the stage, but not the work of the execution.
         let is_whole = self.stopped().is_none() || self.stage.restores.is_none();
         match self.stopped() {
             _ if self.is_done() && is_whole && !failed => Outcome::Terminated,
@@ -810,7 +814,7 @@ impl Record {
         }
     }
 
-    /// The instances that those of a subject have relationships to.
+    /// Returns the instances that are targets of the subject's relationships.
     #[must_use]
     pub fn related_to(&self, subject: &Subject) -> Vec<Party> {
         let ends = match subject {
@@ -823,7 +827,7 @@ impl Record {
     }
 
     /// Returns the current state of an instance with the definition that its object was created
-    /// from. An unknown instance has only its names.
+    /// from. Of an unknown instance only the names are set.
     fn party(&self, id: &str, node: &str) -> Party {
         let dropped = self.dropped.iter().find(|(instance, _)| instance.id == id);
         let dropped = dropped.map(|(instance, node)| (instance, Arc::new(node.clone())));
@@ -848,26 +852,25 @@ impl Record {
         former.or_else(|| deployment.nodes.get(&instance.node).cloned())
     }
 
-    /// How many tasks of the stage are over, done or not.
+    /// Returns the number of tasks of the stage that are over, whether they succeeded or failed.
     #[must_use]
     pub fn ended(&self) -> usize {
         let ended = |id: &TaskId| self.is_over(*id) || self.task(*id) == TaskState::Failed;
         self.stage.ids().filter(ended).count()
     }
 
-    /// Whether every task of the stage is done.
+    /// Returns true if every task of the stage is complete.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.stage.ids().all(|id| self.is_over(id))
     }
 
-    /// What `get_attribute` finds: a runtime property, the id or index of the instance, else a
-    /// property of its node, else null.
+    /// Returns the value of `get_attribute`: a runtime property, the ID or index of the instance, a
+    /// property of its node, or null.
     ///
     /// # Errors
     ///
-    /// If the target stands for no instance, or for several with no relationship to decide between
-    /// them.
+    /// If the target matches no instance, or several and no relationship selects one of them.
     pub fn attribute(&self, me: Option<&str>, target: &str, path: &[Json]) -> Result<Json, String> {
         let instance = self.resolve(me, target)?;
         Ok(self.attribute_of(instance, path))
@@ -880,7 +883,7 @@ impl Record {
         found.unwrap_or_else(|| self.given_attribute(instance, path))
     }
 
-    /// What is known of an instance from the beginning.
+    /// Returns an attribute that an instance has from the start.
     fn given_attribute(&self, instance: &Instance, path: &[Json]) -> Json {
         match path {
             [Json::String(name)] if name == "node_instance_id" => instance.id.clone().into(),
@@ -889,7 +892,7 @@ impl Record {
         }
     }
 
-    /// A property of the node of an instance, else null.
+    /// Returns a property of the instance's node, or null.
     fn declared(&self, instance: &Instance, path: &[Json]) -> Json {
         let node = self.definition(instance);
         let properties = node.map(|node| Json::Object(node.properties.clone()));
@@ -897,7 +900,7 @@ impl Record {
         lookup(&properties, path).cloned().unwrap_or_default()
     }
 
-    /// Instances of the present definition, then those that it dropped.
+    /// Returns the instances of the present definition, then those that are no longer in it.
     fn all_instances(&self) -> impl Iterator<Item = &Instance> {
         let present = self
             .deployment
@@ -915,8 +918,8 @@ impl Record {
         present.or_else(dropped)
     }
 
-    /// The only one of several instances that is in the same instance of a scaling group, the
-    /// smallest group first.
+    /// Returns the instance that shares a scaling group instance with `me`, if there is exactly
+    /// one. Smaller groups take precedence.
     fn in_my_group<'i>(&self, me: &Instance, all: &[&'i Instance]) -> Option<&'i Instance> {
         self.groups_around(me).into_iter().find_map(|group| {
             let is_inside = |other: &&Instance| self.groups_around(other).contains(&group);
@@ -925,13 +928,14 @@ impl Record {
         })
     }
 
-    /// Instances of scaling groups around an instance and around what contains it, innermost first.
+    /// Returns the scaling group instances around an instance and around its containers, innermost
+    /// first.
     fn groups_around<'s>(&'s self, instance: &'s Instance) -> Vec<&'s GroupInstance> {
         let outward = successors(Some(instance), |inner| self.container_of(inner));
         outward.flat_map(|instance| &instance.groups).collect()
     }
 
-    /// The instance that contains another one.
+    /// Returns the instance that contains this one.
     fn container_of(&self, instance: &Instance) -> Option<&Instance> {
         let contains = |tie: &&InstanceTie| tie.kind == RelationshipKind::ContainedIn;
         let container = instance.ties.iter().find(contains)?;
@@ -953,8 +957,8 @@ impl Record {
         found.ok_or_else(|| not_the_only(target, all.len()))
     }
 
-    /// The only one of several instances that another one is tied to, else that is in a group with
-    /// it.
+    /// Returns the one instance that `me` has a relationship to, or else the one that shares a
+    /// group with it.
     fn related<'i>(&self, me: &Instance, all: &[&'i Instance]) -> Option<&'i Instance> {
         let is_tied = |other: &&Instance| me.ties.iter().any(|tie| tie.target == other.id);
         let tied: Vec<&Instance> = all.iter().copied().filter(is_tied).collect();
@@ -962,7 +966,7 @@ impl Record {
     }
 }
 
-/// What a step changed, in its own instance and in others.
+/// Applies the changes of a step to its own instance and to others.
 fn change(instances: &mut IndexMap<String, InstanceRecord>, own: &str, outputs: &Outputs) {
     let known = instances.entry(own.to_owned()).or_default();
     outputs.apply(&mut known.properties);
@@ -973,7 +977,7 @@ fn change(instances: &mut IndexMap<String, InstanceRecord>, own: &str, outputs: 
     }
 }
 
-/// What is known once a step is done.
+/// Records a completed step and its changes.
 fn note_step(instances: &mut IndexMap<String, InstanceRecord>, task: &Task, outputs: &Outputs) {
     change(instances, &task.instance, outputs);
     let known = instances.entry(task.instance.clone()).or_default();
@@ -985,22 +989,22 @@ fn note_step(instances: &mut IndexMap<String, InstanceRecord>, task: &Task, outp
     });
 }
 
-/// What an instance is made from once a task of it is done.
+/// Records the definition that an instance matches after one of its tasks succeeded.
 fn note_definition(instance: &mut InstanceRecord, task: &Task, is_restored: bool) {
     if task.is_as_defined && is_restored {
-        // It is as it was, and holds on to nothing that is gone.
+        // The object is restored, and all objects that it depends on exist.
         instance.is_stale = false;
     } else if task.is_as_defined || instance.state.is_gone() {
         instance.is_up_to_date_now();
     }
 }
 
-/// Nobody has to be told of new relationships to instances that were just added.
+/// Drops changes for new relationships to added instances: scaling has run their operations.
 fn forget_new_ends(ends: &mut Vec<LooseEnd>, added: &[String]) {
     ends.retain(|end| !end.is_new || !added.contains(&end.between.target));
 }
 
-/// Makes one instance what it was before an update.
+/// Restores the former definition and relationships of one instance.
 fn put_former(made: &mut Deployment, at: usize, node: &Definition, ties: &[InstanceTie]) {
     let instance = &mut made.instances[at];
     let node = Arc::new(node.clone());
@@ -1008,7 +1012,7 @@ fn put_former(made: &mut Deployment, at: usize, node: &Definition, ties: &[Insta
     instance.ties = ties.to_vec();
 }
 
-/// The only one of some instances, if there is just one.
+/// Returns the only element of a list with exactly one instance.
 fn only<'i>(instances: &[&'i Instance]) -> Option<&'i Instance> {
     match instances {
         [only] => Some(*only),
@@ -1016,7 +1020,7 @@ fn only<'i>(instances: &[&'i Instance]) -> Option<&'i Instance> {
     }
 }
 
-/// Why a node with so many instances stands for none of them.
+/// Returns the error for a node that does not have exactly one matching instance.
 fn not_the_only(node: &str, instances: usize) -> String {
     match instances {
         0 => format!("node `{node}` has no instance"),

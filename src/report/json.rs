@@ -1,4 +1,4 @@
-//! One JSON object an event: for programs that watch a run.
+//! One JSON object per event: for programs that watch an execution.
 
 use super::Reporter;
 use crate::{
@@ -10,18 +10,18 @@ use crate::{
 use serde_json::{Value as Json, json};
 use std::io::Write;
 
-/// Version of the lines' shape.
+/// Version of the line format.
 const VERSION: u32 = 1;
 
-/// Writes objects to `out`, one a line.
+/// Writes objects to `out`, one per line.
 pub struct JsonLines<W> {
-    /// Where the lines go.
+    /// The destination of the lines.
     pub out: W,
 }
 
 impl<W: Write> JsonLines<W> {
     fn write(&mut self, line: &Json) {
-        // A reader that went away is no reason to stop a run.
+        // A closed pipe must not stop the execution.
         let _ = writeln!(self.out, "{line}");
     }
 }
@@ -29,7 +29,7 @@ impl<W: Write> JsonLines<W> {
 impl<W: Write> Reporter for JsonLines<W> {
     fn report(&mut self, record: &Record, entry: &Entry) {
         let mut line = json!({ "version": VERSION, "at": timestamp(entry.at) });
-        // The definition is long and may be private; what it leads to is in the other events.
+        // The definition is long and may be private; the other events contain its effects.
         let event = match &entry.event {
             Event::Defined { deployment } => {
                 json!({ "event": "defined", "deployment": deployment.name })

@@ -1,5 +1,5 @@
-//! An execution as `JUnit` XML, for pipelines that show tests: an instance is a suite, a step is a
-//! case.
+//! An execution as `JUnit` XML, for pipelines that show test results: an instance is a suite, a
+//! step is a case.
 
 use super::lines::failure;
 use crate::{
@@ -19,14 +19,14 @@ struct Case {
     done: bool,
 }
 
-/// Collects what happens in one execution.
+/// Collects the results of one execution.
 #[derive(Default)]
 pub struct Junit {
     name: String,
     at: u64,
-    /// By instance.
+    /// Cases by instance.
     suites: IndexMap<String, Vec<Case>>,
-    /// Where the cases of the present stage are.
+    /// Instance and index of each case of the present stage.
     places: Vec<(String, usize)>,
 }
 
@@ -42,7 +42,7 @@ impl Junit {
         }
     }
 
-    /// Takes an event into account.
+    /// Records an event.
     pub fn take(&mut self, record: &Record, entry: &Entry) {
         match &entry.event {
             Event::ExecutionStarted {
@@ -102,7 +102,7 @@ impl Junit {
         }
     }
 
-    /// The document.
+    /// Returns the document.
     #[must_use]
     pub fn to_xml(&self) -> String {
         let all = || self.suites.values().flatten();
@@ -152,7 +152,7 @@ fn case_xml(instance: &str, case: &Case) -> String {
     }
 }
 
-/// Text as XML takes it; characters that XML has no way to write are left out.
+/// Escapes text for XML. Omits characters that XML cannot represent.
 fn escaped(text: &str) -> String {
     let written = |c: char| match c {
         '<' => "&lt;".to_owned(),

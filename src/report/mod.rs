@@ -1,7 +1,8 @@
-//! Telling people and programs what happens, on standard error.
+//! Progress output on standard error, for people and programs.
 //!
-//! A reporter gets every event after it is in the journal, and ticks that are never kept. It cannot
-//! fail and must not slow the run down. Results go to standard output, which is not its business.
+//! A reporter receives every event after it is journaled, and progress that is never stored. It
+//! cannot fail and must not delay the execution. Results go to standard output, not through a
+//! reporter.
 
 pub mod charset;
 mod json;
@@ -20,18 +21,18 @@ pub use progress::Live;
 
 use crate::{event::Entry, record::Record, seam::Progress, stage::TaskId};
 
-/// A number and what it counts: `1 step`, `2 steps`.
+/// Returns a number with its noun: `1 step`, `2 steps`.
 #[must_use]
 pub fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-/// Receives what happens.
+/// Receives the events of an execution.
 pub trait Reporter {
     /// Shows one event.
     fn report(&mut self, record: &Record, entry: &Entry);
 
-    /// Shows how a task gets on.
+    /// Shows the progress of a task.
     fn progress(&mut self, _record: &Record, _task: TaskId, _progress: &Progress) {}
 }
 

@@ -1,4 +1,4 @@
-//! One line an event, with a time stamp: for logs and pipelines.
+//! One line per event, with a timestamp: for logs and pipelines.
 
 use super::{Reporter, charset::Charset, lines::line};
 use crate::{
@@ -9,7 +9,7 @@ use std::io::Write;
 
 /// Writes lines to `out`.
 pub struct Plain<W> {
-    /// Where the lines go.
+    /// The destination of the lines.
     pub out: W,
     /// Characters that `out` can show.
     pub charset: Charset,
@@ -18,7 +18,7 @@ pub struct Plain<W> {
 impl<W: Write> Reporter for Plain<W> {
     fn report(&mut self, record: &Record, entry: &Entry) {
         if let Some(line) = line(record, &entry.event) {
-            // A reader that went away is no reason to stop a run.
+            // A closed pipe must not stop the execution.
             let _ = writeln!(
                 self.out,
                 "{} {}",

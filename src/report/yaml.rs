@@ -1,11 +1,11 @@
-//! Writes YAML that reads back as the same values, by the rules of YAML 1.1 and of 1.2 alike.
+//! Writes YAML that parsers of YAML 1.1 and 1.2 read as the same values.
 //!
-//! Writers of the field quote what one version would misread: `22:22` is a number to the other.
+//! Existing libraries quote for one version only: `22:22` is a number in the other.
 
 use serde_json::Value as Json;
 
-/// A value as a document in block style; empty lists and mappings, and lists of short words, on one
-/// line.
+/// Returns a value as a document in block style. Empty lists and mappings, and short lists of
+/// scalars, are written on one line.
 #[must_use]
 pub fn yaml(value: &Json) -> String {
     let mut text = String::new();
@@ -26,7 +26,7 @@ fn write(value: &Json, depth: usize, text: &mut String) {
             for item in items {
                 let mut inner = String::new();
                 write(item, depth + 1, &mut inner);
-                // The first line of what is nested stands beside the dash.
+                // The first line of a nested value follows the dash.
                 *text += &format!(
                     "{indent}- {}",
                     inner
@@ -73,8 +73,8 @@ fn inline(value: &Json) -> String {
     }
 }
 
-/// Bare where nobody can take it for anything but this text; else quoted as JSON does it, which
-/// YAML reads.
+/// Returns text unquoted if every parser reads it as this text; otherwise quoted as in JSON, which
+/// YAML accepts.
 fn scalar(text: &str) -> String {
     const WORDS: [&str; 13] = [
         "y", "n", "yes", "no", "on", "off", "true", "false", "null", "none", "inf", "nan", "nil",

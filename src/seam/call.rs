@@ -1,4 +1,4 @@
-//! A step that is about to be carried out, and what it shows meanwhile.
+//! A call: a step that is about to run, with its context, and the notes that it sends.
 
 use super::{Failure, Outputs, Reached, Step};
 use crate::{
@@ -10,25 +10,25 @@ use serde_json::{Map as JsonMap, Value as Json};
 use std::{rc::Rc, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
-/// A step that is about to be carried out, with everything that it may need to know. What others
-/// change meanwhile does not show in it.
+/// A step that is about to run, with its context. The context is a copy: later changes by other
+/// steps do not show in it.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The deployment. Its id is empty if it was defined by an older version.
+    /// The deployment. Its ID is empty if an older version of dockctl defined it.
     pub deployment: Rc<Deployment>,
-    /// Id of the execution.
+    /// ID of the execution.
     pub execution: String,
     /// The instance or relationship that the step works on.
     pub subject: Subject,
-    /// The instances that those of the subject have relationships to.
+    /// The instances that are targets of the subject's relationships.
     pub related: Vec<Party>,
-    /// The step, bound.
+    /// The step, with its functions evaluated.
     pub step: Step,
-    /// Counts the tries of this run from 1.
+    /// Number of the attempt in this run, from 1.
     pub attempt: u32,
-    /// The object that the step is carried out in, if it is carried out in one.
+    /// The object that the step runs in, if it runs in one.
     pub inside: Option<Reached>,
-    /// Cancelled when the user asks to stop: a step that only waits gives up, others go on.
+    /// Cancelled when the user asks to stop: a step that only waits is abandoned, others continue.
     pub stop: CancellationToken,
 }
 
@@ -39,16 +39,16 @@ pub enum Subject {
     Instance(Party),
     /// A relationship.
     Relationship {
-        /// The instance that has it.
+        /// The source of the relationship.
         source: Party,
-        /// The instance that it leads to.
+        /// The target of the relationship.
         target: Party,
-        /// The end whose operation it is.
+        /// The end that the operation belongs to.
         end: End,
     },
 }
 
-/// An instance, as it is when a call begins.
+/// The state of an instance when a call begins.
 #[derive(Clone, Debug)]
 pub struct Party {
     /// The instance.
@@ -60,7 +60,7 @@ pub struct Party {
 }
 
 impl Call {
-    /// The instance whose step it is.
+    /// Returns the instance that the step belongs to.
     #[must_use]
     pub fn own(&self) -> &Party {
         match &self.subject {
@@ -74,25 +74,25 @@ impl Call {
         }
     }
 
-    /// Id of the instance whose step it is.
+    /// Returns the ID of the instance that the step belongs to.
     #[must_use]
     pub fn instance(&self) -> &str {
         &self.own().instance.id
     }
 
-    /// Its node.
+    /// Returns the node of that instance.
     #[must_use]
     pub fn node(&self) -> &str {
         &self.own().instance.node
     }
 
-    /// Its runtime properties.
+    /// Returns the runtime properties of that instance.
     #[must_use]
     pub fn properties(&self) -> &JsonMap<String, Json> {
         &self.own().properties
     }
 
-    /// The same call of an instance with other runtime properties.
+    /// Returns the call with other runtime properties and that instance as its subject.
     #[must_use]
     pub fn with_properties(&self, properties: JsonMap<String, Json>) -> Self {
         let own = Party {
@@ -106,22 +106,22 @@ impl Call {
     }
 }
 
-/// Something to show while a step runs; never kept.
+/// Progress to show while a step runs; never stored.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Progress {
-    /// Bytes moved so far, and in all if that is known.
+    /// Transferred bytes.
     Bytes {
-        /// So far.
+        /// Bytes so far.
         done: u64,
-        /// In all; 0 if not known.
+        /// Total; 0 if unknown.
         total: u64,
     },
-    /// What the step is doing now.
+    /// Description of the current activity.
     Note(String),
 }
 
 impl Progress {
-    /// Without the secrets that are known, and fit for a terminal.
+    /// Returns the progress with known secrets redacted and control characters escaped.
     #[must_use]
     pub fn scrubbed(self, secrets: &Secrets) -> Self {
         match self {
@@ -131,27 +131,27 @@ impl Progress {
     }
 }
 
-/// What a step says while it runs.
+/// A message from a running step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Note {
-    /// Something to show.
+    /// Progress to show.
     Progress(Progress),
-    /// What it changed already: it stays changed if the step fails later.
+    /// Changes to runtime properties. They stay if the step fails later.
     Outputs(Outputs),
 }
 
-/// What looking came to, for a step whose outcome was lost.
+/// The result of settling a step whose outcome was lost.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Settled {
-    /// It is done, and changed this.
+    /// It succeeded, with these changes.
     Done(Outputs),
     /// It failed.
     Failed(Failure),
-    /// It is not done, or looks itself when it is carried out again.
+    /// It did not take effect, or the step itself checks that when it runs again.
     NotDone,
-    /// Nobody knows.
+    /// The engine does not show the outcome.
     Unknown,
 }
 
-/// Takes what a step has to show.
+/// Receives the progress of a step.
 pub type ProgressSink<'a> = &'a dyn Fn(Progress);

@@ -1,43 +1,43 @@
-//! Why a step failed.
+//! Failures of steps.
 
 use crate::{model::Place, printable::printable};
 use serde::{Deserialize, Serialize};
 
-/// Why a step failed, in words that its user understands. On disk the kind is switches.
+/// The failure of a step, described for the user. The journal stores the kind as separate flags.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(from = "Written", into = "Written")]
 pub struct Failure {
-    /// What went wrong.
+    /// Description of the failure.
     pub message: String,
-    /// What to do next.
+    /// Instructions for the user.
     pub hints: Vec<String>,
-    /// Decides whether the step is retried.
+    /// Kind of the failure; decides whether the step is retried.
     pub kind: FailureKind,
-    /// How the container that failed ended.
+    /// The exit of the container, if a container failed.
     pub exit: Option<Exit>,
-    /// Place in the blueprint that asked for it.
+    /// Place in the blueprint that declares the operation.
     pub place: Option<Place>,
 }
 
-/// Decides whether a failed step is retried. `lost` means that no answer came, so the outcome of
-/// the step is unknown.
+/// Decides whether a failed step is retried. `lost` means that no response arrived, so the outcome
+/// of the step is unknown.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FailureKind {
-    /// Trying again does not help.
+    /// A retry cannot help.
     Final {
         /// As above.
         lost: bool,
     },
-    /// Trying again may help.
+    /// A retry may help.
     Passing {
         /// As above.
         lost: bool,
-        /// How long to wait before, in milliseconds, where the system says so.
+        /// Delay before the retry, in milliseconds, if the system specifies one.
         retry_after: Option<u64>,
     },
-    /// The step was given up because the run is being cancelled.
+    /// The step was abandoned because the execution is being cancelled.
     Cancelled,
-    /// There is no system to ask. Whether to try again is for a person to decide.
+    /// The system cannot be reached. The user decides whether to try again.
     Unreachable,
 }
 
@@ -48,7 +48,7 @@ impl Default for FailureKind {
 }
 
 impl FailureKind {
-    /// By whether trying again may help.
+    /// Returns the kind for a recoverable or final failure.
     #[must_use]
     pub fn of(is_recoverable: bool, lost: bool) -> Self {
         if is_recoverable {
@@ -62,7 +62,7 @@ impl FailureKind {
     }
 }
 
-/// How a failure is written.
+/// The stored form of a failure.
 #[derive(Deserialize, Serialize)]
 struct Written {
     message: String,
@@ -76,7 +76,7 @@ struct Written {
     place: Option<Place>,
 }
 
-/// How the kind of a failure is written.
+/// The stored form of a failure's kind.
 #[expect(clippy::struct_excessive_bools, reason = "the form of the journal")]
 #[derive(Default, Deserialize, Serialize)]
 struct Switches {
@@ -144,7 +144,7 @@ impl From<Switches> for FailureKind {
 }
 
 impl Failure {
-    /// A failure that trying again does not mend.
+    /// Creates a failure that is not retried.
     #[must_use]
     pub fn fatal(message: impl Into<String>) -> Self {
         Self {
@@ -153,7 +153,7 @@ impl Failure {
         }
     }
 
-    /// The step was given up because the run is being cancelled.
+    /// Creates a failure of a step that was abandoned because the execution is being cancelled.
     #[must_use]
     pub fn cancelled(message: impl Into<String>) -> Self {
         Self {
@@ -162,27 +162,27 @@ impl Failure {
         }
     }
 
-    /// The same failure, but trying again may help.
+    /// Returns the failure as one that a retry may fix.
     #[must_use]
     pub fn may_pass(mut self) -> Self {
         self.kind = FailureKind::of(true, self.is_lost());
         self
     }
 
-    /// The same failure, but trying again does not help.
+    /// Returns the failure as one that is not retried.
     #[must_use]
     pub fn for_good(mut self) -> Self {
         self.kind = FailureKind::of(false, self.is_lost());
         self
     }
 
-    /// Whether trying again may help.
+    /// Returns true if a retry may help.
     #[must_use]
     pub fn is_recoverable(&self) -> bool {
         matches!(self.kind, FailureKind::Passing { .. })
     }
 
-    /// How long to wait before it is tried again, in milliseconds, where the system says so.
+    /// Returns the delay before the retry, in milliseconds, if the system specifies one.
     #[must_use]
     pub fn retry_after(&self) -> Option<u64> {
         match self.kind {
@@ -191,13 +191,13 @@ impl Failure {
         }
     }
 
-    /// Whether the step was given up because the run is being cancelled.
+    /// Returns true if the step was abandoned because the execution is being cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.kind == FailureKind::Cancelled
     }
 
-    /// Returns true if no answer came, so the outcome is unknown.
+    /// Returns true if no response arrived, so the outcome is unknown.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         matches!(
@@ -206,7 +206,7 @@ impl Failure {
         )
     }
 
-    /// Without what containers wrote.
+    /// Removes output of containers.
     #[must_use]
     pub(crate) fn without_hearsay(mut self) -> Self {
         if let Some(exit) = &mut self.exit {
@@ -217,8 +217,8 @@ impl Failure {
         self
     }
 
-    /// With nothing in its words that a terminal would act on: engines and labels have a part in
-    /// them.
+    /// Escapes control characters in message and hints, which can contain text from engines and
+    /// labels.
     #[must_use]
     pub(crate) fn printable(mut self) -> Self {
         self.message = printable(&self.message);
@@ -228,7 +228,7 @@ impl Failure {
         self
     }
 
-    /// Adds advice.
+    /// Adds a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
@@ -236,19 +236,19 @@ impl Failure {
     }
 }
 
-/// How a container ended.
+/// The exit of a container.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Exit {
-    /// Its name.
+    /// Name of the container.
     pub container: String,
     /// Exit code.
     pub code: i64,
-    /// Whether the kernel killed it for want of memory.
+    /// The kernel killed the container because it was out of memory.
     pub oom_killed: bool,
-    /// What its health check said last.
+    /// Last output of its health check.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub health: Vec<String>,
-    /// The last lines that it wrote.
+    /// Last lines of its log.
     pub log: Vec<String>,
 }
 

@@ -1,31 +1,30 @@
-//! What systems tell of objects while they are watched.
+//! Events of watched objects.
 
-/// Something that happened to the object of an instance.
+/// An event of an instance's object.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Happening {
     /// Id of the instance.
     pub instance: String,
-    /// What.
+    /// The kind of event.
     pub what: What,
 }
 
-/// What happened.
+/// A kind of event.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum What {
-    /// A signal was sent to it that ends it.
+    /// It received a signal that terminates it.
     Signalled,
-    /// Somebody stopped it. Podman sends this before its death, and not always; Docker sends it
-    /// last.
+    /// A user stopped it. Docker sends this event last. Podman sends it before the exit, and not
+    /// always.
     Stopped,
-    /// Podman cleaned up after its death: once after one that it died by itself, twice after a
-    /// stop.
+    /// Podman cleaned up after its exit: once if it exited by itself, twice after a stop.
     Cleaned,
-    /// It ended.
+    /// It exited.
     Died,
     /// It was removed.
     Gone,
     /// It was started.
     Started,
-    /// Its health check says that it is ill.
+    /// Its health check reports that it is unhealthy.
     Unhealthy,
 }

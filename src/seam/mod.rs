@@ -1,8 +1,8 @@
-//! The seam between the kernel and the systems that it works on: a vocabulary that knows no plugin.
+//! The seam: types shared by the kernel and the plugins, independent of any plugin.
 //!
-//! A [`Step`] is data: its [`Traits`] are what the kernel needs to plan, replay and settle it, its
-//! payload is the plugin's own. A [`Call`] hands it to the plugin's driver, which answers with
-//! [`Outputs`] or a [`Failure`]. An [`Object`] is what a driver sees.
+//! A [`Step`] is data: the kernel uses its [`Traits`] to plan, replay and settle it; only the
+//! plugin understands its payload. A [`Call`] passes the step to the plugin's driver, which returns
+//! [`Outputs`] or a [`Failure`]. Drivers describe observed objects as [`Object`].
 
 mod call;
 mod failure;

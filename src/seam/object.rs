@@ -1,4 +1,4 @@
-//! What exists on a system.
+//! Objects that exist on a system.
 
 use super::Step;
 use crate::model::Positions;
@@ -9,21 +9,22 @@ use std::{
     fmt,
 };
 
-/// What engines say now.
+/// The present state of objects, as observed on engines.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
-    /// Every object that belongs to the deployment or has a name that it wants.
+    /// Objects that belong to the deployment or have a name that it uses.
     objects: Vec<Object>,
-    /// Where they are in the list, by instance, name and id. Nobody else changes the list.
+    /// Indexes into `objects` by instance, name and ID. Only the methods below change the list.
     by_instance: Positions,
     by_name: Positions,
     by_id: Positions,
-    /// Names of the engines that the instances are on, the default one's left out.
+    /// Engine names of instances that are not on the default engine.
     pub engines: HashMap<String, String>,
 }
 
 impl Observed {
-    /// Of objects on engines that the instances are on; the default one is left out of `engines`.
+    /// Creates an observation. `engines` contains only instances that are not on the default
+    /// engine.
     #[must_use]
     pub fn new(objects: Vec<Object>, engines: HashMap<String, String>) -> Self {
         Self {
@@ -33,7 +34,7 @@ impl Observed {
         }
     }
 
-    /// Adds what another driver says.
+    /// Adds the observation of another driver.
     pub fn add(&mut self, other: Self) {
         let objects = std::mem::take(&mut self.objects).into_iter();
         let mut engines = std::mem::take(&mut self.engines);
@@ -41,20 +42,21 @@ impl Observed {
         *self = Self::new(objects.chain(other.objects).collect(), engines);
     }
 
-    /// Every object that belongs to the deployment or has a name that it wants.
+    /// Returns all objects that belong to the deployment or have a name that it uses.
     #[must_use]
     pub fn objects(&self) -> &[Object] {
         &self.objects
     }
 
-    /// The object that was created for an instance.
+    /// Returns the object that was created for an instance.
     #[must_use]
     pub fn of(&self, instance: &str) -> Option<&Object> {
         let owner = |object: &Object| Some(object.owner.as_ref()?.instance.clone());
         self.by_instance.first(&self.objects, instance, owner)
     }
 
-    /// The object of this name, or with this id, on the engine of an instance, whoever made it.
+    /// Returns the object with this name or ID on the engine of an instance, regardless of its
+    /// creator.
     #[must_use]
     pub fn named(&self, instance: &str, name: &str) -> Option<&Object> {
         let engine = self
@@ -67,7 +69,7 @@ impl Observed {
         let named = self.by_name.first(&self.objects, name, of_name);
         let known = self.by_id.first(&self.objects, name, of_id);
         let found = named.or(known)?;
-        // Most often there is one of a name, and one engine.
+        // The common case: one object with this name, and one engine.
         let is_it =
             |object: &&Object| is_there(object) && (object.name == name || object.id == name);
         Some(found)
@@ -76,60 +78,60 @@ impl Observed {
     }
 }
 
-/// Something that exists on an engine.
+/// An object on an engine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Object {
-    /// What it is.
+    /// Its kind, such as `container`.
     pub kind: &'static str,
-    /// Its id.
+    /// Its ID.
     pub id: String,
     /// Its name.
     pub name: String,
-    /// Reference of its image.
+    /// Its image reference.
     pub image: String,
-    /// What it does.
+    /// Its state.
     pub state: ObjectState,
-    /// What its health check says, where it has one.
+    /// Status of its health check, if it has one.
     pub health: Option<String>,
-    /// When it was started, as the engine spells it.
+    /// Start time, as formatted by the engine.
     pub started_at: Option<String>,
-    /// How it ended, if it did.
+    /// Exit code, if it exited.
     pub exit_code: Option<i64>,
-    /// Published ports, as `8080→80/tcp`.
+    /// Published ports, such as `8080→80/tcp`.
     pub ports: Vec<String>,
-    /// Runtime properties as they are now.
+    /// Present runtime properties.
     pub properties: JsonMap<String, Json>,
-    /// For whom it was created; none if not by this deployment.
+    /// The instance that it was created for; none if this deployment did not create it.
     pub owner: Option<Owner>,
-    /// Its labels say that it was made for a deployment of this name, and nothing proves it.
+    /// Its labels claim that it was created for a deployment of this name, without proof.
     pub is_claimed: bool,
-    /// Name of the engine that it is on.
+    /// Name of its engine.
     pub engine: String,
-    /// Where it is not any more what was declared when it was made.
+    /// Differences between the object and its declaration.
     pub drift: Vec<Drift>,
-    /// What came of comparing it with what is declared, if no digest says whether it is that.
+    /// Result of comparing the object with its declaration, if no digest shows whether they match.
     pub comparison: Comparison,
 }
 
-/// What a comparison came to.
+/// The result of a comparison.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Comparison {
-    /// What is not as declared, as the system calls it.
+    /// Fields that differ from the declaration, as named by the system.
     pub differs: BTreeSet<String>,
-    /// What cannot be seen.
+    /// Fields that cannot be observed.
     pub unseen: BTreeSet<String>,
 }
 
-/// Something that was declared and that an object has no more: somebody changed it.
+/// A declared field that was changed outside dockctl.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Drift {
-    /// What, as the engine calls it.
+    /// The field, as named by the engine.
     pub field: String,
-    /// What was declared.
+    /// The declared value.
     pub declared: Json,
-    /// What is there.
+    /// The present value.
     pub found: Json,
-    /// What puts it right.
+    /// The step that restores the declared value.
     pub repair: Step,
 }
 
@@ -140,42 +142,42 @@ impl fmt::Display for Drift {
 }
 
 impl Object {
-    /// Name of the engine that the command line and the environment name. Others are called by
-    /// their address.
+    /// Name of the engine that the command line and the environment select. Other engines are named
+    /// by their address.
     pub const DEFAULT_ENGINE: &str = "default";
 }
 
-/// For whom an object was created.
+/// The instance that an object was created for.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Owner {
     /// Id of the instance.
     pub instance: String,
-    /// It was made from what the deployment declares now.
+    /// It was created from the present declaration.
     pub as_declared: bool,
 }
 
-/// What an object does.
+/// The state of an object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ObjectState {
-    /// Made and never started.
+    /// Created and never started.
     Created,
     /// Running.
     Running,
-    /// Ended, and about to be started again by the engine.
+    /// Exited; the engine is about to restart it.
     Restarting,
-    /// Running and frozen.
+    /// Paused.
     Paused,
-    /// Not running any more.
+    /// Exited.
     Exited,
-    /// Being removed, or beyond use.
+    /// Being removed, or unusable.
     Dead,
-    /// There, and nothing that runs: a network, a volume.
+    /// Exists; for objects that do not run, such as networks and volumes.
     Available,
 }
 
 impl ObjectState {
-    /// The name as shown.
+    /// Returns the name used in output.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,39 +1,39 @@
-//! What a step changed.
+//! Changes that a step makes to runtime properties.
 
 use crate::secrets::HIDDEN;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
 use std::collections::BTreeMap;
 
-/// What a step changed in the runtime properties of its instance, and of others.
+/// Changes to the runtime properties of a step's instance and of others.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Outputs {
-    /// Properties that have a new value.
+    /// Properties with a new value.
     #[serde(default, skip_serializing_if = "JsonMap::is_empty")]
     pub set: JsonMap<String, Json>,
-    /// Properties that are gone.
+    /// Removed properties.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unset: Vec<String>,
-    /// Parts of properties that changed, in order.
+    /// Changes inside properties, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub edits: Vec<Edit>,
-    /// What changed in the properties of other instances, by id: of the other end of a relationship.
+    /// Changes to properties of other instances, by ID; used for the other end of a relationship.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub others: BTreeMap<String, Vec<Edit>>,
 }
 
-/// A part of the runtime properties that changed.
+/// A change inside runtime properties.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Edit {
-    /// Names, from the property inward. Mappings on the way are made.
+    /// Keys, from the property inward. Missing mappings are created.
     pub path: Vec<String>,
-    /// The new value; none: it is gone.
+    /// The new value; none removes the entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Json>,
 }
 
 impl Outputs {
-    /// Hides properties that may repeat what somebody else wrote.
+    /// Redacts the properties in `untrusted`, which may repeat text from containers or scripts.
     #[must_use]
     pub(crate) fn without(mut self, untrusted: &[&str]) -> Self {
         let is_untrusted = |name: &str| untrusted.contains(&name);
@@ -50,7 +50,7 @@ impl Outputs {
         self
     }
 
-    /// Changes the properties of the step's own instance.
+    /// Applies the changes for the step's own instance.
     pub fn apply(&self, properties: &mut JsonMap<String, Json>) {
         for name in &self.unset {
             properties.shift_remove(name);
@@ -61,7 +61,7 @@ impl Outputs {
 }
 
 impl Edit {
-    /// Changes a part of some properties.
+    /// Applies the change.
     pub fn apply(&self, properties: &mut JsonMap<String, Json>) {
         let Some((last, way)) = self.path.split_last() else {
             return;

@@ -1,73 +1,74 @@
-//! Why an operation is lowered, and what planning hears of an instance.
+//! The purpose for which an operation is lowered to steps, and the terms in which plans describe
+//! instances.
 
 use super::Step;
 use std::{fmt, path::PathBuf};
 
-/// Why an operation is lowered: steps are made for their purpose, and never rewritten.
+/// The purpose for which an operation is lowered. Steps are created for their purpose and never
+/// rewritten.
 #[derive(Clone, Copy, Debug)]
 pub enum Purpose<'a> {
-    /// It is run as it is declared.
+    /// The operation runs as declared.
     Ordinary,
-    /// What is made is to take the place of another object, which works on until then.
+    /// The new object will replace another one, which keeps running until then.
     Successor,
-    /// The object is to stop and to stay, even if it was adopted.
+    /// The object is stopped and kept, even if it was adopted.
     Halt,
-    /// The deployment goes, and what would outlive it goes too.
+    /// The deployment is removed, including objects that uninstall normally keeps.
     GiveUp,
-    /// Only what some executions made is taken back, and nothing of that is spared.
+    /// Only objects that some executions created are removed, without exception.
     TakeBack {
-        /// Ids of the executions.
+        /// IDs of the executions.
         made_by: &'a [String],
     },
 }
 
-/// Something that a step needs and that no engine has.
+/// An input of a step that no engine provides.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Need {
-    /// The secret of this name.
+    /// The secret with this name.
     Secret(String),
-    /// The text that was withheld under this digest: of a sensitive input, or what the blueprint
-    /// says itself.
+    /// The text withheld under this digest: of a sensitive input, or from the blueprint itself.
     Withheld(String),
     /// A file.
     File(PathBuf),
-    /// A folder.
+    /// A directory.
     Folder(PathBuf),
 }
 
-/// What it takes to make an instance what another definition says.
+/// The way to change an instance to another definition.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// Nothing: what changed is only known here.
+    /// No action: only the record changes.
     Nothing,
-    /// The object is changed as it stands.
+    /// The object is updated in place.
     Adjust(Box<Step>),
-    /// Another object takes its place, and it stays until that works.
+    /// The object is replaced, and kept until the new one works.
     Replace,
-    /// It is taken down and made anew.
+    /// The object is deleted and then recreated.
     Remake,
-    /// It cannot be done, for this reason.
+    /// The change is not possible, for this reason.
     Refused(String),
 }
 
-/// How far an instance is from being installed.
+/// The state of an instance relative to its installed state.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Standing {
-    /// It is there as wanted.
+    /// It is installed and matches its definition.
     UpToDate,
-    /// Nothing of it is there.
+    /// It does not exist.
     Absent,
-    /// It is there, and creating it came to no end.
+    /// It exists, but its creation did not finish.
     Unfinished,
-    /// It is there and does not run.
+    /// It exists and does not run.
     Stopped,
-    /// It runs, and nobody knows yet whether it is ready.
+    /// It runs, and its readiness is unknown.
     NotReady,
-    /// It is there, and somebody changed it.
+    /// It exists and has drifted.
     Changed,
-    /// It was made from another definition.
+    /// It was created from another definition.
     Outdated,
-    /// It holds on to an object that is made anew: an address, an id, a link.
+    /// It depends on an object that is recreated: on its address, ID or link.
     Bound,
 }
 

@@ -1,87 +1,87 @@
-//! Commands inside an object, and what it writes.
+//! Commands that run inside an object, and logs of objects.
 
 use super::{Failure, Target};
 use bytes::Bytes;
 use futures_util::Stream;
 use std::{future::Future, pin::Pin};
 
-/// A command in an object.
+/// A command to run in an object.
 #[derive(Clone, Debug, Default)]
 pub struct Command {
-    /// The words.
+    /// The command and its arguments.
     pub words: Vec<String>,
-    /// Variables, as `NAME=VALUE`.
+    /// Environment variables, as `NAME=VALUE`.
     pub environment: Vec<String>,
-    /// Who runs it.
+    /// The user that runs it.
     pub user: Option<String>,
-    /// Where.
+    /// Its working directory.
     pub folder: Option<String>,
-    /// On a terminal of its own.
+    /// Allocates a terminal.
     pub terminal: bool,
-    /// It reads what is written to it.
+    /// Connects standard input.
     pub input: bool,
 }
 
-/// What comes from the one who runs a command.
+/// Input from the user of a command.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Typed {
-    /// What the command is to read.
+    /// Data for standard input.
     Bytes(Vec<u8>),
-    /// There is no more to read.
+    /// End of input.
     End,
-    /// The terminal has this size now.
+    /// A new size of the terminal.
     Size {
-        /// Height.
+        /// Height in rows.
         rows: u16,
-        /// Width.
+        /// Width in columns.
         columns: u16,
     },
 }
 
-/// What a command writes, and what it reads.
+/// The output and the input of a command.
 pub trait Streams {
-    /// Takes what it wrote. False if nobody reads it any more: the command is waited for no longer.
+    /// Receives output. Returns false if nobody reads it any more; the command is then abandoned.
     fn written(&mut self, bytes: &[u8], is_error: bool) -> bool;
 
-    /// What comes next. Asked again and again while the command runs, if it reads or has a
-    /// terminal. What comes can be given up half way.
+    /// Returns the next input. Called repeatedly while the command runs, if it has standard input
+    /// or a terminal. The future may be dropped before it completes.
     fn typed<'a>(&'a mut self) -> Pin<Box<dyn Future<Output = Typed> + 'a>> {
         Box::pin(std::future::pending())
     }
 }
 
-/// Something that an object wrote.
+/// A piece of an object's log.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Piece {
-    /// It was written to standard error.
+    /// It is from standard error.
     pub is_error: bool,
-    /// What was written.
+    /// The content.
     pub bytes: Bytes,
 }
 
-/// What an object writes, in the pieces in which it comes.
+/// The log of an object, in pieces.
 pub type Log = Pin<Box<dyn Stream<Item = Result<Piece, Failure>> + Send>>;
 
-/// Which part of a log.
+/// Selects a part of a log.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Excerpt {
-    /// What comes from now on, too.
+    /// Includes future output.
     pub follow: bool,
-    /// Nothing older, in seconds since 1970 UTC.
+    /// Excludes older output; seconds since 1970 UTC.
     pub since: Option<i32>,
-    /// Only so many lines from the end.
+    /// Maximum number of lines from the end.
     pub tail: Option<u32>,
-    /// With the time of each line.
+    /// Adds the time of each line.
     pub timestamps: bool,
 }
 
-/// An object that a step is carried out in, of whatever plugin.
+/// The object that a step runs in, of any plugin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reached {
-    /// The plugin that it belongs to.
+    /// ID of its plugin.
     pub plugin: String,
-    /// Where it is.
+    /// Its system.
     pub target: Target,
-    /// Its id.
+    /// Its ID.
     pub object: String,
 }

@@ -1,4 +1,4 @@
-//! One operation of one system, as data that the kernel understands without the plugin.
+//! Steps: actions on a system, as data that the kernel understands without the plugin.
 
 use super::Target;
 use crate::model::function::{
@@ -8,30 +8,29 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use std::fmt;
 
-/// One operation of one system. A journal that holds it can be read by a dockctl that does not have
-/// its plugin.
+/// An action on a system. A dockctl without the step's plugin can still read it from a journal.
 ///
-/// Two steps are equal if plugin, target and payload are: what is said of a step for people and for
-/// the fold is no part of what it does.
+/// Two steps are equal if plugin, target, `inside` and payload are equal. Traits and labels do not
+/// change the action.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Step {
-    /// The plugin that carries it out; empty for what the kernel does itself.
+    /// ID of the plugin that runs it; empty for steps of the kernel itself.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub plugin: String,
-    /// Where; may hold functions until the step is bound.
+    /// The system that it runs on. Can contain functions until the step is bound.
     #[serde(default, skip_serializing_if = "Target::is_default")]
     pub target: Target,
-    /// Id of the instance whose object it is carried out in, through the plugin of that.
+    /// ID of the instance whose object it runs in, through that object's plugin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inside: Option<String>,
-    /// What the kernel knows of it.
+    /// The part that the kernel understands.
     pub traits: Traits,
-    /// What the plugin knows of it, tagged with a version of its own; may hold functions until the
-    /// step is bound.
+    /// The part that the plugin understands, with the plugin's own version number. Can contain
+    /// functions until the step is bound.
     #[serde(default, skip_serializing_if = "Json::is_null")]
     pub payload: Json,
-    /// What goes into labels. It is never bound: its functions may ask for secrets, and anyone can
-    /// read labels.
+    /// The declaration for labels. It is never bound, because its functions may read secrets and
+    /// everyone can read labels.
     #[serde(default, skip_serializing_if = "Json::is_null")]
     pub kept: Json,
 }
@@ -43,44 +42,44 @@ impl PartialEq for Step {
     }
 }
 
-/// What the kernel knows of a step, decided when its operation is lowered.
+/// The kernel's view of a step, determined when its operation is lowered.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Traits {
-    /// What plans and progress show.
+    /// Title in plans and progress.
     pub title: String,
-    /// What it does to the object of its instance.
+    /// Its effect on the object of its instance.
     #[serde(default, skip_serializing_if = "Effect::is_nothing")]
     pub effect: Effect,
-    /// What is done with it when its outcome was lost.
+    /// The way to settle it when its outcome was lost.
     #[serde(default, skip_serializing_if = "Settling::is_by_looking")]
     pub settling: Settling,
-    /// It deletes an object for good; a late value counts as true.
+    /// It deletes an object permanently. A late value counts as true.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deletes: bool,
-    /// What it says of the declaration that the object is made from.
+    /// Its effect on the declaration that the object was created from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub declares: Option<Declares>,
-    /// Of a replacement: it makes the object that takes the place of another.
+    /// In a replacement: it creates the successor.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub makes_successor: bool,
-    /// Its failure is noted, and what needs it goes on.
+    /// If it fails, dependent tasks still run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
-    /// What it does about the material that objects are made from.
+    /// Its effect on material that objects are created from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub material: Option<Material>,
-    /// The property of the node that it is about: where a person mends it.
+    /// The node property that it implements: the place to fix if it fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub property: Option<String>,
-    /// The name that a new object is to have, where it is known.
+    /// Name of the new object, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub creates: Option<String>,
-    /// Of steps with equal keys one waits for the other, and finds the work done.
+    /// Of several steps with the same key, one runs first; the others wait and find the work done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<String>,
 }
 
-/// What a step does to the object of its instance.
+/// The effect of a step on the object of its instance.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
@@ -104,16 +103,17 @@ impl Effect {
     }
 }
 
-/// How a step is settled whose outcome was lost.
+/// The way to settle a step whose outcome was lost.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Settling {
-    /// The system shows whether it is done.
+    /// The system shows whether it took effect.
     #[default]
     ByLooking,
-    /// Nothing shows whether it is done: it is carried out again.
+    /// The system does not show whether it took effect; it runs again.
     AtLeastOnce,
-    /// Nothing shows whether it is done, and doing it twice does harm: a person is asked.
+    /// The system does not show whether it took effect, and running it twice does harm; the user
+    /// decides.
     Ask,
 }
 
@@ -124,36 +124,36 @@ impl Settling {
     }
 }
 
-/// What a step says of the declaration that an object is made from.
+/// The effect of a step on the declaration that an object was created from.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Declares {
-    /// The object is new: its labels say it.
+    /// The object is new; its labels contain the declaration.
     Anew,
-    /// The object was changed to this one; its labels still say what it was before.
+    /// The object was updated to this declaration; its labels still contain the former one.
     Adjusted(String),
 }
 
-/// What a step does about the material that objects are made from, such as an image.
+/// The effect of a step on material that objects are created from, such as an image.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Material {
-    /// It brings it from somewhere else.
+    /// Obtains it from outside, such as by a pull.
     Brings,
-    /// It makes it.
+    /// Builds it.
     Makes,
-    /// It removes it.
+    /// Removes it.
     Removes,
 }
 
 impl Step {
-    /// Nothing happens outside the record: the instance only changes its state.
+    /// Returns a step without an action: only the state of the instance changes.
     #[must_use]
     pub fn nothing() -> Self {
         Self::own("nothing to do".to_owned(), Effect::Nothing, Json::Null)
     }
 
-    /// It cannot be done: it fails with these words.
+    /// Returns a step that cannot run and fails with this reason.
     #[must_use]
     pub fn refused(why: impl Into<String>) -> Self {
         let why = why.into();
@@ -176,32 +176,33 @@ impl Step {
         }
     }
 
-    /// Whether nothing happens outside the record.
+    /// Returns true if the step has no action.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
         self.plugin.is_empty() && self.payload.is_null()
     }
 
-    /// Why it cannot be done, if it cannot.
+    /// Returns the reason why the step cannot run, if it cannot.
     #[must_use]
     pub fn refusal(&self) -> Option<&str> {
         let is_own = self.plugin.is_empty();
         self.payload["refused"].as_str().filter(|_| is_own)
     }
 
-    /// What it does to the object of its instance.
+    /// Returns the effect on the object of the instance.
     #[must_use]
     pub fn effect(&self) -> Effect {
         self.traits.effect
     }
 
-    /// Whether it ends something that works.
+    /// Returns true if the step stops or removes the object.
     #[must_use]
     pub fn halts(&self) -> bool {
         matches!(self.effect(), Effect::Stops | Effect::Removes)
     }
 
-    /// Whether it brings or makes material, which can fail before anything is touched that works.
+    /// Returns true if the step obtains or builds material. Such a step can fail before any running
+    /// object is touched.
     #[must_use]
     pub fn prepares(&self) -> bool {
         matches!(
@@ -210,37 +211,37 @@ impl Step {
         )
     }
 
-    /// Whether it brings material.
+    /// Returns true if the step obtains material.
     #[must_use]
     pub fn brings(&self) -> bool {
         self.traits.material == Some(Material::Brings)
     }
 
-    /// Whether it makes a new object.
+    /// Returns true if the step creates a new object.
     #[must_use]
     pub fn declares_anew(&self) -> bool {
         self.traits.declares == Some(Declares::Anew)
     }
 
-    /// Names of the secrets that it asks for.
+    /// Returns the names of the secrets that it reads.
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
         self.bound_later().flat_map(secret_names).collect()
     }
 
-    /// Digests of what was withheld from it.
+    /// Returns the digests of the values withheld from it.
     #[must_use]
     pub fn withheld(&self) -> Vec<String> {
         self.bound_later().flat_map(withheld_digests).collect()
     }
 
-    /// Whether it reads attributes, which other steps may still set.
+    /// Returns true if it reads attributes, which other steps may still set.
     #[must_use]
     pub fn reads_attributes(&self) -> bool {
         self.bound_later().any(reads_attributes)
     }
 
-    /// Whether it holds a function that is evaluated only when it is carried out.
+    /// Returns true if it contains a function that is evaluated only when it runs.
     #[must_use]
     pub fn is_late(&self) -> bool {
         self.bound_later().any(holds_late_call)
@@ -250,11 +251,11 @@ impl Step {
         self.target.arguments().into_iter().chain([&self.payload])
     }
 
-    /// Evaluates the functions in it.
+    /// Evaluates the functions in the step.
     ///
     /// # Errors
     ///
-    /// If one of them cannot be evaluated, or it is not known where the step is carried out.
+    /// If a function cannot be evaluated, or the target is unknown.
     pub fn bind(&self, around: &dyn Surroundings) -> Result<Self, String> {
         Ok(Self {
             payload: function::bind(&self.payload, around)?,
@@ -262,12 +263,12 @@ impl Step {
         })
     }
 
-    /// Evaluates only where the step is carried out: the rest of a step whose outcome was lost may
-    /// not be known any more.
+    /// Evaluates only the functions in the target. The other functions of a step whose outcome was
+    /// lost may no longer have a value.
     ///
     /// # Errors
     ///
-    /// If that cannot be evaluated.
+    /// If a function in the target cannot be evaluated.
     pub fn bind_target(&self, around: &dyn Surroundings) -> Result<Self, String> {
         Ok(Self {
             target: self.target.bind(around)?,

@@ -1,4 +1,4 @@
-//! Where a step is carried out, and an object is.
+//! Targets: the systems that steps run on and that objects exist on.
 
 use crate::model::function::{Surroundings, bind, holds_call, is_call};
 use serde::{Deserialize, Serialize};
@@ -9,14 +9,14 @@ use std::fmt;
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
-    /// The one that the command line and the environment name.
+    /// The system that the command line and the environment select.
     #[default]
     Default,
-    /// The one that an operation names.
+    /// The system that an operation selects.
     At {
-        /// What people read.
+        /// Name used in output.
         shown: String,
-        /// What the plugin finds it by. They may hold functions until they are bound.
+        /// Connection arguments for the plugin. Can contain functions until the target is bound.
         arguments: Json,
     },
 }
@@ -28,13 +28,13 @@ impl PartialEq for Target {
 }
 
 impl Target {
-    /// Whether it is the one that the command line and the environment name.
+    /// Returns true if the command line and the environment select the system.
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::Default
     }
 
-    /// What the plugin finds it by; none for the default.
+    /// Returns the connection arguments; none for the default system.
     #[must_use]
     pub fn arguments(&self) -> Option<&Json> {
         match self {
@@ -43,17 +43,18 @@ impl Target {
         }
     }
 
-    /// Whether it is known only later.
+    /// Returns true if it contains a late value.
     #[must_use]
     pub fn is_late(&self) -> bool {
         self.arguments().is_some_and(holds_call)
     }
 
-    /// Evaluates the functions in it. What comes to nothing must not lead to the default.
+    /// Evaluates the functions in the arguments. A function that evaluates to nothing is an error:
+    /// it must not select the default system.
     ///
     /// # Errors
     ///
-    /// If one of them cannot be evaluated, or comes to nothing.
+    /// If a function cannot be evaluated or evaluates to nothing.
     pub fn bind(&self, around: &dyn Surroundings) -> Result<Self, String> {
         let Self::At { shown, arguments } = self else {
             return Ok(Self::Default);

@@ -1,9 +1,9 @@
-//! Secrets: where they come from, and keeping them out of everything that is kept or shown.
+//! Secrets: reading them, and keeping them out of all stored and displayed data.
 //!
-//! `get_secret` reads, in this order: the environment (`DOCKCTL_SECRET_<NAME>`), then each place
-//! that `--secrets` names: a YAML or JSON file of names and values, or a folder with a file a
-//! secret, as Docker and Kubernetes mount them. What was read once is known, so that it can be
-//! blotted out wherever it turns up.
+//! `get_secret` searches in this order: the environment (`DOCKCTL_SECRET_<NAME>`), then each path
+//! given with `--secrets`. A path is a YAML or JSON file of names and values, or a directory with
+//! one file per secret, as mounted by Docker and Kubernetes. Each secret that was read is redacted
+//! wherever it appears.
 
 pub mod sensitive;
 mod withhold;
@@ -23,27 +23,27 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What the names of variables of secrets begin with.
+/// Prefix of the environment variables for secrets.
 pub const VARIABLE: &str = "DOCKCTL_SECRET_";
-/// Written in the place of a secret.
+/// Placeholder for a redacted secret.
 pub const HIDDEN: &str = "********";
-/// Shorter texts are not blotted out: they are found in everything, and hide nothing.
+/// Minimum length of a redacted text. Shorter ones occur everywhere by chance.
 pub(crate) const SHORTEST: usize = 4;
-/// A shorter line of a secret can be anything.
+/// Minimum length of a line of a secret that is redacted on its own. Shorter ones occur by chance.
 const SHORTEST_LINE: usize = 8;
-/// Largest secret in a file of its own.
+/// Maximum size of a secret in its own file, in bytes.
 const LIMIT: u64 = 1 << 20;
 
-/// Where secrets come from.
+/// Sources of secrets.
 #[derive(Clone, Default)]
 pub struct SecretSources {
-    /// Variables `DOCKCTL_SECRET_<NAME>`, by their whole names. They take precedence.
+    /// Environment variables `DOCKCTL_SECRET_<NAME>`, by full name. They take precedence.
     pub variables: BTreeMap<String, String>,
     /// Files of secrets, and directories with one file per secret.
     pub places: Vec<PathBuf>,
 }
 
-/// Shows no value.
+/// Omits the values.
 impl std::fmt::Debug for SecretSources {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SecretSources")
@@ -54,8 +54,8 @@ impl std::fmt::Debug for SecretSources {
 }
 
 impl SecretSources {
-    /// Returns the value of `DOCKCTL_SECRET_<name>` as it is written, else in capitals with `_` for
-    /// what cannot stand in a variable.
+    /// Returns the value of `DOCKCTL_SECRET_<name>`: with the exact name, otherwise with the name
+    /// in uppercase and `_` for invalid characters.
     fn variable(&self, name: &str) -> Option<String> {
         let exact = self.variables.get(&format!("{VARIABLE}{name}"));
         exact
@@ -64,24 +64,25 @@ impl SecretSources {
     }
 }
 
-/// A secrets provider.
+/// Reads secrets, and redacts known sensitive values.
 #[derive(Debug, Default)]
 pub struct Secrets {
     sources: SecretSources,
     known: RefCell<BTreeSet<String>>,
-    /// Values of this run that must not be kept, by digest.
+    /// Withheld values of this run, by digest.
     withheld: RefCell<BTreeMap<String, Json>>,
-    /// Texts among them that are looked for in other texts, by digest.
+    /// Withheld texts that are also searched for inside other texts, by digest.
     texts: RefCell<BTreeMap<String, String>>,
-    /// Some value that must not be kept is too short, or no text, to be found where somebody else
-    /// wrote it down.
+    /// True if some withheld value cannot be recognized in foreign text: it is too short or not a
+    /// string.
     elusive: Cell<bool>,
-    /// Some secret of the deployment cannot be had now: what holds it would not be recognised.
+    /// True if some secret of the deployment cannot be read now. Text that contains it would not be
+    /// recognized.
     incomplete: Cell<bool>,
 }
 
 impl Secrets {
-    /// Secrets of these sources.
+    /// Creates a reader of these sources.
     #[must_use]
     pub fn new(sources: SecretSources) -> Self {
         Self {
@@ -90,11 +91,11 @@ impl Secrets {
         }
     }
 
-    /// The text of a secret.
+    /// Returns the text of a secret.
     ///
     /// # Errors
     ///
-    /// If it is nowhere, or its place cannot be read: what to do about it.
+    /// If the secret does not exist or its source cannot be read. The message contains a hint.
     pub fn get(&self, name: &str) -> Result<String, String> {
         let found = match self.sources.variable(name) {
             Some(text) => Some(text),
@@ -105,7 +106,7 @@ impl Secrets {
                 .find_map(|place| from_place(place, name).transpose())
                 .transpose()?,
         };
-        // A name can be made of a value that must not be shown.
+        // A name can contain a sensitive value.
         let place = if self.scrub(name) == name {
             format!("as {}, or ", variable(name))
         } else {
@@ -121,13 +122,13 @@ impl Secrets {
         Ok(text)
     }
 
-    /// Whether some value that must not be kept cannot be found in what others write down.
+    /// Returns true if some withheld value cannot be recognized in foreign text.
     #[must_use]
     pub fn is_elusive(&self) -> bool {
         self.elusive.get()
     }
 
-    /// Notes a text that must never be shown, nor its lines, nor what quoting makes of it.
+    /// Registers a text for redaction, with its lines, and with its quoted and encoded forms.
     pub fn hide(&self, text: &str) {
         let escaped = |text: &str| {
             let quoted = Json::from(text).to_string();
@@ -148,11 +149,11 @@ impl Secrets {
         }
     }
 
-    /// Learns every secret that a definition refers to, and what functions make of sensitive
-    /// values, so that it is recognised wherever it turns up: another run may have put it there.
-    /// One that cannot be had makes [`is_incomplete`](Self::is_incomplete) true.
+    /// Registers all secrets that a definition refers to, and the results of functions of sensitive
+    /// values: another run may have written them anywhere. If a secret cannot be read,
+    /// [`is_incomplete`](Self::is_incomplete) returns true.
     pub fn learn(&self, definition: &Json) {
-        // Parts that only run time knows are not needed: what is made before them is noted.
+        // Errors are ignored: `bind` has registered all results before the first run-time call.
         if is_call(definition) && !withheld_digests(definition).is_empty() {
             let _ = bind(definition, &Alone(self));
         }
@@ -178,29 +179,30 @@ impl Secrets {
         }
     }
 
-    /// Whether some secret of the deployment is not known to this run.
+    /// Returns true if this run does not know some secret of the deployment.
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
         self.incomplete.get()
     }
 
-    /// Notes a value that must not be kept: `digest` stands for it, wherever it comes from.
+    /// Registers a withheld value, which `digest` represents.
     pub fn withhold(&self, digest: String, value: &Json) {
         let is_found = value.as_str().is_some_and(|text| text.len() >= SHORTEST);
         self.elusive.set(self.elusive.get() || !is_found);
         self.withheld.borrow_mut().insert(digest, value.clone());
     }
 
-    /// Notes a text that must not be kept either, whoever wrote it.
+    /// Registers a withheld text, which is redacted and replaced by its digest inside other texts
+    /// too.
     pub fn withhold_text(&self, digest: String, text: &str) {
         self.hide(text);
         self.withhold(digest.clone(), &text.into());
         self.texts.borrow_mut().insert(digest, text.to_owned());
     }
 
-    /// Notes a sensitive value that is looked for in everything that is said: a text of four
-    /// characters or more; of anything else only parts of eight or more that are not just digits.
-    /// Shorter ones are found everywhere, and hide nothing.
+    /// Registers a sensitive value for redaction: a string of at least four bytes; of any other
+    /// value, only parts of at least eight characters that are not just digits. Shorter ones occur
+    /// everywhere by chance.
     pub fn hide_value(&self, value: &Json) {
         match value {
             Json::String(text) => self.hide(text),
@@ -211,11 +213,11 @@ impl Secrets {
         }
     }
 
-    /// The value that a digest stands for.
+    /// Returns the value of a digest.
     ///
     /// # Errors
     ///
-    /// If this run was not given it.
+    /// If this run does not have the value.
     pub fn withheld(&self, digest: &str) -> Result<Json, String> {
         let found = self.withheld.borrow().get(digest).cloned();
         found.ok_or_else(|| {
@@ -224,7 +226,7 @@ impl Secrets {
         })
     }
 
-    /// The value with digests in the place of what is withheld, as a call that is evaluated at run
+    /// Replaces withheld texts in a value by calls with their digests, which are evaluated at run
     /// time.
     #[must_use]
     pub fn without_withheld(&self, json: Json) -> Json {
@@ -264,7 +266,7 @@ impl Secrets {
         }
     }
 
-    /// Length of the longest secret that is looked for, in bytes; 0 if there is none.
+    /// Returns the length of the longest redacted text, in bytes; 0 if there is none.
     #[must_use]
     pub fn longest(&self) -> usize {
         self.known
@@ -275,10 +277,10 @@ impl Secrets {
             .unwrap_or_default()
     }
 
-    /// The text without the secrets that are known.
+    /// Redacts known secrets in a text.
     #[must_use]
     pub fn scrub(&self, text: &str) -> String {
-        // Longer ones first: one secret can be part of another.
+        // Longest first, because one secret can be part of another.
         let known = self.known.borrow();
         let mut secrets: Vec<&String> = known
             .iter()
@@ -290,7 +292,7 @@ impl Secrets {
             .fold(text.to_owned(), |text, secret| replaced(&text, secret))
     }
 
-    /// The value without the secrets that are known.
+    /// Redacts known secrets in a JSON value.
     #[must_use]
     pub fn scrub_json(&self, json: Json) -> Json {
         if self.known.borrow().is_empty() {
@@ -313,7 +315,7 @@ impl Secrets {
     }
 }
 
-/// Secrets, and nothing else around them.
+/// Context with nothing but secrets.
 struct Alone<'a>(&'a Secrets);
 
 impl Surroundings for Alone<'_> {
@@ -342,7 +344,7 @@ impl Surroundings for Alone<'_> {
     }
 }
 
-/// The text without a secret, but for where it is part of an id: engines write those in 12 or 64
+/// Redacts a secret in a text, except inside an object ID: engines write IDs as 12 or 64
 /// hexadecimal digits.
 fn replaced(text: &str, secret: &str) -> String {
     let mut result = String::new();
@@ -373,7 +375,7 @@ fn is_in_id(text: &str, start: usize, end: usize) -> bool {
     is_hex && before + after > 0 && matches!(before + after + end - start, 12 | 64)
 }
 
-/// Texts and numbers in a value, keys of mappings included.
+/// Returns the strings and numbers in a value, including keys of mappings.
 fn parts_of(value: &Json) -> Vec<String> {
     match value {
         Json::String(text) => vec![text.clone()],
@@ -391,7 +393,7 @@ fn is_telling(part: &str) -> bool {
     part.chars().count() >= SHORTEST_LINE && !part.chars().all(|c| c.is_ascii_digit())
 }
 
-/// As engines write what stands in an address.
+/// Percent-encodes a text as engines do in URLs.
 fn percent_encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes()
@@ -427,7 +429,8 @@ fn from_place(place: &Path, name: &str) -> Result<Option<String>, String> {
     }
 }
 
-/// A file a secret. Editors end files with a line break that is no part of the secret.
+/// Reads a secret from a directory with one file per secret. Removes one final line break: editors
+/// add it.
 fn from_folder(folder: &Path, name: &str) -> Result<Option<String>, String> {
     let safe = !name.is_empty() && !name.contains(['/', '\0']) && name != "." && name != "..";
     let path = folder.join(name);
@@ -452,7 +455,7 @@ fn from_file(path: &Path, name: &str) -> Result<Option<String>, String> {
     let file = sources
         .read(path)
         .map_err(|error| format!("the secrets cannot be read: {error}"))?;
-    // What is wrong is not quoted: it could be a secret.
+    // Do not quote the error: it could contain a secret.
     let root = parse(&sources, file, &mut Diagnostics::default()).map_err(|fault| {
         format!(
             "the secrets in {} are no YAML: see line {}",

@@ -1,9 +1,9 @@
-//! Inputs that must not be kept or shown, whatever they are and whatever functions make of them.
+//! Sensitive inputs: neither their values nor values derived from them are stored or shown.
 //!
-//! A blueprint is evaluated twice: with everything, which tells what is wrong and how many
-//! instances there are, and without the sensitive inputs, whose calls stay calls then, as do the
-//! functions around them. The second is what a deployment is made of. So a value is known by its
-//! origin: how it looks does not matter.
+//! A blueprint is evaluated twice. The first evaluation has all inputs: it finds errors and counts
+//! instances. The second one lacks the sensitive inputs: their calls, and the functions around
+//! them, stay calls. The deployment is created from the second one. Sensitive values are therefore
+//! recognized by their origin, not by their content.
 
 use crate::{
     digest::keyed,
@@ -18,21 +18,21 @@ use indexmap::IndexMap;
 use serde_json::{Map as JsonMap, Value as Json, json};
 use std::sync::Arc;
 
-/// Name of an input that no blueprint can declare: values that no call of an input stands for any
-/// more.
+/// Reserved name of an input, which a blueprint cannot declare. It represents values that can no
+/// longer be expressed as calls of inputs.
 const REST: &str = "\u{0}rest";
 
-/// The sensitive inputs of a blueprint that has its inputs.
+/// The sensitive inputs of a blueprint with inputs applied.
 #[derive(Clone, Debug, Default)]
 pub struct Sensitive {
-    /// Their values.
+    /// Values by name.
     pub inputs: IndexMap<String, Json>,
-    /// Values that were made of them in a way that cannot stay a call.
+    /// Derived values that cannot stay calls.
     rest: Vec<Json>,
 }
 
 impl Sensitive {
-    /// Sensitive inputs with their values.
+    /// Creates a set of sensitive inputs with their values.
     #[must_use]
     pub fn new(inputs: IndexMap<String, Json>) -> Self {
         Self {
@@ -41,8 +41,9 @@ impl Sensitive {
         }
     }
 
-    /// Puts the structure of a blueprint that was evaluated with everything into one that was
-    /// evaluated without the sensitive inputs.
+    /// Copies the instance counts of `whole`, which was evaluated with all inputs, to `open`, which
+    /// was evaluated without the sensitive inputs. Withholds the derived values that cannot stay
+    /// calls.
     pub fn cover(&mut self, open: &mut Blueprint, whole: &Blueprint) {
         for (name, node) in &mut open.nodes {
             let Some(known) = whole.nodes.get(name) else {
@@ -86,7 +87,7 @@ impl Sensitive {
         }
     }
 
-    /// The inputs of a deployment: a call in the place of each that is sensitive.
+    /// Replaces `open` by all inputs of a deployment, with a call for each sensitive one.
     pub fn cover_inputs(
         &mut self,
         open: &mut IndexMap<String, Value>,
@@ -128,8 +129,9 @@ impl Sensitive {
         }
     }
 
-    /// A value that is the same without the sensitive inputs is not made of them. Where one is, it
-    /// must be possible to evaluate it later; else it is withheld as a whole.
+    /// Compares a value in both evaluations. If they are equal, it does not depend on sensitive
+    /// inputs. Otherwise it must be possible to evaluate it later; if not, it is withheld as a
+    /// whole.
     fn value(&mut self, open: &mut Value, whole: &Value) {
         let (now, then) = (open.to_json(), whole.to_json());
         if now == then || self.stands_for(&now, &then) {
@@ -139,7 +141,7 @@ impl Sensitive {
         self.rest.push(then);
     }
 
-    /// Whether the calls in a value can be evaluated when an operation begins.
+    /// Returns true if the calls in a value can be evaluated when an operation starts.
     fn stands_for(&self, open: &Json, whole: &Json) -> bool {
         let is_late = |name: &str| !matches!(name, "get_input" | "get_property");
         match (call_of(open), open) {
@@ -158,7 +160,7 @@ impl Sensitive {
         }
     }
 
-    /// The part of a sensitive input that a call asks for.
+    /// Returns the part of a sensitive input that a call reads.
     fn part(&self, arguments: &Json) -> Option<Json> {
         let (name, path) = match arguments.as_array().map(Vec::as_slice) {
             Some([name, path @ ..]) => (name, path),
@@ -173,8 +175,7 @@ impl Sensitive {
         }
     }
 
-    /// The value with a call in the place of everything that is sensitive, whose argument is a
-    /// digest.
+    /// Replaces each sensitive part of a value by a call with its digest.
     #[must_use]
     pub fn withheld(&self, value: Json, key: &[u8], secrets: &Secrets) -> Json {
         if let Some(("get_input", arguments)) = call_of(&value)
@@ -198,8 +199,7 @@ impl Sensitive {
         };
         let Some(plain) = plain else { return value };
         let as_before = secrets.without_withheld(plain);
-        // Journals of older versions have the same in other words, which must not count as a
-        // change.
+        // Journals of older versions contain this form. The other one must not count as a change.
         if withheld_digests(&as_before).len() == withheld_digests(&value).len() {
             as_before
         } else {
@@ -207,7 +207,7 @@ impl Sensitive {
         }
     }
 
-    /// What a `concat` of texts and sensitive inputs comes to, if nothing else is in it.
+    /// Returns the result of a `concat` that contains only constants and sensitive inputs.
     fn concatenated(&self, value: &Json) -> Option<Json> {
         let Some(("concat", Json::Array(items))) = call_of(value) else {
             return None;
@@ -221,7 +221,7 @@ impl Sensitive {
         apply("concat", &items.into())?.ok()
     }
 
-    /// The value with nothing in the place of everything that is sensitive: for people.
+    /// Replaces each sensitive part of a value by a placeholder, for display.
     #[must_use]
     pub fn hidden(&self, value: Json) -> Json {
         if is_call(&value) && self.is_in(&value) {
@@ -247,8 +247,8 @@ impl Sensitive {
     }
 }
 
-/// The digest that a withheld value is known by. Of texts it is that of the text itself, as it
-/// always was.
+/// Returns the digest of a withheld value. For a string, it is the digest of the text itself, as in
+/// older versions.
 #[must_use]
 pub fn digest(key: &[u8], value: &Json) -> String {
     match value {
@@ -257,7 +257,7 @@ pub fn digest(key: &[u8], value: &Json) -> String {
     }
 }
 
-/// Every value in a value, itself included.
+/// Returns a value and all values inside it.
 #[must_use]
 pub fn parts(value: &Json) -> Vec<&Json> {
     let inner: Vec<&Json> = match value {

@@ -1,4 +1,4 @@
-//! What of a deployment must not be kept.
+//! Withholds the sensitive values of a deployment.
 
 use super::{SHORTEST, Secrets, Sensitive};
 use crate::{
@@ -9,9 +9,8 @@ use serde_json::Value as Json;
 use std::sync::Arc;
 
 impl Deployment {
-    /// Puts keyed digests in the place of what must not be kept: values of inputs that are
-    /// sensitive, and what registries are told. `secrets` has the values as long as this run goes
-    /// on.
+    /// Replaces values that must not be stored by keyed digests: sensitive inputs and credentials
+    /// for registries. `secrets` has the values for the rest of this run.
     pub fn withhold(&mut self, sensitive: &Sensitive, key: &[u8], secrets: &Secrets) {
         sensitive
             .inputs
@@ -28,7 +27,7 @@ impl Deployment {
                 .values()
                 .filter_map(|node| node.properties.get("image"))
         };
-        // An address with somebody's name in it is a secret as a whole.
+        // A URL with user information is withheld as a whole.
         let named = |src: &&Json| {
             src.as_str()
                 .and_then(|src| src.split_once("://"))
@@ -65,8 +64,8 @@ impl Deployment {
         }
     }
 
-    /// Notes digests of the secrets that are used, so that a new value behind an old name is seen.
-    /// One that cannot be had now counts as what it was `before`.
+    /// Records the digests of the secrets in use, to detect changed values. A secret that cannot be
+    /// read now has the same digest as in `before`.
     pub fn note_secrets(&mut self, key: &[u8], secrets: &Secrets, before: Option<&Self>) {
         for (name, node) in &mut self.nodes {
             let known = before.and_then(|before| before.nodes.get(name));

@@ -1,4 +1,4 @@
-//! Work that is planned: tasks in an order, and the workflow that they are for.
+//! Planned work: an ordered graph of tasks, and the workflow that it belongs to.
 
 pub mod operations;
 pub mod parameters;
@@ -17,9 +17,9 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The operation that gives an old object its place back. The journal holds the word.
+/// Operation that gives a predecessor its place back. The journal contains this name.
 pub const PUT_BACK: &str = "put_back";
-/// The operation that removes what was replaced. The journal holds the word.
+/// Operation that removes a predecessor. The journal contains this name.
 pub const CLEAN: &str = "clean";
 
 /// Position of a task in its stage.
@@ -30,13 +30,13 @@ pub struct TaskId(pub usize);
 /// One step of one lifecycle operation on one node instance.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Task {
-    /// Id of the node instance.
+    /// ID of the node instance.
     pub instance: String,
     /// Its node.
     pub node: String,
     /// Lifecycle operation that this is a step of, for example `start`.
     pub operation: String,
-    /// What the back-end is asked.
+    /// The step to run.
     pub step: Step,
     /// State of the instance while the step runs.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,26 +44,25 @@ pub struct Task {
     /// State of the instance once the step is done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leaves: Option<InstanceState>,
-    /// Why it is planned.
+    /// Why the task is planned.
     pub cause: String,
-    /// Tasks that have to succeed first. Always earlier in the stage.
+    /// Tasks that must succeed first. They are always earlier in the stage.
     pub needs: Vec<TaskId>,
     /// Retry rule of the blueprint.
     pub retry: Retry,
-    /// Place in the blueprint that asks for it.
+    /// Place in the blueprint that declares the operation.
     pub place: Place,
-    /// Of an operation of a relationship: which.
+    /// The relationship and its end, for a relationship operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub side: Option<Side>,
-    /// If it fails that is noted, nothing is repeated, and what needs it goes on as if it were
-    /// done.
+    /// A failure is recorded and not retried; dependent tasks run as if the task had succeeded.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ignores_failure: bool,
-    /// Once it is done, the instance is as the present definition says.
+    /// When the task is done, the instance matches the present definition.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_as_defined: bool,
-    /// Ids of instances that hold on to what it makes anew: once it is done, theirs are out of
-    /// date.
+    /// IDs of instances that refer to the object which the task creates or recreates. They are
+    /// outdated when the task is done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outdates: Vec<String>,
 }
@@ -72,27 +71,26 @@ pub struct Task {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Stage {
     tasks: Vec<Task>,
-    /// It tries again what failed in the stage before: that counts no more.
+    /// The stage retries what failed in the stage before. The earlier failures no longer count.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tries_again: bool,
-    /// It restores what was to be replaced: it is carried out even if the run is to start nothing
-    /// new.
+    /// Set if the stage restores predecessors. Such a stage runs even in a cancelled execution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restores: Option<Restoring>,
 }
 
-/// How a stage restores what was to be replaced.
+/// How a stage restores predecessors.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Restoring {
-    /// The old object gets its place back.
+    /// The predecessor gets its place back.
     PutBack,
-    /// Another one is made from the same definition.
+    /// A new object is created from the same definition.
     Recreate,
 }
 
 impl Stage {
-    /// Appends a task. It can only name earlier tasks, so a stage cannot hold a cycle.
+    /// Appends a task. It can only depend on earlier tasks, so a stage cannot contain a cycle.
     ///
     /// # Panics
     ///
@@ -107,29 +105,29 @@ impl Stage {
         id
     }
 
-    /// The task with this id.
+    /// Returns the task with this ID.
     #[must_use]
     pub fn task(&self, id: TaskId) -> &Task {
         &self.tasks[id.0]
     }
 
-    /// The task with this id, to be completed by its planner.
+    /// Returns the task with this ID, for changes by its planner.
     pub(crate) fn task_mut(&mut self, id: TaskId) -> &mut Task {
         &mut self.tasks[id.0]
     }
 
-    /// Ids in topological order.
+    /// Returns the task IDs in topological order.
     pub fn ids(&self) -> impl DoubleEndedIterator<Item = TaskId> + Clone + use<> {
         (0..self.tasks.len()).map(TaskId)
     }
 
-    /// The tasks in topological order.
+    /// Returns the tasks in topological order.
     #[must_use]
     pub fn tasks(&self) -> &[Task] {
         &self.tasks
     }
 
-    /// Whether there is nothing to do.
+    /// Returns true if the stage has no tasks.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tasks.is_empty()

@@ -1,23 +1,22 @@
-//! The lifecycle operations that `install` and `uninstall` run, in their order; the names are the
-//! original's.
+//! The lifecycle operations that `install` and `uninstall` run, in order. The names are Cloudify's.
 
-/// What makes an instance.
+/// Operations that create an instance.
 pub const CREATE: [&str; 4] = [
     "cloudify.interfaces.validation.creation",
     "cloudify.interfaces.validation.create",
     "cloudify.interfaces.lifecycle.precreate",
     "cloudify.interfaces.lifecycle.create",
 ];
-/// What configures it.
+/// Operations that configure an instance.
 pub const CONFIGURE: [&str; 1] = ["cloudify.interfaces.lifecycle.configure"];
-/// What starts it.
+/// Operations that start an instance.
 pub const START: [&str; 4] = [
     "cloudify.interfaces.lifecycle.start",
     "cloudify.interfaces.host.get_state",
     "cloudify.interfaces.lifecycle.poststart",
     "cloudify.interfaces.monitoring.start",
 ];
-/// What stops it.
+/// Operations that stop an instance.
 pub const STOP: [&str; 5] = [
     "cloudify.interfaces.validation.deletion",
     "cloudify.interfaces.validation.delete",
@@ -25,7 +24,7 @@ pub const STOP: [&str; 5] = [
     "cloudify.interfaces.lifecycle.prestop",
     "cloudify.interfaces.lifecycle.stop",
 ];
-/// What deletes it.
+/// Operations that delete an instance.
 pub const DELETE: [&str; 2] = [
     "cloudify.interfaces.lifecycle.delete",
     "cloudify.interfaces.lifecycle.postdelete",
@@ -33,8 +32,8 @@ pub const DELETE: [&str; 2] = [
 
 const OF_RELATIONSHIPS: [&str; 4] = ["preconfigure", "postconfigure", "establish", "unlink"];
 
-/// Whether `install` or `uninstall` run an operation, given as `interface.operation`, of a
-/// relationship as `side/interface.operation`.
+/// Returns true if `install` or `uninstall` runs an operation. Its name is `interface.operation`,
+/// or `side/interface.operation` for a relationship.
 #[must_use]
 pub fn runs(operation: &str) -> bool {
     match operation.split_once("/cloudify.interfaces.relationship_lifecycle.") {
@@ -43,14 +42,14 @@ pub fn runs(operation: &str) -> bool {
     }
 }
 
-/// Whether an operation, of a node or of a relationship, runs on the way to a started instance.
+/// Returns true if `install` runs an operation of a node or of a relationship.
 #[must_use]
 pub fn brings_up(operation: &str) -> bool {
     installs(operation)
         || (operation.contains('/') && runs(operation) && !operation.ends_with(".unlink"))
 }
 
-/// Whether an operation of a node is one of those that take it down.
+/// Returns true if an operation of a node stops or deletes it.
 #[must_use]
 pub fn takes_down(operation: &str) -> bool {
     STOP.contains(&operation) || DELETE.contains(&operation)

@@ -1,13 +1,13 @@
 //! Parameters of the workflows: one type per workflow. Names and default values are Cloudify's.
-//! Default values are not written.
+//! Default values are not serialized.
 
 use super::{Selection, Workflow, selection::one_or_many};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map as JsonMap, Value as Json, json};
 use std::ops::Not;
 
-/// A workflow with its parameters. On disk it is the name of the workflow, with the parameters
-/// beside it; those of another workflow are ignored, as format 2 of the journal wrote them.
+/// A workflow with its parameters. Serialized as the name of the workflow, next to an object of
+/// parameters. Parameters of other workflows are ignored, because journal format 2 contains them.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(try_from = "Said", into = "Said")]
 pub enum Parameters {
@@ -45,7 +45,7 @@ pub enum Parameters {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Install {
-    /// Which instances.
+    /// The instances.
     #[serde(flatten)]
     pub selection: Selection,
 }
@@ -54,13 +54,13 @@ pub struct Install {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Uninstall {
-    /// Which instances.
+    /// The instances.
     #[serde(flatten)]
     pub selection: Selection,
-    /// Operations that fail are noted, and not repeated.
+    /// Failed operations are recorded, ignored and not retried.
     #[serde(skip_serializing_if = "Not::not")]
     pub ignore_failure: bool,
-    /// Volumes go too, whatever the blueprint says; dockctl's own way.
+    /// Remove volumes too, regardless of the blueprint. Not in Cloudify.
     #[serde(skip_serializing_if = "Not::not")]
     pub volumes: bool,
 }
@@ -69,10 +69,10 @@ pub struct Uninstall {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Rollback {
-    /// Which instances.
+    /// The instances.
     #[serde(flatten)]
     pub selection: Selection,
-    /// Then everything is taken down.
+    /// Take everything down afterwards.
     #[serde(skip_serializing_if = "Not::not")]
     pub full_rollback: bool,
 }
@@ -81,10 +81,10 @@ pub struct Rollback {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Reinstall {
-    /// Which instances.
+    /// The instances.
     #[serde(flatten)]
     pub selection: Selection,
-    /// Operations that take down are noted if they fail, and not repeated.
+    /// Failed stop and delete operations are recorded, ignored and not retried.
     #[serde(skip_serializing_if = "Not::not")]
     pub ignore_failure: bool,
 }
@@ -93,17 +93,17 @@ pub struct Reinstall {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct OneOperation {
-    /// Which instances.
+    /// The instances.
     #[serde(flatten)]
     pub selection: Selection,
-    /// Inputs of the operation, over those of the blueprint.
+    /// Inputs of the operation. They override those of the blueprint.
     #[serde(alias = "operation_parms", skip_serializing_if = "JsonMap::is_empty")]
     pub operation_kwargs: JsonMap<String, Json>,
-    /// Each instance after those it needs.
+    /// Run in dependency order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_by_dependency_order: Option<bool>,
-    /// Instances that are stopped or started are known to rest or to run from then on, and those
-    /// that need others stop first: dockctl's own way.
+    /// Record the instances as stopped on purpose or as started, and stop dependents first. Not in
+    /// Cloudify.
     #[serde(skip_serializing_if = "Not::not")]
     pub is_recorded: bool,
 }
@@ -112,7 +112,7 @@ pub struct OneOperation {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Restart {
-    /// Which instances.
+    /// The instances.
     #[serde(flatten)]
     pub selection: Selection,
     /// Inputs of `stop`.
@@ -121,10 +121,10 @@ pub struct Restart {
     /// Inputs of `start`.
     #[serde(skip_serializing_if = "JsonMap::is_empty")]
     pub start_parms: JsonMap<String, Json>,
-    /// Each instance after those it needs.
+    /// Run in dependency order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_by_dependency_order: Option<bool>,
-    /// As of [`OneOperation`].
+    /// See [`OneOperation::is_recorded`].
     #[serde(skip_serializing_if = "Not::not")]
     pub is_recorded: bool,
 }
@@ -133,19 +133,19 @@ pub struct Restart {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct ExecuteOperation {
-    /// Which instances.
+    /// The instances.
     #[serde(flatten)]
     pub selection: Selection,
     /// `interface.operation`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub operation: String,
-    /// Inputs of the operation, over those of the blueprint.
+    /// Inputs of the operation. They override those of the blueprint.
     #[serde(alias = "operation_parms", skip_serializing_if = "JsonMap::is_empty")]
     pub operation_kwargs: JsonMap<String, Json>,
-    /// Inputs may be given that the blueprint gives too.
+    /// Allow inputs that the blueprint also declares.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_kwargs_override: Option<bool>,
-    /// Each instance after those it needs.
+    /// Run in dependency order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_by_dependency_order: Option<bool>,
 }
@@ -154,10 +154,10 @@ pub struct ExecuteOperation {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Check {
-    /// Which instances.
+    /// The instances.
     #[serde(flatten)]
     pub selection: Selection,
-    /// Each instance after those it needs.
+    /// Run in dependency order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_by_dependency_order: Option<bool>,
 }
@@ -169,7 +169,7 @@ pub struct Update {
     /// How many instances of a node may be out of service at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_unavailable: Option<usize>,
-    /// The new one is started before the old one is stopped.
+    /// Start each successor before its predecessor is stopped.
     #[serde(skip_serializing_if = "Not::not")]
     pub start_first: bool,
 }
@@ -182,37 +182,37 @@ pub struct Scale {
     /// The node or scaling group.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub scalable_entity_name: String,
-    /// How many more; fewer, if it is negative.
+    /// Number of instances to add; negative to remove.
     #[serde(skip_serializing_if = "is_one")]
     pub delta: i64,
-    /// Not the node itself is meant but the host that it is on.
+    /// Scale the host of the node instead of the node itself.
     #[serde(skip_serializing_if = "Not::not")]
     pub scale_compute: bool,
-    /// Ids of instances to remove first.
+    /// IDs of instances to remove first.
     #[serde(
         deserialize_with = "one_or_many",
         skip_serializing_if = "Vec::is_empty"
     )]
     pub include_instances: Vec<String>,
-    /// Ids of instances to keep.
+    /// IDs of instances to keep.
     #[serde(
         deserialize_with = "one_or_many",
         skip_serializing_if = "Vec::is_empty"
     )]
     pub exclude_instances: Vec<String>,
-    /// Operations that take down are noted if they fail, and not repeated.
+    /// Failed stop and delete operations are recorded, ignored and not retried.
     #[serde(skip_serializing_if = "Not::not")]
     pub ignore_failure: bool,
-    /// Remove the added instances if the run fails.
+    /// Remove the added instances if the execution fails.
     #[serde(skip_serializing_if = "is_true")]
     pub rollback_if_failed: bool,
-    /// Accepted for compatibility: an unfinished modification never blocks a run.
+    /// Accepted for compatibility: an unfinished modification never blocks an execution.
     #[serde(skip_serializing_if = "Not::not")]
     pub abort_started: bool,
-    /// Ids of the instances that it comes to add.
+    /// IDs of the added instances, as planned.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub added: Vec<String>,
-    /// Ids of the instances that it comes to remove.
+    /// IDs of the removed instances, as planned.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<String>,
 }
@@ -222,25 +222,25 @@ pub struct Scale {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Heal {
-    /// Which instances; dockctl's own way.
+    /// The instances. Not in Cloudify.
     #[serde(flatten)]
     pub selection: Selection,
-    /// Id of the instance that is reported as unhealthy.
+    /// ID of the instance that is reported as unhealthy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_instance_id: Option<String>,
-    /// Why; for people.
+    /// The reason, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diagnose_value: Option<String>,
-    /// Operations that take down are noted if they fail, and not repeated.
+    /// Failed stop and delete operations are recorded, ignored and not retried.
     #[serde(skip_serializing_if = "Not::not")]
     pub ignore_failure: bool,
-    /// Look first.
+    /// Check the status first.
     #[serde(skip_serializing_if = "is_true")]
     pub check_status: bool,
     /// Reinstall instances that cannot be healed.
     #[serde(skip_serializing_if = "is_true")]
     pub allow_reinstall: bool,
-    /// Reinstall all instances, whatever their state.
+    /// Reinstall all instances, regardless of their state.
     #[serde(skip_serializing_if = "Not::not")]
     pub force_reinstall: bool,
 }
@@ -286,7 +286,7 @@ impl Default for Heal {
     }
 }
 
-/// How parameters are written.
+/// The serialized form of parameters.
 #[derive(Deserialize, Serialize)]
 struct Said {
     workflow: Workflow,
@@ -334,7 +334,7 @@ impl TryFrom<Said> for Parameters {
     }
 }
 
-/// A workflow of which nothing is said.
+/// A workflow with default parameters.
 impl From<Workflow> for Parameters {
     fn from(workflow: Workflow) -> Self {
         match workflow {
@@ -357,14 +357,14 @@ impl From<Workflow> for Parameters {
 }
 
 impl Parameters {
-    /// Reads what is given for a workflow.
+    /// Parses the parameters of a workflow.
     ///
     /// # Errors
     ///
-    /// The first that the workflow does not take, or that is of another kind.
+    /// If a parameter is unknown to the workflow, has the wrong type, or is missing.
     pub fn read(workflow: Workflow, mut given: JsonMap<String, Json>) -> Result<Self, String> {
         refuse_unknown(workflow, &given)?;
-        // What is null is not given.
+        // A null value counts as not given.
         given.retain(|_, value| !value.is_null());
         if workflow == Workflow::Heal {
             given.entry("ignore_failure").or_insert(true.into());
@@ -413,7 +413,7 @@ impl Parameters {
         }
     }
 
-    /// Which instances are chosen; all, where the workflow chooses by other means.
+    /// Returns the selected instances; all, if the workflow selects them in another way.
     #[must_use]
     pub fn selection(&self) -> &Selection {
         match self {
@@ -433,7 +433,7 @@ impl Parameters {
         }
     }
 
-    /// Returns the id of the instance that is reported as unhealthy.
+    /// Returns the ID of the instance that is reported as unhealthy.
     #[must_use]
     pub fn named_ill(&self) -> Option<&str> {
         match self {
@@ -471,7 +471,7 @@ fn refuse_unknown(workflow: Workflow, given: &JsonMap<String, Json>) -> Result<(
     ))
 }
 
-/// Names of the parameters that a workflow takes.
+/// Returns the names of the parameters that a workflow accepts.
 #[must_use]
 pub fn names(workflow: Workflow) -> Vec<&'static str> {
     let own: &[&str] = match workflow {

@@ -1,21 +1,22 @@
-//! Which instances a workflow is about.
+//! The instances that a workflow applies to.
 
 use crate::model::{Deployment, Instance};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// Which instances a workflow is about. On disk it is three lists; none of them means all.
+/// The instances that a workflow applies to. Serialized as three lists; all lists empty means all
+/// instances.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(from = "Chosen", into = "Chosen")]
 pub enum Selection {
-    /// All of them.
+    /// All instances.
     #[default]
     All,
-    /// Some of them, or none at all.
+    /// Some instances, or none.
     Only(Chosen),
 }
 
-/// What instances are chosen by. Each list that is empty lets all through; the others have to
-/// agree. If all are empty, nothing is chosen.
+/// Criteria for instances. An instance must match every list that is not empty. If all lists are
+/// empty, no instance is chosen.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Chosen {
@@ -25,13 +26,13 @@ pub struct Chosen {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub node_ids: Vec<String>,
-    /// Ids of instances.
+    /// IDs of instances.
     #[serde(
         deserialize_with = "one_or_many",
         skip_serializing_if = "Vec::is_empty"
     )]
     pub node_instance_ids: Vec<String>,
-    /// Names of types that a node is of, or is derived from.
+    /// Names of types. A node matches its own type and all parent types.
     #[serde(
         deserialize_with = "one_or_many",
         skip_serializing_if = "Vec::is_empty"
@@ -39,7 +40,7 @@ pub struct Chosen {
     pub type_names: Vec<String>,
 }
 
-/// Empty lists of a user mean all, as in the original.
+/// Empty lists from a user mean all instances, as in Cloudify.
 impl From<Chosen> for Selection {
     fn from(chosen: Chosen) -> Self {
         if chosen == Chosen::default() {
@@ -60,7 +61,7 @@ impl From<Selection> for Chosen {
 }
 
 impl Selection {
-    /// Some instances, by their ids; none, if there are no ids.
+    /// Selects instances by ID; none if there are no IDs.
     #[must_use]
     pub fn of_instances(ids: impl IntoIterator<Item = String>) -> Self {
         Self::Only(Chosen {
@@ -69,19 +70,19 @@ impl Selection {
         })
     }
 
-    /// Whether all instances are meant.
+    /// Returns true if all instances are selected.
     #[must_use]
     pub fn is_all(&self) -> bool {
         *self == Self::All
     }
 
-    /// Whether no instance at all is meant.
+    /// Returns true if no instance is selected.
     #[must_use]
     pub fn is_none(&self) -> bool {
         matches!(self, Self::Only(chosen) if *chosen == Chosen::default())
     }
 
-    /// Ids of the instances that are named.
+    /// Returns the IDs of the instances that are selected by ID.
     #[must_use]
     pub fn instances(&self) -> &[String] {
         match self {
@@ -90,7 +91,7 @@ impl Selection {
         }
     }
 
-    /// Whether an instance is meant. Unknown names select nothing, as in the original.
+    /// Returns true if an instance is selected. Unknown names select nothing, as in Cloudify.
     #[must_use]
     pub fn has(&self, deployment: &Deployment, instance: &Instance) -> bool {
         let Self::Only(chosen) = self else {
@@ -113,7 +114,7 @@ impl Selection {
     }
 }
 
-/// A list, or the one thing that would be in it.
+/// Deserializes a list, or a single element as a list of one.
 pub(super) fn one_or_many<'d, D: Deserializer<'d>>(
     deserializer: D,
 ) -> Result<Vec<String>, D::Error> {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The workflows that are built in; the names are the original's.
+/// The built-in workflows. The names are Cloudify's.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Workflow {
@@ -11,7 +11,7 @@ pub enum Workflow {
     Install,
     /// Stop and delete everything.
     Uninstall,
-    /// Take back what a failed install created; or, of its own, what is half made.
+    /// Remove what a failed install created; run by itself, remove unfinished instances.
     Rollback,
     /// Stop and delete, then create and start.
     Reinstall,
@@ -19,26 +19,26 @@ pub enum Workflow {
     Start,
     /// Run the operation `stop`.
     Stop,
-    /// Run `stop` of all, then `start` of all.
+    /// Run `stop` for all instances, then `start` for all.
     Restart,
     /// Run the operation `pull`.
     Pull,
     /// Run any operation.
     ExecuteOperation,
-    /// Look whether all is well, and mend what is not.
+    /// Check all instances and repair unhealthy ones.
     Heal,
     /// Add or remove instances.
     Scale,
-    /// Change what there is to match another definition.
+    /// Change the deployment to match another definition.
     Update,
     /// Run the operation `check_status`.
     CheckStatus,
-    /// Run the operations `check_drift`.
+    /// Run the operation `check_drift`.
     CheckDrift,
 }
 
 impl Workflow {
-    /// All of them.
+    /// All workflows.
     pub const ALL: [Self; 14] = [
         Self::Install,
         Self::Uninstall,
@@ -56,7 +56,7 @@ impl Workflow {
         Self::CheckDrift,
     ];
 
-    /// The name, as blueprints and the command line have it.
+    /// Returns the name in blueprints and on the command line.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -77,14 +77,14 @@ impl Workflow {
         }
     }
 
-    /// The name at the beginning of a sentence.
+    /// Returns the name with a capital letter, to start a sentence.
     #[must_use]
     pub fn capitalized(self) -> String {
         let (first, rest) = self.as_str().split_at(1);
         first.to_uppercase() + rest
     }
 
-    /// What a blueprint's `mapping` means, by the name of the original's function.
+    /// Returns the workflow for a blueprint's `mapping` to one of Cloudify's functions.
     #[must_use]
     pub fn of_mapping(operation: &str) -> Option<Self> {
         let name = operation.strip_prefix("cloudify.plugins.workflows.")?;
@@ -95,7 +95,7 @@ impl Workflow {
         })
     }
 
-    /// The workflow of this name.
+    /// Returns the workflow with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL

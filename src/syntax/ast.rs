@@ -1,4 +1,4 @@
-//! The sections of a blueprint, merged with everything it imports: spanned, and perhaps invalid.
+//! The sections of a blueprint, merged with its imports. Values have places and may be invalid.
 
 pub use super::{
     groups::{Group, GroupPolicy, GroupTrigger, Policy, PolicyType},
@@ -24,7 +24,7 @@ pub type Named<T> = IndexMap<String, Definition<T>>;
 pub struct Definition<T> {
     /// Place of the name.
     pub name: Span,
-    /// What is defined.
+    /// The definition.
     pub body: T,
 }
 
@@ -33,7 +33,7 @@ pub struct Definition<T> {
 pub struct Ast {
     /// The main file.
     pub file: FileId,
-    /// The declared version; the newest where none that exists is declared.
+    /// The declared version, or the newest one if no known version is declared.
     pub version: Version,
     /// `description`.
     pub description: Option<String>,
@@ -75,7 +75,7 @@ pub struct Ast {
     pub resource_tags: Option<Value>,
 }
 
-/// Names of all sections of a blueprint, and of a file that it imports.
+/// Names of all sections of a blueprint or an imported file.
 pub const SECTIONS: [&str; 24] = [
     "tosca_definitions_version",
     "imports",
@@ -123,7 +123,7 @@ impl Ast {
             "imported_blueprints",
             "namespaces_mapping",
         ] {
-            fields.take(elsewhere); // Read by whoever followed the imports.
+            fields.take(elsewhere); // Read when the imports were followed.
         }
         definitions(&mut fields, r);
         let ast = Self {
@@ -165,7 +165,7 @@ impl Ast {
     }
 }
 
-/// `dsl_definitions` only hold anchors.
+/// Checks the form of `dsl_definitions`, which only contains anchors.
 fn definitions(fields: &mut Fields<'_, '_>, r: &mut Reader<'_>) {
     if let Some(value) = fields.since("dsl_definitions", Version::V1_2, r)
         && !matches!(value.data, Data::Map(_) | Data::List(_))
@@ -181,7 +181,7 @@ fn metadata(value: Option<&Value>, r: &mut Reader<'_>) -> Option<Value> {
         .cloned()
 }
 
-/// Sections that not even `null` can stand for, as in the original.
+/// Reads a section that must not be `null`, as in Cloudify.
 fn dictionary<'v, T>(
     fields: &mut Fields<'v, '_>,
     key: &'static str,

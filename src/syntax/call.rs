@@ -1,9 +1,9 @@
-//! How calls of intrinsic functions are written: a mapping of the function's name to its arguments.
+//! Recognizes calls of intrinsic functions: mappings from the function's name to its arguments.
 
 use super::Value;
 use crate::diagnostic::Span;
 
-/// Every function of the DSL. A mapping with one key that is not among them is plain data.
+/// All functions of the DSL. A mapping with any other single key is plain data.
 pub const FUNCTIONS: [&str; 19] = [
     "get_input",
     "get_property",
@@ -35,12 +35,14 @@ pub struct Call<'v> {
     pub arguments: &'v Value,
     /// Place of the name.
     pub span: Span,
-    /// The type that the result must have, where a second key says so.
+    /// Required type of the result, from a second key `type`.
     pub result_type: Option<&'v Value>,
 }
 
-/// The call that a value is, if it is one: its only key is a function, or there is one other key,
-/// which is `type` or a function too. Of two functions the last one is called, as in the original.
+/// Returns the function call that a value represents, if any.
+///
+/// A call has a function as its only key, or a second key that is `type` or also a function. Of two
+/// functions the last one is called, as in Cloudify.
 #[must_use]
 pub fn call(value: &Value) -> Option<Call<'_>> {
     let entries = &value.as_map().filter(|map| !map.literal)?.entries;

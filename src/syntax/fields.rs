@@ -1,4 +1,4 @@
-//! Reading mappings whose keys are known, with the version of the DSL and the faults found so far.
+//! Reads mappings with known keys. Checks the DSL version and collects diagnostics.
 
 use super::{
     Data, Map, Value, Version,
@@ -12,13 +12,13 @@ static EMPTY: Map = Map {
     literal: false,
 };
 
-/// What every reader needs: the version that the blueprint declares, and where faults go.
+/// The context of all readers: the declared version, and the diagnostics found so far.
 pub(super) struct Reader<'d> {
     pub(super) version: Version,
     pub(super) diagnostics: &'d mut Diagnostics,
 }
 
-/// Who a value belongs to, for messages: "`inputs` of operation `create`".
+/// The owner of a value, for messages: "`inputs` of operation `create`".
 #[derive(Clone, Copy)]
 pub(super) struct Owner<'a> {
     what: &'a str,
@@ -27,7 +27,7 @@ pub(super) struct Owner<'a> {
 }
 
 impl<'a> Owner<'a> {
-    /// Something with a name: "node template `web`".
+    /// Creates an owner with a name: "node template `web`".
     pub(super) fn new(what: &'a str, name: &'a str) -> Self {
         Self {
             what,
@@ -36,12 +36,12 @@ impl<'a> Owner<'a> {
         }
     }
 
-    /// Something that is the only one of its kind: "the blueprint".
+    /// Creates an owner that is the only one of its kind: "the blueprint".
     pub(super) fn only(what: &'a str) -> Self {
         Self::new(what, "")
     }
 
-    /// A part of this: "`image` of …".
+    /// Creates a part of this owner: "`image` of …".
     pub(super) fn part<'b>(&'b self, name: &'b str) -> Owner<'b>
     where
         'a: 'b,
@@ -70,7 +70,7 @@ impl Reader<'_> {
         self.diagnostics.push(fault);
     }
 
-    /// Reports a feature that the declared version does not have yet.
+    /// Reports a feature that is newer than the declared version.
     pub(super) fn gate(&mut self, span: Span, feature: &str, since: Version) {
         let declared = self.version;
         if declared < since {
@@ -81,7 +81,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The mapping, or a fault.
+    /// Returns the mapping, or reports an error.
     pub(super) fn map<'v>(&mut self, value: &'v Value, owner: &Owner<'_>) -> Option<&'v Map> {
         let map = value.as_map();
         if map.is_none() {
@@ -90,7 +90,7 @@ impl Reader<'_> {
         map
     }
 
-    /// The mapping as it is shared; `null` is an empty one.
+    /// Returns the shared mapping. `null` is an empty one.
     pub(super) fn free_map(&mut self, value: Option<&Value>, owner: &Owner<'_>) -> Arc<Map> {
         match value {
             Some(value) if !value.is_null() => self.shared_map(value, owner),
@@ -109,7 +109,7 @@ impl Reader<'_> {
         map.clone()
     }
 
-    /// The text, or a fault.
+    /// Returns the text, or reports an error.
     pub(super) fn text(&mut self, value: &Value, owner: &Owner<'_>) -> Option<Spanned<String>> {
         let text = value.as_str().map(|text| Spanned {
             node: text.to_owned(),
@@ -121,7 +121,7 @@ impl Reader<'_> {
         text
     }
 
-    /// The boolean, or a fault.
+    /// Returns the boolean, or reports an error.
     pub(super) fn boolean(&mut self, value: &Value, owner: &Owner<'_>) -> Option<bool> {
         if let Data::Bool(given) = value.data {
             return Some(given);
@@ -130,7 +130,7 @@ impl Reader<'_> {
         None
     }
 
-    /// The list, or a fault.
+    /// Returns the list, or reports an error.
     pub(super) fn list<'v>(&mut self, value: &'v Value, owner: &Owner<'_>) -> &'v [Value] {
         value.as_list().unwrap_or_else(|| {
             self.wrong_shape(value, owner, "a list");
@@ -138,7 +138,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Reads a mapping from names to definitions, if there is one.
+    /// Reads a mapping from names to definitions, if given.
     pub(super) fn named<'v, T>(
         &mut self,
         value: Option<&'v Value>,
@@ -167,13 +167,13 @@ impl Reader<'_> {
         all
     }
 
-    /// A required key is missing.
+    /// Reports a missing required key.
     pub(super) fn missing(&mut self, span: Span, owner: &Owner<'_>, key: &str) {
         self.push(span.error(Code::Format, format!("{owner} needs a `{key}`")));
     }
 
-    /// A name is no text. The original has words for some kinds only, and fails otherwise on the
-    /// others.
+    /// Reports a name that is not text. Cloudify has its own error for some kinds of names only and
+    /// fails with a plain Python error on the others, hence two codes.
     fn bad_key(&mut self, key: &Value, owner: &Owner<'_>) {
         let code = match key.data {
             Data::Null | Data::Date(_) | Data::Bytes(_) => Code::Foreign,
@@ -185,14 +185,14 @@ impl Reader<'_> {
         self.push(fault.hint(format!("quote it: \"{}\"", self::written(key))));
     }
 
-    /// A value has the wrong kind.
+    /// Reports a value of the wrong kind.
     pub(super) fn wrong_shape(&mut self, value: &Value, owner: &Owner<'_>, wanted: &str) {
         let message = format!("{owner} must be {wanted}, and this is {}", value.kind());
         self.push(value.span.error(value.shape_code(), message));
     }
 }
 
-/// The fault of a value that is no mapping, where the original can read nothing else.
+/// Returns the error for a value that is not a mapping, where Cloudify fails with a Python error.
 pub(super) fn no_mapping(value: &Value, owner: &Owner<'_>) -> Diagnostic {
     let message = format!("{owner} must be a mapping, and this is {}", value.kind());
     value.span.error(Code::Foreign, message)
@@ -207,7 +207,7 @@ fn written(key: &Value) -> String {
     }
 }
 
-/// A mapping that is read key by key; what nobody asked for is a fault.
+/// A mapping that is read key by key. Keys that were not read are reported as unknown.
 pub(super) struct Fields<'v, 'o> {
     owner: Owner<'o>,
     span: Span,
@@ -215,7 +215,7 @@ pub(super) struct Fields<'v, 'o> {
     asked: Asked,
 }
 
-/// The keys that were asked for. Few enough for a plain list; no memory is taken for them.
+/// The keys that were read. A fixed array is enough and avoids an allocation.
 #[derive(Default)]
 struct Asked {
     keys: [&'static str; 24],
@@ -234,7 +234,7 @@ impl Asked {
 }
 
 impl<'v, 'o> Fields<'v, 'o> {
-    /// Opens a mapping; `null` is an empty one, since everything in it reads as not given.
+    /// Opens a mapping. `null` counts as an empty one.
     pub(super) fn open(value: &'v Value, owner: Owner<'o>, r: &mut Reader<'_>) -> Option<Self> {
         let map = if value.is_null() {
             &EMPTY
@@ -244,7 +244,7 @@ impl<'v, 'o> Fields<'v, 'o> {
         Some(Self::new(owner, value.span, map))
     }
 
-    /// Opens a mapping; what is none is reported and read as an empty one.
+    /// Opens a mapping. Anything else is reported and read as an empty one.
     pub(super) fn open_or_empty(value: &'v Value, owner: Owner<'o>, r: &mut Reader<'_>) -> Self {
         let map = r.map(value, &owner).unwrap_or(&EMPTY);
         Self::new(owner, value.span, map)
@@ -259,7 +259,7 @@ impl<'v, 'o> Fields<'v, 'o> {
         }
     }
 
-    /// Opens a mapping, reads it with `read`, and reports what that did not ask for.
+    /// Opens a mapping, reads it with `read`, and reports the keys that `read` left over.
     pub(super) fn read<T>(
         value: &'v Value,
         owner: Owner<'o>,
@@ -272,22 +272,22 @@ impl<'v, 'o> Fields<'v, 'o> {
         Some(result)
     }
 
-    /// Whom this is read for.
+    /// Returns the owner of the mapping.
     pub(super) fn owner(&self) -> &Owner<'o> {
         &self.owner
     }
 
-    /// The value under `key`, if given.
+    /// Returns the value of `key`, if given.
     pub(super) fn take(&mut self, key: &'static str) -> Option<&'v Value> {
         self.entry(key).map(|(_, value)| value)
     }
 
-    /// The value under `key`, if given and not `null`.
+    /// Returns the value of `key`, if given and not `null`.
     pub(super) fn given(&mut self, key: &'static str) -> Option<&'v Value> {
         self.take(key).filter(|value| !value.is_null())
     }
 
-    /// The value under `key`, which must be given.
+    /// Returns the value of `key`; reports an error if it is missing.
     pub(super) fn required(&mut self, key: &'static str, r: &mut Reader<'_>) -> Option<&'v Value> {
         let value = self.given(key);
         if value.is_none() {
@@ -296,19 +296,19 @@ impl<'v, 'o> Fields<'v, 'o> {
         value
     }
 
-    /// The items of the list under `key`, if given.
+    /// Returns the items of the list at `key`, if given.
     pub(super) fn items(&mut self, key: &'static str, r: &mut Reader<'_>) -> &'v [Value] {
         let value = self.given(key);
         value.map_or(&[][..], |value| r.list(value, &self.owner.part(key)))
     }
 
-    /// Key and value, if given.
+    /// Returns the key and its value, if given.
     pub(super) fn entry(&mut self, key: &'static str) -> Option<&'v (Value, Value)> {
         self.asked.add(key);
         self.map.entry(key)
     }
 
-    /// The value under `key` that exists since some version, if given and not `null`.
+    /// Returns the value of `key`, if given and not `null`. The key exists since a DSL version.
     pub(super) fn since(
         &mut self,
         key: &'static str,
@@ -320,7 +320,7 @@ impl<'v, 'o> Fields<'v, 'o> {
         Some(value)
     }
 
-    /// The text under `key`, if given.
+    /// Returns the text at `key`, if given.
     pub(super) fn text(
         &mut self,
         key: &'static str,
@@ -330,7 +330,7 @@ impl<'v, 'o> Fields<'v, 'o> {
         r.text(value, &self.owner.part(key))
     }
 
-    /// The text under `key`, which must be given.
+    /// Returns the text at `key`; reports an error if it is missing.
     pub(super) fn required_text(
         &mut self,
         key: &'static str,
@@ -340,7 +340,7 @@ impl<'v, 'o> Fields<'v, 'o> {
         r.text(value, &self.owner.part(key))
     }
 
-    /// The text under `key` that exists since some version, if given.
+    /// Returns the text at `key`, if given. The key exists since a DSL version.
     pub(super) fn text_since(
         &mut self,
         key: &'static str,
@@ -351,13 +351,13 @@ impl<'v, 'o> Fields<'v, 'o> {
         r.text(value, &self.owner.part(key))
     }
 
-    /// The boolean under `key`, if given.
+    /// Returns the boolean at `key`, if given.
     pub(super) fn boolean(&mut self, key: &'static str, r: &mut Reader<'_>) -> Option<bool> {
         let value = self.given(key)?;
         r.boolean(value, &self.owner.part(key))
     }
 
-    /// Reads every entry under `key` with `read`.
+    /// Reads each entry of the mapping at `key` with `read`.
     pub(super) fn named<T>(
         &mut self,
         key: &'static str,
@@ -368,13 +368,13 @@ impl<'v, 'o> Fields<'v, 'o> {
         r.named(value, &self.owner.part(key), read)
     }
 
-    /// The mapping under `key` whose content is free.
+    /// Returns the mapping at `key`, which may have any content.
     pub(super) fn free_map(&mut self, key: &'static str, r: &mut Reader<'_>) -> Arc<Map> {
         let value = self.take(key);
         r.free_map(value, &self.owner.part(key))
     }
 
-    /// Reports what nobody asked for.
+    /// Reports the keys that were not read.
     pub(super) fn close(self, r: &mut Reader<'_>) {
         for (key, _) in &self.map.entries {
             match key.as_str() {

@@ -24,7 +24,7 @@ pub struct Group {
 pub struct GroupPolicy {
     /// Its type.
     pub type_name: Spanned<String>,
-    /// Given properties.
+    /// Properties.
     pub properties: Arc<Map>,
     /// Triggers by name.
     pub triggers: Named<GroupTrigger>,
@@ -35,14 +35,14 @@ pub struct GroupPolicy {
 pub struct GroupTrigger {
     /// Its type.
     pub type_name: Spanned<String>,
-    /// Given parameters.
+    /// Parameters.
     pub parameters: Arc<Map>,
 }
 
 /// `policy_types.NAME` or `policy_triggers.NAME`.
 #[derive(Clone, Debug)]
 pub struct PolicyType {
-    /// The program behind it.
+    /// The program that implements it.
     pub source: Option<Spanned<String>>,
     /// Properties of a type, parameters of a trigger.
     pub properties: Named<Schema>,
@@ -55,7 +55,7 @@ pub struct Policy {
     pub type_name: Spanned<String>,
     /// Names of groups.
     pub targets: Vec<Spanned<String>>,
-    /// How many instances each of the groups gets.
+    /// Numbers of instances of each group.
     pub properties: Scalable,
 }
 
@@ -131,7 +131,7 @@ fn program(
     r: &mut Reader<'_>,
 ) -> Option<PolicyType> {
     let mut fields = Fields::open(value, owner, r)?;
-    // One that is `null` declares nothing, and is accepted.
+    // `null` declares nothing and is accepted.
     let source = if value.is_null() {
         None
     } else {

@@ -1,10 +1,11 @@
-//! A JSON Schema of blueprints, for editors: shapes, keys and closed sets. What depends on other
-//! parts of a blueprint, a schema cannot say.
+//! A JSON Schema of blueprints for editors: types, keys and enumerations.
+//!
+//! A schema cannot express rules that depend on other parts of a blueprint.
 
 use super::{OPERATORS, PRIMITIVES, Version};
 use serde_json::{Value as Json, json};
 
-/// The schema, draft 2020-12.
+/// Returns the schema, in JSON Schema draft 2020-12.
 #[must_use]
 pub fn json_schema() -> Json {
     let versions: Vec<&str> = Version::ALL
@@ -56,7 +57,7 @@ fn flag(description: &str) -> Json {
     json!({ "type": ["boolean", "null"], "description": description })
 }
 
-/// A mapping of names to definitions of one kind.
+/// Returns the schema of a mapping from names to definitions of one kind.
 fn map(definition: &str) -> Json {
     json!({ "type": ["object", "null"], "additionalProperties": { "$ref": format!("#/$defs/{definition}") } })
 }
@@ -65,7 +66,7 @@ fn free(description: &str) -> Json {
     json!({ "type": ["object", "null"], "description": description })
 }
 
-/// A mapping with exactly these keys.
+/// Returns the schema of a mapping with exactly these keys.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "what is passed is written on the spot"
@@ -164,7 +165,7 @@ fn names(least: usize) -> Json {
     json!({ "type": "array", "minItems": least, "items": { "type": "string" } })
 }
 
-/// A number of instances.
+/// Returns the schema of a number of instances.
 fn count() -> Json {
     json!({ "oneOf": [{ "type": ["integer", "boolean", "object", "null"] }, { "const": "UNBOUNDED" }] })
 }
@@ -212,7 +213,7 @@ fn node_template(interfaces: &Json) -> Json {
         }),
         &["type", "target"],
     );
-    // A template in one file can hold the relationships of a node that another file defines.
+    // `type` is not required: a template can add relationships to a node of another file.
     object(
         json!({
             "type": { "type": "string" },

@@ -1,22 +1,22 @@
-//! Values that are data, whatever they look like: functions in them are never evaluated.
+//! Values that are always data: functions in them are never evaluated.
 //!
-//! A front-end, or a blueprint with `{dockctl.literal: VALUE}`, says so. Without places, as JSON,
-//! the same mark stands around every mapping that would be taken for a call; nothing else needs it.
+//! A blueprint marks such a value with `{dockctl.literal: VALUE}`; a front end can mark it too. In
+//! JSON, which has no places, the mark wraps every mapping that looks like a function call.
 
 use super::FUNCTIONS;
 use serde_json::{Map as JsonMap, Value as Json};
 
-/// The only key of the mapping that marks its value as data.
+/// Key of the mapping that marks a value as data. It must be the only key.
 pub const LITERAL: &str = "dockctl.literal";
 
-/// What is marked, if a value without places is a mark.
+/// Returns the marked value, if a JSON value is a mark.
 #[must_use]
 pub fn literal(json: &Json) -> Option<&Json> {
     let object = json.as_object().filter(|object| object.len() == 1)?;
     object.get(LITERAL)
 }
 
-/// The mapping with a mark around it, if it would be taken for something else.
+/// Wraps a mapping in a mark if it looks like a function call or a mark.
 #[must_use]
 pub(super) fn marked(object: JsonMap<String, Json>) -> Json {
     let is_like_a_call = object.len() <= 2 && object.keys().any(|key| is_special(key));
@@ -28,12 +28,12 @@ pub(super) fn marked(object: JsonMap<String, Json>) -> Json {
     }
 }
 
-/// Whether a key means something where few others stand beside it.
+/// Returns true if a key can have a special meaning in a small mapping.
 fn is_special(key: &str) -> bool {
     FUNCTIONS.contains(&key) || key.starts_with("dockctl.")
 }
 
-/// A value without places as data, marked wherever it would be taken for something else.
+/// Returns a JSON value as data: mappings that look like a function call or a mark are marked.
 #[must_use]
 pub fn as_literal(json: &Json) -> Json {
     match json {
@@ -43,8 +43,8 @@ pub fn as_literal(json: &Json) -> Json {
     }
 }
 
-/// The value without marks: for the system that it is meant for, once nothing is evaluated any
-/// more.
+/// Returns the value without marks, in the form that the target system expects. Use it only after
+/// evaluation.
 #[must_use]
 pub fn plain(json: &Json) -> Json {
     match literal(json).unwrap_or(json) {
@@ -54,7 +54,7 @@ pub fn plain(json: &Json) -> Json {
     }
 }
 
-/// The same keys with other values.
+/// Returns an object with the same keys and changed values.
 fn changed(object: &JsonMap<String, Json>, change: fn(&Json) -> Json) -> JsonMap<String, Json> {
     let with = |(key, value): (&String, &Json)| (key.clone(), change(value));
     object.iter().map(with).collect()

@@ -1,4 +1,6 @@
-//! Text to spanned values, and values to the sections of a blueprint. Knows grammar, no meaning.
+//! Parses text to values with places, and values to the sections of a blueprint.
+//!
+//! Handles grammar only, not meaning.
 
 pub mod ast;
 mod call;

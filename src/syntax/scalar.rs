@@ -1,16 +1,16 @@
-//! The meaning of plain scalars: YAML 1.1 as PyYAML's safe loader reads it.
+//! Resolves plain scalars like PyYAML's safe loader (YAML 1.1).
 //!
-//! Blueprints were always read by that loader, and some depend on it: `yes` is a boolean, `010` is
-//! 8, `22:22` is 1342, `1e3` is text. No Rust library has these rules.
+//! Cloudify uses that loader, and some blueprints depend on its rules: `yes` is a boolean, `010` is
+//! 8, `22:22` is 1342, `1e3` is text. No Rust library implements them.
 
 use super::Data;
 use std::{ops::RangeInclusive, str::FromStr};
 
-/// A text that has the form of a date, but there is none such.
+/// A text in the form of a date that does not exist.
 #[derive(Debug)]
 pub(super) struct NoDate;
 
-/// Gives a plain scalar its meaning. Text that is nothing else is text.
+/// Resolves a plain scalar. Everything that matches no other rule is text.
 pub(super) fn resolve(text: &str) -> Result<Data, NoDate> {
     if text.starts_with(|c: char| !(c.is_ascii_digit() || "~nNyYtTfFoO+-.".contains(c))) {
         return Ok(Data::Str(text.into()));
@@ -30,13 +30,13 @@ pub(super) fn resolve(text: &str) -> Result<Data, NoDate> {
     })
 }
 
-/// A number of so many digits.
+/// Parses a number with a number of digits in `lengths`.
 fn digits<T: FromStr>(text: &str, lengths: RangeInclusive<usize>) -> Option<T> {
     let fits = lengths.contains(&text.len()) && text.bytes().all(|c| c.is_ascii_digit());
     if fits { text.parse().ok() } else { None }
 }
 
-/// `2020-01-31`, or with a time: `2020-1-31 1:02:03.5 +02:00`. Spelt as ISO 8601 has it.
+/// Parses `2020-01-31`, or with a time `2020-1-31 1:02:03.5 +02:00`. Returns it in ISO 8601 format.
 fn date(text: &str) -> Option<Result<Data, NoDate>> {
     let (date, rest) =
         text.split_at_checked(text.find(['T', 't', ' ', '\t']).unwrap_or(text.len()))?;
@@ -59,7 +59,7 @@ fn date(text: &str) -> Option<Result<Data, NoDate>> {
     Some(if is_day { time.map(spelt) } else { Err(NoDate) })
 }
 
-/// The part of a date after the day: separator, time, fraction, zone.
+/// Parses the part of a date after the day: separator, time, fraction, zone.
 fn time(text: &str) -> Option<Result<String, NoDate>> {
     let text = text
         .strip_prefix(['T', 't'])
@@ -79,7 +79,7 @@ fn time(text: &str) -> Option<Result<String, NoDate>> {
         return None;
     }
     let offset = offset(zone)?;
-    // Some standards have a second 60.
+    // Second 60 (a leap second) exists in some standards, but not here.
     if second > 59 || jiff::civil::Time::new(hour, minute, second, 0).is_err() {
         return Some(Err(NoDate));
     }
@@ -158,7 +158,7 @@ fn radix(digits: &[u8], radix: u32) -> Option<i64> {
     }
 }
 
-/// `190:20:30`: base 60, every part after the first below 60 and of one or two digits.
+/// Parses `190:20:30` in base 60. Each part after the first is below 60 and has one or two digits.
 fn sexagesimal(text: &str) -> Option<i64> {
     let mut parts = text.split(':');
     let first = radix(parts.next()?.as_bytes(), 10)?;
@@ -172,7 +172,7 @@ fn base_60_part(part: &str) -> Option<i64> {
     part.parse().ok().filter(|_| fits)
 }
 
-/// A float needs a dot, and a sign in its exponent.
+/// Parses a float, which must have a dot, and a sign in its exponent.
 fn float(text: &str) -> Option<f64> {
     let (sign, rest) = split_sign(text);
     #[expect(clippy::cast_precision_loss, reason = "the sign is 1 or -1")]

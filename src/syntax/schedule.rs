@@ -1,4 +1,4 @@
-//! Schedules of deployments: checked, and normalised where the DSL says so.
+//! Checks and normalizes the schedules of deployments.
 
 use super::{
     Data, Map, Value,
@@ -10,8 +10,8 @@ use jiff::{civil::DateTime, tz::TimeZone};
 use std::sync::Arc;
 
 const WEEKDAYS: [&str; 7] = ["su", "mo", "tu", "we", "th", "fr", "sa"];
-/// Units of relative times and of `recurrence`, each with its spellings. Minutes are `M` for short,
-/// months `mo`.
+/// Units of relative times and of `recurrence`, in all spellings. Minutes are abbreviated as `M`,
+/// months as `mo`.
 const UNITS: [&str; 20] = [
     "minutes", "minute", "mins", "min", "M", "hours", "hour", "h", "days", "day", "d", "weeks",
     "week", "w", "months", "month", "mo", "years", "year", "y",
@@ -112,7 +112,7 @@ fn check(key: &'static str, given: &Value, owner: &Owner<'_>, r: &mut Reader<'_>
     }
 }
 
-/// A time zone of the IANA database, spelt as there.
+/// Returns a time zone of the IANA database. The spelling must match exactly.
 fn zone(given: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Option<TimeZone> {
     let text = r
         .text(given, &owner.part("timezone"))
@@ -134,7 +134,7 @@ fn zone(given: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Option<TimeZone
     found
 }
 
-/// A day, perhaps after something that counts weeks: `mo`, `2mo`, `-1fr`.
+/// Returns true for a day with an optional week number: `mo`, `2mo`, `-1fr`.
 fn is_weekday(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     WEEKDAYS.iter().any(|day| text.ends_with(day)) && !text.ends_with("day")
@@ -160,8 +160,8 @@ fn normal(key: &str, text: &str, zone: &TimeZone, given: &Value, r: &mut Reader<
     }
 }
 
-/// A point in time as the plan spells it: relative ones stay, absolute ones are in UTC and have
-/// seconds.
+/// Returns a time in the format of the plan. Relative times stay unchanged; absolute times are
+/// converted to UTC and get seconds.
 fn moment(text: &str, zone: &TimeZone) -> Option<String> {
     if let Some(rest) = text.strip_prefix('+') {
         return rest
@@ -187,14 +187,14 @@ fn split_number(text: &str) -> (&str, &str) {
     text.split_at(text.bytes().take_while(u8::is_ascii_digit).count())
 }
 
-/// Only what begins as a span is checked; the original lets the rest pass.
+/// Returns true if a text starts like an interval. Cloudify accepts all other texts unchecked.
 fn begins_as_span(text: &str) -> bool {
     let (number, unit) = split_number(text);
     let unit = unit.strip_prefix(' ').unwrap_or(unit);
     !number.is_empty() && unit.starts_with(|c: char| c.is_ascii_lowercase())
 }
 
-/// `2 weeks`, `1d`.
+/// Returns true for an interval such as `2 weeks` or `1d`.
 fn is_span(text: &str) -> bool {
     let (number, unit) = split_number(text);
     !number.is_empty() && UNITS.contains(&unit.strip_prefix(' ').unwrap_or(unit))

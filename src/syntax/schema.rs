@@ -1,4 +1,4 @@
-//! Declarations of values: properties, inputs, and the constraints on inputs.
+//! Declarations of properties and inputs, and constraints on inputs.
 
 use super::{
     Data, Map, Value, Version,
@@ -8,49 +8,48 @@ use crate::diagnostic::{Code, Diagnostic, Span, Spanned};
 use fancy_regex::Regex;
 use std::sync::Arc;
 
-/// Declares a property, an input of the blueprint, an input of an operation or a parameter of a
-/// workflow.
+/// Declaration of a property, an input of a blueprint or operation, or a workflow parameter.
 #[derive(Clone, Debug, Default)]
 pub struct Schema {
-    /// Name of a primitive or of a data type; none accepts anything.
+    /// Name of a primitive type or data type; `None` accepts any value.
     pub type_name: Option<Spanned<String>>,
-    /// Value where none is given. `null` counts as one.
+    /// Value used if none is given. `null` counts as a default.
     pub default: Option<Value>,
-    /// Whether there must be a value, where that is said; else there must.
+    /// True if a value is required; `None` means true.
     pub required: Option<bool>,
-    /// For people.
+    /// Description for people.
     pub description: Option<String>,
     /// Type of the items of a list.
     pub item_type: Option<Spanned<String>>,
-    /// What values must fulfil.
+    /// Rules that values must satisfy.
     pub constraints: Vec<Constraint>,
     /// The constraints as written.
     pub constraints_given: Option<Value>,
-    /// For people, instead of the name.
+    /// Label shown to people instead of the name.
     pub display_label: Option<String>,
-    /// Whether it is shown to people.
+    /// True if it is not shown to people.
     pub hidden: Option<bool>,
-    /// How it is shown.
+    /// Display settings.
     pub display: Option<Value>,
-    /// Keys that are given as `null`: they say nothing, but are shown.
+    /// Keys that are `null`. They have no meaning but appear in the plan.
     pub nulls: Vec<Arc<str>>,
 }
 
 impl Schema {
-    /// Whether there must be a value.
+    /// Returns true if a value is required.
     #[must_use]
     pub fn is_required(&self) -> bool {
         self.required.unwrap_or(true)
     }
 
-    /// Name of the type, if there is one.
+    /// Returns the name of the type, if given.
     #[must_use]
     pub fn type_of(&self) -> Option<&str> {
         self.type_name.as_ref().map(|name| name.node.as_str())
     }
 }
 
-/// Types that every blueprint has.
+/// Types that exist in every blueprint.
 pub const PRIMITIVES: [&str; 17] = [
     "string",
     "integer",
@@ -74,35 +73,35 @@ pub const PRIMITIVES: [&str; 17] = [
 /// A rule for the values of an input.
 #[derive(Clone, Debug)]
 pub struct Constraint {
-    /// Where it is written.
+    /// Its place.
     pub span: Span,
     /// The rule.
     pub operator: Operator,
-    /// Said instead of the rule when it is broken.
+    /// Message to report instead of the rule.
     pub error_message: Option<String>,
 }
 
-/// What a constraint demands.
+/// The rule of a constraint.
 #[derive(Clone, Debug)]
 pub enum Operator {
     /// Compares with a number.
     Compare(Comparison, f64),
     /// Between two numbers, both included.
     InRange(f64, f64),
-    /// One of these.
+    /// One of these values.
     ValidValues(Vec<Value>),
     /// Compares the number of characters, items or keys.
     Length(Comparison, f64),
-    /// Matches from the start.
+    /// Matches a regular expression from the start of the text.
     Pattern(Arc<Regex>),
-    /// Asks a server for what exists; holds for nothing without one.
+    /// Needs a Cloudify Manager to check; without one, no value satisfies it.
     Remote(&'static str),
-    /// Its argument is a function, which nobody evaluates, or it was not looked at when the
-    /// blueprint was read: holds for nothing.
+    /// Has a function as its argument, which is never evaluated, or was not checked when the
+    /// blueprint was read. No value satisfies it.
     Unevaluated(String),
 }
 
-/// How a number is compared.
+/// A comparison of numbers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Comparison {
     /// `==`
@@ -118,7 +117,7 @@ pub enum Comparison {
 }
 
 impl Comparison {
-    /// Whether `left` stands so to `right`.
+    /// Returns true if the comparison of `left` with `right` holds.
     #[must_use]
     #[expect(clippy::float_cmp, reason = "the reference compares numbers exactly")]
     pub fn holds(self, left: f64, right: f64) -> bool {
@@ -150,10 +149,10 @@ pub const OPERATORS: [&str; 15] = [
     "tenants",
     "filter_id",
 ];
-/// An operator too, named as a type is.
+/// Another operator, which has the name of a type.
 const DEPLOYMENT_ID: &str = "deployment_id";
 
-/// Who declares a value; that decides which keys a declaration may have.
+/// Kind of declaration, which decides the allowed keys.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub(super) enum Kind {
     Property,
@@ -161,7 +160,7 @@ pub(super) enum Kind {
     Input,
 }
 
-/// Reads a declaration. `null` declares anything.
+/// Reads a declaration. `null` accepts any value.
 pub(super) fn schema(
     value: &Value,
     owner: Owner<'_>,
@@ -176,7 +175,7 @@ pub(super) fn schema(
             .map_or_else(|| unset(value), |value| r.boolean(value, &part("required"))),
         default: fields.take("default").cloned(),
         description: fields.text("description", r).map(|text| text.node),
-        // An empty name is none, as in the original.
+        // An empty name counts as no type, as in Cloudify.
         type_name: fields.text("type", r).filter(|name| !name.node.is_empty()),
         nulls: value.as_map().map(nulls).unwrap_or_default(),
         ..Schema::default()
@@ -202,7 +201,7 @@ pub(super) fn schema(
     Some(schema)
 }
 
-/// `required: null` says no, as in the original.
+/// `required: null` means false, as in Cloudify.
 fn unset(schema: &Value) -> Option<bool> {
     schema.get("required").map(|_| false)
 }
@@ -263,7 +262,7 @@ fn check(schema: &mut Schema, value: &Value, owner: &Owner<'_>, kind: Kind, r: &
         check_display(schema, display, owner, r);
     }
     if let Some(given) = schema.constraints_given.clone() {
-        // Without a default to try them on, nobody looks for constraints.
+        // Cloudify ignores `constraints: null` unless there is a default to check.
         if !given.is_null() || schema.default.is_some() {
             schema.constraints = constraints(&given, &owner.part("constraints"), kind, r);
         }
@@ -355,8 +354,8 @@ fn constraints(
         .collect()
 }
 
-/// Of several operators the first is checked and the last one counts, as in the original; older
-/// versions allow only one key.
+/// Reads a constraint. Of several operators, the first is checked and the last one counts, as in
+/// Cloudify. Older DSL versions allow only one key.
 fn constraint(
     value: &Value,
     owner: &Owner<'_>,
@@ -475,17 +474,17 @@ fn operator(key: &Value, argument: &Value) -> Result<Operator, Box<Diagnostic>> 
     })
 }
 
-/// Compiles a regular expression that is to match from the start.
+/// Compiles a regular expression that matches from the start of the text.
 ///
 /// # Errors
 ///
-/// If it is none.
+/// If the expression is invalid.
 pub fn regex(text: &str) -> Result<Regex, Box<fancy_regex::Error>> {
     Regex::new(&format!(r"\A(?:{text})")).map_err(Box::new)
 }
 
-/// The original's type check: `string` and the object types take anything, booleans are no
-/// integers.
+/// Returns true if a value has a type, by Cloudify's rules: `string` and the object types accept
+/// anything, and booleans are not integers.
 #[must_use]
 pub fn fits(value: &Value, type_name: &str) -> bool {
     match type_name {
@@ -499,7 +498,7 @@ pub fn fits(value: &Value, type_name: &str) -> bool {
     }
 }
 
-/// A number; booleans are none.
+/// Returns the value as a number. Booleans are not numbers.
 #[expect(
     clippy::cast_precision_loss,
     reason = "numbers beyond 2^53 are compared as the nearest float"

@@ -1,4 +1,4 @@
-//! The smaller sections: workflows, outputs, labels, settings of deployments.
+//! The smaller sections: workflows, outputs, labels and deployment settings.
 
 use super::{
     Data, Map, Value, Version,
@@ -14,44 +14,44 @@ use std::sync::Arc;
 /// `workflows.NAME`.
 #[derive(Clone, Debug)]
 pub struct Workflow {
-    /// What carries it out.
+    /// The plugin function or script that implements it.
     pub mapping: Option<Spanned<Arc<str>>>,
     /// Parameters by name.
     pub parameters: Named<Schema>,
-    /// Whether it runs in the deployments below, too.
+    /// True if it also runs in child deployments.
     pub is_cascading: bool,
-    /// When it may run, as written.
+    /// Conditions for running it, as written.
     pub availability_rules: Option<Value>,
 }
 
 /// `outputs.NAME` or `capabilities.NAME`.
 #[derive(Clone, Debug)]
 pub struct Output {
-    /// For people.
+    /// Description for people.
     pub description: Option<String>,
-    /// The value, usually a function; null if the output is only a name.
+    /// The value, usually a function; null if the output is empty.
     pub value: Value,
-    /// It is only a name: `outputs: {a: }`.
+    /// The output is empty: `outputs: {a: }`.
     pub is_empty: bool,
 }
 
 /// `labels.NAME` or `blueprint_labels.NAME`.
 #[derive(Clone, Debug)]
 pub struct Label {
-    /// Its values: texts, and in `labels` also functions.
+    /// Its values: strings, and in `labels` also functions.
     pub values: Vec<Value>,
 }
 
 /// `deployment_settings`.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Template of the deployment's id.
+    /// Template of the deployment ID.
     pub id_template: Option<Value>,
-    /// Name for people; text or a function.
+    /// Display name; text or a function.
     pub display_name: Option<Value>,
     /// Groups of deployments.
     pub default_groups: Option<Value>,
-    /// Schedules by name, normalised.
+    /// Schedules by name, normalized.
     pub default_schedules: Map,
 }
 

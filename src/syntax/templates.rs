@@ -13,28 +13,28 @@ use std::sync::Arc;
 pub struct NodeTemplate {
     /// Its type.
     pub type_name: Option<Spanned<String>>,
-    /// Given properties.
+    /// Properties.
     pub properties: Arc<Map>,
     /// `instances.deploy`.
     pub deploy: Option<Value>,
     /// `capabilities.scalable.properties`.
     pub scalable: Scalable,
-    /// Given operations.
+    /// Operations.
     pub interfaces: Interfaces<Arc<Map>>,
     /// Relationships in order.
     pub relationships: Vec<Relationship>,
 }
 
-/// Numbers of instances, of a node or of a scaling group; each a whole number or a function.
+/// Numbers of instances of a node or a scaling group. Each is an integer or a function.
 #[derive(Clone, Debug, Default)]
 pub struct Scalable {
-    /// Where they are given; none where nothing is.
+    /// Their place; `None` if they are not given.
     pub span: Option<Span>,
-    /// `min_instances`, 0 where not given.
+    /// `min_instances`; 0 if not given.
     pub min: Option<Value>,
-    /// `max_instances`, unbounded where not given.
+    /// `max_instances`; unbounded if not given.
     pub max: Option<Value>,
-    /// `default_instances`, 1 where not given.
+    /// `default_instances`; 1 if not given.
     pub default: Option<Value>,
 }
 
@@ -45,7 +45,7 @@ pub struct Relationship {
     pub type_name: Spanned<String>,
     /// The node it points to.
     pub target: Spanned<String>,
-    /// Given properties.
+    /// Properties.
     pub properties: Arc<Map>,
     /// Operations run for the source.
     pub source_interfaces: Interfaces<Arc<Map>>,
@@ -84,7 +84,7 @@ fn instances(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Option<Val
     is_count(deploy, &part.part("deploy"), r).then(|| deploy.clone())
 }
 
-/// Whether a value is a number of instances; else a fault is reported.
+/// Returns true if a value is a valid number of instances; reports an error otherwise.
 fn is_count(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> bool {
     let negative = || format!("{owner} must be 0 or more");
     match value.data {

@@ -1,4 +1,4 @@
-//! Types: data types, node types, relationship types, and the plugins behind their operations.
+//! Data types, node types, relationship types, and the plugins that implement their operations.
 
 use super::{
     Data, Map, Value, Version,
@@ -12,15 +12,15 @@ use std::sync::Arc;
 /// `plugins.NAME`.
 #[derive(Clone, Debug)]
 pub struct Plugin {
-    /// Where its operations run.
+    /// The executor that runs its operations.
     pub executor: String,
-    /// Whether it is installed before it is used.
+    /// True if the plugin must be installed before use.
     pub install: bool,
-    /// The other keys, as given: source, package, platform.
+    /// The other keys as written: source, package, platform.
     pub package: Vec<(&'static str, Value)>,
-    /// Properties, each with its declaration and perhaps its value.
+    /// Properties, each with its declaration and an optional value.
     pub properties: Arc<Map>,
-    /// The types that those declare.
+    /// The types in these declarations.
     pub property_types: Vec<Spanned<String>>,
 }
 
@@ -31,9 +31,9 @@ pub struct DataType {
     pub derived_from: Option<Spanned<String>>,
     /// Fields.
     pub properties: Named<Schema>,
-    /// Version, for people.
+    /// Version, informative only.
     pub version: Option<Value>,
-    /// For people.
+    /// Description for people.
     pub description: Option<String>,
 }
 
@@ -61,42 +61,42 @@ pub struct RelationshipType {
     pub target_interfaces: Interfaces<Named<Schema>>,
 }
 
-/// Interfaces by name, their operations by name.
+/// Interfaces by name, each with its operations by name.
 ///
-/// A type declares inputs by [`Schema`]; a template gives them as a mapping of values.
+/// A type declares inputs as [`Schema`]s; a template sets them in a mapping of values.
 pub type Interfaces<I> = Named<Named<Operation<I>>>;
 
 /// One operation.
 #[derive(Clone, Debug)]
 pub struct Operation<I> {
-    /// Its whole definition.
+    /// Place of the whole definition.
     pub span: Span,
-    /// What carries it out; none for an operation that does nothing.
+    /// Plugin function or script; `None` for an operation that does nothing.
     pub implementation: Option<Spanned<Arc<str>>>,
     /// Inputs.
     pub inputs: I,
-    /// Where it runs and how it is repeated, as far as that is said.
+    /// Executor, retries and timeout, as far as they are given.
     pub rules: Rules,
 }
 
-/// Where an operation runs, how often it is repeated, and how long it may take.
+/// Executor, retries and timeout of an operation.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
-    /// Where it runs, if not where its plugin runs.
+    /// Executor, if it differs from the plugin's.
     pub executor: Option<Arc<str>>,
-    /// How often it is repeated after a failure; -1 for ever. An integer, or a boolean that counts
-    /// as one.
+    /// Maximum number of retries after a failure; -1 retries indefinitely. An integer, or a boolean
+    /// that counts as 1 or 0.
     pub max_retries: Option<Value>,
-    /// Seconds between repetitions.
+    /// Seconds between retries.
     pub retry_interval: Option<Value>,
-    /// Seconds that it may take.
+    /// Time limit in seconds.
     pub timeout: Option<Value>,
-    /// Whether running out of time is worth a repetition.
+    /// True if the operation is retried after a timeout.
     pub timeout_recoverable: Option<bool>,
 }
 
 impl Rules {
-    /// These rules, and where they say nothing, `other`.
+    /// Returns these rules, with missing ones taken from `other`.
     #[must_use]
     pub fn or(&self, other: &Self) -> Self {
         Self {
@@ -124,14 +124,14 @@ impl Rules {
 }
 
 impl Operation<Arc<Map>> {
-    /// Nothing at all is said: the operation is to do nothing.
+    /// Returns true if nothing is given: the operation does nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.implementation.is_none() && self.inputs.entries.is_empty() && self.rules.is_empty()
     }
 }
 
-/// Executors that exist.
+/// All executors.
 const EXECUTORS: [&str; 2] = ["central_deployment_agent", "host_agent"];
 
 pub(super) fn plugin(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Plugin> {
@@ -198,8 +198,8 @@ pub(super) fn plugin(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Pl
     })
 }
 
-/// The original cannot read properties that are not mappings, and says so in its host language's
-/// way.
+/// Reads the properties of a plugin. Cloudify fails with a plain Python error if one of them is not
+/// a mapping, hence the code of these errors.
 fn plugin_properties(
     given: Option<&Value>,
     owner: &Owner<'_>,
@@ -379,7 +379,7 @@ fn rules(fields: &mut Fields<'_, '_>, r: &mut Reader<'_>) -> Rules {
     }
 }
 
-/// A number of at least `least`. Booleans count as 1 and 0; `max_retries` is whole.
+/// Reads a number that is at least `least`. Booleans count as 1 and 0; `max_retries` is an integer.
 #[expect(clippy::cast_precision_loss, reason = "only compared with -1 and 0")]
 fn number(
     fields: &Fields<'_, '_>,

@@ -1,4 +1,4 @@
-//! A value of a blueprint together with its place.
+//! Values of a blueprint, with their places.
 
 use super::literal::{LITERAL, literal, marked};
 use crate::{
@@ -8,34 +8,34 @@ use crate::{
 use serde_json::Value as Json;
 use std::sync::Arc;
 
-/// A value and where it was written.
+/// A value and its place in a file.
 ///
-/// Lists and mappings are shared: an alias costs nothing however large its target is. The limit on
-/// produced nodes, checked while parsing, keeps every walk over a value bounded.
+/// Lists and mappings are shared, so an alias is cheap even if its target is large. The parser
+/// limits the number of values after alias expansion, which bounds every walk over a value.
 #[derive(Clone, Debug)]
 pub struct Value {
-    /// Where it was written; for an alias, where its anchor stands.
+    /// Its place; for an alias, the place of the anchored value.
     pub span: Span,
-    /// What it is.
+    /// The data.
     pub data: Data,
 }
 
-/// The kinds of values, as the original loader tells them apart.
+/// The kinds of values that Cloudify's loader distinguishes.
 #[derive(Clone, Debug)]
 pub enum Data {
     /// `null`.
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A whole number.
+    /// An integer.
     Int(i64),
-    /// A number with a fraction.
+    /// A floating-point number.
     Float(f64),
     /// Text.
     Str(Arc<str>),
-    /// A date, or a date and a time, as ISO 8601 spells it.
+    /// A date, or a date with a time, in ISO 8601 format.
     Date(Arc<str>),
-    /// Bytes that are no text.
+    /// Binary data.
     Bytes(Arc<[u8]>),
     /// A list.
     List(Arc<Vec<Value>>),
@@ -48,12 +48,12 @@ pub enum Data {
 pub struct Map {
     /// Keys and values, each key once.
     pub entries: Vec<(Value, Value)>,
-    /// It is data, even if it looks like the call of a function.
+    /// The mapping is data, even if it looks like a function call.
     pub literal: bool,
 }
 
 impl Map {
-    /// A mapping that may be the call of a function.
+    /// Creates a mapping that may be a function call.
     #[must_use]
     pub fn new(entries: Vec<(Value, Value)>) -> Self {
         Self {
@@ -62,8 +62,8 @@ impl Map {
         }
     }
 
-    /// The mapping without places, each value as `json` says; what is data and looks like a call
-    /// is marked.
+    /// Returns the mapping without places, with each value converted by `json`. Data that looks
+    /// like a function call is marked.
     fn to_object(&self, json: impl Fn(&Value) -> Json) -> Json {
         let named = |(key, value): &(Value, Value)| (key.to_key(), json(value));
         let object = self.entries.iter().map(named).collect();
@@ -74,33 +74,33 @@ impl Map {
         }
     }
 
-    /// The value under a text key.
+    /// Returns the value of a text key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.entry(key).map(|(_, value)| value)
     }
 
-    /// The mapping as [`Value::to_plan`] writes it.
+    /// Returns the mapping in the form of [`Value::to_plan`].
     #[must_use]
     pub fn to_plan(&self) -> Json {
         self.to_object(Value::to_plan)
     }
 
-    /// Key and value under a text key.
+    /// Returns a text key and its value.
     #[must_use]
     pub fn entry(&self, key: &str) -> Option<&(Value, Value)> {
         self.entries.iter().find(|(k, _)| k.as_str() == Some(key))
     }
 
-    /// The entry that a step of a path names. Keys may be written in snake case or in any case where
-    /// the step has the name of a field.
+    /// Returns the entry for a step of a path. A key that differs only in case and underscores also
+    /// matches.
     fn step(&self, step: &str) -> Option<&(Value, Value)> {
         let mut entries = self.entries.iter();
         let exact = self.entries.iter().find(|(key, _)| key.to_key() == step);
         exact.or_else(|| entries.find(|(key, _)| plain(&key.to_key()) == plain(step)))
     }
 
-    /// The same keys with other values.
+    /// Returns a mapping with the same keys and changed values.
     fn with_values(&self, change: fn(&Value) -> Value, literal: bool) -> Self {
         let changed = |(key, value): &(Value, Value)| (key.clone(), change(value));
         let entries = self.entries.iter().map(changed).collect();
@@ -109,14 +109,13 @@ impl Map {
 }
 
 impl Value {
-    /// Makes a value.
+    /// Creates a value.
     #[must_use]
     pub fn new(span: Span, data: Data) -> Self {
         Self { span, data }
     }
 
-    /// How many values it is, itself and those of mappings and lists counted; what is shared counts
-    /// each time.
+    /// Returns the number of values in it, including itself. Shared values count each time.
     #[must_use]
     pub fn count(&self) -> usize {
         match &self.data {
@@ -129,19 +128,19 @@ impl Value {
         }
     }
 
-    /// Makes a text value.
+    /// Creates a text value.
     #[must_use]
     pub fn text(span: Span, text: &str) -> Self {
         Self::new(span, Data::Str(text.into()))
     }
 
-    /// The same value at another place.
+    /// Returns the same value at another place.
     #[must_use]
     pub fn at(&self, span: Span) -> Self {
         Self::new(span, self.data.clone())
     }
 
-    /// The text, if it is text.
+    /// Returns the text, if it is text.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         if let Data::Str(text) = &self.data {
@@ -151,7 +150,7 @@ impl Value {
         }
     }
 
-    /// The mapping, if it is one.
+    /// Returns the mapping, if it is one.
     #[must_use]
     pub fn as_map(&self) -> Option<&Map> {
         if let Data::Map(map) = &self.data {
@@ -161,7 +160,7 @@ impl Value {
         }
     }
 
-    /// The list, if it is one.
+    /// Returns the list, if it is one.
     #[must_use]
     pub fn as_list(&self) -> Option<&[Value]> {
         if let Data::List(list) = &self.data {
@@ -171,19 +170,19 @@ impl Value {
         }
     }
 
-    /// Whether it is `null`.
+    /// Returns true if it is `null`.
     #[must_use]
     pub fn is_null(&self) -> bool {
         matches!(self.data, Data::Null)
     }
 
-    /// The value under a text key, if this is a mapping.
+    /// Returns the value of a text key, if this is a mapping.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.as_map()?.get(key)
     }
 
-    /// The place of the deepest part of `path` that exists.
+    /// Returns the place of the deepest part of `path` that exists.
     #[must_use]
     pub fn place(&self, path: &[String]) -> Span {
         let Some((step, rest)) = path.split_first() else {
@@ -193,7 +192,7 @@ impl Value {
             .map_or(self.span, |(_, value)| value.place(rest))
     }
 
-    /// The place of the key that the last step of `path` names, or of the deepest part that exists.
+    /// Returns the place of the key at the end of `path`, or of the deepest part that exists.
     #[must_use]
     pub fn key_place(&self, path: &[String]) -> Span {
         match path {
@@ -216,7 +215,7 @@ impl Value {
         }
     }
 
-    /// The code of a fault that says that another kind of value must stand here.
+    /// Returns the code to report if this kind of value is not allowed.
     pub(crate) fn shape_code(&self) -> Code {
         match self.data {
             Data::Date(_) | Data::Bytes(_) => Code::Foreign,
@@ -224,7 +223,7 @@ impl Value {
         }
     }
 
-    /// What people call this kind of value.
+    /// Returns the name of this kind of value, for messages.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self.data {
@@ -240,8 +239,8 @@ impl Value {
         }
     }
 
-    /// The value as a key of a JSON object; numbers and booleans are spelt as the original's host
-    /// language does.
+    /// Returns the value as a key of a JSON object. Numbers and booleans are spelled as in Python,
+    /// the language of Cloudify.
     #[must_use]
     pub fn to_key(&self) -> String {
         match &self.data {
@@ -254,7 +253,7 @@ impl Value {
         }
     }
 
-    /// The value without places.
+    /// Returns the value without places.
     #[must_use]
     pub fn to_json(&self) -> Json {
         match &self.data {
@@ -270,8 +269,8 @@ impl Value {
         }
     }
 
-    /// The value without places, and with dates and bytes kept apart from text: `{"__date__": …}`,
-    /// `{"__bytes__": HEX}`.
+    /// Returns the value without places. Dates and bytes are distinguished from text:
+    /// `{"__date__": …}`, `{"__bytes__": HEX}`.
     #[must_use]
     pub fn to_plan(&self) -> Json {
         match &self.data {
@@ -283,7 +282,7 @@ impl Value {
         }
     }
 
-    /// The same value as data: no mapping in it is the call of a function.
+    /// Returns the same value as data: no mapping in it is a function call.
     #[must_use]
     pub fn as_literal(&self) -> Self {
         let data = match &self.data {
@@ -294,8 +293,8 @@ impl Value {
         Self::new(self.span, data)
     }
 
-    /// The value with the marks of literals taken for what they mean. What is marked is data, and
-    /// so is what is in it, where another mark can stand.
+    /// Returns the value with the marks of literals applied and removed. A marked value is data,
+    /// including everything in it, which may contain further marks.
     #[must_use]
     pub fn with_literals(&self) -> Self {
         if let Some([(key, inner)]) = self.as_map().map(|map| &map.entries[..])
@@ -319,7 +318,7 @@ impl Value {
         Self::new(self.span, data)
     }
 
-    /// A value that was computed or came from outside the blueprint, at a given place.
+    /// Creates a value that was computed or came from outside the blueprint, at a given place.
     #[must_use]
     pub fn from_json(json: &Json, span: Span) -> Self {
         match literal(json) {
@@ -358,7 +357,7 @@ impl From<Spanned<String>> for Value {
     }
 }
 
-/// Spells a float as Python's `str()` does: `1.5`, `2.0`, `1e+20`, `inf`.
+/// Formats a float like Python's `str()`: `1.5`, `2.0`, `1e+20`, `inf`.
 #[must_use]
 pub fn python_float(value: f64) -> String {
     if !value.is_finite() {
@@ -370,7 +369,7 @@ pub fn python_float(value: f64) -> String {
     }
 }
 
-/// A number without an exponent; a whole one gets a fraction.
+/// Formats a number without an exponent, with a `.0` if it is an integer.
 fn with_point(value: f64) -> String {
     let digits = value.to_string();
     if digits.contains('.') {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A version of the DSL, as `tosca_definitions_version` names it.
+/// A version of the DSL, the value of `tosca_definitions_version`.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Version {
     /// `cloudify_dsl_1_0`.
@@ -33,7 +33,7 @@ impl Version {
     /// The newest version.
     pub const LATEST: Self = Self::V1_5;
 
-    /// The version as blueprints name it.
+    /// Returns the name of the version in blueprints.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -46,7 +46,7 @@ impl Version {
         }
     }
 
-    /// The version that a blueprint names, if there is such a one.
+    /// Parses the name of a version in a blueprint.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL
@@ -54,7 +54,7 @@ impl Version {
             .find(|version| version.as_str() == name)
     }
 
-    /// The end of the name, as files for one version have it: `1_3`.
+    /// Returns the suffix of file names for this version, for example `1_3`.
     #[must_use]
     pub fn suffix(self) -> &'static str {
         &self.as_str()["cloudify_dsl_".len()..]

@@ -1,6 +1,6 @@
-//! YAML text to [`Value`]s: events from the parser, meaning from [`super::scalar`].
+//! Parses YAML text to [`Value`]s, with [`super::scalar`] resolving plain scalars.
 //!
-//! Iterative throughout: hostile nesting costs memory, never stack.
+//! The code is iterative: hostile nesting costs memory but cannot overflow the stack.
 
 use super::{Data, LITERAL, Map, Value, scalar};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, FileId, Sources, Span};
@@ -13,16 +13,16 @@ use std::{
     thread,
 };
 
-/// Deepest nesting; also bounds every recursive walk over a value.
+/// Maximum nesting depth. It also bounds every recursive walk over a value.
 const DEPTH: usize = 200;
-/// Most nodes a file may stand for after its aliases are followed.
+/// Maximum number of values in a file after alias expansion.
 const NODES: usize = 1_000_000;
 
-/// Parses one file. An empty one is an empty mapping.
+/// Parses one file. An empty file is an empty mapping.
 ///
 /// # Errors
 ///
-/// The first fault of grammar, or a limit that was exceeded. Warnings go to `diagnostics`.
+/// The first syntax error, or an exceeded limit. Warnings go to `diagnostics`.
 pub fn parse(
     sources: &Sources,
     file: FileId,
@@ -55,11 +55,11 @@ pub fn parse(
     }
 }
 
-/// Why reading stopped.
+/// The reason why parsing stopped.
 enum Stop {
-    /// The parser refuses the text.
+    /// The parser rejected the text.
     Scan(ScanError),
-    /// The text has no meaning here.
+    /// The text is valid YAML but not allowed here.
     Fault(Box<Diagnostic>),
 }
 
@@ -92,7 +92,7 @@ fn build(
         builder.take(events)?;
         return Ok(builder.root);
     }
-    // Parsing and building take turns on two cores.
+    // Parse and build on two threads.
     thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(4);
         scope.spawn(move || batches(events, &sender));
@@ -103,14 +103,14 @@ fn build(
     Ok(builder.root)
 }
 
-/// From this size on a text is parsed on a thread of its own.
+/// Minimum size of a text that is parsed on its own thread, in bytes.
 const LARGE: usize = 128 << 10;
-/// Events that are handed over at once.
+/// Number of events sent in one batch.
 const BATCH: usize = 4096;
 
 type Parsed<'t> = Result<(Event<'t>, granit_parser::Span), ScanError>;
 
-/// Hands events over until there are no more, or nobody wants them.
+/// Sends events in batches until the parser ends or the receiver is dropped.
 fn batches<'t>(
     events: impl Iterator<Item = Parsed<'t>>,
     sender: &mpsc::SyncSender<Vec<Parsed<'t>>>,
@@ -126,27 +126,29 @@ fn batches<'t>(
             return;
         }
     }
-    let _ = sender.send(batch); // Nobody listens any more if an earlier event was at fault.
+    let _ = sender.send(batch); // The receiver is gone if an earlier event was invalid.
 }
 
-/// Most places of one file that are mended.
+/// Maximum number of repaired places in one file.
 const MENDS: usize = 100;
-/// Most text that is read again for them, in bytes.
+/// Maximum amount of text that is parsed again for repairs, in bytes.
 const MENDED: usize = 4 << 20;
 
-/// The text as it is parsed. The original takes two forms that the parser refuses: `{a:[1]}`
-/// without a blank, and a quoted text that goes on in a line that is not indented. Blanks put in
-/// there change no value; places are told without them.
+/// The text to parse, with repairs.
+///
+/// Cloudify accepts two forms that the parser rejects: `{a:[1]}` without a space, and quoted text
+/// that continues on an unindented line. Spaces inserted there do not change any value. Reported
+/// places do not count them.
 struct Mended<'t> {
     text: Cow<'t, str>,
-    /// Where blanks were put in, in the text as it is parsed, and how many.
+    /// Positions of inserted spaces in the parsed text, and their number.
     inserted: Vec<(usize, usize)>,
-    /// Bytes of a byte order mark before the text.
+    /// Length of the byte order mark before the text, in bytes.
     bom: usize,
 }
 
 impl Mended<'_> {
-    /// Puts blanks in where that cures the fault; whether it did.
+    /// Inserts spaces if that can fix the error. Returns true if it inserted any.
     fn mend(&mut self, error: &ScanError) -> bool {
         let Some(at) = error
             .marker()
@@ -177,7 +179,7 @@ impl Mended<'_> {
         true
     }
 
-    /// A place of the parsed text in the file.
+    /// Converts a position in the parsed text to a position in the file.
     fn original(&self, at: usize) -> usize {
         let before: usize = self
             .inserted
@@ -227,7 +229,7 @@ fn too_deep(span: Span) -> Diagnostic {
 const NO_TABS: &str =
     "use blanks: a tab can only stand in quoted text, in a block of text or in a comment";
 
-/// Tabs between the parts of a text are a fault in the original; the parser takes some of them.
+/// Rejects tabs between tokens, as Cloudify does. The parser accepts some of them.
 fn check_tabs(mended: &Mended<'_>, file: FileId) -> Result<(), Diagnostic> {
     if !mended.text.contains('\t') {
         return Ok(());
@@ -263,7 +265,7 @@ fn check_tabs(mended: &Mended<'_>, file: FileId) -> Result<(), Diagnostic> {
     }
 }
 
-/// A list or mapping that is not closed yet.
+/// A list or mapping that is still open.
 enum Open {
     List {
         items: Vec<Value>,
@@ -279,23 +281,22 @@ enum Open {
     },
 }
 
-/// A mapping under construction: the key that waits for its value, merges to be applied at the end.
+/// A mapping under construction: the key without a value yet, and merges to apply at the end.
 #[derive(Default)]
 struct OpenMap {
     entries: Vec<(Value, Value)>,
-    /// Where each key is; only kept for mappings that are not small.
+    /// Index of each key; only for mappings with more than [`SMALL`] entries.
     places: Option<HashMap<Key, usize>>,
     key: Option<Value>,
-    /// The key that waits is a plain `<<`.
+    /// `key` is a plain `<<`.
     merging: bool,
     merges: Vec<Value>,
 }
 
-/// Up to this many entries a mapping is searched from end to end.
+/// Maximum number of entries of a mapping that is searched linearly.
 const SMALL: usize = 12;
 
-/// A key as the original's host language compares keys: `1` and `true` are the same, `1` and `"1"`
-/// are not.
+/// A key, compared as in Python: `1` and `true` are equal, `1` and `"1"` are not.
 #[derive(Eq, Hash, PartialEq)]
 enum Key {
     Null,
@@ -327,7 +328,7 @@ impl Key {
     }
 }
 
-/// What an anchor stands for. `None` while its list or mapping is still open.
+/// The anchored value; `None` while its list or mapping is still open.
 struct Anchor {
     value: Option<Value>,
     size: usize,
@@ -338,7 +339,7 @@ struct Builder<'a> {
     mended: &'a Mended<'a>,
     stack: Vec<Open>,
     anchors: HashMap<usize, Anchor>,
-    /// Where each name of an anchor is.
+    /// Place of each anchor name.
     names: HashMap<String, Span>,
     root: Option<Value>,
     produced: usize,
@@ -413,7 +414,7 @@ impl Builder<'_> {
         }
     }
 
-    /// A scalar without quotes and tag. Two of them mean something as keys only.
+    /// Adds a scalar without quotes and tag. `=` and `<<` are only allowed as keys.
     fn plain(&mut self, text: &str, anchor: usize, span: Span) -> Result<(), Diagnostic> {
         let is_key = matches!(self.stack.last(), Some(Open::Map { map, .. }) if map.key.is_none());
         let data = match text {
@@ -434,8 +435,8 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// A name can be given to one value only, as in the original; elsewhere in YAML the later one
-    /// would hold.
+    /// Records the name of an anchor. It must be unique, as in Cloudify; in other YAML the last one
+    /// would win.
     fn name(&mut self, name: &str, span: Span) -> Result<(), Diagnostic> {
         match self.names.insert(name.to_owned(), span) {
             None => Ok(()),
@@ -527,13 +528,14 @@ impl Builder<'_> {
         self.add(value, span)
     }
 
-    /// Counts nodes: what aliases stand for counts each time.
+    /// Counts values. Aliased values count each time.
     fn produce(&mut self, nodes: usize, span: Span) -> Result<(), Diagnostic> {
         self.produced += nodes;
         if self.produced > NODES {
-            return Err(
-                span.error(Code::Limit, format!("the file stands for more than {NODES} values, those behind aliases counted each time"))
-            );
+            return Err(span.error(
+                Code::Limit,
+                format!("the file stands for more than {NODES} values, those behind aliases counted each time"),
+            ));
         }
         Ok(())
     }
@@ -566,8 +568,8 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Applies `<<`: own keys win, then earlier sources. Of several `<<` in one mapping, which are
-    /// legal, later ones win.
+    /// Applies `<<`. Keys of the mapping itself win, then earlier sources in a list. A mapping can
+    /// have several `<<`; the last one wins.
     fn merge(&mut self, mut open: OpenMap) -> Result<Vec<(Value, Value)>, Diagnostic> {
         for merge in std::mem::take(&mut open.merges).into_iter().rev() {
             let sources = merge
@@ -612,7 +614,7 @@ impl OpenMap {
         self.entries.push(entry);
     }
 
-    /// The last of two equal keys holds, as in the original loader; the first is worth a warning.
+    /// Adds an entry. The last of two equal keys wins, as in Cloudify, and causes a warning.
     fn insert(&mut self, key: Value, value: Value) -> Option<Diagnostic> {
         let name = Key::of(&key)?;
         let Some(place) = self.place(&name) else {
@@ -638,7 +640,8 @@ impl OpenMap {
     }
 }
 
-/// The original reports faults in the order of tokens otherwise than faults inside a token.
+/// Returns true for errors in the order of tokens. Cloudify reports them with another error class
+/// than errors inside a token.
 fn is_of_parser(kind: &ErrorKind) -> bool {
     matches!(
         kind,
@@ -665,7 +668,7 @@ fn is_of_parser(kind: &ErrorKind) -> bool {
     )
 }
 
-/// Where a list or mapping ends: at its bracket, or after its last part.
+/// Returns the end of a list or mapping: its bracket, or the end of its last part.
 fn closing(end: Span, last: Option<usize>) -> usize {
     if end.start < end.end {
         end.end
@@ -686,7 +689,7 @@ fn checked_key(key: Value) -> Result<Value, Diagnostic> {
     }
 }
 
-/// What a text means that has no quotes.
+/// Resolves an unquoted text.
 fn plain(text: &str, span: Span) -> Result<Data, Diagnostic> {
     scalar::resolve(text).map_err(|scalar::NoDate| {
         span.error(
@@ -730,7 +733,7 @@ fn tagged(
     }
 }
 
-/// What is not of its alphabet does not count in base64, as in the original.
+/// Decodes base64. Characters outside its alphabet are ignored, as in Cloudify.
 fn binary(text: &str, span: Span) -> Result<Data, Diagnostic> {
     let clean: String = text
         .chars()

@@ -1,4 +1,4 @@
-//! One binary for all integration tests: against a real engine, but for `kernel` and `validate`.
+//! All integration tests in one binary.
 #![allow(
     clippy::unwrap_used,
     clippy::similar_names,

@@ -1,6 +1,8 @@
-//! What the tests stand on: a throw-away state directory, a name of its own for each test, a busybox
-//! image, and an engine that holds nothing of the test when it is over: the machine's own, or one in
-//! memory.
+//! Test environment: a temporary state directory, a unique name prefix for each test, a busybox
+//! image, and an engine.
+//!
+//! The engine is either an in-memory engine or the Docker engine of this machine. At the end of the
+//! test, its objects are removed from the machine's engine.
 
 pub(crate) mod engine;
 pub(crate) mod private;
@@ -18,15 +20,15 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Longest wait for anything that a test waits for.
+/// Longest wait for one condition in a test.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Top folder of the project.
+/// Returns the root directory of the project.
 pub(crate) fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The tarball of the demo image, built if it is not there yet.
+/// Returns the tarball of the demo image. Builds it if it does not exist.
 pub(crate) fn tarball() -> &'static Path {
     static TARBALL: OnceLock<PathBuf> = OnceLock::new();
     TARBALL.get_or_init(|| {
@@ -45,7 +47,7 @@ pub(crate) fn tarball() -> &'static Path {
     })
 }
 
-/// Runs the docker command, which has to succeed.
+/// Runs the docker command on the default engine and returns its output. Panics if it fails.
 pub(crate) fn docker(arguments: &[&str]) -> String {
     let output = Command::new("docker")
         .args(arguments)
@@ -60,7 +62,7 @@ pub(crate) fn docker(arguments: &[&str]) -> String {
     text
 }
 
-/// A port that nobody listens on.
+/// Returns a free TCP port.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
@@ -68,7 +70,7 @@ pub(crate) fn free_port() -> u16 {
         .port()
 }
 
-/// Asks again until there is an answer.
+/// Calls `ask` until it returns a value. Panics after [`PATIENCE`].
 pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
@@ -80,7 +82,7 @@ pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
     }
 }
 
-/// Fetches a page.
+/// Returns the body of an HTTP response.
 pub(crate) fn fetch(url: &str) -> String {
     let fetched = Command::new(project().join("target/busybox"))
         .args(["wget", "-qO-", url])
@@ -94,16 +96,16 @@ pub(crate) fn fetch(url: &str) -> String {
     String::from_utf8_lossy(&fetched.stdout).into_owned()
 }
 
-/// One test: its folder, its state, its names on the engine.
+/// The environment of one test: its directory, state and engine.
 pub(crate) struct Test {
-    /// The engine in memory; none uses the machine's own.
+    /// In-memory engine; `None` for the machine's engine.
     engine: Option<Engine>,
     pub(crate) folder: TempDir,
-    /// Start of every name that the test uses on the engine.
+    /// Prefix of all names that the test uses on the engine.
     pub(crate) prefix: String,
 }
 
-/// What a run of dockctl came to.
+/// Output and exit code of a dockctl process.
 pub(crate) struct Run {
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -119,7 +121,7 @@ impl Run {
         }
     }
 
-    /// The run ended with this exit code.
+    /// Asserts the exit code.
     #[track_caller]
     pub(crate) fn exits(self, code: i32) -> Self {
         assert_eq!(
@@ -130,14 +132,14 @@ impl Run {
         self
     }
 
-    /// The JSON document on standard output.
+    /// Returns the JSON document on standard output.
     #[track_caller]
     pub(crate) fn json(&self) -> Json {
         serde_json::from_str(&self.stdout)
             .unwrap_or_else(|error| panic!("{error}:\n{}", self.stdout))
     }
 
-    /// Standard error holds each of these texts.
+    /// Asserts that standard error contains each of these texts.
     #[track_caller]
     pub(crate) fn says(self, texts: &[&str]) -> Self {
         for text in texts {
@@ -152,14 +154,15 @@ impl Run {
 }
 
 impl Test {
-    /// A test on an engine in memory, for everything but what only a real one shows.
+    /// Returns a test on an in-memory engine: the default, unless only a real engine shows the
+    /// tested behavior.
     pub(crate) fn fake(name: &str) -> Self {
         let mut test = Self::new(name);
         test.engine = Some(Engine::start(&test.path("engine")));
         test
     }
 
-    /// A test on the machine's own engine.
+    /// Returns a test on the machine's engine.
     pub(crate) fn new(name: &str) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("dockctl-test-")
@@ -176,20 +179,20 @@ impl Test {
         }
     }
 
-    /// The engine in memory of a test that has one.
+    /// Returns the in-memory engine. Panics if the test uses the machine's engine.
     pub(crate) fn engine(&self) -> &Engine {
         self.engine
             .as_ref()
             .expect("the test has an engine in memory")
     }
 
-    /// The address of the test's engine.
+    /// Returns the address of the test's engine.
     pub(crate) fn host(&self) -> String {
         let own = self.engine.as_ref().map(Engine::address);
         own.unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned())
     }
 
-    /// Runs the docker command on the test's engine, where it has to succeed.
+    /// Runs the docker command on the test's engine and returns its output. Panics if it fails.
     pub(crate) fn docker(&self, arguments: &[&str]) -> String {
         match &self.engine {
             None => docker(arguments),
@@ -197,7 +200,7 @@ impl Test {
         }
     }
 
-    /// A name on the engine that only this test uses.
+    /// Adds the prefix of the test to a name.
     pub(crate) fn name(&self, name: &str) -> String {
         format!("{}-{name}", self.prefix)
     }
@@ -206,7 +209,8 @@ impl Test {
         self.folder.path().join(name)
     }
 
-    /// Writes a file into the test's folder. `PREFIX` and `TARBALL` stand for what they say.
+    /// Writes a file to the test's directory. Replaces `PREFIX` with the prefix of the test and
+    /// `TARBALL` with the path of the demo image.
     pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         let text = text
@@ -216,8 +220,8 @@ impl Test {
         path
     }
 
-    /// Writes a blueprint: imports of the original's types, then these node templates and whatever
-    /// follows.
+    /// Writes a blueprint that imports the types of Cloudify 3.3.1 and its Docker plugin, followed
+    /// by `rest`.
     pub(crate) fn blueprint(&self, rest: &str) -> PathBuf {
         let head = "tosca_definitions_version: cloudify_dsl_1_2\n\
                     imports:\n  \
@@ -226,7 +230,7 @@ impl Test {
         self.write("blueprint.yaml", &format!("{head}{rest}"))
     }
 
-    /// The dockctl command, in the test's folder, with the test's deployment and state.
+    /// Returns a dockctl command in the test's directory, with its deployment and state directory.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dockctl"));
         command
@@ -269,12 +273,12 @@ impl Test {
         command
     }
 
-    /// Runs dockctl to its end.
+    /// Runs dockctl and waits for it to exit.
     pub(crate) fn run(&self, arguments: &[&str]) -> Run {
         Run::of(&self.command(arguments).output().expect("dockctl starts"))
     }
 
-    /// Runs dockctl with so much memory that an answer of any size does not fit.
+    /// Runs dockctl with 2 GB of address space: too little to buffer an endless response.
     pub(crate) fn run_limited(&self, arguments: &[&str]) -> Run {
         let command = self.command(arguments);
         let mut limited = Command::new("bash");
@@ -292,7 +296,7 @@ impl Test {
         Run::of(&limited.output().expect("bash starts"))
     }
 
-    /// Starts dockctl and lets it run.
+    /// Starts dockctl in the background.
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments)
             .stdout(Stdio::piped())
@@ -301,7 +305,7 @@ impl Test {
             .expect("dockctl starts")
     }
 
-    /// Runs dockctl until it says something, and kills it there.
+    /// Runs dockctl and kills it when a progress line contains `moment`.
     pub(crate) fn killed_at(&self, moment: &str, arguments: &[&str]) {
         let mut child = self.start(&[arguments, &["--progress", "plain"]].concat());
         let lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
@@ -313,12 +317,12 @@ impl Test {
         assert!(seen, "{moment}");
     }
 
-    /// Waits for a started dockctl.
+    /// Waits for a background dockctl to exit.
     pub(crate) fn end(child: Child) -> Run {
         Run::of(&child.wait_with_output().expect("dockctl ends"))
     }
 
-    /// Names and states of the containers on the engine that belong to the test, sorted.
+    /// Returns the names and states of the test's containers on the engine, sorted.
     pub(crate) fn containers(&self) -> Vec<String> {
         let text = self.docker(&[
             "ps",
@@ -336,12 +340,12 @@ impl Test {
         lines
     }
 
-    /// A field of a container on the engine.
+    /// Returns a field of a container on the engine.
     pub(crate) fn inspect(&self, name: &str, format: &str) -> String {
         self.docker(&["inspect", "--format", format, &self.name(name)])
     }
 
-    /// Makes a container that is none of dockctl's business.
+    /// Creates a container outside dockctl and returns its ID.
     pub(crate) fn foreign(&self, name: &str, command: &[&str]) -> String {
         let image = self.image();
         let name = self.name(name);
@@ -352,7 +356,7 @@ impl Test {
         self.docker(&arguments)
     }
 
-    /// Brings the demo image under a name of the test's own.
+    /// Imports the demo image under the test's name and returns the name.
     pub(crate) fn image(&self) -> String {
         let image = format!("{}:latest", self.prefix);
         self.docker(&["import", &tarball().display().to_string(), &image]);

@@ -1,4 +1,4 @@
-//! An engine of a test's own.
+//! A private `dockerd` for one test.
 
 use super::{Test, docker, eventually, project, tarball};
 use std::{
@@ -8,17 +8,17 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-/// An engine with a data folder of its own, that is gone when the test is over.
+/// A `dockerd` with its own data directory. It is stopped when this is dropped.
 pub(crate) struct Private {
     daemon: Arc<Daemon>,
-    /// Its bridge, if it is on this machine's network.
+    /// Bridge of the engine, if it uses this machine's network.
     bridge: Option<String>,
     pub(crate) socket: String,
 }
 
-/// How the engine is started, and the process that it is.
+/// The command line of the engine and its process.
 struct Daemon {
-    /// The command, and its arguments.
+    /// Program and arguments.
     arguments: Vec<String>,
     log: PathBuf,
     socket: String,
@@ -49,7 +49,7 @@ impl Daemon {
         });
     }
 
-    /// Asked to end, it takes its own containerd with it.
+    /// Stops the engine with SIGTERM: a regular exit also stops its containerd.
     fn stop(&self) {
         if let Some(mut process) = self.process.lock().unwrap().take() {
             let _ = Command::new("kill").arg(process.id().to_string()).status();
@@ -59,10 +59,10 @@ impl Daemon {
 }
 
 impl Private {
-    /// On this machine's network: what it publishes can be reached.
+    /// Starts an engine on this machine's network, where its published ports are reachable.
     pub(crate) fn start(test: &Test, arguments: &[String]) -> Self {
-        // Two engines that share a bridge take each other's down, and their networks must not
-        // overlap.
+        // An engine removes the bridge that it shares with another engine, and the networks of two
+        // engines must not overlap.
         let bridge = format!("dt{}", test.prefix.rsplit('-').next().unwrap_or_default());
         ip(&["link", "add", "name", &bridge, "type", "bridge"]);
         ip(&[
@@ -77,8 +77,8 @@ impl Private {
         Self::with(test, &[], &[&own, arguments].concat(), Some(bridge))
     }
 
-    /// On a network of its own: this kind can be restarted. On a shared one, an engine that starts
-    /// again takes down the bridge of the machine's own engine.
+    /// Starts an engine in its own network namespace, where it can be restarted. On this machine's
+    /// network, a restart would remove the bridge of the machine's engine.
     #[allow(dead_code, reason = "only the sweep over faults restarts engines")]
     pub(crate) fn isolated(test: &Test) -> Self {
         Self::with(test, &["unshare", "--net"], &[], None)
@@ -125,7 +125,7 @@ impl Private {
         docker(&[&["-H", &self.socket], arguments].concat())
     }
 
-    /// What stops the engine with everything in it, and starts it again.
+    /// Returns a function that stops the engine and its containers, and starts it again.
     #[allow(dead_code, reason = "likewise")]
     pub(crate) fn restart(&self) -> impl Fn() + Send + use<> {
         let daemon = self.daemon.clone();

@@ -1,5 +1,5 @@
-//! What the sweeps over crashes and faults share: a blueprint, what it comes to on an engine, and a
-//! proxy before the engine.
+//! Shared parts of the crash and fault sweeps: a blueprint, its expected state on an engine, and a
+//! proxy in front of the engine.
 
 #[allow(dead_code, reason = "not every sweep has it")]
 pub(crate) mod next;
@@ -14,8 +14,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// A diamond of four containers, one that needs its top, one that ends by itself, on a network,
-/// with a volume. The one that ends writes a line each time it runs.
+/// A diamond of four containers on a network with a volume, a container that depends on its top,
+/// and a job that exits. The job writes a line each time it runs.
 const BLUEPRINT: &str = "tosca_definitions_version: cloudify_dsl_1_2
 imports:
   - http://www.getcloudify.org/spec/cloudify/3.3.1/types.yaml
@@ -74,34 +74,34 @@ node_templates:
         start: {inputs: {params: {binds: {FOLDER: {bind: /out, mode: rw}}}, wait_for: {exited: 0, interval: 0.1}}}
 ";
 
-/// The socket of the machine's own engine.
+/// Socket of the machine's engine.
 const MACHINE: &str = "/var/run/docker.sock";
 
-/// Containers of the blueprint.
+/// Number of containers in the blueprint.
 pub(crate) const CONTAINERS: usize = 6;
 
-/// One engine, the blueprint, and what it comes to when nothing disturbs.
+/// An engine, the blueprint, and the results of an install without faults.
 pub(crate) struct Sweep {
     pub(crate) test: Test,
     pub(crate) proxy: Proxy,
     engine: PathBuf,
-    /// What is on the engine, and what is known, after an install that nothing disturbed.
+    /// Objects on the engine and state of the instances after an install without faults.
     expected: Json,
-    /// Requests of an install and of an uninstall that nothing disturbed.
+    /// Number of requests of an install and of an uninstall without faults.
     pub(crate) install: usize,
     pub(crate) uninstall: usize,
 }
 
-/// A command on the installed deployment, from a state that is made for it.
+/// A command on the installed deployment, with its preparation.
 pub(crate) struct Deed {
     pub(crate) command: &'static [&'static str],
-    /// Brings the deployment from its installation to where the command begins.
+    /// Prepares the installed deployment for the command.
     pub(crate) prepare: fn(&Sweep),
-    /// Brings it back.
+    /// Reverts the deployment to its state after the install.
     pub(crate) undo: fn(&Sweep),
 }
 
-/// What comes of a deed that nothing disturbs.
+/// The results of a command without faults.
 pub(crate) struct Measured {
     pub(crate) requests: usize,
     #[allow(dead_code, reason = "a fault can mean that one is made twice")]
@@ -109,8 +109,7 @@ pub(crate) struct Measured {
     pub(crate) expected: Json,
 }
 
-/// The blueprint changes so that one container is replaced, one is changed as it runs, one goes,
-/// and one comes.
+/// An update that replaces one container, changes one in place, removes one and adds one.
 pub(crate) const UPDATE: Deed = Deed {
     command: &["update"],
     prepare: |sweep| sweep.write(&changed()),
@@ -141,21 +140,21 @@ fn undo_update(sweep: &Sweep) {
     sweep.direct(&["update"]).exits(0);
 }
 
-/// Two more of one container.
+/// Adds two instances of one container.
 pub(crate) const SCALE_OUT: Deed = Deed {
     command: &["scale", "left", "--to", "3"],
     prepare: |_| {},
     undo: |sweep| drop(sweep.direct(&["scale", "left", "--to", "1"]).exits(0)),
 };
 
-/// Two fewer.
+/// Removes two instances of one container.
 pub(crate) const SCALE_IN: Deed = Deed {
     command: &["scale", "left", "--to", "1"],
     prepare: |sweep| drop(sweep.direct(&["scale", "left", "--to", "3"]).exits(0)),
     undo: |_| {},
 };
 
-/// One container is gone, and one was killed.
+/// Repairs one container that was removed and one that was killed.
 pub(crate) const HEAL: Deed = Deed {
     command: &["heal"],
     prepare: |sweep| {
@@ -174,7 +173,7 @@ impl Sweep {
         );
     }
 
-    /// Does it once, and undoes it. The deployment is installed before and after.
+    /// Runs the command once without faults and reverts it.
     pub(crate) fn measure(&self, deed: &Deed) -> Measured {
         (deed.prepare)(self);
         self.proxy.arm(None);
@@ -189,8 +188,9 @@ impl Sweep {
         }
     }
 
-    /// Does it with a fault at a request, and again if it failed; then everything is as if nothing
-    /// had happened. Whether the first run failed, and how many containers were created.
+    /// Runs the command with a fault at a request, and again if it fails. Asserts that the final
+    /// state is the same as without the fault. Returns whether the first run failed, and the number
+    /// of created containers.
     pub(crate) fn disturb(
         &self,
         deed: &Deed,
@@ -212,7 +212,7 @@ impl Sweep {
             );
         }
         if fault == Fault::Restart {
-            // What a command does not concern went down with the engine.
+            // The restart also stopped containers that the command does not touch.
             self.wait_for_engine();
             self.direct(&["heal"]).exits(0);
         }
@@ -226,7 +226,7 @@ impl Sweep {
         (first.code != 0, created)
     }
 
-    /// On an engine in memory; a sweep over everything, on the machine's own.
+    /// Returns a sweep on an in-memory engine, or on the machine's engine if all points are tried.
     pub(crate) fn new(name: &str) -> Self {
         if is_long() {
             return Self::real(name);
@@ -236,17 +236,17 @@ impl Sweep {
         Self::of(test, &engine)
     }
 
-    /// On the machine's own engine.
+    /// Returns a sweep on the machine's engine.
     pub(crate) fn real(name: &str) -> Self {
         Self::on(name, Path::new(MACHINE))
     }
 
-    /// On the engine behind a socket.
+    /// Returns a sweep on the engine behind a socket.
     pub(crate) fn on(name: &str, engine: &Path) -> Self {
         Self::of(Test::new(name), engine)
     }
 
-    /// Installs and takes down once, undisturbed.
+    /// Installs and uninstalls once without faults, and records the results.
     fn of(test: Test, engine: &Path) -> Self {
         std::fs::create_dir(test.path("out")).unwrap();
         let proxy = Proxy::start(&test.path("proxy.sock"), engine);
@@ -276,8 +276,8 @@ impl Sweep {
         sweep
     }
 
-    /// Points of a sweep: all of them, the one that is asked for, or a sample that is spread over
-    /// them, another one for each kind of fault.
+    /// Returns the points to try: all, the one in `DOCKCTL_SWEEP`, or an evenly spaced sample that
+    /// differs between kinds of faults.
     pub(crate) fn points(requests: usize, sample: usize, fault: Fault) -> Vec<usize> {
         if let Some(only) = std::env::var("DOCKCTL_SWEEP")
             .ok()
@@ -287,7 +287,7 @@ impl Sweep {
         }
         let stride = (requests / sample).max(1);
         let first = 1 + (format!("{fault:?}").bytes().map(usize::from).sum::<usize>()) % stride;
-        // One more than there are: a disturbed run asks more often.
+        // One point more than requests, because a run with a fault makes more of them.
         if is_long() {
             (1..=requests + 1).collect()
         } else {
@@ -310,7 +310,7 @@ impl Sweep {
         command
     }
 
-    /// Runs dockctl on the engine itself.
+    /// Runs dockctl without the proxy.
     pub(crate) fn direct(&self, arguments: &[&str]) -> Run {
         Run::of(
             &self
@@ -320,7 +320,7 @@ impl Sweep {
         )
     }
 
-    /// Runs dockctl through the proxy, with what it is armed with.
+    /// Runs dockctl through the proxy, with the armed fault.
     pub(crate) fn through_proxy(&self, arguments: &[&str]) -> Run {
         let child = self
             .flags(arguments, &self.proxy.address())
@@ -332,7 +332,7 @@ impl Sweep {
         Run::of(&child.wait_with_output().unwrap())
     }
 
-    /// Containers that the engine says it created since the proxy was armed.
+    /// Returns the number of containers created since the proxy was armed, according to the engine.
     pub(crate) fn created(&self) -> usize {
         let created =
             |(line, status): &&(String, u16)| line.contains("/containers/create") && *status == 201;
@@ -354,7 +354,7 @@ impl Sweep {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    /// An engine that is restarted needs a moment.
+    /// Waits until a restarted engine responds.
     #[allow(dead_code, reason = "only one of the sweeps restarts it")]
     pub(crate) fn wait_for_engine(&self) {
         let host = format!("unix://{}", self.engine.display());
@@ -383,7 +383,8 @@ impl Sweep {
         ])
     }
 
-    /// What is on the engine and what is known, without what differs from run to run.
+    /// Returns the objects on the engine and the state of the instances, without values that differ
+    /// between runs.
     fn present(&self) -> Json {
         let ids = self.container_ids();
         let inspected: Vec<Json> = if ids.is_empty() {
@@ -408,8 +409,8 @@ impl Sweep {
         })
     }
 
-    /// The engine and the record are as after an undisturbed install, and a further install finds
-    /// nothing to do.
+    /// Asserts that the engine and the record are as after an install without faults, and that
+    /// another install has nothing to do.
     pub(crate) fn expect_installed(&self, point: &str) {
         let present = self.present();
         assert_eq!(
@@ -425,7 +426,7 @@ impl Sweep {
         );
     }
 
-    /// Nothing of the blueprint is left on the engine.
+    /// Asserts that no object of the blueprint is left on the engine.
     pub(crate) fn expect_nothing(&self, point: &str) {
         let prefix = &self.test.prefix;
         assert_eq!(
@@ -447,12 +448,12 @@ impl Sweep {
     }
 }
 
-/// Whether everything is tried, not a sample.
+/// Returns true if all points are tried instead of a sample.
 fn is_long() -> bool {
     std::env::var("DOCKCTL_SWEEP").is_ok_and(|value| value == "all")
 }
 
-/// What of a container is the same after each install.
+/// Returns the values of a container that are the same after each install.
 fn lasting(container: &Json) -> Json {
     let mut labels = container["Config"]["Labels"].clone();
     for name in ["dockctl.execution", "dockctl.request", "dockctl.seal"] {

@@ -1,5 +1,5 @@
-//! Updates of what is easily lost, with trouble at a request, and whatever command comes next: a
-//! working container of each is there.
+//! Updates of containers that are easily lost, with a fault at a request, followed by any command.
+//! A working container of each node must remain.
 
 use super::{
     MACHINE, Sweep, is_long,
@@ -11,22 +11,22 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// What can be run after an update that was cut short.
+/// Commands to run after an interrupted update.
 const NEXT: [&str; 4] = ["install", "update", "heal", "resume"];
-/// An adopted container that is taken over, one that is removed when it is stopped, an owner and a
-/// sharer of a network, and one that nothing is waited for.
+/// Containers: `taken` is adopted and then replaced by an owned one, `auto` is removed when it
+/// stops, `sharer` uses the network of `owner`, and `steady` has no wait.
 const NAMES: [&str; 5] = ["taken", "auto", "owner", "sharer", "steady"];
-/// It ends at the first signal to stop.
+/// A command that exits at the first stop signal.
 const PROMPT: &str = "trap 'exit 0' TERM; sleep 100000 & wait";
 
-/// What the update makes of them.
+/// Whether the containers work after the update.
 #[derive(Clone, Copy, Debug)]
 enum After {
     Works,
     Fails,
 }
 
-/// Five containers on an engine, and a proxy before it.
+/// Five containers on an engine, and a proxy in front of it.
 pub(crate) struct Next {
     test: Test,
     proxy: Proxy,
@@ -55,7 +55,7 @@ impl Next {
         }
     }
 
-    /// Tries a sample of the points, or all. The number of points.
+    /// Tries a sample of the points, or all. Returns the number of points.
     pub(crate) fn sweep(&self, fault: Fault, sample: usize) -> usize {
         self.installed();
         self.write("", After::Works, 2);
@@ -101,7 +101,7 @@ impl Next {
         self.end(&said);
     }
 
-    /// The five are there as they were before any update.
+    /// Installs the five containers as before any update.
     fn installed(&self) {
         let image = format!("{}:latest", self.test.prefix);
         if self.test.docker(&["images", "-q", &image]).is_empty() {
@@ -137,7 +137,7 @@ impl Next {
         }
     }
 
-    /// Taken down, only what was there before is left.
+    /// Uninstalls, and asserts that only the adopted container is left.
     fn end(&self, said: &str) {
         self.run(&["uninstall"], false).exits(0);
         let left = self.test.containers();

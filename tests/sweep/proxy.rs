@@ -1,5 +1,4 @@
-//! A socket between dockctl and the engine that counts requests and does what it is told at one of
-//! them.
+//! A proxy between dockctl and the engine that counts requests and injects a fault at one of them.
 
 use std::{
     io::{Read, Write},
@@ -13,42 +12,42 @@ use std::{
     time::Duration,
 };
 
-/// What happens at a request.
+/// A fault at a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Fault {
-    /// dockctl is killed before the engine hears of the request.
+    /// dockctl is killed before the engine receives the request.
     KillBefore,
-    /// dockctl is killed once the engine has answered, before it hears of the answer.
+    /// dockctl is killed after the engine has responded, before dockctl receives the response.
     KillAfter,
-    /// The connection breaks before the engine hears of the request.
+    /// The connection is closed before the engine receives the request.
     ResetBefore,
-    /// The connection breaks after the engine has answered.
+    /// The connection is closed after the engine has responded.
     ResetAfter,
-    /// The engine answers with this status, and does nothing.
+    /// dockctl receives this status; the engine does not receive the request.
     Status(u16),
-    /// The engine does what it is asked, and no answer comes for longer than dockctl waits.
+    /// The engine carries out the request, but dockctl's wait for the response times out.
     Freeze,
-    /// Half of the answer comes.
+    /// dockctl receives half of the response.
     Truncate,
-    /// The engine makes what it is asked for without labels, and says that it failed: as one that
-    /// is stopped just then.
+    /// The engine creates the object without labels and dockctl receives an error, as when an
+    /// engine is stopped while it creates an object.
     Torso,
-    /// The engine is restarted before it hears of the request.
+    /// The engine is restarted before it receives the request.
     Restart,
 }
 
-/// How long a frozen request takes; longer than tests let dockctl wait.
+/// Delay of a frozen response, at least as long as dockctl's timeout in these tests.
 pub(crate) const FROZEN: Duration = Duration::from_secs(4);
 
 struct Shared {
     engine: PathBuf,
     requests: AtomicUsize,
-    /// Requests in order with the status of their answers; 0 where none was passed on.
+    /// Requests in order with the status of the response; 0 if the engine did not respond.
     log: Mutex<Vec<(String, u16)>>,
     fault: Mutex<Option<(usize, Fault)>>,
-    /// Requests whose line holds this are refused.
+    /// Requests whose first line contains this text are refused.
     refused: Mutex<Option<String>>,
-    /// Name of the volume that the engine leaves half made once.
+    /// Name of the volume that the engine creates without labels once.
     torso: Mutex<Option<String>>,
     victim: AtomicU32,
     restart: Mutex<Option<Box<dyn Fn() + Send>>>,
@@ -67,14 +66,14 @@ impl Shared {
     }
 }
 
-/// The socket.
+/// The running proxy.
 pub(crate) struct Proxy {
     pub(crate) socket: PathBuf,
     shared: Arc<Shared>,
 }
 
 impl Proxy {
-    /// Listens at `socket` and passes on to `engine`.
+    /// Listens on `socket` and forwards requests to `engine`.
     pub(crate) fn start(socket: &Path, engine: &Path) -> Self {
         let shared = Arc::new(Shared {
             engine: engine.to_owned(),
@@ -91,7 +90,7 @@ impl Proxy {
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let shared = mine.clone();
-                // A connection that breaks is what this is for.
+                // Ignored: broken connections are the purpose of this proxy.
                 std::thread::spawn(move || drop(serve(client, &shared)));
             }
         });
@@ -105,7 +104,7 @@ impl Proxy {
         format!("unix://{}", self.socket.display())
     }
 
-    /// Counts from 0 again, and lets `fault` happen at the request of that number, counted from 1.
+    /// Resets the count and sets the fault for the request of this number, counted from 1.
     pub(crate) fn arm(&self, fault: Option<(usize, Fault)>) {
         *self.shared.fault.lock().unwrap() = fault;
         self.shared.requests.store(0, Ordering::SeqCst);
@@ -113,27 +112,27 @@ impl Proxy {
         self.shared.log.lock().unwrap().clear();
     }
 
-    /// Lets nothing more happen; what was counted stays.
+    /// Removes the fault without resetting the count.
     pub(crate) fn disarm(&self) {
         *self.shared.fault.lock().unwrap() = None;
     }
 
-    /// Who is killed.
+    /// Sets the process that the kill faults kill.
     pub(crate) fn set_victim(&self, process: u32) {
         self.shared.victim.store(process, Ordering::SeqCst);
     }
 
-    /// Refuses all requests whose line holds a text.
+    /// Refuses all requests whose first line contains a text.
     pub(crate) fn refuse(&self, text: &str) {
         *self.shared.refused.lock().unwrap() = Some(text.to_owned());
     }
 
-    /// Lets the engine make a volume without its labels, once.
+    /// Lets the engine create a volume without its labels, once.
     pub(crate) fn leave_half_made(&self, volume: &str) {
         *self.shared.torso.lock().unwrap() = Some(volume.to_owned());
     }
 
-    /// How the engine is restarted.
+    /// Sets the function that restarts the engine.
     pub(crate) fn set_restart(&self, restart: impl Fn() + Send + 'static) {
         *self.shared.restart.lock().unwrap() = Some(Box::new(restart));
     }
@@ -142,13 +141,13 @@ impl Proxy {
         self.shared.requests.load(Ordering::SeqCst)
     }
 
-    /// Requests since it was armed, with the status of their answers.
+    /// Returns the requests since the proxy was armed, with the status of the responses.
     pub(crate) fn log(&self) -> Vec<(String, u16)> {
         self.shared.log.lock().unwrap().clone()
     }
 }
 
-/// One message: its head, and its body as it stands on the wire.
+/// A request or response: its head and its encoded body.
 struct Message {
     head: String,
     body: Vec<u8>,
@@ -223,7 +222,7 @@ fn serve(mut client: UnixStream, shared: &Shared) -> std::io::Result<()> {
             log.len() - 1
         };
         if fault == Some(Fault::ResetBefore) {
-            // What was sent and not read makes closing a reset.
+            // Closing with unread data resets the connection.
             return Ok(());
         }
         let mut body = Vec::new();
@@ -257,8 +256,8 @@ fn serve(mut client: UnixStream, shared: &Shared) -> std::io::Result<()> {
     }
 }
 
-/// Asks the engine, and answers as the fault wants it. Returns false if the connection is to be
-/// closed.
+/// Sends the request to the engine and the response to the client, changed by the fault. Returns
+/// false if the connection must be closed.
 fn forward(
     client: &mut UnixStream,
     shared: &Shared,
@@ -323,7 +322,7 @@ fn forward(
 }
 
 fn kill(shared: &Shared) -> std::io::Result<()> {
-    // The process may still be about to be named.
+    // The request can arrive before `set_victim` is called.
     while shared.victim.load(Ordering::SeqCst) == 0 {
         std::thread::yield_now();
     }
@@ -333,7 +332,7 @@ fn kill(shared: &Shared) -> std::io::Result<()> {
         .map(drop)
 }
 
-/// Up to the empty line. A byte at a time: what comes after is not to be taken.
+/// Reads up to the empty line, byte by byte, so that the body stays in the stream.
 fn read_head(stream: &mut impl Read) -> std::io::Result<String> {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -344,8 +343,8 @@ fn read_head(stream: &mut impl Read) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
-/// The body as the head announces it. One that it does not announce ends with the connection,
-/// unless it is a request's.
+/// Reads the body. Without a length in the head, a request has no body and a response ends with the
+/// connection.
 fn read_body(
     stream: &mut impl Read,
     head: &str,
@@ -363,7 +362,7 @@ fn read_body(
     }
 }
 
-/// One chunk as it stands on the wire; whether there are more.
+/// Reads one encoded chunk. Returns false if it was the last one.
 fn read_chunk(stream: &mut impl Read, body: &mut Vec<u8>) -> std::io::Result<bool> {
     let (start, mut byte) = (body.len(), [0]);
     while !body[start..].ends_with(b"\r\n") {
@@ -380,7 +379,7 @@ fn read_chunk(stream: &mut impl Read, body: &mut Vec<u8>) -> std::io::Result<boo
     Ok(size > 0)
 }
 
-/// Passes a body on as it comes: some have no end.
+/// Forwards a body as it arrives, because some are endless.
 fn relay_body(
     engine: &mut UnixStream,
     client: &mut UnixStream,

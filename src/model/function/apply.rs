@@ -1,14 +1,14 @@
-//! The functions that need nothing but their arguments.
+//! Pure functions: their result depends only on their arguments.
 
 use super::{index, python_text};
 use crate::diagnostic::Code;
 use serde_json::{Map, Value as Json};
 
-/// The result of `concat`, `merge` or one of `string_*`; none if `name` is another function.
+/// Returns the result of `concat`, `merge` or one of `string_*`; `None` for any other function.
 ///
 /// # Errors
 ///
-/// Which rule the arguments break, and how.
+/// Returns the code of the violated rule and a message if the arguments are invalid.
 #[must_use]
 pub fn apply(name: &str, arguments: &Json) -> Option<Result<Json, (Code, String)>> {
     Some(match name {
@@ -23,7 +23,7 @@ pub fn apply(name: &str, arguments: &Json) -> Option<Result<Json, (Code, String)
     })
 }
 
-/// Whether a function needs nothing but its arguments.
+/// Returns true if the result of a function depends only on its arguments.
 #[must_use]
 pub fn is_pure(name: &str) -> bool {
     PURE.contains(&name)
@@ -45,12 +45,12 @@ fn wrong<T>(message: String) -> Applied<T> {
     Err((Code::FunctionEvaluation, message))
 }
 
-/// A function is not given as much as it takes.
+/// Returns the error for a wrong number or kind of arguments.
 fn miscounted<T>(message: String) -> Applied<T> {
     Err((Code::FunctionValidation, message))
 }
 
-/// What an argument is, instead of what is wanted.
+/// Returns the message for an argument of the wrong type.
 fn unfit(name: &str, wanted: &str, given: &Json) -> String {
     format!(
         "`{name}` takes {wanted}, and this is {}",
@@ -68,7 +68,7 @@ fn text<'j>(name: &str, value: &'j Json) -> Applied<&'j str> {
     text.map_or_else(|| wrong(unfit(name, "text", value)), Ok)
 }
 
-/// The only argument of a function: what is no text is of a wrong shape.
+/// Returns the only argument of a function. If it is not a string, the function has a wrong shape.
 fn one_text<'j>(name: &str, value: &'j Json) -> Applied<&'j str> {
     text(name, value).map_err(|(_, message)| (Code::FunctionValidation, message))
 }
@@ -83,7 +83,7 @@ fn merge(items: &[Json]) -> Applied<Json> {
 }
 
 fn unmergeable(item: &Json) -> (Code, String) {
-    // The original tries to go through whatever it is.
+    // Cloudify iterates over strings and lists before it fails, and its error differs then.
     let code = match item {
         Json::String(_) | Json::Array(_) => Code::FunctionResult,
         _ => Code::WrongKind,
@@ -92,7 +92,7 @@ fn unmergeable(item: &Json) -> (Code, String) {
     (code, message)
 }
 
-/// Most bytes of one text that a function makes.
+/// Maximum length of a string that a function returns, in bytes.
 const LONGEST: usize = 4 << 20;
 
 fn too_long<T>(name: &str) -> Applied<T> {
@@ -113,7 +113,7 @@ fn concat(items: &[Json]) -> Applied<Json> {
     Ok(text.into())
 }
 
-/// Positions count characters.
+/// Returns the position of the first match in characters, or -1.
 fn find(items: &[Json]) -> Applied<Json> {
     let [haystack, needle] = items else {
         return miscounted("`string_find` takes a text and what to find in it".into());

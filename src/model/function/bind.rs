@@ -1,94 +1,94 @@
-//! Calls that are left for run time, bound just before an operation begins or when outputs are
-//! asked for.
+//! Evaluates calls at run time: just before an operation starts, or when outputs are read.
 
 use super::{apply, index, is_pure, python_text};
 use crate::syntax::{FUNCTIONS, as_literal, literal, plain};
 use serde_json::{Map, Value as Json};
 
-/// The call that stands for a value which must not be kept; its argument is a digest of it. No
-/// blueprint can write it: it is put there when a deployment is made.
+/// Call that replaces a withheld value; its argument is the digest of the value. A blueprint cannot
+/// contain it: it is inserted when a deployment is created.
 pub const WITHHELD: &str = "dockctl.withheld";
 
-/// What calls at run time refer to.
+/// Context of calls at run time: the values that they read.
 pub trait Surroundings {
-    /// The value that was withheld under a digest.
+    /// Returns the value that was withheld under a digest.
     ///
     /// # Errors
     ///
-    /// If this run was not given it.
+    /// If this run does not have the value.
     fn withheld(&self, digest: &str) -> Result<Json, String>;
 
-    /// An attribute of SELF, SOURCE, TARGET or a node.
+    /// Returns an attribute of SELF, SOURCE, TARGET or a node.
     ///
     /// # Errors
     ///
-    /// If it is not clear whose.
+    /// If the target is not a single, known instance.
     fn attribute(&self, target: &str, path: &[Json]) -> Result<Json, String>;
 
-    /// An attribute of every instance of a node, by id.
+    /// Returns an attribute of each instance of a node, by ID.
     ///
     /// # Errors
     ///
     /// If there is no such node.
     fn attributes(&self, node: &str, path: &[Json]) -> Result<Vec<(String, Json)>, String>;
 
-    /// The text of a secret.
+    /// Returns the text of a secret.
     ///
     /// # Errors
     ///
     /// If there is no such secret.
     fn secret(&self, name: &str) -> Result<String, String>;
 
-    /// What the deployment says of itself: its values of a label, its name.
+    /// Returns data of the deployment itself: its values of a label, its name.
     ///
     /// # Errors
     ///
-    /// If it does not say that.
+    /// If the deployment does not have this data.
     fn deployment(&self, call: &str, arguments: &Json) -> Result<Json, String>;
 
-    /// Is told what a function makes of something that was withheld.
+    /// Receives the result of a function that has a withheld argument.
     fn note_derived(&self, _: &Json) {}
 
-    /// The text that stands for what is not shown, where something is not: what a function makes of
-    /// it is not shown either.
+    /// Returns the placeholder for hidden values, if values are hidden. Results of functions with
+    /// hidden arguments are hidden too.
     fn hidden_text(&self) -> Option<&str> {
         None
     }
 }
 
-/// Whether a value without places is or holds a call.
+/// Returns true if a JSON value is or contains a call.
 #[must_use]
 pub fn holds_call(json: &Json) -> bool {
     json_call(json).is_some() || parts(json).any(holds_call)
 }
 
-/// Whether a value holds a call whose result is not there from the beginning: what is withheld is.
+/// Returns true if a JSON value contains a call that depends on run time. Withheld values do not:
+/// they are known from the beginning.
 #[must_use]
 pub fn holds_late_call(json: &Json) -> bool {
     json_call(json).is_some_and(|(name, _)| name != WITHHELD && !is_pure(name))
         || parts(json).any(holds_late_call)
 }
 
-/// Values inside a value, but not those of what is marked as data.
+/// Returns the values inside a value, but none inside literal data.
 fn parts(json: &Json) -> impl Iterator<Item = &Json> {
     let json = literal(json).map_or(json, |_| &Json::Null);
     let items = json.as_array().into_iter().flatten();
     items.chain(json.as_object().into_iter().flat_map(Map::values))
 }
 
-/// The name and the arguments of the call that a value without places is, if it is one.
+/// Returns the name and the arguments of a JSON value that is a call.
 #[must_use]
 pub fn call_of(json: &Json) -> Option<(&str, &Json)> {
     json_call(json)
 }
 
-/// Whether a value without places is itself a call.
+/// Returns true if a JSON value is a call.
 #[must_use]
 pub fn is_call(json: &Json) -> bool {
     json_call(json).is_some()
 }
 
-/// The same rule as for [`call`](crate::syntax::call).
+/// Recognizes a call by the rule of [`call`](crate::syntax::call).
 fn json_call(json: &Json) -> Option<(&str, &Json)> {
     let object = json.as_object().filter(|object| object.len() <= 2)?;
     let is_function = |key: &str| FUNCTIONS.contains(&key) || key == WITHHELD;
@@ -99,7 +99,7 @@ fn json_call(json: &Json) -> Option<(&str, &Json)> {
         .then_some((name, arguments))
 }
 
-/// First arguments of every `get_attribute` inside a value.
+/// Returns the first argument of each call that reads attributes.
 #[must_use]
 pub fn attribute_targets(json: &Json) -> Vec<String> {
     match json_call(json) {
@@ -111,7 +111,7 @@ pub fn attribute_targets(json: &Json) -> Vec<String> {
     }
 }
 
-/// Names of the secrets that a value asks for, where they are known before it is bound.
+/// Returns the names of the secrets that a value reads, as far as they are constant.
 #[must_use]
 pub fn secret_names(json: &Json) -> Vec<String> {
     arguments_of("get_secret", json)
@@ -120,7 +120,7 @@ pub fn secret_names(json: &Json) -> Vec<String> {
         .collect()
 }
 
-/// Digests of the texts that were withheld from a value.
+/// Returns the digests of the values that were withheld from a value.
 #[must_use]
 pub fn withheld_digests(json: &Json) -> Vec<String> {
     arguments_of(WITHHELD, json)
@@ -129,7 +129,7 @@ pub fn withheld_digests(json: &Json) -> Vec<String> {
         .collect()
 }
 
-/// Arguments of every call of a function.
+/// Returns the arguments of each call of a function.
 fn arguments_of<'j>(function: &str, json: &'j Json) -> Vec<&'j Json> {
     match json_call(json) {
         Some((name, arguments)) if name == function => vec![arguments],
@@ -139,7 +139,7 @@ fn arguments_of<'j>(function: &str, json: &'j Json) -> Vec<&'j Json> {
     }
 }
 
-/// Whether a value reads an attribute.
+/// Returns true if a value reads an attribute.
 #[must_use]
 pub fn reads_attributes(json: &Json) -> bool {
     [
@@ -151,7 +151,7 @@ pub fn reads_attributes(json: &Json) -> bool {
     .any(|function| !arguments_of(function, json).is_empty())
 }
 
-/// The value with something else in the place of every secret.
+/// Replaces each secret and each withheld value inside a value by the result of `hide`.
 #[must_use]
 pub fn without_secrets(json: &Json, hide: &dyn Fn(&Json) -> Json) -> Json {
     let entry = |(key, value): (&String, &Json)| (key.clone(), without_secrets(value, hide));
@@ -164,16 +164,16 @@ pub fn without_secrets(json: &Json, hide: &dyn Fn(&Json) -> Json) -> Json {
     }
 }
 
-/// Evaluates the calls inside a value. What is marked as data stays as it is, with its mark: a
-/// value may be bound again.
+/// Evaluates the calls inside a value. Literal data keeps its mark, because a value may be
+/// evaluated again.
 ///
 /// # Errors
 ///
-/// What the surroundings say, and calls that cannot be carried out here.
+/// If the context returns an error, or a call cannot be evaluated at run time.
 pub fn bind(json: &Json, around: &dyn Surroundings) -> Result<Json, String> {
     if let Some((name, arguments)) = json_call(json) {
         let bound = bind(arguments, around)?;
-        // What is joined can be told apart: the rest of it is shown.
+        // `concat` is not hidden as a whole: only its hidden arguments are placeholders.
         if let Some(hidden) = around
             .hidden_text()
             .filter(|hidden| is_pure(name) && name != "concat" && holds_text(&bound, hidden))
@@ -255,13 +255,13 @@ fn dotted(path: &Json) -> String {
     steps.join(".")
 }
 
-/// The steps of a path: a list of them, or the only one.
+/// Returns the steps of a path: its items, or the only step.
 fn steps(path: &Json) -> &[Json] {
     path.as_array()
         .map_or(std::slice::from_ref(path), Vec::as_slice)
 }
 
-/// A secret that is JSON, and a way into it.
+/// Returns a part of a secret whose text is JSON.
 fn secret_part(name: &str, path: &[Json], around: &dyn Surroundings) -> Result<Json, String> {
     let whole: Json = serde_json::from_str(&around.secret(name)?)
         .map_err(|_| format!("the secret `{name}` is no JSON, so it has no keys"))?;
@@ -270,7 +270,7 @@ fn secret_part(name: &str, path: &[Json], around: &dyn Surroundings) -> Result<J
         .ok_or_else(|| format!("the secret `{name}` has no such key"))
 }
 
-/// Follows keys and indexes into a value without places; nothing where there is nothing.
+/// Follows keys and indexes into a JSON value. Returns `None` if a step does not exist.
 #[must_use]
 pub fn lookup<'j>(json: &'j Json, path: &[Json]) -> Option<&'j Json> {
     path.iter().try_fold(json, |json, step| match step {

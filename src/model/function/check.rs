@@ -1,4 +1,4 @@
-//! What can be said of calls before anything is known: their shape, and the names in them.
+//! Static checks of calls: their shape, and the names in them.
 
 use super::{index, parts, shape::malformed};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// Where a call stands; that decides which of SELF, SOURCE and TARGET it may use.
+/// Location of a call. It determines which of SELF, SOURCE and TARGET are allowed.
 #[derive(Clone, Copy)]
 enum Scope<'a> {
     Node(&'a str),
@@ -24,8 +24,8 @@ enum Scope<'a> {
     Elsewhere,
 }
 
-/// Checks the shape and the names of every call in a blueprint. Nodes that could not be resolved
-/// are named by `templates` too: what is wrong with them is told already.
+/// Checks the shape and the names of all calls in a blueprint. `templates` also contains the nodes
+/// that could not be resolved; their errors have been reported.
 pub(in crate::model) fn check(
     blueprint: &Blueprint,
     templates: &Named<NodeTemplate>,
@@ -125,14 +125,14 @@ impl Checker<'_> {
         let list = call.arguments.as_list();
         let first = list.map_or(call.arguments, |list| &list[0]);
         let inputs = &self.blueprint.inputs;
-        // A number or a boolean names no input.
+        // A number or a boolean is not the name of an input.
         let is_known = first.as_str().is_some_and(|name| inputs.contains_key(name));
         if self::call(first).is_none() && !is_known {
             self.d.push(undeclared_input(first, inputs));
         }
     }
 
-    /// The node that the first argument of a call names, if it is known here.
+    /// Returns the node that the first argument of a call names, if it is known here.
     fn node<'s>(&mut self, call: Call<'s>, scope: Scope<'s>) -> Option<&'s str> {
         let target = &call.arguments.as_list()?[0];
         if matches!(target.data, Data::Int(_) | Data::Bool(_)) {
@@ -181,7 +181,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Properties are known, so what is not there can be told now.
+    /// Checks that the property and the path of a `get_property` call exist.
     fn property(&mut self, call: Call<'_>, scope: Scope<'_>) {
         let Some(node) = self.node(call, scope) else {
             return;
@@ -214,7 +214,7 @@ impl Checker<'_> {
     }
 }
 
-/// Follows a path as far as everything on it is known.
+/// Follows a path up to the first call. Returns an error if a step does not exist.
 fn walk_statically(
     property: &Value,
     path: &[Value],
@@ -235,7 +235,7 @@ fn walk_statically(
     None
 }
 
-/// The part of a value that a key or an index names.
+/// Returns the part of a value that a key or an index selects.
 pub(super) fn child<'v>(value: &'v Value, step: &Value) -> Option<&'v Value> {
     match (&value.data, &step.data) {
         (Data::Map(map), Data::Str(key)) => map.get(key),
@@ -246,7 +246,7 @@ pub(super) fn child<'v>(value: &'v Value, step: &Value) -> Option<&'v Value> {
     }
 }
 
-/// The value under a key that is no text and is spelt like this one.
+/// Returns the value of a key that is not a string but is written like `step`.
 fn under_scalar<'m>(map: &'m Map, step: &Value) -> Option<&'m Value> {
     let is_it = |key: &Value| key.as_str().is_none() && key.to_key() == step.to_key();
     let entry = map.entries.iter().find(|(key, _)| is_it(key));
@@ -263,7 +263,7 @@ fn undeclared_input(name: &Value, inputs: &Named<Schema>) -> Diagnostic {
     fault.hint(format!("declare it under `inputs`: {short}: {{}}"))
 }
 
-/// A step leads nowhere from a value of something.
+/// Returns the error for a step that does not exist in `value`, which is a part of `of`.
 pub(super) fn nothing_there(function: &str, of: &str, value: &Value, step: &Value) -> Diagnostic {
     let key = step.to_key();
     let why = why_nothing(value, step, &key);

@@ -1,4 +1,4 @@
-//! Calls that are known when a deployment is made: inputs, properties, and what is made of them.
+//! Evaluates calls when a deployment is created: inputs, properties, and functions of them.
 
 use super::{
     apply,
@@ -17,16 +17,16 @@ use crate::{
 use indexmap::IndexMap;
 use std::{cell::RefCell, collections::HashSet, sync::Arc};
 
-/// Evaluates what is known once the inputs are. Calls of inputs that have no value stay. Calls
-/// inside of inputs that are asked for are evaluated in place.
+/// Evaluates all calls that are known once the inputs are. Calls of inputs without a value are
+/// kept. Calls inside the values of inputs are evaluated in place if the input is read.
 #[must_use]
 pub fn evaluate(
     mut blueprint: Blueprint,
     inputs: &mut IndexMap<String, Value>,
     d: &mut Diagnostics,
 ) -> Blueprint {
-    // What changes is collected first: properties and inputs are read as they were written while
-    // others are evaluated.
+    // Collect all changes before applying them: evaluation reads properties and inputs as they were
+    // written.
     let evaluator = Evaluator {
         blueprint: &blueprint,
         inputs,
@@ -46,7 +46,7 @@ pub fn evaluate(
     blueprint
 }
 
-/// A value of a blueprint that is replaced by what it comes to.
+/// A value of a blueprint and its evaluated replacement.
 enum Change {
     Property {
         node: usize,
@@ -128,14 +128,14 @@ struct Evaluator<'a> {
     blueprint: &'a Blueprint,
     inputs: &'a IndexMap<String, Value>,
     spent: Spent,
-    /// Parts of inputs that are shown otherwise than they were given: the input, the way to the
-    /// part, and the part.
+    /// Parts of inputs that were changed by evaluation: the input, the path to the part, and the
+    /// result.
     rewritten: RefCell<Vec<(String, Vec<Value>, Value)>>,
-    /// Circles that were told.
+    /// Cycles that were already reported.
     circles: RefCell<HashSet<Vec<String>>>,
 }
 
-/// Whose value is evaluated.
+/// The nodes that SELF, SOURCE and TARGET refer to.
 #[derive(Clone, Copy, Default)]
 struct Whose<'a> {
     me: Option<&'a str>,
@@ -143,10 +143,10 @@ struct Whose<'a> {
     target: Option<&'a str>,
 }
 
-/// What a value comes to; none if it stays as it is.
+/// Result of an evaluation; `None` if the value is unchanged.
 type Evaluated = Result<Option<Value>, Box<Diagnostic>>;
 
-/// What was found.
+/// Result of a lookup.
 type Found = Result<Value, Box<Diagnostic>>;
 
 impl Evaluator<'_> {
@@ -199,7 +199,7 @@ impl Evaluator<'_> {
         changes
     }
 
-    /// What belongs to no node.
+    /// Evaluates the values outside of nodes.
     fn rest(&self, changes: &mut Vec<Change>, d: &mut Diagnostics) {
         let nobody = Whose::default();
         for (output, one) in self.blueprint.outputs.values().enumerate() {
@@ -250,7 +250,7 @@ impl Evaluator<'_> {
         evaluated.map_err(tell).ok().flatten()
     }
 
-    /// Reports a fault; a circle once, not by each of its members.
+    /// Reports an error. A cycle is reported once, not for each of its members.
     fn tell(&self, fault: Diagnostic, circle: Option<Vec<String>>, d: &mut Diagnostics) {
         self.spent.told.set(fault.code == Code::Limit);
         if circle.is_none_or(|circle| self.circles.borrow_mut().insert(circle)) {
@@ -364,7 +364,7 @@ impl Evaluator<'_> {
         trail: &mut Trail,
     ) -> Evaluated {
         self.spent.call(call.span)?;
-        // Calls in inputs are looked at only here: an input that nobody asks for may hold anything.
+        // Calls in inputs are only checked here, because an unused input may contain anything.
         if let Some(fault) = malformed_in_input(call) {
             return Err(Box::new(fault));
         }
@@ -375,7 +375,8 @@ impl Evaluator<'_> {
             "get_property" => self.property(call, current, whose, trail)?,
             name => self.applied(name, current, value)?,
         };
-        // What cannot be known yet stays a call, with arguments as far as they are known.
+        // A call that cannot be evaluated yet is kept, with its arguments evaluated as far as
+        // possible.
         Ok(result
             .or_else(|| arguments.map(|arguments| with_arguments(value, call, &arguments)))
             .map(|result| result.at(value.span)))
@@ -419,7 +420,7 @@ impl Evaluator<'_> {
         };
         let found = walk_input(text, value, path, call)?;
         if refers_to_itself(&found, call) {
-            return Ok(None); // An input that is only itself stays as it is, as in the original.
+            return Ok(None); // An input that only refers to itself is kept, as in Cloudify.
         }
         let result = trail.along(format!("input {text}"), call, |trail| {
             self.looked_up(text, path, found, whose, trail)
@@ -428,8 +429,9 @@ impl Evaluator<'_> {
         Ok(Some(result))
     }
 
-    /// What a part of an input comes to. The inputs of the deployment show it like that as well,
-    /// but a call that is all of it stays there with its arguments evaluated, as in the original.
+    /// Returns the evaluated part of an input. The inputs of the deployment also show the result,
+    /// except for a part that is itself a call: it is kept there with its arguments evaluated, as
+    /// in Cloudify.
     fn looked_up(
         &self,
         name: &str,
@@ -508,7 +510,7 @@ impl Evaluator<'_> {
             .last()
             .map_or(whose.me == Some(node), |last| last == step);
         if from_itself && refers_to_itself(property, call) {
-            return Ok(None); // A property that is only itself stays as it is, as in the original.
+            return Ok(None); // A property that only refers to itself is kept, as in Cloudify.
         }
         let whose = Whose {
             me: Some(node),
@@ -519,7 +521,7 @@ impl Evaluator<'_> {
         })
     }
 
-    /// Follows a path; a call on the way is evaluated first.
+    /// Follows a path into a property, and evaluates calls on the way.
     fn walk_property(
         &self,
         property: &Value,
@@ -545,7 +547,7 @@ impl Evaluator<'_> {
     }
 }
 
-/// Why a deployment cannot be made with this `default_instances`.
+/// Returns the error if `default_instances` is not an integer.
 fn no_number(default: &Value) -> Option<Diagnostic> {
     let kind = match (&default.data, call(default)) {
         (Data::Int(_) | Data::Bool(_), _) => return None,
@@ -557,8 +559,8 @@ fn no_number(default: &Value) -> Option<Diagnostic> {
     Some(default.span.error(Code::WrongKind, message))
 }
 
-/// A call with a second key `type` must come to a value of that type. No value is of a data type
-/// here, as in the original.
+/// Checks the result of a call with a second key `type`. No value matches a data type here, as in
+/// Cloudify.
 fn check_type(call: Call<'_>, input: &str, result: &Value) -> Result<(), Box<Diagnostic>> {
     let declared = call.result_type.filter(|_| self::call(result).is_none());
     match declared.filter(|declared| !is_of_type(result, declared)) {
@@ -580,7 +582,7 @@ fn mistyped(place: Span, input: &str, declared: &Value, result: &Value) -> Diagn
     place.error(Code::InputEvaluation, message)
 }
 
-/// Bytes of the text that a value is, or of the texts that it lists.
+/// Returns the length of a string, or of the strings in a list, in bytes.
 fn text_length(value: &Value) -> usize {
     let items = value.as_list().unwrap_or(std::slice::from_ref(value));
     items.iter().filter_map(Value::as_str).map(str::len).sum()
@@ -590,8 +592,8 @@ fn refers_to_itself(property: &Value, this: Call<'_>) -> bool {
     call(property).is_some_and(|other| other.span == this.span)
 }
 
-/// A word that can only be reached through an input here: elsewhere, it was told when the blueprint
-/// was read.
+/// Returns the error for SELF, SOURCE or TARGET in an input. In a blueprint, it is reported when
+/// the blueprint is read.
 fn out_of_place(word: &Value) -> Diagnostic {
     word.span.error(
         Code::FunctionScope,
@@ -637,14 +639,14 @@ fn walk_input(name: &str, value: &Value, path: &[Value], call: Call<'_>) -> Foun
 
 fn nothing_in_input(name: &str, function: &str, value: &Value, step: &Value) -> Diagnostic {
     let mut fault = nothing_there(function, &format!("input `{name}`"), value, step);
-    // The original tells apart what cannot have parts and what lacks this one.
+    // Cloudify reports different errors for values without parts and for missing parts.
     if matches!(value.data, Data::Map(_) | Data::List(_)) {
         fault.code = Code::InputEvaluation;
     }
     fault
 }
 
-/// The functions that need nothing but their arguments, once all of those are known.
+/// Evaluates a pure function once all its arguments are known.
 fn applied(name: &str, arguments: &Value, value: &Value) -> Evaluated {
     let open = |value: &Value| call(value).is_some();
     let items = arguments
@@ -663,7 +665,7 @@ fn applied(name: &str, arguments: &Value, value: &Value) -> Evaluated {
     }
     let json = arguments.to_json();
     let data = plain(&json);
-    // What is late and what is data can be told apart only while the marks are there.
+    // Late calls can only be distinguished from literal data while the marks exist.
     if data != json && holds_call(&json) {
         return Ok(None);
     }
@@ -681,7 +683,7 @@ fn applied(name: &str, arguments: &Value, value: &Value) -> Evaluated {
     }
 }
 
-/// Whether a value waits for inputs that have not been given.
+/// Returns true if a value depends on inputs that have no value yet.
 fn needs_inputs(value: &Value) -> bool {
     let needs = |call: Call<'_>| matches!(call.name, "get_input" | "get_property");
     call(value).is_some_and(needs) || parts(value).any(needs_inputs)

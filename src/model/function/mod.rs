@@ -1,12 +1,13 @@
-//! Intrinsic functions: checked when a blueprint is read, evaluated when a deployment is made, or
-//! when an operation is about to run.
+//! Intrinsic functions: checked when a blueprint is read; evaluated when a deployment is created or
+//! just before an operation runs.
 //!
 //! | evaluated | functions |
 //! |---|---|
-//! | when a deployment is made | `get_input`, `get_property`, `concat`, `merge`, `string_*` |
-//! | at run time | `get_attribute*`, `get_secret`, `get_label`, `get_sys`, `get_consumers`, capabilities |
+//! | when a deployment is created | `get_input`, `get_property`, `concat`, `merge`, `string_*` |
+//! | at run time | `get_attribute*`, `get_secret`, `get_label` |
+//! | at run time | `get_sys`, `get_consumers`, capabilities |
 //!
-//! A function of the first kind that is given the result of one of the second waits for it.
+//! A function of the first kind is evaluated at run time if one of its arguments is.
 
 mod apply;
 mod bind;
@@ -27,18 +28,18 @@ pub use spell::python_text;
 
 use crate::syntax::Value;
 
-/// Deepest nesting of a value with functions in it: lists, mappings and calls count alike; the
-/// original's limit.
+/// Maximum nesting depth of a value with functions. Lists, mappings and calls all count. The limit
+/// is the one of Cloudify.
 const DEPTH: usize = 50;
 
-/// Values inside a value.
+/// Returns the values inside a value.
 pub(super) fn parts(value: &Value) -> impl Iterator<Item = &Value> {
     let items = value.as_list().into_iter().flatten();
     let entries = value.as_map().into_iter().flat_map(|map| &map.entries);
     items.chain(entries.map(|(_, value)| value))
 }
 
-/// A position in a list; negative ones count from the end.
+/// Converts an index to a position in a list; negative indexes count from the end.
 fn index(at: i64, length: usize) -> Option<usize> {
     usize::try_from(if at < 0 {
         at + i64::try_from(length).ok()?

@@ -1,4 +1,4 @@
-//! The shape of calls: how many arguments a function takes, and of what kind.
+//! Shape of calls: number and types of the arguments of each function.
 
 use crate::{
     diagnostic::{Code, Diagnostic},
@@ -6,15 +6,15 @@ use crate::{
 };
 use std::collections::HashSet;
 
-/// What is wrong with a call by itself, whatever stands around it.
+/// Returns the error in the shape of a call, regardless of its context.
 pub(super) fn malformed(call: Call<'_>, version: Version) -> Option<Diagnostic> {
     let (code, message) = shape(call).or_else(|| too_new(call.name, version))?;
     Some(call.arguments.span.error(code, message))
 }
 
-/// What is wrong with a call that is reached through an input. Names of `get_sys`, nodes of
-/// `get_attributes_dict` and what `merge` and functions of text are made of are looked at only in
-/// blueprints, as in the original.
+/// Returns the error in the shape of a call inside an input. Names of `get_sys`, nodes of
+/// `get_attributes_dict` and the arguments of `merge` and of string functions are only checked in
+/// blueprints, as in Cloudify.
 pub(super) fn malformed_in_input(call: Call<'_>) -> Option<Diagnostic> {
     let (code, message) = shape(call)?;
     let fault = || call.arguments.span.error(code, message);
@@ -30,13 +30,13 @@ fn is_only_in_blueprints(name: &str, code: Code) -> bool {
     }
 }
 
-/// `merge` and functions of text that take several arguments.
+/// `merge` and the string functions with several arguments.
 const OF_SEVERAL: [&str; 4] = ["merge", "string_find", "string_replace", "string_split"];
 
-/// A rule that is broken, and how.
+/// The violated rule and a message.
 type Broken = (Code, String);
 
-/// Two functions came later than functions as such.
+/// Reports functions that are newer than the declared version of the DSL.
 fn too_new(name: &str, declared: Version) -> Option<Broken> {
     let since = match name {
         "concat" => Version::V1_1,
@@ -47,7 +47,7 @@ fn too_new(name: &str, declared: Version) -> Option<Broken> {
     (declared < since).then(|| (Code::FunctionValidation, why()))
 }
 
-/// Whether the arguments have a shape that the function does not take.
+/// Returns the error if a function does not accept the shape of its arguments.
 #[allow(clippy::too_many_lines, reason = "a flat match is clearest")]
 fn shape(call: Call<'_>) -> Option<Broken> {
     let Call {
@@ -200,7 +200,7 @@ fn number(value: &Value) -> bool {
     matches!(value.data, Data::Int(_) | Data::Bool(_)) || call(value).is_some()
 }
 
-/// A position in the values of a label: a number, or text that is one.
+/// Returns true for an index into the values of a label: a number, or a string of digits.
 fn is_position(value: &Value) -> bool {
     match &value.data {
         Data::Int(_) | Data::Bool(_) => true,

@@ -1,10 +1,9 @@
-//! Values spelt as Python's `str()` does, which is what `concat` and environment variables are made
-//! with.
+//! Formats values like `str()` in Python, for `concat` and environment variables.
 
 use crate::syntax::python_float;
 use serde_json::{Number, Value as Json};
 
-/// Spells a value.
+/// Formats a value like `str()` in Python.
 #[must_use]
 pub fn python_text(json: &Json) -> String {
     match json {
@@ -49,7 +48,7 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// A text with its backslashes, line breaks and tabs escaped, but not its quotes.
+/// Escapes backslashes, line breaks and tabs in a text, but not quotes.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\")
         .replace('\n', "\\n")

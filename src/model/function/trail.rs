@@ -1,5 +1,4 @@
-//! What bounds the evaluation of functions: the way that led to a value, and what all of them have
-//! cost.
+//! Limits for the evaluation of functions: cycles, nesting depth, and total cost.
 
 use super::DEPTH;
 use crate::{
@@ -10,18 +9,18 @@ use std::{cell::Cell, collections::BTreeSet};
 
 type Checked = Result<(), Box<Diagnostic>>;
 
-/// What led to the value that is being evaluated.
+/// The lookups that led to the value that is being evaluated.
 #[derive(Default)]
 pub(super) struct Trail {
     /// Inputs and properties that are being looked up.
     steps: Vec<String>,
-    /// Lists, mappings and calls around the value.
+    /// Number of lists, mappings and calls around the value.
     depth: usize,
-    /// The circle that was found, its members in the order of their names.
+    /// The cycle that was found, its members sorted by name.
     pub(super) circle: Option<Vec<String>>,
 }
 
-/// Most lookups that lead from one to the next. The original has no limit there; a stack has.
+/// Maximum length of a chain of lookups. Cloudify has no limit here, but the stack is limited.
 const CHAIN: usize = 200;
 
 impl Trail {
@@ -29,12 +28,12 @@ impl Trail {
         self.depth > 0
     }
 
-    /// The lookup that led here, if one did.
+    /// Returns the last lookup, if any.
     pub(super) fn last(&self) -> Option<&str> {
         self.steps.last().map(String::as_str)
     }
 
-    /// Goes into the parts of a value.
+    /// Evaluates a part of the value, one level deeper.
     pub(super) fn within<T>(&mut self, part: impl FnOnce(&mut Self) -> T) -> T {
         self.depth += 1;
         let result = part(self);
@@ -42,7 +41,8 @@ impl Trail {
         result
     }
 
-    /// Follows a call to what it refers to.
+    /// Follows a call to the input or property that it reads. Fails on a cycle or a chain that is
+    /// too long.
     pub(super) fn along<T>(
         &mut self,
         step: String,
@@ -80,7 +80,7 @@ impl Trail {
 
     /// # Errors
     ///
-    /// If the value stands too deep.
+    /// If the value is nested too deeply.
     pub(super) fn check_depth(&self, span: Span) -> Checked {
         if self.depth < DEPTH {
             return Ok(());
@@ -96,23 +96,23 @@ fn too_deep(span: Span) -> Diagnostic {
     fault.hint("lists, mappings and calls count alike, those that functions come to as well")
 }
 
-/// What all functions of a blueprint together have cost: a small text can ask for more than any
-/// machine has.
+/// Total cost of all functions of a blueprint. A small blueprint can require more memory or time
+/// than any machine has.
 #[derive(Default)]
 pub(super) struct Spent {
-    /// Values that were looked at inside functions.
+    /// Number of values visited inside functions.
     visits: Cell<usize>,
-    /// Values that were made.
+    /// Number of values created.
     made: Cell<usize>,
-    /// Bytes of text that were made.
+    /// Length of all strings created, in bytes.
     text: Cell<usize>,
-    /// Too much of something, which has been told.
+    /// True if an exceeded limit has been reported.
     pub(super) told: Cell<bool>,
 }
 
-/// Most of each for one blueprint.
+/// Limits for one blueprint.
 const VISITS: usize = 5_000_000;
-/// What a call costs, in visits.
+/// Cost of a call, in visits.
 const CALL: usize = 10;
 const MADE: usize = 500_000;
 const TEXT: usize = 32 << 20;

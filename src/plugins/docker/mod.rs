@@ -1,5 +1,5 @@
-//! Containers, images, networks and volumes on Docker engines: the operations of the original
-//! docker plugin, and dockctl's own.
+//! The docker plugin: containers, images, networks and volumes on Docker engines. Implements the
+//! operations of Cloudify's docker plugin and those that dockctl adds.
 
 pub mod declare;
 pub(crate) mod drive;
@@ -22,7 +22,7 @@ use declare::{
 use serde_json::Value as Json;
 use std::path::Path;
 
-/// The plugin.
+/// The docker plugin.
 pub struct Docker;
 
 impl Plugin for Docker {
@@ -72,7 +72,7 @@ impl Plugin for Docker {
         operation::kind(node).map(Kind::as_str)
     }
 
-    /// Images are looked at when they are used.
+    /// Images are not observed: they are inspected when they are used.
     fn is_observed(&self, node: &Definition) -> bool {
         operation::kind(node).is_some_and(|kind| kind != Kind::Image)
     }
@@ -137,7 +137,7 @@ impl Plugin for Docker {
         Action::of(step).is_ok_and(|action| standing::still_done(&action, node, object))
     }
 
-    /// What ran was made with all that its start adds.
+    /// A container that has run was created with everything that `start` adds.
     fn is_needless(&self, step: &Step, object: &Object) -> bool {
         object.state != ObjectState::Created && matches!(Action::of(step), Ok(Action::Recreate(_)))
     }

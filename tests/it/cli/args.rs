@@ -1,4 +1,4 @@
-//! The help of every command.
+//! Help texts of all commands.
 
 use crate::support::Test;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 #[test]
 fn every_command_helps_with_examples() {
     let test = Test::fake("help");
-    // Help shows what variables are set to.
+    // Cleared because help shows the values of environment variables.
     let help_of = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dockctl"));
         command

@@ -31,7 +31,7 @@ fn a_run_is_cancelled_from_another_terminal() {
             .stdout
             .contains("nothing works on")
     );
-    // Resumed by its id alone, and cancelled by force.
+    // Resume by execution ID only, then cancel by force.
     let child = test.start(&["resume", &id]);
     eventually("the resumed run", || {
         test.run(&["status", "--output", "json"]).json()["busy"]["execution"]

@@ -1,4 +1,4 @@
-//! Questions before something is deleted.
+//! Confirmation of deletions.
 
 use crate::{cli::PAIR, support::Test};
 
@@ -21,7 +21,7 @@ fn what_is_protected_is_not_deleted_without_a_word() {
         ["PREFIX-db running", "PREFIX-web running"]
     );
     test.run(&["reinstall", "web"]).exits(0);
-    // A network cannot be changed but by taking it down first.
+    // A network cannot be updated in place: it is deleted and recreated.
     let net = "node_templates:\n  net: {type: dockctl.nodes.Network, properties: {name: PREFIX-net, internal: INTERNAL}}\n";
     let protected = format!(
         "  - plugin:dockctl\nmetadata: {{dockctl: {{protect: [net]}}}}\n{}",

@@ -40,7 +40,7 @@ fn flags_can_be_set_by_the_environment() {
             String::from_utf8_lossy(&run.stderr)
         );
     }
-    // What is typed beats what is set.
+    // Arguments take precedence over variables.
     let run = test
         .command(&["uninstall", "another"])
         .env("DOCKCTL_DEPLOYMENT", "one")
@@ -113,7 +113,7 @@ outputs:
         outputs(),
         json!({ "plain": "of environment", "number": 7, "list": ["a", "b"] })
     );
-    // They are remembered as those on the command line, and what is typed beats them.
+    // They are stored like inputs from the command line, which take precedence.
     test.run(&["install", "-i", "pin=41524152"]).exits(0);
     assert_eq!(outputs()["number"], 7);
     set(test.command(&["update", "-i", "plain=typed", "--yes"])).exits(0);
@@ -121,7 +121,7 @@ outputs:
     let state = std::fs::read(test.path(&format!("state/deployments/{}.db", test.prefix))).unwrap();
     let state = String::from_utf8_lossy(&state);
     assert!(!state.contains("41524152"), "what is sensitive is not kept");
-    // Lines are YAML, too; an empty variable says nothing.
+    // Values may be multi-line YAML. Empty variables are ignored.
     let mut block = test.command(&["update", "-i", "pin=41524152", "--yes"]);
     block.env("DOCKCTL_INPUT_LIST_OF_THINGS", "\n- c\n- d\n");
     Run::of(&block.env("DOCKCTL_INPUT_NUMBER", "").output().unwrap()).exits(0);
@@ -136,7 +136,7 @@ outputs:
     );
     let odd = Run::of(&odd.output().unwrap()).exits(2);
     odd.says(&["the variable DOCKCTL_INPUT_PLAIN cannot be read: it is not UTF-8"]);
-    // A value that does not fit is told with where it is from.
+    // The error for a value of the wrong type names its variable.
     let mut wrong = test.command(&["plan"]);
     wrong.env("DOCKCTL_INPUT_NUMBER", "seven");
     let wrong = Run::of(&wrong.env("DOCKCTL_INPUT_PIN", "1").output().unwrap());

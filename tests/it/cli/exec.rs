@@ -47,7 +47,7 @@ fn commands_in_containers_end_as_they_end() {
         .stdout,
         "1 /tmp\n"
     );
-    // It ends once nobody reads, however much is still to come.
+    // exec ends when the reader closes the pipe, even if the command still writes.
     let endless = "dockctl=$1; shift; \"$dockctl\" exec db -- sh -c 'while :; do echo more; done' | head -1; echo ${PIPESTATUS[0]}";
     let command = test.command(&[]);
     let mut shell = Command::new("timeout");

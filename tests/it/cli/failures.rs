@@ -1,4 +1,4 @@
-//! What goes on after a failure, and `--ignore-failure`.
+//! Steps that still run after a failure, and `--ignore-failure`.
 
 use crate::{
     cli::{branches, executions},
@@ -63,8 +63,7 @@ fn failures_of_an_uninstall_can_be_ignored() {
     let test = Test::fake("ignore");
     test.blueprint(SLEEPER);
     test.run(&["install"]).exits(0);
-    // A network that somebody else uses cannot be removed; nor can a container be stopped with such
-    // a signal.
+    // A network cannot be removed while a foreign container is connected to it.
     let text = std::fs::read_to_string(test.path("blueprint.yaml")).unwrap();
     let own = text.replace(
         "node_templates:",

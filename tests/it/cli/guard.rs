@@ -6,13 +6,13 @@ use crate::{
     support::{Run, Test},
 };
 
-/// Runs with another state folder, as on another machine.
+/// Runs dockctl with another state directory, as on another machine.
 fn elsewhere(test: &Test, arguments: &[&str]) -> Run {
     let state = test.path("elsewhere").display().to_string();
     test.run(&[arguments, &["--state-dir", &state]].concat())
 }
 
-/// A guard as a run on another machine would have made it, that ends in so many seconds.
+/// Creates the guard of a run on another machine. It expires in `seconds`.
 fn foreign_guard(test: &Test, seconds: i64) {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
@@ -58,7 +58,7 @@ fn two_state_folders_do_not_work_on_one_deployment_at_once() {
         .says(&[&process, "its guard ends by itself"]);
     signal(child.id(), "KILL");
     child.wait().unwrap();
-    // Its process is gone, and that can be seen from here.
+    // `--force` is not needed: the holder ran on this machine and its process is dead.
     assert!(
         elsewhere(&test, &["unlock"])
             .exits(0)
@@ -99,7 +99,7 @@ fn a_guard_of_another_machine_holds_until_it_ends() {
     assert!(busy.stderr.contains("more seconds"), "{}", busy.stderr);
     assert!(test.containers().is_empty());
     test.run(&["unlock"]).exits(5).says(&["--force"]);
-    // Who is sure that nobody works on it can do without.
+    // `--no-guard` ignores the guard.
     test.run(&["install", "--no-guard"]).exits(0);
     test.run(&["unlock", "--force"]).exits(0);
     foreign_guard(&test, -1);

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-/// A watch with its output, until the test is over.
+/// A watch process with its log file; killed on drop.
 struct Watch {
     process: std::process::Child,
     log: std::path::PathBuf,
@@ -183,8 +183,7 @@ fn the_watch_mends_what_dies_and_leaves_alone_what_is_stopped() {
 fn what_an_engine_ends_with_itself_is_started_again_and_what_a_person_stopped_is_not() {
     let test = Test::fake("reboot");
     let engine = Private::isolated(&test);
-    // One ends at the first signal to stop, one is deaf until it is killed, one is stopped by a
-    // person just before.
+    // `quick` exits at SIGTERM, `deaf` runs until SIGKILL, and a user stops `stopped` beforehand.
     let node = |name: &str, command: &str| {
         format!(
             "  {name}:\n    type: cloudify.docker.Container\n    properties: {{name: PREFIX-{name}, image: {{repository: dockctl-demo}}}}\n    interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{params: {{command: {command}, stop_timeout: 2, host_config: {{network_mode: none}}}}}}}}}}}}\n"

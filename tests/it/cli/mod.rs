@@ -1,4 +1,4 @@
-//! What people and programs see of the commands.
+//! The commands: output, exit codes, and effects on deployments.
 
 pub(crate) mod args;
 pub(crate) mod cancel;
@@ -35,7 +35,7 @@ use crate::{
 };
 use std::process::Child;
 
-/// `web` needs `db`.
+/// Two containers: `web` depends on `db`.
 pub(crate) const PAIR: &str = "node_templates:
   db:
     type: cloudify.docker.Container
@@ -83,7 +83,7 @@ pub(crate) fn drift(test: &Test) -> Vec<String> {
         .collect()
 }
 
-/// A run that waits for a process which never comes; it has got as far as that.
+/// Starts an install that waits for a process that never starts. Returns when its container runs.
 pub(crate) fn waiting(test: &Test) -> Child {
     test.blueprint(&endless());
     let child = test.start(&["install"]);
@@ -100,7 +100,8 @@ pub(crate) fn executions(test: &Test) -> Vec<serde_json::Value> {
         .clone()
 }
 
-/// Two branches: one that fails at once, one that takes a while, and what needs each of them.
+/// Returns a blueprint in which `bad` fails at once and `slow` fails after a wait. `after` depends
+/// on `bad`, and `bad` on `base`. `later` has no dependency.
 pub(crate) fn branches() -> String {
     let node = |name: &str, image: &str, start: &str, needs: &str| {
         format!(

@@ -9,7 +9,7 @@ const OUTPUTS: &str = "outputs:
   missing: {value: {get_attribute: [web, no, such]}}
 ";
 
-/// What a command that succeeds writes as JSON.
+/// Runs a command that must succeed and returns its JSON document.
 fn document(test: &Test, arguments: &[&str]) -> Json {
     let json = test
         .run(&[arguments, &["--output", "json"]].concat())

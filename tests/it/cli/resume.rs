@@ -5,7 +5,8 @@ use crate::{
     support::{Run, Test, eventually},
 };
 
-/// A job that writes a line each time it runs, after a while, and ends with a code.
+/// Writes the blueprint of a job that logs one line per run and exits with `code` after a second.
+/// Returns the path of the log.
 fn job(test: &Test, code: i32) -> std::path::PathBuf {
     let folder = test.path("out");
     std::fs::create_dir_all(&folder).unwrap();
@@ -48,7 +49,7 @@ fn a_resumed_run_goes_on_with_what_it_began_whatever_the_blueprint_says_now() {
         "dockctl resume",
     ]);
     assert_eq!(test.inspect("web", "{{.Id}}"), id);
-    // The process that is waited for comes after all.
+    // Start the process that the install waits for.
     test.docker(&[
         "exec",
         "-d",
@@ -101,7 +102,7 @@ fn a_job_whose_run_was_killed_is_not_run_twice_and_tells_no_secret() {
     eventually("its end", || {
         (test.containers() == ["PREFIX-job exited"]).then_some(())
     });
-    // Whether the secret is given now or not, it is not shown.
+    // The secret is not shown, whether or not this run has it.
     let with = |secret: Option<&str>| {
         let mut command = test.command(&["resume", "--output", "json"]);
         if let Some(secret) = secret {
@@ -119,7 +120,7 @@ fn a_job_whose_run_was_killed_is_not_run_twice_and_tells_no_secret() {
         "it ran once"
     );
     assert!(!format!("{}{}", resumed.stdout, resumed.stderr).contains("hunter2"));
-    // Its failure is known now: who tries again means it.
+    // The failure is recorded now, so another resume runs the job again.
     let again = with(Some("hunter2secretXYZ")).exits(1);
     assert_eq!(std::fs::read_to_string(&log).unwrap().lines().count(), 2);
     again.says(&["the password is ********"]);

@@ -46,7 +46,7 @@ fn a_failed_install_takes_back_what_it_created_and_nothing_else() {
         (&all[1]["workflow"], &all[1]["of"]),
         (&"rollback".into(), &all[0]["id"])
     );
-    // What an earlier run made is no business of a rollback.
+    // A rollback does not remove objects of earlier runs.
     test.run(&["install"]).exits(1);
     let before = test.containers();
     assert!(before.contains(&"PREFIX-base running".to_owned()));
@@ -107,7 +107,7 @@ fn a_rollback_takes_back_what_the_same_install_made_before_it_was_killed_and_spa
         test.containers(),
         failed.stderr
     );
-    // What a failed run left on purpose is no part of the next, also if that makes it anew.
+    // Objects that a failed run kept are not rolled back, even if the next run recreates them.
     test.run(&["install", "--timeout", "2"]).exits(1);
     test.blueprint(&nodes.replacen("command: sleep 1000", "command: sleep 2000", 1));
     test.run(&["install", "--rollback-on-failure", "--timeout", "3"])

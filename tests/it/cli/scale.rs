@@ -121,7 +121,7 @@ fn scaling_that_died_is_gone_on_with_and_not_done_twice() {
             "PREFIX-web-2 running"
         ]
     );
-    // Of what a dead run took down as much comes back as is to stay.
+    // After a killed scale-in, a new count restores only the instances that it needs.
     test.killed_at(
         "done: remove container",
         &["scale", "web", "--to", "1", "--parallel", "1"],

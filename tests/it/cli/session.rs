@@ -1,4 +1,4 @@
-//! Runs that are stopped, killed, or met by another run.
+//! Runs that are interrupted, killed, or blocked by another run.
 
 use crate::{
     docker::install::SLEEPER,
@@ -19,7 +19,7 @@ pub(crate) fn signal(process: u32, name: &str) {
     );
 }
 
-/// A container whose process never comes.
+/// Returns a blueprint that waits for a process that never starts.
 pub(crate) fn endless() -> String {
     SLEEPER.replace("[sleep]", "[never]")
 }
@@ -60,7 +60,7 @@ fn a_second_run_is_told_who_holds_the_deployment() {
     assert!(test.run(&["status"]).exits(0).stdout.contains(&process));
     signal(child.id(), "KILL");
     Test::end(child);
-    // A dead holder frees the deployment.
+    // The lock of a dead process is released.
     assert!(
         test.run(&["executions"])
             .exits(0)
@@ -71,7 +71,7 @@ fn a_second_run_is_told_who_holds_the_deployment() {
     assert!(test.containers().is_empty());
 }
 
-/// Kills dockctl after its `n`th line of progress; false if it ended before.
+/// Kills dockctl after `n` lines of progress. Returns false if it exited earlier.
 fn kill_after(test: &Test, arguments: &[&str], n: usize) -> bool {
     let mut child = test
         .command(arguments)

@@ -97,11 +97,11 @@ fn nothing_is_stopped_that_could_not_be_made_again() {
         .exits(3)
         .says(&["differs from the installed one"]);
     assert_eq!(started(), before);
-    // What needs none of it runs without.
+    // Commands that recreate nothing need neither the input nor the secret.
     test.run(&["restart", "db"]).exits(0);
     test.run(&["stop", "web"]).exits(0);
     test.run(&["start", "web"]).exits(0);
-    // Without its tarball the image cannot be had a second time.
+    // Without its tarball the image cannot be loaded again.
     std::fs::rename(&tarball, test.path("elsewhere.tar")).unwrap();
     let before = started();
     let missing = format!("there is no {}", tarball.display());

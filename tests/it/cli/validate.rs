@@ -3,7 +3,7 @@
 use crate::support::Test;
 use serde_json::json;
 
-/// A blueprint with faults in itself and in what it imports.
+/// Writes a blueprint with errors in its own file and in an imported file.
 fn faulty(test: &Test) {
     test.write(
         "types.yaml",

@@ -1,4 +1,4 @@
-//! How `heal --watch` and `status --watch` end, and that nothing else ends them.
+//! `heal --watch` and `status --watch`: signals end them, engine errors do not.
 
 use crate::{
     cli::session::signal,
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a watch may take to end, with room for a machine that is busy.
+/// Longest time that a watch may take to exit, with a margin for a busy machine.
 const SOON: Duration = Duration::from_secs(5);
 
 const WATCHES: [&[&str]; 2] = [
@@ -20,14 +20,14 @@ const WATCHES: [&[&str]; 2] = [
     &["status", "--watch=0.1"],
 ];
 
-/// A watch that writes to files.
+/// A watch process with its output in files; killed on drop.
 struct Watch<'t> {
     test: &'t Test,
     child: Child,
 }
 
 impl<'t> Watch<'t> {
-    /// Starts one that has begun to look, or to listen.
+    /// Starts a watch and waits for its first observation or subscription.
     fn begun(test: &'t Test, arguments: &[&str]) -> Self {
         let looks = if arguments[0] == "heal" {
             "GET /events"
@@ -61,7 +61,7 @@ impl<'t> Watch<'t> {
         eventually(text, || self.said().contains(text).then_some(()));
     }
 
-    /// Ends at a signal, soon, and with no error.
+    /// Sends a signal and asserts that the watch exits in time, with code 0.
     fn ends_at(mut self, name: &str) {
         let asked = Instant::now();
         signal(self.child.id(), name);
@@ -149,7 +149,7 @@ fn an_observation_that_fails_is_told_and_made_again() {
 #[test]
 fn a_repair_ends_as_any_run_does() {
     let test = Test::fake("watch-repair");
-    // What is waited for runs in the first container only.
+    // Only the first container runs the process that dockctl waits for.
     let folder = test.path("").display().to_string();
     let command =
         "[sh, -c, 'if mkdir /folder/once; then exec sleep 1000; else exec tail -f /dev/null; fi']";

@@ -1,4 +1,4 @@
-//! Containers that exist already.
+//! Adoption of existing containers.
 
 use crate::support::Test;
 use serde_json::{Value as Json, json};
@@ -48,11 +48,12 @@ fn a_running_container_is_left_alone_from_end_to_end() {
 fn a_stopped_container_is_started_and_stopped_again() {
     let test = Test::new("stopped");
     test.foreign("db", &["sleep", "1000"]);
-    // With or without the slash that the engine writes.
+    // A leading slash, as in engine responses, is optional.
     test.blueprint(&ADOPTED.replace("name: PREFIX-db", "name: /PREFIX-db"));
     test.run(&["install"]).exits(0);
     assert_eq!(test.containers(), ["PREFIX-db running"]);
-    // A second install, even after somebody stopped it, still knows how it was found.
+    // A second install preserves the recorded original state, even after a user stopped the
+    // container.
     test.docker(&["stop", "-t", "0", &test.name("db")]);
     test.run(&["install"]).exits(0);
     assert_eq!(test.containers(), ["PREFIX-db running"]);
@@ -169,15 +170,14 @@ fn a_container_that_is_adopted_has_one_instance() {
         .says(&["a node that adopts a container has exactly one instance"]);
 }
 
-/// What decides what a container is like; what the engine gives anew each time is left out.
+/// Returns the configuration of a container, without values that the engine chooses each time.
 fn likeness(test: &Test, name: &str) -> Json {
     let all: Json = serde_json::from_str(&test.docker(&["inspect", &test.name(name)])).unwrap();
     let mut it = all[0].clone();
     let id: String = it["Id"].as_str().unwrap().chars().take(12).collect();
     let mut networks = json!({});
     for (network_name, network) in it["NetworkSettings"]["Networks"].as_object().unwrap() {
-        // The engine adds the id, and the host name, which here is the name that it answers to
-        // anyway.
+        // The engine adds the ID and the host name, which dockctl sets to the container name.
         let own = |alias: &&Json| **alias != json!(id) && **alias != json!(test.name(name));
         let aliases: Vec<&Json> = network["Aliases"]
             .as_array()
@@ -198,11 +198,12 @@ fn likeness(test: &Test, name: &str) -> Json {
         .unwrap()
         .retain(|label, _| !label.starts_with("dockctl."));
     let hostname = config["Hostname"].as_str().unwrap().to_owned();
-    // The engine's own choice there, the name here; that of the other where the network is shared.
+    // By default, the Docker CLI leaves the host name to the engine and dockctl uses the container
+    // name. In a shared network, it is the host name of the other container.
     if shares || hostname == id || hostname == test.name(name) {
         config["Hostname"] = host;
     }
-    // Exposed is what is published, here as there.
+    // Both tools also expose the published ports.
     let mut exposed: Vec<String> = config["ExposedPorts"]
         .as_object()
         .into_iter()
@@ -216,7 +217,7 @@ fn likeness(test: &Test, name: &str) -> Json {
         "Healthcheck": config["Healthcheck"], "StopSignal": config["StopSignal"], "StopTimeout": config["StopTimeout"], "Exposed": exposed,
     });
     let mut host = it["HostConfig"].clone();
-    // The docker command writes `no` where others write nothing.
+    // The Docker CLI sends `no` where other clients send nothing.
     if host["RestartPolicy"]["Name"] == "no" {
         host["RestartPolicy"]["Name"] = "".into();
     }
@@ -233,7 +234,7 @@ fn words(text: &str) -> Vec<&str> {
     text.split(' ').collect()
 }
 
-/// The image has an entry point and a variable; these are taken away.
+/// Runs a container that clears the entrypoint and a variable of its image.
 fn bare(test: &Test) {
     let (rich, bare, tarball) = (
         test.name("rich"),
@@ -266,7 +267,7 @@ fn bare(test: &Test) {
 
 const SLEEP: [&str; 2] = ["sleep", "1000"];
 
-/// Containers that sleep, and the options that they are made with.
+/// Names and `docker run` options of sleeping containers.
 const SLEEPERS: [(&str, &str); 8] = [
     (
         "limits",
@@ -295,7 +296,7 @@ const SLEEPERS: [(&str, &str); 8] = [
     ("linked", "--link PREFIX-plain:other"),
 ];
 
-/// Containers as people make them by hand.
+/// Creates containers with the Docker CLI and returns their names.
 fn by_hand(test: &Test) -> Vec<&'static str> {
     let image = test.image();
     test.docker(&["network", "create", &test.name("back")]);
@@ -366,7 +367,7 @@ fn a_dozen_containers_made_by_hand_come_under_a_blueprint_that_makes_equal_ones(
         .exits(2)
         .says(&["blueprint.yaml is there already", "--yes writes over it"]);
 
-    // Adopting changes nothing, and says nothing of parameters that only write down what is.
+    // Adoption changes nothing, and does not warn about parameters that match the container.
     test.run(&["validate", "--strict"]).exits(0);
     test.run(&["install"]).exits(0);
     test.run(&["plan", "--exit-code"]).exits(0);
@@ -374,7 +375,7 @@ fn a_dozen_containers_made_by_hand_come_under_a_blueprint_that_makes_equal_ones(
     let after: Vec<Json> = names.iter().map(|name| likeness(&test, name)).collect();
     assert_eq!(before, after);
 
-    // The same blueprint makes equal containers once it may.
+    // Without `use_external_resource`, the same blueprint creates equal containers.
     for name in full.iter().rev() {
         test.docker(&["rm", "-fv", name]);
     }

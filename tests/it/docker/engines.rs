@@ -1,5 +1,4 @@
-//! Engines that are reached in other ways than by the usual socket: TLS, ssh, contexts, several at
-//! once.
+//! Connections to engines other than the default socket: TLS, SSH, contexts, several engines.
 
 use crate::{
     docker::install::SLEEPER,
@@ -15,7 +14,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-/// A folder with ca.pem, cert.pem and key.pem for a client, and what an engine needs beside them.
+/// Creates a directory with ca.pem, cert.pem and key.pem for a client, and with the certificate and
+/// key of an engine.
 fn certificates(test: &Test, folder: &str) -> PathBuf {
     let path = test.path(folder);
     fs::create_dir_all(&path).unwrap();
@@ -58,7 +58,8 @@ fn tls_engine(test: &Test) -> (Private, String, PathBuf) {
     (engine, address, folder)
 }
 
-/// A container that any engine can start, the private one without networks too.
+/// Blueprint of a container that any engine can start, including the private one, which has no
+/// networks.
 fn sleeper() -> String {
     SLEEPER.replace(
         "{command: sleep 1000",
@@ -96,7 +97,7 @@ fn an_engine_behind_tls_is_used_with_the_files_of_the_docker_command() {
     run_with(&test, &["uninstall"], &tls).exits(0);
     assert_eq!(engine.docker(&["ps", "-aq"]), "");
 
-    // Each thing that can be wrong has words of its own.
+    // Each TLS error has its own message.
     run_with(&test, &["install"], &[("DOCKER_HOST", &host)])
         .exits(4)
         .says(&["it speaks TLS: set DOCKER_TLS_VERIFY=1", "from DOCKER_HOST"]);
@@ -164,7 +165,7 @@ fn one_node_is_on_one_engine_and_another_elsewhere() {
         file("key.pem"),
         file("ca.pem"),
     );
-    // Both containers have the same name, which only engines of their own allow.
+    // Both containers have the same name, which requires separate engines.
     let far = sleeper()
         .replace("\nnode_templates:\n", "")
         .replace("web:", "far:")
@@ -243,8 +244,7 @@ fn what_a_daemon_client_cannot_mean_is_told_at_its_place() {
 #[test]
 fn an_engine_is_reached_over_ssh_as_the_docker_command_reaches_it() {
     let test = Test::new("ssh");
-    // Stands for the program: it notes its arguments and passes bytes on to the engine of this
-    // machine.
+    // Replaces the ssh program: logs its arguments and connects to the engine of this machine.
     fs::create_dir(test.path("bin")).unwrap();
     let log = test.path("ssh.log").display().to_string();
     let program = test.path("bin/ssh");
@@ -286,8 +286,8 @@ fn an_engine_is_reached_over_ssh_as_the_docker_command_reaches_it() {
     ]);
 }
 
-/// Something that says of itself that it is an old engine with nothing on it; it notes what it is
-/// asked.
+/// Starts a server that reports an old API version and no objects. Returns its address and the log
+/// of its requests.
 fn old_engine() -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("tcp://{}", listener.local_addr().unwrap());

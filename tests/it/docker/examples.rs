@@ -1,4 +1,4 @@
-//! Every example is installed, used and taken down, as its README says.
+//! The examples: each one is installed, used and uninstalled as its README describes.
 
 use crate::support::{Test, fetch, free_port, project};
 use serde_json::json;

@@ -1,11 +1,11 @@
-//! The engine in memory answers as a real one does, as far as tests ask it.
+//! The in-memory engine responds like a real one to the requests that the tests use.
 
 use crate::support::Test;
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, process::Command};
 
-/// What the docker command says of something: output, errors and exit code, without what differs
-/// from run to run.
+/// Runs the Docker CLI. Returns its exit code, output and errors, without the parts that differ
+/// between runs.
 fn said(test: &Test, arguments: &[&str]) -> String {
     let arguments: Vec<String> = arguments
         .iter()
@@ -21,14 +21,14 @@ fn said(test: &Test, arguments: &[&str]) -> String {
     format!("{code} {}{}", text(&output.stdout), text(&output.stderr))
 }
 
-/// A text with `ID` for ids, long and short.
+/// Replaces long and short IDs with `ID`, and the prefix of the test with `PREFIX`.
 fn settled(text: &str, test: &Test) -> String {
     let id = fancy_regex::Regex::new(r"\b([0-9a-f]{64}|[0-9a-f]{12})\b").unwrap();
     let text = text.replace(&test.prefix, "PREFIX");
     id.replace_all(&text, "ID").into_owned()
 }
 
-/// The commands that both run, in order.
+/// Docker commands that run on both engines, in this order.
 const DEEDS: [&[&str]; 39] = [
     &[
         "create",
@@ -201,7 +201,7 @@ fn what_happens_is_told_in_the_same_order() {
     assert_eq!(told(&Test::fake("told")), told(&Test::new("told")));
 }
 
-/// The kind of every value, by its path.
+/// Collects the JSON type of every value, by its path.
 fn kinds(value: &Json, path: &str, found: &mut BTreeMap<String, &'static str>) {
     let kind = match value {
         Json::Null => return,

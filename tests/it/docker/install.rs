@@ -1,9 +1,9 @@
-//! What install and uninstall do, by what they find.
+//! Install and uninstall in various initial states of the engine.
 
 use crate::support::Test;
 use serde_json::json;
 
-/// A container that sleeps; `MORE` goes under its properties' siblings.
+/// Blueprint with one container that sleeps.
 pub(crate) const SLEEPER: &str = "
 node_templates:
   web:
@@ -18,7 +18,7 @@ node_templates:
         stop: {inputs: {params: {timeout: 0}}}
 ";
 
-/// What `web` says at create, and what it adds at start.
+/// Blueprint with a container `web` that sets parameters in both create and start.
 const MERGED: &str = "
 node_templates:
   data:
@@ -57,7 +57,7 @@ fn start_time_configuration_is_merged_into_create() {
     let test = Test::new("merge");
     test.blueprint(MERGED);
     let installed = test.run(&["install"]).exits(0);
-    // No relationship says so: the order follows from the names that `web` uses.
+    // No relationship declares the order: it follows from the container names that `web` uses.
     let line = |text: &str| {
         installed
             .stderr
@@ -112,7 +112,7 @@ fn what_start_alone_knows_is_given_to_a_container_made_anew() {
             &format!("start: {{inputs: {{params: {{binds: [{{concat: ['/tmp:/', {{get_attribute: [SELF, {attribute}]}}]}}]}}, "),
         )
     };
-    // Known at create already: nothing is made twice.
+    // The value is known at create: the container is created once.
     let test = Test::fake("known");
     test.blueprint(&bind("node_instance_id"));
     let installed = test.run(&["install", "--output", "json"]).exits(0).json();
@@ -166,7 +166,7 @@ fn install_of_a_changed_deployment_changes_nothing() {
     assert_eq!(refused.json()["differences"][0]["after"], "sleep 2000");
     test.run(&["plan", "--exit-code"]).exits(6);
     assert_eq!(test.inspect("web", "{{.Id}}"), id);
-    // Where a line stands is no change.
+    // Moved lines are not a change.
     test.blueprint(&format!("\n# a comment\n{SLEEPER}"));
     test.run(&["install"]).exits(0);
     test.run(&["uninstall"]).exits(0);
@@ -199,7 +199,7 @@ fn a_failed_install_goes_on_once_the_blueprint_is_mended_and_keeps_what_matches(
     test.run(&["install"]).exits(0);
     assert_eq!(test.inspect("web", "{{.Id}} {{.State.StartedAt}}"), kept);
     assert_eq!(test.inspect("app", "{{.Config.Cmd}}"), "[sleep 3000]");
-    // A node that the mended blueprint does not have any more goes.
+    // Uninstall accepts a container that was removed outside dockctl.
     test.docker(&["rm", "-f", &test.name("web")]);
     test.run(&["uninstall"]).exits(0);
     assert!(test.containers().is_empty());
@@ -423,7 +423,7 @@ outputs:
     assert_eq!(test.inspect("web", "{{.Config.Cmd}}"), "[sleep 1000]");
     let outputs = test.run(&["outputs", "--output", "json"]).exits(0).json();
     assert_eq!(outputs["outputs"]["all"], json!([1000, "a", "from a file"]));
-    // The same deployment again, without saying it all once more.
+    // A second install uses the stored inputs.
     test.run(&["install"]).exits(0);
     test.run(&["install", "-i", "seconds=7"]).exits(6);
     test.run(&["install", "-i", "secnds=7"])
@@ -583,7 +583,7 @@ fn uninstall_finds_what_a_dead_run_made_behind_a_stale_id() {
     assert!(test.containers().is_empty());
 }
 
-/// The labels of a container, as the docker command takes them.
+/// Returns the labels of a container as flags of the Docker CLI.
 fn labels_of(test: &Test, name: &str) -> Vec<String> {
     let labels: serde_json::Value =
         serde_json::from_str(&test.inspect(name, "{{json .Config.Labels}}")).unwrap();
@@ -616,7 +616,7 @@ fn labels_that_somebody_copied_do_not_make_a_container_ours() {
     test.run(&["plan", "--exit-code"]).exits(0);
     test.run(&["uninstall"]).exits(0);
     assert_eq!(test.containers(), ["PREFIX-copy created"]);
-    // Nor is it taken for the one that is to be made under its name.
+    // It is also not mistaken for a container that a node declares under its name.
     test.blueprint(&SLEEPER.replace("name: PREFIX-web", "name: PREFIX-copy"));
     test.run(&["install"])
         .exits(1)

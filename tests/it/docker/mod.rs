@@ -1,4 +1,4 @@
-//! The plugin on real engines.
+//! The Docker plugin on real and in-memory engines.
 
 pub(crate) mod adopt;
 pub(crate) mod engines;

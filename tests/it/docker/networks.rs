@@ -1,4 +1,4 @@
-//! Networks and volumes as nodes, and what containers have to do with them.
+//! Networks and volumes as nodes, and their relationships with containers.
 
 use crate::{docker::install::SLEEPER, support::Test};
 
@@ -92,7 +92,7 @@ fn containers_find_each_other_on_the_networks_of_their_blueprint() {
     assert!(page.contains("root"), "{page}");
     test.run(&["plan", "--exit-code"]).exits(0);
     test.run(&["status", "--exit-code"]).exits(0);
-    // A container that is made anew is on its networks again.
+    // A recreated container is connected to its networks again.
     test.docker(&["rm", "-f", &test.name("web")]);
     test.run(&["install"]).exits(0);
     assert_eq!(test.inspect("web", &back), format!("10.213.{octet}.9"));
@@ -168,7 +168,7 @@ fn a_volume_is_kept_with_what_is_in_it_until_it_is_given_up() {
     test.run(&["plan", "--exit-code"]).exits(0);
     let plain = test.run(&["uninstall", "--progress", "plain"]).exits(0);
     plain.says(&["keep volume"]);
-    // The next installation finds it, although its instances have other ids.
+    // The next install uses the volume again, although its instances have new IDs.
     test.run(&["install"]).exits(0);
     let lines = test.docker(&["exec", &test.name("reader"), "cat", "/data/log"]);
     assert_eq!(lines.lines().count(), 2, "{lines}");
@@ -188,8 +188,8 @@ fn a_volume_is_kept_with_what_is_in_it_until_it_is_given_up() {
     );
 }
 
-/// What an update dropped and kept is still of the deployment: it goes with the rest, in the same
-/// run.
+/// A volume that an update kept after its node was dropped still belongs to the deployment:
+/// `uninstall --volumes` removes it together with the others.
 #[test]
 fn volumes_of_nodes_that_were_dropped_go_with_the_deployment() {
     let test = Test::new("dropped");
@@ -210,7 +210,7 @@ fn volumes_of_nodes_that_were_dropped_go_with_the_deployment() {
     write(&test, &[volume("data", "data")]);
     test.run(&["update", "--yes"]).exits(0);
     assert_eq!(volumes().lines().count(), 2, "what is in a volume is kept");
-    // Another node of the name of the dropped one, and of another kind.
+    // A new node with the name of the dropped one, but of another type.
     write(&test, &[volume("data", "data"), network("cache", "")]);
     test.run(&["update", "--yes"]).exits(0);
     test.run(&["uninstall", "--volumes", "--yes"]).exits(0);
@@ -221,7 +221,7 @@ fn volumes_of_nodes_that_were_dropped_go_with_the_deployment() {
             .stdout
             .contains("nothing to do")
     );
-    // Without being asked for, they stay.
+    // Without `--volumes`, they are kept.
     write(&test, &[volume("data", "data"), volume("cache", "cache")]);
     test.run(&["install"]).exits(0);
     write(&test, &[volume("data", "data")]);
@@ -299,8 +299,8 @@ fn a_network_that_could_not_be_joined_is_joined_by_the_next_install() {
         )
     };
     let networks = [network("front", ""), network("back", "")].concat();
-    // An engine gives addresses only on subnets that were chosen. Trying again does not make that
-    // go by unseen.
+    // Engines assign a static address only in a configured subnet. A second install reports the
+    // error again.
     write(&test, &[web("ipv4_address: 10.9.9.9"), networks.clone()]);
     for _ in 0..2 {
         test.run(&["install"])
@@ -402,7 +402,7 @@ fn what_a_dead_run_left_is_found_and_a_changed_network_is_made_anew_under_its_co
         ]),
         "2 1"
     );
-    // As if the run had died before it could write down the id.
+    // Simulate a run that died before it recorded the ID.
     let labels: serde_json::Value = serde_json::from_str(&test.docker(&[
         "network",
         "inspect",
@@ -468,7 +468,7 @@ fn a_relationship_adds_to_what_the_parameters_say_of_the_same_network() {
     );
     assert!(aliases.contains("\"two\""), "{aliases}");
     test.run(&["uninstall"]).exits(0);
-    // What this engine would drop without a word is refused instead.
+    // A field that this engine would silently ignore is rejected.
     let mounts = "{type: dockctl.relationships.mounts, target: data, properties: {target: /data, subpath: x}}";
     write(
         &test,
@@ -492,7 +492,7 @@ fn a_relationship_adds_to_what_the_parameters_say_of_the_same_network() {
         .says(&["two nodes ask for a network named"]);
 }
 
-/// Engines make two networks of one name if they are asked at the same moment.
+/// Engines create two networks with the same name if both requests arrive at once.
 #[test]
 fn of_two_networks_that_a_repeated_call_made_one_is_left() {
     let test = Test::new("twins");
@@ -510,7 +510,7 @@ fn of_two_networks_that_a_repeated_call_made_one_is_left() {
         &test.name("net"),
     ]))
     .unwrap();
-    // The record is lost, and a twin of the network was made by a call that nobody waited for.
+    // The record is lost, and a repeated request has created a duplicate of the network.
     let body = serde_json::json!({ "Name": test.name("net"), "Labels": labels }).to_string();
     create_network_twice(&body);
     let count = || {
@@ -536,7 +536,8 @@ fn of_two_networks_that_a_repeated_call_made_one_is_left() {
     assert_eq!(count(), 0);
 }
 
-/// Asks the engine itself: it makes another of the same name where it is not told to look.
+/// Calls the engine's API without `CheckDuplicate`: the engine creates a second network with the
+/// same name.
 fn create_network_twice(body: &str) {
     use std::io::{Read as _, Write as _};
     let mut engine = std::os::unix::net::UnixStream::connect("/var/run/docker.sock").unwrap();

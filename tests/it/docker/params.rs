@@ -1,11 +1,11 @@
-//! Arguments of docker-py on a real engine: what is asked for is what the engine then says of the
-//! container.
+//! Arguments of docker-py on a real engine: each container gets the requested configuration.
 
 use crate::support::{Test, docker, project, tarball};
 use serde_json::{Map, Value as Json, json};
 use std::fs;
 
-/// A container that is only created: whether it can run on this machine is another matter.
+/// Head of a blueprint with a type that only creates its container. Not every configuration can
+/// run on this machine.
 const HEAD: &str = "tosca_definitions_version: cloudify_dsl_1_3
 imports:
   - cloudify/types/types.yaml
@@ -20,9 +20,9 @@ node_types:
         delete: {implementation: docker.docker_plugin.tasks.remove_container, inputs: {params: {default: {v: true}}}}
 node_templates:
 ";
-/// Cases that no engine takes here: less memory than an engine allows, what this machine has not.
+/// Cases that the engine rejects: their memory limit is below the minimum.
 const REFUSED: [&str; 3] = ["hc-mem-kb", "hc-mem-bare", "hc-mem-int"];
-/// Containers that the cases name.
+/// Other containers that the cases refer to.
 const OTHERS: [&str; 7] = ["db1", "redis1", "c1", "c2", "data", "data1", "mongod"];
 
 struct Case {
@@ -31,11 +31,11 @@ struct Case {
     engine: Json,
 }
 
-/// The recorded pairs that have a container as their result. What they give to start is given to
-/// create: it is merged there.
+/// Returns the recorded cases that result in a container. Moves parameters of start to create,
+/// because dockctl merges them there.
 fn cases(test: &Test) -> Vec<Case> {
     let text = fs::read_to_string(project().join("tests/data/params.jsonl")).unwrap();
-    // A volume of that name could be anybody's.
+    // Another user's volume could have the recorded name.
     let own = text
         .replace("vol1:", &format!("{}:", test.name("vol1")))
         .replace("\"vol1\"", &format!("\"{}\"", test.name("vol1")));
@@ -73,7 +73,7 @@ fn cases(test: &Test) -> Vec<Case> {
         .collect()
 }
 
-/// The test's own containers in the place of the recorded ones, wherever others are named.
+/// Replaces the names of other containers with the names of the test's containers.
 fn own_names(test: &Test, under: &str, value: &Json) -> Json {
     let name = |text: &str| {
         OTHERS
@@ -120,7 +120,7 @@ fn blueprint(test: &Test, cases: &[Case]) {
     let mut nodes = Map::new();
     for case in cases {
         let mut params = case.create.clone();
-        // Recorded names could be anybody's.
+        // Another user's container could have the recorded name.
         params.as_object_mut().unwrap().shift_remove("name");
         let node = json!({
             "type": "made",
@@ -129,7 +129,7 @@ fn blueprint(test: &Test, cases: &[Case]) {
         });
         nodes.insert(case.id.clone(), node);
     }
-    // JSON is YAML.
+    // JSON is valid YAML.
     let text: String = nodes
         .iter()
         .map(|(name, node)| format!("  {}: {node}\n", json!(name)))
@@ -137,7 +137,8 @@ fn blueprint(test: &Test, cases: &[Case]) {
     test.write("blueprint.yaml", &format!("{HEAD}{text}"));
 }
 
-/// Where an inspection has what a request asked for; the rest of an inspection is the engine's own.
+/// Returns the differences between the requested and the inspected configuration. Ignores fields
+/// that were not requested.
 fn differences(case: &Case, inspected: &Json) -> Vec<String> {
     let mut wrong = Vec::new();
     for (field, value) in case.engine.as_object().into_iter().flatten() {
@@ -189,7 +190,8 @@ fn differences(case: &Case, inspected: &Json) -> Vec<String> {
     wrong
 }
 
-/// Equal, or more than was asked for: engines add what they fill in.
+/// Adds a difference to `wrong` unless `found` contains the requested value. Engines may add
+/// defaults to it.
 fn compare(what: &str, asked: &Json, found: &Json, wrong: &mut Vec<String>) {
     let nothing = |value: &Json| {
         matches!(value, Json::Null | Json::Bool(false))
@@ -266,7 +268,7 @@ fn what_is_asked_for_is_what_the_engine_then_has() {
         );
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // Whatever was asked for, asking again asks for nothing.
+    // A second install has nothing to do, for any argument.
     test.run(&["plan", "--exit-code"]).exits(0);
     let again = test.run(&["install"]).exits(0);
     assert!(
@@ -278,7 +280,7 @@ fn what_is_asked_for_is_what_the_engine_then_has() {
     assert_eq!(test.containers().len(), OTHERS.len());
 }
 
-/// Instances that a plan recreates, and those of which it could not compare everything.
+/// Returns the nodes that a plan recreates or updates, and the fields that it could not compare.
 fn planned(plan: &Json) -> (Vec<String>, Map<String, Json>) {
     let recreated = plan["instances"]
         .as_array()
@@ -292,8 +294,8 @@ fn planned(plan: &Json) -> (Vec<String>, Map<String, Json>) {
     (nodes, plan["not_compared"].as_object().unwrap().clone())
 }
 
-/// What another state directory made is told apart by what the engine shows: all that is declared,
-/// and all that is not any more.
+/// After `recover`, a plan compares the blueprint with the objects on the engine: fields that it
+/// declares, and fields that it no longer declares.
 #[test]
 fn declarations_are_compared_with_what_the_engine_shows() {
     let test = Test::new("compare");
@@ -318,7 +320,7 @@ fn declarations_are_compared_with_what_the_engine_shows() {
     let plan = elsewhere(&["plan", "--output", "json"]).exits(0).json();
     assert_eq!(plan["changes"], false, "{:#}", plan["instances"]);
     assert_eq!(plan["not_compared"], json!({}));
-    // Without any argument, each container is another one.
+    // Without its arguments, each container has a different definition.
     let is_said = |engine: &Json| {
         engine
             .as_object()
@@ -339,7 +341,7 @@ fn declarations_are_compared_with_what_the_engine_shows() {
     let plan = elsewhere(&["plan", "--output", "json"]).exits(0).json();
     let (changed, unseen) = planned(&plan);
     let missed: Vec<&String> = said.iter().filter(|id| !changed.contains(id)).collect();
-    // How much shared memory a container has by default is the engine's secret: that one is named.
+    // The engine does not report the default size of shared memory: the plan lists the field.
     assert_eq!(missed, ["hc-shm-str"]);
     assert_eq!(
         unseen.values().collect::<Vec<_>>(),

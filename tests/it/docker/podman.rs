@@ -1,4 +1,4 @@
-//! Podman's socket as an engine.
+//! Podman as the engine, through its Docker-compatible socket.
 
 use crate::support::{Run, Test, eventually};
 use std::{
@@ -7,8 +7,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// A Podman of the test's own: folders of its own, and a network of its own, so that nothing on
-/// this machine changes.
+/// A Podman service for one test, with its own directories and network namespace, isolated from
+/// the rest of this machine.
 struct Podman {
     process: Child,
     socket: String,
@@ -18,7 +18,7 @@ struct Podman {
 impl Podman {
     fn start(test: &Test) -> Self {
         let at = |name: &str| test.path(name).display().to_string();
-        // Not every place where tests run may raise limits.
+        // Some test environments do not permit raising resource limits.
         let config = test.write(
             "containers.conf",
             "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n",
@@ -112,14 +112,14 @@ node_templates:
 
 const DEMO: &str = "{src: TARBALL, repository: pod-demo}";
 
-/// The blueprint is installed, known, recovered without state, and taken down again.
+/// Installs the blueprint, recovers it in an empty state directory, and uninstalls it.
 fn comes_and_goes(podman: &Podman, test: &Test) {
     let run = |arguments: &[&str]| podman.dockctl(test, arguments);
     run(&["install"]).exits(0);
     run(&["install"]).exits(0);
     run(&["plan", "--exit-code"]).exits(0);
     run(&["status", "--exit-code"]).exits(0);
-    // A runner without state compares what is declared with what this engine shows.
+    // A runner without state compares the blueprint with the objects on this engine.
     let state = test.path("elsewhere").display().to_string();
     let elsewhere = |arguments: &[&str]| run(&[arguments, &["--state-dir", &state]].concat());
     elsewhere(&["recover", &test.prefix]).exits(0);
@@ -157,7 +157,7 @@ fn podman_is_an_engine_like_any_other() {
     );
     whole();
 
-    // What it says otherwise than Docker is understood all the same.
+    // Podman's error messages differ from Docker's; dockctl understands both.
     blueprint(
         &test,
         DEMO,
@@ -184,7 +184,7 @@ fn podman_is_an_engine_like_any_other() {
     run(&["uninstall"]).exits(0);
     podman.docker(&["rm", "-f", &test.name("web")]);
 
-    // A saved image under a compression that it does not read, and under another name.
+    // A saved image in a compression format that Podman does not load, under another name.
     let saved = test.path("saved.tar").display().to_string();
     podman.docker(&["save", "-o", &saved, "pod-demo"]);
     assert!(Command::new("gzip").arg(&saved).status().unwrap().success());
@@ -197,7 +197,7 @@ fn podman_is_an_engine_like_any_other() {
     whole();
 }
 
-/// A process that ends with the test.
+/// A process that is killed at the end of the test.
 struct Ended(Child);
 
 impl Drop for Ended {

@@ -1,4 +1,4 @@
-//! Pulls from a real registry on this machine.
+//! Image pulls from a real registry on this machine.
 
 use crate::{
     docker::install::SLEEPER,
@@ -13,7 +13,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// A registry that is gone when the test is over.
+/// A registry process that is killed at the end of the test.
 struct Registry {
     process: Child,
     address: String,
@@ -24,7 +24,7 @@ impl Registry {
         Self::start_with(test, "")
     }
 
-    /// A registry that asks for the name `tester` and the password `open sesame`.
+    /// Starts a registry that requires the user name `tester` and the password `open sesame`.
     fn with_password(test: &Test) -> Self {
         test.write(
             "htpasswd",
@@ -49,7 +49,7 @@ impl Registry {
                 String::from_utf8_lossy(&fetched.stderr)
             );
         }
-        // The engine reaches registries on the loopback without TLS.
+        // The engine does not require TLS for registries on the loopback interface.
         let address = format!("127.0.0.1:{}", free_port());
         let data = test.path("registry").display().to_string();
         let config = test.write(
@@ -67,8 +67,8 @@ impl Registry {
         Self { process, address }
     }
 
-    /// Puts an image that no other has into the registry, and takes it from the engine. Gives its
-    /// name there, and its digest.
+    /// Pushes a unique image to the registry and removes it from the engine. Returns its repository
+    /// and digest.
     fn hold(&self, test: &Test, login: Option<&str>) -> (String, String) {
         let repository = format!("{}/team/{}", self.address, test.prefix);
         let remote = format!("{repository}:v1");
@@ -102,8 +102,8 @@ impl Drop for Registry {
     }
 }
 
-/// The demo image with a file that no other image has: a layer that the engine has already is not
-/// downloaded.
+/// Writes the demo image with a unique file and returns the path. The engine does not download a
+/// layer that it already has.
 fn unique_tarball(test: &Test) -> String {
     let path = test.path("unique.tar");
     fs::copy(tarball(), &path).unwrap();
@@ -156,7 +156,7 @@ fn an_image_is_pulled_once_with_its_bytes_shown_and_never_again() {
         ["PREFIX-other running", "PREFIX-web running"]
     );
     test.run(&["uninstall"]).exits(0);
-    // With the registry gone the image is still there.
+    // Without the registry, install uses the image on the engine.
     drop(registry);
     test.run(&["install"]).exits(0);
     docker(&["rm", "-f", &test.name("web"), &test.name("other")]);
@@ -170,8 +170,8 @@ fn with_image(test: &Test, image: &str) {
     test.blueprint(&SLEEPER.replace(DEMO, image));
 }
 
-/// Installs with a configuration of the docker command, and takes everything down again, the image
-/// too.
+/// Installs with a configuration of the Docker CLI. If that succeeds, uninstalls and removes the
+/// image.
 fn install_with(test: &Test, config: &serde_json::Value, remote: &str) -> Run {
     let folder = test.path("config");
     fs::create_dir_all(&folder).unwrap();
@@ -212,7 +212,7 @@ fn a_registry_that_wants_a_password_gets_it_from_where_the_docker_command_has_it
         .says(&["the registry does not accept who asks"]);
     install_with(&test, &auths(LOGIN), &remote).exits(0);
 
-    // A helper is asked as the docker command asks it: the registry on its standard input.
+    // As with the Docker CLI, a credential helper reads the registry's address from its stdin.
     fs::create_dir(test.path("bin")).unwrap();
     let helper = test.path("bin/docker-credential-test");
     let answer = json!({ "Username": "tester", "Secret": "open sesame" });
@@ -250,7 +250,7 @@ fn a_node_says_itself_who_asks_and_nobody_else_learns_it() {
     };
     with_image(&test, &auth("{get_secret: sesame}"));
     install_with(&test, &json!({}), &remote).exits(0);
-    // Written as it is, it is not kept either.
+    // A plain-text password is not stored either.
     with_image(&test, &auth("open sesame"));
     let mut run = test.command(&["install", "-vv"]);
     let run = Run::of(&run.output().unwrap()).exits(0);

@@ -1,4 +1,4 @@
-//! `wait_for`: what a container must come to before its instance counts as started.
+//! `wait_for`: conditions that a container must meet before its instance counts as started.
 
 use crate::support::{Run, Test};
 use std::time::Instant;
@@ -36,7 +36,7 @@ fn fails(name: &str, params: &str, wait: &str) -> Run {
     blueprint(&test, params, wait);
     let begin = Instant::now();
     let run = test.run(&["install"]).exits(1);
-    // No limit of its own was waited for: those are five minutes.
+    // The failure ends the wait: the default timeout of a condition is five minutes.
     assert!(begin.elapsed().as_secs() < 60, "{:?}", begin.elapsed());
     run
 }

@@ -1,5 +1,4 @@
-//! What waiting costs: one subscription to what the engine has to say, instead of a question for
-//! each look.
+//! Requests during a wait: dockctl subscribes to engine events instead of polling.
 
 #[path = "../../sweep/proxy.rs"]
 #[allow(dead_code, reason = "made for the sweeps")]
@@ -8,7 +7,7 @@ pub(crate) mod proxy;
 use crate::support::Test;
 use proxy::{Fault, Proxy};
 
-/// Containers that become healthy after a second.
+/// Number of containers; each becomes healthy after about two seconds.
 const WAITERS: usize = 4;
 
 fn blueprint(test: &Test) {
@@ -27,7 +26,8 @@ fn blueprint(test: &Test) {
     test.blueprint(&("node_templates:\n".to_owned() + &(0..WAITERS).map(node).collect::<String>()));
 }
 
-/// Requests of an install, by the start of their lines.
+/// Installs and uninstalls through the proxy. Returns a function that counts the requests of the
+/// install that contain a text in their first line.
 fn asked(
     test: &Test,
     proxy: &Proxy,
@@ -47,8 +47,8 @@ fn while_the_engine_tells_nobody_asks() {
     let proxy = Proxy::start(&test.path("proxy.sock"), test.engine().socket());
     let asked_for = asked(&test, &proxy, None);
     assert_eq!(asked_for("/events"), 1, "one subscription for all");
-    // Looked at when it was started, when the wait begins, at each change of health, and no more:
-    // polled every 50 ms for two seconds it would have been forty times each.
+    // dockctl inspects a container at its start, at the beginning of the wait, and at each change
+    // of its health. Polling every 50 ms for two seconds would inspect each one forty times.
     let looks = asked_for("GET /v1.41/containers/") - asked_for("GET /v1.41/containers/json");
     assert!(
         looks <= WAITERS * 8,

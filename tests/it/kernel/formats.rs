@@ -1,8 +1,8 @@
-//! State folders that dockctl wrote in format 2 (`tests/data/format2`), and what a later dockctl may
-//! write: replayed, gone on with, refused.
+//! State directories in format 2 (`tests/data/format2`), which are replayed and resumed, and
+//! entries of later versions, which are refused.
 //!
-//! Each folder has its key, its journal and the blueprint as it was then. The deployment is a
-//! network, a volume, `db` and `web`; beside them one holds an adopted container.
+//! Each state directory has a key, a journal and the blueprint. The deployment has a network, a
+//! volume, `db` and `web`; in `adopted` it also has an adopted container.
 
 use crate::{
     kernel::run::with_runtime,
@@ -25,13 +25,13 @@ use serde_json::Value as Json;
 use std::{fs, path::Path, process::Command};
 use tempfile::TempDir;
 
-/// A state folder, copied so that it can be written to.
+/// A writable copy of a state directory.
 pub(crate) struct Kept {
     folder: TempDir,
     pub(crate) state: StateDir,
 }
 
-/// The state folder of this name.
+/// Copies a state directory from `tests/data/format2`.
 pub(crate) fn kept(name: &str) -> Kept {
     let folder = tempfile::tempdir().unwrap();
     let from = project().join("tests/data/format2").join(name);
@@ -48,14 +48,14 @@ impl Kept {
         self.folder.path()
     }
 
-    /// Runs dockctl on it.
+    /// Runs dockctl on the state directory.
     fn run(&self, arguments: &[&str]) -> Run {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dockctl"));
         command.args(arguments).arg("--state-dir").arg(self.path());
         Run::of(&command.output().unwrap())
     }
 
-    /// Appends what a dockctl of version 9.0.0 may have written.
+    /// Appends an execution of a hypothetical dockctl 9.0.0 to the journal.
     fn write_rows(&self, rows: &[&str]) {
         let started = r#"{"at":1,"event":"execution_started","execution":"later","dockctl":"9.0.0","workflow":"stop"}"#;
         drop(self.state.hold("shop", &Holder::this("test", "x")).unwrap());
@@ -74,8 +74,7 @@ impl Kept {
     }
 }
 
-/// What is there on the engine when a later dockctl takes a deployment up: everything that the
-/// journal knows, and it runs.
+/// Returns a simulated engine with all objects of the record. The containers are running.
 fn world_of(record: &Record) -> Simulated {
     let world = Simulated::default();
     let deployment = record.deployment.as_ref().unwrap();
@@ -97,7 +96,7 @@ fn world_of(record: &Record) -> Simulated {
     world
 }
 
-/// One run on what is known, as a process that starts now.
+/// Runs a workflow on a record, like a new process.
 fn run(world: &Simulated, record: &mut Record, workflow: Workflow) -> Outcome {
     with_runtime(async {
         let (mut quiet, secrets, signals) = (Quiet, Secrets::default(), StopRequests::default());
@@ -161,7 +160,7 @@ fn what_an_older_dockctl_left_is_gone_on_with_and_taken_down() {
     }
 }
 
-/// What a record says, line by line.
+/// Describes a record, line by line.
 fn told(record: &Record) -> String {
     let mut text = String::new();
     for execution in &record.executions {
@@ -232,7 +231,7 @@ fn a_journal_of_format_2_goes_on_in_format_3_and_its_rows_stay() {
     }
 }
 
-/// The kernel reads a step of a plugin that it does not have.
+/// Entries with a step of an unknown plugin, which the kernel can read.
 const MARTIAN: [&str; 3] = [
     r#"{"at":2,"event":"stage_adopted","stage":{"tasks":[{"instance":"ID","node":"web","operation":"start","step":{"plugin":"martian","traits":{"title":"start the probe","effect":"starts"},"payload":{"version":7,"probe":"x"}},"cause":"it is asked for","needs":[],"retry":{},"place":{"file":"blueprint.yaml","line":1,"column":1}}]}}"#,
     r#"{"at":3,"event":"task_started","task":0,"attempt":1}"#,
@@ -290,7 +289,7 @@ fn a_snapshot_of_another_version_is_named_too() {
     for event in [started, finished] {
         held.store.append(&Entry::now(event)).unwrap();
     }
-    // Everything that format 2 wrote is in the snapshot now.
+    // The snapshot now contains everything that was written in format 2.
     held.store.prune(1).unwrap();
     drop(held);
     assert!(kept.state.read("shop").unwrap().is_some());

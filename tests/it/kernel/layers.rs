@@ -1,10 +1,10 @@
-//! The order of the modules, as `docs/architecture.md` has it: every path in the sources leads to a
-//! lower layer, and into a plugin only from the table of plugins.
+//! Module layers, as in `docs/architecture.md`: every path in the sources leads to a lower layer,
+//! and only the table of plugins uses the modules of plugins.
 
 use crate::support::project;
 use std::{fs, path::Path};
 
-/// Modules from low to high; those of one line know nothing of each other.
+/// Modules from low to high. Modules in the same line must not use each other.
 const LAYERS: [&str; 22] = [
     "digest printable web",
     "diagnostic",
@@ -36,16 +36,16 @@ fn layer(module: &str) -> Option<usize> {
         .position(|line| line.split(' ').any(|it| it == module))
 }
 
-/// The module that a file is, inward: `plan/heal.rs` is `[plan, heal]`.
+/// Returns the module path of a file: `[plan, heal]` for `plan/heal.rs`.
 fn module_of(file: &str) -> Vec<&str> {
     let path = file.trim_end_matches(".rs");
     path.split('/').filter(|part| *part != "mod").collect()
 }
 
-/// The code of a file without comments and tests.
+/// Removes comments and unit tests from the code of a file.
 fn code(text: &str) -> String {
     let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
-    // What follows two slashes in a text is no comment: addresses have them.
+    // Slashes inside a word do not start a comment: URLs contain them.
     let lines = text.lines().map(|line| match line.find("//") {
         Some(at) if line[..at].trim().is_empty() || line[..at].ends_with(' ') => &line[..at],
         _ => line,
@@ -53,7 +53,7 @@ fn code(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Takes brace groups apart: `a::{b, c::{d, e}}` is `a::b`, `a::c::d` and `a::c::e`.
+/// Expands brace groups: `a::{b, c::{d, e}}` to `a::b`, `a::c::d` and `a::c::e`.
 fn leaves(tree: &str) -> Vec<String> {
     let tree = tree.trim();
     let Some((head, group)) = tree.split_once('{') else {
@@ -80,7 +80,7 @@ fn leaves(tree: &str) -> Vec<String> {
         .collect()
 }
 
-/// Every path that a file uses by name.
+/// Returns every path in the `use` declarations of a file.
 fn uses(code: &str) -> Vec<String> {
     let (mut found, mut rest) = (Vec::new(), code);
     while let Some(at) = rest.find("use ") {
@@ -94,7 +94,7 @@ fn uses(code: &str) -> Vec<String> {
     found
 }
 
-/// Every path of a file that starts at the crate, or above the module.
+/// Returns the paths of a file that start with `crate` or `super`, resolved from the crate root.
 fn paths(file: &str, text: &str, plugins: &[String]) -> Vec<Vec<String>> {
     let code = code(text);
     let mut found = uses(&code);
@@ -137,7 +137,7 @@ fn resolved(me: &[&str], path: &str) -> Option<Vec<String>> {
     }
 }
 
-/// What is wrong with one path of a file.
+/// Returns why a file must not use a path, or `None` if it may.
 fn broken(file: &str, path: &[String], plugins: &[String]) -> Option<&'static str> {
     let me = module_of(file);
     let (mine, its) = (layer(me[0])?, layer(path.first()?)?);
@@ -153,7 +153,7 @@ fn broken(file: &str, path: &[String], plugins: &[String]) -> Option<&'static st
             let climbs = me.get(2) == Some(&"declare") && part(2) == Some("drive");
             climbs.then_some("what is declared reaches what is done")
         }
-        // The table names the plugins, and nothing in them.
+        // The table may use the plugins, but not their inner modules.
         () if into_plugin && me == ["plugins"] => {
             let is_inside = matches!(part(2), Some("declare" | "drive"));
             is_inside.then_some("nobody outside of a plugin names what is in it")
@@ -166,12 +166,12 @@ fn broken(file: &str, path: &[String], plugins: &[String]) -> Option<&'static st
     }
 }
 
-/// Where the client of an engine is allowed.
+/// Returns true if a file may use the client of an engine.
 fn may_use_client(file: &str) -> bool {
     file.starts_with("engine/") || file.starts_with("plugins/docker/")
 }
 
-/// What the application must not know: its caller has these.
+/// Names that the application must not use, because they belong to its caller.
 const NOT_IN_OPERATE: [&str; 18] = [
     "clap",
     "eprint!",
@@ -193,7 +193,7 @@ const NOT_IN_OPERATE: [&str; 18] = [
     "termios",
 ];
 
-/// What a file of the application knows and must not.
+/// Returns the forbidden names that a file of the application uses.
 fn outward(file: &str, text: &str) -> Vec<String> {
     let code = code(text);
     let all = format!("{code}\n{}", uses(&code).join("\n"));
@@ -225,7 +225,7 @@ fn faults(file: &str, text: &str, plugins: &[String]) -> Vec<String> {
     all
 }
 
-/// Names of the plugins: their folders.
+/// Returns the names of the plugins, which are the names of their directories.
 fn plugins() -> Vec<String> {
     let entries = fs::read_dir(project().join("src/plugins")).unwrap();
     let folders = entries
@@ -272,7 +272,7 @@ fn every_path_leads_to_a_lower_layer() {
     assert!(unknown.is_empty(), "in no layer: {unknown:?}");
 }
 
-/// Files, lines that must not be in them, and why.
+/// Files, forbidden lines, and the reasons.
 const FORBIDDEN: &[(&str, &str, &str)] = &[
     ("seam/step.rs", "use crate::plan::Known;", "it leads up"),
     (
@@ -397,7 +397,7 @@ const FORBIDDEN: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Files, and lines that may be in them.
+/// Files and permitted lines.
 const ALLOWED: &[(&str, &str)] = &[
     (
         "plan/heal.rs",
@@ -448,7 +448,7 @@ fn each_kind_of_forbidden_line_is_found() {
     }
 }
 
-/// Files of Rust below a folder.
+/// Returns the Rust files below a directory.
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(folder)
         .unwrap()
@@ -465,7 +465,7 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
         .collect()
 }
 
-/// Whether some file of the tests declares the module that a file is.
+/// Returns true if one of the texts declares the module of a file.
 fn is_declared(path: &Path, texts: &[String]) -> bool {
     let name = |path: &Path| path.file_stem().unwrap().to_string_lossy().into_owned();
     let module = match name(path).as_str() {

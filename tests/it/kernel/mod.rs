@@ -1,4 +1,4 @@
-//! The kernel and its formats, with a driver in memory.
+//! Tests of the kernel and its formats, on a simulated engine.
 
 pub(crate) mod formats;
 pub(crate) mod layers;

@@ -1,4 +1,4 @@
-//! How many calls run at once, tried again or not.
+//! The limit on concurrent calls, including retries.
 
 use crate::{
     kernel::run::{begun, deployment, with_runtime},
@@ -15,7 +15,7 @@ use dockctl::{
 };
 use std::{cell::Cell, time::Duration};
 
-/// An engine whose requests take a while, and that counts how many there are at once.
+/// A simulated engine with slow requests that counts the concurrent ones.
 #[derive(Default)]
 struct Slow {
     world: Simulated,
@@ -49,8 +49,7 @@ impl Driver for Slow {
     }
 }
 
-/// How many requests of an install of six nodes there are at most at once, if each is refused the
-/// first time.
+/// Returns the largest number of concurrent requests during an install of six nodes with retries.
 fn most(parallel: usize) -> usize {
     let names = ["a", "b", "c", "d", "e", "f"];
     let deployment = deployment(&names.map(|name| (name, &[][..])));

@@ -1,5 +1,5 @@
-//! Nodes that read attributes of others, on the engine in memory: they come after what they read,
-//! and do not outlive it.
+//! Nodes that read attributes of other nodes, on the simulated engine: they are created after those
+//! nodes and removed before them.
 
 use crate::{
     kernel::restore::{Life, blueprint},
@@ -21,7 +21,7 @@ fn depends_on(target: &str) -> String {
     format!("{{type: cloudify.relationships.depends_on, target: {target}}}")
 }
 
-/// The position of a step of a node's instance among all requests.
+/// Returns the position of a step of a node among all requests.
 fn at(life: &Life, node: &str, step: &str) -> usize {
     let requests = life.world.requests.borrow();
     let found = requests
@@ -124,7 +124,7 @@ fn a_reader_of_what_was_made_again_is_known_to_be_out_of_date_until_it_is_made_a
             "{workflow}"
         );
     }
-    // Both together leave nothing out of date.
+    // Reinstalling both leaves no instance outdated.
     let mut life = Life::new();
     life.run(&deployment, Workflow::Install);
     assert_eq!(
@@ -136,7 +136,8 @@ fn a_reader_of_what_was_made_again_is_known_to_be_out_of_date_until_it_is_made_a
 
 #[test]
 fn a_deployment_whose_readers_cannot_wait_runs_all_the_same_and_goes() {
-    // Only an older dockctl has installed such a thing: `b` reads what needs `b`.
+    // Only an older dockctl installed this cycle: `b` reads an attribute of `a`, which depends on
+    // `b`.
     let deployment = written(
         &blueprint(&[
             ("b", READS, "", ""),

@@ -1,5 +1,5 @@
-//! Replacing containers on the engine in memory: whatever ends a run between the stop of an old
-//! container and the proof that the new one works, the next command leaves a working one.
+//! Replacing containers on the simulated engine: however a run ends between the stop of the old
+//! container and the proof of the new one, the next command leaves a working container.
 
 use crate::kernel::run::{replay, with_runtime, written};
 use crate::simulated::{Fate, Simulated, drivers};
@@ -18,13 +18,14 @@ use dockctl::{
 use proptest::prelude::*;
 use std::time::Duration;
 
-/// A run that takes longer hangs, and is killed.
+/// Time after which a run counts as hung and is killed.
 const HANG: Duration = Duration::from_mins(30);
 
-/// One of so many points is tried in CI; it shares no factor with the numbers of faults and
-/// commands, so that each meets each.
+/// Step between the points that CI tries. It has no common factor with the numbers of disturbances
+/// and workflows, to combine each with each.
 const SAMPLE: usize = 11;
-/// Trouble at one request: something happens to it, or a person stops the run, once or twice.
+/// A disturbance at one request: a fault, or a user who stops the run (once: `Stop`, twice:
+/// `Abort`).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Trouble {
     Fate(Fate),
@@ -40,7 +41,7 @@ const TROUBLES: [Trouble; 6] = [
     Trouble::Stop,
     Trouble::Abort,
 ];
-/// What comes after it.
+/// Workflows to run after the disturbance.
 const NEXT: [Workflow; 4] = [
     Workflow::Install,
     Workflow::Update,
@@ -52,7 +53,7 @@ fn is_long() -> bool {
     std::env::var("DOCKCTL_SWEEP").is_ok_and(|value| value == "all")
 }
 
-/// The engine, and the person who stops a run at a request.
+/// The simulated engine with a user who stops the run at a request.
 struct Watched<'a> {
     world: &'a Simulated,
     stop_at: Option<(usize, Trouble)>,
@@ -85,12 +86,12 @@ impl Driver for Watched<'_> {
     }
 }
 
-/// One deployment over several definitions and processes.
+/// One deployment across several definitions and processes.
 pub(crate) struct Life {
     pub(crate) world: Simulated,
     journal: Vec<Entry>,
     policy: Policy,
-    /// The request at which a person stops the run.
+    /// Number of the request at which the user stops the run, and how.
     stop_at: Option<(usize, Trouble)>,
 }
 
@@ -110,7 +111,7 @@ impl Life {
         }
     }
 
-    /// One process. How it ended; none if it died.
+    /// Runs one process. Returns its outcome, or `None` if it hung and was killed.
     pub(crate) fn run(&mut self, deployment: &Deployment, workflow: Workflow) -> Option<Outcome> {
         self.run_with(deployment, &workflow.into())
     }
@@ -173,7 +174,7 @@ impl Life {
         })
     }
 
-    /// Makes trouble at a request that is still to come, counted from 0.
+    /// Disturbs a later request, counted from 0.
     fn doom(&mut self, n: usize, trouble: Trouble) {
         let at = self.requests() + n;
         match trouble {
@@ -187,7 +188,7 @@ impl Life {
         self.stop_at = None;
     }
 
-    /// What `plan` would show first.
+    /// Returns the first stage of a plan.
     fn plan(&self, deployment: &Deployment, workflow: Workflow) -> Stage {
         with_runtime(async {
             let mut record = replay(&self.journal);
@@ -216,7 +217,7 @@ impl Life {
         replay(&self.journal)
     }
 
-    /// Names and states of all containers, sorted.
+    /// Returns the names and states of all containers, sorted.
     pub(crate) fn present(&self) -> Vec<String> {
         let mut all: Vec<String> = self
             .world
@@ -243,7 +244,7 @@ impl Life {
     }
 }
 
-/// Containers: name, arguments of `create`, properties beside the name, relationships.
+/// Returns a blueprint of containers: name, parameters of `create`, more properties, relationships.
 pub(crate) fn blueprint(containers: &[(&str, &str, &str, &str)]) -> String {
     let mut text = "tosca_definitions_version: cloudify_dsl_1_3
 imports: [cloudify/types/types.yaml, 'plugin:cloudify-docker-plugin?version=1.3.2', 'plugin:dockctl']
@@ -267,16 +268,16 @@ fn one(params: &str) -> String {
     blueprint(&[("a", params, "", "")])
 }
 
-/// A change of a deployment, with every fault at every request of it, each followed by each command
-/// that can come next. A sample of the points, unless `DOCKCTL_SWEEP=all` (scripts/sweep).
+/// An update with each disturbance at each request, followed by each of the next workflows. Tries a
+/// sample of the points, or all with `DOCKCTL_SWEEP=all` (`scripts/sweep`).
 struct Sweep {
-    /// Containers that are there before the deployment.
+    /// Containers that exist before the deployment.
     foreign: &'static [&'static str],
     before: String,
     after: String,
-    /// What is put right later.
+    /// Definition of a later update, which works.
     corrected: String,
-    /// Names of containers of which a working one is there after any command.
+    /// Names for which a working container must exist after any workflow.
     lasting: &'static [&'static str],
 }
 
@@ -310,7 +311,7 @@ impl Sweep {
         }
     }
 
-    /// The number of points.
+    /// Tries the points and returns their number.
     fn run(&self) -> usize {
         let before = written(&self.before, None);
         let after = written(&self.after, Some(&before));
@@ -336,7 +337,7 @@ impl Sweep {
                 life.policy.fail_fast = fail_fast;
                 life.doom(n, trouble);
                 let ended = life.run(&after, Workflow::Update);
-                // A refusal can meet what restores.
+                // A refusal or an abort can also prevent the restore.
                 if ended.is_some()
                     && !matches!(trouble, Trouble::Fate(Fate::Refused) | Trouble::Abort)
                 {
@@ -360,8 +361,8 @@ impl Sweep {
         points
     }
 
-    /// Going back, or on to what is right, leaves nothing over; and taking it down leaves what was
-    /// there before, as it was.
+    /// Asserts that a later update completes and leaves no predecessors or successors, and that an
+    /// uninstall leaves only the foreign containers.
     fn ends_well(&self, mut life: Life, corrected: &Deployment, point: &str) {
         let outcome = life.run(corrected, Workflow::Update);
         assert_eq!(
@@ -444,7 +445,7 @@ fn an_adopted_container_makes_way_for_one_that_works() {
     assert!(sweep.run() >= 15);
 }
 
-/// A container that its engine removes when it stops, and the steps of its update to `failing`.
+/// Returns a sweep of a container with `auto_remove`, and the steps of its update to `failing`.
 fn auto_removed(host_config: &str, failing: &str) -> (Sweep, String) {
     let params = |command: &str| {
         one(&format!(
@@ -553,8 +554,8 @@ fn what_is_gone_is_created_as_it_worked_not_as_an_update_failed_to_make_it() {
 
 const THREE: [&str; 3] = ["a", "b", "c"];
 
-/// Three containers from an image each, of which `b` needs `a`; the number tells one definition
-/// from another.
+/// Returns a blueprint of three containers, each with its own image. `b` depends on `a`. The number
+/// distinguishes definitions.
 fn three_images(number: u8) -> String {
     let tie = "{type: cloudify.relationships.connected_to, target: a}";
     let command = format!("command: sleep {number}");
@@ -572,7 +573,7 @@ fn three_images(number: u8) -> String {
     THREE.into_iter().fold(text, image)
 }
 
-/// The deployment is installed, and no request counts so far.
+/// Installs a deployment and clears the log of requests.
 fn installed(deployment: &Deployment) -> Life {
     let mut life = Life::new();
     life.run(deployment, Workflow::Install);
@@ -600,8 +601,7 @@ fn expect_every_image_before_the_first_stop(life: &Life) {
 #[test]
 fn an_image_that_cannot_be_had_costs_nothing_that_works() {
     let before = written(&three_images(1), None);
-    // Of a reinstallation: the image of `a` fails, and `b` needs `a`; the first request is for the
-    // image of one of them.
+    // Reinstall, with each image failing in turn.
     for failing in THREE {
         let mut life = installed(&before);
         let old = three_ids(&life);
@@ -616,7 +616,7 @@ fn an_image_that_cannot_be_had_costs_nothing_that_works() {
             "{failing}: {:?}",
             life.present()
         );
-        // Taken down in the reverse order, `a` cannot go while `b` stays.
+        // `b` depends on `a`: if one of them is kept, so is the other.
         let kept: Vec<bool> = old.iter().zip(&now).map(|(old, now)| old == now).collect();
         assert_eq!(
             kept,
@@ -629,7 +629,7 @@ fn an_image_that_cannot_be_had_costs_nothing_that_works() {
         );
         expect_every_image_before_the_first_stop(&life);
     }
-    // Of an update: only what the image is for stays as it was.
+    // Update: only the container with the failing image is unchanged.
     for (at, failing) in THREE.into_iter().enumerate() {
         let mut life = installed(&before);
         let old = three_ids(&life);
@@ -651,12 +651,12 @@ fn an_image_that_cannot_be_had_costs_nothing_that_works() {
     }
 }
 
-/// What a node is in one of several definitions.
+/// The declaration of a node in one of several definitions.
 #[derive(Clone, Debug)]
 struct Choice {
     command: &'static str,
     auto_remove: bool,
-    /// It joins the first node's network, reads its id, or has a port of its own.
+    /// 1: uses the network of the first node, 2: reads its container ID, 3: has a fixed port.
     extra: usize,
 }
 
@@ -673,7 +673,7 @@ fn choice() -> impl Strategy<Value = Choice> {
         })
 }
 
-/// A definition of three nodes; if it is to work, none of them fails.
+/// Returns a blueprint of three nodes. With `works`, no container fails.
 fn chosen(choices: &[Choice], round: usize, works: bool) -> String {
     let params = |at: usize, choice: &Choice| {
         let command = if works { "sleep" } else { choice.command };

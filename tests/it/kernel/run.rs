@@ -1,4 +1,5 @@
-//! Plan, executor, journal and state on an engine in memory: every crash point, every single fault.
+//! Plan, executor, journal and record on the simulated engine: every crash point, every single
+//! fault.
 
 use crate::simulated::{Fate, Simulated, drivers, no_tools};
 use dockctl::{
@@ -22,19 +23,18 @@ use std::rc::Rc;
 use std::{collections::HashSet, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// A deployment of containers, each with the nodes it depends on.
+/// Returns a deployment of containers, each with the nodes that it depends on.
 pub(crate) fn deployment(nodes: &[(&str, &[&str])]) -> Deployment {
     written(&blueprint(nodes), None)
 }
 
-/// The deployment of a blueprint as it is written, which follows another definition if there is
-/// one.
+/// Returns the deployment of a blueprint. `before` is the former definition, if any.
 pub(crate) fn written(text: &str, before: Option<&Deployment>) -> Deployment {
     let (blueprint, sources) = resolved(text);
     deployed_after(before, blueprint, &sources, Diagnostics::default())
 }
 
-/// A blueprint that has no error so far, and where it is from.
+/// Resolves a blueprint and asserts that it has no errors. Returns it with its sources.
 pub(crate) fn resolved(text: &str) -> (model::Blueprint, Sources) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("blueprint.yaml");
@@ -58,7 +58,8 @@ pub(crate) fn resolved(text: &str) -> (model::Blueprint, Sources) {
     (blueprint, sources)
 }
 
-/// The deployment of a blueprint without inputs that follows another definition.
+/// Returns the deployment of a resolved blueprint without inputs. `before` is the former
+/// definition.
 pub(crate) fn deployed_after(
     before: Option<&Deployment>,
     blueprint: model::Blueprint,
@@ -114,7 +115,7 @@ node_templates:
     text
 }
 
-/// net → (db, cache) → web
+/// Returns a diamond: `web` depends on `db` and `cache`, which depend on `net`.
 pub(crate) fn diamond() -> Deployment {
     deployment(&[
         ("net", &[]),
@@ -132,8 +133,8 @@ pub(crate) fn replay(journal: &[Entry]) -> Record {
     record
 }
 
-/// One process: goes on from the journal, plans from what it finds, and runs until it is done, dies
-/// or hangs. A hang is a death: what hangs is dropped.
+/// Runs one process: replays the journal, observes, plans, and executes. Returns its record, or
+/// `None` if it hung and was dropped.
 async fn process(
     world: &Simulated,
     journal: &mut Vec<Entry>,
@@ -374,7 +375,7 @@ fn a_journal_cut_anywhere_is_taken_up_without_repeating_what_was_done() {
     }
 }
 
-/// Defines a deployment, begins its install, and plans that.
+/// Defines a deployment and begins its install. Returns the planned stage.
 pub(crate) fn begun(executor: &mut Executor<'_>, deployment: &Deployment) -> Stage {
     let defined = Box::new(deployment.clone());
     let defined = executor.emit(Event::Defined {
@@ -387,7 +388,8 @@ pub(crate) fn begun(executor: &mut Executor<'_>, deployment: &Deployment) -> Sta
     stage
 }
 
-/// Carries out the journaled steps on an engine in memory; with `happened` those under way, too.
+/// Carries out the completed steps of a journal on a simulated engine; with `happened`, also the
+/// running ones.
 pub(crate) async fn carried_out(world: &Simulated, journal: &[Entry], happened: bool) -> Record {
     let mut record = Record::default();
     for entry in journal {
@@ -422,8 +424,8 @@ pub(crate) async fn carried_out(world: &Simulated, journal: &[Entry], happened: 
     record
 }
 
-/// The world at the cut: what is journalled as done is done; what was under way may have happened
-/// or not.
+/// Resumes a workflow after a crash: completed steps took effect, and running steps did if
+/// `happened` is set.
 async fn take_up(journal: &[Entry], happened: bool, deployment: &Deployment, workflow: Workflow) {
     let world = Simulated::default();
     let record = carried_out(&world, journal, happened).await;
@@ -559,7 +561,7 @@ fn a_stop_lets_running_steps_finish_and_starts_nothing_new() {
     });
 }
 
-/// A journal on a disk that fills up.
+/// A journal on a disk that is full after `room` entries.
 struct Full {
     entries: Vec<Entry>,
     room: usize,
@@ -610,7 +612,7 @@ fn a_journal_that_fails_stops_the_run_once_calls_under_way_have_ended() {
             assert!(executor.run(stage, &StopRequests::default()).await.is_err());
         });
         stopped += 1;
-        // What was asked is finished: the world and the journal can be brought together again.
+        // Running requests have finished, so another run can settle the differences.
         let mut entries = journal.entries;
         let asked = world.requests.borrow().len();
         with_runtime(async {

@@ -1,5 +1,5 @@
-//! What the kernel promises a plugin, shown by one that is written for it: nodes that only the record
-//! knows, relationships, and steps that are carried out in the container of another plugin.
+//! Guarantees of the kernel to plugins, tested with a dedicated plugin: nodes without objects on an
+//! engine, relationships, and steps that run in the container of another plugin.
 
 use crate::{
     kernel::run::{replay, resolved, with_runtime, written},
@@ -31,7 +31,7 @@ use std::{
     rc::Rc,
 };
 
-/// Two nodes that only the record knows, with a relationship, and a container.
+/// Two nodes without objects on an engine, with a relationship, and a container.
 const BLUEPRINT: &str = "
 tosca_definitions_version: cloudify_dsl_1_3
 imports: [cloudify/types/types.yaml, 'plugin:cloudify-docker-plugin?version=1.3.2']
@@ -63,7 +63,7 @@ node_templates:
           cloudify.interfaces.relationship_lifecycle: { preconfigure: noting.joined }
 ";
 
-/// Plans what blueprints give it.
+/// A plugin that plans one step for each of its operations.
 struct Noting;
 
 const ID: &str = "noting";
@@ -107,7 +107,7 @@ impl Plugin for Noting {
         planned: &Planned,
         _: &Purpose<'_>,
     ) -> Option<Vec<Step>> {
-        // `configure` is carried out in the container.
+        // `configure` runs in the container.
         let instances = &part.deployment.instances;
         let container = instances.iter().find(|it| it.node == "box")?.id.clone();
         let inside = (planned.operation == "configure").then_some(container);
@@ -131,7 +131,7 @@ impl Plugin for Noting {
     }
 }
 
-/// Takes every node for its own.
+/// A plugin that claims every node.
 struct Greedy;
 
 impl Plugin for Greedy {
@@ -176,24 +176,24 @@ fn a_node_belongs_to_one_plugin() {
     );
 }
 
-/// Notes what it is asked, and does what the test says.
+/// A driver that logs its calls and acts as the test specifies.
 #[derive(Default)]
 struct Notebook {
-    /// What was asked, with the inputs.
+    /// Performed operations with their inputs.
     asked: RefCell<Vec<(String, Json)>>,
-    /// Operations that fail once, and how.
+    /// Operations that fail once, with their failures.
     fails: RefCell<Vec<(String, Failure)>>,
     settled: RefCell<Option<Settled>>,
-    /// Tries of `join`.
+    /// Attempts of `join`.
     attempts: RefCell<Vec<u32>>,
-    /// What the journal ended with when a note had been heard.
+    /// Last journal entry at the time when a note had been received.
     heard: RefCell<Vec<Entry>>,
-    /// It does not wait until its notes are heard.
+    /// Return without waiting until notes are received.
     is_hasty: Cell<bool>,
     journal: Shared,
 }
 
-/// A journal that a driver can look into.
+/// A journal that a driver can read.
 #[derive(Clone, Default)]
 struct Shared(Rc<RefCell<Vec<Entry>>>);
 
@@ -246,7 +246,7 @@ impl Notebook {
         match (does, &call.subject) {
             ("create", _) => drop(outputs.set.insert("id".to_owned(), call.node().into())),
             ("configure", _) => {
-                // It is set even if what follows fails.
+                // Noted outputs stay set even if the rest of the step fails.
                 let noted = Outputs {
                     edits: vec![edit(&["seen", "first"], 1)],
                     ..Outputs::default()
@@ -287,7 +287,7 @@ impl Notebook {
     }
 }
 
-/// An engine in memory whose containers run commands.
+/// A simulated engine whose containers run commands.
 #[derive(Default)]
 struct Containers(Simulated);
 
@@ -325,7 +325,7 @@ impl Shell for Containers {
 
 static TABLE: [&dyn Plugin; 2] = [PLUGINS[0], &Noting];
 
-/// One deployment over several runs.
+/// One deployment across several runs.
 struct Life {
     deployment: Deployment,
     notebook: Notebook,
@@ -471,7 +471,7 @@ fn what_a_step_noted_is_journaled_before_it_goes_on_and_stays_if_it_fails() {
     let noted = at(|event| matches!(event, Event::TaskNoted { .. }));
     let failed = at(|event| matches!(event, Event::TaskFailed { .. }));
     assert!(noted.is_some() && noted < failed, "{noted:?} {failed:?}");
-    // What is done of the relationship is not done again.
+    // Completed operations of the relationship are not repeated.
     assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Terminated);
     let times = ["create", "join", "joined", "configure"].map(|it| life.asked(it));
     assert_eq!(times, [2, 1, 1, 2]);
@@ -509,7 +509,7 @@ fn a_system_says_how_long_to_wait() {
     assert_eq!(*life.notebook.attempts.borrow(), [1, 2]);
 }
 
-/// A journal whose process died while an operation ran.
+/// Returns a deployment whose process died while an operation was running.
 fn died_in(operation: &str) -> Life {
     let mut life = Life::new();
     life.run(Workflow::Install).unwrap();
@@ -553,7 +553,7 @@ fn what_nobody_knows_and_does_harm_if_it_is_done_twice_is_asked_about() {
         "{refused}"
     );
     assert_eq!(life.asked("create"), before);
-    // Whoever runs it again has looked; the other node was not begun.
+    // Running the workflow again confirms a repetition. The other node had not started.
     assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Terminated);
     assert_eq!(life.asked("create"), before + 2);
 }

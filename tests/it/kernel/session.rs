@@ -26,16 +26,16 @@ use dockctl::{
 };
 use std::{cell::RefCell, collections::BTreeMap, path::Path};
 
-/// A caller without a person or a terminal, as a daemon is one.
+/// A caller without a user and a terminal, such as a daemon.
 #[derive(Default)]
 struct Daemon {
     stop_requests: StopRequests,
     heard: RefCell<Vec<String>>,
-    /// Stops as soon as a task has begun.
+    /// Requests a stop as soon as a task has started.
     is_hasty: bool,
 }
 
-/// Asks to stop as soon as a task has begun.
+/// Requests a stop as soon as a task has started.
 struct Hasty(StopRequests);
 
 impl Reporter for Hasty {
@@ -101,7 +101,7 @@ fn settings(state_dir: &Path) -> Settings {
     }
 }
 
-/// Runs a workflow of a deployment that is held.
+/// Runs a workflow during a hold.
 async fn run(
     held: &mut Held<'_, '_>,
     deployment: &Deployment,
@@ -150,7 +150,7 @@ fn a_session_holds_the_lock_only_while_it_is_asked_to_and_reads_the_record_again
         let busy = other.hold("uninstall").map(|_| ()).unwrap_err();
         assert_eq!(busy.kind, Kind::Busy, "{busy}");
         run(&mut held, &pair, Workflow::Install).await.unwrap();
-        // A reader does not wait for the lock, and sees the published record.
+        // A reader sees the published record without waiting for the lock.
         assert_eq!(
             other.refresh().unwrap().state(&web.id),
             InstanceState::Started
@@ -158,7 +158,7 @@ fn a_session_holds_the_lock_only_while_it_is_asked_to_and_reads_the_record_again
         held.release().await;
         assert_eq!(loop_.record.state(&web.id), InstanceState::Started);
 
-        // The daemon keeps its session; another caller works on the deployment meanwhile.
+        // The daemon keeps its session while another caller works on the deployment.
         let mut held = other.hold("uninstall").unwrap();
         run(&mut held, &pair, Workflow::Uninstall).await.unwrap();
         held.release().await;
@@ -171,7 +171,7 @@ fn a_session_holds_the_lock_only_while_it_is_asked_to_and_reads_the_record_again
         let held = loop_.hold("heal").unwrap();
         assert_eq!(held.record().state(&web.id), InstanceState::Deleted);
         assert_eq!(held.record().executions.len(), 2);
-        // A hold that is dropped releases the lock too.
+        // Dropping a hold also releases the lock.
         drop(held);
         assert!(other.hold("heal").is_ok());
     });

@@ -1,6 +1,6 @@
-//! Every crash of the process, with every fault of the engine after it: the journal is cut at every
-//! byte, what was under way at the cut has happened or not, and the run that takes it up meets a
-//! fault at one of its requests. No engine, no clock.
+//! Crash sweep on the simulated engine: cuts the journal at every byte, with and without the effect
+//! of the steps that were running, and injects a fault at one request of the run that resumes. Uses
+//! no real engine and no real clock.
 
 use crate::kernel::run::{carried_out, deployment, diamond, replay, with_runtime};
 use crate::simulated::{Change, Fate, Simulated, drivers};
@@ -20,29 +20,29 @@ use dockctl::{
 use proptest::prelude::*;
 use std::{collections::HashSet, time::Duration};
 
-/// Longer than all pauses of a run together: what takes longer hangs.
+/// Time after which a run counts as hung; longer than all its pauses together.
 const HANG: Duration = Duration::from_mins(30);
 
-/// What the tests do wrong on purpose, to see that it is noticed.
+/// A deliberate error that the checks of the sweep must detect.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum Mutation {
     #[default]
     None,
-    /// What exists is not looked at.
+    /// The engine is not observed.
     Blind,
-    /// Outcomes are not written down.
+    /// Outcomes are not journaled.
     Forgetful,
-    /// Tasks do not wait for what they need.
+    /// Tasks do not wait for their dependencies.
     Unordered,
-    /// A run that is to stop goes on.
+    /// Stop requests are not journaled.
     Deaf,
 }
 
-/// An engine as a run sees it.
+/// The simulated engine with a mutation and a stop request.
 struct Seen<'a> {
     world: &'a Simulated,
     mutation: Mutation,
-    /// The request at which the user stops the run.
+    /// Number of the request at which the user stops the run.
     stop_at: Option<usize>,
     signals: &'a StopRequests,
 }
@@ -83,7 +83,7 @@ impl Seen<'_> {
     }
 }
 
-/// A journal in memory, with what of it survives.
+/// An in-memory journal with a mutation.
 struct Paper<'a> {
     entries: &'a mut Vec<Entry>,
     mutation: Mutation,
@@ -104,14 +104,14 @@ impl Journal for Paper<'_> {
     }
 }
 
-/// One deployment on one engine, over several processes.
+/// One deployment on one engine, across several processes.
 struct Life<'a> {
     deployment: &'a Deployment,
     world: Simulated,
     journal: Vec<Entry>,
     policy: Policy,
     mutation: Mutation,
-    /// The user stops the run at its so many-th request.
+    /// Number of the request at which the user stops the run.
     stop_at: Option<usize>,
 }
 
@@ -133,8 +133,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// One process, from the journal to its end, or to where it hangs and is given up. What it knew
-    /// at the end.
+    /// Runs one process until it ends, or hangs and is abandoned. Returns its record.
     async fn process(&mut self, workflow: Workflow) -> Record {
         let (mut quiet, secrets, signals) = (Quiet, Secrets::default(), StopRequests::default());
         let backend = Seen {
@@ -196,9 +195,8 @@ fn without_order(stage: &Stage) -> Stage {
     free
 }
 
-/// Nothing that the journal says is done was done again: each container is made and started once on
-/// the way up, stopped and removed once on the way down, and of what was done nothing is asked for
-/// again.
+/// Checks that nothing is repeated: an install creates and starts each container once, an uninstall
+/// stops and removes it once, and no completed step is requested again.
 fn done_is_not_repeated(before: &[Entry], life: &Life<'_>) -> Result<(), String> {
     let changes = life.world.changes.borrow();
     let mut seen = HashSet::new();
@@ -214,7 +212,7 @@ fn done_is_not_repeated(before: &[Entry], life: &Life<'_>) -> Result<(), String>
         record.apply(entry).map_err(|error| error.to_string())?;
         if let Event::TaskSucceeded { task, .. } = &entry.event {
             let task = record.stage().task(*task);
-            // Whether an image is there is looked at each time.
+            // Each run checks whether the image exists.
             if !task.step.brings() {
                 done.insert((task.instance.clone(), task.step.to_string()));
             }
@@ -227,7 +225,7 @@ fn done_is_not_repeated(before: &[Entry], life: &Life<'_>) -> Result<(), String>
     }
 }
 
-/// The journal tells what is known, and nothing else.
+/// Checks that the replayed journal equals the record of the process.
 fn replay_is_what_is_known(journal: &[Entry], known: &Record) -> Result<(), String> {
     let mut replayed = Record::default();
     for entry in journal {
@@ -240,8 +238,8 @@ fn replay_is_what_is_known(journal: &[Entry], known: &Record) -> Result<(), Stri
     }
 }
 
-/// Nothing begins that needs what failed or is not done, by the blueprint's relationships; nothing
-/// at all after a stop, or with `fail_fast` after a failure.
+/// Checks that no step starts before the relationships of the blueprint permit it, and that no step
+/// starts after a stop or, with `fail_fast`, after a failure.
 fn nothing_starts_that_may_not(life: &Life<'_>) -> Result<(), String> {
     let mut record = Record::default();
     let mut stopped = false;
@@ -301,7 +299,7 @@ fn may_start(deployment: &Deployment, record: &Record, task: TaskId) -> Result<(
     }
 }
 
-/// The journal as bytes, an entry a line, and where each entry ends.
+/// Returns the journal as bytes, with one entry per line, and the end offset of each entry.
 fn bytes_of(journal: &[Entry]) -> (Vec<u8>, Vec<usize>) {
     let (mut bytes, mut ends) = (Vec::new(), Vec::new());
     for entry in journal {
@@ -312,7 +310,7 @@ fn bytes_of(journal: &[Entry]) -> (Vec<u8>, Vec<usize>) {
     (bytes, ends)
 }
 
-/// Entries that survive when the journal is cut after so many bytes; what is torn is none.
+/// Returns the complete entries before the cut.
 fn surviving(bytes: &[u8], cut: usize) -> Vec<Entry> {
     let whole = bytes[..cut]
         .iter()
@@ -324,7 +322,8 @@ fn surviving(bytes: &[u8], cut: usize) -> Vec<Entry> {
         .collect()
 }
 
-/// The world at a cut: what is journalled as done is done; what was under way has happened, or not.
+/// Returns the deployment after a crash: completed steps took effect, and running steps did if
+/// `happened` is set.
 async fn world_at<'a>(deployment: &'a Deployment, journal: &[Entry], happened: bool) -> Life<'a> {
     let mut life = Life::new(deployment);
     carried_out(&life.world, journal, happened).await;
@@ -333,7 +332,7 @@ async fn world_at<'a>(deployment: &'a Deployment, journal: &[Entry], happened: b
     life
 }
 
-/// The end that an undisturbed run has.
+/// Checks the final state of a run without faults.
 fn is_at_its_end(life: &Life<'_>, record: &Record, workflow: Workflow) -> Result<(), String> {
     let containers = life.world.containers.borrow();
     let good = match workflow {
@@ -355,14 +354,15 @@ fn is_at_its_end(life: &Life<'_>, record: &Record, workflow: Workflow) -> Result
     }
 }
 
-/// One point: taken up with a fault at a request, and once more without.
+/// Tries one point: resumes with a fault at a request, then once more without. Returns the number
+/// of requests of the first run.
 async fn take_up(
     mut life: Life<'_>,
     workflow: Workflow,
     fault: Option<(usize, Fate)>,
 ) -> Result<usize, String> {
     let before = life.journal.clone();
-    // Changes that were made on the way to the cut count too: nothing is made twice.
+    // Keep the changes before the cut, to detect repetitions of them.
     life.world = fault
         .into_iter()
         .fold(std::mem::take(&mut life.world), |world, (at, fate)| {
@@ -382,7 +382,7 @@ async fn take_up(
     Ok(asked)
 }
 
-/// The whole journal of an undisturbed run, and where the workflow begins in it.
+/// Returns the journal of a run without faults, and the index of the workflow's first entry.
 async fn undisturbed(deployment: &Deployment, workflow: Workflow) -> (Vec<Entry>, usize) {
     let mut life = Life::new(deployment);
     life.process(Workflow::Install).await;
@@ -392,19 +392,20 @@ async fn undisturbed(deployment: &Deployment, workflow: Workflow) -> (Vec<Entry>
         life.journal.len()
     };
     if workflow == Workflow::Uninstall {
-        // Going up is no part of going down.
+        // The changes of the install do not count.
         life.world.changes.borrow_mut().clear();
         life.process(Workflow::Uninstall).await;
     }
     (life.journal, begin)
 }
 
-/// Whether everything is tried, not a sample (scripts/sweep).
+/// Returns true if all points are tried instead of a sample (`scripts/sweep`).
 fn is_long() -> bool {
     std::env::var("DOCKCTL_SWEEP").is_ok_and(|value| value == "all")
 }
 
-/// All points of one deployment: at how many bytes it was cut, and how many runs that made.
+/// Tries the points of one deployment. Returns the number of cuts and the number of runs with a
+/// fault.
 async fn sweep(
     deployment: &Deployment,
     workflow: Workflow,
@@ -418,7 +419,7 @@ async fn sweep(
     for cut in ends.get(begin.wrapping_sub(1)).copied().unwrap_or(0)..=bytes.len() {
         let survives = ends.partition_point(|end| *end <= cut);
         cuts += 1;
-        // Where the same entries survive, the same happens.
+        // Cuts with the same surviving entries have the same result.
         if !tried.insert(survives) {
             continue;
         }
@@ -444,7 +445,7 @@ async fn sweep(
                 .map_err(|error| at("no fault".to_owned(), error))?;
             let all =
                 (0..asked).flat_map(|request| faults.iter().map(move |fate| (request, *fate)));
-            // Unless everything is to be tried, each request has another fault at each cut.
+            // A sample tries a different fault for each request and cut.
             let chosen = |(n, _): &(usize, (usize, Fate))| {
                 is_long() || (n + survives).is_multiple_of(faults.len())
             };
@@ -508,7 +509,7 @@ fn after_a_stop_nothing_at_all_starts() {
     }
 }
 
-/// A torn line is never taken for an entry.
+/// A partial line never parses as an entry.
 #[test]
 fn half_an_entry_is_none() {
     let deployment = deployment(&[("one", &[])]);
@@ -526,7 +527,7 @@ fn half_an_entry_is_none() {
     }
 }
 
-/// Each assertion of the sweep notices what it is for.
+/// Each check of the sweep detects its error.
 #[test]
 fn what_is_done_wrong_on_purpose_is_noticed() {
     let deployment = diamond();
@@ -549,7 +550,7 @@ fn what_is_done_wrong_on_purpose_is_noticed() {
     assert!(unordered.contains("is ready"), "{unordered}");
     let deaf = wrong(Mutation::Deaf, &[], Some(2));
     assert!(deaf.contains("another story"), "{deaf}");
-    // The same at the level of the assertion: a start after a stop, and a change made twice.
+    // No mutation causes a start after a stop or a repeated change, so edit the journal instead.
     let mut life = Life::new(&deployment);
     with_runtime(life.process(Workflow::Install));
     let first = life
@@ -578,7 +579,7 @@ fn what_is_done_wrong_on_purpose_is_noticed() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// Random graphs, each with a random crash and a random fault after it.
+    /// Random graphs, each with a random crash followed by a random fault.
     #[test]
     fn any_graph_survives_a_crash_and_a_fault(
         edges in proptest::collection::vec(proptest::collection::vec(any::<prop::sample::Index>(), 0..3), 1..8),
@@ -608,7 +609,7 @@ proptest! {
     }
 }
 
-/// A step that never ends holds a run for no longer than its time and a little grace.
+/// A step that never ends delays the end of a run by at most a grace period after its deadline.
 #[test]
 fn a_run_whose_time_is_over_drops_what_hangs() {
     let deployment = diamond();
@@ -635,7 +636,7 @@ fn a_run_whose_time_is_over_drops_what_hangs() {
     });
 }
 
-/// What cannot be mended leaves the outcome that says so.
+/// A refused request fails the run, a stop cancels it, and a broken connection is retried.
 #[test]
 fn a_refusal_is_a_failure_and_a_stop_is_none() {
     let deployment = diamond();

@@ -1,9 +1,9 @@
-//! Recorded runs of the original's workflows, carried out by planner and executor on a back-end
-//! that only notes what it is asked.
+//! Recorded runs of Cloudify's workflows, repeated by planner and executor with a driver that only
+//! logs its calls.
 //!
-//! `tests/data/workflows/cases.jsonl` holds one case a line: nodes on top of `types.yaml`, which
-//! operations fail how, and for each workflow that is run what happened to whom, in order. Things
-//! that happened at the same moment may come in any order.
+//! `tests/data/workflows/cases.jsonl` contains one case per line: nodes on top of `types.yaml`,
+//! failures of operations, and the recorded events of each workflow in order. Simultaneous events
+//! may be in any order.
 
 use crate::kernel::run::{deployed_after, with_runtime};
 use dockctl::{
@@ -30,13 +30,13 @@ use std::{
     rc::Rc,
 };
 
-/// What happened, in order: `who what`.
+/// Events in order: instance or relationship, and its operation or state.
 type Log = Rc<RefCell<Vec<String>>>;
 
-/// Carries nothing out, fails as it is told, and notes.
+/// A driver that only logs its calls and fails as scripted.
 struct Traced {
     log: Log,
-    /// What comes of the next calls of an operation, by `node.operation`.
+    /// Outcomes of the next calls of an operation, by `node.operation`.
     script: RefCell<HashMap<String, VecDeque<String>>>,
     calls: RefCell<HashMap<(String, String), usize>>,
 }
@@ -47,10 +47,10 @@ impl Driver for Traced {
     }
 }
 
-/// Plans every operation of the recorded cases.
+/// A plugin that plans every operation of the recorded cases.
 struct Tracing;
 
-/// The plugin that `types.yaml` names.
+/// The plugin in `types.yaml`.
 const TRACED: &str = "dockctl-simulated";
 
 fn traced(name: &str, planned: &Planned) -> Option<Vec<Step>> {
@@ -160,12 +160,12 @@ impl Traced {
     }
 }
 
-/// Instances are called by their node and counted from 1.
+/// Returns the ID of an instance in the recorded cases: its node and `#1`.
 fn shown(instance: &str) -> String {
     format!("{}#1", instance.rsplit_once('_').unwrap().0)
 }
 
-/// Notes how states change.
+/// A journal that logs changes of states.
 struct States {
     log: Log,
     record: Record,
@@ -205,7 +205,7 @@ fn deployment(nodes: &str, before: Option<&Deployment>) -> Deployment {
     )
 }
 
-/// One recorded run on one deployment.
+/// A deployment on which recorded workflows run.
 struct Life {
     deployment: Deployment,
     driver: Traced,
@@ -268,7 +268,7 @@ impl Life {
         }
     }
 
-    /// A deployment that is installed.
+    /// Installs a deployment without failures.
     fn installed(nodes: &str) -> Self {
         let case = json!({ "nodes": nodes, "fail": {}, "initial_states": {}, "task_retries": 0, "subgraph_retries": 0 });
         let mut life = Self::new(&case);
@@ -279,7 +279,7 @@ impl Life {
         life
     }
 
-    /// Another definition takes the place of the present one.
+    /// Changes the definition of the deployment.
     fn define(&mut self, nodes: &str) {
         self.deployment = deployment(nodes, Some(&self.deployment));
         let defined = Entry::now(Event::Defined {
@@ -289,7 +289,8 @@ impl Life {
         self.journal.record.apply(&defined).unwrap();
     }
 
-    /// What happens on an update, in order; of what happens at once the order is that of the names.
+    /// Runs an update. Returns its calls in order; simultaneous calls are in the order of their
+    /// names.
     fn update(&mut self, nodes: &str) -> Vec<String> {
         self.define(nodes);
         self.driver.log.borrow_mut().clear();
@@ -306,7 +307,7 @@ impl Life {
     async fn run(&mut self, workflow: &str, given: &Json) -> Outcome {
         let workflow = Workflow::named(workflow).unwrap();
         let mut given = given.as_object().unwrap().clone();
-        // Recorded ids are node#1.
+        // Replaces the recorded ID, `node#1`.
         if let Some(id) = given.get_mut("node_instance_id") {
             *id = self
                 .deployment
@@ -382,7 +383,7 @@ fn workflows_do_what_the_original_did() {
     );
 }
 
-/// What differs, if anything does.
+/// Returns the first difference from the recorded run.
 fn compare(
     life: &Life,
     before: &Record,
@@ -439,8 +440,8 @@ fn compare(
     None
 }
 
-/// What happened to some instances. States that were left before anything happened in them do not
-/// count, nor do those that were there already; of what happens at once the order does not count.
+/// Returns the events of some instances, in an order that does not depend on timing. Skips states
+/// that an instance left before any other event, and states that did not change.
 fn only(log: &[String], who: &[String], before: &Record) -> Vec<String> {
     let subjects = |line: &str| -> Vec<String> {
         let first = line.split(' ').next().unwrap();
@@ -517,7 +518,7 @@ fn an_update_tells_relationships_that_come_and_go() {
         ]
     );
     assert!(!life.record.has_former());
-    // Nothing is told twice.
+    // The same update again calls nothing.
     assert!(
         life.update(&format!(
             "{TWO}  a: {{type: basic, relationships: [{{type: con, target: u}}]}}\n"

@@ -1,5 +1,6 @@
-//! Hostile and broken text: always a diagnostic, never a crash. A sample of what `scripts/fuzz`
-//! does at length.
+//! Hostile and malformed blueprints: always a diagnostic, never a crash.
+//!
+//! `scripts/fuzz` tests the same at length.
 
 use crate::support::Test;
 use dockctl::{
@@ -22,7 +23,7 @@ relationships:
   cloudify.relationships.contained_in: {derived_from: cloudify.relationships.depends_on}
 ";
 
-/// The codes of all errors that a text gets on its way to instances.
+/// Parses, resolves and expands a blueprint. Returns the codes of its errors.
 fn codes(text: &str) -> Vec<&'static str> {
     let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
     let file = sources.add_text("blueprint.yaml", text);
@@ -247,7 +248,7 @@ fn what_is_no_file_of_text_is_refused() {
         .says(&["is not a regular file"]);
 }
 
-/// Every file of the corpus, as it is and torn in a thousand ways.
+/// Resolves each file of the fuzz corpus, unchanged and with random edits.
 #[test]
 fn torn_blueprints_never_crash() {
     const PIECES: [&str; 22] = [

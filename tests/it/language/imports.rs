@@ -1,4 +1,4 @@
-//! Imports from the network, from a cache, by rules, from the catalogs inside the binary.
+//! Imports: from the network, the cache and the bundled catalogs, and by import rules.
 
 use crate::support::Test;
 use std::{
@@ -12,7 +12,7 @@ use std::{
     thread,
 };
 
-/// A web server of a few files that counts what it is asked.
+/// HTTP server for a few files that counts its requests.
 struct Server {
     address: String,
     asked: Arc<AtomicUsize>,
@@ -236,7 +236,7 @@ fn every_bundled_edition_can_be_imported() {
     }
     assert!(addresses.len() > 24, "{addresses:?}");
     for address in &addresses {
-        // Plugins build on the basic types, but for the one that those bring along.
+        // Plugins need the basic types, except the script plugin, which those types include.
         let types = if address.contains("plugin") && !address.contains("script") {
             "  - cloudify/types/types.yaml\n"
         } else {

@@ -1,4 +1,4 @@
-//! Values that are data, whatever they look like.
+//! `dockctl.literal`: values that look like functions but are data.
 
 use crate::support::Test;
 use serde_json::json;
@@ -44,7 +44,7 @@ fn what_is_marked_as_data_reaches_the_engine_as_it_is_written() {
         outputs["outputs"]["data"],
         json!({ "get_secret": { "get_input": "x" }, "type": "a" })
     );
-    // From the journal it comes as it was.
+    // The journal returns the same values.
     let again = test.run(&["install"]).exits(0);
     assert!(again.stdout.contains("up to date"), "{}", again.stdout);
     test.run(&["uninstall", "--yes"]).exits(0);

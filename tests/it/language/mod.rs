@@ -1,4 +1,4 @@
-//! The DSL: what blueprints mean, and what is wrong with them.
+//! The DSL: validation and meaning of blueprints.
 
 pub(crate) mod hostile;
 pub(crate) mod imports;

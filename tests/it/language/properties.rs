@@ -1,4 +1,4 @@
-//! Random models: written as text and read again they are the same, whatever the spelling.
+//! Random blueprints: parsing in every YAML style, instances, scaling groups. Also the JSON schema.
 
 use dockctl::{
     catalog,
@@ -14,14 +14,14 @@ use indexmap::IndexMap;
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json, json};
 
-/// Values of properties. No key is the name of a function, so none is a call.
+/// Generates property values. No key is the name of a function, so no value is a function call.
 fn value() -> impl Strategy<Value = Json> {
     let leaf = prop_oneof![
         Just(Json::Null),
         any::<bool>().prop_map(Json::from),
         (-1_000_000_i64..1_000_000).prop_map(Json::from),
         (-1e6..1e6_f64).prop_map(Json::from),
-        // Text that plain YAML would read as something else is among it.
+        // Includes text that unquoted YAML would parse as another type.
         prop_oneof![
             "[ -~]{0,12}",
             "(yes|no|on|010|1:30|1e3|~|null|2020-01-31|<<|=|- a|a: b|#x|ä€)"
@@ -37,7 +37,7 @@ fn value() -> impl Strategy<Value = Json> {
     })
 }
 
-/// Nodes with free properties, numbers of instances, and relationships to earlier nodes.
+/// Generates nodes with random properties, instance counts, and relationships to earlier nodes.
 fn blueprint() -> impl Strategy<Value = Json> {
     let node = (
         prop::collection::btree_map("[a-z]{1,3}", value(), 0..4),
@@ -92,7 +92,7 @@ fn plan(text: &str) -> Json {
     normal::plan(&blueprint, Stage::Parsed)
 }
 
-/// The same data in block style: texts in quotes, everything else as plain as can be.
+/// Returns the data in block style: strings quoted, everything else plain.
 fn block(value: &Json, indent: usize) -> String {
     let pad = " ".repeat(indent);
     match value {
@@ -114,7 +114,7 @@ fn block(value: &Json, indent: usize) -> String {
     }
 }
 
-/// Floats need a dot and a signed exponent to be floats.
+/// Formats a scalar. In YAML 1.1, a float needs a dot, and its exponent needs a sign.
 fn float(value: &Json) -> String {
     match value.as_f64().filter(|_| value.is_f64()) {
         Some(number) => dockctl::syntax::python_float(number),
@@ -172,13 +172,13 @@ proptest! {
             let wanted: usize = targets.iter().map(|target| count(target)).sum();
             prop_assert!(instances.iter().filter(|it| it.node == *name).all(|it| it.ties.len() == wanted));
         }
-        // What is there keeps its ids when everything is worked out anew.
+        // Existing instances keep their IDs when the blueprint is expanded again.
         let again = model::expand(&blueprint, &instances, &mut fastrand::Rng::with_seed(seed.wrapping_add(1)), &mut Diagnostics::default());
         prop_assert_eq!(again, instances);
     }
 }
 
-/// A blueprint as the schema sees it: plain data.
+/// Parses a blueprint to JSON, for the schema.
 fn data(text: &str) -> Json {
     let mut sources = Sources::default();
     let file = sources.add_text("blueprint.yaml", text);
@@ -213,7 +213,7 @@ fn the_examples_fit_the_schema_and_slips_do_not() {
     ];
     let catalogs = catalogs.map(|name| folder.join("src/catalog").join(format!("{name}.yaml")));
     for path in examples.iter().chain(&catalogs) {
-        // Imported files need no version; the schema is that of a blueprint.
+        // Imported files need no version, but the schema of a blueprint requires one.
         let mut file = data(&std::fs::read_to_string(path).unwrap());
         file["tosca_definitions_version"] = "cloudify_dsl_1_3".into();
         if let Err(error) = schemas.validate(&file, schema) {
@@ -232,13 +232,13 @@ fn the_examples_fit_the_schema_and_slips_do_not() {
     }
 }
 
-/// Nodes and groups: names, numbers, what contains each, and what each group has.
+/// Nodes and scaling groups: instance counts, containment and members. Names are `nN` and `gN`.
 #[derive(Clone, Debug)]
 struct Nest {
     numbers: Vec<usize>,
-    /// For each node the node that contains it.
+    /// The container of each node.
     containers: Vec<Option<usize>>,
-    /// Members of each group: nodes by `nN`, groups by `gN`.
+    /// Members of each group: names of nodes and groups.
     groups: Vec<Vec<String>>,
 }
 
@@ -281,7 +281,7 @@ relationships:
         2 - at % 2
     }
 
-    /// Nodes in a group, however deep.
+    /// Returns the node itself, or all nodes of a group and its nested groups.
     fn leaves(&self, name: &str) -> Vec<usize> {
         match name.split_at(1) {
             ("g", at) => self.groups[at.parse::<usize>().unwrap()]
@@ -298,7 +298,8 @@ relationships:
             .unwrap_or_default()
     }
 
-    /// Whether something is directly in a group: nothing else in the group contains it.
+    /// Returns true if a node or group is a direct member of a group: a member that no other node
+    /// of the group contains.
     fn is_direct(&self, name: &str, group: usize) -> bool {
         let (mine, all) = (self.leaves(name), self.leaves(&format!("g{group}")));
         let contained = |node: &usize| {
@@ -309,7 +310,7 @@ relationships:
         self.groups[group].iter().any(|member| member == name) && !mine.iter().any(contained)
     }
 
-    /// The container of what is directly in something, however deep.
+    /// Returns the container of a node, or of the direct members of a group, at any depth.
     fn outside(&self, name: &str) -> Option<usize> {
         match name.split_at(1) {
             ("g", at) => {
@@ -323,8 +324,8 @@ relationships:
         }
     }
 
-    /// Whether each group is in one place: where members are in containers of different depth,
-    /// rules and reference do not say which of them the group is in.
+    /// Returns true if each group has one container. If members have containers of different depth,
+    /// neither the rules nor the reference define the container of the group.
     fn is_clear(&self) -> bool {
         let places = |group: usize| {
             let members = self.groups[group]
@@ -337,8 +338,8 @@ relationships:
         (0..self.groups.len()).all(|group| places(group).len() <= 1)
     }
 
-    /// How many instances there are of a node or a group: its number for each instance of what it
-    /// is directly in.
+    /// Returns the number of instances of a node or group: its own count times the count of its
+    /// group or container.
     fn count(&self, name: &str, depth: usize) -> usize {
         assert!(depth < 30, "{name} {self:?}\n{}", self.text(true));
         let group = (0..self.groups.len()).find(|at| self.is_direct(name, *at));
@@ -368,7 +369,7 @@ fn nest() -> impl Strategy<Value = Nest> {
     )
         .prop_map(|(nodes, groups, reversed)| {
             let count = nodes.len();
-            // Containers come before what they contain, or after it.
+            // Containers are declared before their contents, or after them.
             let container =
                 |(at, (_, index, kind)): (usize, &(usize, Index, u8))| match (kind, reversed) {
                     (0, _) => None,
@@ -393,7 +394,7 @@ fn nest() -> impl Strategy<Value = Nest> {
         })
 }
 
-/// The blueprint; none if the rules of groups forbid it.
+/// Returns the resolved blueprint. `None` if it has errors: some random groups are invalid.
 fn resolved(text: &str) -> Option<model::Blueprint> {
     let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
     let file = sources.add_text("blueprint.yaml", text);
@@ -428,7 +429,7 @@ proptest! {
             let found = instances.iter().filter(|it| it.node == *node).count();
             prop_assert_eq!(found, nest.count(node, 0), "{}\n{}", node, text);
         }
-        // What is there stays when groups are put around it.
+        // Existing instances remain when groups are added around them.
         let plain = resolved(&nest.text(false)).expect("it needs no groups");
         let before = model::expand(&plain, &[], &mut random, &mut faults);
         let after = model::modify(&blueprint, &plain, &before, &IndexMap::new(), &mut random, &mut faults).instances;

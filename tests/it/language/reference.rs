@@ -1,8 +1,8 @@
-//! Recorded blueprints, and some that were measured later (`measured.jsonl`), with what Cloudify's
-//! own parser made of them: verdict, error, plan, instances.
+//! Blueprints with the recorded results of Cloudify's own parser: verdict, error, plan, instances.
 //!
-//! `tests/data/dsl/*.jsonl` holds one case a line, by rule. `%TYPES%` in a blueprint stands for
-//! `types.yaml`, `{"$": n}` in a plan for entry n of `fragments.json`.
+//! `tests/data/dsl/*.jsonl` contains one case per line, by rule; `measured.jsonl` was added later.
+//! In a blueprint, `%TYPES%` is replaced by the text of `types.yaml`. In a plan, `{"$": n}` is
+//! replaced by entry n of `fragments.json`.
 
 use dockctl::{
     catalog,
@@ -23,7 +23,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Blueprints on which the original never comes to an end, and what is said of them here.
+/// Recorded error of blueprints on which Cloudify's parser hangs. dockctl reports a function cycle.
 const HANGS: &str = "ReferenceHang";
 
 #[test]
@@ -65,7 +65,7 @@ fn recorded_blueprints_come_out_as_recorded() {
     );
 }
 
-/// Runs one case; what differs, if anything does.
+/// Runs one case. Returns an error that lists the differences from the recorded result.
 fn run(case: &Json, types: &str, fragments: &[Json]) -> Result<(), String> {
     let folder = tempfile::tempdir().unwrap();
     let main = write_files(case, types, folder.path());
@@ -109,7 +109,7 @@ fn run(case: &Json, types: &str, fragments: &[Json]) -> Result<(), String> {
     Ok(())
 }
 
-/// Writes the files of a case; the path of its blueprint.
+/// Writes the files of a case. Returns the path of its blueprint.
 fn write_files(case: &Json, types: &str, folder: &Path) -> PathBuf {
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
@@ -168,7 +168,7 @@ fn apply(
     (model::evaluate(blueprint, &mut inputs, faults), inputs)
 }
 
-/// What only a deployment has: its instances, and what it asks of other deployments.
+/// Compares the results that only a deployment has: instances and inter-deployment functions.
 fn expect_deployment(
     case: &Json,
     fragments: &[Json],
@@ -235,7 +235,7 @@ fn expect_fault(error: &[Json], faults: &[Diagnostic]) -> Result<(), String> {
     Err(format!("wants {error:?}, says {said:?}"))
 }
 
-/// A value with its fragments put in.
+/// Returns a value with its fragments inserted.
 fn whole(value: &Json, fragments: &[Json]) -> Json {
     match value {
         Json::Object(object) => match object.get("$").and_then(Json::as_u64) {
@@ -250,8 +250,8 @@ fn whole(value: &Json, fragments: &[Json]) -> Json {
     }
 }
 
-/// Instances with numbers for ids. Where the random part of an id decides between several, only the
-/// node is compared.
+/// Returns instances with numbered IDs instead of random ones. Relationships lose the target's ID,
+/// which depends on the random part; only the target node is compared.
 fn numbered(instances: &Json) -> Json {
     let mut names: HashMap<String, String> = HashMap::new();
     let mut counts: HashMap<String, usize> = HashMap::new();

@@ -1,7 +1,6 @@
-//! One test for each rule of validation, named after the rule: which code a blueprint that breaks
-//! it gets.
+//! One test per validation rule: the diagnostic code for a blueprint that violates it.
 //!
-//! Numbers in comments are those of Cloudify's own parser.
+//! A number at the end of a test name is the error code of Cloudify's own parser.
 
 use dockctl::{
     catalog,
@@ -16,7 +15,7 @@ use dockctl::{
 use serde_json::Value as Json;
 use std::fs;
 
-/// What most of the blueprints here build on.
+/// Plugin and types that most of these blueprints use.
 const BASE: &str = "
 plugins: {p: {executor: central_deployment_agent, install: false}}
 relationships:
@@ -26,8 +25,8 @@ relationships:
 node_types: {t: {properties: {x: {default: 1}}}, cloudify.nodes.Compute: {}}
 ";
 
-/// The codes of the errors that a blueprint gets: with `files` beside it, and with inputs if it is
-/// deployed.
+/// Returns the error codes of a blueprint with `files` in its directory. With `inputs`, it is also
+/// evaluated and expanded, as for a deployment.
 fn codes(text: &str, files: &[(&str, &str)], inputs: Option<&str>) -> Vec<&'static str> {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
@@ -86,8 +85,8 @@ fn codes(text: &str, files: &[(&str, &str)], inputs: Option<&str>) -> Vec<&'stat
     codes
 }
 
-/// Each rule: the code, the version, the text after it, and where needed files beside it and
-/// inputs.
+/// Declares a test per rule: name, code, DSL version, text after the version, and optionally files
+/// in the same directory and inputs.
 macro_rules! rules {
     ($($name:ident: $code:literal $version:literal $text:literal $([$($file:literal: $content:literal),+])? $(with $inputs:literal)?;)+) => { $(
         #[test]

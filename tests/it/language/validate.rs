@@ -1,10 +1,10 @@
-//! Blueprints that are wrong: what a person sees, whole.
+//! Invalid blueprints: the output of `dockctl validate`.
 
 use crate::support::{Run, Test};
 use serde_json::json;
 use std::process::Command;
 
-/// The faults of a blueprint, as shown.
+/// Returns the errors of a blueprint as `dockctl validate` shows them.
 fn faults(name: &str, rest: &str) -> String {
     let test = Test::fake(name);
     test.blueprint(rest);
@@ -325,7 +325,7 @@ fn blueprints_can_be_split_over_files() {
     };
     import("node_templates:\n  web: {type: my.Web}\n");
     test.run(&["validate", "--strict"]).exits(0);
-    // A fault in an imported file is shown there, even when dockctl runs somewhere else.
+    // An error in an imported file is shown there, from any working directory.
     test.write(
         "types.yaml",
         "node_types:\n  my.Web: {derived_from: cloudify.docker.Containr}\n",
@@ -417,7 +417,7 @@ node_templates:
         .says(&["cloudify/3.1/types.yaml` is not bundled; edition 3.2.1 is used instead"]);
 }
 
-/// Two containers: what `a` and `b` have in their definitions, and relationships of each.
+/// Returns a blueprint with containers `a` and `b`, given their operations and relationships.
 fn two(a: &str, b: &str, ties_of_a: &str, ties_of_b: &str) -> String {
     let node = |name: &str, inputs: &str, ties: &str| {
         format!(
@@ -440,7 +440,7 @@ fn tie(target: &str) -> String {
     format!("{{type: cloudify.relationships.connected_to, target: {target}}}")
 }
 
-/// The operation `create`, with more parameters.
+/// Returns a `create` operation with additional parameters.
 fn create(rest: &str) -> String {
     format!("create: {{inputs: {{params: {{command: x{rest}}}}}}}")
 }
@@ -457,8 +457,8 @@ fn attributes_are_read_of_what_comes_first() {
         ))
     };
     let plain = create("");
-    // Nothing orders them, a relationship does, the one who is read needs the reader, both read
-    // each other.
+    // Cases: no order; a relationship orders them; the node that is read depends on its reader;
+    // both read each other.
     let unordered = validate(&plain, &reads("a"), "", "").exits(0);
     assert!(
         unordered.stderr.contains("warning[D0122]: node `b`, create: reads `ip` of `a`, and no relationship puts `a` first"),
@@ -485,7 +485,7 @@ fn attributes_are_read_of_what_comes_first() {
         "",
         "it reads itself"
     );
-    // Names order them too.
+    // References by container name order them too.
     let joins = create(", host_config: {network_mode: 'container:n-b'}");
     validate(&joins, &reads("a"), "", "")
         .exits(3)
@@ -493,8 +493,8 @@ fn attributes_are_read_of_what_comes_first() {
     expect_other_operations_checked(&test, &plain);
 }
 
-/// Start is as create; another operation is given what there is then; what takes down comes later
-/// anyway.
+/// Asserts that `start` is checked like `create`, that `poststart` gets a warning, and that `stop`,
+/// which runs after both nodes started, gets none.
 fn expect_other_operations_checked(test: &Test, plain: &str) {
     let validate = |b: &str| validate_two(test, plain, b, &tie("b"), "");
     let started = |operation: &str| {

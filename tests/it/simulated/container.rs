@@ -1,4 +1,4 @@
-//! What actions do to the containers of the engine in memory.
+//! Actions on containers of the simulated engine.
 
 use super::{Change, Simulated, object};
 use dockctl::{
@@ -11,17 +11,17 @@ use dockctl::{
 };
 use serde_json::Value as Json;
 
-/// What the name of a container ends with that stepped aside.
+/// Suffixes of the names of predecessors: owned, adopted.
 const ASIDE: [&str; 2] = [".dockctl-former", ".before-dockctl"];
 
-/// What a container was made from.
+/// The definition that a container was created from.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Made {
     pub declaration: String,
     command: String,
-    /// Ids of containers that have to run where this one starts.
+    /// IDs of containers that must be running when this one starts.
     joins: Vec<String>,
-    /// Fixed ports of the host.
+    /// Fixed host ports.
     ports: Vec<String>,
     auto_remove: bool,
 }
@@ -122,7 +122,8 @@ impl Simulated {
         }
     }
 
-    /// What an action changed whose outcome was lost, if it is done.
+    /// Returns the outputs of an action whose outcome was lost, or `None` if it did not take
+    /// effect.
     pub(super) fn look(&self, call: &Call, action: &Action) -> Option<Outputs> {
         let (mine, made) = (self.mine(call), self.made_for(call));
         let runs = mine.iter().any(|id| self.runs(id));
@@ -142,8 +143,8 @@ impl Simulated {
         }
     }
 
-    /// Ids of the containers that an action is about: the one that the record knows, else all that
-    /// were made for the instance.
+    /// Returns the IDs of the containers that an action affects: the one in the record or, without
+    /// one, all containers created for the instance.
     fn mine(&self, call: &Call) -> Vec<String> {
         property(call, "container_id").map_or_else(|| self.made_for(call), |id| vec![id.to_owned()])
     }
@@ -199,7 +200,7 @@ impl Simulated {
 
     fn create_as(&self, call: &Call, creation: &Creation, name: &str) -> Result<String, Failure> {
         let made = self.read(creation)?;
-        // What a run that died made for the instance, from the same request, is the container.
+        // Reuse a container that a dead run created from the same definition.
         match self.id_of(name) {
             Some(id) if self.made_for(call).contains(&id) && self.made(&id) == made => {
                 return Ok(id);
@@ -232,7 +233,7 @@ impl Simulated {
         Ok(id)
     }
 
-    /// Names of other containers stand for those that have them now.
+    /// Reads the definition. Resolves names of other containers to their present IDs.
     fn read(&self, creation: &Creation) -> Result<Made, Failure> {
         let body = creation
             .converted()

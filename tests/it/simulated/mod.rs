@@ -1,5 +1,5 @@
-//! An engine in memory, on the seam: it fails, dies and forgets on command. It performs what steps of
-//! the docker plugin hold.
+//! A simulated engine at the seam. It carries out the steps of the docker plugin in memory and
+//! fails as a test specifies.
 
 mod container;
 
@@ -18,12 +18,12 @@ use dockctl::{
 use serde_json::Map as JsonMap;
 use std::{cell::RefCell, collections::HashMap};
 
-/// The drivers of a run on an engine in memory.
+/// Returns the drivers of a run on a simulated engine.
 pub(crate) fn drivers(driver: &dyn Driver) -> Drivers<'_> {
     Drivers::new(Plugins::default(), vec![("docker", driver)])
 }
 
-/// Nobody listens.
+/// Returns tools that ignore notes.
 pub(crate) fn no_tools() -> Tools<'static> {
     Tools {
         notes: &|_| Box::pin(async {}),
@@ -31,27 +31,27 @@ pub(crate) fn no_tools() -> Tools<'static> {
     }
 }
 
-/// What happens to one request.
+/// The result of one request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Fate {
-    /// The engine does what it is asked.
+    /// The engine carries out the request.
     Done,
-    /// The engine refuses for good.
+    /// The engine refuses the request permanently.
     Refused,
-    /// The engine refuses once and does it the next time.
+    /// The engine refuses the request; a retry succeeds.
     RefusedOnce,
-    /// The engine never answers, and does nothing.
+    /// The engine ignores the request and never responds.
     LostBefore,
-    /// The engine does it, and the answer never comes.
+    /// The engine carries out the request and never responds.
     LostAfter,
-    /// The connection breaks before the engine hears of it.
+    /// The connection breaks before the engine receives the request.
     CutBefore,
-    /// The connection breaks after the engine did it.
+    /// The connection breaks after the engine has carried out the request.
     CutAfter,
 }
 
 impl Fate {
-    /// All that can go wrong with one request.
+    /// All faults of one request.
     pub(crate) const FAULTS: [Self; 6] = [
         Self::Refused,
         Self::RefusedOnce,
@@ -62,7 +62,7 @@ impl Fate {
     ];
 }
 
-/// What a request can change.
+/// A change of a container by a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Change {
     Created,
@@ -71,11 +71,12 @@ pub(crate) enum Change {
     Removed,
 }
 
-/// An engine in memory.
+/// A simulated engine.
 ///
-/// A container whose command says `missing` does not start, one whose command says `exit` ends a
-/// moment after its start. One that shares something with another one (`network_mode:
-/// container:NAME`, links and the like) needs that one to run; fixed ports can be had once.
+/// A container does not start if its command contains `missing`, and exits a moment after its start
+/// if its command contains `exit`. A container that uses another one (`network_mode:
+/// container:NAME`, links and the like) starts only if that one is running. Only one running
+/// container can use a fixed port.
 #[derive(Default)]
 pub(crate) struct Simulated {
     /// Containers that exist.
@@ -84,37 +85,37 @@ pub(crate) struct Simulated {
     pub(crate) others: RefCell<Vec<Object>>,
     /// Requests in order: instance and step.
     pub(crate) requests: RefCell<Vec<(String, String)>>,
-    /// What requests changed, in order: instance, and what was done. What finds its work done
-    /// changes nothing.
+    /// Changes in order: instance and change. A request that finds its work done changes nothing.
     pub(crate) changes: RefCell<Vec<(String, Change)>>,
     fates: RefCell<Vec<(usize, Fate)>>,
-    /// Starts of the ids of instances and of steps that are refused for them.
+    /// Prefixes of instance IDs and of the steps that are refused for them.
     refused: RefCell<Vec<(String, String)>>,
-    /// What containers were made from, by id; those that are gone included.
+    /// Definitions of containers by container ID, including removed containers.
     made: RefCell<HashMap<String, Made>>,
 }
 
 impl Simulated {
-    /// Decides the fate of the `n`th request, counted from 0.
+    /// Sets the result of the `n`th request, counted from 0.
     #[must_use]
     pub(crate) fn fate(self, n: usize, fate: Fate) -> Self {
         self.doom(n, fate);
         self
     }
 
-    /// Decides the fate of the `n`th request of an engine that was asked before, counted from 0.
+    /// Sets the result of the request that will be at index `n` of `requests`.
     pub(crate) fn doom(&self, n: usize, fate: Fate) {
         self.fates.borrow_mut().push((n, fate));
     }
 
-    /// Refuses for good what begins with these words, for instances whose ids begin so.
+    /// Permanently refuses steps that start with `step` for instances whose IDs start with
+    /// `instance`.
     pub(crate) fn refuse(&self, instance: &str, step: &str) {
         self.refused
             .borrow_mut()
             .push((instance.to_owned(), step.to_owned()));
     }
 
-    /// Lets every later request succeed.
+    /// Removes all faults from later requests.
     pub(crate) fn calm(&self) {
         self.fates.borrow_mut().clear();
         self.refused.borrow_mut().clear();
@@ -127,7 +128,7 @@ impl Simulated {
             .any(|(id, words)| call.instance().starts_with(id) && step.starts_with(words))
     }
 
-    /// Makes a container that no deployment made. It runs.
+    /// Creates a running container that belongs to no deployment.
     pub(crate) fn foreign(&self, name: &str) {
         let object = object(format!("id-{name}"), name, None, ObjectState::Running);
         self.containers.borrow_mut().push(object);
@@ -147,7 +148,7 @@ impl Simulated {
             .push((call.instance().to_owned(), change));
     }
 
-    /// An object that was made for an instance before the test began.
+    /// Adds an object that existed before the test began, owned by `instance` if given.
     pub(crate) fn has(&self, kind: &'static str, id: &str, name: &str, instance: Option<&str>) {
         let state = match kind {
             "container" => ObjectState::Running,
@@ -163,13 +164,13 @@ impl Simulated {
         }
     }
 
-    /// What there is for a deployment.
+    /// Returns the objects as a deployment observes them.
     pub(crate) fn shows(&self, deployment: &Deployment, places: &Places) -> Observed {
         Observed::new(self.seen(deployment, places), HashMap::new())
     }
 
-    /// The containers as a deployment sees them: the one that the record knows is an instance's,
-    /// else all that were made for it.
+    /// Returns all objects with their owners. An instance owns the container in its record or,
+    /// without one, all containers created for it.
     fn seen(&self, deployment: &Deployment, places: &Places) -> Vec<Object> {
         let mut all = self.containers.borrow().clone();
         all.extend(self.others.borrow().iter().cloned());
@@ -193,14 +194,14 @@ impl Simulated {
     }
 }
 
-/// Whether a container was made from what a deployment declares for an instance.
+/// Returns true if a container matches the declaration of its instance.
 fn is_as_declared(deployment: &Deployment, instance: &str, made: Option<&Made>) -> bool {
     let instance = deployment.instance(instance);
     let declared = instance.and_then(|it| Some(declaration(deployment, it, deployment.node(it)?)));
     declared.is_none_or(|declared| made.is_none_or(|made| made.declaration == declared))
 }
 
-/// The connection broke: nobody knows whether the engine did it.
+/// Returns the failure of a broken connection: the outcome is unknown.
 fn cut() -> Failure {
     Failure {
         kind: FailureKind::of(true, true),

@@ -1,5 +1,5 @@
-//! Answers of an engine that are wrong, without an end, or late: what is not known is never called
-//! gone.
+//! Engine responses that are invalid, endless or late. An object in an unknown state is never
+//! reported as deleted.
 
 use crate::{
     docker::install::SLEEPER,
@@ -87,7 +87,7 @@ fn a_wrong_answer_is_an_error_and_not_the_end_of_anything() {
     assert!(test.containers().is_empty());
 }
 
-/// What was asked for was not done if the answer says something else.
+/// A command fails if the engine's response does not confirm it.
 #[test]
 fn a_wrong_answer_to_a_command_is_not_its_success() {
     let test = Test::fake("not-done");
@@ -128,8 +128,8 @@ fn a_wrong_answer_to_a_command_is_not_its_success() {
     assert!(test.containers().is_empty());
 }
 
-/// Labels that an answer leaves out are no proof that a container is another one: it is neither
-/// touched nor called deleted.
+/// Missing labels in a response do not prove that a container is foreign: it is neither touched nor
+/// reported as deleted.
 #[test]
 fn a_container_whose_labels_are_not_told_is_not_called_deleted() {
     let test = Test::fake("no-labels");
@@ -201,7 +201,7 @@ fn no_answer_is_too_large_for_the_memory() {
     let test = Test::fake("endless");
     test.blueprint(SLEEPER);
     test.run_limited(&["install"]).exits(0);
-    // More than fits: the end never comes.
+    // One TiB: more than fits in memory.
     let endless = |status| Answer::Bytes(status, vec![b' '; 1 << 20], 1 << 20);
     for path in ["/containers/json", "/containers/*/json"] {
         test.engine().lies("GET", path, endless(200));
@@ -213,7 +213,7 @@ fn no_answer_is_too_large_for_the_memory() {
             .exits(4);
         test.engine().repents();
     }
-    // Few bytes can be many values.
+    // A response below the size limit can contain too many values.
     for part in [b"0,", &b"{},"[..]] {
         let many = [b"[", &part.repeat(10 << 20)[..], b"0]"].concat();
         test.engine()
@@ -242,7 +242,7 @@ fn logs_come_as_they_are_written_and_are_given_up_in_silence() {
     let test = Test::fake("logs-stream");
     test.blueprint(SLEEPER);
     test.run_limited(&["install"]).exits(0);
-    // One line of 150 MB in frames, without an end.
+    // One line of 150 MiB in frames, without a line end.
     let frame = [&[1, 0, 0, 0, 0, 16, 0, 0][..], &vec![b'X'; 1 << 20]].concat();
     test.engine()
         .lies("GET", "/containers/*/logs", Answer::Bytes(200, frame, 150));
@@ -324,7 +324,7 @@ node_templates:
     assert_eq!(lines.len() % 20, 0, "{}", lines.len());
     assert!((20..=60).contains(&lines.len()), "{}", lines.len());
     assert!(lines.iter().all(|line| line.matches('y').count() == 400));
-    // An engine that never ends is not listened to for ever.
+    // dockctl does not read an endless log indefinitely.
     test.engine().lies(
         "GET",
         "/containers/*/logs",

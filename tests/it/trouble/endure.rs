@@ -1,4 +1,4 @@
-//! Many runs at once, many runs one after another, and disks that are full or cannot be written.
+//! Concurrent runs, many consecutive runs, and disks that are full or read-only.
 
 use crate::{
     cli::session::{endless, signal, waits},
@@ -11,7 +11,7 @@ use std::{
     process::Command,
 };
 
-/// Runs at once.
+/// Number of concurrent runs.
 const CROWD: usize = 20;
 
 #[test]
@@ -23,7 +23,7 @@ fn of_twenty_installs_of_one_deployment_one_works_and_the_others_say_who() {
     let holder = eventually("the holder", || {
         test.run(&["status", "--output", "json"]).json()["busy"]["pid"].as_u64()
     });
-    // The one that works holds it until the others have tried.
+    // The run that works holds the lock until the others have tried.
     let (works, others): (Vec<_>, Vec<_>) = all
         .into_iter()
         .partition(|child| u64::from(child.id()) == holder);
@@ -85,7 +85,7 @@ fn twenty_deployments_are_installed_at_once() {
     assert!(test.containers().is_empty());
 }
 
-/// Largest resident size of a run, in KiB.
+/// Returns the maximum resident set size of a run, in KiB.
 fn memory(test: &Test, arguments: &[&str]) -> u64 {
     let mut command = Command::new(project().join("target/busybox"));
     let inner = test.command(arguments);
@@ -124,8 +124,8 @@ fn size(folder: &Path) -> (usize, u64) {
     )
 }
 
-/// Everything on the engine that is not of this test alone would come and go with other tests: only
-/// its own is counted.
+/// Returns the numbers of containers, networks and volumes of this test. Others may belong to
+/// concurrent tests.
 fn left(test: &Test) -> [usize; 3] {
     let count = |arguments: &[&str]| docker(arguments).lines().count();
     let name = format!("name={}", test.prefix);
@@ -151,7 +151,7 @@ fn round_after_round_nothing_grows() {
         assert_eq!(left(&test), [0, 0, 0], "round {round}");
         sizes.push((up.max(down), size(&test.path("state/deployments"))));
     }
-    // Bounded: what is there after the history is full is there at the end.
+    // Memory use is bounded: once the history is full, it stays about the same to the end.
     let early = sizes[4..]
         .iter()
         .take(3)
@@ -167,7 +167,7 @@ fn round_after_round_nothing_grows() {
     assert!(bytes < 1 << 20, "{bytes} bytes of state");
 }
 
-/// A small disk of the test's own.
+/// A small disk for one test.
 struct Disk(PathBuf);
 
 impl Disk {
@@ -192,7 +192,7 @@ impl Disk {
         );
     }
 
-    /// Fills it but for so many KiB.
+    /// Fills the disk except for the given number of KiB.
     fn fill(&self, but: u64) {
         let free = rustix::fs::statvfs(&self.0)
             .map(|disk| disk.f_bavail * disk.f_frsize)
@@ -228,7 +228,7 @@ fn on_a_full_disk_nothing_begins_and_what_was_begun_is_found_again() {
         .says(&["there is no room for a journal", "free some room"]);
     assert!(test.containers().is_empty());
     disk.free();
-    // It fills up while the run goes on.
+    // The disk fills up during the run.
     let mut command = test.command(&["install", "--state-dir", &state]);
     let child = command
         .stdout(std::process::Stdio::piped())

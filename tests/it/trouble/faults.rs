@@ -1,4 +1,4 @@
-//! What can go wrong: each says what, where and what to do, and leaves nothing unrecorded.
+//! Failures: each message names the error, its location and a fix, and every change is recorded.
 
 use crate::{docker::install::SLEEPER, support::Test};
 use serde_json::json;
@@ -59,7 +59,7 @@ fn an_engine_that_is_not_there_is_named_with_what_was_tried() {
         (&refused["ok"], &refused["error"]["code"], &refused["kind"]),
         (&json!(false), &json!("engine"), &json!("install"))
     );
-    // It listens and never answers.
+    // This server accepts connections and never responds.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("tcp://{}", silent.local_addr().unwrap());
     let mut command = test.command(&["plan"]);
@@ -95,7 +95,7 @@ fn a_context_names_the_engine_as_it_does_for_docker() {
             ),
         "{text}"
     );
-    // The folder of a context is the digest of its name.
+    // The directory of a context is named after the digest of the context's name.
     let folder = test.path(
         "docker/contexts/meta/fcec91509759ad995c2cd14bcb26b2720993faf61c29d379b270d442d92290eb",
     );
@@ -142,7 +142,7 @@ fn a_missing_tarball_is_found_before_anything_is_written() {
             .stdout
             .contains("no deployments")
     );
-    // To validate is not to install: the file may be made later.
+    // `validate` only warns: the file may be created before install.
     test.run(&["validate"]).exits(0).says(&["warning[D0104]"]);
 }
 

@@ -1,4 +1,4 @@
-//! What goes wrong: engines that lie, lost state, strangers, many at once.
+//! Failures: invalid engine responses, lost state, untrusted files, concurrent runs.
 
 pub(crate) mod answers;
 pub(crate) mod endure;

@@ -1,5 +1,4 @@
-//! Deployments whose journal is gone, damaged, old or new, taken from what the engine's labels
-//! tell.
+//! Journals that are lost, damaged, older or newer, and recovery from labels on the engine.
 
 use crate::{
     docker::install::SLEEPER,
@@ -8,7 +7,8 @@ use crate::{
 use rusqlite::Connection;
 use std::{fs, path::PathBuf};
 
-/// Two containers, one of which needs the other and one that is adopted.
+/// Writes a blueprint with two containers, `web` and `db`, and an adopted one. `web` depends on the
+/// others.
 fn blueprint(test: &Test) {
     let db = SLEEPER
         .replace("\nnode_templates:\n", "")
@@ -29,7 +29,7 @@ fn database(test: &Test) -> PathBuf {
         .join(format!("{}.db", test.prefix))
 }
 
-/// The id of the deployment, which another machine lists.
+/// Returns the ID of the deployment from its entry in `list --all` on another machine.
 fn listed_elsewhere(test: &Test) -> String {
     let listed = elsewhere(test, &["list", "--all", "--output", "json"])
         .exits(0)
@@ -120,7 +120,7 @@ fn from_another_machine_labels_are_enough_to_look_and_to_take_down() {
             .stdout
             .contains("nothing to do")
     );
-    // What this state folder still believes to be there is gone: that is fine too.
+    // The containers in the record of this state directory are gone: uninstall accepts that.
     test.run(&["uninstall"]).exits(0);
     assert_eq!(test.containers(), ["PREFIX-legacy exited"]);
 }
@@ -224,7 +224,7 @@ fn a_newer_journal_is_refused_and_an_older_one_is_migrated() {
             .exits(1)
             .says(&["has format 99", "use the dockctl that wrote it"]);
     }
-    // As it was before there were snapshots and requests.
+    // The format before tables for snapshots and requests.
     open()
         .execute_batch("DROP TABLE snapshot; DROP TABLE request; PRAGMA user_version=1")
         .unwrap();
@@ -264,8 +264,8 @@ fn a_container_that_only_inherited_labels_is_left_alone() {
     assert_eq!(test.containers(), ["PREFIX-mine created"]);
 }
 
-/// An image that was made of a container has its labels, the seal included: a container of the same
-/// name is still somebody's own.
+/// An image committed from a container inherits its labels, including the seal. A container that a
+/// user creates from it with the same name is still foreign.
 #[test]
 fn a_container_whose_labels_are_those_of_its_image_is_nobodys() {
     let test = Test::fake("image-labels");
@@ -305,13 +305,13 @@ fn a_container_whose_labels_are_those_of_its_image_is_nobodys() {
         run(&["recover", &test.prefix])
             .exits(2)
             .says(&["nothing on the engine"]);
-        // Nothing claims the name of the deployment; the name of the container is taken.
+        // Nothing claims the name of the deployment, but the name of the container is taken.
         run(&["install"]).exits(1).says(&["is taken by container"]);
     }
     assert_eq!(test.containers(), ["PREFIX-web created"]);
 }
 
-/// Two people, two state directories, two blueprints in folders of one name.
+/// Two users with two state directories and two blueprints, and one name for both deployments.
 #[test]
 fn what_another_made_under_the_same_name_is_left_alone() {
     let test = Test::fake("two");
@@ -337,8 +337,7 @@ fn what_another_made_under_the_same_name_is_left_alone() {
     assert!(test.containers().is_empty());
 }
 
-/// Networks and volumes of a lost state directory are as good as containers: `recover` knows them
-/// by their ids.
+/// `recover` takes over networks and volumes like containers, by their IDs.
 #[test]
 fn networks_and_volumes_are_taken_over_and_removed() {
     let test = Test::fake("rest");
@@ -468,8 +467,8 @@ fn a_lost_journal_is_noticed_before_anything_is_made_beside_what_is_there() {
     test.run(&["uninstall"]).exits(0);
 }
 
-/// A type without an operation that removes its container: taken down by what labels tell, it does
-/// not stay and is called deleted.
+/// A type without a delete operation: `uninstall --from-labels` removes its container and does not
+/// just report it as deleted.
 #[test]
 fn what_has_no_delete_operation_is_removed_where_only_labels_know_it() {
     let test = Test::fake("no-delete");
@@ -486,7 +485,7 @@ node_templates:
 ";
     test.blueprint(types);
     test.run(&["install"]).exits(0);
-    // A blueprint can mean it so: that is said.
+    // A blueprint may intend to keep the container: uninstall reports it.
     test.run(&["uninstall"]).exits(0).says(&[
         "no operation of web_",
         "removes container `PREFIX-web`"
@@ -502,8 +501,7 @@ node_templates:
     assert!(test.containers().is_empty());
 }
 
-/// Everything that a blueprint can declare of a container and that somebody edits later, with a
-/// secret and a sensitive input.
+/// Blueprint with declarations that the tests edit later, a secret and a sensitive input.
 const SHOP: &str = "
 metadata: {dockctl: {sensitive: [password]}}
 inputs:
@@ -530,7 +528,7 @@ node_templates:
       - {type: dockctl.relationships.mounts, target: data, properties: {target: /data}}
 ";
 
-/// A runner without state: whatever it does, it does in a state directory that is new.
+/// A CI runner without state: each job can start with a new state directory.
 struct Runner<'t> {
     test: &'t Test,
     runs: std::cell::Cell<u32>,
@@ -570,8 +568,7 @@ impl Runner<'_> {
         )
     }
 
-    /// Recovers, plans and updates as a pipeline does; how many containers that would recreate, or
-    /// change.
+    /// Recovers, plans and updates like a CI pipeline. Returns the number of changed instances.
     fn converge(&self) -> u64 {
         self.new_state();
         self.run(&["recover", &self.test.prefix]).exits(0);
@@ -634,7 +631,7 @@ fn every_edit_is_seen_once(runner: &Runner<'_>) {
 
 fn other_values_are_seen(runner: &Runner<'_>) {
     let test = runner.test;
-    // So is a new value of a secret, and a network with the container on it.
+    // A new value of a secret and a changed network under the container are also detected.
     runner.secret.set("paper-horse");
     assert_eq!(runner.converge(), 1);
     assert!(
@@ -655,7 +652,7 @@ fn other_values_are_seen(runner: &Runner<'_>) {
     assert_eq!(runner.converge(), 2);
     assert!(network().ends_with("true") && network() != was);
     assert_eq!(runner.converge(), 0);
-    // What is in a volume is never given up for another one.
+    // A volume is never recreated, because its data would be lost.
     runner.write(
         &SHOP
             .replace("name: PREFIX-data", "name: PREFIX-data, labels: {a: b}")
@@ -689,7 +686,7 @@ fn a_runner_without_state_changes_what_was_edited_and_nothing_else() {
     }
     every_edit_is_seen_once(&runner);
     other_values_are_seen(&runner);
-    // In a new state directory each, as a last job does it.
+    // The last job starts in a new state directory, too.
     runner.new_state();
     runner
         .run(&["update", "--plan", "plan.json", "-i", "password=paper-boat"])

@@ -1,4 +1,4 @@
-//! Secrets: found where they are said to be, used where they are needed, and nowhere to be seen.
+//! Secrets: their lookup, their use in containers, and their redaction everywhere else.
 
 use crate::support::{Run, Test};
 use std::os::unix::fs::PermissionsExt as _;
@@ -81,7 +81,7 @@ fn a_secret_reaches_the_container_and_nothing_else() {
         !holds(&test.path("state"), SECRET),
         "the state holds the secret"
     );
-    // Asked for by name, an output is what it is made of: but the secret itself is never printed.
+    // `outputs` prints an output that contains a secret, but redacts the secret.
     let run = test.run(&["outputs", secrets[0], secrets[1]]).exits(0);
     assert_eq!(run.stdout, "url: http://root:********@db\npin: ********\n");
     test.run(&["uninstall", "--yes", secrets[0], secrets[1]])
@@ -170,7 +170,7 @@ fn a_new_value_behind_an_old_name_is_a_change() {
     run(OTHER, &["uninstall"]).exits(0);
 }
 
-/// Sensitive inputs of every type, used as they are, in part, and as functions make others of them.
+/// Blueprint with sensitive inputs of every type, used as a whole, in part, and in functions.
 const TYPED: &str = "
 metadata: {dockctl: {sensitive: [pin, flag, password, creds, words, spare]}}
 inputs:
@@ -208,7 +208,7 @@ outputs:
   creds: {value: {get_input: creds}}
 ";
 
-/// Everything in the journal that is text.
+/// Returns the content of the journal files as text.
 fn journal(test: &Test) -> String {
     let at = |ending: &str| {
         test.path("state/deployments")
@@ -230,7 +230,7 @@ const GIVEN: [&str; 5] = [
     "words:=[zyx, paper-boat-9]",
 ];
 
-/// No text shows any of the values, each with what shows it.
+/// Asserts that no text contains a sensitive value. Each text has a description.
 fn expect_hidden(all: &[(String, String)]) {
     let secrets = [
         "8364",
@@ -242,7 +242,7 @@ fn expect_hidden(all: &[(String, String)]) {
         "47110815",
     ];
     for (what, text) in all {
-        // Ids of executions and containers, times, and places on the disk are anything.
+        // IDs, times and paths may contain a value by chance: ignore matches inside words.
         for secret in secrets {
             let is_bare = |at: usize| {
                 let around = |c: Option<char>| c.is_none_or(|c| !c.is_ascii_alphanumeric());
@@ -257,7 +257,7 @@ fn expect_hidden(all: &[(String, String)]) {
     }
 }
 
-/// Entries of the environment that `TYPED` makes of what is given.
+/// Environment of the container of `TYPED` with the inputs `GIVEN`.
 const TOLD: [&str; 9] = [
     "PIN=8364",
     "FLAG=True",
@@ -270,7 +270,7 @@ const TOLD: [&str; 9] = [
     "DERIVED=xglass-horse",
 ];
 
-/// All that is kept of a deployment and all that commands show of it, each with what shows it.
+/// Returns everything that dockctl stores and prints about a deployment, each with a description.
 fn kept_and_shown(test: &Test, plan: &Path, given: &[&'static str]) -> Vec<(String, String)> {
     let with = |words: &[&'static str]| [words, given].concat();
     let shown = |words: &[&str]| {
@@ -327,13 +327,13 @@ fn sensitive_inputs_of_any_type_are_withheld_by_their_origin() {
             .stdout
             .contains("up to date")
     );
-    // Nothing that is kept or shown holds any of it.
+    // Nothing stored or printed contains a sensitive value.
     expect_hidden(&kept_and_shown(&test, &out, &given));
     assert_eq!(
         std::fs::metadata(&out).unwrap().permissions().mode() & 0o777,
         0o600
     );
-    // Given again, each is known for the run, whatever it was declared as.
+    // Values of every type can be passed again for a run.
     let again = [
         "-i",
         "spare:=47110815",
@@ -359,7 +359,7 @@ fn sensitive_inputs_of_any_type_are_withheld_by_their_origin() {
     test.run(&["uninstall"]).exits(0);
 }
 
-/// What is wrong with a sensitive value is told without it, and without the line that it stands in.
+/// Errors about a sensitive value show neither the value nor the line that contains it.
 #[test]
 fn faults_of_sensitive_values_do_not_show_them() {
     let test = Test::fake("faults-hidden");
@@ -394,7 +394,7 @@ fn faults_of_sensitive_values_do_not_show_them() {
             );
         }
     }
-    // A default is on a line of the blueprint.
+    // A default value is part of the blueprint.
     let inputs = "  pin: {type: integer, default: 8364, constraints: [{in_range: [1, 5]}]}\n  password: {default: hunter2, constraints: [{max_length: 3}]}\n  creds: {type: dict, default: {user: hunter2}, constraints: [{max_length: 0}]}\n";
     test.blueprint(&format!("{head}{inputs}{nodes}"));
     for command in [
@@ -412,8 +412,8 @@ fn faults_of_sensitive_values_do_not_show_them() {
     }
 }
 
-/// Whatever is wrong with what is given, and wherever: no line of it is shown if something in it is
-/// sensitive, or nobody knows.
+/// Errors in input arguments and files do not quote the input if it is sensitive or may be
+/// sensitive.
 #[test]
 fn what_is_given_is_not_quoted_where_it_can_be_sensitive() {
     let test = Test::fake("not-quoted");
@@ -465,7 +465,7 @@ inputs:
             expect(given, command);
         }
     }
-    // Nobody knows what a blueprint declares that cannot be read.
+    // The declared inputs of an unreadable blueprint are unknown.
     test.blueprint(&format!("{head}{nodes}x: [unclosed\n"));
     let said = test.run(&["validate", "-i", "password=hunter2"]).exits(3);
     assert!(
@@ -483,14 +483,14 @@ inputs:
             expect(&given, command);
         }
     }
-    // Where nothing is sensitive, the line helps.
+    // Without sensitive inputs, the error quotes the input.
     test.blueprint(&format!("inputs: {{port: {{type: integer}}}}\n{nodes}"));
     test.run(&["validate", "-i", "port=many"])
         .exits(3)
         .says(&["-i port=many"]);
 }
 
-/// What functions make of a sensitive value is sensitive, too: in what containers write, and in
+/// Values that functions compute from a sensitive input are also redacted, in container logs and in
 /// outputs.
 #[test]
 fn what_functions_make_of_a_sensitive_input_is_not_shown() {
@@ -545,7 +545,7 @@ outputs:
     for name in ["found", "part"] {
         assert_eq!(outputs[name], "********", "{outputs}");
     }
-    // What cannot be read is not passed over: what it was to hide would be shown.
+    // Unreadable inputs are not ignored: without their values, nothing could be redacted.
     test.write("bad.yaml", "password: [unclosed\n");
     for wrong in ["bad.yaml", "password:=[unclosed"] {
         let run = test

@@ -1,5 +1,5 @@
-//! A deployment that two state directories work on, one after the other: what `recover` takes over
-//! stays known.
+//! Two state directories that manage one deployment in turn: objects that `recover` takes over stay
+//! in the record.
 
 use crate::{
     docker::install::SLEEPER,
@@ -12,7 +12,7 @@ const NETWORK_AND_VOLUME: &str =
   data: {type: dockctl.nodes.Volume, properties: {name: PREFIX-data}}
 ";
 
-/// A run with the state directory of another person.
+/// Runs dockctl with another user's state directory.
 fn elsewhere(test: &Test, arguments: &[&str]) -> Run {
     let state = test.path("elsewhere").display().to_string();
     test.run(&[arguments, &["--state-dir", &state]].concat())
@@ -40,8 +40,8 @@ fn volumes(test: &Test) -> String {
     ])
 }
 
-/// One installs, another takes over and changes it: the first one neither calls it deleted nor
-/// works beside it.
+/// One state directory installs, another takes over and updates: the first neither reports the
+/// container as deleted nor changes anything.
 #[test]
 fn what_another_state_directory_made_since_is_told_and_can_be_taken_over() {
     for takes_over in [true, false] {
@@ -86,8 +86,8 @@ fn what_another_state_directory_made_since_is_told_and_can_be_taken_over() {
     }
 }
 
-/// A lost journal whose key is left: what another state directory made is of the same deployment,
-/// and still not ours.
+/// The journal is lost, the key is not: the objects that another state directory created belong to
+/// the same deployment, but this state directory does not own them.
 #[test]
 fn a_lost_journal_does_not_make_ours_what_another_made() {
     let test = Test::fake("lost-shared");
@@ -111,7 +111,7 @@ fn a_lost_journal_does_not_make_ours_what_another_made() {
     assert!(test.containers().is_empty());
 }
 
-/// What `recover` listed is known by its id, also once no node names it any more.
+/// `recover` records a volume by its ID: it stays known after its node was dropped.
 #[test]
 fn a_volume_that_was_taken_over_goes_after_its_node_was_dropped() {
     let test = Test::fake("dropped");
@@ -121,7 +121,7 @@ fn a_volume_that_was_taken_over_goes_after_its_node_was_dropped() {
     write(&test, SLEEPER);
     elsewhere(&test, &["update", "--yes"]).exits(0);
     assert!(!volumes(&test).is_empty(), "it is kept");
-    // It is no change for a runner without state, at every run.
+    // A runner without state does not report the kept volume as a change.
     let runner = test.path("runner").display().to_string();
     let runner = |arguments: &[&str]| test.run(&[arguments, &["--state-dir", &runner]].concat());
     runner(&["recover", &test.prefix]).exits(0);
@@ -149,8 +149,8 @@ fn a_kept_volume_stays_known_to_who_took_it_over() {
     assert_eq!(volumes(&test), "");
 }
 
-/// A runner checks the blueprint out where it likes: whoever took a deployment over says what it is
-/// made from.
+/// A CI runner may check out the blueprint anywhere: a state directory that recovered a deployment
+/// accepts a blueprint at another path.
 #[test]
 fn what_was_taken_over_can_be_made_from_another_folder() {
     let test = Test::fake("folder");
@@ -172,8 +172,8 @@ fn what_was_taken_over_can_be_made_from_another_folder() {
     elsewhere(&test, &["uninstall", &test.prefix]).exits(0);
 }
 
-/// Volumes without a name that a container took over from an older one go with it, whoever takes it
-/// down.
+/// An anonymous volume that a container took over from its predecessor is removed with it, by every
+/// state directory.
 #[test]
 fn volumes_without_a_name_go_with_the_last_container() {
     let test = Test::fake("nameless");
@@ -213,7 +213,8 @@ fn volumes_without_a_name_go_with_the_last_container() {
     }
 }
 
-/// What a dead update left under names of its own is of the same instance to everybody.
+/// An interrupted update leaves containers under temporary names. Every state directory assigns
+/// them to their instance.
 #[test]
 fn containers_between_two_names_are_taken_over_and_removed() {
     for (names, plain) in [
@@ -231,7 +232,7 @@ fn containers_between_two_names_are_taken_over_and_removed() {
                     elsewhere(&test, arguments)
                 }
             };
-            // As an update leaves them that dies between two of its steps.
+            // Simulate an update that dies between two steps.
             for ending in names {
                 test.run(&["install"]).exits(0);
                 test.docker(&[
@@ -296,8 +297,8 @@ fn ids(test: &Test) -> Vec<String> {
     ids
 }
 
-/// Instances that another state directory made take their places beside those that are known here:
-/// nothing is made twice, or removed.
+/// `recover` adds instances that another state directory created to the known ones: nothing is
+/// created twice or removed.
 #[test]
 fn instances_of_two_state_directories_are_counted_once() {
     let test = Test::fake("counted");
@@ -317,8 +318,7 @@ fn instances_of_two_state_directories_are_counted_once() {
     test.run(&["plan", "--exit-code"]).exits(0);
     test.run(&["update", "--yes"]).exits(0);
     assert_eq!(ids(&test), three);
-    // Everything was made again under other ids of instances, and the journal here knows only the
-    // former ones.
+    // Everything was recreated with new instance IDs; the journal here contains only the old ones.
     elsewhere(&test, &["recover", &test.prefix]);
     elsewhere(&test, &["uninstall", "--yes"]).exits(0);
     elsewhere(&test, &["install"]).exits(0);
@@ -331,7 +331,7 @@ fn instances_of_two_state_directories_are_counted_once() {
     assert!(test.containers().is_empty());
 }
 
-/// Every workflow that changes something asks who made what is there.
+/// Every workflow that changes something refuses to work on another state directory's objects.
 #[test]
 fn no_workflow_works_beside_another_state_directory() {
     let test = Test::fake("workflows-beside");
@@ -356,8 +356,8 @@ fn no_workflow_works_beside_another_state_directory() {
     elsewhere(&test, &["uninstall", "--yes"]).exits(0);
 }
 
-/// A number that was scaled up holds for runners without state, until the blueprint declares
-/// another one.
+/// Runners without state preserve a scaled number of instances until the blueprint declares another
+/// number.
 #[test]
 fn a_number_that_was_scaled_is_taken_over() {
     let test = Test::new("scaled-over");
@@ -380,7 +380,7 @@ fn a_number_that_was_scaled_is_taken_over() {
     elsewhere(&test, &["uninstall", "--yes"]).exits(0);
 }
 
-/// A plan that creates something is the same plan wherever the deployment was taken over.
+/// A plan that creates instances is valid in every state directory that recovered the deployment.
 #[test]
 fn a_plan_of_one_runner_is_carried_out_by_another() {
     let test = Test::fake("two-jobs");
@@ -400,8 +400,7 @@ fn a_plan_of_one_runner_is_carried_out_by_another() {
     job("applies", &["uninstall"]).exits(0);
 }
 
-/// What a blueprint protects, labels tell as well. A volume that is kept is not passed over in
-/// silence.
+/// Labels record which nodes the blueprint protects. Kept volumes are reported.
 #[test]
 fn protection_is_taken_over_and_kept_volumes_are_named() {
     let test = Test::fake("protected");

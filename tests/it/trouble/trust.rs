@@ -1,5 +1,5 @@
-//! Files that are not the user's own words: those of a cloned project, links in the place of
-//! others, and what a blueprint merely names.
+//! Untrusted files: project files of a cloned repository, symbolic links, and files that a
+//! blueprint refers to.
 
 use crate::{
     docker::install::SLEEPER,
@@ -33,7 +33,7 @@ fn a_project_chooses_no_engine_and_no_file() {
                 .exits(2)
                 .says(&[&format!("a project's file cannot set `{flag}`"), own]);
         }
-        // What tells about the program itself goes on.
+        // Commands about the program itself still work.
         for command in [
             &["--help"][..],
             &["list", "--help"],
@@ -49,7 +49,7 @@ fn a_project_chooses_no_engine_and_no_file() {
     let broken = test.run(&["list"]).exits(2).says(&["line 2"]);
     assert!(!broken.stderr.contains("secret-words"), "{}", broken.stderr);
     test.run(&["--version"]).exits(0);
-    // A link leads to what its reader can read, and nobody else.
+    // A symbolic link could expose a file that only the user can read.
     fs::remove_file(test.path("dockctl.toml")).unwrap();
     symlink("/etc/passwd", test.path("dockctl.toml")).unwrap();
     let linked = test
@@ -59,7 +59,7 @@ fn a_project_chooses_no_engine_and_no_file() {
     assert!(!linked.stderr.contains("root:"), "{}", linked.stderr);
 }
 
-/// However its folder is spelled, the user's own file is no project's.
+/// The user's own file is never treated as a project file, under any spelling of its path.
 #[test]
 fn the_users_own_file_is_known_by_any_path() {
     let test = Test::fake("spelled");
@@ -132,7 +132,7 @@ fn a_state_folder_for_all_is_read_and_not_written() {
     }
     assert_eq!(test.containers(), ["PREFIX-web running"]);
     mode(0o700);
-    // However the user gets there: a link to the folder is the folder, one in it is not followed.
+    // dockctl follows a symbolic link to the state directory, but not a link inside it.
     symlink(test.path("state"), test.path("link")).unwrap();
     let link = test.path("link").display().to_string();
     test.run(&["status", "--state-dir", &link, "--exit-code"])
@@ -146,7 +146,7 @@ fn a_state_folder_for_all_is_read_and_not_written() {
     test.run(&["uninstall"]).exits(1);
     assert_eq!(fs::read_to_string(test.path("victim")).unwrap(), "precious");
     fs::remove_file(&lock).unwrap();
-    // Whoever only reads needs no key of their own.
+    // Read-only commands need no key.
     fs::create_dir(test.path("empty")).unwrap();
     fs::set_permissions(test.path("empty"), fs::Permissions::from_mode(0o777)).unwrap();
     let empty = test.path("empty").display().to_string();
@@ -166,7 +166,7 @@ fn a_state_folder_for_all_is_read_and_not_written() {
         .exits(1)
         .says(&["everybody can write to it"]);
     test.run(&["uninstall"]).exits(0);
-    // A pipe is not waited for.
+    // dockctl does not wait for a named pipe.
     fs::remove_file(test.path("state/key")).unwrap();
     assert!(
         std::process::Command::new("mkfifo")
@@ -178,7 +178,8 @@ fn a_state_folder_for_all_is_read_and_not_written() {
     test.run(&["plan"]).exits(1).says(&["not a regular file"]);
 }
 
-/// Whoever wrote a blueprint may not be allowed to read what its reader can.
+/// The author of a blueprint may lack access to files that the user can read: their content is not
+/// printed.
 #[test]
 fn what_a_blueprint_merely_names_is_not_shown() {
     let test = Test::fake("named");

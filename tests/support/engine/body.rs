@@ -1,4 +1,4 @@
-//! Answers of the engine.
+//! Responses of the in-memory engine.
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
@@ -10,7 +10,7 @@ use std::convert::Infallible;
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 pub(super) type Answered = Result<Response<Body>, Refused>;
 
-/// A request that the engine refuses: status and message.
+/// An error response: status and message.
 #[derive(Debug)]
 pub(super) struct Refused(pub u16, pub String);
 
@@ -48,14 +48,14 @@ pub(super) fn ok(json: &Json) -> Answered {
     Ok(json_of(200, json))
 }
 
-/// Done, without words.
+/// Returns an empty response with status 204.
 pub(super) fn done() -> Answered {
     let mut response = Response::new(full(Bytes::new()));
     *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)
 }
 
-/// It was so already.
+/// Returns status 304: the object already is in the requested state.
 pub(super) fn unchanged() -> Answered {
     let mut response = Response::new(full(Bytes::new()));
     *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -66,7 +66,7 @@ pub(super) fn text(status: u16, text: &str) -> Response<Body> {
     with(status, "text/plain; charset=utf-8", full(text.to_owned()))
 }
 
-/// Pieces as they come.
+/// Returns a response that streams its body.
 pub(super) fn stream(
     status: u16,
     kind: &str,
@@ -76,7 +76,7 @@ pub(super) fn stream(
     with(status, kind, StreamBody::new(frames).boxed_unsync())
 }
 
-/// A line of JSON.
+/// Returns a line with a JSON document.
 pub(super) fn line(json: &Json) -> Bytes {
     format!("{json}\r\n").into()
 }

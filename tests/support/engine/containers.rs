@@ -1,4 +1,4 @@
-//! Containers: made, shown, renamed and removed.
+//! Containers: create, inspect, list, rename, update and remove.
 
 use super::{
     body::{Answered, Refused, done, json_of, ok},
@@ -62,7 +62,7 @@ fn refuse_taken(state: &State, name: &str) -> Result<(), Refused> {
     )))
 }
 
-/// The endpoints of a container, as they are asked for.
+/// Returns the requested endpoints of a container.
 fn endpoints(state: &State, wanted: &Json, host: &Json) -> IndexMap<String, Endpoint> {
     let mode = host["NetworkMode"].as_str().unwrap_or_default();
     let mut endpoints = IndexMap::new();
@@ -100,7 +100,7 @@ pub(super) fn list(world: &World, asked: &Asked) -> Answered {
         .filter(|it| is_all || it.status.is_running())
         .filter(|it| is_meant(&state, it, &filters))
         .collect();
-    // The newest comes first.
+    // Docker lists the newest container first.
     found.reverse();
     let all: Vec<Json> = found
         .into_iter()
@@ -158,7 +158,7 @@ pub(super) fn update(world: &World, name: &str, asked: &Asked) -> Answered {
     let id = state.container_id(name)?;
     let it = &mut state.containers[&id];
     for (field, value) in wanted.as_object().into_iter().flatten() {
-        // 0 means that a field stays as it is.
+        // 0 leaves a field unchanged.
         if !value.is_null() && *value != 0 {
             it.host[field] = value.clone();
         }
@@ -188,7 +188,7 @@ pub(super) async fn remove(world: &Shared, name: &str, asked: &Asked) -> Answere
     done()
 }
 
-/// Forgets a container, and with `volumes` those that only it has a name for.
+/// Deletes a container. With `volumes`, deletes its anonymous volumes that no other container uses.
 pub(super) fn destroy(state: &mut State, world: &World, id: &str, volumes: bool) {
     state.tell_of(id, "destroy", &json!({}));
     let Some(it) = state.containers.shift_remove(id) else {

@@ -1,4 +1,4 @@
-//! Commands in containers.
+//! Exec commands in containers.
 
 use super::{
     body::{Answered, Refused, full, json_of, ok, stream},
@@ -66,13 +66,13 @@ pub(super) fn inspect(world: &World, id: &str) -> Answered {
     }))
 }
 
-/// A running command with its output and input.
+/// The streams of a running command.
 struct Running {
     output: mpsc::UnboundedReceiver<Bytes>,
     input: Option<ChildStdin>,
 }
 
-/// Starts a command that was created.
+/// Starts a created command.
 fn run(world: &Shared, id: &str) -> Result<Running, Refused> {
     let mut state = world.state();
     let (task, container, is_raw) = task(&state, world, id)?;
@@ -94,7 +94,7 @@ fn run(world: &Shared, id: &str) -> Result<Running, Refused> {
     Ok(Running { output, input })
 }
 
-/// What a command that was created runs, in which container, and whether on a terminal.
+/// Returns the task of a created command, its container, and whether it has a terminal.
 fn task(state: &State, world: &Shared, id: &str) -> Result<(Task, String, bool), Refused> {
     let missing = || Refused(404, format!("No such exec instance: {id}"));
     let Exec {
@@ -118,7 +118,7 @@ fn no_program(program: &str) -> String {
     )
 }
 
-/// Passes on what a command writes, and notes its end.
+/// Forwards the output of a command and records its exit code.
 fn follow(
     world: &Shared,
     (id, container): (&str, String),
@@ -139,7 +139,7 @@ fn follow(
         if let Some(exec) = state.execs.get_mut(&id) {
             (exec.exit_code, exec.is_running) = (Some(code), false);
         }
-        // Readers see the end of the output after the exit code is known.
+        // Close the output after recording the exit code, because clients query the code then.
         drop(state);
         drop(send);
     });
@@ -154,7 +154,7 @@ fn pass(output: &mut dyn Read, is_error: bool, is_raw: bool, send: &mpsc::Unboun
     }
 }
 
-/// Starts a command, and passes its streams on.
+/// Starts a command and connects its streams to the client.
 pub(super) async fn start(world: &Shared, id: &str, request: Request<Incoming>) -> Answered {
     let is_upgrade = request.headers().contains_key(header::UPGRADE);
     let (mut parts, body) = request.into_parts();

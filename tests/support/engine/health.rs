@@ -1,4 +1,4 @@
-//! Checks of the health of containers.
+//! Health checks of containers.
 
 use super::{
     processes::Task,
@@ -7,7 +7,7 @@ use super::{
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 
-/// How the health of a container is checked.
+/// The health check of a container.
 pub(super) struct Check {
     words: Vec<String>,
     interval: Duration,
@@ -15,7 +15,7 @@ pub(super) struct Check {
 }
 
 impl Check {
-    /// The check that a container's settings ask for, if they ask for one.
+    /// Returns the health check that a container's configuration declares.
     pub(super) fn of(config: &Json) -> Option<Self> {
         let wanted = &config["Healthcheck"];
         let words: Vec<String> = wanted["Test"]
@@ -38,7 +38,7 @@ impl Check {
         })
     }
 
-    /// The health before the first check.
+    /// Returns the health before the first check.
     pub(super) fn begun() -> Health {
         Health {
             status: "starting",
@@ -47,7 +47,7 @@ impl Check {
         }
     }
 
-    /// Checks a container for as long as it runs.
+    /// Checks a container at each interval until its current run ends.
     pub(super) async fn watch(self, world: Shared, id: String, run: u64) {
         loop {
             tokio::time::sleep(self.interval).await;
@@ -69,7 +69,7 @@ impl Check {
         is_up.then(|| Task::of(&state, id, &world.directory, self.words.clone()))
     }
 
-    /// Takes a result into account; none if the container is another one by now.
+    /// Records a result. Returns `None` if the container was removed or started again.
     fn note(&self, world: &Shared, (id, run): (&str, u64), code: i32, said: &str) -> Option<()> {
         let mut state = world.state();
         let it = state.containers.get_mut(id).filter(|it| it.run == run)?;

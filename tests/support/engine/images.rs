@@ -1,5 +1,4 @@
-//! Images: names and settings. The content of an import does not matter: busybox runs every
-//! container.
+//! Images: names and configuration. Their content is ignored, because busybox runs every container.
 
 use super::{
     body::{Answered, Refused, json_of, line, ok, stream},
@@ -13,7 +12,7 @@ use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
-/// A name as people write it, with its tag.
+/// Returns the short form of an image name, with a tag.
 fn whole(name: &str) -> String {
     let name = name.strip_prefix("docker.io/").unwrap_or(name);
     let name = name.strip_prefix("library/").unwrap_or(name);
@@ -25,7 +24,7 @@ fn whole(name: &str) -> String {
     }
 }
 
-/// The id of the image of a name, an id or the start of one.
+/// Returns the ID of an image. `name` is its name, its ID or a prefix of the ID.
 pub(super) fn id_of(state: &State, name: &str) -> Result<String, Refused> {
     let tag = whole(name);
     let short = name.trim_start_matches("sha256:");
@@ -101,7 +100,7 @@ pub(super) fn list(world: &World, asked: &Asked) -> Answered {
     ok(&Json::from(all))
 }
 
-/// Imports a file system. There is no registry: nothing is pulled.
+/// Imports a file system. Pulling fails, because there is no registry.
 pub(super) fn create(world: &World, asked: &Asked) -> Answered {
     if asked.query("fromImage").is_some() {
         let address = "https://registry-1.docker.io/v2/";
@@ -131,7 +130,7 @@ pub(super) fn create(world: &World, asked: &Asked) -> Answered {
     Ok(stream(200, "application/json", streams::iter(told)))
 }
 
-/// Makes an image of a container's settings.
+/// Creates an image with the configuration of a container.
 pub(super) fn commit(world: &World, asked: &Asked) -> Answered {
     let mut state = world.state();
     let container = state.container_id(asked.query("container").unwrap_or_default())?;
@@ -185,7 +184,7 @@ fn config(asked: &Asked) -> Json {
     config
 }
 
-/// Gives a name to an image, and takes it from the one that had it.
+/// Tags an image. Removes the tag from the image that had it.
 fn name_it(state: &mut State, id: &str, name: &str) {
     let name = whole(name);
     for image in state.images.values_mut() {

@@ -1,4 +1,4 @@
-//! The hostile mode: answers that a test dictates.
+//! Canned responses, which a test sets for chosen requests.
 
 use super::body::{Body, json_of, stream};
 use bytes::Bytes;
@@ -7,19 +7,19 @@ use hyper::Response;
 use serde_json::Value as Json;
 use std::sync::Mutex;
 
-/// What the engine answers.
+/// A canned response.
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
-    /// A document.
+    /// Status and JSON document.
     Json(u16, Json),
-    /// These bytes, so often, and then the end: of a body whose length is not said.
+    /// Status and a chunked body that repeats the bytes the given number of times.
     Bytes(u16, Vec<u8>, usize),
-    /// The head of an answer, and nothing more for as long as anybody listens.
+    /// Response headers without a body; the connection stays open.
     Silence,
 }
 
-/// Answers by method and path; the path without its version and parameters, in which `*` stands for
-/// one part.
+/// Canned responses by method and path. The path has no API version and no query; `*` matches one
+/// segment.
 #[derive(Default)]
 pub(super) struct Lies(Mutex<Vec<(String, String, Answer)>>);
 
@@ -34,7 +34,7 @@ impl Lies {
         self.0.lock().expect("no test died here").clear();
     }
 
-    /// The answer to a request, if a test dictates one.
+    /// Returns the canned response to a request.
     pub(super) fn answer(&self, method: &str, path: &[&str]) -> Option<Response<Body>> {
         let lies = self.0.lock().expect("no test died here");
         let mut told = lies.iter();

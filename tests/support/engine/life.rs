@@ -1,4 +1,4 @@
-//! The life of containers: started, stopped, killed, paused, restarted and waited for.
+//! Life cycle of containers: start, stop, kill, pause, restart and wait.
 
 use super::{
     body::{Answered, Refused, done, line, stream, unchanged},
@@ -15,8 +15,8 @@ use jiff::Timestamp;
 use serde_json::json;
 use std::{process::Child, thread, time::Duration};
 
-/// Longest wait for a container that does not heed the signal to stop. Real ones wait as long as they
-/// are told; here that only takes the tests' time.
+/// Longest wait for a container that ignores the stop signal. Limits the requested timeout, to keep
+/// the tests fast.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 pub(super) fn start(world: &Shared, name: &str) -> Answered {
@@ -37,12 +37,12 @@ pub(super) fn start(world: &Shared, name: &str) -> Answered {
     done()
 }
 
-/// Starts a container's process.
+/// Starts the process of a container. Records the error if it does not start.
 fn launch(world: &Shared, id: &str) -> Result<(), Refused> {
     let mut state = world.state();
     let begun = begin(&mut state, world, id);
     if let Err(refused) = &begun {
-        // Who is refused for the lack of a program was started all the same.
+        // Docker records the error and an exit code on the container.
         if let Some(it) = state.containers.get_mut(id) {
             it.error.clone_from(&refused.1);
             it.ports.clear();
@@ -57,7 +57,7 @@ fn launch(world: &Shared, id: &str) -> Result<(), Refused> {
     begun
 }
 
-/// Starts the process of a container that nothing keeps from it.
+/// Starts the process of a container, unless a precondition fails.
 fn begin(state: &mut State, world: &Shared, id: &str) -> Result<(), Refused> {
     require_partners(state, id)?;
     networks::plug_in(state, id)?;
@@ -91,7 +91,7 @@ fn no_program(program: &str) -> Refused {
     Refused(400, message)
 }
 
-/// Keeps the output of a process, and notes its end.
+/// Logs the output of a process and handles its exit.
 fn follow(world: &Shared, (id, run): (&str, u64), mut child: Child) {
     let (world, id) = (world.clone(), id.to_owned());
     let runtime = tokio::runtime::Handle::current();
@@ -105,7 +105,7 @@ fn follow(world: &Shared, (id, run): (&str, u64), mut child: Child) {
     });
 }
 
-/// Whose network, process or links a container uses has to run.
+/// Checks that the containers whose namespaces or links a container uses are running.
 fn require_partners(state: &State, id: &str) -> Result<(), Refused> {
     let it = &state.containers[id];
     for field in ["NetworkMode", "IpcMode", "PidMode"] {
@@ -138,7 +138,7 @@ fn require_partners(state: &State, id: &str) -> Result<(), Refused> {
     Ok(())
 }
 
-/// A container's process ended.
+/// Handles the exit of a container's process.
 fn ended(world: &Shared, id: &str, run: u64, code: i64) {
     let restarts = {
         let mut state = world.state();
@@ -179,7 +179,7 @@ fn is_restarted(it: &Container) -> bool {
     }
 }
 
-/// Starts a container again, after a pause that grows.
+/// Restarts a container after a delay that doubles with each restart.
 async fn again(world: Shared, id: String, run: u64) {
     let restarts = world
         .state()
@@ -200,7 +200,7 @@ async fn again(world: Shared, id: String, run: u64) {
     let _ = launch(&world, &id);
 }
 
-/// Ends a container's process: by a signal first, and by force after so long. Whether it ran.
+/// Sends a signal to a container and kills it after a timeout. Returns true if it was running.
 pub(super) async fn halt(world: &Shared, id: &str, first: i32, within: Duration) -> bool {
     if gives_up_restarting(world, id) {
         return true;
@@ -217,7 +217,7 @@ pub(super) async fn halt(world: &Shared, id: &str, first: i32, within: Duration)
     true
 }
 
-/// Lets a container that waits for its next start rest instead; whether it did.
+/// Cancels the pending restart of a container. Returns true if one was pending.
 fn gives_up_restarting(world: &Shared, id: &str) -> bool {
     let mut state = world.state();
     let it = state.containers.get_mut(id);
@@ -228,7 +228,7 @@ fn gives_up_restarting(world: &Shared, id: &str) -> bool {
     true
 }
 
-/// Notes that a container is to end; the group of its process, if it has one.
+/// Marks a container as stopped. Returns its process group if it is running.
 fn ask_to_end(world: &Shared, id: &str, signal: i32) -> Option<i32> {
     let mut state = world.state();
     let it = state.containers.get_mut(id)?;
@@ -242,7 +242,7 @@ fn ask_to_end(world: &Shared, id: &str, signal: i32) -> Option<i32> {
     Some(group)
 }
 
-/// Waits until a container does not run.
+/// Waits until a container is not running.
 async fn gone(world: &Shared, id: &str) {
     let is_down = |state: &State| {
         let it = state.containers.get(id);
@@ -251,14 +251,14 @@ async fn gone(world: &Shared, id: &str) {
     world.when(is_down).await;
 }
 
-/// The signal and the time by which a container is stopped.
+/// Returns the stop signal and the stop timeout of a container.
 fn manner(world: &World, id: &str, asked: &Asked) -> (i32, Duration) {
     let state = world.state();
     let config = &state.containers[id].config;
     let given = asked.query("t").and_then(|it| it.parse().ok());
     let seconds: i64 = given.or(config["StopTimeout"].as_i64()).unwrap_or(10);
     let signal = processes::signal_number(config["StopSignal"].as_str().unwrap_or("TERM"));
-    // A negative one waits without end.
+    // A negative timeout means no timeout.
     let within = u64::try_from(seconds).map_or(PATIENCE, Duration::from_secs);
     (signal, within.min(PATIENCE))
 }
@@ -276,7 +276,7 @@ pub(super) async fn stop(world: &Shared, name: &str, asked: &Asked) -> Answered 
 pub(super) async fn restart(world: &Shared, name: &str, asked: &Asked) -> Answered {
     let id = world.state().container_id(name)?;
     let (signal, within) = manner(world, &id, asked);
-    // One that the engine removes when it ends is kept for this.
+    // A restart does not trigger `AutoRemove`.
     let removes = std::mem::replace(
         &mut world.state().containers[&id].host["AutoRemove"],
         false.into(),
@@ -338,7 +338,7 @@ pub(super) fn pause(world: &World, name: &str, pauses: bool) -> Answered {
     done()
 }
 
-/// Answers at once, and says how the container ended when it does.
+/// Responds at once with headers, and with the exit code when the container exits.
 pub(super) fn wait(world: &Shared, name: &str, asked: &Asked) -> Answered {
     let id = world.state().container_id(name)?;
     let condition = asked.query("condition").unwrap_or("not-running").to_owned();

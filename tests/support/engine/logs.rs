@@ -1,4 +1,4 @@
-//! What containers write.
+//! Logs of containers.
 
 use super::{
     body::{Answered, stream},
@@ -8,13 +8,13 @@ use super::{
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::stream as streams;
 
-/// Which lines of a log are asked for, and how.
+/// The selection and format of log lines in a request.
 #[derive(Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "switches of the request")]
 struct Excerpt {
-    /// The start of the container that is followed.
+    /// Run of the container to follow.
     run: u64,
-    /// Seconds since 1970.
+    /// Seconds since the Unix epoch.
     since: i64,
     stdout: bool,
     stderr: bool,
@@ -23,7 +23,7 @@ struct Excerpt {
     is_raw: bool,
 }
 
-/// The log of a container; with `follow` until the container ends.
+/// Returns the log of a container. With `follow`, the response ends when the container exits.
 pub(super) fn logs(world: &Shared, name: &str, asked: &Asked) -> Answered {
     let state = world.state();
     let id = state.container_id(name)?;
@@ -46,7 +46,7 @@ pub(super) fn logs(world: &Shared, name: &str, asked: &Asked) -> Answered {
     Ok(stream(200, "application/vnd.docker.raw-stream", pieces))
 }
 
-/// The next line, and where the one after it is.
+/// Returns the next line and the position after it.
 async fn next(
     excerpt: Excerpt,
     (world, id, at): (Shared, String, usize),
@@ -56,7 +56,8 @@ async fn next(
 }
 
 impl Excerpt {
-    /// A line of a log; inside, none if there will be none; none if there is none yet.
+    /// Returns a line of a log. Returns `None` if it does not exist yet, and `Some(None)` if it
+    /// never will.
     #[expect(clippy::option_option, reason = "not yet is not never")]
     fn line(self, state: &State, id: &str, at: usize) -> Option<Option<Written>> {
         let Some(it) = state.containers.get(id) else {
@@ -69,7 +70,7 @@ impl Excerpt {
         }
     }
 
-    /// A line as it is sent; nothing, if it is not asked for.
+    /// Returns a line in the format of the response; empty if the request excludes it.
     fn piece(self, written: &Written) -> Bytes {
         let is_wanted = if written.is_error {
             self.stderr
@@ -89,7 +90,7 @@ impl Excerpt {
     }
 }
 
-/// Bytes of a stream, with the head that names it unless they come from a terminal.
+/// Adds Docker's stream header to the bytes, unless they come from a terminal.
 pub(super) fn frame(bytes: &[u8], is_error: bool, raw: bool) -> Bytes {
     let mut framed = BytesMut::new();
     if !raw {

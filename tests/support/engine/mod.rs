@@ -1,9 +1,10 @@
-//! A Docker engine in the test's own process: HTTP on a unix socket. It keeps containers, images,
-//! networks and volumes, tells events and logs, and lies when a test wants it to.
+//! A Docker engine inside the test process that serves HTTP on a Unix socket. It implements
+//! containers, images, networks, volumes, events and logs, and sends canned responses if a test
+//! configures them.
 //!
-//! Containers are processes of this machine, run by busybox: no file system, network or process
-//! table of their own. Paths of mounts are replaced in their arguments. So it serves every test for
-//! which the isolation, the registry and the builder of a real engine do not matter.
+//! A container is a busybox process on this machine, without its own file system, network or
+//! process table. Mount paths are replaced in its arguments. Tests that depend on isolation, a
+//! registry or image builds must use a real engine.
 
 mod body;
 mod containers;
@@ -35,11 +36,11 @@ use std::{
 use tokio::{net::UnixListener, sync::oneshot};
 use world::World;
 
-/// The engine. It ends with everything that runs on it when this is dropped.
+/// An in-memory engine. Dropping it stops the engine and kills its containers.
 pub(crate) struct Engine {
-    /// The socket that always tells the truth.
+    /// Socket that ignores canned responses.
     socket: PathBuf,
-    /// The socket that lies when a test wants it to.
+    /// Socket that sends canned responses where the test configured them.
     hostile: PathBuf,
     world: Arc<World>,
     stop: Option<oneshot::Sender<()>>,
@@ -47,7 +48,7 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Starts one that keeps its files in a directory.
+    /// Starts an engine that stores its files in a directory.
     pub(crate) fn start(directory: &Path) -> Self {
         std::fs::create_dir_all(directory).expect("the directory can be made");
         let (socket, hostile) = (
@@ -85,34 +86,33 @@ impl Engine {
         }
     }
 
-    /// The address, as `DOCKER_HOST` takes it.
+    /// Returns the engine's address in the format of `DOCKER_HOST`.
     pub(crate) fn address(&self) -> String {
         format!("unix://{}", self.socket.display())
     }
 
-    /// The address that dockctl gets: answers that a test dictates come from there.
+    /// Returns the address for dockctl. Requests to it receive the canned responses.
     pub(crate) fn hostile_address(&self) -> String {
         format!("unix://{}", self.hostile.display())
     }
 
-    /// The path of the socket.
+    /// Returns the path of the socket.
     pub(crate) fn socket(&self) -> &Path {
         &self.socket
     }
 
-    /// From now on dockctl gets this answer for a method and path; `*` stands for one part of the
-    /// path.
+    /// Sets the response that dockctl receives for a method and path. `*` matches one path segment.
     pub(crate) fn lies(&self, method: &str, path: &str, answer: Answer) {
         self.world.lies.tell(method, path, answer);
     }
 
-    /// How many requests dockctl made whose method and path hold a text.
+    /// Returns the number of dockctl's requests whose method and path contain a text.
     pub(crate) fn asked(&self, text: &str) -> usize {
         let asked = self.world.asked.lock().expect("no request died here");
         asked.iter().filter(|line| line.contains(text)).count()
     }
 
-    /// From now on it tells the truth.
+    /// Removes all canned responses.
     pub(crate) fn repents(&self) {
         self.world.lies.forget();
     }
@@ -137,7 +137,7 @@ async fn accept(listener: UnixListener, world: &Arc<World>, is_hostile: bool) {
                 let world = world.clone();
                 async move { Ok::<_, Infallible>(routes::answer(&world, request, is_hostile).await) }
             });
-            // A client that hangs up is no fault of the engine.
+            // Ignored: a client may disconnect at any time.
             let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
             let _ = connection.with_upgrades().await;
         });

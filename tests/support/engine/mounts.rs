@@ -1,10 +1,10 @@
-//! What containers mount: directories of the machine and volumes.
+//! Mounts of containers: host directories and volumes.
 
 use super::{body::Refused, volumes, world::State};
 use serde_json::{Value as Json, json};
 use std::path::Path;
 
-/// The mounts of a container; volumes are made.
+/// Returns the mounts of a container. Creates missing volumes.
 pub(super) fn all(
     state: &mut State,
     directory: &Path,
@@ -30,7 +30,7 @@ pub(super) fn all(
     Ok(mounts)
 }
 
-/// `FROM:TO` or `FROM:TO:MODE`.
+/// Returns the mount of a bind in the format `FROM:TO` or `FROM:TO:MODE`.
 fn written_so(state: &mut State, directory: &Path, written: &str) -> Result<Json, Refused> {
     let parts: Vec<&str> = written.split(':').collect();
     let mode = parts.get(2).copied().unwrap_or_default();
@@ -47,7 +47,7 @@ fn written_so(state: &mut State, directory: &Path, written: &str) -> Result<Json
     }
 }
 
-/// A mapping with type, source and target.
+/// Returns the mount of an object with type, source and target.
 fn described(state: &mut State, directory: &Path, wanted: &Json) -> Json {
     let text = |name: &str| wanted[name].as_str().unwrap_or_default();
     let (from, to) = (text("Source"), text("Target"));

@@ -1,4 +1,4 @@
-//! Networks: names and addresses, and nothing that carries anything.
+//! Networks: names and addresses without traffic.
 
 use super::{
     body::{Answered, Refused, done, full, json_of, ok},
@@ -9,7 +9,7 @@ use hyper::Response;
 use jiff::Timestamp;
 use serde_json::{Map as JsonMap, Value as Json, json};
 
-/// The id of the network of a name, an id or the start of one.
+/// Returns the ID of a network. `name` is its name, its ID or a prefix of the ID.
 pub(super) fn id_of(state: &State, name: &str) -> Result<String, Refused> {
     let mut all = state.networks.values();
     let by_name = all.find(|it| it.name == name || it.id == name);
@@ -173,7 +173,7 @@ pub(super) fn remove(world: &World, name: &str) -> Answered {
     done()
 }
 
-/// The endpoint of a container on a network, as it is asked for.
+/// Returns an endpoint with the requested settings and without an address.
 pub(super) fn endpoint(wanted: &Json) -> Endpoint {
     Endpoint {
         address: None,
@@ -184,7 +184,7 @@ pub(super) fn endpoint(wanted: &Json) -> Endpoint {
     }
 }
 
-/// Gives the endpoints of a container that runs their addresses.
+/// Assigns addresses to the endpoints of a container that starts.
 pub(super) fn plug_in(state: &mut State, container: &str) -> Result<(), Refused> {
     let names: Vec<String> = state.containers[container]
         .endpoints
@@ -222,7 +222,7 @@ pub(super) fn plug_in(state: &mut State, container: &str) -> Result<(), Refused>
     Ok(())
 }
 
-/// Takes the addresses of a container that ended.
+/// Releases the addresses of a container that exited.
 pub(super) fn pull_out(state: &mut State, container: &str) {
     let Some(it) = state.containers.get_mut(container) else {
         return;

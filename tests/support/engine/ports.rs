@@ -1,13 +1,13 @@
-//! Ports of the machine that containers get. Nothing listens on them.
+//! Published ports of containers. Nothing listens on them.
 
 use super::{body::Refused, world::State};
 use serde_json::{Map as JsonMap, Value as Json, json};
 use std::net::TcpListener;
 
-/// What an engine says first when a port cannot be had.
+/// Prefix of Docker's error message for a port that cannot be published.
 const FAILED: &str = "driver failed programming external connectivity";
 
-/// The ports of the machine that a container gets, by its own.
+/// Returns the host ports of a container, by container port.
 pub(super) fn all(state: &State, id: &str) -> Result<JsonMap<String, Json>, Refused> {
     let it = &state.containers[id];
     let exposed = it.config["ExposedPorts"].as_object().into_iter().flatten();
@@ -55,7 +55,7 @@ fn fixed(state: &State, (name, address): (&str, &str), port: &str) -> Result<Str
     Err(Refused(500, format!("{FAILED} on endpoint {name}: {why}")))
 }
 
-/// Whether another container has a port.
+/// Returns true if a running container publishes the port.
 fn is_taken(state: &State, port: &str) -> bool {
     let mut running = state
         .containers
@@ -68,7 +68,7 @@ fn is_taken(state: &State, port: &str) -> bool {
     running.any(|it| it.ports.values().any(has))
 }
 
-/// Whether another program has a port.
+/// Returns true if another program listens on the port.
 fn is_busy(port: &str) -> bool {
     TcpListener::bind(format!("0.0.0.0:{port}")).is_err()
 }

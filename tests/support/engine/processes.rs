@@ -1,4 +1,4 @@
-//! The processes of containers, run by busybox on this machine.
+//! Processes of containers: busybox commands on this machine.
 
 use super::world::{Shared, State, Written};
 use crate::support::project;
@@ -15,7 +15,7 @@ use std::{
     thread,
 };
 
-/// The directory with a link to busybox for each of its commands.
+/// Returns a directory with a link to busybox for each of its commands.
 fn commands() -> &'static Path {
     static COMMANDS: OnceLock<tempfile::TempDir> = OnceLock::new();
     let made = COMMANDS.get_or_init(|| {
@@ -37,7 +37,7 @@ fn busybox() -> PathBuf {
     project().join("target/busybox")
 }
 
-/// The program of a command, if there is one.
+/// Returns the path of a program.
 fn program(word: &str) -> Option<PathBuf> {
     let name = Path::new(word).file_name()?;
     let path = commands().join(name);
@@ -48,14 +48,14 @@ fn program(word: &str) -> Option<PathBuf> {
 pub(super) struct Task {
     pub words: Vec<String>,
     pub environment: Vec<String>,
-    /// Paths in the container, each with its path on this machine.
+    /// Paths in the container, each with the path on this machine.
     pub mounts: Vec<(String, String)>,
     pub directory: PathBuf,
     pub input: bool,
 }
 
 impl Task {
-    /// What a container runs: its command or another one.
+    /// Returns a task that runs a command in a container.
     pub(super) fn of(state: &State, id: &str, directory: &Path, words: Vec<String>) -> Self {
         let container = &state.containers[id];
         let texts = |list: &Json| {
@@ -81,11 +81,11 @@ impl Task {
         }
     }
 
-    /// Starts it in a group of its own.
+    /// Starts the command in its own process group.
     ///
     /// # Errors
     ///
-    /// The name of the program that there is not.
+    /// Returns the name of the program if it does not exist.
     pub(super) fn start(&self) -> Result<Child, String> {
         let word = self.words.first().cloned().unwrap_or_default();
         let program = program(&word).ok_or_else(|| word.clone())?;
@@ -118,12 +118,12 @@ impl Task {
     }
 }
 
-/// The group of a process.
+/// Returns the process group that a process leads.
 pub(super) fn group(child: &Child) -> i32 {
     i32::try_from(child.id()).unwrap_or_default()
 }
 
-/// The exit code of a process, as engines tell it.
+/// Waits for a process and returns its exit code as Docker reports it: 128 + signal if killed.
 fn exit_code(child: &mut Child) -> i64 {
     let status = child.wait().ok();
     let killed = |by: i32| 128 + by;
@@ -131,20 +131,20 @@ fn exit_code(child: &mut Child) -> i64 {
     code.unwrap_or(255).into()
 }
 
-/// Ends a group of processes.
+/// Kills a process group.
 pub(super) fn kill_group(group: i32) {
     send(group, Signal::KILL);
 }
 
 fn send(group: i32, signal: Signal) {
     if let Some(group) = Pid::from_raw(group) {
-        // One that ended has no use for it.
+        // Ignored: the group may have exited.
         let _ = kill_process_group(group, signal);
     }
 }
 
-/// Sends a signal to the first process of a container. As the first process of a system it gets
-/// only signals that it handles, but for those that nobody can.
+/// Sends a signal to the first process of a container. Like PID 1 in a real container, it receives
+/// only KILL, STOP, CONT and the signals that it handles.
 pub(super) fn signal(group: i32, number: i32) {
     let Some(signal) = Signal::from_named_raw(number) else {
         return;
@@ -166,7 +166,7 @@ fn is_handled(process: i32, number: i32) -> bool {
     mask.unwrap_or_default() >> (number - 1) & 1 == 1
 }
 
-/// The number of a signal that has a name or a number.
+/// Returns the number of a signal, given its name or number.
 pub(super) fn signal_number(name: &str) -> i32 {
     let plain = name.trim_start_matches("SIG");
     let known = [
@@ -182,7 +182,7 @@ pub(super) fn signal_number(name: &str) -> i32 {
     found.map_or_else(|| plain.parse().unwrap_or(15), |(_, number)| *number)
 }
 
-/// Command lines of the processes of groups, with their numbers.
+/// Returns the PIDs and command lines of the processes in some process groups.
 pub(super) fn running(groups: &[i32]) -> Vec<(i32, String)> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -207,8 +207,8 @@ fn command_line(process: i32) -> Option<String> {
     Some(line.trim_end().to_owned()).filter(|line| !line.is_empty())
 }
 
-/// Reads the two outputs of a process, each on a thread, and waits for its end: the exit code, once
-/// both are read.
+/// Waits for a process while two threads read its outputs. Returns the exit code after both outputs
+/// have ended.
 pub(super) fn follow(
     child: &mut Child,
     read: impl Fn(&mut dyn Read, bool) + Clone + Send + 'static,
@@ -222,14 +222,14 @@ pub(super) fn follow(
         thread::spawn(move || output.map(|mut output| read(&mut *output, is_error)))
     });
     let code = exit_code(child);
-    // What a container left running would keep the outputs open.
+    // Processes left in the background would keep the outputs open.
     kill_group(group(child));
-    // One that panicked has read what there was.
+    // Ignored: a reader that panicked.
     let _ = readers.map(thread::JoinHandle::join);
     code
 }
 
-/// Puts the lines that a container writes into its log, until it writes no more.
+/// Appends the output of a container to its log, line by line, until the output ends.
 pub(super) fn keep_log(world: &Shared, id: &str, output: &mut dyn Read, is_error: bool) {
     let mut output = BufReader::new(output);
     let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! Which request is answered by what.
+//! Routing of requests to their handlers.
 
 use super::{
     body::{Answered, Body, Refused, line, ok, stream, text},
@@ -12,14 +12,14 @@ use hyper::{Request, Response, body::Incoming};
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
 
-/// A request with its parts taken apart.
+/// A parsed request.
 pub(super) struct Asked {
     pub query: Vec<(String, String)>,
     pub body: Bytes,
 }
 
 impl Asked {
-    /// The first value of a parameter.
+    /// Returns the first value of a query parameter.
     pub(super) fn query(&self, name: &str) -> Option<&str> {
         let mut all = self.query.iter();
         all.find(|(known, _)| known == name)
@@ -37,7 +37,7 @@ impl Asked {
         serde_json::from_slice(&self.body).map_err(|error| Refused(400, error.to_string()))
     }
 
-    /// The filters, each with its values.
+    /// Returns the values of each filter.
     pub(super) fn filters(&self) -> HashMap<String, Vec<String>> {
         let written = self.query("filters").unwrap_or("{}");
         let filters: Json = serde_json::from_str(written).unwrap_or_default();
@@ -54,7 +54,7 @@ impl Asked {
     }
 }
 
-/// Whether labels have what a filter wants: `name` or `name=value`.
+/// Returns true if the labels match all `name` and `name=value` filters.
 pub(super) fn has_labels(labels: &Json, wanted: Option<&Vec<String>>) -> bool {
     let has = |wanted: &String| match wanted.split_once('=') {
         Some((name, value)) => labels[name] == value,
@@ -63,7 +63,7 @@ pub(super) fn has_labels(labels: &Json, wanted: Option<&Vec<String>>) -> bool {
     wanted.into_iter().flatten().all(has)
 }
 
-/// Answers a request.
+/// Returns the response to a request.
 pub(super) async fn answer(
     world: &Shared,
     request: Request<Incoming>,
@@ -161,7 +161,7 @@ async fn route(world: &Shared, method: &str, path: &[&str], asked: &Asked) -> An
         ("POST", ["volumes", "create"]) => volumes::create(world, asked),
         ("GET", ["volumes", name]) => volumes::inspect(world, name),
         ("DELETE", ["volumes", name]) => volumes::remove(world, name, asked),
-        // What clients ask to say more of a container.
+        // Clients query these for details of a container.
         (
             "GET",
             [
@@ -222,7 +222,7 @@ fn info(world: &World) -> Json {
     })
 }
 
-/// What happened since a time, and what happens from then on, or until another time.
+/// Streams the events since a time, until another time or without end.
 fn events(world: &Shared, asked: &Asked) -> Response<Body> {
     let since = nanoseconds(asked.query("since")).unwrap_or(i64::MAX);
     let until = nanoseconds(asked.query("until"));
@@ -259,7 +259,7 @@ fn events(world: &Shared, asked: &Asked) -> Response<Body> {
     stream(200, "application/json", all)
 }
 
-/// A time as clients write it: seconds, with a fraction or without.
+/// Parses a time in seconds with an optional fraction.
 fn nanoseconds(written: Option<&str>) -> Option<i64> {
     let (seconds, fraction) = written?.split_once('.').unwrap_or((written?, ""));
     let fraction: i64 = format!("{fraction:0<9}").parse().ok()?;
@@ -271,7 +271,7 @@ fn is_wanted(event: &Json, filters: &HashMap<String, Vec<String>>) -> bool {
         let wanted = filters.get(name);
         wanted.is_none_or(|all| all.iter().any(|it| value == it.as_str()))
     };
-    // The filter of an action leaves out what stands behind it: `health_status: healthy`.
+    // The filter names only the action, without the detail in `health_status: healthy`.
     let action = event["Action"].as_str().unwrap_or_default();
     let action = action.split(':').next().unwrap_or_default();
     let attributes = &event["Actor"]["Attributes"];
@@ -286,7 +286,7 @@ fn is_wanted(event: &Json, filters: &HashMap<String, Vec<String>>) -> bool {
         && has_labels(attributes, filters.get("label"))
 }
 
-/// A part of an address without its escapes.
+/// Decodes the percent escapes in a part of a URL.
 fn decoded(part: &str) -> String {
     let bytes = part.as_bytes();
     let (mut plain, mut at) = (Vec::new(), 0);

@@ -1,9 +1,9 @@
-//! How containers are shown.
+//! JSON representation of containers.
 
 use super::world::{Container, Endpoint, Image, State, Status, time};
 use serde_json::{Map as JsonMap, Value as Json, json};
 
-/// Settings of a host that are not asked for, as Docker 20.10 shows them.
+/// Defaults of `HostConfig`, as Docker 20.10 returns them.
 const HOST: &str = r#"{
     "Binds": null, "ContainerIDFile": "", "LogConfig": { "Type": "json-file", "Config": {} },
     "NetworkMode": "default", "PortBindings": null,
@@ -28,7 +28,7 @@ fn host_defaults() -> Json {
     serde_json::from_str(HOST).expect("it is JSON")
 }
 
-/// Settings of a container that are not asked for.
+/// Returns the defaults of `Config`.
 fn config_defaults() -> Json {
     json!({
         "Hostname": "", "Domainname": "", "User": "", "AttachStdin": false, "AttachStdout": false,
@@ -38,7 +38,7 @@ fn config_defaults() -> Json {
     })
 }
 
-/// The requested settings over the defaults.
+/// Overrides the defaults with the requested settings.
 fn over(mut base: Json, asked: &Json) -> Json {
     for (name, value) in asked.as_object().into_iter().flatten() {
         if !value.is_null() {
@@ -48,7 +48,7 @@ fn over(mut base: Json, asked: &Json) -> Json {
     base
 }
 
-/// The settings of a container, with those of its image.
+/// Returns the `Config` of a container, merged with that of its image.
 pub(super) fn config(asked: &Json, image: &Image, id: &str) -> Json {
     let mut config = over(config_defaults(), asked);
     for part in ["HostConfig", "NetworkingConfig"] {
@@ -59,7 +59,7 @@ pub(super) fn config(asked: &Json, image: &Image, id: &str) -> Json {
     }
     let inherited = &image.config;
     let is_open = |value: &Json| value.as_array().is_none_or(Vec::is_empty);
-    // An image's command goes with its entry point only.
+    // An image's command applies only with the image's entry point.
     if is_open(&config["Cmd"]) && is_open(&asked["Entrypoint"]) {
         config["Cmd"] = inherited["Cmd"].clone();
     }
@@ -94,7 +94,7 @@ pub(super) fn config(asked: &Json, image: &Image, id: &str) -> Json {
     config
 }
 
-/// The settings of its host.
+/// Returns the `HostConfig` of a container.
 pub(super) fn host(asked: &Json) -> Json {
     let mut host = over(host_defaults(), asked);
     if host["Memory"].as_i64().unwrap_or_default() > 0 && host["MemorySwap"] == 0 {
@@ -103,7 +103,7 @@ pub(super) fn host(asked: &Json) -> Json {
     if host["RestartPolicy"]["MaximumRetryCount"].is_null() {
         host["RestartPolicy"]["MaximumRetryCount"] = 0.into();
     }
-    // What clients send for nothing.
+    // Values that clients send for unset fields.
     for (name, nothing) in [("MemorySwappiness", -1), ("PidsLimit", 0)] {
         if host[name] == nothing {
             host[name] = Json::Null;
@@ -115,7 +115,7 @@ pub(super) fn host(asked: &Json) -> Json {
     host
 }
 
-/// The whole command of a container.
+/// Returns the entry point and command of a container.
 pub(super) fn words(config: &Json) -> Vec<String> {
     let texts = |name: &str| {
         let all = config[name].as_array().into_iter().flatten();
@@ -157,7 +157,7 @@ fn endpoints(state: &State, container: &Container) -> JsonMap<String, Json> {
         .collect()
 }
 
-/// A container in full.
+/// Returns a container as the inspect endpoint does.
 pub(super) fn whole(state: &State, container: &Container) -> Json {
     let words = words(&container.config);
     let (path, arguments) = words
@@ -220,7 +220,7 @@ fn state_of(container: &Container) -> Json {
     })
 }
 
-/// A container as a list has it.
+/// Returns a container as the list endpoint does.
 pub(super) fn brief(state: &State, container: &Container) -> Json {
     let ports = container.ports.iter().flat_map(|(port, bindings)| {
         let (number, kind) = port.split_once('/').unwrap_or((port, "tcp"));

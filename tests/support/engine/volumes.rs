@@ -1,4 +1,4 @@
-//! Volumes: directories below that of the engine.
+//! Volumes: directories below the engine's directory.
 
 use super::{
     body::{Answered, Refused, done, json_of, ok},
@@ -25,7 +25,7 @@ fn shown(volume: &Volume, directory: &Path) -> Json {
     })
 }
 
-/// The volume of a name, made if it is not there.
+/// Creates a volume if it does not exist, and returns its name. Without a name it is anonymous.
 pub(super) fn ensure(
     state: &mut State,
     directory: &Path,
@@ -86,7 +86,7 @@ pub(super) fn list(world: &World, asked: &Asked) -> Answered {
     ok(&json!({ "Volumes": all, "Warnings": null }))
 }
 
-/// Ids of the containers that have a volume.
+/// Returns the IDs of the containers that mount a volume.
 fn users(state: &State, name: &str) -> Vec<String> {
     let has = |mounts: &[Json]| mounts.iter().any(|mount| mount["Name"] == name);
     let all = state.containers.values().filter(|it| has(&it.mounts));
@@ -125,7 +125,7 @@ pub(super) fn drop_volume(state: &mut State, directory: &Path, name: &str) {
     );
 }
 
-/// Volumes with what uses them and how much is in them.
+/// Returns the disk usage: each volume with its size and the number of containers that use it.
 pub(super) fn usage(world: &World) -> Json {
     let state = world.state();
     let size = |name: &str| {

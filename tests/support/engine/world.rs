@@ -1,4 +1,4 @@
-//! What an engine keeps.
+//! State of the in-memory engine.
 
 use super::{body::Refused, lies::Lies};
 use indexmap::IndexMap;
@@ -10,12 +10,12 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// What an engine keeps, and who waits for a change of it.
+/// The state of an engine, and the notification of its changes.
 pub(super) struct World {
     state: Mutex<State>,
     changed: Notify,
     pub lies: Lies,
-    /// Requests of dockctl, as method and path.
+    /// Method and path of each request of dockctl.
     pub asked: Mutex<Vec<String>>,
     pub directory: PathBuf,
 }
@@ -27,9 +27,9 @@ pub(super) struct State {
     pub networks: IndexMap<String, Network>,
     pub volumes: IndexMap<String, Volume>,
     pub execs: IndexMap<String, Exec>,
-    /// Everything that happened.
+    /// All events since the engine started.
     pub events: Vec<Json>,
-    /// Addresses that were given out.
+    /// Number of addresses assigned so far.
     pub addresses: u32,
 }
 
@@ -47,17 +47,17 @@ pub(super) struct Container {
     pub finished: Option<Timestamp>,
     pub health: Option<Health>,
     pub restarts: u64,
-    /// Somebody stopped it: no restart policy starts it again.
+    /// Set when a client stopped the container; disables its restart policy.
     pub stopped: bool,
-    /// Groups of processes: the first is the container's own.
+    /// Process groups; the first is that of the container's command.
     pub groups: Vec<i32>,
-    /// By name of the network.
+    /// Endpoints by network name.
     pub endpoints: IndexMap<String, Endpoint>,
     pub mounts: Vec<Json>,
-    /// Ports of the machine, by port of the container; none unless it runs.
+    /// Host ports by container port; empty unless the container is running.
     pub ports: JsonMap<String, Json>,
     pub log: Vec<Written>,
-    /// Counts its starts: what belongs to an earlier one does not concern it any more.
+    /// Number of starts. Tells events of an earlier start from those of the current one.
     pub run: u64,
 }
 
@@ -92,7 +92,7 @@ pub(super) struct Health {
     pub log: Vec<Json>,
 }
 
-/// A line that a container wrote.
+/// A line of a container's output.
 #[derive(Clone)]
 pub(super) struct Written {
     pub at: Timestamp,
@@ -165,8 +165,8 @@ impl World {
         }
     }
 
-    /// The state, to look at or to change. Whoever waits for a change looks again once it is let
-    /// go.
+    /// Locks the state for reading or writing. Dropping the guard wakes the tasks that wait in
+    /// [`Self::when`].
     pub(super) fn state(&self) -> Changing<'_> {
         Changing {
             state: Some(self.state.lock().expect("no request died here")),
@@ -174,7 +174,7 @@ impl World {
         }
     }
 
-    /// Waits until something holds of the state.
+    /// Waits until `holds` returns a value.
     pub(super) async fn when<T>(&self, mut holds: impl FnMut(&State) -> Option<T>) -> T {
         loop {
             let changed = self.changed.notified();
@@ -185,7 +185,7 @@ impl World {
         }
     }
 
-    /// Ends everything that runs.
+    /// Kills all processes of all containers.
     pub(super) fn kill_all(&self) {
         let mut state = self.state();
         let groups = state
@@ -196,7 +196,7 @@ impl World {
     }
 }
 
-/// The state, while it may change.
+/// Guard of the locked state.
 pub(super) struct Changing<'w> {
     state: Option<MutexGuard<'w, State>>,
     changed: &'w Notify,
@@ -224,7 +224,7 @@ impl Drop for Changing<'_> {
 }
 
 impl State {
-    /// The id of the container of a name, an id or the start of one.
+    /// Returns the ID of a container. `name` is its name, its ID or a prefix of the ID.
     pub(super) fn container_id(&self, name: &str) -> Result<String, Refused> {
         let name = name.trim_start_matches('/');
         let mut all = self.containers.values();
@@ -255,7 +255,7 @@ impl State {
         self.events.push(event);
     }
 
-    /// Records an event of a container, with further attributes.
+    /// Records an event of a container with additional attributes.
     pub(super) fn tell_of(&mut self, id: &str, action: &str, more: &Json) {
         let Some(container) = self.containers.get(id) else {
             return;
@@ -272,7 +272,7 @@ impl State {
         self.tell("container", action, id, &attributes);
     }
 
-    /// The next address of a subnet.
+    /// Assigns the next address of a subnet.
     pub(super) fn address(&mut self, subnet: &str) -> String {
         self.addresses += 1;
         format!(
@@ -283,13 +283,13 @@ impl State {
     }
 }
 
-/// 64 hexadecimal digits.
+/// Returns a random ID of 64 hexadecimal digits.
 pub(super) fn random_id() -> String {
     let digit = || char::from_digit(fastrand::u32(..16), 16).unwrap_or('0');
     std::iter::repeat_with(digit).take(64).collect()
 }
 
-/// A time as the engine writes it; one that never was, too.
+/// Formats a time as Docker does, with year 1 for `None`.
 pub(super) fn time(at: Option<Timestamp>) -> String {
     at.map_or_else(
         || "0001-01-01T00:00:00Z".to_owned(),
@@ -297,5 +297,5 @@ pub(super) fn time(at: Option<Timestamp>) -> String {
     )
 }
 
-/// The world, as tasks share it.
+/// The state, shared between the tasks of the engine.
 pub(super) type Shared = Arc<World>;

@@ -1,4 +1,4 @@
-//! A blueprint for objects that exist.
+//! Generates a blueprint that adopts existing containers.
 
 use crate::{
     model::function::is_call,
@@ -9,19 +9,19 @@ use crate::{
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
 
-/// A container with what is known around it.
+/// An existing container and its image.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
-    /// What the engine says of it.
+    /// Inspection of the container.
     pub container: Json,
-    /// What the engine says of its image; null if that is gone.
+    /// Inspection of its image; null if the image was removed.
     pub image: Json,
 }
 
-/// Networks that every engine has; containers are on them without being attached.
+/// Networks that every engine has; containers are on them without an attachment.
 const BUILT_IN: [&str; 3] = ["bridge", "host", "none"];
 
-/// Fields of `HostConfig` that the engine fills in for every container, and that nobody asks for.
+/// Fields of `HostConfig` that the engine sets for every container and that users do not.
 const FILLED_IN: [&str; 7] = [
     "ContainerIDFile",
     "ConsoleSize",
@@ -33,19 +33,19 @@ const FILLED_IN: [&str; 7] = [
 ];
 
 impl Found {
-    /// The name, which becomes that of the node.
+    /// Returns the name of the container, which becomes the name of the node.
     #[must_use]
     pub(crate) fn name(&self) -> String {
         self.text("/Name").trim_start_matches('/').to_owned()
     }
 
-    /// Whether it runs; install starts one that does not.
+    /// Returns true if the container is running; install starts a stopped one.
     #[must_use]
     pub(crate) fn runs(&self) -> bool {
         self.container["State"]["Running"] == true
     }
 
-    /// The deployment that made it, if one did.
+    /// Returns the deployment that created the container, if any.
     #[must_use]
     pub(crate) fn owner(&self) -> Option<&str> {
         self.container["Config"]["Labels"][label::DEPLOYMENT].as_str()
@@ -58,8 +58,8 @@ impl Found {
             .unwrap_or_default()
     }
 
-    /// The image as a node names it: as it was asked for, if that still is the image; else by a
-    /// name of it; else by its id.
+    /// Returns the image for the node: by the name it was requested with if that is still the same
+    /// image, otherwise by another name of it, otherwise by its ID.
     fn image(&self) -> Json {
         let asked = self.text("/Config/Image");
         let id = self.text("/Image");
@@ -92,14 +92,14 @@ impl Found {
         }
     }
 
-    /// Arguments that make an equal container. `info` is what the engine says of itself.
+    /// Returns the arguments that create an equal container. `info` is the engine's `/info`.
     #[must_use]
     pub(crate) fn params(&self, info: &Json) -> JsonMap<String, Json> {
         let (config, of_image) = (&self.container["Config"], &self.image["Config"]);
         let mut params = JsonMap::new();
         let mut put = |name: &str, value: Json| drop(params.insert(name.to_owned(), value));
         let differs = |field: &str| !is_empty(&config[field]) && config[field] != of_image[field];
-        // An image's command does not go with another entry point.
+        // The image's command does not apply if the entry point was changed.
         let other_entry = config["Entrypoint"] != of_image["Entrypoint"];
         if differs("Cmd") || (other_entry && !is_empty(&config["Cmd"])) {
             put("command", config["Cmd"].clone());
@@ -118,7 +118,7 @@ impl Found {
                 put(name, config[field].clone());
             }
         }
-        // What the image has and the container has not was taken away.
+        // The container was created without the image's entry point.
         if is_empty(&config["Entrypoint"]) && !is_empty(&of_image["Entrypoint"]) {
             put("entrypoint", json!([]));
         }
@@ -160,7 +160,8 @@ impl Found {
         params
     }
 
-    /// The engine's own choice is the start of the id; dockctl's is the name.
+    /// Returns the host name, unless it is a default: the start of the ID (engine) or the name
+    /// (dockctl).
     fn host_name(&self) -> Option<Json> {
         let (given, id) = (self.text("/Config/Hostname"), self.text("/Id"));
         let shares = ["container:", "host"]
@@ -170,8 +171,7 @@ impl Found {
             .then(|| given.into())
     }
 
-    /// Exposed ports that the image does not expose, and that are not published: those are exposed
-    /// by that.
+    /// Returns the exposed ports that neither the image exposes nor a published port implies.
     fn ports(&self) -> Json {
         let published = self.container["HostConfig"]["PortBindings"].as_object();
         let beyond = keys_beyond(
@@ -217,7 +217,8 @@ impl Found {
         given
     }
 
-    /// Networks that it was attached to, the one of its `network_mode` first, and how.
+    /// Returns the networks that the container was attached to, with their endpoint settings; the
+    /// one of its `network_mode` first.
     #[must_use]
     pub(crate) fn networks(&self) -> Vec<(String, Json)> {
         let id = self.text("/Id");
@@ -232,7 +233,7 @@ impl Found {
         networks
     }
 
-    /// Names of containers that it cannot be without.
+    /// Returns the names of the containers that this one depends on.
     #[must_use]
     pub(crate) fn needs(&self) -> Vec<String> {
         let host = &self.container["HostConfig"];
@@ -266,7 +267,7 @@ impl Found {
     }
 }
 
-/// The blueprint for some containers, as data in the order in which it is read best.
+/// Returns the blueprint for some containers, with its keys in a readable order.
 #[must_use]
 pub(crate) fn blueprint(found: &[Found], info: &Json) -> Json {
     let id_or_name = |reference: &str| {
@@ -315,8 +316,8 @@ pub(crate) fn blueprint(found: &[Found], info: &Json) -> Json {
     })
 }
 
-/// Engines write down the id of a container whose network or processes are shared; the next one has
-/// another.
+/// Replaces IDs in `container:ID` by names: engines record the ID of the container whose namespace
+/// is shared, which changes when that container is recreated.
 fn by_name(value: &Json, found: &[Found]) -> Json {
     let named = |text: &String| {
         let id = text.strip_prefix("container:")?;
@@ -336,7 +337,8 @@ fn by_name(value: &Json, found: &[Found]) -> Json {
     }
 }
 
-/// A container and a network may have the same name; nodes may not.
+/// Returns a name for the node of a network. A container and a network can have the same name, two
+/// nodes cannot.
 fn network_node(network: &str, found: &[Found]) -> String {
     let mut name = network.to_owned();
     while found.iter().any(|it| it.name() == name) {
@@ -361,7 +363,7 @@ fn node(it: &Found, info: &Json, relationships: Vec<Json>) -> Json {
     node
 }
 
-/// Whether the engine would choose this value itself.
+/// Returns true if the value is the engine's default.
 fn is_default(field: &str, value: &Json, host: &Json, info: &Json) -> bool {
     match field {
         "RestartPolicy" => matches!(value["Name"].as_str(), None | Some("" | "no")),
@@ -380,19 +382,19 @@ fn is_default(field: &str, value: &Json, host: &Json, info: &Json) -> bool {
         }
         "ShmSize" => *value == 64 << 20,
         "Runtime" => *value == info["DefaultRuntime"],
-        // Twice the memory, or nothing at all, where only that is limited.
+        // Twice the memory if only memory is limited, or unlimited.
         "MemorySwap" => {
             value.as_i64() == host["Memory"].as_i64().map(|memory| 2 * memory)
                 || (*value == -1 && is_empty(&host["Memory"]))
         }
         "MemorySwappiness" | "PidsLimit" => *value == -1,
-        // The engine writes it down for privileged containers.
+        // The engine records this for privileged containers.
         "SecurityOpt" => host["Privileged"] == true && *value == json!(["label=disable"]),
         _ => false,
     }
 }
 
-/// Engines write `/other:/this/alias`.
+/// Converts links from the engine's format `/other:/this/alias`.
 fn links(value: &Json) -> Json {
     let link = |link: &str| {
         let (other, own) = link.split_once(':').unwrap_or((link, link));
@@ -411,7 +413,7 @@ fn links(value: &Json) -> Json {
         .collect()
 }
 
-/// What was asked for when the container was attached; what the engine chose is left out.
+/// Returns the requested settings of an endpoint, without the values that the engine chose.
 fn endpoint(network: &Json, id: &str) -> Json {
     let mut endpoint = json!({});
     let aliases: Vec<&Json> = network["Aliases"]
@@ -440,7 +442,7 @@ fn endpoint(network: &Json, id: &str) -> Json {
     endpoint
 }
 
-/// Variables beyond those of the image; one that the image has and the container has not is null.
+/// Returns the variables that differ from the image; a variable that the container lacks is null.
 fn environment(config: &Json, image: &Json) -> Json {
     let of = |config: &Json| -> Vec<String> {
         config["Env"]
@@ -451,7 +453,7 @@ fn environment(config: &Json, image: &Json) -> Json {
             .collect()
     };
     let (own, filled) = (of(config), of(image));
-    // A name alone takes the image's own value away.
+    // A name without a value removes the image's variable.
     let pair = |entry: &String| {
         entry.split_once('=').map_or_else(
             || (entry.clone(), Json::Null),
@@ -466,8 +468,8 @@ fn environment(config: &Json, image: &Json) -> Json {
         .map(|name| (name, Json::Null));
     let beyond = || own.iter().filter(|entry| !filled.contains(entry));
     let all: JsonMap<String, Json> = beyond().map(pair).chain(gone).collect();
-    // A list says that a value is taken away, and does not look like a call where one variable is
-    // called as a function is.
+    // A list can express removed variables, and cannot be mistaken for a function call if the name
+    // of a variable is that of a function.
     if all.values().any(Json::is_null) || is_call(&Json::Object(all.clone())) {
         let entry = |(name, value): (&String, &Json)| {
             value

@@ -1,4 +1,5 @@
-//! What it takes to change a container, and the steps that replace one.
+//! Decides how to apply a changed definition to an object, and plans the replacement of a
+//! container.
 
 use crate::{
     engine::Kind,
@@ -20,25 +21,25 @@ use crate::{
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
 
-/// What the name of a container ends with that is to take the place of another.
+/// Suffix of the name of a successor.
 pub const NEXT: &str = ".dockctl-next";
 
-/// What the name of a container ends with whose place another took.
+/// Suffix of the name of a predecessor.
 pub(crate) const FORMER: &str = ".dockctl-former";
 
-/// The same, of one that was there before the deployment and is kept.
+/// Suffix of the name of a predecessor that existed before the deployment and is kept.
 pub(crate) const BEFORE: &str = ".before-dockctl";
 
 pub(crate) use crate::known::{PREDECESSOR, SUCCESSOR};
 
-/// The restart policy of an adopted container that stepped aside: until it is put back it must not
-/// start by itself.
+/// Runtime property with the original restart policy of an adopted container during its
+/// replacement. Until it is restored, the container must not restart by itself.
 pub(crate) const POLICY: &str = "predecessor_restart_policy";
 
-/// Anonymous volumes of the container before, by where they are mounted.
+/// Runtime property with the anonymous volumes of the predecessor, by mount path.
 pub(crate) const CARRIED: &str = "carried_volumes";
 
-/// Fields of `HostConfig` that engines change while a container runs.
+/// Fields of `HostConfig` that engines can change on a running container.
 pub(crate) const ADJUSTABLE: [&str; 14] = [
     "BlkioWeight",
     "CpuPeriod",
@@ -56,7 +57,7 @@ pub(crate) const ADJUSTABLE: [&str; 14] = [
     "RestartPolicy",
 ];
 
-/// The name without what a change in progress put behind it.
+/// Returns the name without the suffix that a replacement added.
 #[must_use]
 pub fn lasting_name(name: &str) -> &str {
     [NEXT, FORMER, BEFORE]
@@ -78,7 +79,7 @@ impl Action {
     }
 }
 
-/// What it takes to make an instance what its node says now.
+/// Returns the change that makes the object of an instance match the present definition.
 pub(crate) fn change(
     instance: &Instance,
     node: &Definition,
@@ -133,8 +134,8 @@ pub(crate) fn change(
             if declaration(deployment, &before, former)
                 == declaration(deployment, instance, node) =>
         {
-            // What other secrets go into, or what was attached that is gone, cannot be changed as
-            // it stands; of networks and volumes nobody would notice.
+            // A container must be replaced if its secrets changed or if it does not match its
+            // unchanged declaration. Neither matters for networks and volumes.
             let as_declared = observed
                 .of(&instance.id)
                 .is_none_or(|object| is_as_declared(object, instance, node, record));
@@ -167,7 +168,8 @@ fn volume_stays(instance: &Instance, observed: &Observed) -> Change {
     ))
 }
 
-/// Engines rename containers only: what else was adopted cannot give its name to another one.
+/// Returns the reason for refusing the change: engines can rename only containers, so an adopted
+/// object of another kind cannot release its name.
 fn cannot_make_way(kind: Kind) -> String {
     let kind = kind.as_str();
     format!(
@@ -175,7 +177,7 @@ fn cannot_make_way(kind: Kind) -> String {
     )
 }
 
-/// The step that changes a running container, if that is all it takes.
+/// Returns the step that updates the container in place, if that is sufficient.
 fn adjustment(
     deployment: &Deployment,
     (before, former): (&Instance, &Definition),
@@ -194,11 +196,11 @@ fn adjustment(
         .iter()
         .filter(|(field, value)| old.get(*field) != Some(value))
     {
-        // Engines take nothing for: as it is.
+        // Engines read 0 and "" as "no change".
         (*value != 0 && *value != "").then(|| body.insert(field.clone(), value.clone()))?;
     }
     for field in old.keys().filter(|field| !new.contains_key(*field)) {
-        // Of what is left out only this one has a value that says so.
+        // Only the restart policy has an explicit value for "not declared".
         (field == "RestartPolicy").then(|| body.insert(field.clone(), json!({ "Name": "no" })))?;
     }
     add_swap(&mut body, new.get("MemorySwap"));
@@ -216,8 +218,8 @@ fn adjustment(
     Some(action.at(engine(node)))
 }
 
-/// Engines take memory and swap together, and make the second twice the first where a container is
-/// created with one alone.
+/// Adds `MemorySwap` to an update of `Memory`: engines require both together. Without a declared
+/// value it is twice the memory, the engine's default when it creates a container.
 pub(crate) fn add_swap(body: &mut JsonMap<String, Json>, declared: Option<&Json>) {
     if let Some(memory) = body.get("Memory").and_then(Json::as_i64) {
         body.insert(
@@ -227,8 +229,8 @@ pub(crate) fn add_swap(body: &mut JsonMap<String, Json>, declared: Option<&Json>
     }
 }
 
-/// What a container is made from: what can only be given when it is made, and what can be changed
-/// later.
+/// Splits a definition of a container into the part that is fixed at creation and the fields that
+/// can be changed later.
 fn split(
     creation: &Creation,
     deployment: &Deployment,
@@ -245,7 +247,7 @@ fn split(
                     .map(|value| (field.to_owned(), value)),
             );
         }
-        // What is empty says nothing.
+        // An empty mapping declares nothing.
         if host.is_empty() {
             body.shift_remove("HostConfig");
         }
@@ -255,7 +257,7 @@ fn split(
             .as_object_mut()?
             .shift_remove(arguments)
             .unwrap_or_default();
-        // What is only known later is not in the body: it has to be the same as it is written.
+        // Late values are not in the body: compare them as they are written in the blueprint.
         if holds_call(&given) {
             declared[arguments] = without_limits(given);
         }
@@ -264,7 +266,7 @@ fn split(
     Some((json!([declared, body]), adjustable))
 }
 
-/// Arguments without those that say nothing but limits, as far as these are known by now.
+/// Returns the arguments without `host_config`, unless it contains late values.
 fn without_limits(mut arguments: Json) -> Json {
     let known = arguments
         .get("host_config")
@@ -275,8 +277,8 @@ fn without_limits(mut arguments: Json) -> Json {
     arguments
 }
 
-/// How another container takes the place of the one that was made from `former`. One that was
-/// adopted and is not any more is kept.
+/// Returns the steps that replace the container created from `former`. A container that is no
+/// longer adopted is kept.
 pub(crate) fn replacement(part: Part<'_>, former: &Definition) -> Option<Replacement> {
     let Part {
         deployment,
@@ -287,7 +289,7 @@ pub(crate) fn replacement(part: Part<'_>, former: &Definition) -> Option<Replace
         let keeps = former.is_adopted() && !node.is_adopted();
         let stop = |node| stop_params(node, input(node, "stop", "params").clone());
         let name = object_name(&deployment.name, instance, node);
-        // An adopted one has the name that it is adopted by, unless that is an id.
+        // An adopted container has the name it was adopted by, unless that is an ID.
         let former_name = adopted_name(former).filter(|name| !is_id(name));
         let [new, old] = [engine(node), engine(former)];
         Replacement {
@@ -311,14 +313,15 @@ pub(crate) fn replacement(part: Part<'_>, former: &Definition) -> Option<Replace
     })
 }
 
-/// Sees whether a container stays up; none if something else shows that it works, or it is to end.
+/// Returns the action that checks that the container stays up; none if waits prove the container or
+/// if it is expected to exit.
 fn proof(node: &Definition) -> Option<Action> {
     let is_shown =
         processes(node).is_some() || !conditions(node).is_empty() || expected_exit(node).is_some();
     (is_started(node) && !is_shown).then_some(Action::Endure)
 }
 
-/// Whether a name can be an id, whole or in part.
+/// Returns true if a name can be a full or abbreviated container ID.
 fn is_id(name: &str) -> bool {
     name.len() >= 12 && name.chars().all(|c| c.is_ascii_hexdigit())
 }

@@ -1,4 +1,4 @@
-//! A container as the engine describes it.
+//! Reads the engine's inspection of a container.
 
 use crate::{
     plugins::docker::declare::json::{keys, list, map_of, pairs, text, texts},
@@ -7,10 +7,10 @@ use crate::{
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
 
-/// Longest word of a health check that is told, in characters.
+/// Longest output of a health check that is shown, in characters.
 const SAID: usize = 400;
 
-/// What the engine says of a container, whole: types of a library would drop what they do not know.
+/// The complete inspection of a container, as JSON: typed structs would drop unknown fields.
 pub(crate) struct Container {
     pub json: Json,
 }
@@ -35,7 +35,7 @@ impl Container {
         plain_name(self.text("/Name").unwrap_or_default())
     }
 
-    /// All labels, those of the image included; null if there are none.
+    /// Returns all labels, including those of the image; null without labels.
     pub(crate) fn labels(&self) -> &Json {
         &self.json["Config"]["Labels"]
     }
@@ -44,13 +44,13 @@ impl Container {
         self.labels()[name].as_str()
     }
 
-    /// When it was started, if it ever was.
+    /// Returns the time of the last start; none if the container never ran.
     pub(crate) fn started_at(&self) -> Option<&str> {
         self.text("/State/StartedAt")
             .filter(|at| !at.is_empty() && !at.starts_with("0001"))
     }
 
-    /// The same in milliseconds since 1970 UTC, by the engine's clock.
+    /// Returns the time of the last start in milliseconds since 1970 UTC, by the engine's clock.
     pub(crate) fn started_ms(&self) -> Option<u64> {
         self.started_at().and_then(milliseconds)
     }
@@ -66,18 +66,18 @@ impl Container {
         }
     }
 
-    /// Whether it has a terminal: then it writes one stream.
+    /// Returns true if the container has a terminal, and therefore a single output stream.
     pub(crate) fn is_terminal(&self) -> bool {
         self.flag("/Config/Tty")
     }
 
-    /// What the health check said, oldest first: a line for each time, cut.
+    /// Returns the results of the health check, oldest first, one shortened line each.
     pub(crate) fn health_log(&self) -> Vec<String> {
         let log = list(&self.json["State"]["Health"]["Log"]);
         log.map(health_line).collect()
     }
 
-    /// Published ports, as `8080→80/tcp`.
+    /// Returns the published ports in the form `8080→80/tcp`.
     pub(crate) fn published(&self) -> Vec<String> {
         let ports = pairs(&self.json["NetworkSettings"]["Ports"]);
         let shown = ports.flat_map(|(inner, bindings)| {
@@ -89,8 +89,8 @@ impl Container {
         all
     }
 
-    /// The properties that blueprints of the original read: `network_settings`, and `ports` out of
-    /// it.
+    /// Returns the runtime properties of Cloudify's docker plugin: `network_settings`, and its
+    /// `ports`.
     pub(crate) fn network_properties(&self) -> JsonMap<String, Json> {
         let settings = &self.json["NetworkSettings"];
         map_of([
@@ -100,7 +100,7 @@ impl Container {
     }
 }
 
-/// What a health check said, in one line.
+/// Formats one result of a health check as a line.
 fn health_line(check: &Json) -> String {
     let said = text(&check["Output"]).trim().replace('\n', " ");
     let said = shortened(&said, SAID);
@@ -108,36 +108,36 @@ fn health_line(check: &Json) -> String {
     format!("exit code {}{separator}{said}", check["ExitCode"])
 }
 
-/// Ports of the host in the bindings of one port of a container.
+/// Returns the host ports in the bindings of one container port.
 pub(crate) fn host_ports(bindings: &Json) -> impl Iterator<Item = &str> {
     list(bindings).filter_map(|binding| binding["HostPort"].as_str())
 }
 
-/// A time as engines write it, in milliseconds since 1970 UTC.
+/// Converts an engine's timestamp to milliseconds since 1970 UTC.
 pub(crate) fn milliseconds(time: &str) -> Option<u64> {
     let time: jiff::Timestamp = time.parse().ok()?;
     u64::try_from(time.as_millisecond()).ok()
 }
 
-/// The engine writes names with a leading `/`.
+/// Removes the leading `/` that engines write before names.
 pub(crate) fn plain_name(name: &str) -> String {
     name.strip_prefix('/').unwrap_or(name).to_owned()
 }
 
-/// Whether a volume's name was made up by the engine.
+/// Returns true if the engine generated the name of a volume.
 pub(crate) fn is_anonymous(name: &str) -> bool {
     name.len() == 64 && name.chars().all(|c| c.is_ascii_hexdigit())
 }
 
-/// The rule of the engine. Names go into paths as they are, so anything else could hit another
-/// path.
+/// Returns true if the engine accepts the name. Names are put into request paths unescaped, so any
+/// other name could address another path.
 pub(crate) fn is_name(name: &str) -> bool {
     let mut chars = name.chars();
     let rest = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     chars.next().is_some_and(|c| c.is_ascii_alphanumeric()) && name.len() > 1 && chars.all(rest)
 }
 
-/// Volumes of a container that have no name of their own, by where they are mounted.
+/// Returns the anonymous volumes of a container, by mount path.
 pub(crate) fn nameless_volumes(before: &Container) -> JsonMap<String, Json> {
     let is_nameless =
         |mount: &&Json| mount["Type"] == "volume" && is_anonymous(text(&mount["Name"]));
@@ -149,7 +149,7 @@ pub(crate) fn nameless_volumes(before: &Container) -> JsonMap<String, Json> {
     places.collect()
 }
 
-/// Mounts volumes that are carried over, unless something else is to be in their place.
+/// Adds mounts for carried-over volumes, except where the request mounts something else.
 pub(crate) fn mount_carried(body: &mut Json, carried: &JsonMap<String, Json>) {
     let host = &body["HostConfig"];
     let mut free = carried.clone();
@@ -161,7 +161,7 @@ pub(crate) fn mount_carried(body: &mut Json, carried: &JsonMap<String, Json>) {
     }
 }
 
-/// Where something is mounted.
+/// Returns the paths at which something is mounted.
 fn mounted_paths(host: &Json) -> impl Iterator<Item = &str> {
     let binds = texts(&host["Binds"]).filter_map(|bind| bind.split(':').nth(1));
     let mounts = list(&host["Mounts"]).filter_map(|mount| mount["Target"].as_str());

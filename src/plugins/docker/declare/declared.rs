@@ -1,4 +1,4 @@
-//! What a deployment says of its objects on engines: names, what goes into them, who uses whom.
+//! Computes the declared objects of a deployment: their engines, names, contents and references.
 
 use crate::{
     engine::Kind,
@@ -25,7 +25,7 @@ const MOUNTS: &str = "dockctl.relationships.mounts";
 
 const NULL: &Json = &Json::Null;
 
-/// An input of a lifecycle operation; null if it is not given.
+/// Returns an input of a lifecycle operation; null if it is not given.
 pub(crate) fn input<'n>(node: &'n Definition, operation: &str, input: &str) -> &'n Json {
     node.operations
         .get(&format!("{LIFECYCLE}.{operation}"))
@@ -41,7 +41,7 @@ fn is_given(value: &Json) -> bool {
     !value.is_null() && value != ""
 }
 
-/// The engine that an operation names with its `daemon_client`.
+/// Returns the engine in the `daemon_client` of an operation.
 pub(crate) fn client_of(operation: &Planned) -> Option<Target> {
     let client = operation.inputs.get("daemon_client")?;
     client
@@ -50,7 +50,7 @@ pub(crate) fn client_of(operation: &Planned) -> Option<Target> {
         .map(|client| at(client.clone().into()))
 }
 
-/// The engine that arguments of docker-py's client name.
+/// Returns the engine for arguments of docker-py's client.
 fn at(client: Json) -> Target {
     let shown = match &client["base_url"] {
         Json::Null => "the default engine",
@@ -63,8 +63,8 @@ fn at(client: Json) -> Target {
     }
 }
 
-/// The engine that a node's object is on: the one that it is created on. Where only another
-/// operation names one, it is that: the original would have looked there.
+/// Returns the engine of a node's object: the one on which it is created. If only another operation
+/// names an engine, that one applies, as in Cloudify's plugin.
 pub(crate) fn engine(node: &Definition) -> Target {
     let named = |name: &str| client_of(node.operations.get(&format!("{LIFECYCLE}.{name}"))?);
     let of_operations = ["create", "start", "stop", "delete"]
@@ -75,7 +75,8 @@ pub(crate) fn engine(node: &Definition) -> Target {
         .unwrap_or_default()
 }
 
-/// `client_config` of the plugin 2.x: host and port, else a socket, else the default engine.
+/// Reads `client_config` of the plugin 2.x: host and port, otherwise a socket; none for the default
+/// engine.
 fn client_config(config: &Json) -> Option<Target> {
     let [host, port, socket] =
         ["docker_host", "docker_rest_port", "docker_sock_file"].map(|name| &config[name]);
@@ -99,7 +100,7 @@ fn client_config(config: &Json) -> Option<Target> {
     Some(at(json!({ "base_url": address })))
 }
 
-/// The engine that the objects of an instance are on; none if it has no objects.
+/// Returns the engine of an instance's object; none if the node has no object.
 pub(crate) fn engine_of(deployment: &Deployment, instance: &Instance) -> Option<Target> {
     deployment
         .node(instance)
@@ -107,9 +108,9 @@ pub(crate) fn engine_of(deployment: &Deployment, instance: &Instance) -> Option<
         .map(engine)
 }
 
-/// The name of an instance's object. Instance 0 keeps a given name, instance n gets `name-n`.
-/// Containers that are given none are called as the instance; networks and volumes as deployment
-/// and node, since they may outlive it.
+/// Returns the name of an instance's object. With a given name, instance 0 has `name`, instance n
+/// has `name-n`. Without one, a container has the ID of the instance; networks and volumes, which
+/// may outlive the instance, have the names of deployment and node.
 pub(crate) fn object_name(deployment: &str, instance: &Instance, node: &Definition) -> Json {
     let given = match kind(node) {
         _ if is_run(node) => &property(node, "resource_config")["container_args"]["name"],
@@ -136,7 +137,8 @@ pub(crate) fn object_name(deployment: &str, instance: &Instance, node: &Definiti
     }
 }
 
-/// The name of an adopted object without a leading `/`, or its id; none if the node adopts nothing.
+/// Returns the name of an adopted object without a leading `/`, or its ID; none if the node does
+/// not adopt an object.
 pub(crate) fn adopted_name(node: &Definition) -> Option<String> {
     let name = adopted(node);
     let name = name
@@ -145,7 +147,7 @@ pub(crate) fn adopted_name(node: &Definition) -> Option<String> {
     Some(name.strip_prefix('/').unwrap_or(name).to_owned())
 }
 
-/// What an adopted object is found by: its name, else `resource_id`.
+/// Returns the reference to an adopted object: `name`, otherwise `resource_id`.
 pub(crate) fn adopted(node: &Definition) -> Json {
     Some(property(node, "name"))
         .filter(|name| is_given(name))
@@ -153,7 +155,7 @@ pub(crate) fn adopted(node: &Definition) -> Json {
         .clone()
 }
 
-/// The name of the object that stands for an instance, where it is known by now.
+/// Returns the name of an instance's object, if it is already known.
 pub(crate) fn wanted_name(deployment: &Deployment, instance: &Instance) -> Option<String> {
     let node = deployment
         .node(instance)
@@ -165,12 +167,12 @@ pub(crate) fn wanted_name(deployment: &Deployment, instance: &Instance) -> Optio
     })
 }
 
-/// What the image of a container is.
+/// Returns the image of a container.
 pub(crate) fn image(node: &Definition) -> Json {
     if is_run(node) {
         return json!({ "repository": property(node, "resource_config")["image_tag"] });
     }
-    // `params.image` beats the property, as it does in the call that the original made.
+    // `params.image` overrides the property, as in Cloudify's plugin.
     let of_params = &input(node, "create", "params")["image"];
     if is_given(of_params) {
         json!({ "repository": of_params })
@@ -179,7 +181,8 @@ pub(crate) fn image(node: &Definition) -> Json {
     }
 }
 
-/// What a container is created from, but for the declaration and the record, which only steps need.
+/// Returns the contents of a container, without the declaration and the record, which only steps
+/// need.
 pub(crate) fn creation(
     deployment: &Deployment,
     instance: &Instance,
@@ -213,13 +216,13 @@ pub(crate) fn creation(
     }
 }
 
-/// Everything that decides what the object is like, in one text.
+/// Returns everything that determines the object, as one string.
 #[must_use]
 pub fn declaration(deployment: &Deployment, instance: &Instance, node: &Definition) -> String {
     let name = object_name(&deployment.name, instance, node);
     if kind(node) != Some(Kind::Container) {
         let mut properties = node.properties.clone();
-        // Whether it is kept says nothing of what it is like.
+        // `keep` does not affect the object itself.
         properties.shift_remove("keep");
         properties.sort_keys();
         return json!({ "name": name, "properties": properties }).to_string();
@@ -248,7 +251,7 @@ pub fn declaration(deployment: &Deployment, instance: &Instance, node: &Definiti
     declared.to_string()
 }
 
-/// Waits decide when the container is ready, not what it is like.
+/// Returns the parameters without waits, which do not affect the container itself.
 fn without_waits(params: &Json) -> Json {
     let mut params: JsonMap<String, Json> = params.as_object().cloned().unwrap_or_default();
     params.shift_remove("processes_to_wait_for");
@@ -256,7 +259,7 @@ fn without_waits(params: &Json) -> Json {
     Json::Object(params)
 }
 
-/// Relationships of a type, each with the instance that it leads to.
+/// Returns the relationships of a type, each with its target instance.
 fn related<'d>(
     deployment: &'d Deployment,
     instance: &'d Instance,
@@ -285,7 +288,7 @@ fn reference_name(deployment: &Deployment, instance: &Instance, node: &Definitio
     }
 }
 
-/// Networks that the container is attached to by relationships.
+/// Returns the networks to which relationships attach the container.
 pub(crate) fn attachments(
     deployment: &Deployment,
     instance: &Instance,
@@ -310,7 +313,7 @@ pub(crate) fn attachments(
         .collect()
 }
 
-/// Volumes that the container mounts by relationships, as the engine takes mounts.
+/// Returns the mounts of volumes from relationships, in the engine's format.
 fn mounts(deployment: &Deployment, instance: &Instance, node: &Definition) -> Vec<Json> {
     let of = |(tie, target, volume): (&Tie, &Instance, &Definition)| {
         let text = |name: &str| tie.properties.get(name).unwrap_or(NULL);
@@ -331,7 +334,7 @@ fn mounts(deployment: &Deployment, instance: &Instance, node: &Definition) -> Ve
         .collect()
 }
 
-/// Processes to wait for, wherever they are given: old blueprints write them inside `params`.
+/// Returns the processes to wait for. Old blueprints declare them inside `params`.
 pub(crate) fn processes(node: &Definition) -> Option<Json> {
     let places = [
         input(node, "start", "processes_to_wait_for"),
@@ -359,7 +362,7 @@ pub(crate) fn processes(node: &Definition) -> Option<Json> {
     (!names.is_empty()).then_some(Json::Array(names))
 }
 
-/// Conditions to wait for, dockctl's own input of `start`.
+/// Returns the conditions to wait for: `wait_for`, an input of `start` that dockctl adds.
 pub(crate) fn conditions(node: &Definition) -> Vec<Json> {
     match input(node, "start", "wait_for") {
         Json::Null => Vec::new(),
@@ -368,8 +371,7 @@ pub(crate) fn conditions(node: &Definition) -> Vec<Json> {
     }
 }
 
-/// Whether the container is done when it ended with this code: then one that does not run is as it
-/// should be.
+/// Returns the exit that the definition expects of the container; none if it must keep running.
 pub(crate) fn expected_exit(node: &Definition) -> Option<ExpectedExit> {
     let exited = conditions(node)
         .iter()
@@ -381,16 +383,16 @@ pub(crate) fn expected_exit(node: &Definition) -> Option<ExpectedExit> {
     (is_run(node) && !detached).then_some(ExpectedExit::Any)
 }
 
-/// How a container that is to end may end.
+/// Exit codes that count as success for a container that is expected to exit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum ExpectedExit {
-    /// With any code: the plugin 2.x does not look at it.
+    /// Any code: the plugin 2.x ignores it.
     Any,
-    /// With this one.
+    /// This code only.
     Code(i64),
 }
 
-/// What others call the object of an instance by.
+/// Returns the names by which other nodes refer to the object of an instance.
 pub(crate) fn called(part: Part<'_>) -> Vec<Name> {
     let Part {
         deployment,
@@ -402,7 +404,8 @@ pub(crate) fn called(part: Part<'_>) -> Vec<Name> {
     own.into_iter().chain(built).collect()
 }
 
-/// What the object of an instance calls others by: links, volumes, networks, its image.
+/// Returns the names to which the object of an instance refers: links, volumes, networks, its
+/// image.
 pub(crate) fn names(part: Part<'_>) -> Vec<Name> {
     let Part {
         deployment,
@@ -430,7 +433,7 @@ fn built(name: String) -> Name {
     }
 }
 
-/// The image that is built for an instance, where its name is known by now.
+/// Returns the image that is built for an instance, if its name is already known.
 fn built_image(deployment: &Deployment, instance: &Instance) -> Option<String> {
     let node = deployment
         .node(instance)
@@ -440,7 +443,7 @@ fn built_image(deployment: &Deployment, instance: &Instance) -> Option<String> {
         .map(|tag| image::shown(&json!({ "repository": tag })))
 }
 
-/// The image that the container of an instance is made from.
+/// Returns the image that the container of an instance uses, unless it is imported.
 fn used_image(deployment: &Deployment, instance: &Instance) -> Option<String> {
     let node = deployment
         .node(instance)
@@ -449,7 +452,7 @@ fn used_image(deployment: &Deployment, instance: &Instance) -> Option<String> {
     (image["src"].is_null() && image["repository"].is_string()).then(|| image::shown(&image))
 }
 
-/// Names of objects that the container of an instance names.
+/// Returns the names of the objects to which the container of an instance refers.
 pub(crate) fn names_used(deployment: &Deployment, instance: &Instance) -> Vec<String> {
     let Some(node) = deployment
         .node(instance)
@@ -526,7 +529,8 @@ fn networks_in(creation: &params::Creation) -> Vec<String> {
         .collect()
 }
 
-/// Where nothing is said, a container's own `stop_timeout` counts, not the default of the original.
+/// Returns the parameters of `stop`. Without a `timeout`, the container's `stop_timeout` applies,
+/// not the default of Cloudify's plugin.
 pub(crate) fn stop_params(node: &Definition, mut params: Json) -> Json {
     let own = &input(node, "create", "params")["stop_timeout"];
     if !own.is_null() && params["timeout"].is_null() && !is_call(&params) {

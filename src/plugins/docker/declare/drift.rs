@@ -1,5 +1,5 @@
-//! Where a container is not any more what was declared. What engines let nobody change need not be
-//! compared: its digest is in a label.
+//! Detects drift of containers. Compares only the fields that an engine can change after creation;
+//! a label contains the digest of the rest.
 
 use crate::{
     model::{Deployment, function::holds_call},
@@ -13,7 +13,7 @@ use crate::{
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
 
-/// Everything that was declared and that the container of an instance has no more.
+/// Returns the differences between the declaration of an instance and its container.
 pub(crate) fn drift(deployment: &Deployment, instance: &str, found: &Container) -> Vec<Drift> {
     let pair = deployment
         .instance(instance)
@@ -90,8 +90,8 @@ pub(crate) fn drift(deployment: &Deployment, instance: &str, found: &Container) 
     all
 }
 
-/// Whether a field is declared, and the engine has another value. Engines that cannot keep a limit
-/// leave it out.
+/// Returns true if a field is declared and the engine shows another value. An empty value does not
+/// count: engines omit limits that they do not support.
 fn differs(field: &str, declared: &Json, found: &Json) -> bool {
     if declared.is_null() || holds_call(declared) {
         return false;

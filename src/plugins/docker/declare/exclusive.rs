@@ -15,8 +15,9 @@ use crate::{
 };
 use serde_json::{Map as JsonMap, Value as Json};
 
-/// What the container of an instance needs for itself, as far as it is known before its definition
-/// is bound. Names do not count: an old container is renamed while it runs.
+/// Returns the resources that the container of an instance needs exclusively, as far as they are
+/// known before its definition is bound. Names do not count: an old container can be renamed while
+/// it runs.
 pub(crate) fn exclusive(
     deployment: &Deployment,
     instance: &Instance,
@@ -27,14 +28,14 @@ pub(crate) fn exclusive(
     needed.unwrap_or_default()
 }
 
-/// The request that creates a container, as far as it is known; none if it cannot be made.
+/// Returns the request that creates a container, without late values; none if it is invalid.
 fn request(creation: &Creation) -> Option<Json> {
     let converted = creation.converted().ok()?;
     Some(Json::Object(converted.body))
 }
 
-/// What a container with this request needs for itself; its addresses on networks that it joins
-/// later are among it.
+/// Returns the exclusive resources of a container with this request, including its addresses on
+/// networks that it joins later.
 fn held_by(creation: &Creation, body: &Json) -> Vec<Exclusive> {
     let later = creation.later_networks();
     let now = pairs(&body["NetworkingConfig"]["EndpointsConfig"]);
@@ -72,7 +73,7 @@ fn of_address(address: String) -> Exclusive {
     }
 }
 
-/// Whoever is on the network of the host may need any port of it.
+/// A container on the host network may need any port of the host.
 fn of_network(host: &Json) -> Exclusive {
     Exclusive {
         kind: "network",
@@ -91,7 +92,7 @@ fn of_mount(name: String, is_written: bool) -> Exclusive {
     }
 }
 
-/// Returns true if the engine removes the container of a node as soon as it stops.
+/// Returns true if the engine removes the container of a node when it stops (`auto_remove`).
 pub(crate) fn is_removed_when_stopped(
     deployment: &Deployment,
     instance: &Instance,
@@ -102,7 +103,7 @@ pub(crate) fn is_removed_when_stopped(
     is_removed && !node.is_adopted()
 }
 
-/// Fixed ports of the host; a range lets the engine choose.
+/// Returns the fixed host ports; with a range, the engine chooses the port.
 fn ports(host: &Json) -> Vec<(String, String)> {
     let fixed = |port: &&str| !port.is_empty() && *port != "0" && !port.contains('-');
     let of = |(inner, bindings): (&String, &Json)| {
@@ -114,7 +115,7 @@ fn ports(host: &Json) -> Vec<(String, String)> {
     pairs(&host["PortBindings"]).flat_map(of).collect()
 }
 
-/// Addresses in an endpoint, as the engine has it and as docker-py writes it.
+/// Returns the addresses of an endpoint, in the engine's or docker-py's format.
 fn addresses(endpoint: &Json) -> Vec<String> {
     let of_engine = ["IPv4Address", "IPv6Address"].map(|it| text(&endpoint["IPAMConfig"][it]));
     let of_docker_py = ["ipv4_address", "ipv6_address"].map(|it| text(&endpoint[it]));
@@ -123,8 +124,8 @@ fn addresses(endpoint: &Json) -> Vec<String> {
     given.map(str::to_owned).collect()
 }
 
-/// Returns what a container mounts, in words, and whether it can write to it. Anonymous volumes
-/// move to the new container.
+/// Returns descriptions of the container's mounts, and whether they are writable. Anonymous volumes
+/// count: they move to the new container.
 fn mounts(host: &Json, volumes: Option<&Json>) -> JsonMap<String, Json> {
     let anonymous = |path: &String| (format!("the volume at {path}"), Json::from(true));
     let mut all: JsonMap<_, _> = volumes.into_iter().flat_map(keys).map(anonymous).collect();
@@ -136,7 +137,7 @@ fn mounts(host: &Json, volumes: Option<&Json>) -> JsonMap<String, Json> {
     all
 }
 
-/// Directories and named volumes that a container mounts, and whether it can write to them.
+/// Returns the mounted directories and named volumes, and whether they are writable.
 fn sources(host: &Json) -> impl Iterator<Item = (String, bool)> {
     let binds = texts(&host["Binds"]).map(bind);
     let all = binds.chain(list(&host["Mounts"]).filter_map(mount));
@@ -166,7 +167,7 @@ fn mount(mount: &Json) -> Option<(&str, bool)> {
     Some((source, mount["ReadOnly"] != true))
 }
 
-/// What `volumes_from` mounts of another container.
+/// Describes the volumes that `volumes_from` mounts, and whether they are writable.
 fn volumes_of(from: &str) -> (String, Json) {
     let name = from.trim_end_matches(":ro");
     let is_written = !from.ends_with(":ro");

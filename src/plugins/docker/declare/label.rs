@@ -1,4 +1,4 @@
-//! What goes into the labels of an object: whose it is, and what taking it down needs.
+//! Contents of an object's labels: its owner, and the data that an uninstall needs.
 
 use crate::{
     engine::Kind,
@@ -25,42 +25,43 @@ pub(crate) const NODE: &str = "dockctl.node";
 pub(crate) const INSTANCE: &str = "dockctl.instance";
 pub(crate) const GENERATION: &str = "dockctl.generation";
 pub(crate) const EXECUTION: &str = "dockctl.execution";
-/// Keyed digest of the declaration that the object was made from.
+/// Keyed digest of the declaration that the object was created from.
 pub(crate) const SPEC: &str = "dockctl.spec";
-/// Keyed digest of the request that made it.
+/// Keyed digest of the request that created the object.
 pub(crate) const REQUEST: &str = "dockctl.request";
+/// The [`Label`] as JSON.
 pub(crate) const RECORD: &str = "dockctl.record";
-/// Id of the deployment, which outlives its installations.
+/// ID of the deployment; stays the same when it is uninstalled and installed again.
 pub(crate) const DEPLOYMENT_ID: &str = "dockctl.deployment-id";
-/// Who made it, as JSON.
+/// Author of the object, as JSON.
 pub(crate) const AUTHOR: &str = "dockctl.author";
-/// Which state folder's key the digests were made with.
+/// Identifies the key, and therefore the state directory, of the digests.
 pub(crate) const KEY: &str = "dockctl.key";
-/// Keyed digest over the name and the other labels that say whose the object is: labels can be
-/// copied, this cannot be made for another name.
+/// Seal: keyed digest of the name and the labels that identify the owner. Labels can be copied; a
+/// seal cannot be created for another name without the key.
 pub(crate) const SEAL: &str = "dockctl.seal";
 /// Digest of the tarball that an image was imported from.
 pub(crate) const SOURCE: &str = "dockctl.source";
-/// Deployment that an image was built for. Containers inherit labels of their images: those of
-/// containers would lie.
+/// Deployment that an image was built for. Images do not use the labels of other objects, because
+/// containers inherit the labels of their image.
 pub(crate) const BUILT_FOR: &str = "dockctl.built-for";
-/// Keyed digest of the address that an imported image was fetched from.
+/// Keyed digest of the URL that an imported image was downloaded from.
 pub(crate) const FROM: &str = "dockctl.from";
-/// On an imported image that the blueprint gives no name: it goes with its last container.
+/// Marks an imported image that the blueprint does not name: it is removed with its last container.
 pub(crate) const UNNAMED: &str = "dockctl.unnamed";
 
 pub(crate) const STOP: &str = "cloudify.interfaces.lifecycle.stop";
 
 pub(crate) const DELETE: &str = "cloudify.interfaces.lifecycle.delete";
 
-/// Plugin, operation and inputs of what is run.
+/// Plugin, operation and inputs of an operation.
 pub(crate) type Operated = (String, String, JsonMap<String, Json>);
 
-/// What an object's label says of its instance: everything that an uninstall needs.
+/// The instance of an object, as stored in the label [`RECORD`]: all data that an uninstall needs.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct Label {
-    /// Name of the object; filled in when it is made.
+    /// Name of the object; set when it is created.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) name: String,
     pub(crate) node: String,
@@ -68,35 +69,34 @@ pub(crate) struct Label {
     #[serde(rename = "type")]
     pub(crate) type_name: String,
     pub(crate) blueprint: PathBuf,
-    /// Ids of instances that this one needs.
+    /// IDs of the instances that this one depends on.
     pub(crate) needs: Vec<String>,
-    /// Names of objects that its own names.
+    /// Names of the objects that this one refers to.
     pub(crate) uses: Vec<String>,
-    /// Plugin, operation and inputs of what is run, by `interface.operation`.
+    /// Operations of the node, by `interface.operation`.
     pub(crate) operations: IndexMap<String, Operated>,
     #[serde(skip_serializing_if = "JsonMap::is_empty")]
     pub(crate) properties: JsonMap<String, Json>,
-    /// Volumes without a name of their own that an older container of the instance left to this
-    /// one, by where they are mounted.
+    /// Anonymous volumes carried over from an older container of the instance, by mount path.
     #[serde(skip_serializing_if = "JsonMap::is_empty")]
     pub(crate) carried: JsonMap<String, Json>,
-    /// `network` or `volume`: labels can be copied to objects of another kind. Nothing is said of a
+    /// `network` or `volume`, because labels can be copied to objects of another kind; empty for a
     /// container.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) kind: String,
     /// The blueprint protects the node.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) protected: bool,
-    /// How many instances the blueprint declared for the node; 0 if that was not noted.
+    /// Number of instances that the blueprint declared for the node; 0 if unknown.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) declared: usize,
-    /// Instances that have no such label, and why; on one object of a deployment.
+    /// Instances without such a label, and the reason; stored on one object of a deployment.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) beside: Vec<(String, String)>,
 }
 
 impl Label {
-    /// Whether nothing in it makes a terminal do anything.
+    /// Returns true if no text of the label contains control characters.
     pub(crate) fn is_printable(&self) -> bool {
         let own = [&self.node, &self.type_name].into_iter();
         let objects = own.chain(&self.needs).chain(&self.uses);
@@ -116,8 +116,8 @@ pub(crate) fn is_plain(text: &str) -> bool {
     !text.chars().any(char::is_control)
 }
 
-/// The label of what is made for an instance. Functions in it stay functions: they may ask for
-/// secrets.
+/// Returns the label for the object of an instance. Functions are not evaluated, because they may
+/// read secrets.
 pub(crate) fn record(deployment: &Deployment, instance: &Instance, node: &Definition) -> Json {
     let mut uses = names_used(deployment, instance);
     uses.sort();
@@ -156,8 +156,8 @@ pub(crate) fn record(deployment: &Deployment, instance: &Instance, node: &Defini
     })
 }
 
-/// Of an operation that takes down its inputs, of one that makes or starts only what tells what the
-/// object is.
+/// Returns an operation for the label: one that takes down the object with all inputs that this
+/// needs, one that creates or starts it only with the inputs that describe the object.
 fn operation(name: &str, planned: &Planned, node: &Definition) -> Option<Operated> {
     let of = Operation::of(&planned.plugin, &planned.operation)?;
     let inputs = if takes_down(name) {
@@ -168,7 +168,7 @@ fn operation(name: &str, planned: &Planned, node: &Definition) -> Option<Operate
     Some((planned.plugin.clone(), planned.operation.clone(), inputs))
 }
 
-/// Inputs that taking the object down needs.
+/// Returns the inputs that are needed to take down the object.
 fn taking_down(of: Operation, planned: &Planned, node: &Definition) -> JsonMap<String, Json> {
     let mut inputs = planned.inputs.clone();
     let is_kept = |name: &str| matches!(name, "params" | "stop_command");
@@ -180,7 +180,8 @@ fn taking_down(of: Operation, planned: &Planned, node: &Definition) -> JsonMap<S
     inputs
 }
 
-/// Inputs that tell what the object is; none of an operation that neither makes nor starts it.
+/// Returns the inputs that describe the object; none for an operation that neither creates nor
+/// starts it.
 fn telling(of: Operation, node: &Definition) -> Option<JsonMap<String, Json>> {
     let waits = conditions(node);
     match of {
@@ -206,7 +207,7 @@ fn told_config(config: &Json) -> Json {
     json!({ "image_tag": config["image_tag"], "container_args": { "detach": detach } })
 }
 
-/// Whether an instance is the first whose object is made on the default engine.
+/// Returns true if the instance is the first one with an object on the default engine.
 fn is_first(deployment: &Deployment, instance: &Instance) -> bool {
     deployment
         .instances
@@ -223,7 +224,7 @@ fn beside(deployment: &Deployment) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Why nothing on the default engine carries a label of the instance; none if something does.
+/// Returns why no object on the default engine has a label of the instance; none if one has.
 fn why_beside(deployment: &Deployment, instance: &Instance) -> Option<String> {
     let node = deployment.node(instance)?;
     match engine_of(deployment, instance) {
@@ -235,12 +236,13 @@ fn why_beside(deployment: &Deployment, instance: &Instance) -> Option<String> {
     }
 }
 
-/// Whether a label was made for an object of this name.
+/// Returns true if a label was written for an object of this name.
 pub(crate) fn is_of(record: &str, name: &str) -> bool {
     serde_json::from_str(record).is_ok_and(|label: Label| label.name == name)
 }
 
-/// A record with the volumes that the object takes over from an older one, for they go with it.
+/// Returns the record with the volumes carried over from an older object: they are removed with
+/// this one.
 pub(crate) fn with_carried(record: &Json, carried: Option<&Json>) -> Json {
     let mut record = record.clone();
     if let Some(carried) =
@@ -251,7 +253,7 @@ pub(crate) fn with_carried(record: &Json, carried: Option<&Json>) -> Json {
     record
 }
 
-/// The label's text for an object of this name.
+/// Returns the value of the label for an object of this name.
 pub(crate) fn text(record: &Json, name: &str) -> String {
     let mut record = record.clone();
     if record.get("node").is_some() {
@@ -260,21 +262,21 @@ pub(crate) fn text(record: &Json, name: &str) -> String {
     record.to_string()
 }
 
-/// Whether labels name the deployment: its name, and its id if both are known. Objects of older
-/// versions carry no id.
+/// Returns true if labels name the deployment: its name, and its ID if both are known. Objects
+/// from older versions have no ID.
 pub(crate) fn names_deployment(labels: &Json, name: &str, id: &str) -> bool {
     let labeled = labels[DEPLOYMENT_ID].as_str().unwrap_or_default();
     labels[DEPLOYMENT] == name && (labeled.is_empty() || id.is_empty() || labeled == id)
 }
 
-/// Whether labels name the instance of a call.
+/// Returns true if labels name the instance of a call.
 pub(crate) fn names_instance(labels: &Json, call: &Call) -> bool {
     names_deployment(labels, &call.deployment.name, &call.deployment.id)
         && labels[INSTANCE] == call.instance()
 }
 
-/// What a seal is the digest of: the name of an object, and the labels that say whose it is. Where
-/// there is an id of the deployment, it is sealed, and the kind too.
+/// Returns the text that a seal is the digest of: the name of an object and the labels that
+/// identify its owner. With an ID of the deployment, that ID and the kind are sealed too.
 pub(crate) fn sealed(kind: Kind, name: &str, labels: &Json) -> String {
     let text = |label: &str| labels[label].as_str().unwrap_or_default();
     let whose = [DEPLOYMENT, NODE, INSTANCE, REQUEST].map(text).join("\n");
@@ -327,8 +329,8 @@ mod tests {
         assert!(!names_deployment(&Json::Null, "shop", ""));
     }
 
-    /// What an older dockctl wrote on objects (`tests/data/format2/golden.json`) is what this one
-    /// would write: else they would count as changed, or as somebody else's.
+    /// This version writes the same labels as an older one (`tests/data/format2/golden.json`).
+    /// Otherwise objects would count as changed or as foreign.
     #[test]
     fn declarations_records_requests_and_seals_are_as_they_were() {
         let text = include_str!("../../../../tests/data/format2/golden.json");

@@ -1,4 +1,4 @@
-//! From a lifecycle operation to the actions that it takes.
+//! Translates a lifecycle operation into actions.
 
 use crate::{
     model::{Definition, Deployment, Instance, Planned, function::holds_call},
@@ -19,7 +19,7 @@ use crate::{
 use serde_json::Value as Json;
 use std::path::Path;
 
-/// The steps of an operation; none if it is not one of the plugins'.
+/// Returns the steps of an operation; none if this plugin does not implement it.
 pub(crate) fn lower(
     part: Part<'_>,
     name: &str,
@@ -48,11 +48,12 @@ pub(crate) fn lower(
     Some(actions.map(|action| action.at(engine.clone())).collect())
 }
 
-/// The action as its purpose wants it.
+/// Adapts an action to the purpose of its step.
 fn serving(action: Action, purpose: &Purpose<'_>) -> Action {
     match (purpose, action) {
         (Purpose::Successor, Action::Create(creation)) => Action::CreateSuccessor(creation),
-        // What was adopted is stopped, not put back as it was found: it makes way, or rests.
+        // An adopted container is stopped and not restored to its original state: it is replaced,
+        // or the deployment is halted.
         (Purpose::Halt, Action::Restore { params }) => Action::Stop { params },
         (Purpose::GiveUp, Action::RemoveVolume { made_by, .. }) => Action::RemoveVolume {
             keep: false.into(),
@@ -117,8 +118,8 @@ impl Lowering<'_> {
         })
     }
 
-    /// What is adopted is found, started if it can be, and put back as it was; it is never made or
-    /// changed.
+    /// Returns the actions for an adopted object: it is found, started if it is a container, and
+    /// restored to its original state. It is never created or changed.
     fn adopted(&self, operation: Operation) -> Vec<Action> {
         let params = self
             .planned
@@ -156,8 +157,8 @@ impl Lowering<'_> {
         }
     }
 
-    /// What makes the container. The first network goes into the request; older engines take no
-    /// more there.
+    /// Returns the actions that create the container. The request contains only the first network,
+    /// because older engines accept no more.
     fn made(&self, make: fn(Creation) -> Action) -> Vec<Action> {
         let creation = Creation {
             declaration: declaration(self.deployment, self.instance, self.node),
@@ -203,7 +204,8 @@ impl Lowering<'_> {
             .collect()
     }
 
-    /// A node of the plugin 2.x that names no image does nothing.
+    /// Returns the actions of `create_container` of the plugin 2.x; none for a node without an
+    /// image.
     fn run(&self) -> Vec<Action> {
         let config = property(self.node, "resource_config");
         if config["image_tag"].is_null() || config["image_tag"] == "" {

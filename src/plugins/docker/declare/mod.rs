@@ -1,8 +1,9 @@
-//! What blueprints declare of Docker objects, and what that comes to: pure, without any engine.
+//! The pure part of the docker plugin: reads declarations of Docker objects and plans their steps,
+//! without an engine.
 //!
-//! An operation becomes actions, which are the payloads of steps (`lower`, [`action`]). [`declared`]
-//! says what objects are called and made from, `standing` how far one is from that, [`change`] what
-//! leads there, `compare` and `drift` how it differs.
+//! `lower` translates an operation into actions, the payloads of steps ([`action`]). [`declared`]
+//! computes the names and contents of objects. `standing` compares the state of an object with its
+//! declaration, [`change`] plans how to change it, `compare` and `drift` list the differences.
 
 pub mod action;
 pub(crate) mod adopted;

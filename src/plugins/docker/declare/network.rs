@@ -1,4 +1,4 @@
-//! What a network is made from.
+//! Requests that create networks.
 
 use crate::{
     diagnostic::{Fault, fault::plain},
@@ -8,15 +8,15 @@ use crate::{
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
 
-/// Properties that are on or off, and the fields that they become.
+/// Boolean properties, and the fields of the request that they set.
 const FLAGS: [(&str, &str); 3] = [
     ("internal", "Internal"),
     ("attachable", "Attachable"),
     ("enable_ipv6", "EnableIPv6"),
 ];
 
-/// Keys of a pool of addresses as docker-py has them, but for case and underscores, and the fields
-/// that they become.
+/// Keys of docker-py's `IPAMPool`, in lower case without underscores, and the corresponding fields
+/// of the request.
 const POOL: [(&str, &str); 4] = [
     ("subnet", "Subnet"),
     ("iprange", "IPRange"),
@@ -24,11 +24,11 @@ const POOL: [(&str, &str); 4] = [
     ("auxaddresses", "AuxiliaryAddresses"),
 ];
 
-/// A request to create a network, from the properties of its node.
+/// Returns the request that creates a network from the properties of its node.
 ///
 /// # Errors
 ///
-/// The first property that cannot be used.
+/// The first invalid property.
 pub(crate) fn request(properties: &Json) -> Result<Json, Fault> {
     let mut body = flags(properties);
     set_driver(&mut body, properties);
@@ -40,7 +40,7 @@ pub(crate) fn request(properties: &Json) -> Result<Json, Fault> {
     Ok(body)
 }
 
-/// The start of a request, with the flags that are on.
+/// Returns a request with only the flags that are true.
 fn flags(properties: &Json) -> Json {
     let mut body = json!({ "CheckDuplicate": true });
     for (_, field) in FLAGS.iter().filter(|(name, _)| properties[*name] == true) {
@@ -49,7 +49,7 @@ fn flags(properties: &Json) -> Json {
     body
 }
 
-/// The driver, where the properties name one.
+/// Sets the driver, if the properties name one.
 pub(crate) fn set_driver(body: &mut Json, properties: &Json) {
     let driver = text(&properties["driver"]);
     if !driver.is_empty() {
@@ -57,13 +57,13 @@ pub(crate) fn set_driver(body: &mut Json, properties: &Json) {
     }
 }
 
-/// A property that is a mapping to texts.
+/// Returns a property that is a mapping of strings.
 pub(crate) fn property_texts(properties: &Json, name: &str) -> Result<Json, Fault> {
     let fault = || Fault::new("this must be a mapping to texts").under(name);
     texts(&properties[name]).ok_or_else(fault)
 }
 
-/// A mapping to texts; numbers and the like are spelt out. Nothing is an empty one.
+/// Converts a mapping of scalars to a mapping of strings; null becomes an empty mapping.
 pub(crate) fn texts(value: &Json) -> Option<Json> {
     let entries = match literal(value).unwrap_or(value) {
         Json::Null => return Some(json!({})),
@@ -75,7 +75,7 @@ pub(crate) fn texts(value: &Json) -> Option<Json> {
     entries.map(Json::Object)
 }
 
-/// A value spelt out as text; none of what has parts.
+/// Converts a scalar to a string; none for a list or mapping.
 fn spelt(value: &Json) -> Option<Json> {
     match value {
         Json::Null => Some("".into()),
@@ -85,7 +85,7 @@ fn spelt(value: &Json) -> Option<Json> {
     }
 }
 
-/// `subnet` and `gateway`, or `ipam` as docker-py's `IPAMConfig` has it, in either case.
+/// Reads `subnet` and `gateway`, or `ipam` with the keys of docker-py's `IPAMConfig` in any case.
 fn ipam(properties: &Json) -> Result<Option<Json>, Fault> {
     let text = |name: &str| properties[name].as_str().filter(|text| !text.is_empty());
     let at = |name: &str, message: &str| Fault::new(message.to_owned()).within(&[name.to_owned()]);
@@ -133,7 +133,7 @@ fn ipam_entry(key: &str, value: &Json) -> Result<(&'static str, Json), Fault> {
     }
 }
 
-/// A pool of addresses as the engine takes it.
+/// Converts an address pool to the engine's format.
 fn pool(given: &Json) -> Result<Json, Fault> {
     let mut pool = json!({});
     for (key, value) in pairs(given).filter(|(_, value)| !value.is_null()) {
@@ -151,7 +151,7 @@ fn pool_field(key: &str) -> Result<&'static str, Fault> {
     found.map(|(_, field)| *field).ok_or_else(fault)
 }
 
-/// What is remembered of a network.
+/// Returns the runtime properties of a network.
 pub(crate) fn known(network: &Json) -> Outputs {
     remembered([
         ("network_id", network["Id"].clone()),
@@ -160,7 +160,7 @@ pub(crate) fn known(network: &Json) -> Outputs {
     ])
 }
 
-/// A network without who is on it: that changes with every start.
+/// Returns the network without its containers, which change with every start.
 fn lasting(network: &Json) -> Json {
     let mut shown = network.clone();
     if let Some(fields) = shown.as_object_mut() {
@@ -169,7 +169,7 @@ fn lasting(network: &Json) -> Json {
     shown
 }
 
-/// What is remembered of an object: these runtime properties.
+/// Returns outputs that set these runtime properties.
 pub(crate) fn remembered<const N: usize>(properties: [(&str, Json); N]) -> Outputs {
     Outputs {
         set: map_of(properties),

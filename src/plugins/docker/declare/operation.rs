@@ -1,41 +1,41 @@
-//! The operations of the plugins that are carried out here.
+//! The operations that this plugin implements.
 
 use crate::{engine::Kind, model::Definition};
 
 /// An operation of a plugin.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Operation {
-    /// Docker plugin 1.x, `create_container`: the image, then the container.
+    /// Docker plugin 1.x, `create_container`: provides the image and creates the container.
     Create,
-    /// `start`: the container, then its processes.
+    /// `start`: starts the container and waits for its processes.
     Start,
     /// `stop`.
     Stop,
     /// `remove_container`.
     Remove,
-    /// Docker plugin 2.x, `create_container`: the image, the container, its start, and its end
-    /// unless it is detached.
+    /// Docker plugin 2.x, `create_container`: provides the image, creates and starts the container,
+    /// and waits for its exit unless it is detached.
     Run,
     /// `stop_container`.
     StopRun,
     /// `remove_container`.
     RemoveRun,
-    /// `build_image`: built, or pulled.
+    /// `build_image`: builds or pulls an image.
     Build,
     /// `remove_image`.
     RemoveImage,
-    /// dockctl's own.
+    /// `network.create` of dockctl.
     CreateNetwork,
-    /// dockctl's own.
+    /// `network.remove` of dockctl.
     RemoveNetwork,
-    /// dockctl's own.
+    /// `volume.create` of dockctl.
     CreateVolume,
-    /// dockctl's own.
+    /// `volume.remove` of dockctl.
     RemoveVolume,
 }
 
 impl Operation {
-    /// The operation that a blueprint means.
+    /// Returns the operation with these names of plugin and operation in a blueprint.
     #[must_use]
     pub(crate) fn of(plugin: &str, operation: &str) -> Option<Self> {
         Some(match (own_name(plugin), operation) {
@@ -56,7 +56,7 @@ impl Operation {
         })
     }
 
-    /// What the operation makes, if it makes anything.
+    /// Returns the kind of object that the operation creates, if any.
     #[must_use]
     pub(crate) fn makes(self) -> Option<Kind> {
         match self {
@@ -69,13 +69,13 @@ impl Operation {
     }
 }
 
-/// Whether a plugin of this name is carried out here.
+/// Returns true if this plugin implements the Cloudify plugin of this name.
 #[must_use]
 pub(crate) fn provides(plugin: &str) -> bool {
     matches!(own_name(plugin), "docker" | "dockctl")
 }
 
-/// The name without the namespace that the plugin was imported under.
+/// Returns the name without the namespace under which the plugin was imported.
 fn own_name(plugin: &str) -> &str {
     plugin.rsplit("--").next().unwrap_or(plugin)
 }
@@ -86,7 +86,7 @@ fn operations(node: &Definition) -> impl Iterator<Item = Operation> {
         .filter_map(|operation| Operation::of(&operation.plugin, &operation.operation))
 }
 
-/// What a node is on an engine, whatever its type is called.
+/// Returns the kind of object of a node, from its operations and not from its type.
 #[must_use]
 pub(crate) fn kind(node: &Definition) -> Option<Kind> {
     operations(node)
@@ -94,7 +94,7 @@ pub(crate) fn kind(node: &Definition) -> Option<Kind> {
         .filter(|_| !is_idle(node))
 }
 
-/// A container of the plugin 2.x that names no image: nothing is done for it.
+/// Returns true for a container of the plugin 2.x without an image, for which nothing is done.
 fn is_idle(node: &Definition) -> bool {
     let tag = node
         .properties
@@ -103,13 +103,13 @@ fn is_idle(node: &Definition) -> bool {
     is_run(node) && tag.is_none_or(|tag| tag.is_null() || tag == "")
 }
 
-/// Whether a node's container is made as the plugin 2.x makes it: by one operation.
+/// Returns true if one operation creates and starts the node's container, as in the plugin 2.x.
 pub(crate) fn is_run(node: &Definition) -> bool {
     operations(node).any(|operation| operation == Operation::Run)
 }
 
-/// Whether anything starts the container of a node: a type of the blueprint's own may leave that
-/// out.
+/// Returns true if an operation starts the node's container; types defined in a blueprint may have
+/// none.
 pub(crate) fn is_started(node: &Definition) -> bool {
     operations(node).any(|operation| matches!(operation, Operation::Start | Operation::Run))
 }

@@ -1,4 +1,4 @@
-//! The request that creates a container.
+//! Completes the request that creates a container.
 
 use crate::{
     engine::Version,
@@ -10,10 +10,10 @@ use crate::{
 
 use serde_json::{Value as Json, json};
 
-/// First version of the API that takes the hardware address with the network.
+/// First API version that accepts the MAC address per network.
 pub(crate) const MAC_ADDRESS_OF_ENDPOINT: Version = Version(1, 44);
 
-/// Proxies in the docker command's configuration, and the variables that say what they are.
+/// Proxies in the docker command's configuration, and the variables that they set.
 const PROXIES: [(&str, &str); 4] = [
     ("httpProxy", "http_proxy"),
     ("httpsProxy", "https_proxy"),
@@ -21,17 +21,17 @@ const PROXIES: [(&str, &str); 4] = [
     ("noProxy", "no_proxy"),
 ];
 
-/// What else the body of a request depends on.
+/// Further data for the body of a request.
 pub(crate) struct NewContainer<'a> {
     pub name: &'a str,
-    /// Of the engine's API, if it is known.
+    /// Version of the engine's API, if known.
     pub version: Option<Version>,
     /// Configuration of the docker command, which names proxies.
     pub proxies: &'a Json,
 }
 
-/// The body of the request that creates a container, but for the image, labels and volumes that are
-/// carried over.
+/// Returns the body of the request that creates a container, without image, labels and carried-over
+/// volumes.
 pub(crate) fn assembled(converted: params::Creation, new: &NewContainer<'_>) -> Json {
     let mut body = Json::Object(converted.body);
     set_host_name(&mut body, new.name);
@@ -48,7 +48,8 @@ pub(crate) fn assembled(converted: params::Creation, new: &NewContainer<'_>) -> 
     body
 }
 
-/// Engines publish only what is exposed, and say nothing of a binding that leads nowhere.
+/// Exposes all ports with bindings: engines publish only exposed ports and silently ignore other
+/// bindings.
 fn expose_bound_ports(body: &mut Json) {
     let bound = keys(&body["HostConfig"]["PortBindings"]);
     for port in bound.cloned().collect::<Vec<_>>() {
@@ -58,8 +59,8 @@ fn expose_bound_ports(body: &mut Json) {
     }
 }
 
-/// From API 1.44 on the address belongs to the network, and the old place is not looked at for long
-/// any more.
+/// Moves the MAC address to the network: since API 1.44 it belongs there, and the old field is
+/// deprecated.
 fn move_mac_address(body: &mut Json) {
     let fields = body.as_object_mut();
     let Some(address) = fields.and_then(|fields| fields.shift_remove("MacAddress")) else {
@@ -69,7 +70,7 @@ fn move_mac_address(body: &mut Json) {
     body["NetworkingConfig"]["EndpointsConfig"][&network]["MacAddress"] = address;
 }
 
-/// The network that the container is on when it starts.
+/// Returns the network to which the container is attached when it starts.
 fn first_network(body: &Json) -> String {
     let endpoint = keys(&body["NetworkingConfig"]["EndpointsConfig"]).next();
     let mode = body["HostConfig"]["NetworkMode"].as_str();
@@ -77,7 +78,8 @@ fn first_network(body: &Json) -> String {
     network.unwrap_or("default").to_owned()
 }
 
-/// Proxies of the docker command's configuration, in both spellings; what the blueprint says wins.
+/// Adds the proxies from the docker command's configuration, in lower and upper case. Variables in
+/// the blueprint take precedence.
 fn add_proxies(body: &mut Json, config: &Json) {
     let given = &body["Env"];
     let added = proxies(&config["proxies"]["default"])
@@ -89,7 +91,7 @@ fn add_proxies(body: &mut Json, config: &Json) {
     }
 }
 
-/// Variables that say what the proxies are.
+/// Returns the variables for the configured proxies.
 fn proxies(config: &Json) -> impl Iterator<Item = (String, &str)> {
     let given = PROXIES.into_iter().filter_map(move |(field, name)| {
         let value = config[field].as_str()?;
@@ -102,8 +104,8 @@ fn has_variable(environment: &Json, name: &str) -> bool {
     texts(environment).any(|entry| entry.split('=').next() == Some(name))
 }
 
-/// The name is the host name too, unless the blueprint or the network says otherwise, or it is too
-/// long for one.
+/// Uses the container's name as host name, unless the blueprint sets one, the container shares the
+/// network or UTS namespace, or the name is too long.
 fn set_host_name(body: &mut Json, name: &str) {
     let host = &body["HostConfig"];
     let shared = host["NetworkMode"]

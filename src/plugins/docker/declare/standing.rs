@@ -1,4 +1,4 @@
-//! How far an object is from what is declared.
+//! Compares the state of an object with its declaration.
 
 use crate::{
     engine::Kind,
@@ -12,7 +12,7 @@ use crate::{
     seam::{Object, ObjectState, Observed, Standing},
 };
 
-/// Runtime properties that hold what a container wrote, or what the engine tells of it in full.
+/// Runtime properties with output of a container or its full inspection, which are untrusted.
 pub(crate) const UNTRUSTED: [&str; 4] = [
     "container_info",
     "container_args",
@@ -20,10 +20,10 @@ pub(crate) const UNTRUSTED: [&str; 4] = [
     "build_result",
 ];
 
-/// Runtime property that says how an adopted container was found.
+/// Runtime property with the original state of an adopted container.
 pub(crate) const ADOPTED_STATE: &str = "adopted_state";
 
-/// How far an object is from being installed.
+/// Returns the state of an instance's object compared with its definition.
 pub(crate) fn standing(
     instance: &Instance,
     node: &Definition,
@@ -42,7 +42,7 @@ pub(crate) fn standing(
             Standing::Outdated
         }
         Some(object) if known_id(record, instance, node) != Some(&object.id) => Standing::Absent,
-        // What comes after making the object, such as networks, may be missing.
+        // The object was created, but later steps, such as attaching networks, may be missing.
         Some(_)
             if matches!(
                 record.state(&instance.id),
@@ -65,7 +65,7 @@ pub(crate) fn standing(
     }
 }
 
-/// Whether an object was made from, or changed to, what is declared now.
+/// Returns true if an object was created from, or updated to, the present declaration.
 pub(crate) fn is_as_declared(
     object: &Object,
     instance: &Instance,
@@ -82,7 +82,8 @@ pub(crate) fn is_as_declared(
     }
 }
 
-/// Whether what an action did still stands. Waits look anyway, and are never left out.
+/// Returns true if the effect of an action still exists. Waits check the object themselves and are
+/// never skipped.
 pub(crate) fn still_done(action: &Action, node: &Definition, object: Option<&Object>) -> bool {
     let state = object.map(|object| object.state);
     match action {
@@ -93,8 +94,8 @@ pub(crate) fn still_done(action: &Action, node: &Definition, object: Option<&Obj
         | Action::Adopt { .. }
         | Action::CreateNetwork(_)
         | Action::CreateVolume(_) => object.is_some(),
-        // One that is to end and ended otherwise is not run again unasked: what waits for it says
-        // so.
+        // A container that is expected to exit is not run again, even if it exited with another
+        // code: its wait reports that.
         Action::Start { .. } => object.is_some_and(|object| match object.state {
             ObjectState::Exited => expected_exit(node).is_some(),
             ObjectState::Restarting => true,
@@ -125,7 +126,8 @@ pub(crate) fn still_done(action: &Action, node: &Definition, object: Option<&Obj
     }
 }
 
-/// Whether an object is as it should be: it runs, is there, or ended as it was to end.
+/// Returns true if an object is in its declared state: it runs, it exists, or it exited as
+/// expected.
 #[must_use]
 pub(crate) fn is_done(node: &Definition, object: &Object) -> bool {
     match object.state {
@@ -140,8 +142,9 @@ pub(crate) fn is_done(node: &Definition, object: &Object) -> bool {
     }
 }
 
-/// Id of the object that the record knows. If it knows none, creating it finds the one that an
-/// interrupted run left behind; if it knows another, an adopted object was replaced.
+/// Returns the ID of the object in the record. Without one, the create step finds an object that an
+/// interrupted execution left behind; if it differs from the engine's, an adopted object was
+/// replaced.
 #[must_use]
 pub(crate) fn known_id<'r>(
     record: &'r Record,
@@ -152,7 +155,7 @@ pub(crate) fn known_id<'r>(
     record.properties(&instance.id)?.get(property)?.as_str()
 }
 
-/// The runtime property that holds the id of an object.
+/// Returns the runtime property that contains the ID of an object.
 pub(crate) fn id_property(kind: Kind) -> &'static str {
     match kind {
         Kind::Container => "container_id",
@@ -162,7 +165,7 @@ pub(crate) fn id_property(kind: Kind) -> &'static str {
     }
 }
 
-/// Whether the object of a node stays when its deployment is taken down: a volume that is kept.
+/// Returns true if the object of a node stays after an uninstall: a volume without `keep: false`.
 pub(crate) fn outlives(node: &Definition) -> bool {
     kind(node) == Some(Kind::Volume)
         && node

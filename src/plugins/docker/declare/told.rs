@@ -1,4 +1,4 @@
-//! What labels tell of the objects of a deployment.
+//! Reads the labels of a deployment's objects.
 
 use super::{
     change::{CARRIED, FORMER, NEXT, lasting_name},
@@ -31,15 +31,15 @@ pub(crate) struct Labeled {
 }
 
 impl Labeled {
-    /// Whether its labels can be of it: they were made for an object of its name and kind. Older
-    /// ones do not say the kind.
+    /// Returns true if the label was written for an object of this name and kind. Older labels do
+    /// not contain the kind.
     pub(crate) fn names_itself(&self) -> bool {
         let is_of_its_kind = self.label.kind.is_empty() || self.label.kind == self.kind.as_str();
         self.label.name == self.name && is_of_its_kind
     }
 
-    /// Puts it with what is told, unless its labels were made for another object or by nobody who
-    /// follows the rules.
+    /// Adds the object to the found ones, or to the doubts if its labels were written for another
+    /// object or are not printable.
     pub(crate) fn tell(mut self, told: &mut Told, (is_ours, is_claim): (bool, bool)) {
         self.whose.is_ours = is_ours;
         let reason = match &self.label {
@@ -111,7 +111,7 @@ pub(crate) fn of_container(container: &Container) -> Labeled {
         properties.extend(container.network_properties());
     }
     let told = of_labels(container.labels(), container.text("/Created"));
-    // The label is a claim: what it names must be mounted there, and have no name of its own.
+    // The label is a claim: a volume that it names must be mounted at that path, and be anonymous.
     let carried: JsonMap<String, Json> = nameless_volumes(container)
         .into_iter()
         .filter(|(path, name)| told.label.carried.get(path) == Some(name))
@@ -132,7 +132,7 @@ pub(crate) fn of_container(container: &Container) -> Labeled {
     Labeled {
         id: container.id(),
         name: container.name(),
-        // One that ran and does not any more has drifted: its instance was started.
+        // A container that ran and then stopped has drifted: its instance was started.
         state: if container.state() == ObjectState::Created && is_started {
             InstanceState::Created
         } else {
@@ -166,7 +166,7 @@ pub(crate) fn of_other(found: &Json, kind: Kind) -> Labeled {
     }
 }
 
-/// What only labels tell of an object.
+/// Returns an object with only the data from its labels.
 fn of_labels(labels: &Json, created: Option<&str>) -> Labeled {
     let text = |name: &str| labels[name].as_str().unwrap_or_default().to_owned();
     Labeled {
@@ -187,8 +187,8 @@ fn of_labels(labels: &Json, created: Option<&str>) -> Labeled {
     }
 }
 
-/// The operations that remove what only labels know, where they name no `delete` that this version
-/// can run: taken down without one, the object would stay and be called deleted.
+/// Returns default operations that remove an object whose label has no `delete` that this version
+/// can run. Without one, the object would stay and be reported as deleted.
 fn removal(kind: Kind) -> &'static [(&'static str, &'static str, &'static str)] {
     match kind {
         Kind::Container => &[
@@ -239,7 +239,7 @@ fn definition(it: &Labeled) -> Definition {
     }
 }
 
-/// Properties with the name that the node gives, for that tells what its objects are called.
+/// Returns the properties with the node's `name`, from which the names of its objects are computed.
 fn named(it: &Labeled) -> JsonMap<String, Json> {
     let mut properties = it.label.properties.clone();
     let suffix = if it.label.index == 0 {
@@ -247,7 +247,7 @@ fn named(it: &Labeled) -> JsonMap<String, Json> {
     } else {
         format!("-{}", it.label.index)
     };
-    // Without a name of its own a container is called as its instance.
+    // A container without a given name has the ID of its instance as name.
     let Some(name) = it
         .name
         .strip_suffix(&suffix)
@@ -262,7 +262,7 @@ fn named(it: &Labeled) -> JsonMap<String, Json> {
     properties
 }
 
-/// Who made an object, as its label says.
+/// Returns the author of an object from its label.
 fn author_of(labels: &Json) -> Option<AuthorName> {
     let text = labels[label::AUTHOR].as_str()?;
     serde_json::from_str(text).ok()

@@ -1,4 +1,4 @@
-//! What a volume is made from.
+//! Requests that create volumes.
 
 use crate::{
     diagnostic::Fault,
@@ -7,11 +7,11 @@ use crate::{
 };
 use serde_json::{Value as Json, json};
 
-/// A request to create a volume, from the properties of its node.
+/// Returns the request that creates a volume from the properties of its node.
 ///
 /// # Errors
 ///
-/// The first property that cannot be used.
+/// The first invalid property.
 pub(crate) fn request(properties: &Json) -> Result<Json, Fault> {
     let options = property_texts(properties, "driver_opts")?;
     let labels = property_texts(properties, "labels")?;
@@ -20,7 +20,7 @@ pub(crate) fn request(properties: &Json) -> Result<Json, Fault> {
     Ok(body)
 }
 
-/// What is remembered of a volume.
+/// Returns the runtime properties of a volume.
 pub(crate) fn known(volume: &Json) -> Outputs {
     remembered([
         ("volume_name", volume["Name"].clone()),

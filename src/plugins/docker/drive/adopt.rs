@@ -1,4 +1,4 @@
-//! Looking at containers that exist, for a blueprint that adopts them.
+//! Inspection of existing containers, for a blueprint that adopts them.
 
 use crate::{
     engine::{Kind, failure},
@@ -43,7 +43,7 @@ fn candidate(found: &Found) -> Candidate {
     }
 }
 
-/// Filters as the engine takes them: a list of values for each key.
+/// Converts filters to the engine's format: a list of values for each key.
 fn as_query(filters: &[(String, String)]) -> Json {
     let mut all: JsonMap<String, Json> = JsonMap::new();
     for (key, value) in filters {
@@ -55,12 +55,11 @@ fn as_query(filters: &[(String, String)]) -> Json {
 }
 
 impl Engine {
-    /// Looks at containers: those of these names or ids, and all that a filter of the engine lets
-    /// through.
+    /// Inspects the containers with these names or IDs, and all containers that match the filters.
     ///
     /// # Errors
     ///
-    /// If the engine does not say, or there is no container of a name.
+    /// Returns an error if an engine call fails or a named container does not exist.
     async fn describe(
         &self,
         names: &[String],
@@ -97,11 +96,11 @@ impl Engine {
         Ok(found)
     }
 
-    /// What the engine says of itself.
+    /// Returns the engine's information about itself.
     ///
     /// # Errors
     ///
-    /// If it does not.
+    /// Returns an error if the engine call fails.
     async fn info(&self) -> Result<Json, Failure> {
         self.client
             .mapping("/info", &[])

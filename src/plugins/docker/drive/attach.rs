@@ -1,4 +1,4 @@
-//! What people want of a container that runs: what it writes, and a command in it.
+//! Logs of a container, and commands in it.
 
 use crate::{
     engine::failure,
@@ -16,7 +16,7 @@ use std::{
 };
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
-/// How long a command may take to end once it writes no more.
+/// Longest time for a command to exit after its output has ended.
 const ENDING: Duration = Duration::from_secs(5);
 
 impl Shell for Engines {
@@ -53,17 +53,17 @@ impl Shell for Engines {
     }
 }
 
-/// A command that runs.
+/// Running command.
 struct Attached {
     id: String,
-    /// What it writes.
+    /// Its output.
     output: Log,
-    /// What it reads.
+    /// Its input.
     input: Pin<Box<dyn AsyncWrite + Send>>,
 }
 
 impl Engine {
-    /// What a container wrote.
+    /// Returns a part of the log of a container.
     async fn excerpt(&self, id: &str, excerpt: Excerpt) -> Result<Log, Failure> {
         let query = [
             ("since", excerpt.since.unwrap_or_default().to_string()),
@@ -120,9 +120,9 @@ impl Engine {
         })
     }
 
-    /// Tells a command how large its terminal is.
+    /// Sets the terminal size of a command.
     async fn resize(&self, attached: &str, rows: u16, columns: u16) {
-        // A command that ended meanwhile needs no size.
+        // Ignores the error: the command may have exited meanwhile.
         let size = [("h", rows.to_string()), ("w", columns.to_string())];
         let _ = self
             .client
@@ -130,7 +130,7 @@ impl Engine {
             .await;
     }
 
-    /// The exit code of a command that ended.
+    /// Returns the exit code of a command whose output has ended.
     async fn exit_code(&self, attached: &str) -> Result<i64, Failure> {
         let cannot = |error| failure(&error, "asking how the command ended");
         let asked = Instant::now();
@@ -145,7 +145,7 @@ impl Engine {
                 .filter(|_| found["Running"] != true)
             {
                 Some(code) => return Ok(code),
-                // What it writes may come to its end a moment before it does.
+                // The output may end a moment before the command exits.
                 None if asked.elapsed() < ENDING => {
                     tokio::time::sleep(Duration::from_millis(50)).await
                 }
@@ -158,8 +158,8 @@ impl Engine {
         }
     }
 
-    /// Passes on what a command writes, and what it is to read, until it writes no more. False if
-    /// nobody reads what it writes any more.
+    /// Forwards the output and input of a command until the output ends. Returns false if the
+    /// output has no reader any more.
     async fn pass_on(
         &self,
         mut attached: Attached,
@@ -189,7 +189,7 @@ impl Engine {
 }
 
 impl Attached {
-    /// A command that reads no more ends by itself: what it did not take is no fault.
+    /// Ignores errors: a command that stops reading exits by itself.
     async fn feed(&mut self, bytes: &[u8]) {
         let _ = self.input.write_all(bytes).await;
         let _ = self.input.flush().await;

@@ -1,5 +1,4 @@
-//! Images that are built: the image type of the docker plugin 2.x, with a context, which it could
-//! not have.
+//! Building images: the image type of the docker plugin 2.x, extended by a build context.
 
 use crate::{
     engine::{failure, in_path},
@@ -25,18 +24,18 @@ use std::{
     time::Duration,
 };
 
-/// Largest Dockerfile from an address, in bytes.
+/// Largest Dockerfile to download, in bytes.
 const DOCKERFILE: u64 = 1 << 20;
-/// Longest silence of a build: what it runs may have nothing to say.
+/// Longest time without build output: a command of the build may be silent.
 const SILENCE: Duration = Duration::from_hours(1);
-/// Lines of a build that a failure shows.
+/// Most lines of build output shown with a failure.
 const LINES: usize = 20;
-/// Longest of them, in characters.
+/// Longest of these lines, in characters.
 const LINE: usize = 400;
-/// How much of what a build says is kept, in bytes.
+/// Size to which long build output is cut, in bytes.
 const KEPT: usize = 1 << 20;
 
-/// What a build said, its end if it is long.
+/// Output of a build; only its end if it is long.
 #[derive(Default)]
 struct Said {
     lines: Vec<String>,
@@ -48,7 +47,7 @@ impl Said {
         let line: String = line.chars().take(KEPT / 4).collect();
         self.size += line.len();
         self.lines.push(line);
-        // At most every other byte is moved: what is dropped is half of it.
+        // Drops half of the output at once, so that lines are not moved often.
         if self.size > 2 * KEPT {
             let too_much = self.size - KEPT;
             let dropped = self.lines.iter().scan(0, |sum, line| {
@@ -66,8 +65,8 @@ impl Said {
 }
 
 impl Engine {
-    /// Builds the image, or pulls it if that is asked for. What was there before is not ours to
-    /// remove.
+    /// Builds or pulls the image. If the node only names an existing image, uses it unchanged;
+    /// uninstall keeps it.
     pub(crate) async fn build(
         &self,
         call: &Call,
@@ -187,8 +186,8 @@ impl Engine {
         })
     }
 
-    /// Removes the image if it was built or pulled for the instance: one that was there before is
-    /// kept.
+    /// Removes the image if it was built or pulled for the instance. Keeps an image that existed
+    /// before.
     pub(crate) async fn remove_image(&self, call: &Call) -> Result<Outputs, Failure> {
         let done = || {
             Ok(Outputs {
@@ -220,7 +219,7 @@ impl Engine {
     }
 }
 
-/// Name of the Dockerfile beside the context; no file of the context has it.
+/// Name of the Dockerfile in the build context. No file of the context has this name.
 const NAME: &str = ".dockctl.Dockerfile";
 
 fn cannot_build(failure: &Failure, said: &Said) -> Failure {
@@ -235,8 +234,8 @@ fn cannot_build(failure: &Failure, said: &Said) -> Failure {
     }
 }
 
-/// The Dockerfile: from an address, from a file, or the text itself, in which `\n` may stand for a
-/// line break.
+/// Returns the Dockerfile: downloaded from a URL, read from a file, or given as text, in which `\n`
+/// can represent a line break.
 async fn dockerfile(
     content: &str,
     folder: &Path,
@@ -267,8 +266,8 @@ async fn dockerfile(
     Ok(content.replace("\\n", "\n"))
 }
 
-/// The archive that the engine builds from: the folder without what its `.dockerignore` names, and
-/// the Dockerfile.
+/// Writes the build context for the engine: the directory without the files that its
+/// `.dockerignore` excludes, and the Dockerfile.
 fn write_context(
     context: Option<&Path>,
     dockerfile: Option<&str>,
@@ -301,7 +300,7 @@ fn add(
         let path = inside.join(entry.file_name());
         let kind = entry.file_type()?;
         if kind.is_dir() {
-            // Something below may be taken back in by `!`.
+            // A `!` pattern may include files of an ignored directory.
             if !ignored.holds(&path) {
                 builder.append_dir(&path, entry.path())?;
             }
@@ -313,7 +312,7 @@ fn add(
     Ok(())
 }
 
-/// Patterns of `.dockerignore`, in order: the last one that fits decides.
+/// Patterns of `.dockerignore`, in order: the last match decides.
 struct Ignored {
     patterns: Vec<(bool, glob::Pattern)>,
 }
@@ -343,7 +342,7 @@ impl Ignored {
             require_literal_separator: true,
             require_literal_leading_dot: false,
         };
-        // A pattern that fits a folder fits everything in it.
+        // A pattern that matches a directory matches everything in it.
         let fits = |pattern: &glob::Pattern| {
             path.ancestors().any(|part| {
                 !part.as_os_str().is_empty() && pattern.matches_path_with(part, options)

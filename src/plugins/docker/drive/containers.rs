@@ -1,4 +1,4 @@
-//! Creating, starting, stopping and removing containers, and adopting those that exist.
+//! Creating, starting, stopping, removing and adopting containers.
 
 use crate::{
     diagnostic::Fault,
@@ -25,21 +25,21 @@ use std::{
     time::Duration,
 };
 
-/// Lines of a container's log that a failure shows.
+/// Most log lines of a container shown with a failure.
 const LOG_LINES: usize = 20;
-/// Longest of them, in characters.
+/// Longest of these lines, in characters.
 const LOG_LINE: usize = 400;
-/// How long it may take to read them.
+/// Longest time to read these lines.
 const LOG_TIME: Duration = Duration::from_secs(10);
-/// Seconds that the engine waits after the signal where nothing is said; docker-py 1.x sends them.
+/// Default stop timeout, in seconds; the same as in docker-py 1.x.
 const STOP_TIMEOUT: i64 = 10;
 
-/// How long the engine has to remove a container with `AutoRemove` that was stopped.
+/// Longest wait for the engine to remove a stopped container with `AutoRemove`.
 const REMOVAL: Duration = Duration::from_secs(20);
-/// Pause between two looks whether it did.
+/// Pause between checks for the removal.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Runtime properties that go with the container.
+/// Runtime properties that are removed with the container.
 const FORGOTTEN: [&str; 12] = [
     "container_id",
     "image_id",
@@ -55,7 +55,7 @@ const FORGOTTEN: [&str; 12] = [
     POLICY,
 ];
 
-/// A request to create a container, complete.
+/// Complete request to create a container.
 struct Request {
     name: String,
     platform: Option<String>,
@@ -64,8 +64,8 @@ struct Request {
 }
 
 impl Engine {
-    /// Creates the container of an instance. If one of this name is there already and was made for
-    /// the instance from the same request, by a run that died, it is the container.
+    /// Creates the container of an instance. If a run that died has already created it from the
+    /// same request, uses that container.
     pub(crate) async fn create(
         &self,
         call: &Call,
@@ -75,7 +75,7 @@ impl Engine {
             .await
     }
 
-    /// As [`create`](Self::create), under another name for the time being.
+    /// Like [`create`](Self::create), under another, temporary name.
     pub(crate) async fn create_as(
         &self,
         call: &Call,
@@ -94,7 +94,7 @@ impl Engine {
             Err(error) if is_name_conflict(&error) => self.take_up(call, &request).await?,
             Err(error) => return Err(cannot_create(&error, &request.name)),
         };
-        // What blueprints of the plugin 2.x read.
+        // Blueprints of the plugin 2.x read these properties.
         if creation.dialect == Dialect::ContainerArgs {
             let id = created.set.get("container_id").cloned().unwrap_or_default();
             created.set.extend([
@@ -105,8 +105,8 @@ impl Engine {
         Ok(created)
     }
 
-    /// A container that will be waited for to be healthy has a health check from somewhere, or is
-    /// not even made.
+    /// Fails if the image has no health check. Called before the creation of a container that must
+    /// become healthy.
     async fn expect_check(&self, call: &Call) -> Result<(), Failure> {
         let image = call
             .properties()
@@ -139,7 +139,7 @@ impl Engine {
             .await
     }
 
-    /// Whether a container was made from the request that a creation comes to.
+    /// Returns true if a container was created from the request of a creation.
     pub(crate) fn is_made_from(
         &self,
         found: &Container,
@@ -149,7 +149,7 @@ impl Engine {
         Ok(found.label(label::REQUEST) == Some(&self.request(call, creation)?.digest))
     }
 
-    /// A name that another container has cannot be given to one that takes a place.
+    /// Fails if another container has the name that a successor needs.
     pub(crate) async fn expect_free(&self, call: &Call, name: &str) -> Result<(), Failure> {
         match self.inspect(name).await? {
             Some(found) if found.name() == name => {
@@ -180,7 +180,7 @@ impl Engine {
         {
             return Ok(container_id(found.id()));
         }
-        // Made from other parameters and never started: nothing is lost with it.
+        // Created from other parameters and never started: nothing is lost.
         self.delete(
             &request.name,
             Removal {
@@ -195,8 +195,8 @@ impl Engine {
             .map_err(|error| cannot_create(&error, &request.name))
     }
 
-    /// Creates the container anew if what start adds differs from what create knew, as long as it
-    /// never ran.
+    /// Recreates the container if the inputs of `start` change its request, unless it has already
+    /// run.
     pub(crate) async fn recreate(
         &self,
         call: &Call,
@@ -248,7 +248,7 @@ impl Engine {
         })
     }
 
-    /// What of a creation this engine is too old for, in words.
+    /// Returns a message for each argument of a creation that needs a newer engine.
     pub(crate) fn too_old_for(&self, creation: &Creation) -> Vec<String> {
         let gates = creation
             .converted()
@@ -286,11 +286,11 @@ impl Engine {
         );
     }
 
-    /// Starts the container; one that runs already is started, one that is paused goes on.
+    /// Starts the container. One that runs already counts as started; a paused one is unpaused.
     pub(crate) async fn start(&self, call: &Call) -> Result<Outputs, Failure> {
         let id = known_id(call)?;
-        // From the first start on an engine that goes away takes something with it: that is to be
-        // noticed.
+        // Subscribes before the first start: an engine that goes away stops containers, and dockctl
+        // must notice that.
         drop(self.watch.subscribe(&self.client));
         if let Err(error) = self.start_once(call, &id).await {
             let found = self.inspect(&id).await?;
@@ -310,7 +310,7 @@ impl Engine {
         self.network(call, &id).await
     }
 
-    /// The properties that the original's blueprints read.
+    /// Returns the runtime properties that blueprints of the original plugin read.
     pub(crate) async fn network(&self, call: &Call, id: &str) -> Result<Outputs, Failure> {
         let Some(container) = self.inspect(id).await? else {
             return Err(Failure::fatal(
@@ -328,7 +328,7 @@ impl Engine {
         })
     }
 
-    /// Stops the container; one that does not run, or is gone, is stopped.
+    /// Stops the container. One that does not run or no longer exists counts as stopped.
     pub(crate) async fn stop(&self, call: &Call, params: &Json) -> Result<Outputs, Failure> {
         let timeout = params::stop(params).map_err(|faults| refused(&faults))?;
         for id in self.containers_of(call).await? {
@@ -336,7 +336,7 @@ impl Engine {
                 continue;
             }
             self.stop_container(&id, timeout).await?;
-            // Its name is free once it is gone.
+            // Its name is free only after the removal.
             let is_going = |found: Container| {
                 found.flag("/HostConfig/AutoRemove")
                     && matches!(found.state(), ObjectState::Exited | ObjectState::Dead)
@@ -368,8 +368,8 @@ impl Engine {
         }
     }
 
-    /// Removes the container, with its anonymous volumes unless told otherwise; one that is gone is
-    /// removed.
+    /// Removes the container, by default with its anonymous volumes. One that no longer exists
+    /// counts as removed.
     pub(crate) async fn remove(&self, call: &Call, params: &Json) -> Result<Outputs, Failure> {
         let removal = params::removal(params).map_err(|faults| refused(&faults))?;
         for id in self.containers_of(call).await? {
@@ -390,12 +390,12 @@ impl Engine {
         Ok(forgotten())
     }
 
-    /// The container with an id that the record knows; none if it is gone.
+    /// Returns the container with a recorded ID, or `None` if it no longer exists.
     ///
     /// # Errors
     ///
-    /// If its labels do not name the instance, and it is not adopted: it must not count as gone,
-    /// and is not to be touched.
+    /// Returns an error if its labels do not name the instance and it is not adopted: it must not
+    /// count as gone, and must not be touched.
     async fn expected(&self, call: &Call, id: &str) -> Result<Option<Container>, Failure> {
         let Some(found) = self.inspect(id).await? else {
             return Ok(None);
@@ -414,9 +414,8 @@ impl Engine {
         )))
     }
 
-    /// Removes a container that was made for the instance, with its anonymous volumes. Any other
-    /// one is left as it is, whatever the record says of it: what dockctl did not make it cannot
-    /// make again.
+    /// Removes a container that was created for the instance. Leaves any other container alone,
+    /// even a recorded one: dockctl cannot recreate a container that it did not create.
     pub(crate) async fn delete_own(
         &self,
         call: &Call,
@@ -453,7 +452,7 @@ impl Engine {
         }
     }
 
-    /// Waits until a container is gone that the engine is removing.
+    /// Waits until the engine has removed a container.
     pub(crate) async fn await_removal(&self, id: &str) -> Result<(), Failure> {
         let end = tokio::time::Instant::now() + REMOVAL;
         while self.inspect(id).await?.is_some() {
@@ -469,8 +468,9 @@ impl Engine {
         Ok(())
     }
 
-    /// The container that the record knows, and any that a run made for the instance and died
-    /// before it could write that down. Labels alone prove nothing: anyone can write them.
+    /// Returns the IDs of the recorded container and of containers that a run created for the
+    /// instance but did not record before it died. Labels alone prove nothing: anyone can write
+    /// them.
     pub(crate) async fn containers_of(&self, call: &Call) -> Result<BTreeSet<String>, Failure> {
         let known = call
             .properties()
@@ -495,7 +495,8 @@ impl Engine {
         Ok(all)
     }
 
-    /// Ids of containers that carry the label of a deployment, and of an instance.
+    /// Returns the IDs of containers with the label of a deployment, and of an instance if one is
+    /// given.
     pub(crate) async fn labelled(
         &self,
         deployment: &str,
@@ -518,7 +519,7 @@ impl Engine {
             .collect())
     }
 
-    /// Finds an object that exists, by exact name or by id.
+    /// Finds an existing object by its exact name or ID.
     pub(crate) async fn adopt(&self, kind: Kind, name: &Json) -> Result<Outputs, Failure> {
         let Some(name) = name
             .as_str()
@@ -540,14 +541,14 @@ impl Engine {
         }
     }
 
-    /// Finds a container, and remembers how it was found.
+    /// Finds a container and stores its present state.
     async fn adopt_container(&self, name: &str) -> Result<Outputs, Failure> {
         let missing = || {
             Failure::fatal(format!("there is no container `{name}` to adopt"))
                 .hint("start it first, or remove `use_external_resource` to have it created")
         };
         let found = self.inspect(name).await?.ok_or_else(missing)?;
-        // The engine also finds by a part of an id; that is not what the blueprint said.
+        // The engine also matches a part of an ID. The blueprint must name the container exactly.
         let exact = found.name() == name || found.id() == name;
         if !exact {
             return Err(missing());
@@ -567,7 +568,7 @@ impl Engine {
         })
     }
 
-    /// Puts an adopted container back into the state it was found in.
+    /// Restores the state that an adopted container had before its adoption.
     pub(crate) async fn restore(&self, call: &Call, params: &Json) -> Result<Outputs, Failure> {
         let timeout = params::stop(params).map_err(|faults| refused(&faults))?;
         let Some(id) = call.properties().get("container_id").and_then(Json::as_str) else {
@@ -599,7 +600,7 @@ impl Engine {
             ObjectState::Running | ObjectState::Restarting | ObjectState::Paused
         );
         match found {
-            // One that was never started cannot be so again: stopped is as near as it gets.
+            // A container cannot return to `created`; stopping it is the closest state.
             "created" | "exited" | "dead" if runs => self.stop_container(id, timeout).await?,
             "running" | "restarting" if now == ObjectState::Paused => ask("unpause").await?,
             "running" | "restarting" if !runs => ask("start").await?,
@@ -612,10 +613,11 @@ impl Engine {
         Ok(Outputs::default())
     }
 
-    /// How a container ended, with its last words; none if it runs or never did.
+    /// Returns how a container exited, with its last log lines, or `None` if it runs or has never
+    /// run.
     pub(crate) async fn exit(&self, id: &str) -> Option<Exit> {
         let container = self.inspect(id).await.ok()??;
-        // One that is about to be restarted counts as running to the engine.
+        // The engine reports a container that is about to restart as running, too.
         if matches!(
             container.state(),
             ObjectState::Running | ObjectState::Paused
@@ -636,8 +638,8 @@ impl Engine {
         })
     }
 
-    /// What a container wrote last. An engine need not heed how much is asked for: there is an end
-    /// to what is read of it.
+    /// Returns the last log lines of a container. Limits size and time itself, because an engine
+    /// may ignore the requested number of lines.
     async fn last_lines(&self, container: &Container) -> Vec<String> {
         // A character has at most four bytes.
         let (mut last, mut lines) = (VecDeque::new(), Lines::of_at_most(4 * LOG_LINE));
@@ -686,7 +688,7 @@ fn last_line(line: &str) -> String {
     printable(&line.trim_end().chars().take(LOG_LINE).collect::<String>())
 }
 
-/// Docker answers 409, Podman 500.
+/// Docker returns 409, Podman 500.
 fn is_name_conflict(error: &EngineError) -> bool {
     status(error) == Some(409) || (status(error) == Some(500) && Says::NameTaken.is_said_by(error))
 }
@@ -699,7 +701,7 @@ fn cannot_create(error: &EngineError, name: &str) -> Failure {
     failure
 }
 
-/// What a stop changes.
+/// Returns the changes of runtime properties after a stop.
 pub(crate) fn stopped() -> Outputs {
     Outputs {
         unset: vec!["network_settings".into(), "ports".into()],
@@ -707,7 +709,7 @@ pub(crate) fn stopped() -> Outputs {
     }
 }
 
-/// What a removal changes.
+/// Returns the changes of runtime properties after a removal.
 pub(crate) fn forgotten() -> Outputs {
     Outputs {
         unset: FORGOTTEN.map(str::to_owned).to_vec(),
@@ -745,8 +747,8 @@ pub(crate) fn refused(faults: &[Fault]) -> Failure {
         .fold(failure, Failure::hint)
 }
 
-/// A container of this name is there, and is not what is wanted. The labels of one that only has
-/// them from its image say nothing.
+/// Returns the failure for a name that another container has. Ignores labels that this container
+/// inherited from its image.
 fn name_taken(name: &str, found: &Container, call: &Call, is_claim: bool) -> Failure {
     let short = |text: &str| text.chars().take(12).collect::<String>();
     let instance = found.label(label::INSTANCE).unwrap_or_default();
@@ -791,11 +793,14 @@ fn check_name(name: &str) -> Result<(), Failure> {
     if is_name(name) {
         return Ok(());
     }
-    Err(Failure::fatal(format!("`{name}` cannot be the name of a container"))
-        .hint("names have two or more of the characters [a-zA-Z0-9_.-] and start with a letter or digit"))
+    Err(
+        Failure::fatal(format!("`{name}` cannot be the name of a container")).hint(
+            "names have two or more of the characters [a-zA-Z0-9_.-] and start with a letter or digit",
+        ),
+    )
 }
 
-/// Configuration of the docker command; null if there is none.
+/// Returns the configuration of the docker CLI, or null if there is no configuration.
 pub(crate) fn docker_config() -> Json {
     read_json(&config_folder().unwrap_or_default().join("config.json")).unwrap_or_default()
 }

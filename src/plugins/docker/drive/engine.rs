@@ -1,4 +1,4 @@
-//! Carries out steps on one Docker engine.
+//! Runs steps on one Docker engine.
 
 use crate::{
     author::Author,
@@ -37,7 +37,7 @@ use std::{
     rc::Rc,
 };
 
-/// How many objects are looked at at once.
+/// Number of objects to inspect at once.
 const LOOKS: usize = 8;
 
 /// One Docker engine.
@@ -45,23 +45,23 @@ pub(crate) struct Engine {
     pub(crate) client: Rc<Client>,
     author: Author,
     pub(crate) watch: Watch,
-    /// Ids of the images that were brought since the connection was made, by what was asked for.
+    /// IDs of the images that were provided since the connection was opened, by requested image.
     pub(crate) brought: RefCell<HashMap<String, String>>,
-    /// Names of the volumes that it was asked to make since the connection was made.
+    /// Names of the volumes that were requested since the connection was opened.
     pub(crate) asked_for: RefCell<HashSet<String>>,
-    /// Labels of images that containers were made from, by id.
+    /// Labels of images of containers, by image ID.
     pub(crate) image_labels: RefCell<HashMap<String, Json>>,
-    /// What the engine says of itself, once it was asked.
+    /// The engine's information about itself, once it has been read.
     description: RefCell<Option<Json>>,
-    /// Ids of objects of other state directories that the user took over.
+    /// IDs of other state directories' objects that the user took over.
     pub(crate) taken_over: TakenOver,
 }
 
-/// Ids of objects that users took over, for all engines of a run.
+/// IDs of objects that users took over, shared by all engines of a run.
 pub(crate) type TakenOver = Rc<RefCell<HashSet<String>>>;
 
 impl Engine {
-    /// An engine that is connected to. The author's key makes the digests that go into labels.
+    /// Creates an engine from an open connection. The digests in labels use the author's key.
     pub(crate) fn on(client: Rc<Client>, author: &Author, taken_over: &TakenOver) -> Self {
         Self {
             client,
@@ -79,7 +79,7 @@ impl Engine {
         keyed(&self.author.key, text)
     }
 
-    /// Looks at one container; none if there is none.
+    /// Inspects a container. Returns `None` if it does not exist.
     pub(crate) async fn inspect(&self, id: &str) -> Result<Option<Container>, Failure> {
         if !is_name(id) {
             return Ok(None);
@@ -102,7 +102,8 @@ impl Engine {
         let deployment = scene.deployment;
         let names_it = names_deployment(container.labels(), &deployment.name, &deployment.id);
         let instance = container.label(label::INSTANCE).filter(|_| names_it);
-        // Labels can be copied, and names changed: the record knows the id, or the seal fits.
+        // Labels can be copied and names changed, so ownership requires a recorded ID or a matching
+        // seal.
         let is_mine = match instance {
             Some(instance) if has_known(places, instance) => {
                 is_known(places, instance, &container.id())
@@ -157,7 +158,7 @@ impl Engine {
         Ok(object)
     }
 
-    /// What there is to compare of a container that another state directory made.
+    /// Collects the data for comparing a container of another state directory with its definition.
     async fn shown(
         &self,
         container: &Container,
@@ -224,9 +225,9 @@ impl Engine {
         })
     }
 
-    /// Whether an object with these labels was made from what the deployment declares for an
-    /// instance. The digests of another state directory have another key: then it counts as such
-    /// until it is compared.
+    /// Returns true if an object with these labels was created from the present definition of an
+    /// instance. Digests of another state directory use another key: its objects count as matching
+    /// until they are compared.
     fn is_as_declared(&self, deployment: &Deployment, instance: &str, labels: &Json) -> bool {
         self.is_by_another(labels)
             || self
@@ -234,14 +235,15 @@ impl Engine {
                 .is_none_or(|spec| labels[label::SPEC] == spec.as_str())
     }
 
-    /// Whether labels were made with the key of another state directory.
+    /// Returns true if labels were created with the key of another state directory.
     fn is_by_another(&self, labels: &Json) -> bool {
         labels[label::KEY]
             .as_str()
             .is_some_and(|key| key != self.key_id())
     }
 
-    /// Digest of what the deployment declares for an instance; none if it does not have it.
+    /// Returns the digest of an instance's definition, or `None` if the deployment does not contain
+    /// the instance.
     fn declared(&self, deployment: &Deployment, instance: &str) -> Option<String> {
         let instance = deployment.instance(instance)?;
         let node = deployment
@@ -324,7 +326,7 @@ impl Engine {
         }
     }
 
-    /// Adds the labels that say for whom an object is made.
+    /// Adds the labels that identify the instance of an object.
     pub(crate) fn add_labels(
         &self,
         body: &mut Json,
@@ -352,12 +354,13 @@ impl Engine {
         body["Labels"] = Json::Object(labels);
     }
 
-    /// Tells the keys of state folders apart.
+    /// Returns a short ID of this state directory's key.
     fn key_id(&self) -> String {
         self.digest("key").chars().take(8).collect()
     }
 
-    /// What this engine has of a deployment, and what stands where it wants to be.
+    /// Returns the deployment's objects on this engine, and foreign objects with names that the
+    /// deployment needs.
     pub(crate) async fn objects(
         &self,
         scene: Scene<'_>,
@@ -394,7 +397,7 @@ impl Engine {
             .list(Kind::Container, &[("all", "true".to_owned())])
             .await;
         let listed = listed.map_err(|error| failure(&error, "listing the containers"))?;
-        // The record can know an adopted container that is wanted under another name by now.
+        // The record may list an adopted container that the blueprint now calls by another name.
         let known = places.values().filter_map(|place| place.object.clone());
         let wanted = wanted_names(deployment, Kind::Container)
             .into_iter()
@@ -413,8 +416,8 @@ impl Engine {
         Ok(objects)
     }
 
-    /// The instance that a network or volume belongs to. A volume outlives its instance, and the
-    /// journal of it: one that is sealed belongs to the instance that has its name now.
+    /// Returns the instance that owns a network or volume. A volume outlives its instance and the
+    /// instance's journal: a sealed volume belongs to the instance that has its name now.
     fn plain_owner(
         &self,
         found: &Json,
@@ -471,7 +474,7 @@ impl Engine {
         instance.filter(|instance| !has_known(places, instance))
     }
 
-    /// Networks or volumes: a list tells everything of them.
+    /// Returns networks or volumes. A list response contains all their data.
     async fn plain(
         &self,
         scene: Scene<'_>,
@@ -519,7 +522,7 @@ impl Engine {
         let owner = self
             .plain_owner(found, deployment, places, kind, &id)
             .map(|instance| Owner {
-                // What is in a volume is worth more than what it was made from.
+                // A volume always counts as declared: its data is worth more than its definition.
                 as_declared: kind == Kind::Volume
                     || self.is_as_declared(deployment, &instance, &found["Labels"]),
                 instance,
@@ -552,7 +555,7 @@ impl Engine {
     }
 }
 
-/// Says whether what another state directory made is as declared.
+/// Compares an object of another state directory with its definition.
 fn compare_with(object: &mut Object, shown: &Shown, scene: Scene<'_>) {
     let Some(me) = object.owner.as_ref().map(|owner| owner.instance.clone()) else {
         return;
@@ -561,7 +564,7 @@ fn compare_with(object: &mut Object, shown: &Shown, scene: Scene<'_>) {
     judge(object, shown, scene.deployment, &around);
 }
 
-/// Whether the labels of a network or a volume say that it, and not another one, was made for a
+/// Returns true if the labels of a network or volume claim that this very object was created for a
 /// deployment of this name.
 fn is_claim(found: &Json, deployment: &str) -> bool {
     let labels = &found["Labels"];
@@ -570,14 +573,15 @@ fn is_claim(found: &Json, deployment: &str) -> bool {
         && label::is_of(record, found["Name"].as_str().unwrap_or_default())
 }
 
-/// Whether the record knows the object of an instance by this id.
+/// Returns true if the record lists this ID as the object of an instance.
 fn is_known(places: &Places, instance: &str, id: &str) -> bool {
     places
         .get(instance)
         .is_some_and(|place| place.object.as_deref() == Some(id))
 }
 
-/// Whether the record knows an object of an instance: then nothing else is.
+/// Returns true if the record lists an object for an instance, so that no other object belongs to
+/// it.
 fn has_known(places: &Places, instance: &str) -> bool {
     places
         .get(instance)
@@ -602,7 +606,7 @@ fn released() -> Outputs {
     }
 }
 
-/// Names that the deployment wants for objects of a kind, adopted ones included.
+/// Returns the names that the deployment needs for objects of a kind, including adopted ones.
 fn wanted_names(deployment: &Deployment, wanted: Kind) -> HashSet<String> {
     let of_kind = |instance: &&Instance| deployment.node(instance).and_then(kind) == Some(wanted);
     deployment

@@ -1,4 +1,4 @@
-//! All engines of a deployment: each is connected to once, when it is first needed.
+//! All engines of a deployment. Each is connected once, on first use.
 
 use crate::{
     author::Author,
@@ -28,7 +28,7 @@ use std::{
     rc::Rc,
 };
 
-/// The engines that steps and objects are on.
+/// Engines of a deployment's steps and objects.
 pub(crate) struct Engines {
     connections: Rc<Connections>,
     author: Author,
@@ -37,7 +37,7 @@ pub(crate) struct Engines {
 }
 
 impl Engines {
-    /// Nothing is connected to yet.
+    /// Creates the set without opening a connection.
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             connections: settings.connections.clone(),
@@ -47,12 +47,12 @@ impl Engines {
         }
     }
 
-    /// The engine that the command line and the environment name.
+    /// Returns the engine that the command line and the environment select.
     pub(crate) async fn default_engine(&self) -> Result<Rc<Engine>, Failure> {
         self.get(&Target::Default).await
     }
 
-    /// Connects, unless that was done.
+    /// Returns an engine and connects to it if needed.
     pub(crate) async fn get(&self, target: &Target) -> Result<Rc<Engine>, Failure> {
         let host = self.connections.host(target)?;
         let client = self.connections.get(&host).await?;
@@ -69,7 +69,7 @@ impl Engines {
         }
     }
 
-    /// Each engine once, however it is named.
+    /// Returns each engine once, even if targets name it in different ways.
     async fn distinct(&self, targets: &[Target]) -> Result<Vec<Rc<Engine>>, Failure> {
         let mut engines: BTreeMap<String, Rc<Engine>> = BTreeMap::new();
         for target in targets {
@@ -85,7 +85,7 @@ impl Driver for Engines {
         Box::pin(async move {
             let action = Action::of(&call.step)?;
             let engine = self.get(&call.step.target).await?;
-            // What is only shown need not be waited for.
+            // Progress is only shown: no need to wait for it.
             let progress = |progress| drop((tools.notes)(Note::Progress(progress)));
             engine.perform(&action, call, &progress).await
         })
@@ -109,7 +109,7 @@ impl Driver for Engines {
         Box::pin(self.seen(scene, places))
     }
 
-    /// Engines that are known only later are asked then.
+    /// Skips engines that are known only later: they are checked when their step runs.
     fn refusals<'a>(&'a self, steps: &'a [&'a Step]) -> Answer<'a, Vec<Vec<String>>> {
         Box::pin(async move {
             let mut all = Vec::new();
@@ -144,7 +144,7 @@ impl Driver for Engines {
 
     fn was_cut(&self) -> bool {
         let open = self.open.borrow();
-        // Each is asked: asking resets the answer.
+        // Calls every engine, because the call resets its flag.
         let cut = open
             .values()
             .filter(|engine| engine.client.was_cut() | engine.watch.was_cut());

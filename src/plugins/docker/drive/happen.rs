@@ -1,4 +1,4 @@
-//! What engines tell of the containers of a deployment, for those who watch it.
+//! Container events of a deployment, for workflows that watch it.
 
 use crate::{
     plugins::docker::{declare::label, drive::engine::Engine},
@@ -7,15 +7,16 @@ use crate::{
 use futures_util::{Stream, StreamExt as _};
 use serde_json::{Value as Json, json};
 
-/// Signals that are sent to end a container, by number.
+/// Numbers of signals that are sent to stop a container.
 const ENDING: [&str; 4] = ["2", "3", "9", "15"];
-/// How far back it is asked for, in milliseconds: engines count whole seconds.
+/// How long before now the event stream starts, in milliseconds: engines count whole seconds.
 const BACK: u64 = 1000;
 
 impl Engine {
-    /// What happens from now on. It ends when the connection does.
+    /// Streams events from now on, until the connection is lost.
     pub(crate) fn happenings(&self, deployment: &str) -> impl Stream<Item = Happening> + use<> {
-        // No filter of events: Podman has other names for some in a filter than in what it sends.
+        // Does not filter by event: Podman names some events differently in filters and in
+        // messages.
         let filters = json!({ "type": ["container"], "label": [format!("{}={deployment}", label::DEPLOYMENT)] });
         let events = self
             .client
@@ -36,7 +37,7 @@ fn happening(event: &Json) -> Option<Happening> {
         "stop" => What::Stopped,
         "die" => What::Died,
         "cleanup" => What::Cleaned,
-        // Podman's word is the second.
+        // Podman sends `remove`.
         "destroy" | "remove" => What::Gone,
         "start" => What::Started,
         status => status.ends_with(": unhealthy").then_some(What::Unhealthy)?,

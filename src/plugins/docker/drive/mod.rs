@@ -1,7 +1,7 @@
-//! Carries actions out on Docker engines, and looks at what is there.
+//! Runs actions on Docker engines and reads their objects.
 //!
-//! [`Engine`](engine::Engine) is one engine, [`Engines`](engines::Engines) all that a deployment is
-//! on.
+//! [`Engine`](engine::Engine) is one engine, [`Engines`](engines::Engines) all engines of a
+//! deployment.
 
 mod adopt;
 pub(crate) mod attach;

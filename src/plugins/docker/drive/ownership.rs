@@ -1,8 +1,8 @@
-//! Whose an object is: the labels claim it, and only a seal or the journal proves it.
+//! Ownership of objects: labels claim it, and only a seal or the journal proves it.
 //!
-//! Anyone can write labels, and a container takes over those of its image. A seal is a keyed digest
-//! over the name of the object and the labels that say whose it is: only the state directory that
-//! made the object can write it.
+//! Anyone can write labels, and a container inherits those of its image. A seal is a keyed digest
+//! of the name of the object and its ownership labels: only the state directory that created the
+//! object can write it.
 
 use crate::{
     engine::Kind,
@@ -15,7 +15,7 @@ use crate::{
 
 use serde_json::{Map as JsonMap, Value as Json};
 
-/// Whether all labels of dockctl on a container are those of its image.
+/// Returns true if all dockctl labels of a container come from its image.
 fn are_of_image(labels: &Json, image: &Json) -> bool {
     let ours = |labels: &Json| -> JsonMap<String, Json> {
         let labels = labels.as_object().into_iter().flatten();
@@ -31,20 +31,20 @@ fn are_of_image(labels: &Json, image: &Json) -> bool {
 }
 
 impl Engine {
-    /// What only this state directory can write on an object of this kind and name. Where there is
-    /// an id of the deployment, it is sealed, and the kind too.
+    /// Returns the seal of an object of this kind and name. Only this state directory can compute
+    /// it. If the deployment has an ID, the seal also covers the ID and the kind.
     pub(crate) fn seal(&self, kind: Kind, name: &str, labels: &Json) -> String {
         self.digest(&label::sealed(kind, name, labels))
     }
 
-    /// Puts the seal on what is to have this name; after every other label.
+    /// Adds the seal for an object of this name. Call it after all other labels are set.
     pub(crate) fn add_seal(&self, body: &mut Json, kind: Kind, name: &str) {
         let seal = self.seal(kind, name, &body["Labels"]);
         body["Labels"][label::SEAL] = seal.into();
     }
 
-    /// Returns true if this state directory made a network or a volume for the instance that its
-    /// labels name, or took it over.
+    /// Returns true if this state directory created a network or volume for the instance in its
+    /// labels, or took it over.
     pub(crate) fn is_proven_as(&self, found: &Json, kind: Kind) -> bool {
         let labels = &found["Labels"];
         let text = |field: &str| found[field].as_str().unwrap_or_default();
@@ -57,12 +57,12 @@ impl Engine {
             || labels[label::SEAL] == self.seal(kind, text("Name"), labels).as_str()
     }
 
-    /// As [`is_proven_as`](Self::is_proven_as), of a container. One that was renamed by hand is not
-    /// recognized: only its id tells.
+    /// Like [`is_proven_as`](Self::is_proven_as), for a container. One that was renamed by hand is
+    /// recognized only by its ID.
     ///
     /// # Errors
     ///
-    /// If the engine does not say what labels its image has.
+    /// Returns an error if the labels of its image cannot be read.
     pub(crate) async fn is_proven(&self, container: &Container) -> Result<bool, Failure> {
         let labels = container.labels();
         let fits = labels[label::SEAL]
@@ -73,17 +73,17 @@ impl Engine {
             || (fits && !self.has_labels_of_image(container).await?))
     }
 
-    /// Whether the user took the object with this id over.
+    /// Returns true if the user took over the object with this ID.
     fn is_taken_over(&self, id: &str) -> bool {
         self.taken_over.borrow().contains(id)
     }
 
-    /// Returns true if the labels of a container say that it was made for a deployment: its record
-    /// names this very container, and the labels are not those of its image.
+    /// Returns true if the labels of a container claim that it was created for a deployment: its
+    /// record names this very container, and the labels do not come from its image.
     ///
     /// # Errors
     ///
-    /// If the engine does not say what labels its image has.
+    /// Returns an error if the labels of its image cannot be read.
     pub(crate) async fn is_claim(&self, container: &Container) -> Result<bool, Failure> {
         let record = container.label(label::RECORD).unwrap_or_default();
         Ok(label::is_of(record, lasting_name(&container.name()))

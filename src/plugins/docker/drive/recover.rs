@@ -1,8 +1,9 @@
-//! What labels tell of a deployment whose journal is gone, and making one of it.
+//! Reading a deployment from labels on the engine, when its journal is gone.
 //!
-//! Every object carries what taking it down needs. What this state directory sealed is its own.
-//! Everything else is a claim: it is shown, and becomes part of the record only when the user says
-//! so. Labels that name another object, or that a container has from its image, are not even that.
+//! The labels of every object contain the data for its removal. An object that this state directory
+//! sealed is owned. Anything else is a claim: it is shown, and becomes part of the record only if
+//! the user confirms it. Labels that name another object, or that a container inherited from its
+//! image, do not count as claims.
 
 use crate::{
     engine::{Kind, failure},
@@ -22,15 +23,15 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 
-/// How many objects are looked at at once.
+/// Number of objects to inspect at once.
 const LOOKS: usize = 8;
 
 impl Engine {
-    /// Adds what the labels on this engine tell of the deployments of a name.
+    /// Adds the objects on this engine whose labels name a deployment.
     ///
     /// # Errors
     ///
-    /// If the engine does not say.
+    /// Returns an error if an engine call fails.
     pub(crate) async fn tell(&self, told: &mut Told) -> Result<(), Failure> {
         let deployment = told.deployment.clone();
         for container in self.labelled_containers(&deployment).await? {
@@ -51,12 +52,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Names of the deployments that something on this engine carries, each with the number of such
-    /// objects.
+    /// Returns the names of deployments in labels on this engine, each with its number of objects.
     ///
     /// # Errors
     ///
-    /// If the engine does not say.
+    /// Returns an error if an engine call fails.
     pub(crate) async fn deployments(&self) -> Result<BTreeMap<String, usize>, Failure> {
         let mut all = BTreeMap::new();
         for kind in [Kind::Container, Kind::Network, Kind::Volume] {

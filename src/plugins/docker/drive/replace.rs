@@ -1,10 +1,9 @@
-//! Changing a container: as it stands where the engine can, else by another one that takes its
-//! place.
+//! Changing a container: an update in place if the engine supports it, otherwise a replacement.
 //!
-//! The new one is made under a temporary name (`NAME.dockctl-next`). Then the old one steps aside
-//! (`NAME.dockctl-former`), the new one gets the name, is started and waited for, and only then the
-//! old one is removed. Until then it can be put back. One that was adopted steps aside as
-//! `NAME.before-dockctl`, and is never removed.
+//! The successor is created under a temporary name (`NAME.dockctl-next`). Then the predecessor is
+//! renamed to `NAME.dockctl-former`, and the successor gets its name, is started and waited for.
+//! The predecessor is removed last; until then it can be restored. An adopted predecessor is
+//! renamed to `NAME.before-dockctl` and never removed.
 
 use crate::plugins::docker::declare::container::nameless_volumes;
 use crate::{
@@ -27,7 +26,7 @@ use crate::{
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
 
-/// Removal of a container whatever it does, with its volumes without a name.
+/// Forced removal of a container with its anonymous volumes.
 const WHOLE: Removal = Removal {
     volumes: true,
     force: true,
@@ -51,8 +50,8 @@ fn set(values: impl IntoIterator<Item = (&'static str, Json)>, unset: &[&str]) -
 }
 
 impl Engine {
-    /// Makes the container that is to take the place of the instance's own, under a temporary name.
-    /// Volumes without a name are carried over.
+    /// Creates the successor of the instance's container under a temporary name. Carries anonymous
+    /// volumes over.
     pub(crate) async fn create_successor(
         &self,
         call: &Call,
@@ -77,8 +76,8 @@ impl Engine {
         Ok(outputs)
     }
 
-    /// A change that did not finish left two containers: the one that was there before is the one
-    /// to keep. Its id, if it is there.
+    /// Undoes an unfinished change that left two containers: removes the successor and renames the
+    /// predecessor back. Returns the ID of the predecessor, if it exists.
     async fn reinstate(&self, call: &Call) -> Result<Option<String>, Failure> {
         let Some(id) = property(call, PREDECESSOR) else {
             return Ok(None);
@@ -137,7 +136,7 @@ impl Engine {
         ))
     }
 
-    /// The container that a run made beside the old one before it died, if it made one.
+    /// Returns the successor that a run created before it died, if there is one.
     pub(crate) async fn successor_made(&self, call: &Call) -> Result<Option<Outputs>, Failure> {
         if property(call, PREDECESSOR).is_some() {
             return Ok(None);
@@ -162,8 +161,8 @@ impl Engine {
         Ok(None)
     }
 
-    /// The one that a run which came to no end made, if it was made from the same request; else it
-    /// is removed.
+    /// Returns the successor that an unfinished run created, if it was created from the same
+    /// request. Otherwise removes it.
     async fn made_already(
         &self,
         call: &Call,
@@ -198,8 +197,8 @@ impl Engine {
         }
     }
 
-    /// Lets the old container step aside, and gives its name to the new one. What is done of that
-    /// is not done again.
+    /// Renames the predecessor and gives its name to the successor. Skips a rename that is already
+    /// done.
     pub(crate) async fn swap(
         &self,
         call: &Call,
@@ -231,8 +230,8 @@ impl Engine {
         ))
     }
 
-    /// The container whose place is taken; one with `AutoRemove` that was stopped has no name any
-    /// more once it is gone.
+    /// Returns the predecessor, or `None` if it is gone. Waits for the removal of a stopped one
+    /// with `AutoRemove`, which releases its name.
     async fn lasting_predecessor(&self, call: &Call) -> Result<Option<Container>, Failure> {
         let Some(old) = self.predecessor(call).await? else {
             return Ok(None);
@@ -259,8 +258,8 @@ impl Engine {
         }
     }
 
-    /// Podman takes no restart policy for a container that exists, and restarts none by itself when
-    /// it starts.
+    /// Sets the restart policy of an existing container. Podman does not support that, and does not
+    /// restart containers when it starts.
     async fn set_policy(&self, id: &str, policy: &Json) -> Result<(), Failure> {
         if self.client.is_podman() {
             return Ok(());
@@ -290,7 +289,7 @@ impl Engine {
             .await;
         match renamed {
             Ok(()) => Ok(()),
-            // A call that was lost on the way and repeated finds its own work done.
+            // A repeated call may find that the lost one has succeeded.
             Err(_)
                 if self
                     .inspect(id)
@@ -312,9 +311,8 @@ impl Engine {
         }
     }
 
-    /// Removes the container whose place another took, unless it is to be kept, and one that was
-    /// made for a place and never took it. Volumes without a name are in use by the instance's
-    /// container, or go.
+    /// Removes the predecessor, unless it must be kept, and a successor that was never used. Their
+    /// anonymous volumes are removed unless the instance's container uses them.
     pub(crate) async fn discard(
         &self,
         call: &Call,
@@ -356,9 +354,9 @@ impl Engine {
         ))
     }
 
-    /// Removes the new container, and gives the old one its name again. If the old one is gone,
-    /// nothing is left, and another one has to be created before this is over: the id of the old one
-    /// stays known as that of the predecessor.
+    /// Removes the successor and renames the predecessor back. If the predecessor is gone, no
+    /// container is left and a new one must be created; until then the ID of the predecessor stays
+    /// recorded.
     pub(crate) async fn step_back(&self, call: &Call, name: &Json) -> Result<Outputs, Failure> {
         let (mine, next) = (property(call, "container_id"), property(call, SUCCESSOR));
         let before = property(call, PREDECESSOR).or(mine);
@@ -406,7 +404,7 @@ impl Engine {
         ))
     }
 
-    /// Starts the old container, which has its name again.
+    /// Starts the predecessor, which has its name back.
     pub(crate) async fn put_back(&self, call: &Call) -> Result<Outputs, Failure> {
         let id = known_id(call)?;
         self.start_once(call, &id)
@@ -417,7 +415,7 @@ impl Engine {
         Ok(outputs)
     }
 
-    /// Changes limits and the restart policy of the container as it stands.
+    /// Updates limits and the restart policy of the container in place.
     pub(crate) async fn adjust(&self, call: &Call, body: &Json) -> Result<Outputs, Failure> {
         let id = known_id(call)?;
         let adjusted = self
@@ -429,8 +427,8 @@ impl Engine {
             .map_err(|error| failure(&error, "changing the limits of the container"))
     }
 
-    /// Removes volumes that were carried over from one container to the next: they have a name
-    /// there, and do not go by themselves.
+    /// Removes volumes that were carried over to a successor. The successor mounts them by name, so
+    /// the engine does not remove them with it.
     pub(crate) async fn remove_carried(&self, call: &Call) -> Result<(), Failure> {
         let carried = call.properties().get(CARRIED).and_then(Json::as_object);
         for name in carried
@@ -453,7 +451,7 @@ impl Engine {
     }
 }
 
-/// The restart policy of a container that dockctl did not make, if it has one.
+/// Returns the restart policy of a container that dockctl did not create, if it has one.
 fn foreign_policy(before: &Container) -> Option<Json> {
     let policy = before
         .json
@@ -464,7 +462,7 @@ fn foreign_policy(before: &Container) -> Option<Json> {
         .cloned()
 }
 
-/// Whether a container that dockctl did not make is removed by the engine once it is stopped.
+/// Returns true if dockctl did not create a container and the engine removes it once it is stopped.
 fn is_lost_when_stopped(before: &Container) -> bool {
     before.flag("/HostConfig/AutoRemove") && before.label(label::DEPLOYMENT).is_none()
 }

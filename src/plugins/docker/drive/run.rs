@@ -1,5 +1,5 @@
-//! What the docker plugin 2.x does with a container beyond starting it: waiting for its end, and a
-//! command before its stop.
+//! Operations of the docker plugin 2.x on a container besides starting it: waiting for its exit,
+//! and a command before its stop.
 
 use crate::{
     diagnostic::Fault,
@@ -21,16 +21,16 @@ use futures_util::{Stream, StreamExt as _};
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 
-/// Longest output that is kept, in bytes.
+/// Longest output to keep, in bytes.
 const OUTPUT: usize = 1 << 20;
-/// Seconds between two looks at a container that is to end.
+/// Time between checks of a container that must exit.
 const INTERVAL: Duration = Duration::from_millis(200);
-/// Longest time that the command before a stop may take; that of the original.
+/// Time limit of the stop command; the same as in the original plugin.
 const COMMAND: Duration = Duration::from_secs(20);
 
 impl Engine {
-    /// Waits until the container ends, and keeps what it wrote: `run_result`. With what code it
-    /// ended is noted, and no failure.
+    /// Waits until the container exits and stores its output as `run_result`, and its exit code.
+    /// The exit code never causes a failure.
     pub(crate) async fn follow(
         &self,
         call: &Call,
@@ -78,8 +78,8 @@ impl Engine {
         collected(self.client.logs(id, &[], (is_terminal, false))).await
     }
 
-    /// Runs a command in the container, if it runs. One that fails does not keep the container from
-    /// being stopped.
+    /// Runs a command in the container, or in a separate one if the container does not run. A
+    /// command that fails does not prevent the stop.
     pub(crate) async fn execute(
         &self,
         call: &Call,
@@ -117,7 +117,8 @@ impl Engine {
         Ok(Outputs::default())
     }
 
-    /// Runs a command in a container of its own, with the image and the mounts of one that ended.
+    /// Runs a command in a separate container, with the image and the mounts of a container that
+    /// has exited.
     async fn execute_apart(
         &self,
         call: &Call,
@@ -134,7 +135,7 @@ impl Engine {
         self.add_labels(&mut body, call, "", (&json!({}), &name));
         self.add_seal(&mut body, Kind::Container, &name);
         let cannot = |error| failure(&error, "running the stop command in a container of its own");
-        // One that a run which died left behind.
+        // A run that died may have left one.
         if let Some(left) = self.inspect(&name).await?
             && self.is_proven(&left).await?
         {
@@ -182,7 +183,7 @@ impl Engine {
     }
 }
 
-/// The text of an output, its end if it is long.
+/// Returns the text of an output; only its end if it is long.
 async fn collected(output: impl Stream<Item = Result<Piece, EngineError>>) -> String {
     let mut text = Vec::new();
     let mut output = std::pin::pin!(output);

@@ -1,4 +1,4 @@
-//! Looking whether a step is done whose outcome was lost.
+//! Settling: finding out whether a step took effect whose outcome was lost.
 
 use crate::{
     engine::{EngineError, Kind, is_passing, pauses},
@@ -23,9 +23,9 @@ use backon::BackoffBuilder as _;
 use serde_json::Value as Json;
 
 impl Engine {
-    /// What a step changed, if it is done. None: it is not, or looks itself when it is carried out
-    /// again. `since` is when it was asked for, in milliseconds since 1970 UTC, by this machine's
-    /// clock.
+    /// Returns the outputs of a step if it took effect. Returns `None` if it did not, or if the
+    /// step checks that itself when it runs again. `since` is the time of the request, in
+    /// milliseconds since 1970 UTC on this machine's clock.
     pub(crate) async fn settle(
         &self,
         action: &Action,
@@ -33,8 +33,7 @@ impl Engine {
         since: u64,
     ) -> Result<Option<Outputs>, Failure> {
         match action {
-            // What the plugin 2.x tells of its arguments is known to the one who makes the
-            // container only.
+            // The plugin 2.x stores arguments that only the creating step knows.
             Action::Create(creation) if creation.dialect == Dialect::ContainerArgs => Ok(None),
             Action::Create(_) => self.created(call).await,
             Action::Start { .. } => self.started(call, since).await,
@@ -49,8 +48,8 @@ impl Engine {
             }
             Action::Build { image, .. } => self.built(call, image, since).await,
             Action::CreateSuccessor(_) => self.successor_made(call).await,
-            // They look at what is there before they do anything; a command cannot be looked at,
-            // and is run at least once.
+            // These check the present state before they act. A command has no state to check, so it
+            // runs at least once.
             Action::Image { .. }
             | Action::Recreate(_)
             | Action::Swap { .. }
@@ -72,7 +71,7 @@ impl Engine {
         }
     }
 
-    /// A container that this very execution made for the instance.
+    /// Returns the container that this execution created for the instance.
     async fn created(&self, call: &Call) -> Result<Option<Outputs>, Failure> {
         for id in self.containers_of(call).await? {
             let Some(found) = self.inspect(&id).await? else {
@@ -85,7 +84,7 @@ impl Engine {
         Ok(None)
     }
 
-    /// Whether the container runs, or ran since: one that is to end may have ended.
+    /// Checks that the container runs, or has run since the request: it may be one that exits.
     async fn started(&self, call: &Call, since: u64) -> Result<Option<Outputs>, Failure> {
         let Some(id) = call.properties().get("container_id").and_then(Json::as_str) else {
             return Ok(None);
@@ -140,7 +139,7 @@ impl Engine {
         Ok(Some(stopped()))
     }
 
-    /// All gone, with the image that goes with them.
+    /// Checks that all containers are gone, and an image that is removed with them.
     async fn removed(&self, call: &Call) -> Result<Option<Outputs>, Failure> {
         for id in self.containers_of(call).await? {
             if self.inspect(&id).await?.is_some() {
@@ -160,7 +159,7 @@ impl Engine {
         Ok((!left).then(forgotten))
     }
 
-    /// A network or volume that this very execution made.
+    /// Returns the network or volume that this execution created.
     async fn made(
         &self,
         call: &Call,
@@ -168,7 +167,7 @@ impl Engine {
         known: fn(&Json) -> Outputs,
     ) -> Result<Option<Outputs>, Failure> {
         let all = self.made_for_instance(call, kind).await?;
-        // Two were made of one call that was repeated: creating it once more leaves one.
+        // A repeated call created two: running the step again leaves one.
         if all.len() > 1 {
             return Ok(None);
         }
@@ -178,8 +177,8 @@ impl Engine {
             .map(known))
     }
 
-    /// An image of that name that was built for the deployment since. One that came whole out of
-    /// the cache is older: it is built again, out of the cache.
+    /// Checks that an image of this name was built for the deployment since. An image that came
+    /// entirely from the cache is older, so it is built again from the cache.
     async fn built(
         &self,
         call: &Call,
@@ -202,8 +201,8 @@ impl Engine {
             .then(|| Recipe::built(&found, &recipe.tag)))
     }
 
-    /// Asks for a start until it is known whether it took place: a container that is to end would
-    /// run twice if it were simply asked for again.
+    /// Starts a container. Repeats a lost call only if the container has not run since: otherwise a
+    /// container that is expected to exit would run twice.
     pub(crate) async fn start_once(&self, call: &Call, id: &str) -> Result<(), EngineError> {
         let (mut pauses, since) = (pauses().build(), now());
         loop {

@@ -1,4 +1,4 @@
-//! Waiting until the processes of a container run.
+//! Waiting for processes of a container.
 
 use crate::{
     engine::{failure, status},
@@ -11,16 +11,16 @@ use crate::{
 use serde_json::Value as Json;
 use std::time::Duration;
 
-/// Seconds between two looks where the blueprint says nothing; the original's default.
+/// Default time between checks, in seconds; the same as in the original plugin.
 const INTERVAL: f64 = 1.0;
-/// How long what takes the place of another container has to run before that one is given up.
+/// Time that a successor must run before its predecessor is removed.
 const PROBATION: Duration = Duration::from_millis(700);
-/// Restarts after which a container that keeps dying counts as dead.
+/// Restarts after which a container that keeps crashing counts as failed.
 const RESTARTS: i64 = 5;
 
 impl Engine {
-    /// Polls the list of processes until each name is part of a command line. A container that
-    /// stops running ends the wait at once: what it waits for can never come.
+    /// Polls the list of processes until each name is part of a command line. Fails at once if the
+    /// container stops running.
     pub(crate) async fn wait(
         &self,
         call: &Call,
@@ -54,8 +54,8 @@ impl Engine {
         }
     }
 
-    /// Looks once more a moment after the start: where nothing else is waited for, that a container
-    /// runs is all that can be known.
+    /// Checks the container once more, a moment after its start. Without a configured wait, this is
+    /// all that can be checked.
     pub(crate) async fn endure(&self, call: &Call) -> Result<Outputs, Failure> {
         let id = known_id(call)?;
         let mut changes = self.watch.subscribe(&self.client);
@@ -84,7 +84,7 @@ impl Engine {
     }
 
     async fn missing(&self, id: &str, names: &[String]) -> Result<Vec<String>, Failure> {
-        // Podman would run `ps` inside the container, unless it is told what to show.
+        // Podman runs `ps` inside the container unless the columns are given.
         let query: &[(&str, String)] = if self.client.is_podman() {
             &[("ps_args", "pid,args".to_owned())]
         } else {
@@ -119,7 +119,8 @@ impl Engine {
         }
     }
 
-    /// Why the processes could not be listed: the container ended, or is about to be restarted.
+    /// Explains why the processes could not be listed: the container has exited, or is about to
+    /// restart.
     async fn explain(
         &self,
         id: &str,
@@ -139,7 +140,7 @@ impl Engine {
         match container.state() {
             ObjectState::Running => Err(asked),
             ObjectState::Restarting if restarts <= RESTARTS => Ok(names.to_vec()),
-            // Podman does not say that it is about to start it again.
+            // Podman does not report that it is about to restart a container.
             ObjectState::Exited
                 if self.client.is_podman() && restarts <= RESTARTS && is_restarted(&container) =>
             {
@@ -151,7 +152,7 @@ impl Engine {
     }
 }
 
-/// Whether the engine starts a container again that ended.
+/// Returns true if the engine restarts a container that has exited.
 fn is_restarted(container: &Container) -> bool {
     let failed = container.json["State"]["ExitCode"] != 0;
     match container.text("/HostConfig/RestartPolicy/Name") {

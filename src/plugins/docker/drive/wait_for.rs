@@ -1,5 +1,5 @@
-//! `wait_for`: what a container must come to before its instance counts as started; dockctl's own
-//! input of `start`.
+//! `wait_for`: conditions that a container must meet before its instance counts as started. This
+//! input of `start` is dockctl's own.
 
 use crate::{
     engine::{Lines, failure},
@@ -23,14 +23,14 @@ use tokio::{io::AsyncReadExt as _, net::TcpStream};
 
 /// Longest wait for one connection.
 const CONNECT: Duration = Duration::from_secs(1);
-/// How long a published port is watched: a proxy takes connections for a program that does not, and
-/// drops them.
+/// Time to watch a connection to a published port: a proxy accepts connections even if the program
+/// does not, and then drops them.
 const PROXY: Duration = Duration::from_millis(200);
-/// Restarts after which a container that keeps dying counts as dead.
+/// Restarts after which a container that keeps crashing counts as failed.
 const RESTARTS: i64 = 5;
 
 impl Engine {
-    /// Waits until a condition holds. A container that can never come to it ends the wait at once.
+    /// Waits until a condition is met. Fails at once if the container can no longer meet it.
     pub(crate) async fn wait_for(
         &self,
         call: &Call,
@@ -43,7 +43,7 @@ impl Engine {
         let (id, what, begin) = (known_id(call)?, shown(given), Instant::now());
         progress(Progress::Note(format!("waiting for {what}")));
         let mut changes = self.watch.subscribe(&self.client);
-        // Podman's health checks are run by whoever waits.
+        // With Podman, this loop runs the health checks.
         let shows = match wait.condition {
             Condition::Exited(_) => Shows::All,
             Condition::Healthy if !self.client.is_podman() => Shows::All,
@@ -58,7 +58,7 @@ impl Engine {
                 return Err(self.too_late(&wait, &id, &what).await);
             }
             tokio::select! {
-                // The last look is taken when the time is over.
+                // The last check happens when the time is up.
                 () = changes.next(&id, wait.interval, shows) => {}
                 () = tokio::time::sleep(left) => {}
                 () = call.stop.cancelled() => return Err(Failure::cancelled(format!("gave up waiting for {what}"))),
@@ -76,7 +76,8 @@ impl Engine {
             container.state(),
             ObjectState::Running | ObjectState::Restarting | ObjectState::Paused
         );
-        // One that is about to be restarted may come to it yet, unless that goes on and on.
+        // A container that is about to restart may still meet the condition, unless it keeps
+        // restarting.
         let restarts = container.json["RestartCount"].as_i64().unwrap_or(0);
         let is_between = container.state() == ObjectState::Restarting;
         match &wait.condition {
@@ -119,13 +120,13 @@ impl Engine {
         })
     }
 
-    /// Looks at what it wrote since it was started.
+    /// Searches the log since the container's start.
     async fn wrote(&self, container: &Container, pattern: &Regex) -> Result<bool, Failure> {
         let since = container
             .started_at()
             .and_then(|at| humantime::parse_rfc3339(at).ok())
             .and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-        // A fast program writes before its start is noted down.
+        // A fast program writes before the engine records its start.
         let since = since
             .and_then(|since| i32::try_from(since.as_secs()).ok())
             .map_or(0, |since| (since - 1).max(0));
@@ -147,8 +148,8 @@ impl Engine {
         Ok(lines.rest().is_some_and(|line| matches(&line)))
     }
 
-    /// Whether something in the container takes connections: at its own addresses, which this
-    /// machine may not reach, or where the port is published.
+    /// Returns true if a program in the container accepts connections: on the container's own
+    /// addresses, which this machine may not reach, or on a published port.
     async fn listens(&self, container: &Container, port: u16) -> Result<bool, Failure> {
         let shared = container
             .text("/HostConfig/NetworkMode")
@@ -186,7 +187,7 @@ impl Engine {
         if on_host && connects(&host, port, false).await {
             return Ok(true);
         }
-        // The addresses of a far engine's containers may belong to somebody else here.
+        // The container addresses of a remote engine may belong to other machines here.
         for ip in own.iter().filter(|_| self.client.host().is_none()) {
             if connects(ip, port, false).await {
                 return Ok(true);
@@ -200,7 +201,7 @@ impl Engine {
         Ok(false)
     }
 
-    /// How a container ended that something was waited for of.
+    /// Returns the failure for a container that exited during a wait.
     pub(crate) async fn died(&self, id: &str, what: &str) -> Failure {
         let exit = self.exit(id).await;
         let how = exit.as_ref().map_or_else(String::new, |exit| {
@@ -222,7 +223,7 @@ impl Engine {
         }
     }
 
-    /// What is known of a container that did not come to it in time.
+    /// Returns the failure for a wait that timed out.
     async fn too_late(&self, wait: &WaitFor, id: &str, what: &str) -> Failure {
         let message = format!(
             "the container did not come to {what} within {} s",
@@ -249,7 +250,7 @@ fn is_healthy(container: &Container) -> Result<bool, Failure> {
     }
 }
 
-/// Neither the parameters nor the image have a health check.
+/// Returns the failure for a container without a health check in its parameters or image.
 pub(crate) fn no_check() -> Failure {
     Failure::fatal("the container has no health check, so it is never healthy").hint(
         "give it one: params: {healthcheck: {test: …}}, or wait for a port or a line of its log",
@@ -265,7 +266,7 @@ fn binding_address(binding: &Json, host: &str) -> Option<(String, u16)> {
     Some((ip, port))
 }
 
-/// Whether a connection is taken, and where a proxy may stand between, kept.
+/// Returns true if a connection is accepted. If there may be a proxy, it must also stay open.
 async fn connects(ip: &str, port: u16, proxied: bool) -> bool {
     let Ok(Ok(mut stream)) = tokio::time::timeout(CONNECT, TcpStream::connect((ip, port))).await
     else {
@@ -276,7 +277,7 @@ async fn connects(ip: &str, port: u16, proxied: bool) -> bool {
     }
     let mut byte = [0];
     match tokio::time::timeout(PROXY, stream.read(&mut byte)).await {
-        // Nothing said and nothing dropped: a program that waits for its client to begin.
+        // Neither data nor a close: the program waits for its client to begin.
         Err(_) => true,
         Ok(read) => read.is_ok_and(|bytes| bytes > 0),
     }

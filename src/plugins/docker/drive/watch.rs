@@ -1,5 +1,4 @@
-//! What happens to containers, told by the engine: one subscription for all that is waited for,
-//! instead of a poll each.
+//! Container events: one subscription per engine for all waits, instead of one poll for each.
 
 use crate::engine::Client;
 use futures_util::StreamExt as _;
@@ -14,47 +13,47 @@ use std::{
 };
 use tokio::sync::broadcast::{self, Receiver, Sender, error::RecvError};
 
-/// Changes that may wait to be taken by one who waits.
+/// Most changes that may be pending for one waiter.
 const ROOM: usize = 256;
-/// How often it is looked all the same: an engine can lose a message.
+/// Time between checks despite the subscription: an engine can lose an event.
 const ANYWAY: Duration = Duration::from_secs(10);
-/// How far back the subscription asks, in milliseconds: engines count whole seconds.
+/// How long before now the subscription starts, in milliseconds: engines count whole seconds.
 const BACK: u64 = 1000;
 
-/// What of a wait the engine's messages show.
+/// Part of a wait that events cover.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Shows {
-    /// All of it: nothing need be polled while they come.
+    /// All of it: no polling is needed while events arrive.
     All,
-    /// Only that the container ended.
+    /// Only the exit of the container.
     End,
 }
 
-/// The subscription of one engine; made when something is first waited for.
+/// Event subscription of one engine, started by the first wait.
 #[derive(Default)]
 pub(crate) struct Watch {
     subscription: RefCell<Option<Subscription>>,
-    /// A subscription that held has broken: the engine may have been restarted.
+    /// A working subscription was lost: the engine may have been restarted.
     cut: Arc<AtomicBool>,
 }
 
 #[derive(Clone)]
 struct Subscription {
     changed: Sender<String>,
-    /// The engine has answered, and the connection holds.
+    /// The engine has accepted the subscription, and the connection is open.
     holds: Arc<AtomicBool>,
-    /// Nothing comes any more.
+    /// The subscription has ended.
     ended: Arc<AtomicBool>,
 }
 
-/// What one who waits hears of.
+/// Changes for one waiter.
 pub(crate) struct Changes {
     subscription: Subscription,
     changed: Receiver<String>,
 }
 
 impl Watch {
-    /// Listens from now on. A subscription that broke is made anew.
+    /// Subscribes from now on. A lost subscription is started again.
     pub(crate) fn subscribe(&self, client: &Client) -> Changes {
         let mut place = self.subscription.borrow_mut();
         let alive = place
@@ -70,7 +69,7 @@ impl Watch {
 }
 
 impl Watch {
-    /// Whether a subscription broke since this was last asked.
+    /// Returns true if a subscription was lost since the last call.
     pub(crate) fn was_cut(&self) -> bool {
         self.cut.swap(false, Ordering::Relaxed)
     }
@@ -96,7 +95,7 @@ impl Subscription {
                     .as_str()
                     .or_else(|| event["id"].as_str())
                     .unwrap_or_default();
-                // Nobody waits just now.
+                // Ignores the error: there may be no waiter at the moment.
                 let _ = mine.changed.send(id.to_owned());
             }
             if mine.holds.swap(false, Ordering::Relaxed) {
@@ -109,8 +108,8 @@ impl Subscription {
 }
 
 impl Changes {
-    /// Comes when it is worth looking at a container again: the engine says that something happened
-    /// to it, or `interval` is over and the engine would not have said.
+    /// Waits until it is worth checking a container again: the engine reported an event for it, or
+    /// `interval` has passed and events do not cover the wait.
     pub(crate) async fn next(&mut self, id: &str, interval: Duration, shows: Shows) {
         let told = shows == Shows::All && self.subscription.holds.load(Ordering::Relaxed);
         let pause = tokio::time::sleep(if told { ANYWAY.max(interval) } else { interval });

@@ -1,4 +1,4 @@
-//! Faults of a blueprint that only this back-end knows of: arguments, names, images.
+//! Finds faults of a blueprint that only this plugin can detect: arguments, names, images.
 
 mod objects;
 mod readers;
@@ -17,7 +17,7 @@ use crate::{
 };
 use std::{collections::HashMap, path::Path};
 
-/// Checks everything in a blueprint that is to be on an engine.
+/// Checks all nodes of a blueprint that declare objects on an engine.
 pub(crate) fn check(blueprint: &Blueprint, d: &mut Diagnostics) {
     for node in blueprint.nodes.values() {
         match operation(node, Operation::Create) {
@@ -61,7 +61,7 @@ fn is_adopted(node: &Node) -> bool {
         .is_some_and(|value| value.to_json() == true)
 }
 
-/// The name that is given in `params` or as a property, where it is known by now.
+/// Returns the name in `params` or in the property `name`, if it is already known.
 fn given_name<'n>(node: &'n Node, create: &'n ModelOperation) -> Option<&'n Value> {
     let in_params = create
         .inputs
@@ -147,7 +147,8 @@ fn check_image(node: &Node, d: &mut Diagnostics) {
     }
 }
 
-/// A default lies in a catalog: then the node is the place that its author can change.
+/// Locates a fault of an image. A default value is defined in a catalog that the author cannot
+/// change: then the location is the node.
 fn image_fault(fault: &Fault, image: &Value, node: &Node) -> Diagnostic {
     let written = image.as_map().is_some_and(|map| !map.entries.is_empty());
     let span = match (written || image.as_map().is_none(), fault.unknown) {
@@ -168,7 +169,7 @@ fn check_name(node: &Node, create: &ModelOperation, d: &mut Diagnostics) {
     let Some(name) = given_name(node, create) else {
         return;
     };
-    // The engine writes names with a leading slash, and so do people.
+    // Engines show names with a leading slash, and users copy them.
     if !name
         .as_str()
         .is_some_and(|name| is_name(name.strip_prefix('/').unwrap_or(name)))
@@ -177,11 +178,13 @@ fn check_name(node: &Node, create: &ModelOperation, d: &mut Diagnostics) {
             Code::ContainerName,
             format!("`{}` cannot be the name of a container", name.to_key()),
         );
-        d.push(fault.hint("names have two or more of the characters [a-zA-Z0-9_.-] and start with a letter or digit"));
+        d.push(fault.hint(
+            "names have two or more of the characters [a-zA-Z0-9_.-] and start with a letter or digit",
+        ));
     }
 }
 
-/// Create and start are converted together, as they are when the container is made.
+/// Checks the parameters of create and start together, as they form one request.
 fn check_params(node: &Node, create: &ModelOperation, d: &mut Diagnostics) {
     let start = operation(node, Operation::Start);
     let inputs = [Some(create), start]
@@ -267,7 +270,8 @@ fn removal(params: &serde_json::Value) -> Vec<Fault> {
     params::removal(params).err().unwrap_or_default()
 }
 
-/// The path of a fault is `operation.params.…`; its place is found in the value of `params`.
+/// Converts a fault to a diagnostic. Its path is `operation.params.…`, its location is in the value
+/// of `params`.
 fn diagnostic(
     fault: &Fault,
     params: Option<&Value>,
@@ -293,7 +297,7 @@ fn diagnostic(
         .path
         .first()
         .map_or(String::new(), |operation| format!(", {operation}"));
-    // "This" is the value under the caret; programs see no caret.
+    // "This" refers to the value at the caret, which JSON output does not show: name the value.
     let what = match fault.message.strip_prefix("this ") {
         Some(rest) => format!("`{}` {rest}", path.join(".")),
         None => fault.message.clone(),
@@ -307,7 +311,7 @@ fn diagnostic(
     fault.hint.iter().fold(diagnostic, Diagnostic::hint)
 }
 
-/// Inputs of the operations themselves. Further names are legal in the DSL, and do nothing here.
+/// Checks the inputs of an operation. The DSL permits other inputs, but they have no effect.
 fn check_inputs(operation: &ModelOperation, d: &mut Diagnostics) {
     const KNOWN: [&str; 5] = [
         "params",
@@ -353,7 +357,7 @@ fn check_inputs(operation: &ModelOperation, d: &mut Diagnostics) {
     }
 }
 
-/// A fault inside an input of an operation.
+/// Returns the diagnostic for a fault inside an input or property.
 fn input_fault(fault: &Fault, value: &Value, input: &str) -> Diagnostic {
     let span = if fault.unknown {
         value.key_place(&fault.path)
@@ -387,7 +391,7 @@ fn check_processes(value: &Value, d: &mut Diagnostics) {
     }
 }
 
-/// Names are unique among objects of a kind on one engine.
+/// Checks that objects of the same kind on the same engine have different names.
 fn check_names_differ(blueprint: &Blueprint, d: &mut Diagnostics) {
     let mut seen: HashMap<(Kind, String, &str), Span> = HashMap::new();
     for node in blueprint
@@ -418,7 +422,7 @@ fn check_names_differ(blueprint: &Blueprint, d: &mut Diagnostics) {
     }
 }
 
-/// Finds tarballs that are not there.
+/// Finds tarballs that do not exist.
 pub(crate) fn check_files(blueprint: &Blueprint, folder: &Path, d: &mut Diagnostics) {
     for node in blueprint
         .nodes

@@ -1,5 +1,4 @@
-//! What is checked beyond containers of the plugin 1.x: those of 2.x, images, networks, volumes,
-//! relationships, waits.
+//! Checks of containers of the plugin 2.x, images, networks, volumes, relationships and waits.
 
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, Fault},
@@ -19,7 +18,7 @@ use serde_json::{Map as JsonMap, Value as Json};
 const ATTACHED: &str = "dockctl.relationships.attached_to_network";
 const MOUNTS: &str = "dockctl.relationships.mounts";
 
-/// Checks a node that is no container of the plugin 1.x.
+/// Checks a node that is not a container of the plugin 1.x.
 pub(crate) fn check(node: &Node, d: &mut Diagnostics) {
     let has = |wanted| operation(node, wanted).is_some();
     if has(Operation::Run) {
@@ -54,7 +53,7 @@ pub(crate) fn check(node: &Node, d: &mut Diagnostics) {
     }
 }
 
-/// The name of a container of the plugin 2.x, where it is known by now.
+/// Returns the name of a container of the plugin 2.x, if it is already known.
 pub(crate) fn run_name(node: &Node) -> Option<&Value> {
     let name = node
         .properties
@@ -122,7 +121,9 @@ fn check_name(node: &Node, name: Option<&Value>, d: &mut Diagnostics) {
                 name.to_key()
             ),
         );
-        d.push(fault.hint("names have two or more of the characters [a-zA-Z0-9_.-] and start with a letter or digit"));
+        d.push(fault.hint(
+            "names have two or more of the characters [a-zA-Z0-9_.-] and start with a letter or digit",
+        ));
     }
 }
 
@@ -144,7 +145,7 @@ fn check_property(
     }
 }
 
-/// Properties that a request is made of; those that are computed later are left out.
+/// Checks the properties that become a request; late values are left out.
 fn check_properties(
     node: &Node,
     request: impl Fn(&Json) -> Result<Json, Fault>,
@@ -180,7 +181,7 @@ fn check_properties(
     }
 }
 
-/// Relationships of dockctl's own, and what they ask of both sides.
+/// Checks dockctl's relationship types, with their sources and targets.
 pub(crate) fn check_relationships(blueprint: &Blueprint, node: &Node, d: &mut Diagnostics) {
     for relationship in &node.relationships {
         let is = |name: &str| {
@@ -223,7 +224,7 @@ fn check_tie(
         );
         d.push(relationship.target.span.error(Code::Attachment, message));
     }
-    // `client_config` says it in other words: then it cannot be told.
+    // `client_config` can describe the same engine in another way: no comparison is possible.
     let by_client = |node: &Node| node.properties.get("client_config").is_none();
     if target.is_some_and(|target| {
         by_client(node) && by_client(target) && engine_text(target) != engine_text(node)
@@ -266,7 +267,7 @@ fn check_tie(
     }
 }
 
-/// The engine that a node names for what it creates, as text.
+/// Returns the engine on which a node creates its object, as text; empty for the default engine.
 pub(crate) fn engine_text(node: &Node) -> String {
     let given = |value: &Value| {
         value
@@ -354,7 +355,7 @@ fn check_target(relationship: &Relationship, d: &mut Diagnostics) {
     }
 }
 
-/// What a list of conditions, or one, cannot say.
+/// Checks one condition or a list of conditions.
 pub(crate) fn check_conditions(value: &Value, d: &mut Diagnostics) {
     for (path, condition) in conditions(value) {
         if let Err(fault) = WaitFor::read(&condition.to_json()) {
@@ -364,7 +365,7 @@ pub(crate) fn check_conditions(value: &Value, d: &mut Diagnostics) {
     }
 }
 
-/// Each condition with the path to it; those that are computed later are left out.
+/// Returns the conditions with their paths; late ones are left out.
 fn conditions(value: &Value) -> Vec<(Vec<String>, &Value)> {
     let all = match value.as_list() {
         Some(list) => list
@@ -380,7 +381,7 @@ fn conditions(value: &Value) -> Vec<(Vec<String>, &Value)> {
         .collect()
 }
 
-/// Conditions that can never come true, as far as the parameters tell.
+/// Finds conditions that can never be met with these parameters.
 pub(crate) fn check_waits(
     node: &Node,
     waits: Option<&Value>,

@@ -1,4 +1,5 @@
-//! Attributes that operations read of other nodes: they are there once those are started.
+//! Attributes that operations read from other nodes. They are available after those nodes have
+//! started.
 
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, Span},
@@ -12,18 +13,18 @@ use crate::{
 };
 use std::collections::{BTreeSet, HashMap};
 
-/// An attribute of another node that an operation reads on the way up.
+/// An attribute of another node that an operation reads during install.
 struct Reading<'b> {
     reader: &'b str,
     operation: &'b str,
     target: &'b str,
     attribute: String,
     span: Span,
-    /// It makes or starts a container.
+    /// The operation creates or starts a container.
     makes: bool,
 }
 
-/// Finds what is read of nodes that come later, and what is read of nodes that nothing puts first.
+/// Finds attributes of nodes that start later, and of nodes that no relationship puts first.
 pub(crate) fn check(blueprint: &Blueprint, d: &mut Diagnostics) {
     let mut readings: Vec<Reading<'_>> = blueprint
         .nodes
@@ -33,7 +34,8 @@ pub(crate) fn check(blueprint: &Blueprint, d: &mut Diagnostics) {
     if readings.is_empty() {
         return;
     }
-    // What makes containers goes first where both cannot be had; as when it is planned.
+    // If two orders conflict, operations that create or start containers take precedence, as in the
+    // plan.
     readings.sort_by_key(|reading| !reading.makes);
     let declared = declared(blueprint);
     let mut order = declared.clone();
@@ -94,7 +96,7 @@ fn short(operation: &str) -> &str {
     operation.rsplit('.').next().unwrap_or(operation)
 }
 
-/// The order that relationships and names of containers declare.
+/// Returns the order declared by relationships and by references to container names.
 fn declared(blueprint: &Blueprint) -> Precedence<'_> {
     let mut order = Precedence::default();
     let create = |node| operation(node, Operation::Create);
@@ -125,7 +127,7 @@ fn declared(blueprint: &Blueprint) -> Precedence<'_> {
     order
 }
 
-/// Names of containers and volumes that a container shares something of.
+/// Returns the names of the containers and volumes that a container uses.
 fn names_used(node: &Node, create: &ModelOperation) -> Vec<String> {
     let start = operation(node, Operation::Start);
     let params = |operation: Option<&ModelOperation>| {
@@ -194,7 +196,7 @@ fn of_operation<'b>(
     found.into_iter().filter_map(reading).collect()
 }
 
-/// Whose attributes are read in a value, which, and where.
+/// Collects the attributes read in a value: node, attribute and location.
 fn reads<'v>(value: &'v Value, found: &mut Vec<(&'v str, String, Span)>) {
     if let Some(it) = call(value).filter(|it| {
         matches!(

@@ -1,10 +1,10 @@
-//! Whether what an engine shows of an object is what its declaration comes to.
+//! Compares the inspection of an object with its declaration.
 //!
-//! Digests in labels answer that for what this state directory made. Of what another one made, all
-//! that tells is what the engine shows: the request that the declaration comes to, with what the
-//! image and the engine add to it, is compared field by field. What an engine does not show, or
-//! what only somebody's daemon.json decides, is named and counts as equal: it must not be replaced
-//! at every run.
+//! For objects that this state directory created, digests in labels are sufficient. For objects of
+//! another state directory there is only the inspection: it is compared field by field with the
+//! request for the declaration, including the defaults of the image and the engine. Fields that an
+//! engine does not show, or that depend only on its daemon.json, are reported as unseen and count
+//! as equal. Otherwise every run would replace the object.
 
 mod values;
 
@@ -34,41 +34,41 @@ use values::{
     or_default, text,
 };
 
-/// What an engine shows of an object.
+/// An engine's data on an object, for the comparison.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Shown {
     /// The inspection of the object.
     pub(crate) object: Json,
     /// `Config` of the image of a container.
     pub(crate) image: Json,
-    /// Id of the image that the declaration names.
+    /// The image that the declaration names.
     pub(crate) wanted_image: WantedImage,
-    /// What the engine says of itself.
+    /// The engine's `/info`.
     pub(crate) engine: Json,
     pub(crate) is_podman: bool,
-    /// Ids and names of the containers whose namespaces it shares.
+    /// IDs and names of the containers with which the container shares namespaces.
     pub(crate) peers: Vec<(String, String)>,
-    /// Version of its API.
+    /// Version of the engine's API.
     pub(crate) version: Option<Version>,
-    /// Configuration of the docker command here, which names proxies.
+    /// Local configuration of the docker command, which names proxies.
     pub(crate) config: Json,
 }
 
 /// The image that a declaration names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) enum WantedImage {
-    /// It has no name, or one that is only known later.
+    /// Image without a name, or with a late one.
     #[default]
     Unnamed,
-    /// The engine does not have it.
+    /// The image does not exist on the engine.
     Absent,
-    /// It is made of a tarball: of the one that the container's image is made of, or of another.
+    /// Image imported from a tarball: the same one as for the container's image, or another.
     Tarball { is_same: bool },
-    /// Its id.
+    /// ID of the image.
     Id(String),
 }
 
-/// Nothing could be compared.
+/// Returns the result if no field can be compared.
 fn nothing() -> Comparison {
     Comparison {
         unseen: BTreeSet::from(["everything".to_owned()]),
@@ -84,15 +84,15 @@ fn add(comparison: &mut Comparison, field: impl Into<String>, found: Match) {
     };
 }
 
-/// Says whether an object is as the deployment declares it, if another state directory made it and
-/// the engine showed it.
+/// Compares an object that another state directory created with the declaration of the deployment,
+/// and stores the result in the object.
 pub(crate) fn judge(
     object: &mut Object,
     shown: &Shown,
     deployment: &Deployment,
     around: &dyn Surroundings,
 ) {
-    // What was read from labels declares nothing of what goes into an object.
+    // Labels of a recovered deployment do not contain the declaration of its objects.
     if deployment.recovered {
         return;
     }
@@ -105,7 +105,7 @@ pub(crate) fn judge(
     let Some(node) = deployment.node(instance).filter(|node| !node.is_adopted()) else {
         return;
     };
-    // A container is renamed, which its drift tells.
+    // Only for networks and volumes: another name of a container is a drift.
     let named = |request: Result<Json, Fault>| {
         let name = bound(&object_name(&deployment.name, instance, node), around);
         request.ok().map(|mut body| {
@@ -164,7 +164,7 @@ fn of_container(
     container(&body, shown)
 }
 
-/// Evaluates functions; what cannot be known now becomes [`UNKNOWN`].
+/// Evaluates functions; unknown values become [`UNKNOWN`].
 fn bound(json: &Json, around: &dyn Surroundings) -> Json {
     match json {
         call if is_call(call) => bind(call, around).unwrap_or_else(|_| UNKNOWN.into()),
@@ -255,8 +255,8 @@ pub(crate) fn volume(body: &Json, found: &Json) -> Comparison {
     comparison
 }
 
-/// Addresses of a network. Where none are declared, the engine chooses; what it does not choose by
-/// itself cannot be told from what its daemon.json lets it choose.
+/// Compares the addresses of a network. Without declared addresses the engine chooses them. Other
+/// addresses than its usual ones may come from its daemon.json, and count as unseen.
 fn addresses(own: &Json, found: &Json) -> Match {
     let driver = or_default(&own["Driver"], &found["Driver"], &["default", "host-local"]);
     let options = entries(&own["Options"], &found["Options"], |_| false);
@@ -303,8 +303,8 @@ impl Comparing<'_> {
         add(comparison, "image", found);
     }
 
-    /// An entry point of the request takes that of the image away, and one with words in it the
-    /// image's command, too.
+    /// An entry point in the request replaces that of the image; a non-empty list also removes the
+    /// image's command.
     fn command(&self, comparison: &mut Comparison) {
         let (body, image) = (self.body, &self.shown.image);
         let has_words = list(&body["Entrypoint"]).next().is_some();
@@ -326,7 +326,8 @@ impl Comparing<'_> {
         add(comparison, "Cmd", in_order(command, &self.config["Cmd"]));
     }
 
-    /// Names only: values may be secret. An entry without a value takes one of the image away.
+    /// Reports names only, because values may be secret. An entry without a value removes the
+    /// image's variable.
     fn environment(&self, comparison: &mut Comparison) {
         const ADDED_BY_PODMAN: [&str; 5] = ["PATH", "HOME", "HOSTNAME", "TERM", "container"];
         let mut wanted = variables(&self.shown.image["Env"]);
@@ -389,7 +390,7 @@ impl Comparing<'_> {
                 alike(&self.body[field], &self.config[field]),
             );
         }
-        // Newer engines show the address of a network there, whoever chose it.
+        // Newer engines show the MAC address of a network here, declared or not.
         if self
             .shown
             .version
@@ -415,7 +416,7 @@ impl Comparing<'_> {
     }
 
     fn stop_timeout(&self) -> Match {
-        // Zero is not nothing: it kills at once. Podman shows it where nothing is declared.
+        // Zero is a value: it kills at once. Podman shows it as default.
         let is_default = |value: &Json| value.is_null() || (self.shown.is_podman && *value == 0);
         let seconds = |value: &Json| {
             if is_default(value) {
@@ -433,12 +434,12 @@ impl Comparing<'_> {
             .chain(keys(&self.shown.image["ExposedPorts"]))
             .collect::<BTreeSet<_>>();
         let found = keys(&self.config["ExposedPorts"]).collect::<BTreeSet<_>>();
-        // Podman shows those that are published.
+        // Podman shows only published ports.
         let is_same = exposed == found || (self.shown.is_podman && exposed.is_superset(&found));
         if is_same { Match::Same } else { Match::Differs }
     }
 
-    /// What the request leaves out of a check comes from the image.
+    /// Fields that the request's health check omits come from the image.
     fn health(&self) -> Match {
         let mut wanted = self.shown.image["Healthcheck"]
             .as_object()
@@ -467,7 +468,7 @@ impl Comparing<'_> {
             "Retries",
         ]
         .into_iter();
-        // Podman fills in what is not said.
+        // Podman sets defaults for omitted fields.
         let said = times.filter(|name| !self.shown.is_podman || wanted.contains_key(*name));
         said.map(|name| alike(wanted.get(name).unwrap_or(&Json::Null), &found[name]))
             .chain([test])
@@ -490,7 +491,7 @@ impl Comparing<'_> {
     }
 
     fn host_config(&self, comparison: &mut Comparison) {
-        /// Compared elsewhere, or nothing that anyone declares.
+        /// Fields that are compared elsewhere or never declared.
         const ELSEWHERE: [&str; 9] = [
             "Binds",
             "Mounts",
@@ -538,8 +539,8 @@ impl Comparing<'_> {
         );
     }
 
-    /// A limit that can be adjusted is a drift where the engine shows another one. Where it shows
-    /// none, it has none, or could not keep it.
+    /// Compares an adjustable limit. A different limit is a drift, not a difference. If the engine
+    /// shows no limit, none is set, or the engine does not support it.
     fn limit(&self, field: &str, own: &Json, found: &Json) -> Match {
         let engine = &self.shown.engine;
         let keeps = |what: &str| engine[what] == true;
@@ -568,7 +569,7 @@ impl Comparing<'_> {
             "PortBindings" if is_unknown(own) => return Match::Unseen,
             "PortBindings" => return ports(own, found, self.shown.is_podman),
             "Tmpfs" | "Sysctls" | "StorageOpt" => return entries(own, found, |_| false),
-            // Zero is not nothing, but for Podman.
+            // Zero is a value, except for Podman.
             "MemorySwappiness" if *own == 0 && *found == 0 => return Match::Same,
             "MemorySwappiness" if own.is_null() && *found == 0 && !self.shown.is_podman => {
                 return Match::Differs;
@@ -580,14 +581,14 @@ impl Comparing<'_> {
             _ => {}
         }
         match field {
-            // Engines that cannot keep one leave it out.
+            // Engines omit values that they do not support.
             "KernelMemory" | "KernelMemoryTCP" | "OomKillDisable" | "BlkioWeightDevice"
             | "MemorySwappiness"
                 if is_nothing(found) =>
             {
                 Match::Unseen
             }
-            // There an engine has other means, and forgets them.
+            // Engines do not show these links on user-defined networks.
             "Links" if is_nothing(found) && self.is_on_network_of_user() => Match::Unseen,
             "CapAdd" | "CapDrop" => as_set(own, found, |name| {
                 name.to_uppercase().trim_start_matches("CAP_").to_owned()
@@ -604,8 +605,8 @@ impl Comparing<'_> {
         }
     }
 
-    /// What an engine has where nothing is declared. What its configuration decides cannot be told
-    /// from what was declared once.
+    /// Compares an undeclared field with the engine's default. A default from the engine's
+    /// configuration cannot be distinguished from an earlier declaration.
     fn undeclared(&self, field: &str, found: &Json) -> Match {
         let or_unseen = |usual: bool| if usual { Match::Same } else { Match::Unseen };
         let is = |usual: &[&str]| {
@@ -652,7 +653,7 @@ impl Comparing<'_> {
             {
                 Match::Same
             }
-            // Engines say so of what may see everything anyway.
+            // Engines record this for privileged containers and for those in host namespaces.
             "SecurityOpt" => alike(&json!(["label=disable"]), found),
             _ => Match::Differs,
         }
@@ -663,13 +664,14 @@ impl Comparing<'_> {
         !is_alone(mode) && !is_default_network(mode)
     }
 
-    /// An engine adds options of its daemon.json.
+    /// Compares log options. Engines add options from their daemon.json.
     fn log_options(&self, own: &Json, found: &Json) -> Match {
         let more = keys(found).any(|name| own.get(name).is_none()) && !self.shown.is_podman;
         entries(own, found, |_| true).max(if more { Match::Unseen } else { Match::Same })
     }
 
-    /// A namespace of another container is named by its name or its id, and engines show its id.
+    /// Compares shared namespaces. A declaration names another container by name or ID; engines
+    /// show the ID.
     fn shared(&self, own: &str, found: &str) -> Match {
         let of = |mode: &str| {
             mode.strip_prefix("container:")
@@ -689,7 +691,7 @@ impl Comparing<'_> {
         }
     }
 
-    /// Where something is mounted, and what. A volume without a name can be any.
+    /// Compares paths and sources of mounts. An anonymous volume matches any.
     fn mounts(&self, comparison: &mut Comparison) {
         let host = &self.body["HostConfig"];
         let mut wanted: BTreeMap<String, Mount> = BTreeMap::new();
@@ -713,7 +715,7 @@ impl Comparing<'_> {
                 .map_or(Match::Differs, |found| mount.matches(&found));
             add(comparison, format!("mount {path}"), is_same);
         }
-        // What was carried over from an older container stays, wanted or not.
+        // Volumes carried over from an older container stay, declared or not.
         let carried: BTreeSet<&str> = list(&self.host["Mounts"])
             .map(|mount| text(&mount["Source"]))
             .filter(|it| is_anonymous(it))
@@ -735,7 +737,7 @@ impl Comparing<'_> {
         }
     }
 
-    /// Docker shows binds and mounts as they were asked for, too.
+    /// Compares the requested binds and mounts, which Docker also shows.
     fn mount_options(&self, comparison: &mut Comparison) {
         let own = &self.body["HostConfig"];
         let carried = |mount: &&Json| is_anonymous(text(&mount["Source"]));
@@ -794,7 +796,7 @@ impl Comparing<'_> {
         }
     }
 
-    /// What is declared of the container on a network. Engines add aliases: its id, its name.
+    /// Compares the endpoint of a network. Engines add the container's ID and name as aliases.
     fn endpoint(&self, own: &Json, found: &Json) -> Match {
         if is_unknown(own) {
             return Match::Unseen;
@@ -841,7 +843,8 @@ impl Comparing<'_> {
             () if own == found || (is_default_network(own) && is_default_network(found)) => {
                 Match::Same
             }
-            // Podman calls every network of a bridge so, and networks have ids.
+            // Podman shows `bridge` for every bridge network, and a network can also be shown by
+            // its ID.
             () if !is_alone(own)
                 && !is_alone(found)
                 && (self.shown.is_podman || !is_default_network(own)) =>
@@ -853,10 +856,10 @@ impl Comparing<'_> {
     }
 }
 
-/// Something that is mounted.
+/// A mounted directory or volume.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Mount {
-    /// Folder, or name of a volume; none if it is a volume without a name.
+    /// Directory or name of a volume; none for an anonymous volume.
     source: Option<String>,
     is_read_only: bool,
 }
@@ -917,7 +920,7 @@ impl Mount {
     }
 }
 
-/// A path as engines clean it; a name stays as it is.
+/// Normalizes a path as engines do; a name stays unchanged.
 fn plain_path(path: &str) -> String {
     if !path.starts_with('/') {
         return path.to_owned();
@@ -949,7 +952,7 @@ fn is_own_label(name: &str) -> bool {
     name.starts_with("dockctl.")
 }
 
-/// Variables by name; none where only a name is given.
+/// Returns variables by name; the value is none for a name without `=`.
 fn variables(list_of: &Json) -> BTreeMap<String, Option<String>> {
     let variable = |entry: &Json| match text(entry).split_once('=') {
         Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
@@ -958,7 +961,7 @@ fn variables(list_of: &Json) -> BTreeMap<String, Option<String>> {
     list(list_of).map(variable).collect()
 }
 
-/// `name:alias`, however the engine spells it: `/name:/container/alias`.
+/// Converts a link from the engine's format `/name:/container/alias` to `name:alias`.
 fn link(link: &str) -> String {
     let (name, alias) = link.split_once(':').unwrap_or((link, link));
     format!(
@@ -968,7 +971,8 @@ fn link(link: &str) -> String {
     )
 }
 
-/// A port that the engine chooses can be any; only Podman shows which it chose.
+/// Compares port bindings. A port that the engine chooses matches any; only Podman shows the chosen
+/// port.
 fn ports(own: &Json, found: &Json, is_podman: bool) -> Match {
     let is_chosen = |port: &Json| matches!(text(port), "" | "0") || text(port).contains('-');
     let known =
@@ -988,7 +992,7 @@ fn ports(own: &Json, found: &Json, is_podman: bool) -> Match {
             number if known(port) && number != "0" => json!(number),
             _ => Json::Null,
         };
-        // One that says nothing publishes the port, too.
+        // A binding without address and port also publishes the port.
         list(bindings)
             .map(|binding| json!([true, address(binding), number(binding)]))
             .collect()
@@ -1004,7 +1008,7 @@ fn ports(own: &Json, found: &Json, is_podman: bool) -> Match {
         .unwrap_or(Match::Same)
 }
 
-/// Podman calls limits as the kernel does.
+/// Compares resource limits. Podman uses the kernel's names, such as `RLIMIT_NOFILE`.
 fn limits(own: &Json, found: &Json) -> Match {
     let spelled = |limits: &Json| -> Json {
         let name = |limit: &Json| {
@@ -1026,12 +1030,12 @@ fn is_default_policy(found: &Json) -> Match {
     }
 }
 
-/// A volume that an engine gave its name.
+/// Returns true if an engine generated the name of a volume.
 fn is_anonymous(name: &str) -> bool {
     name.len() == 64 && name.chars().all(|c| c.is_ascii_hexdigit())
 }
 
-/// A mode in which a container is on no network of its own.
+/// Returns true for a network mode without attached networks.
 fn is_alone(mode: &str) -> bool {
     matches!(mode, "host" | "none") || mode.starts_with("container:") || mode.starts_with("ns:")
 }
@@ -1047,7 +1051,7 @@ fn is_default_network(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// What an engine shows of a container that was made without any argument.
+    /// Returns the engine's data on a container that was created without arguments.
     fn plain() -> Shown {
         Shown {
             object: json!({

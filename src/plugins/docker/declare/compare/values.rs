@@ -1,13 +1,13 @@
-//! Whether two values say the same to an engine.
+//! Compares values as an engine interprets them.
 
 use serde_json::{Map as JsonMap, Value as Json};
 use std::collections::BTreeSet;
 
-/// Stands for a value that cannot be known now, such as a secret that this run was not given. No
-/// text of a blueprint holds it.
+/// Placeholder for an unknown value, such as a secret that is not available now. It cannot occur in
+/// a blueprint.
 pub(crate) const UNKNOWN: &str = "\u{0}unknown\u{0}";
 
-/// What a value comes to.
+/// Result of a comparison.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Match {
     Same,
@@ -27,7 +27,7 @@ pub(crate) fn keys(value: &Json) -> impl Iterator<Item = &String> {
     value.as_object().into_iter().flatten().map(|(key, _)| key)
 }
 
-/// Engines leave out what is empty, zero or false, or write it: that is one.
+/// Returns true for empty, zero and false values, which engines may also omit.
 pub(crate) fn is_nothing(value: &Json) -> bool {
     match value {
         Json::Null | Json::Bool(false) => true,
@@ -50,7 +50,7 @@ pub(crate) fn is_unknown(value: &Json) -> bool {
     }
 }
 
-/// Whether two values say the same; lists in any order.
+/// Compares two values; the order of lists does not matter.
 pub(crate) fn alike(own: &Json, found: &Json) -> Match {
     match (own, found) {
         _ if is_unknown(own) => Match::Unseen,
@@ -84,7 +84,7 @@ pub(crate) fn alike(own: &Json, found: &Json) -> Match {
     }
 }
 
-/// As [`alike`], of words whose order counts.
+/// Compares like [`alike`], but the order of lists matters.
 pub(crate) fn in_order(own: &Json, found: &Json) -> Match {
     let words = |value: &Json| -> Json {
         match value {
@@ -103,7 +103,7 @@ pub(crate) fn in_order(own: &Json, found: &Json) -> Match {
     }
 }
 
-/// Whether lists of texts have the same texts, each as it is spelled after `spelled`.
+/// Compares two lists of strings as sets, after `spelled` has normalized each string.
 pub(crate) fn as_set(own: &Json, found: &Json, spelled: impl Fn(&str) -> String) -> Match {
     if is_unknown(own) {
         return Match::Unseen;
@@ -120,21 +120,21 @@ pub(crate) fn as_set(own: &Json, found: &Json, spelled: impl Fn(&str) -> String)
     }
 }
 
-/// Whether a mapping has the entries that are declared, and no others but ignored ones.
+/// Compares two mappings: all declared entries must match, and others must be ignored ones.
 pub(crate) fn entries(own: &Json, found: &Json, ignored: impl Fn(&str) -> bool) -> Match {
     let extra = keys(found).any(|name| own.get(name).is_none() && !ignored(name));
     if extra && !is_unknown(own) {
         return Match::Differs;
     }
     let of = |name: &String| match found.get(name) {
-        // An empty entry is one, too.
+        // An entry with an empty value is an entry, too.
         None if !is_unknown(&own[name.as_str()]) => Match::Differs,
         found => alike(&own[name.as_str()], found.unwrap_or_default()),
     };
     keys(own).map(of).max().unwrap_or(Match::Same)
 }
 
-/// Whether everything that is declared is there; engines add to it.
+/// Compares only the declared entries, because engines add others.
 pub(crate) fn covers(own: &Json, found: &Json) -> Match {
     match (own, found) {
         (Json::Object(own), Json::Object(_)) => own
@@ -152,7 +152,7 @@ pub(crate) fn covers(own: &Json, found: &Json) -> Match {
     }
 }
 
-/// As [`alike`]; where nothing is declared, one of the usual values is nothing.
+/// Compares like [`alike`], but treats the default values in `usual` as undeclared.
 pub(crate) fn or_default(own: &Json, found: &Json, usual: &[&str]) -> Match {
     let plain = |value: &Json| {
         if usual.contains(&text(value)) {

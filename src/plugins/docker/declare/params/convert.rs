@@ -1,4 +1,4 @@
-//! Values as docker-py takes them, and the Engine JSON that each becomes.
+//! Converts the values of docker-py's arguments to Engine JSON.
 
 use crate::{
     diagnostic::fault::{Fault, plain},
@@ -11,30 +11,30 @@ use crate::{
 use serde_json::{Map as JsonMap, Value as Json, json};
 use std::net::IpAddr;
 
-/// The forms that arguments come in.
+/// Forms of argument values.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Form {
-    /// As it is.
+    /// Any value, unchanged.
     Raw,
-    /// Text; a number is spelt out.
+    /// A string; a number is converted to one.
     Text,
     /// `true` or `false`.
     Bool,
-    /// A whole number.
+    /// An integer.
     Int,
-    /// A whole number, or text of digits.
+    /// An integer, or a string of digits.
     Digits,
-    /// A number of bytes, or text such as `512m`.
+    /// A number of bytes, or a string such as `512m`.
     Bytes,
-    /// A command line, or a list of its words.
+    /// A command line, or a list of arguments.
     Words,
-    /// A list of texts; a single text is a list of one.
+    /// A list of strings; a single string is a list of one.
     Strings,
-    /// A list of texts and nothing else.
+    /// A list of strings only.
     StringList,
-    /// A mapping to texts; other values are spelt out, nothing as `None`.
+    /// A mapping of strings; other scalars are converted, null to `None`.
     StringMap,
-    /// A mapping to texts; other values are spelt out, nothing is an empty text.
+    /// A mapping of strings; other scalars are converted, null to an empty string.
     Options,
     Mounts,
     Weights,
@@ -62,7 +62,7 @@ pub(crate) enum Form {
 
 type Converted = Result<Json, Fault>;
 
-/// Converts a value. What goes through and may be a slip is added to the warnings.
+/// Converts a value. Accepted values that may be errors are added to the warnings.
 pub(crate) fn convert(form: Form, value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     match form {
         Form::Raw => Ok(value.clone()),
@@ -133,7 +133,7 @@ pub(crate) fn wanted(what: &str, value: &Json) -> Fault {
     ))
 }
 
-/// Text, or a whole number spelt out.
+/// Returns a string, or an integer as a string.
 fn text(value: &Json) -> Result<String, Fault> {
     match value {
         Json::String(text) => Ok(text.clone()),
@@ -142,7 +142,7 @@ fn text(value: &Json) -> Result<String, Fault> {
     }
 }
 
-/// Any scalar, spelt as Python's `str()` does.
+/// Converts any scalar to a string like Python's `str()`.
 fn text_of_any(value: &Json) -> Result<String, Fault> {
     match value {
         Json::Array(_) | Json::Object(_) => Err(wanted("a string", value)),
@@ -174,8 +174,8 @@ fn digits(value: &Json) -> Converted {
     }
 }
 
-/// `512m`, `1.5g`, `10 m`, `-1`: powers of 1024; at most one of b, k, m, g with an optional b after
-/// it.
+/// Parses `512m`, `1.5g`, `10 m` or `-1`. Units are b, k, m, g with an optional b after it, as
+/// powers of 1024.
 fn bytes(value: &Json) -> Converted {
     let Some(text) = value.as_str() else {
         return int(value).map(Json::from);
@@ -227,7 +227,7 @@ fn string_list(value: &Json) -> Converted {
     each(value, |item| text(item).map(Json::from))
 }
 
-/// A list whose items are converted one by one.
+/// Converts the items of a list.
 fn each(value: &Json, mut one: impl FnMut(&Json) -> Converted) -> Converted {
     items(value)?
         .iter()
@@ -236,7 +236,7 @@ fn each(value: &Json, mut one: impl FnMut(&Json) -> Converted) -> Converted {
         .collect()
 }
 
-/// A mapping to texts, as engines take options: what is null there is an empty text.
+/// Converts a mapping of options to strings; null becomes an empty string.
 fn options(value: &Json) -> Converted {
     map(value, |value| {
         if value.is_null() {
@@ -256,7 +256,7 @@ fn labels(value: &Json) -> Converted {
         .map(Json::Object)
 }
 
-/// The field of an object, converted where it stands.
+/// Converts a field of an object in place, if the object has it.
 fn amend(
     object: &mut Json,
     field: &str,
@@ -271,7 +271,7 @@ fn amend(
     }
 }
 
-/// As people write the name of a field: `StartPeriod` is `start_period`.
+/// Converts the name of a field to snake case: `StartPeriod` to `start_period`.
 fn snake(field: &str) -> String {
     let parts = field.char_indices().map(|(at, c)| {
         if c.is_ascii_uppercase() && at > 0 {
@@ -314,8 +314,8 @@ fn with_protocol(port: &str) -> String {
     }
 }
 
-/// `80`, `"80"`, `"53/udp"`, `[53, udp]`: a list inside the list is the tuple that YAML lacks. In a
-/// mapping, as engines write it, ports have no values.
+/// Converts a list of `80`, `"80"`, `"53/udp"` or `[53, udp]`; the inner list represents a Python
+/// tuple. In a mapping, the engine's format, ports have no values.
 fn ports(value: &Json) -> Converted {
     if let Json::Object(entries) = value {
         let nothing =
@@ -359,7 +359,7 @@ fn is_port_range(text: &str) -> bool {
     )
 }
 
-/// `80`, `53/udp`, `8000-8010`, with the protocol spelt out.
+/// Checks `80`, `53/udp` or `8000-8010`, and adds a missing protocol.
 fn checked_port(port: &str) -> Result<String, Fault> {
     let port = with_protocol(port).to_lowercase();
     match port.split_once('/') {
@@ -382,7 +382,8 @@ fn port_bindings(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     Ok(Json::Object(all))
 }
 
-/// One binding or a list of them. `[ip, port]` and `[ip]` are one: an address is never a port.
+/// Converts one binding or a list. `[ip, port]` and `[ip]` are single bindings, because an address
+/// cannot be a port.
 fn bindings(value: &Json, warnings: &mut Vec<Fault>) -> Result<Vec<Json>, Fault> {
     let is_address = |item: &Json| {
         item.as_str()
@@ -436,7 +437,7 @@ fn binding(ip: &Json, port: &Json) -> Converted {
     Ok(json!({ "HostIp": spelt(ip)?, "HostPort": port_text }))
 }
 
-/// A mapping in document order, or a list of `K=V`. Null removes the image's own value.
+/// Converts a mapping, keeping its order, or a list of `K=V`. Null removes the image's variable.
 fn environment(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     let Json::Object(entries) = value else {
         return strings(value);
@@ -458,7 +459,8 @@ fn environment(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     entries.iter().map(entry).collect()
 }
 
-/// Paths inside the container. What is written like a bind is one that does nothing here.
+/// Converts paths inside the container. Warns about values that look like binds, which have no
+/// effect here.
 fn volumes(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     let mut misplaced = |path: &str| {
         let warning =
@@ -557,7 +559,7 @@ fn bind_one(host: &str, bind: &Json) -> Result<String, Fault> {
     Ok(format!("{host}:{container}:{}", modes.join(",")))
 }
 
-/// A mapping of container to alias, or a list of pairs or of `container:alias`; sorted by
+/// Converts a mapping of containers to aliases, or a list of pairs or `container:alias`. Sorts by
 /// container.
 fn links(value: &Json) -> Converted {
     let link = |container: &str, alias: &Json| match alias {
@@ -609,7 +611,7 @@ fn restart_policy(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
         _ => shaped(&shape::RESTART_POLICY, value, warnings)?,
     };
     amend(&mut policy, "Name", |name| match name {
-        // What YAML makes of an unquoted `no`.
+        // An unquoted `no` is false in YAML.
         Json::Bool(false) => Ok("no".into()),
         Json::String(_) => Ok(name.clone()),
         _ => Err(wanted("the name of a policy", name)),
@@ -665,7 +667,7 @@ fn device_requests(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     })
 }
 
-/// `[{Path, Weight}]` or `[{Path, Rate}]`.
+/// Converts `[{Path, Weight}]` or `[{Path, Rate}]`.
 fn records(value: &Json, shape: &Shape, number: &str, warnings: &mut Vec<Fault>) -> Converted {
     each(value, |item| {
         let mut record = shaped(shape, item, warnings)?;
@@ -735,7 +737,7 @@ fn tmpfs(value: &Json) -> Converted {
     mounts.collect::<Result<_, Fault>>().map(Json::Object)
 }
 
-/// Durations are nanoseconds; text such as `30s` is accepted too.
+/// Converts a health check. Durations are nanoseconds; strings such as `30s` are accepted too.
 fn healthcheck(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     let mut check = shaped(&shape::HEALTHCHECK, value, warnings)?;
     amend(&mut check, "Test", |test| match test {
@@ -754,8 +756,8 @@ fn healthcheck(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     Ok(check)
 }
 
-/// Nanoseconds from a duration as Go writes them: `1m30s`, `1.5h`, `500ms`; bare digits are
-/// nanoseconds.
+/// Parses a duration in Go's format into nanoseconds: `1m30s`, `1.5h`, `500ms`; digits without a
+/// unit are nanoseconds.
 pub(crate) fn nanoseconds(text: &str) -> Option<i64> {
     if let Ok(number) = text.parse::<i64>() {
         return Some(number);
@@ -798,7 +800,7 @@ fn networking(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     Ok(given)
 }
 
-/// Names of docker-py's `create_endpoint_config`.
+/// Argument names of docker-py's `create_endpoint_config`.
 pub(crate) const ENDPOINT: [&str; 7] = [
     "aliases",
     "links",
@@ -809,7 +811,7 @@ pub(crate) const ENDPOINT: [&str; 7] = [
     "driver_opt",
 ];
 
-/// An endpoint as the engine takes it, or with the names of docker-py's `create_endpoint_config`.
+/// Converts an endpoint with the engine's field names or those of `create_endpoint_config`.
 pub(crate) fn endpoint(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     if value.is_null() {
         return Ok(json!({}));

@@ -1,9 +1,9 @@
-//! The arguments that docker-py takes, and where the engine wants them.
+//! The arguments of docker-py, and their places in the engine's requests.
 //!
-//! One table drives conversion, diagnostics, the page about them and the JSON Schema: adding an
-//! argument is one line. The names are the union of all releases of the library that a blueprint
-//! may have been written for; the conversions are those of its newest one, except where YAML cannot
-//! say what Python can (a list stands for a tuple).
+//! One table drives conversion, diagnostics, documentation and JSON Schema: a new argument is one
+//! line. The names are the union of all docker-py releases that a blueprint may have been written
+//! for; the conversions are those of the newest one, except where YAML lacks a Python type (a list
+//! represents a tuple).
 
 mod convert;
 mod reader;
@@ -18,7 +18,7 @@ pub(crate) use reader::{
 };
 pub(crate) use reference::{extend_schema, markdown};
 
-/// Where an argument may be given.
+/// Places where an argument is permitted, as bits.
 const CREATE: u8 = 1;
 const HOST: u8 = 2;
 const START: u8 = 4;
@@ -26,25 +26,25 @@ const STOP: u8 = 8;
 const REMOVE: u8 = 16;
 /// `container_args` of the plugin 2.x.
 const RUN: u8 = 32;
-/// `create`, and `container_args`.
+/// `create` and `container_args`.
 const CALL: u8 = CREATE | RUN;
-/// Host arguments that `create` itself took in old releases.
+/// Host arguments that `create` accepted in old releases.
 const LEGACY: u8 = CREATE | HOST;
-/// Host arguments that `start` took in old releases.
+/// Host arguments that `start` accepted in old releases.
 const BOTH: u8 = HOST | START;
 
-/// Where the converted value goes.
+/// Place of the converted value in the request.
 #[derive(Clone, Copy)]
 enum Target {
     /// A field of the request's body.
     Body(&'static str),
     /// A field of `HostConfig`.
     Host(&'static str),
-    /// A parameter of the query.
+    /// A query parameter.
     Query(&'static str),
-    /// Understood elsewhere: the name, the image, what is attached, waits.
+    /// Handled elsewhere: name, image, attached streams, waits.
     Special,
-    /// Accepted, with a warning that says why it does nothing.
+    /// Accepted with a warning that explains why it has no effect.
     Nothing(&'static str),
 }
 
@@ -53,9 +53,9 @@ struct Argument {
     places: u8,
     target: Target,
     form: Form,
-    /// Not sent when empty, zero or false.
+    /// Not sent if empty, zero or false.
     skip_empty: bool,
-    /// Minor version of the API (1.N) that has it first; 0 if every engine does.
+    /// First minor version of the API (1.N) that supports it; 0 if every engine does.
     since: u32,
 }
 
@@ -87,8 +87,8 @@ impl Argument {
         self
     }
 
-    /// Whether it may be given there. The plugin 2.x takes host arguments among the others, but for
-    /// two.
+    /// Returns true if the argument is permitted at this place. The plugin 2.x accepts host
+    /// arguments next to the others, with a few exceptions.
     fn goes(&self, place: u8) -> bool {
         let flat = place == RUN
             && self.places & HOST != 0
@@ -255,7 +255,7 @@ const TABLE: &[Argument] = &[
     sent("force", REMOVE, Query("force"), F::Bool),
 ];
 
-/// Fields of `HostConfig` that no argument leads to and that a raw `host_config` may hold.
+/// Fields of `HostConfig` without an argument, which a raw `host_config` may contain.
 const RAW_HOST: [&str; 9] = [
     "Annotations",
     "Cgroup",
@@ -282,7 +282,7 @@ fn names(place: u8) -> Vec<&'static str> {
         .collect()
 }
 
-/// The argument that leads to a field of `HostConfig`.
+/// Returns the argument that sets a field of `HostConfig`.
 pub(crate) fn argument_of(field: &str) -> Option<&'static str> {
     TABLE
         .iter()
@@ -304,8 +304,8 @@ fn host_fields() -> Vec<&'static str> {
     fields.chain(RAW_HOST).collect()
 }
 
-/// The engine decodes names without regard to case, so blueprints with `restartpolicy` work; snake
-/// case is as clear.
+/// Returns the field of `HostConfig` for a key. The engine ignores case, and blueprints rely on it
+/// (`restartpolicy`); snake case is accepted too.
 fn host_field(key: &str) -> Option<&'static str> {
     host_fields()
         .into_iter()

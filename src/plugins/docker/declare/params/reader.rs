@@ -1,4 +1,4 @@
-//! Reads arguments by the table, and makes requests of them.
+//! Reads arguments according to the table and converts them to requests.
 
 use crate::{
     diagnostic::fault::{Fault, near},
@@ -19,24 +19,24 @@ use serde_json::{Map as JsonMap, Value as Json, json};
 pub struct Creation {
     /// The body, without the image.
     pub body: JsonMap<String, Json>,
-    /// `name`, where the parameters give one.
+    /// `name` in the parameters.
     pub name: Option<String>,
-    /// `platform`, where the parameters give one.
+    /// `platform` in the parameters.
     pub platform: Option<String>,
-    /// `processes_to_wait_for`, which old blueprints give here.
+    /// `processes_to_wait_for`, which old blueprints declare here.
     pub processes: Vec<String>,
-    /// Whether the caller waits for the container and reads what it writes.
+    /// Do not attach to the container: neither wait for its exit nor read its output.
     pub detach: bool,
-    /// Whether the proxies that the docker command is configured with are added to the environment.
+    /// Add the proxies from the docker command's configuration to the environment.
     pub proxies: bool,
-    /// What only newer engines have.
+    /// Arguments that only newer engines support.
     pub gates: Vec<Gate>,
-    /// What has no effect, or not the effect that it seems to have.
+    /// Arguments without effect, or with an unexpected one.
     pub warnings: Vec<Fault>,
 }
 
-/// Parts of a request that came later than what they are part of, and that older engines drop
-/// without a word.
+/// Parts of a request that are newer than the argument they belong to, and that older engines
+/// silently drop.
 const LATE_PARTS: &[(&str, u32)] = &[
     ("HostConfig.Annotations", 43),
     ("HostConfig.Mounts.*.BindOptions.NonRecursive", 40),
@@ -51,7 +51,7 @@ const LATE_PARTS: &[(&str, u32)] = &[
     ("Healthcheck.StartInterval", 44),
 ];
 
-/// What of a whole request only newer engines have, beyond the arguments themselves.
+/// Returns the parts of a request that only newer engines support, in addition to whole arguments.
 #[must_use]
 pub(crate) fn late_parts(body: &JsonMap<String, Json>) -> Vec<Gate> {
     let body = Json::Object(body.clone());
@@ -93,7 +93,7 @@ fn has(value: &Json, path: &[&str]) -> bool {
 }
 
 impl Creation {
-    /// The network of `network_mode`, where that is one.
+    /// Returns `network_mode`; empty if not given.
     fn mode(&self) -> &str {
         self.body
             .get("HostConfig")
@@ -101,7 +101,7 @@ impl Creation {
             .unwrap_or_default()
     }
 
-    /// Whether the parameters themselves put the container on this network.
+    /// Returns true if the parameters attach the container to this network.
     #[must_use]
     pub(crate) fn is_on(&self, network: &str) -> bool {
         let endpoints = self
@@ -111,7 +111,7 @@ impl Creation {
         self.mode() == network || endpoints.is_some_and(|networks| networks.contains_key(network))
     }
 
-    /// Whether the parameters say which network the container is on.
+    /// Returns true if the parameters name a network or a network mode.
     #[must_use]
     pub(crate) fn names_network(&self) -> bool {
         let endpoints = self
@@ -123,32 +123,32 @@ impl Creation {
     }
 }
 
-/// Converts what a relationship says of a network into an endpoint as the engine takes it.
+/// Converts the network properties of a relationship to an endpoint in the engine's format.
 ///
 /// # Errors
 ///
-/// What of it cannot be converted.
+/// The first invalid property.
 pub(crate) fn endpoint(given: &Json) -> Result<Json, Fault> {
     super::convert::endpoint(given, &mut Vec::new())
 }
 
-/// An argument that older engines do not know, and would drop or refuse.
+/// An argument that older engines do not support and would drop or refuse.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gate {
     /// Keys that lead to it.
     pub path: Vec<String>,
-    /// Minor version of the API (1.N) that has it first.
+    /// First minor version of the API (1.N) that supports it.
     pub since: u32,
 }
 
-/// Converts the parameters of create and start into one request: engines take no host configuration
-/// at start any more. Per key, start wins.
+/// Converts the parameters of create and start to one request, because engines no longer accept a
+/// host configuration at start. For each key, start overrides create.
 ///
-/// Values that hold a call which is evaluated later are left out.
+/// Late values are left out.
 ///
 /// # Errors
 ///
-/// All arguments that are unknown or cannot be converted. Paths start with `create` or `start`.
+/// All unknown or invalid arguments. Paths start with `create` or `start`.
 pub(crate) fn creation(create: &Json, start: &Json) -> Result<Creation, Vec<Fault>> {
     let mut reader = Reader::default();
     reader.read(create, CREATE, &["create", "params"]);
@@ -156,13 +156,12 @@ pub(crate) fn creation(create: &Json, start: &Json) -> Result<Creation, Vec<Faul
     reader.finish()
 }
 
-/// Converts `container_args` of the plugin 2.x, in which the host configuration stands among the
-/// other arguments.
+/// Converts `container_args` of the plugin 2.x, which mixes the host configuration with the other
+/// arguments.
 ///
 /// # Errors
 ///
-/// All arguments that are unknown or cannot be converted. Paths start with `create`,
-/// `container_args`.
+/// All unknown or invalid arguments. Paths start with `create`, `container_args`.
 pub(crate) fn container_args(arguments: &Json) -> Result<Creation, Vec<Fault>> {
     let mut reader = Reader::default();
     reader.read_run(arguments);
@@ -172,24 +171,24 @@ pub(crate) fn container_args(arguments: &Json) -> Result<Creation, Vec<Fault>> {
     reader.finish()
 }
 
-/// Converts the parameters of stop: the seconds to wait before the container is killed.
+/// Converts the parameters of stop. Returns the seconds to wait before the container is killed.
 ///
 /// # Errors
 ///
-/// All arguments that are unknown or cannot be converted.
+/// All unknown or invalid arguments.
 pub(crate) fn stop(params: &Json) -> Result<Option<i64>, Vec<Fault>> {
     let query = query(params, STOP, "stop")?;
     Ok(query.get("t").and_then(Json::as_i64))
 }
 
-/// How a container is removed.
+/// Options for the removal of a container.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Removal {
-    /// With its anonymous volumes.
+    /// Remove its anonymous volumes too.
     pub volumes: bool,
-    /// The link of that name, not the container.
+    /// Remove the link with that name, not the container.
     pub link: bool,
-    /// Even while it runs.
+    /// Remove the container even while it runs.
     pub force: bool,
 }
 
@@ -197,7 +196,7 @@ pub(crate) struct Removal {
 ///
 /// # Errors
 ///
-/// All arguments that are unknown or cannot be converted.
+/// All unknown or invalid arguments.
 pub(crate) fn removal(params: &Json) -> Result<Removal, Vec<Fault>> {
     let query = query(params, REMOVE, "delete")?;
     let flag = |name: &str| query.get(name).and_then(Json::as_bool);
@@ -227,7 +226,7 @@ struct Reader {
     detach: bool,
     stdin_open: bool,
     proxies: bool,
-    /// Fields that were written as the engine has them.
+    /// Fields of `HostConfig` written with the engine's names.
     raw: Vec<&'static str>,
     processes: Vec<String>,
     gates: Vec<Gate>,
@@ -240,13 +239,12 @@ impl Reader {
         let path: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
         match params {
             Json::Null => {}
-            // The whole mapping is computed later: nothing to look at yet.
+            // The whole mapping is a late value.
             Json::Object(_) if is_call(params) => {}
             Json::Object(_) => {
                 let params = literal(params).unwrap_or(params);
                 let params = params.as_object().into_iter().flatten();
-                // The raw object first: single arguments overlay it, in whatever order they are
-                // written.
+                // Read `host_config` first: single arguments override it, whatever their order.
                 let (raw, single): (Vec<_>, Vec<_>) =
                     params.partition(|(key, _)| *key == "host_config");
                 raw.into_iter()
@@ -259,9 +257,9 @@ impl Reader {
         }
     }
 
-    /// `host_config` holds arguments like those beside it, and beats them. `volumes` beside it are
-    /// paths inside the container, which say nothing without `volumes_mapping`; inside it they are
-    /// binds.
+    /// Reads `container_args`. Arguments in `host_config` override those on the top level. On the
+    /// top level, `volumes` are paths inside the container, which have an effect only with
+    /// `volumes_mapping`; in `host_config`, they are binds.
     fn read_run(&mut self, arguments: &Json) {
         let path = ["create".to_owned(), "container_args".to_owned()];
         let Some(arguments) = arguments.as_object().filter(|_| !is_call(arguments)) else {
@@ -315,7 +313,7 @@ impl Reader {
         }
     }
 
-    /// `{80/tcp: 8080}`: exposed and published.
+    /// Reads `{80/tcp: 8080}`, which exposes and publishes ports.
     fn published(&mut self, value: &Json, path: &[String]) {
         let path = [path, &["ports".to_owned()]].concat();
         if value.is_null() || holds_call(value) {
@@ -337,7 +335,7 @@ impl Reader {
         }
     }
 
-    /// Binds, whose paths inside are volumes too.
+    /// Reads binds; their container paths also become volumes.
     fn bound_volumes(&mut self, value: &Json, path: &[String]) {
         if value.is_null() || holds_call(value) {
             return;
@@ -404,8 +402,7 @@ impl Reader {
         }
         let mut warnings = Vec::new();
         let converted = convert(argument.form, value, &mut warnings);
-        // A name of the library's that is nearly another one is a slip, not a field of a newer
-        // engine.
+        // A key similar to a known one is a typo, not a field of a newer engine.
         let is_slip = |warning: &Fault| {
             warning
                 .hint
@@ -424,7 +421,7 @@ impl Reader {
         }
     }
 
-    /// What is empty is not sent; at start it takes away what create said.
+    /// Handles an empty value, which is not sent; in `start` it removes the value of `create`.
     fn take_away(&mut self, argument: &Argument, place: u8, path: &[String]) {
         if let (Host(field), START) = (argument.target, place)
             && self.host.shift_remove(field).is_some()
@@ -496,7 +493,7 @@ impl Reader {
         }
     }
 
-    /// Arguments in snake case are converted; fields of the engine go through as they are.
+    /// Reads `host_config`: converts docker-py's arguments, passes the engine's fields through.
     fn host_config(&mut self, value: &Json, path: &[String]) {
         let Json::Object(fields) = value else {
             return self
@@ -524,8 +521,7 @@ impl Reader {
         let argument = TABLE
             .iter()
             .find(|it| matches!(it.target, Host(target) if target == field));
-        // An engine refuses `512m`: what it would not take as it is, is converted as the argument
-        // is.
+        // Values that the engine would refuse, such as `512m`, are converted like the argument.
         let read = shaped(of_host_field(field), value, &mut warnings).and_then(|value| {
             let converted = argument.map_or(Ok(value.clone()), |it| {
                 convert(it.form, &value, &mut Vec::new())
@@ -553,7 +549,7 @@ impl Reader {
         }
     }
 
-    /// A field that only newer engines know: it must get there, and may be a slip of the pen.
+    /// Passes an unknown field through, with a warning: it may be one of a newer engine, or a typo.
     fn unknown_field(&mut self, key: &str, value: &Json, path: &[String]) {
         self.host.insert(key.to_owned(), value.clone());
         let warning = Fault::new(format!(
@@ -569,8 +565,7 @@ impl Reader {
 
     fn finish(mut self) -> Result<Creation, Vec<Fault>> {
         let host_network = self.host.get("NetworkMode").and_then(Json::as_str) == Some("host");
-        // Written as the engine has it, it is passed on as it is; the engine then ignores the
-        // ports.
+        // Raw fields are passed through unchanged; the engine then ignores the ports.
         let raw = ["NetworkMode", "PortBindings"]
             .iter()
             .all(|field| self.raw.contains(field));
@@ -627,7 +622,7 @@ impl Reader {
     }
 }
 
-/// Whether everything in a value stands as it is in what it was converted to, in whatever order.
+/// Returns true if the converted value contains the whole original value, in any order.
 fn covers(converted: &Json, value: &Json) -> bool {
     match (converted, value) {
         (Json::Object(all), Json::Object(some)) => some
@@ -668,7 +663,7 @@ fn unknown(key: &str, place: u8) -> Fault {
     }
 }
 
-/// Whether a value is one that docker-py takes for nothing.
+/// Returns true if docker-py treats the value as not given.
 pub(crate) fn is_empty(value: &Json) -> bool {
     match value {
         Json::Null | Json::Bool(false) => true,
@@ -680,7 +675,7 @@ pub(crate) fn is_empty(value: &Json) -> bool {
     }
 }
 
-/// The texts of a list.
+/// Returns the strings in a list.
 fn strings(list: &Json) -> Vec<String> {
     list.as_array()
         .into_iter()
@@ -695,9 +690,9 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// Pairs of parameters and Engine JSON, recorded from five releases of docker-py.
+    /// Parameters with the resulting Engine JSON, recorded from five releases of docker-py.
     const CASES: &str = include_str!("../../../../../tests/data/params.jsonl");
-    /// Cases that the library refuses for want of an extension that dockctl has.
+    /// Cases that docker-py refuses and that dockctl accepts as an extension.
     const COERCED: [&str; 5] = [
         "hc-dns-str",
         "hc-mem-float",
@@ -738,7 +733,7 @@ mod tests {
         Ok(body)
     }
 
-    /// The recorded bodies leave out what every request holds.
+    /// Removes the defaults of every request, which the recorded bodies omit.
     fn strip_defaults(body: &mut Json) {
         let defaults = json!({
             "AttachStdout": true, "AttachStderr": true, "AttachStdin": false, "OpenStdin": false, "StdinOnce": false, "Tty": false, "NetworkDisabled": false,

@@ -1,5 +1,5 @@
-//! Objects of the engine: the fields that each has, so that keys may be written in snake case or
-//! any case, and none that the engine would drop goes by unseen.
+//! Fields of the engine's JSON objects. They permit keys in snake case or any case, and detect
+//! unknown keys, which the engine would silently drop.
 
 use crate::{
     diagnostic::fault::{Fault, near, plain},
@@ -7,15 +7,15 @@ use crate::{
 };
 use serde_json::{Map as JsonMap, Value as Json};
 
-/// What an object of the engine is made of.
+/// Structure of a JSON value of the engine.
 pub(crate) enum Shape {
-    /// Anything.
+    /// Any value.
     Any,
-    /// A list of such.
+    /// A list of values with this shape.
     List(&'static Shape),
-    /// Keys that are no fields' names, with such values.
+    /// A mapping with free keys and values of this shape.
     Map(&'static Shape),
-    /// These fields.
+    /// An object with these fields.
     Fields(&'static [(&'static str, Shape)]),
 }
 
@@ -87,7 +87,7 @@ pub(crate) const IPAM: Shape = Fields(&[
     ("IPv6Address", Any),
     ("LinkLocalIPs", Any),
 ]);
-/// An endpoint, with what only inspecting one shows: a configuration may be copied from there.
+/// An endpoint, including fields that only an inspection shows, because users may copy one.
 pub(crate) const ENDPOINT: Shape = Fields(&[
     ("Aliases", Any),
     ("Links", Any),
@@ -107,7 +107,7 @@ pub(crate) const ENDPOINT: Shape = Fields(&[
 ]);
 pub(crate) const NETWORKING: Shape = Fields(&[("EndpointsConfig", Any)]);
 
-/// Shapes of the fields of `HostConfig` that are objects.
+/// Returns the shape of a field of `HostConfig`.
 pub(crate) fn of_host_field(field: &str) -> &'static Shape {
     const ANY: &Shape = &Any;
     match field {
@@ -127,13 +127,12 @@ pub(crate) fn of_host_field(field: &str) -> &'static Shape {
     }
 }
 
-/// The object with the engine's names for its fields, and without nulls. A field that is not known
-/// here but written as the engine writes them may be one of a newer engine: it goes through, with a
-/// warning.
+/// Returns the object with the engine's field names and without nulls. An unknown field in the
+/// engine's spelling may be that of a newer engine: it is passed through with a warning.
 ///
 /// # Errors
 ///
-/// The first key that is no field.
+/// The first unknown key.
 pub(crate) fn shaped(
     shape: &Shape,
     value: &Json,

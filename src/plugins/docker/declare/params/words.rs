@@ -1,7 +1,7 @@
-//! Splits a command line as Python's `shlex.split` does, which is what docker-py does with a text.
+//! Splits a command line like Python's `shlex.split`, which docker-py uses.
 //!
-//! The crates for this follow a shell instead: they drop what comes after `#`, and treat a
-//! backslash inside double quotes in another way.
+//! Existing crates follow a shell instead: they drop text after `#` and treat a backslash inside
+//! double quotes differently.
 
 use thiserror::Error;
 

@@ -1,4 +1,4 @@
-//! Tarballs: what is in them, and how they get to the engine. Everything is read as a stream:
+//! Tarballs: recognizing their content and sending them to the engine. Everything is streamed:
 //! nothing is unpacked on this machine.
 
 use crate::{
@@ -27,21 +27,21 @@ use std::{
 };
 use tokio::sync::mpsc;
 
-/// Longest manifest that is read, in bytes.
+/// Largest manifest to read, in bytes.
 pub(crate) const MANIFEST_LIMIT: u64 = 4 << 20;
-/// Bytes that are sent at once.
+/// Bytes to send at once.
 const CHUNK: usize = 1 << 16;
 
-/// What a tarball is.
+/// Content of a tarball.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Archive {
-    /// A root file system, to be imported.
+    /// Root file system, to import.
     FileSystem,
-    /// A saved image, to be loaded: the one that is meant.
+    /// Saved image, to load: the selected one.
     Image(SavedImage),
 }
 
-/// How a file is compressed.
+/// Compression of a file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Compression {
     None,
@@ -85,7 +85,7 @@ impl Compression {
     }
 }
 
-/// Does blocking work on a file, and puts what can go wrong into words.
+/// Runs blocking work on a file and converts its errors to failures.
 pub(crate) async fn blocking<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
@@ -126,8 +126,7 @@ pub(crate) fn invalid(why: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.into())
 }
 
-/// Tells from its content what a file or folder is. Of several images the one that is meant is
-/// chosen.
+/// Recognizes the content of a file or directory. Selects one of several images.
 pub(crate) fn recognise(
     path: &Path,
     platform: &str,
@@ -160,8 +159,8 @@ enum Found {
     Layout,
 }
 
-/// What a file that cannot be read holds is nobody's business: errors of the reader quote it, and
-/// are not shown.
+/// Recognizes the content of a tarball. Does not report the reader's errors, because they quote the
+/// file.
 fn look_inside(reader: impl Read) -> io::Result<Found> {
     let broken = |_: io::Error| invalid("it is not a tarball");
     let mut archive = tar::Archive::new(reader);
@@ -189,8 +188,8 @@ fn look_inside(reader: impl Read) -> io::Result<Found> {
     }
 }
 
-/// A saved image lists the layers of each image; a file of this name in a root file system does
-/// not.
+/// Returns the manifest of saved images. It lists layers, unlike a file of this name in a root file
+/// system.
 fn manifest(entry: impl Read) -> Option<Json> {
     let manifest: Json = serde_json::from_reader(entry.take(MANIFEST_LIMIT)).ok()?;
     manifest
@@ -200,17 +199,17 @@ fn manifest(entry: impl Read) -> Option<Json> {
         .then_some(manifest)
 }
 
-/// A file on its way to the engine.
+/// File that is sent to the engine.
 pub(crate) struct Upload {
     pub stream: std::pin::Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>,
-    /// Bytes that are read in all; 0 if that is not known.
+    /// Total bytes to read; 0 if unknown.
     pub size: u64,
     pub sent: Arc<AtomicU64>,
 }
 
 impl Upload {
-    /// Opens what was recognised. Engines of any age and kind read the stream: compressions are
-    /// undone, but for gzip of a root file system, and a layout gets its manifest.
+    /// Opens a recognized file as a stream that engines of any version can read: decompresses it,
+    /// except for a root file system in gzip, and adds a manifest to a layout.
     pub(crate) async fn open(path: &Path, archive: Archive) -> Result<Self, Failure> {
         let size = if path.is_dir() {
             0
@@ -227,7 +226,7 @@ impl Upload {
     }
 }
 
-/// The stream of what a thread writes.
+/// Returns a stream of the bytes that `write` writes in a thread.
 pub(crate) fn stream_of(
     write: impl FnOnce(&mut dyn io::Write) -> io::Result<()> + Send + 'static,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
@@ -295,7 +294,7 @@ impl Read for Counted {
     }
 }
 
-/// Shows how much of an upload is sent while `work` goes on.
+/// Reports how much of an upload is sent while `work` runs.
 pub(crate) async fn watched<T>(
     work: impl Future<Output = T>,
     sent: &AtomicU64,

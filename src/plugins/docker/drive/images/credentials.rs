@@ -1,4 +1,4 @@
-//! Who asks a registry: what a blueprint says, else what the docker command would say.
+//! Registry credentials from the configuration of the docker CLI.
 
 use crate::engine::{config_folder, read_json};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -9,10 +9,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// The name under which the docker command keeps what it knows of the public registry.
+/// Key of the public registry in the configuration of the docker CLI.
 const PUBLIC: &str = "https://index.docker.io/v1/";
 
-/// The registry that a repository is on, as credentials are kept under it.
+/// Returns the registry of a repository, as the key of its credentials.
 pub(crate) fn registry_of(repository: &str) -> &str {
     match repository.split_once('/') {
         Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => match host {
@@ -23,11 +23,12 @@ pub(crate) fn registry_of(repository: &str) -> &str {
     }
 }
 
-/// What the docker command's configuration knows of a registry; none if nothing.
+/// Returns the credentials of a registry from the docker CLI's configuration, or `None` if there
+/// are none.
 ///
 /// # Errors
 ///
-/// If a credential helper is configured and fails.
+/// Returns an error if a configured credential helper fails.
 pub(crate) fn of_registry(registry: &str) -> Result<Option<Json>, String> {
     let Some(folder) = config_folder() else {
         return Ok(None);
@@ -45,7 +46,7 @@ pub(crate) fn of_registry(registry: &str) -> Result<Option<Json>, String> {
         .or_else(|| legacy(&folder, registry)))
 }
 
-/// From `auths`, whose keys may be written as addresses.
+/// Reads `auths`, whose keys can be URLs.
 fn stored(auths: &Json, registry: &str) -> Option<Json> {
     let entries = auths.as_object()?;
     let entry = entries.get(registry).or_else(|| {
@@ -81,7 +82,7 @@ fn host(key: &str) -> &str {
     rest.split('/').next().unwrap_or(rest)
 }
 
-/// `user:password` in base 64.
+/// Decodes `user:password` in base64.
 fn decoded(auth: &str) -> Option<(String, String)> {
     let text = String::from_utf8(BASE64_STANDARD.decode(auth.trim()).ok()?).ok()?;
     let (username, password) = text.split_once(':')?;
@@ -91,12 +92,13 @@ fn decoded(auth: &str) -> Option<(String, String)> {
     ))
 }
 
-/// `~/.dockercfg`, which came before `config.json`: `auths` and nothing else.
+/// Reads `~/.dockercfg`, the predecessor of `config.json`: it contains only `auths`.
 fn legacy(folder: &Path, registry: &str) -> Option<Json> {
     stored(&read_json(&folder.parent()?.join(".dockercfg"))?, registry)
 }
 
-/// Asks a credential helper, as the docker command does; none if it knows nothing.
+/// Queries a credential helper like the docker CLI. Returns `None` if the helper has no
+/// credentials.
 fn ask(helper: &str, registry: &str) -> Result<Option<Json>, String> {
     let program = format!("docker-credential-{helper}");
     let failed = |why: &str| format!("the credential helper {program} fails for {registry}: {why}");
@@ -111,7 +113,7 @@ fn ask(helper: &str, registry: &str) -> Result<Option<Json>, String> {
         .spawn();
     let mut child = started.map_err(|error| failed(&error.to_string()))?;
     if let Some(mut input) = child.stdin.take() {
-        // One that does not read what it is asked says so itself.
+        // A helper that does not read its input reports that itself.
         let _ = input.write_all(registry.as_bytes());
     }
     let output = child

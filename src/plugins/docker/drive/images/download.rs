@@ -1,5 +1,4 @@
-//! Fetches a tarball from an address: with a limit, shown while it goes on, into a file that is
-//! gone afterwards.
+//! Download of a tarball to a temporary file, with a size limit and progress.
 
 use crate::{
     seam::{Failure, Progress, ProgressSink},
@@ -17,13 +16,13 @@ use tempfile::NamedTempFile;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// Longest wait for a connection, and for the head of the answer.
+/// Longest wait for a connection, and for the head of the response.
 const CONTACT: Duration = Duration::from_secs(30);
-/// Longest pause in which nothing arrives.
+/// Longest time without data.
 const SILENCE: Duration = Duration::from_mins(1);
 
-/// Fetches what is at an address. Only http and https, redirects included; from https never back to
-/// http.
+/// Downloads a URL. Accepts only http and https, including redirects, and rejects redirects from
+/// https to http.
 pub(crate) async fn download(
     url: &str,
     limit: u64,
@@ -33,7 +32,7 @@ pub(crate) async fn download(
     let state = Arc::new(State::default());
     let (answer, mut done) = oneshot::channel();
     let (owned, shared) = (url.to_owned(), state.clone());
-    // A thread of its own: one that hangs must not keep the program from ending.
+    // Uses a detached thread: a hanging download must not keep dockctl from exiting.
     std::thread::spawn(move || drop(answer.send(fetch(&owned, limit, &shared))));
     let mut tick = tokio::time::interval(Duration::from_millis(100));
     let (mut last, mut since) = (0, Instant::now());
@@ -71,7 +70,7 @@ struct State {
     given_up: AtomicBool,
 }
 
-/// Tells the thread that nobody waits any more.
+/// Stops the thread when the download is no longer needed.
 struct GivenUp(Arc<State>);
 
 impl Drop for GivenUp {
@@ -89,7 +88,7 @@ fn fetch(url: &str, limit: u64, state: &State) -> Result<NamedTempFile, Failure>
         .user_agent(concat!("dockctl/", env!("CARGO_PKG_VERSION")))
         .build();
     let response = web::get(&config, url).map_err(|error| refused(&error))?;
-    // What is compressed on the way only has another length than it says.
+    // A body that is compressed for transport has another length than its header declares.
     let encoded = response.headers().contains_key("content-encoding");
     let total = response
         .body()

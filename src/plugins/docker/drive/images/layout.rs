@@ -1,4 +1,4 @@
-//! OCI image layouts: which image is meant.
+//! OCI image layouts: selecting an image.
 
 use crate::{
     plugins::docker::{
@@ -18,23 +18,23 @@ use std::{
     path::Path,
 };
 
-/// Small files that are kept while a layout is read, in all; blobs of layers are far larger.
+/// Total size of the small files to keep while a layout is read, in bytes; layers are far larger.
 const METADATA_LIMIT: u64 = 64 << 20;
 
-/// Annotations with the name of an image, the first of which may be its tag alone.
+/// Annotations with the name of an image. The first may be only a tag.
 const NAMES: [&str; 2] = [
     "org.opencontainers.image.ref.name",
     "io.containerd.image.name",
 ];
 
-/// Which image of a layout is meant.
+/// Selection of an image of a layout.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Meant<'a> {
     pub platform: &'a str,
     pub name: Option<&'a GivenName>,
 }
 
-/// Reads the layout in a folder.
+/// Reads the layout in a directory.
 pub(crate) fn of_folder(folder: &Path, meant: Meant<'_>) -> io::Result<SavedImage> {
     if !folder.join("oci-layout").is_file() {
         return Err(invalid("it is a folder, and no OCI layout"));
@@ -42,8 +42,8 @@ pub(crate) fn of_folder(folder: &Path, meant: Meant<'_>) -> io::Result<SavedImag
     follow(meant, &mut |name| read(File::open(folder.join(name))?))
 }
 
-/// Reads the layout in an archive, which is opened twice: the index may come after what it points
-/// to.
+/// Reads the layout in an archive. Keeps all small files, because the index may come after the
+/// files it refers to.
 pub(crate) fn of_archive<R: Read>(
     open: impl Fn() -> io::Result<R>,
     meant: Meant<'_>,
@@ -80,8 +80,8 @@ fn read(file: impl Read) -> io::Result<Json> {
         .map_err(|error| invalid(format!("it holds a file that is not JSON ({error})")))
 }
 
-/// Names of an entry of an index. A tag alone, without a whole name beside it, is one of whatever
-/// the image is to be called.
+/// Returns the names of an index entry. A tag without a full name next to it is a tag of the
+/// requested repository.
 fn names_of(entry: &Json, meant: Meant<'_>) -> Vec<String> {
     let is_tag = |name: &&str| !name.contains(['/', ':']);
     let (tags, names): (Vec<&str>, Vec<&str>) = NAMES
@@ -98,9 +98,8 @@ fn names_of(entry: &Json, meant: Meant<'_>) -> Vec<String> {
     }
 }
 
-/// The entries of an index that are meant by their name, where it has several images. Entries of
-/// one name, or those without any, are one image for several platforms; statements about images are
-/// none.
+/// Selects the entries of an index by name, if it contains several images. Entries with the same
+/// names, or without names, are one image for several platforms. Attestations are not images.
 fn named(index: &Json, meant: Meant<'_>) -> io::Result<Json> {
     let entries = index["manifests"].as_array().cloned().unwrap_or_default();
     let mut all: BTreeMap<Vec<String>, Vec<Json>> = BTreeMap::new();
@@ -125,14 +124,14 @@ fn is_image(entry: &Json) -> bool {
     entry["platform"]["os"] != "unknown"
 }
 
-/// Follows the index to one image: the first for the platform, else the only one.
+/// Follows the index to one image: the first for the platform, otherwise the only one.
 fn follow(
     meant: Meant<'_>,
     blob: &mut dyn FnMut(&str) -> io::Result<Json>,
 ) -> io::Result<SavedImage> {
     let platform = meant.platform;
     let mut index = named(&blob("index.json")?, meant)?;
-    // An index can point to an index; nobody nests them deeper than this.
+    // An index can refer to an index. Deeper nesting does not occur in practice.
     for _ in 0..4 {
         let all = index["manifests"].as_array().cloned().unwrap_or_default();
         let real: Vec<&Json> = all.iter().filter(|entry| is_image(entry)).collect();
@@ -190,7 +189,8 @@ fn layout(manifest: &Json) -> io::Result<SavedImage> {
     ))
 }
 
-/// Where the layout keeps the content with a digest. What is no digest could lead anywhere.
+/// Returns the path of the content with a digest. Anything but a digest could point outside the
+/// layout.
 fn path_of(digest: &Json) -> io::Result<String> {
     let digest = digest.as_str().unwrap_or_default();
     let is_plain = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric());
@@ -286,7 +286,7 @@ mod tests {
         );
     }
 
-    /// The configuration of the image that is meant, or the error.
+    /// Returns the configuration of the selected image, or the error.
     fn config_of(
         entries: &[Json],
         repository: Option<&str>,

@@ -27,16 +27,16 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Map as JsonMap, Value as Json};
 use std::{collections::HashMap, path::Path};
 
-/// What is to be brought, and for whom.
+/// Image that a node needs.
 pub(crate) struct Wanted<'a> {
     pub image: &'a Json,
-    /// Folder of the blueprint.
+    /// Directory of the blueprint.
     pub folder: &'a str,
-    /// Repository of an imported image that is given none.
+    /// Repository of an imported image without a name.
     pub fallback: &'a str,
 }
 
-/// An image that is being brought.
+/// Image that is being pulled, imported or loaded.
 struct Bringing<'a> {
     image: Image,
     repository: String,
@@ -52,14 +52,14 @@ impl Bringing<'_> {
 }
 
 impl Engine {
-    /// Sees to it that an image is there; `image_id` says which it is.
+    /// Ensures that an image exists and returns its `image_id`.
     pub(crate) async fn ensure_image(
         &self,
         wanted: &Wanted<'_>,
         call: &Call,
         progress: ProgressSink<'_>,
     ) -> Result<Outputs, Failure> {
-        // Another node of this run may have brought the same.
+        // Another node may have provided the same image in this run.
         let key = key_of(wanted.image).map(|key| format!("{key}\n{}", wanted.folder));
         let known = key
             .as_ref()
@@ -99,7 +99,7 @@ impl Engine {
         Ok(image_id(id))
     }
 
-    /// What the engine says of an image; none if it has none of this name.
+    /// Inspects an image. Returns `None` if it does not exist.
     pub(crate) async fn image(&self, reference: &str) -> Result<Option<Json>, Failure> {
         self.client
             .object(Kind::Image, reference)
@@ -154,8 +154,7 @@ impl Engine {
         self.expect_image(&reference).await
     }
 
-    /// Fetches a tarball and brings it as if it were a file, unless one of that digest was brought
-    /// before.
+    /// Downloads a tarball and uses it like a file, unless its image already exists.
     async fn bring_url(&self, it: &Bringing<'_>, url: &str) -> Result<Json, Failure> {
         let before = match &it.image.sha256 {
             Some(digest) => {
@@ -176,7 +175,7 @@ impl Engine {
         self.bring_file(it, file.path())
             .await
             .map_err(|failure| Failure {
-                // The name of the copy says nothing to anybody.
+                // The path of the temporary copy means nothing to users.
                 message: failure
                     .message
                     .replace(&file.path().display().to_string(), url),
@@ -184,7 +183,7 @@ impl Engine {
             })
     }
 
-    /// Imports or loads a file, unless the image that it makes is there already.
+    /// Imports or loads a file, unless its image already exists.
     async fn bring_file(&self, it: &Bringing<'_>, path: &Path) -> Result<Json, Failure> {
         (it.progress)(Progress::Note(format!("reading {}", path.display())));
         let platform = self.platform(it).await?;
@@ -212,7 +211,7 @@ impl Engine {
         }
     }
 
-    /// The platform that is asked for, else the engine's own.
+    /// Returns the requested platform, or the engine's by default.
     async fn platform(&self, it: &Bringing<'_>) -> Result<String, Failure> {
         match &it.image.platform {
             Some(platform) => Ok(platform.clone()),
@@ -224,16 +223,16 @@ impl Engine {
         }
     }
 
-    /// The image that was made of a tarball before: of the name that is asked for; of any name if
-    /// none is asked for, since nodes that give no name share one. What is made of such an image
-    /// has its labels too, and is none.
+    /// Returns the image that was imported from a tarball before. It must have the requested name,
+    /// if there is one; nodes without a name share an image. An image built from such an image
+    /// inherits its labels, but does not count.
     async fn brought_before(
         &self,
         it: &Bringing<'_>,
         name: &str,
         value: &str,
     ) -> Result<Option<Json>, Failure> {
-        // Where a digest is asked for, only what was imported from here is trusted to have it.
+        // If a digest is requested, only imports by this state directory are trusted to have it.
         let trusted = |image: &Json| it.image.sha256.is_none() || self.is_sealed_image(image);
         let fits = |image: &Json| {
             image["Config"]["Labels"][name] == value && is_imported(image) && trusted(image)
@@ -252,7 +251,7 @@ impl Engine {
         Ok(None)
     }
 
-    /// Whether this state folder imported the image, or what it was made of.
+    /// Returns true if this state directory imported the image, or an image that it is based on.
     fn is_sealed_image(&self, image: &Json) -> bool {
         let labels = &image["Config"]["Labels"];
         labels[label::SEAL]
@@ -286,7 +285,7 @@ impl Engine {
         let lines = self
             .client
             .lines("/images/create", &query, None, Some(upload.stream));
-        // The last word is the id of the image.
+        // The last status is the ID of the image.
         let last = lines.try_fold(None, |last, line| {
             std::future::ready(Ok(line["status"].as_str().map(str::to_owned).or(last)))
         });
@@ -320,7 +319,7 @@ impl Engine {
             None,
             Some(upload.stream),
         );
-        // The first name is as good as any: one image was sent.
+        // Any name will do: only one image was sent.
         let name = |line: &Json| {
             line["stream"]
                 .as_str()
@@ -353,12 +352,12 @@ impl Engine {
         self.expect_image(name).await
     }
 
-    /// Removes an image that was imported without a name, unless somebody else uses it.
+    /// Removes an image that was imported without a name, unless it is still in use.
     pub(crate) async fn drop_image(&self, id: &str) -> Result<(), Failure> {
         let Some(found) = self.image(id).await? else {
             return Ok(());
         };
-        // What this run brought is for a container that is made later.
+        // Keeps an image that this run provided: a container that is created later needs it.
         let is_wanted = self.brought.borrow().values().any(|brought| brought == id);
         if is_wanted || !self.goes_with_container(&found) {
             return Ok(());
@@ -377,7 +376,8 @@ impl Engine {
 }
 
 impl Engine {
-    /// Whether dockctl imported the image itself and the blueprint gave it no name.
+    /// Returns true if this state directory imported the image and the blueprint does not name it.
+    /// Such an image is removed with its container.
     pub(crate) fn goes_with_container(&self, image: &Json) -> bool {
         image["Config"]["Labels"][label::UNNAMED] == "true"
             && is_imported(image)
@@ -385,8 +385,8 @@ impl Engine {
     }
 }
 
-/// Whether an image was imported, and not made of one that was and whose labels it has: an import
-/// has one layer, no parent, and says where it comes from.
+/// Returns true if an image was imported itself, and is not based on an imported image whose labels
+/// it inherited. An imported image has one layer, no parent, and a comment about its origin.
 fn is_imported(image: &Json) -> bool {
     let layers = image["RootFS"]["Layers"].as_array().map_or(0, Vec::len);
     let comment = image["Comment"].as_str().unwrap_or_default();
@@ -403,7 +403,8 @@ fn image_id(id: &str) -> Outputs {
     }
 }
 
-/// What an imported image is made of: the same file with other changes makes another image.
+/// Returns the value that identifies the source of an imported image. The same file with other
+/// changes results in another image.
 fn made_of(image: &Image, digest: &str) -> String {
     if image.changes.is_empty() {
         digest.to_owned()
@@ -415,7 +416,8 @@ fn made_of(image: &Image, digest: &str) -> String {
     }
 }
 
-/// Whether an imported image is made of what a declaration names now; none if nothing tells.
+/// Returns true if an imported image matches the source in the present definition, or `None` if
+/// that is unknown.
 pub(crate) async fn is_made_of(found: &Json, declared: &Json, folder: &Path) -> Option<bool> {
     let image = Image::read(declared)
         .ok()
@@ -428,7 +430,7 @@ pub(crate) async fn is_made_of(found: &Json, declared: &Json, folder: &Path) -> 
         return Some(source == made_of(&image, digest));
     }
     if is_url(src) {
-        // Fetching it only to compare it is too much to ask.
+        // A download only for a comparison is too expensive.
         let digest = source.split('+').next().unwrap_or_default();
         return (source != made_of(&image, digest)).then_some(false);
     }
@@ -436,7 +438,7 @@ pub(crate) async fn is_made_of(found: &Json, declared: &Json, folder: &Path) -> 
     Some(source == made_of(&image, &digest))
 }
 
-/// Whether an image is for a platform that is asked for.
+/// Returns true if an image is for the requested platform.
 fn is_for(image: &Json, platform: Option<&str>) -> bool {
     let Some(platform) = platform else {
         return true;
@@ -449,7 +451,8 @@ fn is_for(image: &Json, platform: Option<&str>) -> bool {
         && fits("Variant", wanted.next())
 }
 
-/// The header that says who asks: what the node says, else what the docker command would say.
+/// Returns the header with registry credentials: those of the node, otherwise those of the docker
+/// CLI.
 async fn auth_of(it: &Bringing<'_>) -> Result<Option<String>, Failure> {
     let header = |credentials: &Json| BASE64_URL_SAFE.encode(credentials.to_string());
     if let Some(credentials) = &it.image.auth {
@@ -463,8 +466,8 @@ async fn auth_of(it: &Bringing<'_>) -> Result<Option<String>, Failure> {
     Ok(found.as_ref().map(header))
 }
 
-/// `Loaded image: name:tag` or `Loaded image ID: sha256:…`; Podman names all of an archive in one
-/// line.
+/// Parses `Loaded image: name:tag` or `Loaded image ID: sha256:…`. Podman names all images of an
+/// archive in one line.
 fn loaded_names(line: &str) -> Vec<String> {
     let named = line
         .trim()
@@ -477,7 +480,7 @@ fn loaded_names(line: &str) -> Vec<String> {
         .collect()
 }
 
-/// A name without what every image has whose registry is not named.
+/// Strips the default registry from a name.
 fn short(name: &str) -> &str {
     ["docker.io/library/", "docker.io/", "localhost/"]
         .iter()
@@ -519,12 +522,12 @@ fn cannot_pull(error: &EngineError, reference: &str, identified: bool) -> Failur
 
 fn cannot_import(error: &EngineError, src: &str) -> Failure {
     let failure = failure(error, &format!("{src} cannot be imported"));
-    // What the engine says of the content stays true; a lost connection may come back.
+    // An engine error about the content is permanent; a lost connection may be temporary.
     let said = status(error).is_some() || matches!(error, EngineError::Said(_));
     if said { failure.for_good() } else { failure }
 }
 
-/// Bytes of all layers of a pull together.
+/// Progress of a pull, in bytes of all layers.
 #[derive(Default)]
 struct Layers {
     layers: HashMap<String, (u64, u64)>,

@@ -1,8 +1,8 @@
-//! Saved images: which one of an archive is meant, and the archive as the engine gets it.
+//! Saved images: selecting one from an archive, and the archive that is sent to the engine.
 //!
-//! An archive says itself what its images are called, and an engine that loads it moves those
-//! names: to another image than the one that the user gave the name to. So what is sent names
-//! nothing; the image is named afterwards, as the blueprint says.
+//! An archive contains the names of its images. An engine that loads it assigns these names, and
+//! takes them away from the images to which the user gave them. The archive that is sent therefore
+//! contains no names; the image is tagged afterwards, as the blueprint declares.
 
 use crate::{
     plugins::docker::{
@@ -17,25 +17,26 @@ use std::{
     path::{Component, Path},
 };
 
-/// Names that an error lists.
+/// Most names in an error.
 const LISTED: usize = 20;
-/// Longest name that is shown, in characters.
+/// Longest name in an error, in characters.
 const SHOWN: usize = 200;
-/// Files that tell an engine which images there are, and their names.
+/// Files that list the images of an archive and their names.
 const TELLING: [&str; 4] = ["manifest.json", "repositories", "index.json", "oci-layout"];
 
-/// An image of an archive, with the names that the archive gives it.
+/// Image of an archive, with its names in that archive.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Candidate<T> {
     pub names: Vec<String>,
     pub image: T,
 }
 
-/// The image of an archive that is meant: the only one, or the one of the given name.
+/// Selects an image of an archive: the only one, or the one with the given name.
 ///
 /// # Errors
 ///
-/// If there are several and no name is given, or none or several have it.
+/// Returns an error if there are several images and no name is given, or if no image or several
+/// images have it.
 pub(crate) fn choose<T>(candidates: Vec<Candidate<T>>, given: Option<&GivenName>) -> io::Result<T> {
     let several = candidates.len() > 1;
     let mut names: Vec<String> = candidates
@@ -99,7 +100,7 @@ fn first<T>(candidates: Vec<Candidate<T>>, fits: impl Fn(&String) -> bool) -> io
         .ok_or_else(|| invalid("it holds no such image"))
 }
 
-/// Whether a name is of a repository, and has the tag if there is one.
+/// Returns true if a name belongs to a repository, and has the tag if one is given.
 fn is_named(name: &str, repository: &str, tag: Option<&str>) -> bool {
     let (own, own_tag) = name
         .rsplit_once(':')
@@ -121,7 +122,7 @@ fn listed(names: &[String]) -> String {
     }
 }
 
-/// The images that a `manifest.json` of `docker save` lists.
+/// Returns the images in a `manifest.json` of `docker save`.
 pub(crate) fn of_manifest(manifest: &Json) -> Vec<Candidate<SavedImage>> {
     let images = manifest
         .as_array()
@@ -142,7 +143,7 @@ pub(crate) fn of_manifest(manifest: &Json) -> Vec<Candidate<SavedImage>> {
     images.map(candidate).collect()
 }
 
-/// One image that is sent to an engine.
+/// Image to send to an engine.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SavedImage {
     /// `manifest.json` as `docker save` writes it, without names.
@@ -150,15 +151,15 @@ pub(crate) struct SavedImage {
 }
 
 impl SavedImage {
-    /// An image with a configuration and layers, each a path in the archive.
+    /// Creates an image from its configuration and layers, each a path in the archive.
     pub(crate) fn new(config: &Json, layers: &Json) -> Self {
         Self {
             manifest: json!([{ "Config": config, "RepoTags": [], "Layers": layers }]),
         }
     }
 
-    /// Writes an archive again, with nothing in it that names an image but the manifest, which
-    /// comes last: whatever stood in its place is overwritten.
+    /// Writes a copy of an archive without the files that name images. The manifest comes last, so
+    /// that it overwrites any other entry with its path.
     pub(crate) fn write_archive(&self, reader: impl Read, out: &mut dyn Write) -> io::Result<()> {
         let mut builder = tar::Builder::new(out);
         for entry in tar::Archive::new(reader).entries()? {
@@ -182,7 +183,7 @@ impl SavedImage {
         self.end(builder)
     }
 
-    /// Writes the archive of a folder: the blobs that the manifest names.
+    /// Writes an archive from a directory: the blobs that the manifest lists.
     pub(crate) fn write_folder(&self, folder: &Path, out: &mut dyn Write) -> io::Result<()> {
         let mut builder = tar::Builder::new(out);
         let image = &self.manifest[0];
@@ -212,7 +213,8 @@ impl SavedImage {
     }
 }
 
-/// Whether a path of an archive is that of a file which names images, however it is written.
+/// Returns true if a path in an archive leads to a file that names images, regardless of its
+/// spelling.
 fn tells(path: &Path) -> bool {
     let mut plain: Vec<&std::ffi::OsStr> = Vec::new();
     for component in path.components() {
@@ -317,7 +319,7 @@ mod tests {
             if kind.is_symlink() {
                 header.set_link_name("../layer.tar").unwrap();
             }
-            // Such paths are refused by the writer of the library.
+            // The writer of the library rejects such paths.
             header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
             header.set_cksum();
             builder.append(&header, content).unwrap();
