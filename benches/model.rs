@@ -3,7 +3,7 @@
 //! The group `blueprint` measures the time from the text of a blueprint to its instances and, for
 //! comparison, the bare events of the YAML parser. The group `plan` measures planning an install.
 //! The results are in `docs/performance.md`.
-#![allow(missing_docs, reason = "criterion's macros write functions without")]
+#![allow(missing_docs, reason = "criterion's macros generate public functions")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use dockctl::{
@@ -70,7 +70,7 @@ fn read(path: &Path) -> Read {
     let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
     let options = catalog::Options::default();
     let ast = catalog::load(path, &options, &mut sources, &mut faults);
-    let ast = ast.expect("the file can be read");
+    let ast = ast.expect("the blueprint is readable");
     let provides = |plugin: &str| Plugins::default().provides(plugin);
     let resolved = model::resolve(ast, &sources, provides, &mut faults);
     let missing = model::inputs::Missing::Fault;
@@ -118,7 +118,7 @@ fn defined(deployment: &Deployment) -> Record {
     let mut record = Record::default();
     let deployment = Box::new(deployment.clone());
     let applied = record.apply(&Entry::now(Event::Defined { deployment }));
-    applied.expect("a definition can always follow");
+    applied.expect("a definition is valid at any time");
     record
 }
 
@@ -131,20 +131,20 @@ fn planned(deployment: &Deployment, record: &Record) -> usize {
 }
 
 fn bench(c: &mut Criterion) {
-    let folder = tempfile::tempdir().expect("a folder can be made");
+    let folder = tempfile::tempdir().expect("temporary directory");
     let mut group = c.benchmark_group("blueprint");
     group
         .sample_size(20)
         .measurement_time(Duration::from_secs(6))
         .warm_up_time(Duration::from_secs(1));
     let cases = SIZES
-        .map(|nodes| (nodes, 10, format!("{nodes} in tens")))
+        .map(|nodes| (nodes, 10, format!("{nodes} in chains of 10")))
         .into_iter()
         .chain([(10_000, 10_000, "10000 in one chain".to_owned())]);
     for (nodes, length, name) in cases {
         let text = blueprint(nodes, length);
         let path = folder.path().join(format!("{nodes}-{length}.yaml"));
-        fs::write(&path, &text).expect("the blueprint can be written");
+        fs::write(&path, &text).expect("write the blueprint");
         group.throughput(Throughput::Bytes(text.len() as u64));
         group.bench_with_input(BenchmarkId::new("events", &name), &text, |b, text| {
             b.iter(|| events(black_box(text)))
@@ -159,7 +159,7 @@ fn bench(c: &mut Criterion) {
 }
 
 fn plan_bench(c: &mut Criterion) {
-    let folder = tempfile::tempdir().expect("a folder can be made");
+    let folder = tempfile::tempdir().expect("temporary directory");
     let mut group = c.benchmark_group("plan");
     group
         .sample_size(20)
@@ -167,7 +167,7 @@ fn plan_bench(c: &mut Criterion) {
         .warm_up_time(Duration::from_secs(1));
     for (nodes, length) in PLANNED {
         let path = folder.path().join(format!("{nodes}-{length}.yaml"));
-        fs::write(&path, blueprint(nodes, length)).expect("the blueprint can be written");
+        fs::write(&path, blueprint(nodes, length)).expect("write the blueprint");
         let deployment = deployment(&path);
         let record = defined(&deployment);
         let id = BenchmarkId::new("install", format!("{nodes} in chains of {length}"));

@@ -5,7 +5,7 @@
 #![allow(
     clippy::print_stdout,
     missing_docs,
-    reason = "a bench prints its figures"
+    reason = "a benchmark prints its results"
 )]
 
 use std::{
@@ -17,9 +17,9 @@ use std::{
 const RUNS: usize = 50;
 
 fn main() {
-    let folder = tempfile::tempdir().expect("a folder can be made");
+    let folder = tempfile::tempdir().expect("temporary directory");
     let large = folder.path().join("large.yaml");
-    std::fs::write(&large, blueprint(1000)).expect("the blueprint can be written");
+    std::fs::write(&large, blueprint(1000)).expect("write the blueprint");
     show("dockctl --version", &["--version"]);
     show("dockctl --help", &["--help"]);
     show(
@@ -29,7 +29,7 @@ fn main() {
 }
 
 fn path(path: &Path) -> &str {
-    path.to_str().expect("the path is text")
+    path.to_str().expect("the path is UTF-8")
 }
 
 fn show(name: &str, arguments: &[&str]) {
@@ -51,7 +51,7 @@ fn time(arguments: &[&str]) -> Duration {
         .status();
     assert!(
         status.is_ok_and(|status| status.success()),
-        "dockctl {arguments:?} fails"
+        "dockctl {arguments:?} failed"
     );
     start.elapsed()
 }

@@ -275,8 +275,9 @@ impl<'a> Executor<'a> {
 
     fn unknown(&self, task: TaskId) -> Failure {
         let step = &self.record.stage().task(task).step;
-        Failure::fatal(format!("nobody knows whether this was done: {step}"))
-            .hint("look at it, and put it right by hand: the next run takes it as not done")
+        Failure::fatal(format!("the outcome of this step is unknown: {step}")).hint(
+            "check it on the engine and undo it by hand if it took effect; the next run repeats it",
+        )
     }
 
     /// Returns the event for the result of settling a task.
@@ -896,7 +897,7 @@ impl<'a> Executor<'a> {
         let entry = Entry::now(event.scrubbed(self.secrets, &self.drivers.plugins.untrusted()));
         self.record
             .apply(&entry)
-            .expect("the executor follows its own state");
+            .expect("the executor emits only valid events");
         self.journal.append(&entry)?;
         self.reporter.report(self.record, &entry);
         Ok(())
@@ -925,7 +926,7 @@ struct Limit {
 impl Limit {
     fn failure(&self) -> Failure {
         let message = format!(
-            "it was not done within {} s, the `timeout` of the operation",
+            "timed out after {} s, the `timeout` of the operation",
             self.seconds
         );
         Failure {

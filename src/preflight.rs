@@ -73,8 +73,8 @@ fn lack(
 
 fn unreadable<T>(path: &Path, opened: io::Result<T>) -> Option<String> {
     match opened.err()?.kind() {
-        io::ErrorKind::NotFound => Some(format!("there is no {}", path.display())),
-        kind => Some(format!("{} cannot be read: {kind}", path.display())),
+        io::ErrorKind::NotFound => Some(format!("{} does not exist", path.display())),
+        kind => Some(format!("cannot read {}: {kind}", path.display())),
     }
 }
 
@@ -93,13 +93,13 @@ fn not_kept(task: TaskId, digest: &str, deployment: Option<&Deployment>) -> Lack
             let path = deployment
                 .map(|deployment| deployment.blueprint.display().to_string())
                 .unwrap_or_default();
-            format!("a sensitive value in {path} is not stored; dockctl update reads it again")
+            format!("a sensitive value in {path} is not stored; `dockctl update` reads it again")
         }
         [name] => format!(
-            "the value of the sensitive input `{name}` was not given, or differs from the installed one"
+            "the value of the sensitive input `{name}` is missing or differs from the installed value"
         ),
         names => format!(
-            "the value of the sensitive inputs {} was not given, or differs from the installed one",
+            "the values of the sensitive inputs {} are missing or differ from the installed values",
             names.join(", ")
         ),
     };
@@ -111,7 +111,7 @@ fn not_kept(task: TaskId, digest: &str, deployment: Option<&Deployment>) -> Lack
 pub fn refusal(stage: &Stage, lacks: &[Lack]) -> Stage {
     let mut refused = Stage::default();
     for lack in lacks {
-        let why = format!("{}; nothing was begun", lack.why);
+        let why = format!("{}; no step was started", lack.why);
         refused.push(Task {
             step: Step::refused(why),
             needs: Vec::new(),

@@ -247,11 +247,11 @@ impl Told {
         let others = others.into_iter().map(|found| {
             let is_of_same = chosen.iter().any(|it| it.identity() == found.identity());
             let other = if is_of_same {
-                "another state directory made this"
+                "was created by another state directory"
             } else {
-                "labels of another deployment name this"
+                "is labeled as part of another deployment"
             };
-            (found.name.clone(), format!("{other} {}", found.kind))
+            (found.name.clone(), format!("this {} {other}", found.kind))
         });
         let recovered = (!chosen.is_empty()).then(|| {
             put_together(
@@ -297,7 +297,7 @@ fn put_together(name: &str, found: &[&Found], mut left_out: Vec<(String, String)
         it.about.needs.iter().map(|id| {
             (
                 id.clone(),
-                "nothing on this engine carries its name".to_owned(),
+                "no object on this engine is labeled with this instance".to_owned(),
             )
         })
     });
@@ -314,7 +314,7 @@ fn put_together(name: &str, found: &[&Found], mut left_out: Vec<(String, String)
             // A kept volume is labeled with the instance that created it. A newer object can be
             // labeled with the same instance.
             let is_other = !others.values().any(|id| *id == it.id.as_str());
-            let why = format!("this {} is of `{}` too", it.kind, it.instance);
+            let why = format!("this {} also belongs to `{}`", it.kind, it.instance);
             left_out.extend(is_other.then(|| (it.name.clone(), why)));
             continue;
         }

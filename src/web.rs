@@ -39,9 +39,10 @@ pub(crate) fn get(config: &Config, address: &str) -> Result<Response<Body>, Erro
             return Ok(response);
         };
         let next =
-            joined(&at, target).ok_or_else(|| refused("a redirect leads to no http address"))?;
+            joined(&at, target).ok_or_else(|| refused("redirect target is not an HTTP address"))?;
         let from = host_of(&at).unwrap_or_default();
-        let host = host_of(&next).ok_or_else(|| refused("a redirect leads to no http address"))?;
+        let host =
+            host_of(&next).ok_or_else(|| refused("redirect target is not an HTTP address"))?;
         if host != from {
             let is_from_here = is_loopback_name(&from);
             if (is_local_name(&host) && !is_from_here) || is_link_name(&host) {
@@ -51,7 +52,7 @@ pub(crate) fn get(config: &Config, address: &str) -> Result<Response<Body>, Erro
         }
         at = next;
     }
-    Err(refused("there are too many redirects"))
+    Err(refused("too many redirects"))
 }
 
 /// Returns an agent. After a redirect from another host, the agent refuses addresses of this
@@ -96,7 +97,7 @@ fn refused(why: &str) -> Error {
 
 fn leads_here(host: &str) -> Error {
     refused(&format!(
-        "a redirect of another host leads to {host}, which is this machine or its link"
+        "refused redirect from another host to {host}, which is this machine or its local link"
     ))
 }
 
@@ -264,7 +265,10 @@ mod tests {
     #[test]
     fn another_host_may_not_lead_to_this_machine() {
         let Some(other) = own_address() else {
-            return assert!(is_local_name("localhost"), "there is no other address here");
+            return assert!(
+                is_local_name("localhost"),
+                "this machine has no other address"
+            );
         };
         let secret = serve("127.0.0.1", vec![DONE.to_owned()]);
         for target in [
@@ -275,7 +279,7 @@ mod tests {
             let port = serve(&other, vec![to(&target)]);
             let error = fetch(&format!("http://{other}:{port}/")).unwrap_err();
             assert!(
-                error.contains("which is this machine or its link"),
+                error.contains("which is this machine or its local link"),
                 "{target}: {error}"
             );
         }

@@ -3,13 +3,10 @@
 //!
 //! Tries a sample of the points, most of them on an in-memory engine. With `DOCKCTL_SWEEP=all`
 //! (`scripts/sweep`), tries all points on the machine's engine.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by panicking"
-)]
+#![allow(clippy::unwrap_used, reason = "a failed test panics")]
 #![allow(
     clippy::print_stdout,
-    reason = "how many points were tried is the result"
+    reason = "the sweeps print how many points they tried"
 )]
 
 #[expect(dead_code, reason = "shared with other tests")]
@@ -28,7 +25,7 @@ fn killed(sweep: &Sweep, command: &str, at: usize, fault: Fault) -> (bool, usize
         let again = sweep.through_proxy(&[command]);
         assert_eq!(
             again.code, 0,
-            "{command} again, killed {fault:?} at request {at}:\n{}\n{}",
+            "second {command} after {fault:?} at request {at}:\n{}\n{}",
             first.stderr, again.stderr
         );
     }
@@ -39,14 +36,14 @@ fn killed(sweep: &Sweep, command: &str, at: usize, fault: Fault) -> (bool, usize
 fn sweep(sweep: &Sweep, fault: Fault) {
     let (mut installs, mut uninstalls) = (0, 0);
     for at in Sweep::points(sweep.install, 6, fault) {
-        let point = format!("killed {fault:?} at request {at} of the install");
+        let point = format!("{fault:?} at request {at} of the install");
         let (hit, created) = killed(sweep, "install", at, fault);
         assert_eq!(
             created, CONTAINERS,
             "{point}: each container is created once"
         );
         sweep.expect_installed(&point);
-        let point = format!("killed {fault:?} at request {at} of the uninstall");
+        let point = format!("{fault:?} at request {at} of the uninstall");
         let (down, created) = killed(sweep, "uninstall", at, fault);
         assert_eq!(created, 0, "{point}");
         sweep.expect_nothing(&point);
@@ -93,14 +90,14 @@ fn sweep_over(name: &str, deeds: &[Deed]) {
                 hits += usize::from(hit);
             }
             println!(
-                "{:?} of {} requests, {fault:?}: {hits} of {points} points",
+                "{:?} of {} requests, {fault:?}: killed at {hits} of {points} points",
                 deed.command, measured.requests
             );
             assert!(hits >= 1, "{:?}", deed.command);
         }
     }
     sweep.direct(&["uninstall"]).exits(0);
-    sweep.expect_nothing("the end");
+    sweep.expect_nothing("final uninstall");
 }
 
 #[test]
@@ -118,7 +115,7 @@ fn whatever_comes_after_an_update_that_was_killed_leaves_what_works() {
     let next = Next::new("crash-next");
     for fault in [Fault::KillBefore, Fault::KillAfter] {
         let points = next.sweep(fault, 2);
-        println!("update, {fault:?}, then any command: {points} points");
+        println!("update with {fault:?}, then any command: {points} points");
         assert!(points >= 2);
     }
 }

@@ -3,13 +3,10 @@
 //!
 //! Tries a sample of the points on an in-memory engine, except for engine restarts. With
 //! `DOCKCTL_SWEEP=all` (`scripts/sweep`), tries all points on the machine's engine.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by panicking"
-)]
+#![allow(clippy::unwrap_used, reason = "a failed test panics")]
 #![allow(
     clippy::print_stdout,
-    reason = "how many points were tried is the result"
+    reason = "the sweeps print how many points they tried"
 )]
 
 #[expect(dead_code, reason = "shared with other tests")]
@@ -46,7 +43,7 @@ fn disturb(sweep: &Sweep, command: &str, at: usize, fault: Fault, tally: &mut Ta
         let again = sweep.through_proxy(&[command]);
         assert_eq!(
             again.code, 0,
-            "{point}, again:\n{}\n{}",
+            "{point}, second run:\n{}\n{}",
             run.stderr, again.stderr
         );
     }
@@ -106,7 +103,7 @@ fn in_trouble(sweep: &Sweep, deed: &Deed, faults: &[Fault]) {
         let points = Sweep::points(measured.requests, 1, *fault);
         assert!(
             points.iter().any(|at| *at <= measured.requests),
-            "{:?}: {fault:?} is never met",
+            "{:?}: no point for {fault:?}",
             deed.command
         );
         let hits = points
@@ -114,14 +111,14 @@ fn in_trouble(sweep: &Sweep, deed: &Deed, faults: &[Fault]) {
             .filter(|at| sweep.disturb(deed, &measured, **at, *fault).0)
             .count();
         println!(
-            "{:?} of {} requests, {fault:?}: {} points, {hits} had to be run again",
+            "{:?} of {} requests, {fault:?}: {} points, {hits} with a second run",
             deed.command,
             measured.requests,
             points.len()
         );
     }
     sweep.direct(&["uninstall"]).exits(0);
-    sweep.expect_nothing("the end");
+    sweep.expect_nothing("final uninstall");
 }
 
 /// Faults that the proxy in front of the engine can inject.
@@ -159,8 +156,8 @@ fn a_volume_that_an_engine_left_half_made() {
     let sweep = Sweep::new("torso");
     sweep.proxy.leave_half_made(&sweep.test.name("data"));
     let run = sweep.through_proxy(&["install"]).exits(0);
-    assert!(run.stderr.contains("trying again"), "{}", run.stderr);
-    sweep.expect_installed("a volume left half made");
+    assert!(run.stderr.contains("retrying"), "{}", run.stderr);
+    sweep.expect_installed("a partial volume");
 }
 
 #[test]
@@ -194,7 +191,7 @@ fn whatever_comes_after_an_update_in_trouble_leaves_what_works() {
     let next = Next::new("fault-next");
     for fault in [Fault::ResetAfter, Fault::Status(500), Fault::Truncate] {
         let points = next.sweep(fault, 1);
-        println!("update, {fault:?}, then any command: {points} points");
+        println!("update with {fault:?}, then any command: {points} points");
         assert!(points >= 1);
     }
 }

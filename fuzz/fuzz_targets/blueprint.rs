@@ -1,4 +1,4 @@
-//! Any text, read as a blueprint: to its normal form, and if it is valid on to its instances.
+//! Reads any text as a blueprint and computes its plan; expands a valid one into instances.
 #![no_main]
 
 use dockctl::plugins::Plugins;

@@ -1,5 +1,5 @@
-//! Any value as an output, a property and an input of an operation: checked, evaluated, bound at
-//! run time.
+//! Uses any value as an output, a property and an operation input: checks it, evaluates it and
+//! binds it at run time.
 #![no_main]
 
 use dockctl::plugins::Plugins;

@@ -46,7 +46,7 @@ impl Network {
         match cached {
             Some((text, age)) if self.offline || age < FRESH => Ok(Fetched { text, stale: None }),
             None if self.offline => Err(
-                "the network is not asked (--offline), and there is no copy in the cache"
+                "the file is not in the cache, and --offline disables all network access"
                     .to_owned(),
             ),
             cached => match (download(address, time.min(TIME)), cached) {
@@ -96,7 +96,7 @@ fn keep(place: &Path, text: &str) {
 fn download(address: &str, time: Duration) -> Result<String, String> {
     use backon::{BlockingRetryable as _, ExponentialBuilder};
     if time.is_zero() {
-        return Err("the imports of this blueprint took too long already".to_owned());
+        return Err("the imports of this blueprint exceeded their time limit".to_owned());
     }
     let config = ureq::Agent::config_builder()
         .timeout_global(Some(time))
@@ -131,16 +131,16 @@ fn download(address: &str, time: Duration) -> Result<String, String> {
         .read_to_end(&mut bytes)
         .map_err(|error| error.to_string())?;
     if bytes.len() as u64 > SIZE {
-        return Err(format!("it is larger than {} MiB", SIZE >> 20));
+        return Err(format!("the file is larger than {} MiB", SIZE >> 20));
     }
-    let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
+    let text = String::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text".to_owned())?;
     // Do not cache the page of a proxy or login portal.
     if text
         .trim_start_matches('\u{feff}')
         .trim_start()
         .starts_with('<')
     {
-        Err("it is a web page, not YAML".to_owned())
+        Err("the response is a web page, not YAML".to_owned())
     } else {
         Ok(text)
     }

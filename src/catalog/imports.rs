@@ -130,7 +130,7 @@ fn read_version(value: &Value, unknown: Code, d: &mut Diagnostics) -> Option<Ver
         d.push(value.span.error(
             code,
             format!(
-                "`tosca_definitions_version` must be a string, and this is {}",
+                "`tosca_definitions_version` must be a string, not {}",
                 value.kind()
             ),
         ));
@@ -218,9 +218,9 @@ impl Loader<'_> {
             };
             let fault = value.span.error(
                 code,
-                format!("`imports` must be a list, and this is {}", value.kind()),
+                format!("`imports` must be a list, not {}", value.kind()),
             );
-            self.fault(fault.hint("leave it out if nothing is imported"));
+            self.fault(fault.hint("remove it if nothing is imported"));
             return;
         };
         let mut names: HashMap<String, Span> = HashMap::new();
@@ -240,7 +240,7 @@ impl Loader<'_> {
                 let fault = item.span.error(
                     Code::Namespace,
                     format!(
-                        "the namespace `{}` cannot hold `--`",
+                        "the namespace `{}` cannot contain `--`",
                         own.unwrap_or_default()
                     ),
                 );
@@ -250,7 +250,7 @@ impl Loader<'_> {
             if name.is_empty() {
                 self.fault(item.span.error(
                     Code::ImportNotFound,
-                    format!("the import `{text}` names no file"),
+                    format!("the import `{text}` does not name a file"),
                 ));
                 continue;
             }
@@ -273,14 +273,14 @@ impl Loader<'_> {
             Data::Null => {
                 self.fault(item.span.error(
                     Code::ImportProperties,
-                    "an import must be a string or a mapping, and this is null",
+                    "an import must be a string or a mapping, not null",
                 ));
                 return None;
             }
             Data::Date(_) | Data::Bytes(_) => {
                 self.fault(item.span.error(
                     Code::Foreign,
-                    format!("an import must be a string, and this is {}", item.kind()),
+                    format!("an import must be a string, not {}", item.kind()),
                 ));
                 return None;
             }
@@ -288,7 +288,7 @@ impl Loader<'_> {
                 self.fault(item.span.error(
                     Code::Format,
                     format!(
-                        "an import must be a string or a mapping, and this is {}",
+                        "an import must be a string or a mapping, not {}",
                         item.kind()
                     ),
                 ));
@@ -298,7 +298,7 @@ impl Loader<'_> {
         let [(name, properties)] = &map.entries[..] else {
             self.fault(item.span.error(
                 Code::ImportProperties,
-                "an import with properties is a mapping with one key: the name of the file",
+                "an import with properties must be a mapping with one key, the name of the file",
             ));
             return None;
         };
@@ -306,7 +306,7 @@ impl Loader<'_> {
             let fault = properties.span.error(
                 Code::Format,
                 format!(
-                    "the properties of an import are a mapping, and this is {}",
+                    "the properties of an import must be a mapping, not {}",
                     properties.kind()
                 ),
             );
@@ -316,7 +316,7 @@ impl Loader<'_> {
         if self.version < Version::V1_5 {
             let fault = item.span.error(
                 Code::FeatureTooNew,
-                format!("imports have properties since {}", Version::V1_5),
+                format!("properties of imports require {}", Version::V1_5),
             );
             self.fault(fault.hint(format!(
                 "declare `tosca_definitions_version: {}`",
@@ -389,7 +389,7 @@ impl Loader<'_> {
             return Some(map);
         }
         let kind = root.kind();
-        let message = format!("an imported file must be a mapping, and this is {kind}");
+        let message = format!("an imported file must be a mapping, not {kind}");
         let fault = root.span.error(Code::Foreign, message);
         self.fault(fault.related(import.span, "imported here"));
         None
@@ -404,9 +404,9 @@ impl Loader<'_> {
                 import.namespace()
             });
         };
-        let message = format!("the basic types cannot be put under the namespace `{own}`");
+        let message = format!("the basic types cannot be imported under the namespace `{own}`");
         let fault = import.span.error(Code::NamespaceUse, message);
-        self.fault(fault.hint("import them without a namespace: their names are everyone's"));
+        self.fault(fault.hint("import them without a namespace"));
         None
     }
 
@@ -443,13 +443,13 @@ impl Loader<'_> {
         };
         if version > self.version {
             let message = format!(
-                "`{}` needs `{version}`, and the blueprint declares `{}`",
+                "`{}` requires `{version}`, but the blueprint declares `{}`",
                 import.name, self.version
             );
             let fault = import
                 .span
                 .error(Code::ImportVersion, message)
-                .related(value.span, "asked for here")
+                .related(value.span, "required here")
                 .related(self.declared, "declared here");
             self.fault(fault.hint(format!(
                 "declare `tosca_definitions_version: {version}` in the blueprint"
@@ -461,11 +461,11 @@ impl Loader<'_> {
 
 fn no_dsl(import: &Import) -> Diagnostic {
     let name = &import.name;
-    let message = format!("`{name}` is no file of the DSL: its first key is no section");
+    let message = format!("`{name}` is not a DSL file: its first key is not a section");
     let sections = SECTIONS.join(", ");
     let fault = import.span.error(Code::Foreign, message);
     fault.hint(format!(
-        "start it with one of {sections}; what is in it is not shown"
+        "start it with one of {sections}; its content is not shown"
     ))
 }
 

@@ -49,8 +49,8 @@ impl Loader<'_> {
             Some("ftp") => {
                 self.not_found(
                     import,
-                    "ftp is not spoken here",
-                    &["save the file beside the blueprint and import it by its path"],
+                    "FTP is not supported",
+                    &["save the file next to the blueprint and import it by its path"],
                 );
                 None
             }
@@ -66,10 +66,10 @@ impl Loader<'_> {
             return Some(self.bundled(&found, import));
         }
         let hints = [
-            "bundled: cloudify-docker-plugin, cloudify-kubernetes-plugin, cloudify-swarm-plugin, cloudify-script-plugin",
-            "say where its plugin.yaml is: --import-rule plugin:NAME=PATH",
+            "bundled plugins: cloudify-docker-plugin, cloudify-kubernetes-plugin, cloudify-swarm-plugin, cloudify-script-plugin",
+            "pass the path of its plugin.yaml: --import-rule plugin:NAME=PATH",
         ];
-        self.not_found(import, "there is no such plugin here", &hints);
+        self.not_found(import, "no such plugin is bundled", &hints);
         None
     }
 
@@ -77,7 +77,7 @@ impl Loader<'_> {
         let Some(own) = &import.own else {
             let fault = import.span.error(
                 Code::BlueprintNamespace,
-                format!("`{}` needs a namespace", import.name),
+                format!("`{}` requires a namespace", import.name),
             );
             self.fault(fault.hint(format!("write `ns{DELIMITER}{}`", import.name)));
             return None;
@@ -94,8 +94,8 @@ impl Loader<'_> {
         if found.is_none() {
             self.not_found(
                 import,
-                "there is no store of blueprints here",
-                &["say where it is: --import-rule blueprint:ID=PATH"],
+                "dockctl has no blueprint store",
+                &["pass its path: --import-rule blueprint:ID=PATH"],
             );
         }
         found
@@ -153,12 +153,12 @@ impl Loader<'_> {
             Ok(found) => Some(found),
             Err(why) => {
                 let known: Vec<String> = bundled::examples().collect();
-                let bundled = format!("bundled, in this and other editions: {}", known.join(", "));
+                let bundled = format!("bundled, in these and other editions: {}", known.join(", "));
                 self.not_found(
                     import,
                     &why,
                     &[
-                        "save the file beside the blueprint and import it by its path",
+                        "save the file next to the blueprint and import it by its path",
                         &bundled,
                     ],
                 );
@@ -179,7 +179,7 @@ impl Loader<'_> {
         if let Some(why) = fetched.stale {
             self.fault(import.span.warning(
                 Code::ImportNotFound,
-                format!("an old copy of {address} is used: {why}"),
+                format!("using an old copy of {address}: {why}"),
             ));
         }
         Ok(Located {
@@ -255,7 +255,7 @@ impl Loader<'_> {
         }
         self.not_found(
             import,
-            "looked in the working directory and beside this file",
+            "looked in the working directory and next to this file",
             &[],
         );
         None
@@ -267,7 +267,7 @@ impl Loader<'_> {
             format!("the import `{}` cannot be found: {why}", import.name),
         );
         for missed in std::mem::take(&mut self.missed) {
-            fault = fault.hint(format!("an import rule leads to nothing: {missed}"));
+            fault = fault.hint(format!("an import rule failed: {missed}"));
         }
         for hint in hints {
             fault = fault.hint(*hint);

@@ -85,12 +85,12 @@ impl Merger<'_> {
         };
         match rule {
             Rule::First | Rule::Ignored => {}
-            Rule::Single => self.refuse(&name, at, key.span, "it must stand in one file"),
+            Rule::Single => self.refuse(&name, at, key.span, "keep it in one file"),
             Rule::UnionSince1_3 if self.version < Version::V1_3 => self.refuse(
                 &name,
                 at,
                 key.span,
-                "that is possible since cloudify_dsl_1_3",
+                "this requires DSL version cloudify_dsl_1_3",
             ),
             Rule::Union | Rule::UnionSince1_3 => self.union(&name, at, value, basic),
         }
@@ -102,7 +102,7 @@ impl Merger<'_> {
             format!("`{name}` cannot be merged across imports: {why}"),
         );
         self.d
-            .push(fault.related(self.sections[at].0.span, "first given here"));
+            .push(fault.related(self.sections[at].0.span, "first defined here"));
     }
 
     fn union(&mut self, section: &str, at: usize, more: &Value, basic: bool) {
@@ -114,7 +114,7 @@ impl Merger<'_> {
             } else if !more.is_null() && first.as_map().is_some() {
                 self.d.push(more.span.error(
                     Code::Format,
-                    format!("`{section}` must be a mapping, and this is {}", more.kind()),
+                    format!("`{section}` must be a mapping, not {}", more.kind()),
                 ));
             }
             return;
@@ -230,7 +230,7 @@ fn extended(first: &Value, second: &Value) -> Value {
     let (key, value) = more
         .as_map()
         .and_then(|map| map.entry("relationships"))
-        .expect("it holds nothing else");
+        .expect("its only key");
     entries.push((
         key.clone(),
         Value::new(value.span, Data::List(Arc::new(all))),

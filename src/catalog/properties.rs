@@ -63,7 +63,7 @@ fn plugin_with(plugin: &Value, given: &Map, d: &mut Diagnostics) -> Value {
         else {
             let fault = name.span.error(
                 Code::ImportPropertyUnknown,
-                format!("the plugin declares no property `{key}`"),
+                format!("the plugin does not declare a property `{key}`"),
             );
             let known: Vec<String> = declared
                 .into_iter()
@@ -78,7 +78,7 @@ fn plugin_with(plugin: &Value, given: &Map, d: &mut Diagnostics) -> Value {
         {
             d.push(value.span.error(
                 code,
-                format!("the property `{key}` {why}, and this is {}", value.kind()),
+                format!("the property `{key}` {why}; the value is {}", value.kind()),
             ));
         }
         let mut fields = schema
@@ -113,7 +113,7 @@ fn property_fits(value: &Value, declared: &str) -> Result<(), (Code, String)> {
         {
             return Err((
                 Code::ImportProperties,
-                format!("is of type {declared}, which cannot be given with an import"),
+                format!("is of type {declared}, which an import cannot set"),
             ));
         }
         _ if call(value).is_some() => true,

@@ -24,8 +24,8 @@ pub(crate) fn adopt(
     out: Option<&Path>,
 ) -> Result<Outcome, CliError> {
     if names.is_empty() && !all {
-        return Err(CliError::usage("no container is named")
-            .hint("name some, or take all: dockctl adopt --all --filter label=team=web"));
+        return Err(CliError::usage("no container given")
+            .hint("name containers, or adopt all: dockctl adopt --all --filter label=team=web"));
     }
     let filters = if all {
         Some(read_filters(filters)?)
@@ -44,12 +44,13 @@ pub(crate) fn adopt(
     })?;
     let found = without_owned(found);
     if found.is_empty() {
-        return Err(CliError::usage("there is no container to adopt")
-            .hint("docker ps -a lists those there are"));
+        return Err(
+            CliError::usage("no container to adopt").hint("list all containers: docker ps -a")
+        );
     }
     for it in found.iter().filter(|it| !it.runs) {
         complain(&format!(
-            "note: `{}` does not run; install will start it, and uninstall put it back\n",
+            "note: `{}` is not running; install will start it, and uninstall will stop it again\n",
             it.name
         ));
     }
@@ -64,7 +65,7 @@ pub(crate) fn adopt(
             Ok(Outcome::new(
                 fields,
                 format!(
-                    "{} written to {}\nadopt with: {next}\n",
+                    "{} written to {}\nto adopt them, run: {next}\n",
                     count(found.len(), "container"),
                     path.display()
                 ),
@@ -79,8 +80,8 @@ fn read_filters(filters: &[String]) -> Result<Vec<(String, String)>, CliError> {
         let pair = filter.split_once('=');
         let pair = pair.filter(|(key, value)| !key.is_empty() && !value.is_empty());
         let (key, value) = pair.ok_or_else(|| {
-            CliError::usage(format!("`{filter}` is no filter"))
-                .hint("it is KEY=VALUE, such as label=team=web")
+            CliError::usage(format!("`{filter}` is not a valid filter"))
+                .hint("use KEY=VALUE, such as label=team=web")
         })?;
         Ok((key.to_owned(), value.to_owned()))
     };
@@ -92,7 +93,7 @@ fn without_owned(found: Vec<Candidate>) -> Vec<Candidate> {
     let (owned, free): (Vec<_>, Vec<_>) = found.into_iter().partition(|it| it.owner.is_some());
     for it in &owned {
         complain(&format!(
-            "left out: `{}` belongs to the deployment `{}`\n",
+            "skipped: `{}` belongs to the deployment `{}`\n",
             it.name,
             it.owner.as_deref().unwrap_or_default()
         ));
@@ -102,9 +103,9 @@ fn without_owned(found: Vec<Candidate>) -> Vec<Candidate> {
 
 fn head(containers: usize) -> String {
     format!(
-        "# {} as they are, without what their images and the engine filled in.\n\
-         # As long as `use_external_resource` is true they are only adopted: started if they stand still, never changed or removed.\n\
-         # Values of environment variables stand here as they are: passwords belong into `get_secret`.\n",
+        "# {}, without values that come from their images or from engine defaults.\n\
+         # While `use_external_resource` is true, dockctl starts these containers if needed, but never changes or removes them.\n\
+         # Environment variables appear in plain text: replace passwords with `get_secret`.\n",
         count(containers, "container")
     )
 }
@@ -113,10 +114,10 @@ fn head(containers: usize) -> String {
 fn write(path: &Path, text: &str, over: bool) -> Result<(), CliError> {
     let cannot = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => {
-            CliError::usage(format!("{} is there already", path.display()))
-                .hint("--yes writes over it")
+            CliError::usage(format!("{} already exists", path.display()))
+                .hint("to overwrite it, add --yes")
         }
-        _ => CliError::usage(format!("{} cannot be written: {error}", path.display())),
+        _ => CliError::usage(format!("cannot write {}: {error}", path.display())),
     };
     let mut options = OpenOptions::new();
     options.write(true).mode(0o600);

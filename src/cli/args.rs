@@ -1,4 +1,4 @@
-//! The command line as it is typed.
+//! Definition of the command line.
 #![allow(
     clippy::doc_markdown,
     rustdoc::bare_urls,
@@ -14,13 +14,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 use clap_complete::ArgValueCompleter;
 use std::{path::PathBuf, time::Duration};
 
-/// Installs Cloudify blueprints on a Docker engine, and takes them down again.
+/// Install and manage Cloudify blueprints on Docker engines.
 #[derive(Debug, Parser)]
 #[command(
     name = "dockctl",
     version,
     max_term_width = 100,
-    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 invalid blueprint or inputs, 4 no engine, 5 busy, 6 differences, 130 interrupted"
+    after_help = "Exit codes: 0 success, 1 failure, 2 usage error, 3 invalid blueprint or inputs,\n  4 engine unreachable, 5 deployment in use, 6 differences found, 130 interrupted"
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -29,40 +29,39 @@ pub(crate) struct Cli {
     pub command: Command,
 }
 
-/// Flags of every command. Each can be set by an environment variable too.
+/// Global flags. Each has an environment variable.
 #[expect(clippy::struct_excessive_bools, reason = "switches")]
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// Engine to use, such as unix:///var/run/docker.sock or tcp://HOST:2375 [default: as the
-    /// docker command]
+    /// Engine: unix://PATH, tcp://HOST:PORT or ssh://USER@HOST [default: as the docker command]
     #[arg(long, global = true, env = "DOCKCTL_HOST", value_name = "ADDRESS")]
     pub host: Option<String>,
     /// Docker context to use
     #[arg(long, global = true, env = "DOCKCTL_CONTEXT", value_name = "NAME")]
     pub context: Option<String>,
-    /// Folder with everything that dockctl remembers [default: $XDG_STATE_HOME/dockctl]
+    /// Directory with everything that dockctl stores [default: $XDG_STATE_HOME/dockctl]
     #[arg(long, global = true, env = "DOCKCTL_STATE_DIR", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
-    /// Steps that run at once
+    /// Maximum number of steps that run at once
     #[arg(long, global = true, env = "DOCKCTL_PARALLEL", value_name = "N", default_value = "10", value_parser = at_least_one::<u16>)]
     pub parallel: u16,
-    /// How often a failed operation is repeated; -1 for ever
+    /// Retries of a failed operation; -1 retries indefinitely
     #[arg(long, global = true, env = "DOCKCTL_TASK_RETRIES", value_name = "N", default_value = "5", allow_negative_numbers = true, value_parser = retries)]
     pub task_retries: i32,
-    /// Seconds before the first repetition; later pauses grow up to a minute
+    /// Seconds before the first retry; later pauses grow to one minute at most
     #[arg(long, global = true, env = "DOCKCTL_TASK_RETRY_INTERVAL", value_name = "SECONDS", default_value = "3", allow_negative_numbers = true, value_parser = seconds)]
     pub task_retry_interval: f64,
-    /// Longest wait for one answer of the engine, in seconds
+    /// Longest wait for one engine response, in seconds
     #[arg(long, global = true, env = "DOCKCTL_ENGINE_TIMEOUT", value_name = "SECONDS", default_value_t = ANSWER, value_parser = at_least_one::<u64>)]
     pub engine_timeout: u64,
-    /// Executions of a deployment that are remembered
+    /// Number of executions to keep for each deployment
     #[arg(long, global = true, env = "DOCKCTL_KEEP_HISTORY", value_name = "N", default_value = "20", value_parser = at_least_one::<u16>)]
     pub keep_history: u16,
-    /// Do without the guard on the engine that keeps other machines from working on the deployment
+    /// Skip the guard on the engine that keeps other machines from changing the deployment
     #[arg(long, global = true, env = "DOCKCTL_NO_GUARD", value_parser = FalseyValueParser::new())]
     pub no_guard: bool,
-    /// Form of the result on standard output
+    /// Format of the result on standard output
     #[arg(
         long,
         global = true,
@@ -71,37 +70,37 @@ pub(crate) struct Global {
         default_value = "text"
     )]
     pub output: Output,
-    /// How progress is shown on standard error
+    /// Format of progress on standard error
     #[arg(
         long,
         global = true,
         env = "DOCKCTL_PROGRESS",
-        value_name = "HOW",
+        value_name = "FORMAT",
         default_value = "auto"
     )]
     pub progress: ProgressMode,
     /// Treat warnings as errors
     #[arg(long, global = true, env = "DOCKCTL_STRICT", value_parser = FalseyValueParser::new())]
     pub strict: bool,
-    /// Never ask the network for imports: only files, bundled types and the cache
+    /// Do not download imports; use only files, bundled types and the cache
     #[arg(long, global = true, env = "DOCKCTL_OFFLINE", value_parser = FalseyValueParser::new())]
     pub offline: bool,
-    /// Try imports that start with PREFIX with REPLACEMENT in its place first (repeatable)
+    /// For imports that start with PREFIX, try REPLACEMENT in its place first (repeatable)
     #[arg(long = "import-rule", global = true, env = "DOCKCTL_IMPORT_RULE", value_delimiter = '\n', value_name = "PREFIX=REPLACEMENT", value_parser = import_rule)]
     pub import_rules: Vec<(String, String)>,
-    /// Folder where imports from the network are kept [default: $XDG_CACHE_HOME/dockctl]
+    /// Directory for downloaded imports [default: $XDG_CACHE_HOME/dockctl]
     #[arg(long, global = true, env = "DOCKCTL_CACHE_DIR", value_name = "DIR")]
     pub cache_dir: Option<PathBuf>,
-    /// File of secrets, or folder with a file a secret (repeatable); the environment goes first
+    /// Secrets file, or directory with a file per secret; environment overrides it (repeatable)
     #[arg(long, global = true, env = "DOCKCTL_SECRETS", value_name = "PATH")]
     pub secrets: Vec<PathBuf>,
-    /// Make the ids of instances reproducible
+    /// Seed for reproducible instance IDs
     #[arg(long, global = true, env = "DOCKCTL_SEED", value_name = "N", value_parser = whole::<u64>)]
     pub seed: Option<u64>,
-    /// Show what the engine is asked; twice for more
+    /// Log calls to the engine; repeat the flag for more detail
     #[arg(short, long, global = true, env = "DOCKCTL_VERBOSE", action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// When to use colours
+    /// When to use color
     #[arg(
         long,
         global = true,
@@ -110,66 +109,66 @@ pub(crate) struct Global {
         default_value = "auto"
     )]
     pub color: Color,
-    /// Do not ask before destructive work
+    /// Do not ask for confirmation of destructive changes
     #[arg(short, long, global = true, env = "DOCKCTL_YES", value_parser = FalseyValueParser::new())]
     pub yes: bool,
 }
 
-/// Reads a rule: what an address starts with, and what is put in its place.
+/// Parses an import rule: the prefix of an address and its replacement.
 fn import_rule(text: &str) -> Result<(String, String), String> {
     let (prefix, replacement) = text
         .split_once('=')
         .filter(|(prefix, _)| !prefix.is_empty())
-        .ok_or("it is PREFIX=REPLACEMENT")?;
+        .ok_or("must be PREFIX=REPLACEMENT")?;
     Ok((prefix.to_owned(), replacement.to_owned()))
 }
 
-/// Reads a number from 0 up.
+/// Parses a non-negative integer.
 fn whole<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
     let number = text
         .parse()
-        .map_err(|_| "it must be a whole number from 0 up".to_owned())?;
-    T::try_from(number).map_err(|_| "it is too large".to_owned())
+        .map_err(|_| "must be a non-negative integer".to_owned())?;
+    T::try_from(number).map_err(|_| "too large".to_owned())
 }
 
-/// Reads a number from 1 up.
+/// Parses a positive integer.
 fn at_least_one<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
     match text {
-        "0" => Err("it must be 1 at least".to_owned()),
-        _ => whole(text).map_err(|why| why.replace("from 0 up", "from 1 up")),
+        "0" => Err("must be at least 1".to_owned()),
+        _ => whole(text).map_err(|why| why.replace("non-negative", "positive")),
     }
 }
 
-/// Reads how often something is repeated.
+/// Parses a number of retries; -1 means no limit.
 fn retries(text: &str) -> Result<i32, String> {
     text.parse()
         .ok()
         .filter(|number| *number >= -1)
-        .ok_or_else(|| "it must be a whole number from 0 up, or -1".to_owned())
+        .ok_or_else(|| "must be a non-negative integer, or -1".to_owned())
 }
 
-/// Reads seconds: a number from 0 up.
+/// Parses a non-negative number of seconds.
 fn seconds(text: &str) -> Result<f64, String> {
     text.parse()
         .ok()
         .filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0)
-        .ok_or_else(|| "it must be a number from 0 up".to_owned())
+        .ok_or_else(|| "must be a non-negative number".to_owned())
 }
 
-/// Reads seconds between two looks.
+/// Parses the seconds between two refreshes.
 fn pause(text: &str) -> Result<f64, String> {
     Some(seconds(text)?)
         .filter(|pause| *pause >= 0.1)
-        .ok_or_else(|| "it must be 0.1 at least".to_owned())
+        .ok_or_else(|| "must be at least 0.1".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Output {
-    /// For people
+    /// Human-readable text
     Text,
     /// One JSON document
     Json,
-    /// Annotations for GitHub workflows (validate)
+    /// Annotations for GitHub Actions (validate)
     Github,
     /// SARIF 2.1.0 for code scanning (validate)
     Sarif,
@@ -181,11 +180,11 @@ pub(crate) enum Output {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum OutputsFormat {
-    /// For people
+    /// Human-readable text
     Text,
-    /// NAME=VALUE, one a line
+    /// NAME=VALUE, one per line
     Env,
-    /// Commands that set variables of a shell
+    /// Shell commands that export the variables
     Shell,
     /// One JSON object
     Json,
@@ -193,11 +192,11 @@ pub(crate) enum OutputsFormat {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum GraphFormat {
-    /// A picture that needs no other program
+    /// SVG image, needs no other program
     Svg,
-    /// For Graphviz
+    /// Graphviz DOT
     Dot,
-    /// For Markdown
+    /// Mermaid, for Markdown
     Mermaid,
 }
 
@@ -220,21 +219,21 @@ impl Shell {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum ProgressMode {
-    /// A live view on a terminal, else plain lines
+    /// Live view on a terminal, plain lines elsewhere
     Auto,
-    /// A live view
+    /// Live view
     Tty,
-    /// A line an event
+    /// One line per event
     Plain,
-    /// A JSON object an event
+    /// One JSON object per event
     Json,
-    /// Nothing
+    /// No progress
     Quiet,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Color {
-    /// On a terminal, unless NO_COLOR is set
+    /// Only on a terminal, and only if NO_COLOR is not set
     Auto,
     Always,
     Never,
@@ -242,36 +241,36 @@ pub(crate) enum Color {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Create a deployment and start everything in it (goes on with an unfinished one)
+    /// Create and start a deployment, or resume an unfinished install
     #[command(
         after_help = "Examples:\n  dockctl install blueprint.yaml\n  dockctl install blueprints/hello -i port=8081 -d hello-2"
     )]
     Install {
         #[command(flatten)]
         blueprint: BlueprintArgs,
-        /// Go on without the operations that nothing here can run
+        /// Skip operations that dockctl cannot run
         #[arg(long, value_parser = FalseyValueParser::new())]
         skip_unsupported: bool,
-        /// If it fails, take back what it created
+        /// If the install fails, remove everything that it created
         #[arg(long, value_parser = FalseyValueParser::new())]
         rollback_on_failure: bool,
-        /// Do exactly what this plan says, or nothing
+        /// Saved plan to follow exactly; fails if the plan is out of date
         #[arg(long, value_name = "FILE")]
         plan: Option<PathBuf>,
         #[command(flatten)]
         run: RunArgs,
     },
-    /// Change a running deployment to match its edited blueprint or other inputs
+    /// Change a running deployment to match its edited blueprint or new inputs
     #[command(
-        after_help = "What can be changed as it runs is (limits, restart policy); else a new container takes the place of the old one, which goes on if the new one does not work.\n\nExamples:\n  dockctl update\n  dockctl update blueprints/hello -i port=8082 --start-first\n  dockctl update --max-unavailable 2 --yes"
+        after_help = "Resource limits and the restart policy are updated in place. For other changes, the container is replaced; if the new one fails, the old one is restored.\n\nExamples:\n  dockctl update\n  dockctl update blueprints/hello -i port=8082 --start-first\n  dockctl update --max-unavailable 2 --yes"
     )]
     Update {
         #[command(flatten)]
         blueprint: BlueprintArgs,
-        /// Go on without the operations that nothing here can run
+        /// Skip operations that dockctl cannot run
         #[arg(long, value_parser = FalseyValueParser::new())]
         skip_unsupported: bool,
-        /// Do exactly what this plan says, or nothing
+        /// Saved plan to follow exactly; fails if the plan is out of date
         #[arg(long, value_name = "FILE")]
         plan: Option<PathBuf>,
         #[command(flatten)]
@@ -279,20 +278,20 @@ pub(crate) enum Command {
         #[command(flatten)]
         run: RunArgs,
     },
-    /// Take a deployment down, in reverse order
+    /// Stop and remove a deployment, dependents first
     #[command(
         after_help = "Examples:\n  dockctl uninstall hello\n  dockctl uninstall --yes\n  dockctl uninstall hello --volumes --yes\n  dockctl uninstall hello --from-labels 4k2j9x0q7b1m"
     )]
     Uninstall {
         #[command(flatten)]
         deployment: DeploymentArgs,
-        /// Take down what only labels on the engine name; an id tells deployments of one name apart
+        /// Uninstall a deployment known only from engine labels; ID selects one of several
         #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "")]
         from_labels: Option<String>,
-        /// Remove the volumes of the deployment too, with everything in them
+        /// Remove the volumes of the deployment too, including their data
         #[arg(long, value_parser = FalseyValueParser::new())]
         volumes: bool,
-        /// Note operations that fail and go on, without repeating them
+        /// Continue after failed operations, without retries
         #[arg(long, value_parser = FalseyValueParser::new())]
         ignore_failure: bool,
         #[command(flatten)]
@@ -300,18 +299,18 @@ pub(crate) enum Command {
         #[command(flatten)]
         run: RunArgs,
     },
-    /// Run a workflow on a deployment: one that the blueprint declares, or one that is built in
+    /// Run a built-in workflow, or one that the blueprint declares
     #[command(
-        after_help = "Built in: install, uninstall, start, stop, restart, pull, reinstall, heal, rollback, execute_operation, check_status, check_drift.\n\nExamples:\n  dockctl execute restart -d hello\n  dockctl execute reinstall -p node_ids=web\n  dockctl execute heal -p node_instance_id=web_k3j9x0 -p allow_reinstall=false"
+        after_help = "Built-in workflows: install, uninstall, start, stop, restart, pull, reinstall, heal, rollback, execute_operation, check_status, check_drift.\n\nExamples:\n  dockctl execute restart -d hello\n  dockctl execute reinstall -p node_ids=web\n  dockctl execute heal -p node_instance_id=web_k3j9x0 -p allow_reinstall=false"
     )]
     Execute {
         /// Name of the workflow
         #[arg(value_name = "WORKFLOW")]
         workflow: String,
-        /// Parameter of the workflow: KEY=VALUE, KEY:=YAML, or a file (repeatable)
+        /// Parameter of the workflow: KEY=TEXT, KEY:=YAML, or a file (repeatable)
         #[arg(short, long = "parameter", value_name = "PARAMETER")]
         parameters: Vec<String>,
-        /// Deployment [default: named after the blueprint here]
+        /// Name of the deployment [default: derived from the blueprint in this directory]
         #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
         deployment: Option<String>,
         #[command(flatten)]
@@ -331,7 +330,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         run: RunArgs,
     },
-    /// Start instances that are stopped, each after those it needs
+    /// Start stopped instances, dependencies first
     #[command(after_help = "Examples:\n  dockctl start -d hello\n  dockctl start web db")]
     Start {
         #[command(flatten)]
@@ -341,8 +340,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         run: RunArgs,
     },
-    /// Stop instances, those that need others first; heal leaves them alone until they are started
-    /// again
+    /// Stop instances, dependents first; heal leaves them stopped
     #[command(after_help = "Examples:\n  dockctl stop -d hello\n  dockctl stop web")]
     Stop {
         #[command(flatten)]
@@ -362,14 +360,14 @@ pub(crate) enum Command {
         #[command(flatten)]
         run: RunArgs,
     },
-    /// Take instances down and install them anew
+    /// Uninstall instances and install them again
     #[command(
         after_help = "Examples:\n  dockctl reinstall web\n  dockctl reinstall -d hello --yes"
     )]
     Reinstall {
         #[command(flatten)]
         instances: InstancesArgs,
-        /// Note operations that fail while taking down and go on, without repeating them
+        /// Continue after failed operations during removal, without retries
         #[arg(long, value_parser = FalseyValueParser::new())]
         ignore_failure: bool,
         #[command(flatten)]
@@ -379,7 +377,7 @@ pub(crate) enum Command {
     },
     /// Add or remove instances of a node or a scaling group
     #[command(
-        after_help = "Where instances go, those with the highest numbers go first.\n\nExamples:\n  dockctl scale web --to 3\n  dockctl scale web --delta -1 --keep web_k3j9x0\n  dockctl scale tier --delta +2 -d hello"
+        after_help = "Instances with the highest index are removed first.\n\nExamples:\n  dockctl scale web --to 3\n  dockctl scale web --delta -1 --keep web_k3j9x0\n  dockctl scale tier --delta +2 -d hello"
     )]
     Scale {
         #[command(flatten)]
@@ -389,23 +387,23 @@ pub(crate) enum Command {
         #[command(flatten)]
         run: RunArgs,
     },
-    /// Start what died, and make anew what is missing or unhealthy
+    /// Repair failed, missing and unhealthy instances
     #[command(
-        after_help = "What `dockctl stop` stopped is left alone. With --watch, so is what somebody stops or kills by hand, until it is started again.\n\nExamples:\n  dockctl heal -d hello\n  dockctl heal web --once\n  dockctl heal -d hello --watch --budget 3 --cool-down 30"
+        after_help = "Failed containers are restarted; missing and unhealthy ones are recreated. Instances that `dockctl stop` stopped are ignored. --watch also ignores containers that were stopped or killed by hand, until they are started again.\n\nExamples:\n  dockctl heal -d hello\n  dockctl heal web --once\n  dockctl heal -d hello --watch --budget 3 --cool-down 30"
     )]
     Heal {
         #[command(flatten)]
         instances: InstancesArgs,
-        /// Keep doing it, until Ctrl-C
+        /// Watch and repair continuously, until Ctrl-C
         #[arg(short, long, value_parser = FalseyValueParser::new())]
         watch: bool,
-        /// Do it once; that is the default
+        /// Repair once (the default)
         #[arg(long, value_parser = FalseyValueParser::new(), conflicts_with = "watch")]
         once: bool,
-        /// With --watch: how often an instance is mended within an hour
+        /// With --watch: maximum number of repairs of one instance per hour
         #[arg(long, value_name = "N", default_value = "5", value_parser = at_least_one::<usize>, requires = "watch")]
         budget: usize,
-        /// With --watch: least seconds between two mends of an instance
+        /// With --watch: minimum seconds between two repairs of one instance
         #[arg(long, value_name = "SECONDS", default_value = "10", allow_negative_numbers = true, value_parser = seconds, requires = "watch")]
         cool_down: f64,
         #[command(flatten)]
@@ -413,7 +411,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         run: RunArgs,
     },
-    /// Draw who needs whom
+    /// Draw the dependency graph of a blueprint or deployment
     #[command(
         after_help = "Examples:\n  dockctl graph --format svg --out graph.svg\n  dockctl graph blueprints/nodecellar --format mermaid\n  dockctl graph --live -d hello --focus web --format dot | dot -Tpng > hello.png"
     )]
@@ -421,7 +419,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         graph: GraphArgs,
     },
-    /// Show what containers write
+    /// Show container logs
     #[command(
         after_help = "Examples:\n  dockctl logs web --follow\n  dockctl logs -d hello --since 10m --tail 100"
     )]
@@ -429,83 +427,81 @@ pub(crate) enum Command {
         #[command(flatten)]
         logs: LogsArgs,
     },
-    /// Run a command in the container of an instance; its exit code is dockctl's (125 for a fault
-    /// of dockctl)
+    /// Run a command in the container of an instance
     #[command(
-        after_help = "Examples:\n  dockctl exec web sh\n  dockctl exec web -- cat /etc/hosts\n  echo hello | dockctl exec -i web cat"
+        after_help = "Exit code: that of the command, or 125 if dockctl itself fails.\n\nExamples:\n  dockctl exec web sh\n  dockctl exec web -- cat /etc/hosts\n  echo hello | dockctl exec -i web cat"
     )]
     Exec {
         #[command(flatten)]
         exec: ExecArgs,
     },
-    /// Go on with an execution that failed, was cancelled, or whose process died
+    /// Resume a failed, cancelled or interrupted execution
     #[command(after_help = "Examples:\n  dockctl resume -d hello\n  dockctl resume k3j9x0ab")]
     Resume {
         #[command(flatten)]
         execution: ExecutionArgs,
         #[command(flatten)]
         inputs: SensitiveArgs,
-        /// If an install fails again, take back what it created
+        /// If an install fails again, remove everything that it created
         #[arg(long, value_parser = FalseyValueParser::new())]
         rollback_on_failure: bool,
-        /// Note operations of an uninstall that fail and go on, without repeating them
+        /// When resuming an uninstall, continue after failed operations, without retries
         #[arg(long, value_parser = FalseyValueParser::new())]
         ignore_failure: bool,
         #[command(flatten)]
         run: RunArgs,
     },
-    /// Ask the run that works on a deployment to stop: nothing new starts, running steps finish
+    /// Cancel the running execution of a deployment; running steps finish
     #[command(
         after_help = "Examples:\n  dockctl cancel -d hello\n  dockctl cancel k3j9x0ab --force"
     )]
     Cancel {
         #[command(flatten)]
         execution: ExecutionArgs,
-        /// Drop running steps at once; the next run settles what came of them
+        /// Abort running steps at once; the next execution settles their outcome
         #[arg(long, value_parser = FalseyValueParser::new())]
         force: bool,
-        /// Do not wait until it has stopped
+        /// Do not wait until the execution has stopped
         #[arg(long, value_parser = FalseyValueParser::new())]
         no_wait: bool,
     },
-    /// Rebuild what is known of a deployment from the labels on the engine
+    /// Rebuild the record of a deployment from labels on the engine
     #[command(
         after_help = "Examples:\n  dockctl recover hello\n  dockctl recover hello --id 4k2j9x0q7b1m"
     )]
     Recover {
         #[command(flatten)]
         deployment: DeploymentArgs,
-        /// Id of the deployment, if several have the name
+        /// ID of the deployment, if several have the same name
         #[arg(long, value_name = "ID")]
         id: Option<String>,
     },
-    /// Remove the guard that a dead run left on the engine
+    /// Remove the guard that a dead process left on the engine
     #[command(after_help = "Examples:\n  dockctl unlock hello")]
     Unlock {
         #[command(flatten)]
         deployment: DeploymentArgs,
-        /// Remove it even if its run may be at work
+        /// Remove the guard even if its process may still be running
         #[arg(long, value_parser = FalseyValueParser::new())]
         force: bool,
     },
-    /// Find all faults of blueprints, without any engine
+    /// Report all errors in blueprints, without an engine
     #[command(
         after_help = "Examples:\n  dockctl validate\n  dockctl validate blueprints/*/blueprint.yaml --output json"
     )]
     Validate {
-        /// Blueprints, or folders with one [default: blueprint.yaml]
+        /// Blueprint files, or directories that contain one [default: blueprint.yaml]
         #[arg(value_name = "BLUEPRINT")]
         blueprints: Vec<PathBuf>,
         #[command(flatten)]
         inputs: InputArgs,
     },
-    /// Show what was understood of a blueprint: types flattened, defaults filled in, references
-    /// resolved
+    /// Show a blueprint with types, defaults and references resolved
     #[command(
         after_help = "Examples:\n  dockctl inspect\n  dockctl inspect --deploy -i port=8081 --seed 1 --output json"
     )]
     Inspect {
-        /// Blueprint, or a folder with one [default: blueprint.yaml]
+        /// Blueprint file, or directory that contains one [default: blueprint.yaml]
         #[arg(value_name = "BLUEPRINT")]
         blueprint: Option<PathBuf>,
         /// Apply inputs and show the instances
@@ -514,40 +510,39 @@ pub(crate) enum Command {
         #[command(flatten)]
         inputs: InputArgs,
     },
-    /// Explain a code such as D0033, or `params`; without either, list all codes
+    /// Explain a diagnostic code or the plugin arguments, or list all codes
     #[command(
         after_help = "Examples:\n  dockctl explain D0033\n  dockctl explain params\n  dockctl explain --output markdown > errors.md"
     )]
     Explain {
-        /// Code of a diagnostic, or `params`: all arguments of the docker plugin
+        /// Diagnostic code such as D0033, or `params` for all arguments of the docker plugin
         #[arg(value_name = "CODE")]
         code: Option<String>,
     },
-    /// Print a JSON Schema of blueprints, for editors
+    /// Print a JSON Schema for blueprints, for use in editors
     #[command(after_help = "Example:\n  dockctl schema > blueprint.schema.json")]
     Schema,
-    /// Print the script that completes words in a shell: commands, flags, names of deployments and
-    /// instances
+    /// Print a shell completion script
     #[command(
         after_help = "Examples:\n  source <(dockctl completions bash)\n  dockctl completions zsh > ~/.zfunc/_dockctl\n  dockctl completions fish > ~/.config/fish/completions/dockctl.fish"
     )]
     Completions {
-        /// The shell
+        /// Shell to print the script for
         #[arg(value_name = "SHELL")]
         shell: Shell,
     },
-    /// Print the manual
+    /// Print the manual page
     #[command(
         after_help = "Examples:\n  dockctl man | man -l -\n  dockctl man --out /usr/local/share/man/man1"
     )]
     Man {
-        /// Write a page for each command into a folder
-        #[arg(long, value_name = "FOLDER")]
+        /// Directory to write one manual page per command to
+        #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
-    /// Show what install or update would do and why, against the live engine; changes nothing
+    /// Show the changes that install or update would make, and why
     #[command(
-        after_help = "Examples:\n  dockctl plan blueprints/nodecellar\n  dockctl plan --exit-code && echo nothing to do\n  dockctl plan --out plan.json && dockctl install --plan plan.json\n  dockctl plan --output markdown > comment.md"
+        after_help = "Compares the blueprint with the live engine, and changes nothing.\n\nExamples:\n  dockctl plan blueprints/nodecellar\n  dockctl plan --exit-code && echo nothing to do\n  dockctl plan --out plan.json && dockctl install --plan plan.json\n  dockctl plan --output markdown > comment.md"
     )]
     Plan {
         #[command(flatten)]
@@ -555,25 +550,25 @@ pub(crate) enum Command {
         #[command(flatten)]
         plan: PlanArgs,
     },
-    /// Write a blueprint for containers that exist; they are only looked at
+    /// Generate a blueprint from existing containers, without changing them
     #[command(
         after_help = "Examples:\n  dockctl adopt web db --out blueprint.yaml\n  dockctl adopt --all --filter label=team=web"
     )]
     Adopt {
-        /// Names or ids of containers
+        /// Names or IDs of containers
         #[arg(value_name = "CONTAINER")]
         names: Vec<String>,
-        /// All containers that the filters let through
+        /// Use all containers that match the filters
         #[arg(short, long, value_parser = FalseyValueParser::new())]
         all: bool,
-        /// With --all: those that fit, such as label=team=web or status=running (repeatable)
+        /// With --all: filter such as label=team=web or status=running (repeatable)
         #[arg(short, long = "filter", value_name = "KEY=VALUE", requires = "all")]
         filters: Vec<String>,
-        /// Write the blueprint to a file
+        /// File to write the blueprint to
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Show the instances of a deployment, their states and their drift (ps, too)
+    /// Show the instances of a deployment, their states and drift (alias: ps)
     #[command(
         alias = "ps",
         after_help = "Examples:\n  dockctl status\n  dockctl status hello --output json\n  dockctl status --watch\n  dockctl status --exit-code || dockctl heal"
@@ -587,7 +582,7 @@ pub(crate) enum Command {
     /// List deployments
     #[command(after_help = "Examples:\n  dockctl list\n  dockctl list --all --output json")]
     List {
-        /// With those that are taken down, and those that only the engine's labels tell of
+        /// Include uninstalled deployments and those known only from engine labels
         #[arg(short, long, value_parser = FalseyValueParser::new())]
         all: bool,
     },
@@ -598,19 +593,19 @@ pub(crate) enum Command {
     Outputs {
         #[command(flatten)]
         deployment: DeploymentArgs,
-        /// How they are written
+        /// Format of the outputs
         #[arg(long, value_name = "FORMAT", default_value = "text")]
         format: OutputsFormat,
     },
-    /// Show what happened to a deployment; with an id, everything that happened in one execution
+    /// List the executions of a deployment, or show all events of one
     #[command(
         after_help = "Examples:\n  dockctl executions -d hello\n  dockctl executions k3j9x0ab -d hello\n  dockctl executions k3j9x0ab --output junit > report.xml"
     )]
     Executions {
-        /// Id of an execution
+        /// ID of the execution to show
         #[arg(value_name = "ID", add = ArgValueCompleter::new(executions))]
         id: Option<String>,
-        /// Deployment [default: named after the blueprint here]
+        /// Name of the deployment [default: derived from the blueprint in this directory]
         #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
         deployment: Option<String>,
     },
@@ -618,9 +613,9 @@ pub(crate) enum Command {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct BlueprintArgs {
-    /// Blueprint, or a folder with one [default: blueprint.yaml]
+    /// Blueprint file, or directory that contains one [default: blueprint.yaml]
     pub blueprint: Option<PathBuf>,
-    /// Name of the deployment [default: named after the blueprint]
+    /// Name of the deployment [default: derived from the path of the blueprint]
     #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
     pub deployment: Option<String>,
     #[command(flatten)]
@@ -632,10 +627,10 @@ pub(crate) struct PlanArgs {
     /// Show every step
     #[arg(long, value_parser = FalseyValueParser::new())]
     pub steps: bool,
-    /// Exit with 6 if there is anything to do
+    /// Exit with 6 if there are changes to make
     #[arg(long, value_parser = FalseyValueParser::new())]
     pub exit_code: bool,
-    /// Write the plan to a file, for `install --plan` or `update --plan`
+    /// File to save the plan to, for `install --plan` or `update --plan`
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     #[command(flatten)]
@@ -650,22 +645,21 @@ impl PlanArgs {
 
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct StatusArgs {
-    /// Exit with 6 if anything has drifted
+    /// Exit with 6 if any instance has drifted
     #[arg(long, value_parser = FalseyValueParser::new())]
     pub exit_code: bool,
-    /// Look again every so many seconds, until Ctrl-C [default: 2]
+    /// Refresh every SECONDS, until Ctrl-C [default: 2]
     #[arg(short, long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", require_equals = true, value_parser = pause)]
     pub watch: Option<f64>,
 }
 
-/// How an update goes about.
+/// Options of a rolling update.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct RollingArgs {
-    /// How many instances of a node an update may have out of service at once [default: 1]
+    /// Maximum number of instances of a node out of service during an update [default: 1]
     #[arg(long, value_name = "N", value_parser = at_least_one::<usize>)]
     pub max_unavailable: Option<usize>,
-    /// Let an update start the new container before the old one is stopped, unless it has a fixed
-    /// port
+    /// Updates start the new container before stopping the old one, unless it has a fixed port
     #[arg(long, value_parser = FalseyValueParser::new())]
     pub start_first: bool,
 }
@@ -679,16 +673,16 @@ impl RollingArgs {
     }
 }
 
-/// How a run is carried out.
+/// Options of a run.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct RunArgs {
-    /// Start nothing new once something failed
+    /// Start no new steps after a failure
     #[arg(long, value_parser = FalseyValueParser::new())]
     pub fail_fast: bool,
-    /// How often instances that failed are taken down and tried anew
+    /// Number of times to remove failed instances and install them again
     #[arg(long, value_name = "N", default_value = "0", allow_negative_numbers = true, value_parser = whole::<u16>)]
     pub subgraph_retries: u16,
-    /// Give up when the run takes longer, in seconds
+    /// Longest duration of the run, in seconds
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds)]
     pub timeout: Option<f64>,
 }
@@ -707,10 +701,10 @@ impl RunArgs {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct InstancesArgs {
-    /// Ids of instances, names of nodes, or names of containers [default: all]
+    /// Instance IDs, node names, or container names [default: all]
     #[arg(value_name = "INSTANCE", add = ArgValueCompleter::new(instances))]
     pub instances: Vec<String>,
-    /// Deployment [default: named after the blueprint here]
+    /// Name of the deployment [default: derived from the blueprint in this directory]
     #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
     pub deployment: Option<String>,
 }
@@ -721,31 +715,31 @@ pub(crate) struct ScaleArgs {
     /// Node or scaling group
     #[arg(value_name = "NODE", add = ArgValueCompleter::new(nodes))]
     pub entity: String,
-    /// How many there are to be, for each instance of what contains them
+    /// Desired number of instances, for each instance of the containing node or group
     #[arg(long, value_name = "N", allow_negative_numbers = true, group = "number", value_parser = whole::<u32>)]
     pub to: Option<u32>,
-    /// How many more; fewer, if it is negative
+    /// Number of instances to add, or to remove if negative
     #[arg(long, value_name = "±N", allow_negative_numbers = true, group = "number", value_parser = delta)]
     pub delta: Option<i64>,
     /// Instance to remove first (repeatable)
     #[arg(long, value_name = "INSTANCE")]
     pub remove: Vec<String>,
-    /// Instance to keep (repeatable)
+    /// Instance that must not be removed (repeatable)
     #[arg(long, value_name = "INSTANCE")]
     pub keep: Vec<String>,
-    /// If something fails, leave what was added as it is
+    /// If the workflow fails, keep the instances that it added
     #[arg(long, value_parser = FalseyValueParser::new())]
     pub no_rollback: bool,
-    /// Note operations that fail while taking down and go on, without repeating them
+    /// Continue after failed operations during removal, without retries
     #[arg(long, value_parser = FalseyValueParser::new())]
     pub ignore_failure: bool,
-    /// Deployment [default: named after the blueprint here]
+    /// Name of the deployment [default: derived from the blueprint in this directory]
     #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
     pub deployment: Option<String>,
 }
 
 impl ScaleArgs {
-    /// The command as it was typed.
+    /// Returns the command line that repeats this request, without the deployment.
     pub(crate) fn words(&self) -> Vec<String> {
         let mut words = vec!["scale".to_owned(), self.entity.clone()];
         words.extend(self.number());
@@ -756,44 +750,44 @@ impl ScaleArgs {
         words
     }
 
-    /// The number to scale to or by, as a word.
+    /// Returns the flag with the number to scale to or by.
     fn number(&self) -> Option<String> {
         let more = || self.delta.map(|delta| format!("--delta={delta}"));
         self.to.map(|to| format!("--to={to}")).or_else(more)
     }
 }
 
-/// A flag once for each of its values.
+/// Returns the flag once for each value.
 fn repeated(flag: &str, values: &[String]) -> Vec<String> {
     let word = |value: &String| format!("--{flag}={value}");
     values.iter().map(word).collect()
 }
 
-/// A flag without a value, if it is given.
+/// Returns a flag without a value, if it is set.
 fn switch(is_given: bool, flag: &str) -> Option<String> {
     is_given.then(|| flag.to_owned())
 }
 
-/// Reads a difference: a whole number, with or without a sign.
+/// Parses an integer, with or without a sign.
 fn delta(text: &str) -> Result<i64, String> {
     text.parse()
-        .map_err(|_| "it must be a whole number, such as +1 or -2".to_owned())
+        .map_err(|_| "must be an integer, such as +1 or -2".to_owned())
 }
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct GraphArgs {
     #[command(flatten)]
     pub blueprint: BlueprintArgs,
-    /// The language of the picture
+    /// Format of the graph
     #[arg(long, value_name = "FORMAT", default_value = "svg")]
     pub format: GraphFormat,
-    /// Draw the instances of the deployment, coloured by how they are now
+    /// Draw the instances of the deployment, colored by their present state
     #[arg(long, value_parser = FalseyValueParser::new())]
     pub live: bool,
-    /// Only this node, what it needs, and what needs it
+    /// Draw only this node, its dependencies and its dependents
     #[arg(long, value_name = "NODE", add = ArgValueCompleter::new(nodes))]
     pub focus: Option<String>,
-    /// Write the picture to a file
+    /// File to write the graph to
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
@@ -802,19 +796,19 @@ pub(crate) struct GraphArgs {
 pub(crate) struct LogsArgs {
     #[command(flatten)]
     pub instances: InstancesArgs,
-    /// Show what comes from now on, too, until Ctrl-C
+    /// Follow the logs until Ctrl-C
     #[arg(short, long, value_parser = FalseyValueParser::new())]
     pub follow: bool,
-    /// Nothing older: 10m, 2h, or a time such as 2026-01-31T12:00:00Z
+    /// Show only lines since TIME: 10m, 2h, or a time such as 2026-01-31T12:00:00Z
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
-    /// Only so many lines from the end of each log
+    /// Number of lines to show from the end of each log
     #[arg(short = 'n', long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<u32>)]
     pub tail: Option<u32>,
-    /// With the time of each line
+    /// Show the time of each line
     #[arg(short, long, value_parser = FalseyValueParser::new())]
     pub timestamps: bool,
-    /// Without the name of the instance before each line
+    /// Do not print the instance ID before each line
     #[arg(long, value_parser = FalseyValueParser::new())]
     pub no_prefix: bool,
     #[command(flatten)]
@@ -823,10 +817,10 @@ pub(crate) struct LogsArgs {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ExecArgs {
-    /// Id of the instance, name of its node if that has one only, or name of its container
+    /// Instance ID, container name, or name of a node with a single instance
     #[arg(value_name = "INSTANCE", add = ArgValueCompleter::new(instances))]
     pub instance: String,
-    /// The command
+    /// Command to run, with its arguments
     #[arg(
         value_name = "COMMAND",
         required = true,
@@ -834,45 +828,45 @@ pub(crate) struct ExecArgs {
         allow_hyphen_values = true
     )]
     pub command: Vec<String>,
-    /// Pass standard input on
+    /// Forward standard input to the command
     #[arg(short, long, value_parser = FalseyValueParser::new())]
     pub interactive: bool,
-    /// Give the command a terminal, even if this is none
+    /// Allocate a terminal, even if dockctl does not run on one
     #[arg(short, long, value_parser = FalseyValueParser::new())]
     pub tty: bool,
-    /// Give the command no terminal, even if this is one
+    /// Do not allocate a terminal, even if dockctl runs on one
     #[arg(short = 'T', long, value_parser = FalseyValueParser::new(), conflicts_with = "tty")]
     pub no_tty: bool,
-    /// Variable of the command: NAME=VALUE, or NAME for the value that it has here (repeatable)
+    /// Environment variable: NAME=VALUE, or NAME to pass on the present value (repeatable)
     #[arg(short, long = "env", value_name = "NAME[=VALUE]")]
     pub environment: Vec<String>,
-    /// Who runs the command
+    /// User to run the command as
     #[arg(short, long, value_name = "USER")]
     pub user: Option<String>,
-    /// Folder that the command runs in
-    #[arg(short, long, value_name = "FOLDER")]
+    /// Working directory of the command
+    #[arg(short, long, value_name = "DIR")]
     pub workdir: Option<String>,
-    /// Deployment [default: named after the blueprint here]
+    /// Name of the deployment [default: derived from the blueprint in this directory]
     #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
     pub deployment: Option<String>,
 }
 
-/// Which instances; what is given has to agree.
+/// Instance filters. An instance must match every kind of filter that is set.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SelectionArgs {
     /// Only instances of this node (repeatable)
     #[arg(long = "node", value_name = "NODE")]
     pub nodes: Vec<String>,
-    /// Only this instance, by its id or the name of its container (repeatable)
+    /// Only this instance, by ID or container name (repeatable)
     #[arg(long = "instance", value_name = "INSTANCE")]
     pub instances: Vec<String>,
-    /// Only instances of nodes of this type, or of one derived from it (repeatable)
+    /// Only instances of nodes of this type or a derived type (repeatable)
     #[arg(long = "type", value_name = "TYPE")]
     pub types: Vec<String>,
 }
 
 impl SelectionArgs {
-    /// The words that choose the same again.
+    /// Returns the flags that select the same instances.
     fn words(&self) -> Vec<String> {
         let mut words = repeated("node", &self.nodes);
         words.extend(repeated("instance", &self.instances));
@@ -883,27 +877,27 @@ impl SelectionArgs {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct OperationArgs {
-    /// Operation, as interface.operation; the last part if that is clear
+    /// Operation as INTERFACE.OPERATION, or only OPERATION if that is unambiguous
     #[arg(value_name = "OPERATION")]
     pub operation: String,
     /// Input of the operation: KEY=TEXT, KEY:=YAML, or a file (repeatable)
     #[arg(long = "kwarg", value_name = "INPUT")]
     pub kwargs: Vec<String>,
-    /// Inputs may take the place of those that the blueprint gives
+    /// Allow --kwarg to override inputs from the blueprint
     #[arg(long, value_parser = FalseyValueParser::new())]
     pub allow_override: bool,
-    /// Each instance after those it needs
+    /// Run on each instance after its dependencies
     #[arg(long, value_parser = FalseyValueParser::new())]
     pub in_order: bool,
     #[command(flatten)]
     pub selection: SelectionArgs,
-    /// Deployment [default: named after the blueprint here]
+    /// Name of the deployment [default: derived from the blueprint in this directory]
     #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
     pub deployment: Option<String>,
 }
 
 impl OperationArgs {
-    /// The words that ask for it again, the deployment apart.
+    /// Returns the command line that repeats this request, without the deployment.
     pub(crate) fn words(&self) -> Vec<String> {
         let mut words = vec!["execute-operation".to_owned(), self.operation.clone()];
         words.extend(repeated("kwarg", &self.kwargs));
@@ -916,42 +910,42 @@ impl OperationArgs {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ExecutionArgs {
-    /// Id of the execution, or name of its deployment [default: the last of the deployment here]
+    /// ID of the execution, or name of its deployment [default: latest of the deployment]
     #[arg(value_name = "EXECUTION", add = ArgValueCompleter::new(executions))]
     pub execution: Option<String>,
-    /// Deployment [default: named after the blueprint here]
+    /// Name of the deployment [default: derived from the blueprint in this directory]
     #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
     pub deployment: Option<String>,
 }
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct InputArgs {
-    /// Input: KEY=TEXT, KEY:=YAML, or a file, folder or pattern of YAML or JSON files (later ones
-    /// win)
+    /// Input: KEY=TEXT, KEY:=YAML, or a YAML/JSON file, directory or glob (repeatable; last wins)
     #[arg(short, long = "input", value_name = "INPUT")]
     pub inputs: Vec<String>,
 }
 
-/// Inputs that are not kept.
+/// Inputs that are not stored.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SensitiveArgs {
-    /// Value of a sensitive input, which is not kept: KEY=TEXT, KEY:=YAML, or a file (repeatable)
+    /// Sensitive input, which dockctl does not store: KEY=TEXT, KEY:=YAML, or a file (repeatable)
     #[arg(short, long = "input", value_name = "INPUT")]
     pub inputs: Vec<String>,
 }
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct DeploymentArgs {
-    /// Deployment [default: named after the blueprint here]
+    /// Name of the deployment [default: derived from the blueprint in this directory]
     #[arg(value_name = "DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
     pub name: Option<String>,
-    /// Deployment, too
+    /// Same as the DEPLOYMENT argument
     #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
     pub deployment: Option<String>,
 }
 
 impl DeploymentArgs {
-    /// The name, however it was given. One that is typed beats that of the environment.
+    /// Returns the name from the argument or the flag. A name on the command line overrides
+    /// `DOCKCTL_DEPLOYMENT`.
     pub(crate) fn given(&self) -> Result<Option<&str>, CliError> {
         let from_environment = std::env::var("DOCKCTL_DEPLOYMENT").ok();
         let is_typed = |name: &str| from_environment.as_deref() != Some(name);
@@ -965,7 +959,10 @@ impl DeploymentArgs {
 }
 
 fn two_deployments(name: &str, other: &str) -> CliError {
-    CliError::usage(format!("two deployments are named: `{name}` and `{other}`")).hint("name one")
+    CliError::usage(format!(
+        "the command line names two deployments: `{name}` and `{other}`"
+    ))
+    .hint("name only one")
 }
 
 #[cfg(test)]

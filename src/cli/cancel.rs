@@ -30,19 +30,16 @@ pub(crate) fn cancel(
     };
     if let Some(id) = id.filter(|id| *id != holder.execution) {
         return Err(CliError::usage(format!(
-            "execution {id} does not run; `{name}` is in use by {holder}"
+            "execution {id} is not running; `{name}` is in use by {holder}"
         )));
     }
     workspace.state.ask_to_stop(&name, force)?;
     if !wait {
         let fields = json!({ "deployment": name, "execution": holder.execution, "outcome": null, "forced": force });
-        return Ok(Outcome::new(
-            fields,
-            format!("{holder} was asked to stop\n"),
-        ));
+        return Ok(Outcome::new(fields, format!("asked {holder} to stop\n")));
     }
     complain(&format!(
-        "{holder} was asked to stop; waiting until it has (Ctrl-C leaves it to itself)\n"
+        "asked {holder} to stop; waiting for it to end (Ctrl-C stops waiting)\n"
     ));
     while workspace
         .state
@@ -67,8 +64,12 @@ fn ended(
         .find(|it| it.id == holder.execution)
         .and_then(|it| it.outcome);
     let text = match outcome {
-        Some(outcome) => format!("execution {} is {}\n", holder.execution, outcome.as_str()),
-        None => format!("{holder} stopped before it began anything\n"),
+        Some(outcome) => format!(
+            "outcome of execution {}: {}\n",
+            holder.execution,
+            outcome.as_str()
+        ),
+        None => format!("{holder} stopped before its execution began\n"),
     };
     Ok(Outcome::new(
         json!({ "deployment": name, "execution": holder.execution, "outcome": outcome, "forced": force }),
@@ -80,11 +81,8 @@ fn ended(
 fn nothing(workspace: &Workspace<'_>, name: &str, id: Option<&str>) -> Result<Outcome, CliError> {
     let record = workspace.record(name)?;
     if let Some(id) = id.filter(|id| !record.executions.iter().any(|it| it.id == *id)) {
-        return Err(
-            CliError::usage(format!("`{name}` has no execution `{id}`")).hint(format!(
-                "dockctl executions -d {name} shows those there are"
-            )),
-        );
+        return Err(CliError::usage(format!("`{name}` has no execution `{id}`"))
+            .hint(format!("list the executions: dockctl executions -d {name}")));
     }
     let text = match record
         .running()
@@ -92,11 +90,11 @@ fn nothing(workspace: &Workspace<'_>, name: &str, id: Option<&str>) -> Result<Ou
     {
         Some(dead) => {
             format!(
-                "the process of execution {} is gone: there is nothing to cancel; dockctl resume -d {name} goes on with it\n",
+                "nothing to cancel: the process of execution {} died; to resume it, run: dockctl resume -d {name}\n",
                 dead.id
             )
         }
-        None => format!("nothing works on `{name}`\n"),
+        None => format!("nothing to cancel: no execution of `{name}` is running\n"),
     };
     let outcome = record.running().map(|_| event::Outcome::Interrupted);
     Ok(Outcome::new(

@@ -22,14 +22,14 @@ fn paragraph(claim: &Claim) -> String {
     let made_by = claim
         .made_by
         .as_ref()
-        .map_or_else(|| "the labels do not say".to_owned(), ToString::to_string);
+        .map_or_else(|| "unknown".to_owned(), ToString::to_string);
     let _ = writeln!(
         text,
-        "    blueprint: {}",
+        "    blueprint:  {}",
         printable(&claim.blueprint.display().to_string())
     );
-    let _ = writeln!(text, "    made by:   {}", printable(&made_by));
-    let _ = writeln!(text, "    since:     {}", printable(&claim.since));
+    let _ = writeln!(text, "    created by: {}", printable(&made_by));
+    let _ = writeln!(text, "    since:      {}", printable(&claim.since));
     text
 }
 

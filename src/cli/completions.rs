@@ -71,7 +71,7 @@ fn without_flags(command: clap::Command) -> clap::Command {
 pub(crate) fn completions(shell: Shell) -> Result<Outcome, CliError> {
     let shells = Shells::builtins();
     let completer = shells.completer(shell.as_str());
-    let completer = completer.ok_or_else(|| CliError::usage("this shell is not known"))?;
+    let completer = completer.ok_or_else(|| CliError::usage("unknown shell"))?;
     let mut script = Vec::new();
     let written = completer.write_registration(ASKED, "dockctl", "dockctl", "dockctl", &mut script);
     written.map_err(|error| unwritten("script", &error))?;
@@ -80,7 +80,7 @@ pub(crate) fn completions(shell: Shell) -> Result<Outcome, CliError> {
 }
 
 fn unwritten(what: &str, error: &io::Error) -> CliError {
-    let message = format!("the {what} cannot be written: {error}");
+    let message = format!("cannot write the {what}: {error}");
     CliError::new(Kind::Failed, message)
 }
 
@@ -107,7 +107,7 @@ fn pages(folder: &Path) -> io::Result<Outcome> {
     clap_mangen::generate_to(Cli::command(), folder)?;
     title_all(folder)?;
     let shown = folder.display();
-    let text = format!("the pages are in {shown}; man -l shows one of them\n");
+    let text = format!("manual pages written to {shown}; view one with: man -l FILE\n");
     Ok(Outcome::new(json!({ "folder": folder }), text))
 }
 

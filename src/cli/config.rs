@@ -51,7 +51,7 @@ impl File {
     /// Returns the reason to ignore the file; `None` if there is none.
     fn distrusted(&self) -> io::Result<Option<&'static str>> {
         if self.is_project && leads_away(&self.path) {
-            return Ok(Some("it is a link that leads out of its folder"));
+            return Ok(Some("it is a link to a file outside its directory"));
         }
         distrusted(&self.path)
     }
@@ -62,7 +62,7 @@ impl File {
         let why = why.map_err(|error| cannot(&self.path, &error.to_string()))?;
         if let Some(why) = why {
             let path = self.path.display();
-            complain(&format!("note: {path} is not read: {why}\n"));
+            complain(&format!("note: {path} is ignored: {why}\n"));
         }
         Ok(why.is_none())
     }
@@ -125,8 +125,8 @@ fn distrusted(path: &Path) -> io::Result<Option<&'static str>> {
     let is_replaceable = is_replaceable(path)?;
     Ok(match () {
         () if file.uid() != me && file.uid() != 0 => Some("it belongs to another user"),
-        () if file.mode() & 0o002 != 0 => Some("everybody can write to it"),
-        () if is_replaceable => Some("everybody can replace it: its folder is writable by all"),
+        () if file.mode() & 0o002 != 0 => Some("it is writable by all users"),
+        () if is_replaceable => Some("all users can replace it: its directory is world-writable"),
         () => None,
     })
 }
@@ -242,19 +242,19 @@ fn with_defaults(
 
 fn not_of_project(path: &Path, flag: &str) -> CliError {
     let own = users_own().map_or_else(
-        || format!("dockctl/{NAME} of your configuration folder"),
+        || format!("dockctl/{NAME} in your configuration directory"),
         |path| path.display().to_string(),
     );
-    cannot(path, &format!("a project's file cannot set `{flag}`"))
-        .hint(format!("it may set {}", OF_PROJECT.join(", ")))
-        .hint(format!("everything else goes into your own file: {own}"))
+    cannot(path, &format!("a project file cannot set `{flag}`"))
+        .hint(format!("a project file can set {}", OF_PROJECT.join(", ")))
+        .hint(format!("set all other flags in your own file: {own}"))
 }
 
 fn unknown(path: &Path, what: &str, name: &str, known: &[String]) -> CliError {
     let error = cannot(path, &format!("there is no {what} `{name}`"));
     match nearest(name, known.iter().map(String::as_str)) {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
-        None => error.hint(format!("there are: {}", known.join(", "))),
+        None => error.hint(format!("known {what}s: {}", known.join(", "))),
     }
 }
 
@@ -285,9 +285,9 @@ fn with_default(
         if tables.is_empty() {
             return Err(unknown(path, "flag", flag, &known));
         }
-        let error = cannot(path, &format!("`{flag}` is not a flag of every command"));
+        let error = cannot(path, &format!("`{flag}` is not a global flag"));
         return Err(error.hint(format!(
-            "put it into the table of a command that has it: {}",
+            "set it in the table of a command: {}",
             tables.join(", ")
         )));
     };
@@ -300,7 +300,7 @@ fn with_default(
     let texts = texts(value).ok_or_else(|| {
         cannot(
             path,
-            &format!("`{flag}` must be a text, a number, true, false, or a list of texts"),
+            &format!("`{flag}` must be a string, a number, true, false, or a list of strings"),
         )
     })?;
     let from_here = |text: String| {
@@ -342,7 +342,7 @@ fn check_switch(values: &[String]) -> Result<(), String> {
     if values.iter().all(is_switch) {
         Ok(())
     } else {
-        Err("it is true or false".to_owned())
+        Err("must be true or false".to_owned())
     }
 }
 
@@ -436,7 +436,7 @@ mod tests {
             {
                 let refused =
                     read_from(&format!("{table}{flag} = 'x'"), &["dockctl", "list"], true);
-                let why = format!("a project's file cannot set `{flag}`");
+                let why = format!("a project file cannot set `{flag}`");
                 let is_refused = refused.is_err_and(|message| message.contains(&why));
                 assert_eq!(
                     is_refused,
@@ -473,8 +473,8 @@ mod tests {
             None,
             "with the sticky bit only its owner can replace it"
         );
-        assert_eq!(with(0o646, 0o755), Some("everybody can write to it"));
-        assert!(with(0o644, 0o777).is_some_and(|why| why.starts_with("everybody can replace it")));
+        assert_eq!(with(0o646, 0o755), Some("it is writable by all users"));
+        assert!(with(0o644, 0o777).is_some_and(|why| why.starts_with("all users can replace it")));
         if rustix::process::geteuid().is_root() {
             std::os::unix::fs::chown(&path, Some(12345), None).unwrap();
             assert_eq!(with(0o644, 0o755), Some("it belongs to another user"));
@@ -526,11 +526,11 @@ mod tests {
         assert!(
             read("parallel = 1979-05-27", &["dockctl", "list"])
                 .unwrap_err()
-                .contains("must be a text")
+                .contains("must be a string")
         );
         assert_eq!(
             read("parallel = 0", &["dockctl", "list"]).unwrap_err(),
-            "/project/dockctl.toml cannot be used: `parallel`: invalid value '0' for '--parallel <parallel>': it must be 1 at least"
+            "/project/dockctl.toml cannot be used: `parallel`: invalid value '0' for '--parallel <parallel>': must be at least 1"
         );
         assert!(
             read("output = 'jsn'", &["dockctl", "list"])
@@ -540,7 +540,7 @@ mod tests {
         assert!(
             read("[list]\nall = 3", &["dockctl", "list"])
                 .unwrap_err()
-                .ends_with("`all`: it is true or false")
+                .ends_with("`all`: must be true or false")
         );
     }
 }

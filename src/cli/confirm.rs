@@ -11,7 +11,7 @@ pub(crate) fn confirm(global: &Global, question: &str, danger: Option<&str>) -> 
     }
     if !is_asked() {
         return danger.map_or(Ok(()), |danger| {
-            Err(Error::usage(danger).hint("--yes says that this is meant"))
+            Err(Error::usage(danger).hint("to confirm, add --yes"))
         });
     }
     let danger = danger

@@ -23,7 +23,7 @@ pub(crate) fn warn_of_unread(command: &Command) {
     let known = known(command);
     for name in names.iter().filter(|name| is_unread(name, &known)) {
         warn(&format!(
-            "the variable {name} is not read: {}",
+            "variable {name} is ignored: {}",
             advice(name, command, &known)
         ));
     }
@@ -54,8 +54,8 @@ fn is_unread(name: &str, known: &BTreeSet<String>) -> bool {
 /// Returns the hint for an unread variable.
 fn advice(name: &str, command: &Command, known: &BTreeSet<String>) -> String {
     match name {
-        "DOCKCTL_INPUT" => return "DOCKCTL_INPUT_<NAME> sets one input".to_owned(),
-        "DOCKCTL_PARAMETER" => return "give parameters as -p NAME=VALUE".to_owned(),
+        "DOCKCTL_INPUT" => return "to set one input, use DOCKCTL_INPUT_<NAME>".to_owned(),
+        "DOCKCTL_PARAMETER" => return "pass parameters as -p NAME=VALUE".to_owned(),
         _ => {}
     }
     let flag = name
@@ -64,11 +64,11 @@ fn advice(name: &str, command: &Command, known: &BTreeSet<String>) -> String {
         .replace('_', "-");
     let is_flag = |it: &Arg| it.get_long() == Some(&flag) && it.get_env().is_none();
     if arguments(command).any(is_flag) {
-        return format!("only global flags have variables; give --{flag}");
+        return format!("only global flags have variables; use --{flag}");
     }
     match nearest(name, known.iter().map(String::as_str)) {
         Some(near) => format!("did you mean {near}?"),
-        None => "dockctl --help shows those that are".to_owned(),
+        None => "list the known variables: dockctl --help".to_owned(),
     }
 }
 
@@ -116,20 +116,23 @@ mod tests {
             assert_eq!(told(read), None, "{read}");
         }
         for (name, advice) in [
-            (
-                "DOCKCTL_OUT",
-                "only global flags have variables; give --out",
-            ),
+            ("DOCKCTL_OUT", "only global flags have variables; use --out"),
             (
                 "DOCKCTL_WATCH",
-                "only global flags have variables; give --watch",
+                "only global flags have variables; use --watch",
             ),
             ("DOCKCTL_OUTPT", "did you mean DOCKCTL_OUTPUT?"),
-            ("DOCKCTL_INPUT", "DOCKCTL_INPUT_<NAME> sets one input"),
+            (
+                "DOCKCTL_INPUT",
+                "to set one input, use DOCKCTL_INPUT_<NAME>",
+            ),
             ("DOCKCTL_INPUT_", "did you mean"),
             ("DOCKCTL_outPUT", "did you mean DOCKCTL_OUTPUT?"),
-            ("DOCKCTL_PARAMETER", "give parameters as -p NAME=VALUE"),
-            ("DOCKCTL_ZZZZZZZZ", "dockctl --help shows those that are"),
+            ("DOCKCTL_PARAMETER", "pass parameters as -p NAME=VALUE"),
+            (
+                "DOCKCTL_ZZZZZZZZ",
+                "list the known variables: dockctl --help",
+            ),
         ] {
             let told = told(name).unwrap();
             assert!(told.starts_with(advice), "{name}: {told}");

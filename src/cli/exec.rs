@@ -68,7 +68,7 @@ pub(crate) fn exec(global: &Global, args: &ExecArgs) -> Result<Outcome, CliError
         // The output has no reader. The command keeps running in its container.
         None => NOBODY_READS,
         Some(code) => u8::try_from(code)
-            .map_err(|_| CliError::new(Kind::Failed, format!("the command ended with {code}")))?,
+            .map_err(|_| CliError::new(Kind::Failed, format!("invalid exit code {code}")))?,
     };
     Ok(Outcome {
         silent: true,

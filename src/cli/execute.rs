@@ -118,12 +118,12 @@ fn nothing_to_do(name: &str, parameters: &Parameters, record: &Record) -> Outcom
     };
     let why = match parameters.workflow() {
         _ if !record.deployment.as_ref().is_some_and(is_chosen) => "the filters match no instance",
-        Workflow::Heal => "all is well",
-        Workflow::Install | Workflow::Update => "all is as it is to be",
-        Workflow::Uninstall | Workflow::Rollback => "there is nothing to take down",
-        Workflow::Stop => "nothing of it runs",
-        Workflow::Scale => "there are as many already",
-        _ => "none of the chosen instances has an operation for it",
+        Workflow::Heal => "no instance needs repair",
+        Workflow::Install | Workflow::Update => "the deployment is up to date",
+        Workflow::Uninstall | Workflow::Rollback => "there is nothing to remove",
+        Workflow::Stop => "no instance is running",
+        Workflow::Scale => "the number of instances is already correct",
+        _ => "no selected instance has an operation to run",
     };
-    Outcome::new(fields, format!("`{name}`: nothing to do, {why}\n"))
+    Outcome::new(fields, format!("`{name}`: nothing to do: {why}\n"))
 }

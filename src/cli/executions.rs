@@ -31,7 +31,7 @@ pub(crate) fn executions(
     match id {
         Some(id) => one(global, &name, id, &record, workspace.state.entries(&name)?),
         None if global.output == Output::Junit => Err(CliError::usage(
-            "`--output junit` needs the id of an execution",
+            "`--output junit` needs the ID of an execution",
         )),
         None => Ok(all(
             &name,
@@ -86,7 +86,7 @@ fn all(name: &str, record: &Record, busy: bool) -> Outcome {
     Outcome::new(
         fields,
         if record.executions.is_empty() {
-            "nothing was carried out yet\n".to_owned()
+            "no executions yet\n".to_owned()
         } else {
             text
         },
@@ -119,7 +119,7 @@ fn row(execution: &Execution, busy: bool) -> Vec<String> {
         execution.id.clone(),
         match (&execution.of, execution.workflow()) {
             (Some(of), Workflow::Rollback) => format!("rollback (of {of})"),
-            (Some(of), workflow) => format!("{workflow} (goes on with {of})"),
+            (Some(of), workflow) => format!("{workflow} (resumes {of})"),
             (None, workflow) => workflow.to_string(),
         },
         event::timestamp(execution.started),
@@ -145,11 +145,8 @@ fn one(
         .iter()
         .find(|execution| execution.id == id)
     else {
-        return Err(
-            CliError::usage(format!("`{name}` has no execution `{id}`")).hint(format!(
-                "dockctl executions -d {name} shows those there are"
-            )),
-        );
+        return Err(CliError::usage(format!("`{name}` has no execution `{id}`"))
+            .hint(format!("list the executions: dockctl executions -d {name}")));
     };
     let (mut inside, mut events) = (false, Vec::new());
     let (mut lines, mut objects, mut junit) = (

@@ -75,7 +75,7 @@ fn unknown(text: &str) -> CliError {
     let error = CliError::usage(format!("there is no code `{text}`"));
     match nearest(text, Code::ALL.iter().map(|code| code.as_str())) {
         Some(code) => error.hint(format!("did you mean `{code}`?")),
-        None => error.hint("`dockctl explain` lists them"),
+        None => error.hint("list all codes: dockctl explain"),
     }
 }
 
@@ -109,9 +109,9 @@ fn reference(code: Code) -> Option<String> {
 /// Returns the page `docs/errors.md`.
 pub(crate) fn page(codes: &[Code]) -> String {
     let mut text =
-        "# Codes of diagnostics\n\nMade from the source: `dockctl explain --output markdown`. A code never changes its meaning.\n\
+        "# Diagnostic codes\n\nThis page is the output of `dockctl explain --output markdown`. The meaning of a code never changes.\n\
                     The last column is the error that Cloudify's own parser reports for the same rule.\n\n\
-                    | code | rule | what to do | Cloudify |\n|---|---|---|---|\n"
+                    | Code | Error | What to do | Cloudify |\n|---|---|---|---|\n"
             .to_owned();
     for code in codes {
         let cell = |text: &str| text.replace('|', "\\|");
@@ -141,7 +141,7 @@ mod tests {
         let written = std::fs::read_to_string(path).unwrap_or_default();
         assert!(
             written == page,
-            "docs/errors.md is old: run UPDATE_DOCS=1 cargo test the_page_of_codes"
+            "docs/errors.md is out of date: run UPDATE_DOCS=1 cargo test the_page_of_codes"
         );
     }
 }

@@ -39,9 +39,7 @@ pub(crate) fn graph(global: &Global, args: &GraphArgs) -> Result<Outcome, CliErr
             };
             let focused = whole.focused(is_it);
             if focused.vertices.is_empty() {
-                return Err(CliError::usage(format!(
-                    "there is no node `{name}` to focus on"
-                )));
+                return Err(CliError::usage(format!("there is no node `{name}`")));
             }
             focused
         }
@@ -58,12 +56,12 @@ pub(crate) fn graph(global: &Global, args: &GraphArgs) -> Result<Outcome, CliErr
     fs::write(out, text).map_err(|error| {
         CliError::new(
             Kind::Failed,
-            format!("{} cannot be written: {error}", out.display()),
+            format!("cannot write {}: {error}", out.display()),
         )
     })?;
     Ok(Outcome::new(
         fields,
-        format!("the picture is in {}\n", out.display()),
+        format!("graph written to {}\n", out.display()),
     ))
 }
 

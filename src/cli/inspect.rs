@@ -23,7 +23,7 @@ pub(crate) fn inspect(
 ) -> Result<Outcome, CliError> {
     let path = named::find(path)?;
     if !deploy && !inputs.is_empty() {
-        complain("warning: inputs say nothing without --deploy\n\n");
+        complain("warning: inputs have no effect without --deploy\n\n");
     }
     let settings = stateless(global);
     let mut loaded = blueprint::resolve(&path, &settings);

@@ -53,7 +53,7 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
             }
             Err(error) => {
                 super::warn(&format!(
-                    "what the engine's labels tell is not listed: {}",
+                    "deployments known only from engine labels are not listed: {}",
                     error.error.message
                 ));
                 unlisted = Some(error);
@@ -75,9 +75,9 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
     );
     let text = match (found.is_empty(), &unlisted) {
         (false, _) => text,
-        (true, None) => "there are no deployments\n".to_owned(),
+        (true, None) => "no deployments\n".to_owned(),
         (true, Some(_)) => {
-            "this state folder knows no deployments; what an engine has is not known\n".to_owned()
+            "no deployments in this state directory; those on the engine are unknown\n".to_owned()
         }
     };
     Ok(Outcome {

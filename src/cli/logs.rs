@@ -39,9 +39,9 @@ pub(crate) fn logs(global: &Global, args: &LogsArgs) -> Result<Outcome, CliError
         .iter()
         .for_each(|deployment| workspace.secrets.learn(&json!(deployment)));
     if workspace.secrets.is_incomplete() {
-        let how = "give them: -i NAME=VALUE, --secrets PATH";
+        let how = "pass them with -i NAME=VALUE or --secrets PATH";
         super::warn(&format!(
-            "sensitive values that this command is not given are shown where a container writes them; {how}"
+            "this command cannot redact sensitive values that it does not know; {how}"
         ));
     }
     let since = args.since.as_deref().map(since).transpose()?;
@@ -73,8 +73,8 @@ fn since(text: &str) -> Result<i32, CliError> {
         .and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok())
         .and_then(|since| i32::try_from(since.as_secs()).ok());
     seconds.ok_or_else(|| {
-        CliError::usage(format!("`{text}` is no time"))
-            .hint("such as 10m, 2h, or 2026-01-31T12:00:00Z")
+        CliError::usage(format!("`{text}` is not a valid time"))
+            .hint("use 10m, 2h, or a time such as 2026-01-31T12:00:00Z")
     })
 }
 
@@ -334,7 +334,7 @@ mod tests {
         assert_eq!(since("1970-01-01T00:01:00Z").unwrap(), 60);
         assert_eq!(
             since("yesterday").unwrap_err().error.message,
-            "`yesterday` is no time"
+            "`yesterday` is not a valid time"
         );
     }
 }

@@ -92,14 +92,15 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    runtime.map_err(|error| CliError::new(Kind::Failed, format!("cannot start: {error}")))
+    runtime
+        .map_err(|error| CliError::new(Kind::Failed, format!("cannot start the runtime: {error}")))
 }
 
 /// Returns a paragraph for each operation that dockctl cannot run.
 pub(crate) fn unsupported_lines(unsupported: &[Unsupported]) -> String {
     let line = |one: &Unsupported| {
         format!(
-            "node `{}`: {} belongs to the plugin `{}`, which dockctl does not have\n  --> {}\n",
+            "node `{}`: operation `{}` uses the plugin `{}`, which dockctl does not support\n  --> {}\n",
             one.node, one.operation, one.plugin, one.place
         )
     };
@@ -176,10 +177,10 @@ fn check_output(cli: &Cli) -> Result<(), CliError> {
         (Output::Markdown, _) => ("markdown", "plan"),
         (Output::Junit, _) => ("junit", "executions"),
     };
-    Err(
-        CliError::usage(format!("`--output {form}` goes with `dockctl {command}`"))
-            .hint("every command has text and json"),
-    )
+    Err(CliError::usage(format!(
+        "this command does not support `--output {form}`; `dockctl {command}` does"
+    ))
+    .hint("use --output text or --output json"))
 }
 
 #[allow(clippy::too_many_lines, reason = "a flat match is clearest")]
@@ -505,7 +506,7 @@ fn write(text: &str) -> std::io::Result<()> {
     if let Err(error) = written.as_ref()
         && !is_unread(error)
     {
-        complain(&format!("error: the result cannot be written: {error}\n"));
+        complain(&format!("error: cannot write the result: {error}\n"));
     }
     written
 }

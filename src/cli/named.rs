@@ -27,7 +27,7 @@ pub(crate) fn find(given: Option<&Path>) -> Result<PathBuf, CliError> {
 fn none_in(folder: Option<&Path>) -> CliError {
     let place = match folder {
         Some(folder) => folder.display().to_string(),
-        None => "the current folder".to_owned(),
+        None => "the current directory".to_owned(),
     };
     let message = format!("there is no blueprint.yaml in {place}");
     let mut error = CliError::new(Kind::Invalid, message);
@@ -35,7 +35,7 @@ fn none_in(folder: Option<&Path>) -> CliError {
         fields: json!({ "valid": false, "diagnostics": [] }),
         ..Shown::default()
     });
-    error.hint("name the blueprint: dockctl COMMAND FILE")
+    error.hint("name the blueprint: dockctl COMMAND BLUEPRINT")
 }
 
 /// Returns the given deployment, or the one named after the blueprint in the current directory.
@@ -49,8 +49,8 @@ pub(crate) fn name(workspace: &Workspace<'_>, given: Option<&str>) -> Result<Str
         return checked_name(name);
     }
     let path = find(None).map_err(|_| {
-        Error::usage("no deployment is named, and there is no blueprint here to name it after")
-            .hint("dockctl list shows the deployments there are")
+        Error::usage("no deployment given, and no blueprint in the current directory")
+            .hint("list the deployments: dockctl list")
     })?;
     let name = default_name(&path);
     let others = if is_known(workspace, &name) {
@@ -62,13 +62,10 @@ pub(crate) fn name(workspace: &Workspace<'_>, given: Option<&str>) -> Result<Str
         return Ok(name);
     }
     let error = Error::usage(format!(
-        "there is no deployment `{name}`, but others were made from {}",
+        "there is no deployment `{name}`, but other deployments use {}",
         path.display()
     ));
-    Err(error.hint(format!(
-        "name the one that is meant: -d {}",
-        others.join(", or -d ")
-    )))
+    Err(error.hint(format!("select one: -d {}", others.join(", or -d "))))
 }
 
 /// Like [`name`], for commands that only read: without a blueprint in the current directory,
@@ -135,10 +132,10 @@ pub(crate) fn execution(
             None if workspace.state.names()?.iter().any(|name| name == id) => {
                 Ok((id.to_owned(), None))
             }
-            None => Err(Error::usage(format!(
-                "there is no execution `{id}`, and no deployment of that name"
-            ))
-            .hint("dockctl executions shows those there are")),
+            None => Err(
+                Error::usage(format!("there is no execution or deployment `{id}`"))
+                    .hint("list the executions: dockctl executions"),
+            ),
         },
     }
 }

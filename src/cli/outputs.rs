@@ -34,7 +34,7 @@ pub(crate) fn outputs(
     let mut record = workspace.record(&name)?;
     if !record.is_installed() {
         complain(&format!(
-            "`{name}` is not installed: its outputs lead nowhere\n"
+            "`{name}` is not installed: its outputs refer to removed objects\n"
         ));
     }
     let Some(deployment) = record.deployment.clone() else {

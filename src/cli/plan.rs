@@ -28,10 +28,10 @@ use std::{
     path::Path,
 };
 
-/// Instances that are named in a row; of more it is said how many.
+/// Maximum number of instances that one line names; the others are counted.
 const NAMED: usize = 6;
 
-/// Shows what install or update would do. Reads only.
+/// Shows the changes that install or update would make. Reads only.
 pub(crate) fn plan(
     global: &Global,
     args: &BlueprintArgs,
@@ -56,7 +56,7 @@ pub(crate) fn plan(
         let written = write_private(file, &format!("{saved:#}\n"));
         written.map_err(|error| {
             CliError::usage(format!(
-                "the plan cannot be written to {}: {error}",
+                "cannot write the plan to {}: {error}",
                 file.display()
             ))
         })?;
@@ -79,7 +79,7 @@ pub(crate) fn plan(
     })
 }
 
-/// A plan holds what a blueprint says: nobody else need read it.
+/// Writes a file that only its owner can read: a plan contains the blueprint.
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
@@ -87,14 +87,14 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
         .truncate(true)
         .mode(0o600)
         .open(path)?;
-    // One that was there may be readable for all.
+    // An existing file may be readable by others.
     if file.metadata()?.is_file() {
         file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
     }
     file.write_all(text.as_bytes())
 }
 
-/// A preview as text and JSON.
+/// A preview, for output as text and JSON.
 struct Shown<'p>(&'p Preview);
 
 impl Shown<'_> {
@@ -115,8 +115,8 @@ impl Shown<'_> {
         })
     }
 
-    /// Differences that no instance shows: of outputs, and of nodes whose instances stay as they
-    /// are.
+    /// Returns the differences that no instance shows: those of outputs, and of nodes with
+    /// unchanged instances.
     fn others(&self) -> impl Iterator<Item = &Difference> {
         let touched: HashSet<&str> = self
             .touched()
@@ -199,12 +199,14 @@ impl Shown<'_> {
 
     fn protection(&self) -> Option<String> {
         let nodes = self.0.protected.join(", ");
-        (!nodes.is_empty()).then(|| format!("this deletes containers or data of {nodes}; it is only done with --yes, or once confirmed"))
+        (!nodes.is_empty()).then(|| {
+            format!("this deletes containers or data of {nodes}; requires --yes or confirmation")
+        })
     }
 
     fn closing(&self) -> String {
         if self.touched().next().is_none() {
-            return "nothing is touched; only what is remembered of it changes\n".to_owned();
+            return "no instance changes; only the stored deployment is updated\n".to_owned();
         }
         let idle = self
             .0
@@ -214,7 +216,7 @@ impl Shown<'_> {
             .count();
         let words = in_words(&self.0.prospects);
         let words = if words.is_empty() {
-            "no instance is touched".to_owned()
+            "no instance changes".to_owned()
         } else {
             words
         };
@@ -229,16 +231,16 @@ impl Shown<'_> {
         )
     }
 
-    /// For a comment on a pull request.
+    /// Returns the preview as Markdown, for a comment on a pull request.
     fn to_markdown(&self) -> String {
         if !self.0.changes() {
             return format!(
-                "### `{}`: nothing to do\n\nWhat runs is what the blueprint says.\n",
+                "### `{}`: nothing to do\n\nThe deployment matches the blueprint.\n",
                 self.0.name
             );
         }
         let mut text = format!(
-            "### {} of `{}`\n\n| | instance | effect | because |\n|---|---|---|---|\n",
+            "### {} of `{}`\n\n| | instance | effect | reason |\n|---|---|---|---|\n",
             self.0.parameters.workflow(),
             self.0.name
         );
@@ -285,18 +287,18 @@ impl Shown<'_> {
     }
 }
 
-/// The fields of each instance that cannot be compared, a line each.
+/// Returns a line for each instance with fields that cannot be compared.
 pub(crate) fn unseen_lines(not_compared: &BTreeMap<String, Vec<String>>) -> Vec<String> {
     let line = |(id, fields): (&String, &Vec<String>)| {
         format!(
-            "not compared: {id}: {}: another state directory made it, and the engine does not show these\n",
+            "not compared: {id}: {}: another state directory created it, and the engine does not report these fields\n",
             fields.join(", ")
         )
     };
     not_compared.iter().map(line).collect()
 }
 
-/// The lines with a sign in the colour of what they mean.
+/// Colors each line that starts with a sign.
 fn coloured(text: &str, color: bool) -> String {
     let code = |line: &str| match line.strip_prefix("  ").and_then(|line| line.chars().next()) {
         Some('+') => Some(32),
@@ -319,7 +321,7 @@ fn coloured(text: &str, color: bool) -> String {
 
 fn conflict(name: &str) -> String {
     format!(
-        "the name `{name}` is taken by a container that is not of this deployment; it will fail there"
+        "the name `{name}` is taken by a container outside this deployment; creating the container will fail"
     )
 }
 
@@ -416,7 +418,7 @@ fn steps(stage: &Stage) -> Vec<Json> {
     stage.tasks().iter().enumerate().map(step).collect()
 }
 
-/// The effects on instances, a paragraph each, without those that stay as they are.
+/// Returns a paragraph for each instance that changes.
 pub(crate) fn prospect_lines(prospects: &[Prospect]) -> String {
     prospects
         .iter()

@@ -29,7 +29,7 @@ pub(crate) fn recover(
     Ok(match recovery {
         Some(Recovery { record, found }) => recovered(&name, &record, found.as_ref()),
         None => Outcome {
-            text: format!("`{name}` is known here: there is nothing to recover\n"),
+            text: format!("`{name}` already has a record: nothing to recover\n"),
             ..known(&name, &Record::default(), false)
         },
     })

@@ -36,13 +36,13 @@ pub(crate) fn resume(
         Resumed::Done(record) => nothing(
             &name,
             &record,
-            format!("the last execution of `{name}` is done: there is nothing to resume\n"),
+            format!("the last execution of `{name}` is complete: nothing to resume\n"),
         ),
         Resumed::Unknown(record) => nothing(
             &name,
             &record,
             format!(
-                "what was begun for `{name}` is not known here: dockctl install, or dockctl uninstall {name}, go on from what is there\n"
+                "no execution of `{name}` is recorded; to continue from its present state, run: dockctl install or dockctl uninstall {name}\n"
             ),
         ),
     })

@@ -88,7 +88,7 @@ pub(crate) fn ignored(record: &Record) -> String {
         return ignored;
     }
     format!(
-        "{ignored}warning: these failures were ignored; what is left of it on an engine still carries its labels\n"
+        "{ignored}warning: these failures were ignored; objects that remain on an engine still have their labels\n"
     )
 }
 

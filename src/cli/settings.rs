@@ -19,8 +19,8 @@ use std::{env, path::PathBuf};
 pub(crate) fn settings(global: &Global) -> Result<Settings, CliError> {
     let path = global.state_dir.clone().or_else(default_state_dir);
     let path = path.ok_or_else(|| {
-        CliError::usage("there is no home folder to keep the state in")
-            .hint("name one with --state-dir or DOCKCTL_STATE_DIR")
+        CliError::usage("no state directory: HOME is not set")
+            .hint("set the directory with --state-dir or DOCKCTL_STATE_DIR")
     })?;
     Ok(of(global, path))
 }

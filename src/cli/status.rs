@@ -152,8 +152,8 @@ const HEADER: [&str; 7] = [
     "INSTANCE",
     "STATE",
     "CONTAINER",
-    "IS",
-    "SINCE",
+    "STATUS",
+    "UPTIME",
     "PORTS",
     "DRIFT",
 ];
@@ -300,7 +300,7 @@ fn advice(name: &str, record: &Record, drifted: bool) -> String {
     };
     match last {
         Some(last) if last.outcome.is_none() => format!(
-            "the last {} was interrupted; {} goes on with it\n",
+            "the last {} was interrupted; to resume it, run: {}\n",
             last.workflow(),
             goes_on(last)
         ),
@@ -311,7 +311,7 @@ fn advice(name: &str, record: &Record, drifted: bool) -> String {
                 .unwrap_or_default();
             let how = last.outcome.map_or("", event::Outcome::as_str);
             format!(
-                "the last {} {}{why}; {} goes on with it\n",
+                "the last {} {}{why}; to resume it, run: {}\n",
                 last.workflow(),
                 if how == "failed" {
                     "failed"
@@ -327,9 +327,9 @@ fn advice(name: &str, record: &Record, drifted: bool) -> String {
                 .as_ref()
                 .map(|deployment| deployment.blueprint.display().to_string())
                 .unwrap_or_default();
-            format!("dockctl update {path} -d {name} replaces what is outdated\n")
+            format!("to update outdated instances, run: dockctl update {path} -d {name}\n")
         }
-        _ if drifted => format!("dockctl heal -d {name} mends what drifted\n"),
+        _ if drifted => format!("to repair drifted instances, run: dockctl heal -d {name}\n"),
         _ => String::new(),
     }
 }
@@ -337,7 +337,7 @@ fn advice(name: &str, record: &Record, drifted: bool) -> String {
 fn by_labels(name: &str, recovered: &Recovered) -> String {
     let left_out = claims::left_out(recovered);
     format!(
-        "this state folder does not know `{name}`: this is what the engine's labels tell; dockctl recover {name} takes it over\n{left_out}"
+        "`{name}` is known only from engine labels; to manage it here, run: dockctl recover {name}\n{left_out}"
     )
 }
 
@@ -347,7 +347,7 @@ fn claimed(name: &str, claims: &[Claim]) -> String {
         return String::new();
     }
     format!(
-        "claims on the name `{name}`, which nothing here proves:\n{}",
+        "unproven claims to the name `{name}`:\n{}",
         claims::lines(claims)
     )
 }
@@ -588,7 +588,7 @@ fn dropped_line(record: &Record) -> String {
         String::new()
     } else {
         format!(
-            "no longer in the blueprint, and not taken down yet: {}\n",
+            "no longer in the blueprint, but not removed yet: {}\n",
             names.join(", ")
         )
     }

@@ -103,10 +103,9 @@ fn words(notice: &Notice<'_>, color: bool) -> String {
             kept,
             found,
         } => {
-            let nothing =
-                || format!("nothing on the engine carries the labels of `{deployment}`\n");
+            let nothing = || format!("  no object on the engine has labels of `{deployment}`\n");
             format!(
-                "warning: {damage}\n  it was kept as {}; from the engine's labels:\n{}",
+                "warning: {damage}\n  the damaged journal was kept as {}; from engine labels:\n{}",
                 kept.display(),
                 found.map_or_else(nothing, claims::words)
             )
@@ -125,7 +124,7 @@ fn about(about: &About<'_>) -> String {
         About::Nothing => String::new(),
         About::Plan(prospects) => prospect_lines(prospects),
         About::Claims { deployment, claims } => format!(
-            "only labels on the engine name `{deployment}`:\n{}",
+            "`{deployment}` is known only from engine labels:\n{}",
             claims::lines(claims)
         ),
     }

@@ -37,12 +37,12 @@ pub(crate) fn unlock(
                 format!("the deployment is in use on the engine by {}", live.holder),
             );
             let waits = format!(
-                "if it died, its guard ends by itself in {} seconds",
+                "if that process is dead, its guard expires in {} s",
                 live.left
             );
             return Err(error
                 .hint(waits)
-                .hint("--force removes it now: be sure that nothing works on the deployment"));
+                .hint("to remove the guard now, add --force; first make sure that no process is changing the deployment"));
         }
         drivers.remove_guards(&name).await?;
         let holders: Vec<String> = guards
@@ -50,8 +50,8 @@ pub(crate) fn unlock(
             .map(|guard| guard.holder.to_string())
             .collect();
         let text = match holders.first() {
-            Some(holder) => format!("`{name}` is free: the guard of {holder} was removed\n"),
-            None => format!("`{name}` is free: nothing guards it\n"),
+            Some(holder) => format!("removed the guard of {holder} from `{name}`\n"),
+            None => format!("`{name}` has no guard\n"),
         };
         Ok(Outcome::new(
             json!({ "deployment": name, "removed": holders }),

@@ -161,14 +161,14 @@ fn warn_of_what_would_be_refused(loaded: &mut Loaded, path: &Path, strict: bool)
             !Plugins::default().supports(&operation.plugin, &operation.operation)
         }) {
             let message = format!(
-                "node `{}`: {name} belongs to the plugin `{}`, which dockctl does not have",
+                "node `{}`: operation `{name}` uses the plugin `{}`, which dockctl does not support",
                 node.name.node, operation.plugin
             );
             d.push(
                 operation
                     .span
                     .warning(Code::UnsupportedOperation, message)
-                    .hint("install refuses it, unless --skip-unsupported is given"),
+                    .hint("install fails unless you add --skip-unsupported"),
             );
         }
     }

@@ -1,14 +1,14 @@
-//! The stable codes of faults, each with its meaning and what to do about it.
+//! Stable codes of diagnostics, each with its meaning and advice.
 //!
-//! The comments are what `dockctl explain` prints and what `docs/errors.md` is made of: first the
-//! rule, then advice.
+//! `dockctl explain` prints the doc comments of the codes, and `docs/errors.md` is generated from
+//! them. The first line states the error, the rest is advice.
 
-/// What the original implementation of the DSL reports for the same rule.
+/// The error that Cloudify's own parser reports for the same rule.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Reference {
-    /// Name of its exception class.
+    /// Name of the exception class.
     pub class: &'static str,
-    /// Its number, where it has one.
+    /// Number of the error, if it has one.
     pub code: Option<i32>,
 }
 
@@ -18,28 +18,28 @@ const BASE: &str = "DSLParsingException";
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $number:literal, $reference:expr;)+) => {
-        /// Which rule is broken. A number, once given, never changes its meaning.
+        /// The rule that is violated. The meaning of a code never changes.
         #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
         pub enum Code { $($(#[doc = $doc])+ $name,)+ }
 
         impl Code {
-            /// Every code, in the order of the numbers.
+            /// All codes, in ascending order.
             pub const ALL: &[Self] = &[$(Self::$name,)+];
 
-            /// The code as shown, for example `D0007`.
+            /// Returns the code as shown, for example `D0007`.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $number,)+ }
             }
 
-            /// What the original implementation reports; none for rules that are dockctl's own.
+            /// Returns Cloudify's error for the same rule, or `None` if only dockctl has the rule.
             #[must_use]
             pub fn reference(self) -> Option<Reference> {
                 let reference: Option<(&'static str, Option<i32>)> = match self { $(Self::$name => $reference,)+ };
                 reference.map(|(class, code)| Reference { class, code })
             }
 
-            /// The comment of the code, line by line.
+            /// Returns the lines of the doc comment.
             fn lines(self) -> &'static [&'static str] {
                 match self { $(Self::$name => &[$($doc),+],)+ }
             }
@@ -48,13 +48,13 @@ macro_rules! codes {
 }
 
 impl Code {
-    /// The rule, in a sentence.
+    /// Returns the rule, one sentence.
     #[must_use]
     pub fn rule(self) -> &'static str {
         self.lines()[0].trim()
     }
 
-    /// What to do about it.
+    /// Returns the advice.
     #[must_use]
     pub fn advice(self) -> String {
         self.lines()[1..]
@@ -66,7 +66,7 @@ impl Code {
             .to_owned()
     }
 
-    /// The code that is written so, in any case, with or without its letter and zeros.
+    /// Parses a code in any case, with or without the letter and leading zeros.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let number: u32 = text.strip_prefix(['d', 'D']).unwrap_or(text).parse().ok()?;
@@ -80,475 +80,485 @@ impl Code {
 codes! {
     /// The file cannot be read.
     ///
-    /// It is missing, a folder, a device or a pipe, larger than 16 MiB, or not UTF-8. The message
-    /// says which.
+    /// Use a regular file in UTF-8 of at most 16 MiB. The message names the problem: the file is
+    /// missing, is a directory, device or pipe, is too large, or is not UTF-8.
     Unreadable = "D0001", Some((LOGIC, Some(30)));
-    /// The text is not YAML: its parts stand where they cannot.
+    /// The file is not valid YAML: its structure is broken.
     ///
-    /// Often a bracket is not closed, or a line is indented less than its neighbours.
+    /// Close every bracket and indent every line like its neighbors.
     Syntax = "D0002", Some((FORMAT, Some(-1)));
-    /// The text is YAML that is no blueprint: several documents, or an alias without its anchor.
+    /// The file has several YAML documents, an undefined alias, or a duplicate anchor.
     ///
-    /// A blueprint is exactly one document. An anchor (`&name`) must stand before its alias
-    /// (`*name`), in the same file, and can be given once.
+    /// Write exactly one document. Define each anchor (`&name`) once, before its aliases (`*name`)
+    /// and in the same file.
     Yaml = "D0003", Some(("ComposerError", None));
     /// A limit that protects against hostile input is exceeded.
     ///
-    /// `docs/compatibility.md` lists the limits: file size, depth, values after aliases, imports,
-    /// instances.
+    /// Make the blueprint smaller. `docs/compatibility.md` lists the limits on file size, depth,
+    /// values after alias expansion, imports and instances.
     Limit = "D0004", None;
-    /// A key is given twice in one mapping; the last one holds.
+    /// A key appears twice in one mapping; the last one wins.
     ///
-    /// Remove one of them. This is a warning, since blueprints with such keys were always accepted.
+    /// Remove one of them. This is only a warning because Cloudify accepts duplicate keys.
     DuplicateKey = "D0005", None;
-    /// The text is not YAML: a part of it is malformed.
+    /// The file is not valid YAML: a token is malformed.
     ///
-    /// Often a tab where spaces must be, a quote that is not closed, or `: ` inside unquoted text.
+    /// Use spaces instead of tabs, close every quote, and quote text that contains `: `.
     Scanner = "D0006", Some(("ScannerError", None));
-    /// The text is YAML that stands for no value here.
+    /// The file is YAML, but one of its values has no meaning in a blueprint.
     ///
-    /// Tags of other languages are not known, `<<` merges mappings only, a value cannot contain
+    /// Remove tags of other languages, merge only mappings with `<<`, and do not nest a value in
     /// itself.
     Construct = "D0007", Some(("ConstructorError", None));
-    /// A value of a kind that cannot stand here: a date, `null` as a name, a number out of range.
+    /// A value is not allowed here, such as a date, `null` as a name, or a number out of range.
     ///
-    /// YAML reads `2020-01-31` as a date and `~` as null. Quote what is meant as text.
+    /// Quote values that are meant as text: YAML reads `2020-01-31` as a date and `~` as null.
     Foreign = "D0008", Some(("ValueError", None));
-    /// A value has the wrong shape, or a key is unknown or missing.
+    /// A value has the wrong type, or a key is unknown or missing.
     ///
-    /// The message names the key and what it must be; `dockctl schema` prints the shape of
-    /// everything.
+    /// Correct the key that the message names. `dockctl schema` prints the JSON Schema of a
+    /// blueprint.
     Format = "D0010", Some((FORMAT, Some(1)));
-    /// The same file is imported twice in one list.
+    /// A file is imported twice in one list.
     ///
-    /// Remove one of the two lines.
+    /// Remove one of the two entries.
     ImportTwice = "D0011", Some((FORMAT, Some(2)));
     /// A section cannot be merged across imports.
     ///
-    /// Inputs, outputs, node templates, capabilities and labels merge since `cloudify_dsl_1_3`;
-    /// policies and deployment settings never do. Keep the section in one file.
+    /// Keep the section in one file. Inputs, outputs, node templates, capabilities and labels can
+    /// be merged since `cloudify_dsl_1_3`; policies and deployment settings cannot.
     MergeSection = "D0012", Some((LOGIC, Some(3)));
     /// Two files define the same name.
     ///
-    /// Rename one, or import one file under a namespace: `ns--file.yaml`.
+    /// Rename one definition, or import one file under a namespace: `ns--file.yaml`.
     MergeConflict = "D0013", Some((LOGIC, Some(4)));
     /// An import cannot be found or read.
     ///
-    /// Relative names are looked for in the working folder, then beside the importing file.
-    /// Addresses need the network unless they are bundled or cached.
+    /// Correct the name or the address. dockctl looks for a relative name in the working directory,
+    /// then next to the importing file. An address needs the network unless it is bundled or
+    /// cached.
     ImportNotFound = "D0014", Some((LOGIC, Some(13)));
-    /// The imported file needs a newer version of the DSL than the main file declares.
+    /// An imported file needs a newer DSL version than the main file declares.
     ///
     /// Declare that version in the blueprint.
     ImportVersion = "D0015", Some((LOGIC, Some(28)));
-    /// A namespace cannot itself hold `--`.
+    /// A namespace contains `--`.
     ///
-    /// In `a--b--file.yaml` the last `--` ends the namespace, so it would be `a--b`.
+    /// Choose a namespace without `--`. In `a--b--file.yaml` the last `--` ends the namespace,
+    /// which would be `a--b`.
     Namespace = "D0016", Some((LOGIC, Some(212)));
-    /// An import of a blueprint (`blueprint:ID`) needs a namespace.
+    /// An import of a blueprint (`blueprint:ID`) has no namespace.
     ///
     /// Write `ns--blueprint:ID`.
     BlueprintNamespace = "D0017", Some((LOGIC, Some(213)));
-    /// A namespace is given to the basic types, or used for two blueprints.
+    /// The basic types are imported under a namespace, or two blueprints share a namespace.
     ///
-    /// Import the basic types without a namespace; give each blueprint one of its own.
+    /// Import the basic types without a namespace. Give each imported blueprint its own namespace.
     NamespaceUse = "D0018", Some((LOGIC, Some(214)));
-    /// The properties of an import have the wrong shape.
+    /// An import with properties is malformed.
     ///
-    /// They are strings, numbers, booleans, lists or functions.
+    /// Write a mapping with one key, the name of the file. Use strings, numbers, booleans, lists or
+    /// functions as its properties.
     ImportProperties = "D0019", Some((FORMAT, Some(220)));
     /// `tosca_definitions_version` is missing.
     ///
     /// Start the blueprint with it, for example `tosca_definitions_version: cloudify_dsl_1_3`.
     VersionMissing = "D0020", Some((LOGIC, Some(27)));
-    /// `tosca_definitions_version` is not one that exists.
+    /// `tosca_definitions_version` is not a known version.
     ///
-    /// It is one of `cloudify_dsl_1_0` to `cloudify_dsl_1_5`.
+    /// Use one of `cloudify_dsl_1_0` to `cloudify_dsl_1_5`.
     VersionUnknown = "D0021", Some((LOGIC, Some(29)));
-    /// A feature is newer than the version that the blueprint declares.
+    /// A feature needs a newer DSL version than the blueprint declares.
     ///
-    /// Declare the version that the message names, or do without the feature.
+    /// Declare the version that the message names, or remove the feature.
     FeatureTooNew = "D0022", Some((LOGIC, Some(102)));
-    /// The properties of an import do not fit what its plugins declare.
+    /// An import sets a property that its plugin does not declare, or a value of the wrong type.
     ///
-    /// The plugin's `properties` in the imported file say which there are, and of which types.
+    /// Use the names and types that the plugin declares under `properties` in the imported file.
     ImportPropertyUnknown = "D0023", Some((LOGIC, Some(221)));
-    /// A bundled catalog of another edition stands in for the one that is asked for.
+    /// An import names an edition that is not bundled; another edition is used instead.
     ///
-    /// Types, defaults and operations can differ a little. Import the edition that is named to be
-    /// exact.
+    /// Import the edition that the message names. Types, defaults and operations can differ
+    /// slightly between editions.
     Catalog = "D0024", None;
     /// A node has a type that is not defined.
     ///
-    /// Import the file that defines it, or mend the name.
+    /// Import the file that defines the type, or correct the name.
     UnknownNodeType = "D0030", Some((LOGIC, Some(7)));
     /// A parent type or data type is not defined.
     ///
-    /// Import the file that defines it, or mend the name.
+    /// Import the file that defines the type, or correct the name.
     UnknownType = "D0031", Some((LOGIC, Some(103)));
-    /// Definitions depend on each other in a circle.
+    /// Definitions depend on each other in a cycle.
     ///
-    /// The message shows the circle. Types cannot derive from themselves, data types cannot contain
-    /// themselves, nodes cannot depend on themselves by any chain of relationships.
+    /// Break the cycle that the message shows. A type cannot derive from itself, a data type cannot
+    /// contain itself, and a node cannot depend on itself through any chain of relationships.
     Cycle = "D0032", Some((LOGIC, Some(100)));
     /// A value does not match its declared type.
     ///
-    /// YAML reads `yes` as a boolean, `22:22` as a number and `1e3` as text. Quote text.
+    /// Use a value of the declared type, and quote text. YAML reads `yes` as a boolean, `22:22` as
+    /// a number, and `1e3` as text.
     TypeMismatch = "D0033", Some((LOGIC, Some(105)));
-    /// A property is given that the type does not declare.
+    /// A property is set that its type does not declare.
     ///
-    /// Mend the name, or declare the property in the type.
+    /// Correct the name, or declare the property in the type.
     UndefinedProperty = "D0034", Some((LOGIC, Some(106)));
     /// A required property or operation input has no value.
     ///
-    /// Give it, or declare a default or `required: false`. A type that redeclares a property
-    /// without its default loses the default.
+    /// Set it, or declare a default or `required: false`. A type that redeclares a property without
+    /// its default loses the default.
     MissingProperty = "D0035", Some((LOGIC, Some(107)));
     /// A data type has the name of a primitive type.
     ///
-    /// Rename it.
+    /// Rename the data type.
     PrimitiveRedefined = "D0036", Some((LOGIC, Some(104)));
-    /// The value given for an input does not match its declared type.
+    /// The value of an input does not match its declared type.
     ///
-    /// `-i name=text` converts to numbers and booleans where these are declared; `-i name:=YAML`
-    /// gives anything else.
+    /// Use `-i name=text` for text, numbers and booleans: the text is converted to the declared
+    /// type. Use `-i name:=YAML` for any other value.
     InputType = "D0037", Some((BASE, Some(214)));
-    /// An operation names no plugin and no script.
+    /// An operation names neither a declared plugin nor a script.
     ///
-    /// It is `plugin.module.function` with a plugin that is declared, or the path of a file beside
-    /// the blueprint.
+    /// Write `plugin.module.function` with a declared plugin, or the path of a file next to the
+    /// blueprint.
     UnknownImplementation = "D0040", Some((LOGIC, Some(10)));
-    /// A relationship operation names no plugin and no script.
+    /// A relationship operation names neither a declared plugin nor a script.
     ///
-    /// It is `plugin.module.function` with a plugin that is declared, or the path of a file beside
-    /// the blueprint.
+    /// Write `plugin.module.function` with a declared plugin, or the path of a file next to the
+    /// blueprint.
     UnknownRelationshipImplementation = "D0041", Some((LOGIC, Some(19)));
-    /// An operation fits several plugins.
+    /// An operation matches several plugins.
     ///
-    /// Rename one of the plugins: none may be the start of another.
+    /// Rename one of the plugins so that no plugin name is a prefix of another.
     AmbiguousImplementation = "D0042", Some((LOGIC, Some(91)));
-    /// A plugin's executor is not one that exists.
+    /// A plugin has an unknown executor.
     ///
-    /// It is `central_deployment_agent` or `host_agent`.
+    /// Use `central_deployment_agent` or `host_agent`.
     Executor = "D0043", Some((LOGIC, Some(18)));
-    /// A plugin that is to be installed has neither source nor package.
+    /// A plugin that must be installed has neither a source nor a package.
     ///
-    /// Give `source` or `package_name`, or say `install: false`.
+    /// Set `source` or `package_name`, or set `install: false`.
     PluginSource = "D0044", Some((LOGIC, Some(50)));
-    /// An operation's executor is not one that exists.
+    /// An operation has an unknown executor.
     ///
-    /// It is `central_deployment_agent` or `host_agent`.
+    /// Use `central_deployment_agent` or `host_agent`.
     OperationExecutor = "D0045", Some((LOGIC, Some(28)));
-    /// The path or text of a script is given twice.
+    /// The path or text of a script is set twice.
     ///
-    /// `script_path` and `script_source` come from the implementation; remove the input.
+    /// Remove the input `script_path` or `script_source`: the implementation already sets it.
     ScriptInput = "D0046", Some((LOGIC, Some(60)));
-    /// An operation is a script, and no script plugin is declared.
+    /// An operation is a script, but no script plugin is declared.
     ///
-    /// Import a file that declares one, such as the basic types, or declare a plugin whose name
-    /// ends in `script`.
+    /// Import a file that declares one, such as the basic types, or declare a plugin with a name
+    /// that ends in `script`.
     NoScriptPlugin = "D0047", Some((LOGIC, Some(61)));
-    /// A workflow names no plugin and no script.
+    /// A workflow names neither a declared plugin nor a script.
     ///
-    /// It is `plugin.module.function` with a plugin that is declared, or the path of a file beside
-    /// the blueprint.
+    /// Write `plugin.module.function` with a declared plugin, or the path of a file next to the
+    /// blueprint.
     UnknownWorkflow = "D0048", Some((LOGIC, Some(21)));
-    /// A plugin that runs on a host is used by a node that is on none.
+    /// A plugin runs on a host, but a node that uses it is not contained in a host.
     ///
     /// Contain the node in a host, or use the executor `central_deployment_agent`. Plugins that
-    /// dockctl itself provides need no host.
+    /// dockctl provides do not need a host.
     NoHost = "D0049", Some((LOGIC, Some(24)));
-    /// A relationship points to the node itself.
+    /// A relationship points to its own node.
     ///
     /// Point it to another node.
     SelfRelationship = "D0050", Some((LOGIC, Some(23)));
     /// A relationship points to a node that is not defined.
     ///
-    /// Mend the name, or define the node.
+    /// Correct the name, or define the node.
     UnknownTarget = "D0051", Some((LOGIC, Some(25)));
     /// A relationship has a type that is not defined.
     ///
-    /// Import the file that defines it, or mend the name.
+    /// Import the file that defines the type, or correct the name.
     UnknownRelationship = "D0052", Some((LOGIC, Some(26)));
-    /// A node is contained in two others.
+    /// A node is contained in two other nodes.
     ///
-    /// Keep one `contained_in`; use `connected_to` or `depends_on` for the rest.
+    /// Keep one `contained_in`, and use `connected_to` or `depends_on` for the other.
     SeveralContainers = "D0053", Some((LOGIC, Some(112)));
     /// `connection_type` is neither `all_to_all` nor `all_to_one`.
     ///
-    /// The basic relationship types declare it with the default `all_to_all`.
+    /// Set it to one of the two. The basic relationship types declare it with the default
+    /// `all_to_all`.
     ConnectionType = "D0054", Some(("IllegalConnectedToConnectionType", None));
-    /// A relationship is derived from none of the three base types.
+    /// A relationship type is not derived from a base type.
     ///
     /// Derive it from `cloudify.relationships.depends_on`, `connected_to` or `contained_in`.
     UnsupportedRelationship = "D0055", Some(("UnsupportedRelationship", None));
-    /// A dependency on a lifecycle operation does not say which.
+    /// A dependency on a lifecycle operation does not name the operation.
     ///
-    /// Give the property `operation`.
+    /// Set the property `operation`.
     LifecycleOperation = "D0056", Some((LOGIC, Some(215)));
-    /// A dependency on a lifecycle operation names one that the target's template does not write.
+    /// A dependency names a lifecycle operation that the template of its target does not define.
     ///
-    /// Write the operation in the target template's own `cloudify.interfaces.lifecycle`.
+    /// Define the operation under `cloudify.interfaces.lifecycle` in the node template of the
+    /// target.
     LifecycleTarget = "D0057", Some((LOGIC, Some(216)));
-    /// An `all_to_one` relationship joins two members of one scaling group.
+    /// An `all_to_one` relationship connects two members of one scaling group.
     ///
-    /// Use `all_to_all`: inside a group it joins the members of the same group instance.
+    /// Use `all_to_all`: inside a group it connects the members of the same group instance.
     AllToOneInGroup = "D0058", Some(("UnsupportedAllToOneInGroup", None));
-    /// An `all_to_one` relationship already goes to several instances.
+    /// An `all_to_one` relationship already leads to several instances.
     ///
-    /// The instances that there are contradict the relationship.
+    /// Use `all_to_all`: the existing instances contradict `all_to_one`.
     AllToOneState = "D0059", Some(("IllegalAllToOneState", None));
-    /// Numbers of instances do not fit together.
+    /// Numbers of instances are out of range or contradict each other.
     ///
-    /// `min_instances` ≤ `default_instances` ≤ `max_instances`, none below 0, and `max_instances`
-    /// at least 1.
+    /// Choose `min_instances` ≤ `default_instances` ≤ `max_instances`, none below 0, and
+    /// `max_instances` at least 1. Use exactly one instance for a node that adopts a container.
     InstanceNumbers = "D0060", Some((LOGIC, Some(207)));
-    /// Both `instances.deploy` and `capabilities.scalable` are given.
+    /// A node sets both `instances.deploy` and `capabilities.scalable`.
     ///
-    /// Keep `capabilities.scalable`.
+    /// Keep only `capabilities.scalable`.
     TwoScalings = "D0061", Some((LOGIC, Some(209)));
     /// `use_external_resource` is computed by a function.
     ///
-    /// Write true or false: it decides which properties are required.
+    /// Write true or false: the value decides which properties are required.
     ExternalByFunction = "D0062", Some((LOGIC, Some(219)));
     /// A number of instances is text.
     ///
-    /// It is a whole number; `max_instances` can be UNBOUNDED.
+    /// Use an integer. `max_instances` can also be UNBOUNDED.
     InstanceLiteral = "D0063", Some((LOGIC, Some(208)));
-    /// A number of instances is a mapping that is no function.
+    /// A number of instances is a mapping that is not a function.
     ///
-    /// It is a whole number or a function such as `{get_input: count}`.
+    /// Use an integer or a function such as `{get_input: count}`.
     InstanceFunction = "D0064", Some((LOGIC, Some(210)));
     /// A group has a member that is neither a node nor a group.
     ///
-    /// Mend the name, or define the node.
+    /// Correct the name, or define the node.
     GroupMember = "D0065", Some((LOGIC, Some(40)));
     /// A policy of a group has a type that is not defined.
     ///
-    /// Define it under `policy_types`.
+    /// Define the type under `policy_types`.
     PolicyType = "D0066", Some((LOGIC, Some(41)));
-    /// A policy of a group has a trigger that is not defined.
+    /// A trigger of a group policy has a type that is not defined.
     ///
-    /// Define it under `policy_triggers`.
+    /// Define the type under `policy_triggers`.
     PolicyTrigger = "D0067", Some((LOGIC, Some(42)));
     /// A group has the name of a node.
     ///
     /// Rename one of them.
     GroupName = "D0068", Some((LOGIC, Some(211)));
-    /// A function is given arguments of the wrong shape.
+    /// A function has arguments of the wrong form.
     ///
-    /// The message says what the function takes.
+    /// Pass the arguments that the message describes.
     FunctionArguments = "D0070", Some(("ValueError", None));
     /// A function names an input that is not declared.
     ///
-    /// Declare it under `inputs`, or mend the name.
+    /// Declare the input under `inputs`, or correct the name.
     UnknownInput = "D0071", Some(("UnknownInputError", None));
     /// A function names a node that is not defined.
     ///
-    /// Mend the name, or define the node.
+    /// Correct the name, or define the node.
     UnknownFunctionNode = "D0072", Some(("KeyError", None));
-    /// A function finds nothing.
+    /// A function cannot be evaluated, usually because a property, key or index does not exist.
     ///
-    /// The property, key or index that it names is not there.
+    /// Correct the property, key or index that the message names.
     FunctionEvaluation = "D0073", Some(("FunctionEvaluationError", None));
-    /// Functions refer to each other in a circle, or stand too deep inside of each other.
+    /// Functions refer to each other in a cycle, or are nested too deeply.
     ///
-    /// The message shows the circle. Give one of them a plain value.
+    /// Break the cycle that the message shows: replace one function with a plain value.
     FunctionCycle = "D0074", Some(("EvaluationRecursionLimitReached", None));
-    /// A function cannot be called like this.
+    /// A function call is invalid.
     ///
-    /// The message says what the function takes, or since which version it exists.
+    /// Pass the arguments that the message describes, or declare the DSL version that the message
+    /// names.
     FunctionValidation = "D0075", Some(("FunctionValidationError", None));
-    /// `get_input` finds nothing in the value of the input, or a value of the wrong type.
+    /// `get_input` finds no such key or index in the input, or a value of the wrong type.
     ///
-    /// The key or index that it names is not there.
+    /// Correct the key or index, or the value of the input.
     InputEvaluation = "D0076", Some(("InputEvaluationError", None));
-    /// `string_split` is asked for a part that is not there.
+    /// `string_split` requests a part that does not exist.
     ///
-    /// The text has fewer parts. Negative numbers count from the end.
+    /// Use the index of an existing part. Negative numbers count from the end.
     SplitIndex = "D0077", Some(("IndexError", None));
-    /// SELF, SOURCE or TARGET is used where there is none.
+    /// SELF, SOURCE or TARGET is used where it has no meaning.
     ///
-    /// SELF stands in nodes, SOURCE and TARGET in the operations of relationships.
+    /// Use SELF only in nodes, and SOURCE and TARGET only in operations of relationships.
+    /// Elsewhere, write the name of the node.
     FunctionScope = "D0078", Some(("ValueError", None));
-    /// `get_sys` knows no such entity.
+    /// `get_sys` names an unknown entity.
     ///
-    /// It knows `tenant` and `deployment`.
+    /// Use `tenant` or `deployment`.
     SysEntity = "D0079", Some(("UnknownSysEntityError", None));
-    /// A required input was not given.
+    /// A required input has no value.
     ///
-    /// Give it with `-i name=value`, declare a default, or `required: false`. `default: null` is no
-    /// default.
+    /// Set it with `-i name=value`, or declare a default or `required: false`. `default: null` does
+    /// not count as a default.
     MissingInput = "D0080", Some(("MissingRequiredInputError", None));
-    /// An input was given that the blueprint does not declare.
+    /// An input is set that the blueprint does not declare.
     ///
-    /// Mend the name, or declare it under `inputs`.
+    /// Correct the name, or declare the input under `inputs`.
     UndeclaredInput = "D0081", Some(("UnknownInputError", None));
-    /// A value breaks a constraint of its input.
+    /// The value of an input violates a constraint.
     ///
-    /// The message names the constraint and the value.
+    /// Use a value that satisfies the constraint. The message names both.
     Constraint = "D0082", Some(("ConstraintException", None));
-    /// A constraint is given an argument that it does not take.
+    /// A constraint has an invalid argument.
     ///
-    /// Comparisons and lengths take numbers, `in_range` two of them, `valid_values` a list,
-    /// `pattern` a regular expression.
+    /// Use a number for comparisons and lengths, a list of two numbers for `in_range`, a list for
+    /// `valid_values`, and a regular expression for `pattern`.
     ConstraintArgument = "D0083", Some((LOGIC, Some(212)));
-    /// A constraint names no operator, or one that does not exist.
+    /// A constraint has no operator or an unknown one.
     ///
-    /// The message lists the operators.
+    /// Use one of the operators that the message lists.
     ConstraintOperator = "D0084", Some((LOGIC, Some(103)));
-    /// A function is the value of an input that has constraints.
+    /// An input that has constraints is set to a function.
     ///
-    /// The constraints could not be checked. Give a plain value.
+    /// Use a plain value: constraints cannot be checked on a function.
     ConstraintFunction = "D0085", Some((BASE, Some(213)));
-    /// An input is hidden and required, and has no default.
+    /// An input is hidden and required, but has no default.
     ///
-    /// Nobody could give it. Declare a default or `required: false`.
+    /// Declare a default or `required: false`, because nobody can set a hidden input.
     HiddenRequired = "D0086", Some((LOGIC, Some(215)));
-    /// An input that is no `textarea` has a `display`.
+    /// An input has a `display` but is not a `textarea`.
     ///
-    /// Remove it, or declare `type: textarea`.
+    /// Remove `display`, or declare `type: textarea`.
     Display = "D0087", Some(("DSLParsingInputTypeException", Some(216)));
-    /// `item_type` is no primitive type.
+    /// `item_type` is not a primitive type.
     ///
-    /// Items of lists are of primitive types.
+    /// Use a primitive type for the items of a list.
     ItemType = "D0088", Some((LOGIC, Some(217)));
-    /// An input with `item_type` is no list.
+    /// An input has an `item_type` but is not a list.
     ///
     /// Declare `type: list`.
     ItemTypeOfNoList = "D0089", Some((LOGIC, Some(218)));
-    /// Scaling groups contain each other in a circle.
+    /// Scaling groups contain each other in a cycle.
     ///
-    /// The message shows the circle.
+    /// Break the cycle that the message shows.
     GroupCycle = "D0090", Some((LOGIC, Some(200)));
     /// A node or group is a member of two scaling groups.
     ///
-    /// Put one of the groups into the other.
+    /// Make one of the groups a member of the other.
     MemberOfTwo = "D0091", Some((LOGIC, Some(201)));
-    /// Members of a scaling group live in different containers.
+    /// Members of a scaling group are contained in different nodes.
     ///
-    /// All members are uncontained, or contained in each other, or in a common container.
+    /// Contain all members in one common node or in each other, or leave all of them uncontained.
     GroupContainment = "D0092", Some((LOGIC, Some(202)));
-    /// A policy has a type that does not exist.
+    /// A policy has an unknown type.
     ///
-    /// `cloudify.policies.scaling` is the only one.
+    /// Use `cloudify.policies.scaling`, the only policy type.
     ScalingPolicy = "D0093", Some((LOGIC, Some(204)));
-    /// A scaling policy has a target that is no group.
+    /// A scaling policy has a target that is not a group.
     ///
-    /// Targets are groups; put a node into a group to scale it.
+    /// Name a group. To scale a node, make it a member of a group.
     PolicyTarget = "D0094", Some((LOGIC, Some(205)));
     /// A scaling policy has no targets.
     ///
     /// Name at least one group.
     NoTargets = "D0095", Some((LOGIC, Some(206)));
-    /// A label holds what it cannot hold.
+    /// A label has a value that is not allowed.
     ///
-    /// Values of labels are strings; those of `labels` can be functions, but not `get_attribute`.
+    /// Use strings as values. Values of `labels` can also be functions other than `get_attribute`.
     Label = "D0096", Some((BASE, Some(1)));
-    /// A schedule cannot be read.
+    /// A schedule has an unknown weekday, or an attribute in its workflow parameters.
     ///
-    /// Days are su, mo, tu, we, th, fr, sa; the parameters of its workflow cannot hold attributes.
+    /// Write days as su, mo, tu, we, th, fr or sa. Do not use `get_attribute` in the parameters.
     Schedule = "D0097", Some((BASE, Some(1)));
-    /// A secret is not there.
+    /// A secret is not available.
     ///
-    /// Give it as `DOCKCTL_SECRET_NAME`, in a file or in a folder of files: `--secrets PATH`.
+    /// Set the environment variable `DOCKCTL_SECRET_<NAME>`, or pass `--secrets PATH` with a file,
+    /// or with a directory that has one file per secret.
     UnknownSecret = "D0098", Some(("UnknownSecretError", None));
-    /// A rule for the availability of a workflow cannot be met by anything.
+    /// A rule for the availability of a workflow has an unknown value.
     ///
-    /// `node_instances_active` is a list of all, partial and none.
+    /// Use `all`, `partial` and `none` in the list `node_instances_active`.
     AvailabilityRule = "D0099", Some((LOGIC, Some(103)));
-    /// The name of a container cannot be used.
+    /// The name of a container, network or volume is missing or invalid.
     ///
-    /// Names have characters of [a-zA-Z0-9_.-] and start with a letter or digit.
+    /// Use two or more of the characters [a-zA-Z0-9_.-], and start with a letter or digit. A node
+    /// that adopts a container must name it.
     ContainerName = "D0100", None;
-    /// An argument in `params` is not one that the operation takes.
+    /// An operation does not accept one of its arguments.
     ///
-    /// `docs/blueprint.md` lists the arguments.
+    /// Use the arguments that `docs/blueprint.md` or `dockctl explain params` lists.
     UnknownArgument = "D0101", None;
-    /// An argument in `params` has a value that cannot be converted for the engine.
+    /// An argument has a value that cannot be converted for the engine.
     ///
-    /// The message says what it can be.
+    /// Use a value of the form that the message describes.
     ArgumentValue = "D0102", None;
     /// A container node has no usable `image`.
     ///
-    /// Give `repository`, or `src` with the path of a tarball.
+    /// Set `image.repository`, or set `image.src` to the path of a tarball.
     Image = "D0103", None;
-    /// The file that `image.src` names is missing.
+    /// The file that `image.src` names does not exist.
     ///
-    /// It is looked for beside the blueprint.
+    /// Correct the path. A relative path starts at the directory of the blueprint.
     ImageFile = "D0104", None;
-    /// An argument has no effect where it stands.
+    /// An argument has no effect here.
     ///
-    /// Move it to the operation that the message names.
+    /// Remove it, or move it to the operation that the message names.
     NoEffect = "D0105", None;
-    /// Two nodes ask for a container of the same name.
+    /// Two nodes use the same name for a container, network or volume.
     ///
-    /// Give one of them another name.
+    /// Rename one of them.
     SameContainer = "D0106", None;
-    /// An operation belongs to a plugin that dockctl does not have.
+    /// An operation belongs to a plugin that dockctl does not provide.
     ///
-    /// Install refuses it, unless `--skip-unsupported` is given.
+    /// Install with `--skip-unsupported`. Without it, install refuses the blueprint.
     UnsupportedOperation = "D0110", None;
-    /// The DSL allows this, but this version of dockctl does not carry it out.
+    /// The blueprint uses a DSL feature that this version of dockctl ignores.
     ///
-    /// The message says what is left out.
+    /// Do not rely on the feature. The message names it.
     NotYet = "D0111", None;
-    /// `get_sys` knows no such property.
+    /// `get_sys` names an unknown property.
     ///
-    /// Of a tenant it knows `name`; of a deployment `id`, `name`, `blueprint` and `owner`.
+    /// Use `name` of a tenant, or `id`, `name`, `blueprint` or `owner` of a deployment.
     SysProperty = "D0112", Some(("UnknownSysPropertyError", None));
-    /// A function is given the result of another that it cannot use.
+    /// A function cannot use the result of another function.
     ///
-    /// `merge` merges mappings only.
+    /// Pass a value that the function accepts. `merge` accepts only mappings.
     FunctionResult = "D0113", Some(("ValueError", None));
-    /// A time of a schedule cannot be read.
+    /// A schedule has an invalid time or time zone.
     ///
-    /// `since` and `until` are 2030-01-31 23:59 or +2h; `recurrence` is 1d or 2 weeks; `timezone`
-    /// is a name like Europe/Berlin.
+    /// Write `since` and `until` as 2030-01-31 23:59 or +2h, `recurrence` as 1d or 2 weeks, and
+    /// `timezone` as a name such as Europe/Berlin.
     ScheduleTime = "D0114", Some(("NonRecoverableError", None));
-    /// A function asks for an attribute of SELF, SOURCE or TARGET where only nodes can be named.
+    /// An attribute function uses SELF, SOURCE or TARGET outside nodes and relationships.
     ///
-    /// Name the node whose attribute is meant.
+    /// Write the name of the node.
     AttributeScope = "D0115", Some(("KeyError", None));
-    /// A value is of a kind that cannot be worked with here.
+    /// A value has a type that cannot be used here.
     ///
-    /// The message says what it must be: a whole number, a list, a name. A list or mapping cannot
-    /// be a key: quote `"{{ name }}"`.
+    /// Use the type that the message names, such as an integer, a list or a name. A list or mapping
+    /// cannot be a key: quote `"{{ name }}"`.
     WrongKind = "D0116", Some(("TypeError", None));
-    /// A data type under a namespace is derived from one in the same file.
+    /// A data type under a namespace is derived from a type in the same file.
     ///
-    /// The namespace is not put before the parent's name, so that there is no such type. Import the
-    /// file without a namespace.
+    /// Import the file without a namespace. The namespace is not added to the name of the parent,
+    /// which is therefore not found.
     NamespacedParent = "D0117", Some(("DSLParsingSchemaAPIException", Some(101)));
-    /// A condition of `wait_for` can come true.
+    /// A `wait_for` condition cannot be met.
     ///
-    /// A container without a health check is never healthy, one on no network has no port, one that
-    /// is restarted never stays ended.
+    /// Give the container a health check to wait for `healthy`, and a network to wait for a port.
+    /// Do not wait for `exited` if the engine restarts or removes the container when it exits.
     ImpossibleWait = "D0118", None;
-    /// A relationship to a network or a volume fits both sides.
+    /// A relationship to a network or volume has an invalid source, target or property.
     ///
-    /// `attached_to_network` leads to a node that is a network, `mounts` to a volume with a
-    /// `target`; the values of their properties are written as they are.
+    /// Connect a container to a network with `attached_to_network`, or to a volume with `mounts`,
+    /// on the same engine. Give `mounts` a `target`. Use plain values as properties: functions are
+    /// not evaluated there.
     Attachment = "D0119", None;
-    /// `metadata.dockctl` says what dockctl understands.
+    /// `metadata.dockctl` is malformed or names something that the blueprint does not declare.
     ///
-    /// It has `protect` (nodes), `sensitive` (inputs) and `adopted` (nodes): lists of names that
-    /// the blueprint has.
+    /// Use only the keys `protect` (nodes), `sensitive` (inputs) and `adopted` (nodes). Set each to
+    /// a list of names that the blueprint declares.
     Note = "D0120", None;
-    /// What an operation reads of another node is there by then.
+    /// An operation reads an attribute of a node that starts later.
     ///
-    /// The attribute belongs to a node that needs the reader, and is started after it: it would be
-    /// null. Remove what makes that node need the reader, or read it in an operation that runs once
-    /// both are started.
+    /// Remove the dependency of that node on the reader, or read the attribute in an operation that
+    /// runs after both nodes have started. Until then the attribute is null.
     EarlyAttribute = "D0121", None;
-    /// A relationship puts a node first whose attributes another one reads.
+    /// A node reads an attribute of another node, but no relationship starts that node first.
     ///
-    /// dockctl starts the node that is read first all the same. Elsewhere only relationships count:
-    /// add one.
+    /// Add a relationship. dockctl starts the other node first anyway, but Cloudify orders nodes
+    /// only by relationships.
     UnorderedAttribute = "D0122", None;
-    /// A node stands for an object of one system only.
+    /// A node represents objects of two systems.
     ///
-    /// Its operations make objects of two of them: declare a node for each.
+    /// Declare one node for each system.
     TwoSystems = "D0123", None;
 }
 

@@ -282,7 +282,7 @@ mod tests {
         assert_eq!(
             nearest("links", known),
             None,
-            "the word itself is no advice"
+            "the word itself is not a suggestion"
         );
         assert_eq!(nearest("l", ["k"]), None);
     }

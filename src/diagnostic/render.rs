@@ -47,7 +47,7 @@ pub fn summary(diagnostics: &Diagnostics) -> String {
     };
     match diagnostics.omitted() {
         0 => kept,
-        more => format!("{kept}, and {more} more faults"),
+        more => format!("{kept}, and {more} more"),
     }
 }
 

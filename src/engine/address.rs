@@ -37,7 +37,7 @@ impl Address {
         let (scheme, rest) = match text.split_once("://") {
             Some(parts) => parts,
             None if text.contains(':') => ("tcp", text),
-            None => return Err("it must start with unix://, tcp:// or ssh://".to_owned()),
+            None => return Err("must start with unix://, tcp:// or ssh://".to_owned()),
         };
         match scheme {
             "unix" => unix(rest),
@@ -51,10 +51,10 @@ impl Address {
             "tcp" | "http" => tcp(rest, false),
             "https" => tcp(rest, true),
             "ssh" => ssh(rest),
-            "npipe" => Err("named pipes are a matter of Windows".to_owned()),
-            "fd" => Err("fd:// is where an engine listens, not where it is found".to_owned()),
+            "npipe" => Err("named pipes exist only on Windows".to_owned()),
+            "fd" => Err("fd:// is an address to listen on, not to connect to".to_owned()),
             _ => Err(format!(
-                "`{scheme}://` is not spoken here: it must start with unix://, tcp:// or ssh://"
+                "`{scheme}://` is not supported; use unix://, tcp:// or ssh://"
             )),
         }
     }
@@ -64,7 +64,7 @@ fn unix(path: &str) -> Result<Address, String> {
     match path {
         "" => Ok(Address::Unix("/var/run/docker.sock".into())),
         path if path.starts_with('/') => Ok(Address::Unix(path.into())),
-        _ => Err("the path of the socket must be absolute".to_owned()),
+        _ => Err("the socket path must be absolute".to_owned()),
     }
 }
 
@@ -73,8 +73,10 @@ fn tcp(rest: &str, secure: bool) -> Result<Address, String> {
     let (host, port) = authority
         .rsplit_once(':')
         .filter(|(host, _)| !host.ends_with(':'))
-        .ok_or("it lacks a port")?;
-    let port = port.parse().map_err(|_| format!("`{port}` is no port"))?;
+        .ok_or("missing port")?;
+    let port = port
+        .parse()
+        .map_err(|_| format!("`{port}` is not a valid port"))?;
     let host = if host.is_empty() { "127.0.0.1" } else { host };
     let path = path.trim_end_matches('/');
     let prefix = if path.is_empty() {
@@ -101,12 +103,15 @@ fn ssh(rest: &str) -> Result<Address, String> {
     {
         Some((host, port)) => (
             host,
-            Some(port.parse().map_err(|_| format!("`{port}` is no port"))?),
+            Some(
+                port.parse()
+                    .map_err(|_| format!("`{port}` is not a valid port"))?,
+            ),
         ),
         None => (machine, None),
     };
     if user.is_some_and(|user| user.contains(':')) {
-        return Err("a password cannot be given: ssh takes keys".to_owned());
+        return Err("passwords are not supported: ssh uses keys".to_owned());
     }
     let host = host.trim_matches(['[', ']']);
     // ssh would read a name that starts with a dash as an option.
@@ -114,7 +119,7 @@ fn ssh(rest: &str) -> Result<Address, String> {
         || host.starts_with('-')
         || user.is_some_and(|user| user.is_empty() || user.starts_with('-'))
     {
-        return Err("it lacks a host".to_owned());
+        return Err("missing or invalid host".to_owned());
     }
     let socket = (!socket.is_empty()).then(|| format!("/{socket}"));
     Ok(Address::Ssh {
@@ -177,21 +182,21 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused() {
         for (text, reason) in [
-            ("tcp://h", "it lacks a port"),
-            ("tcp://", "it lacks a port"),
-            ("tcp://h:x", "`x` is no port"),
+            ("tcp://h", "missing port"),
+            ("tcp://", "missing port"),
+            ("tcp://h:x", "`x` is not a valid port"),
             (
                 "fd://",
-                "fd:// is where an engine listens, not where it is found",
+                "fd:// is an address to listen on, not to connect to",
             ),
-            ("unix://run/x", "the path of the socket must be absolute"),
-            ("ssh://-oProxyCommand=x", "it lacks a host"),
-            ("ssh://[-oProxyCommand=x]", "it lacks a host"),
-            ("ssh://u@[[-oProxyCommand=x]]:22", "it lacks a host"),
-            ("ssh://-l@h", "it lacks a host"),
-            ("ssh://[]", "it lacks a host"),
-            ("ssh://u:p@h", "a password cannot be given: ssh takes keys"),
-            ("nonsense", "it must start with unix://, tcp:// or ssh://"),
+            ("unix://run/x", "the socket path must be absolute"),
+            ("ssh://-oProxyCommand=x", "missing or invalid host"),
+            ("ssh://[-oProxyCommand=x]", "missing or invalid host"),
+            ("ssh://u@[[-oProxyCommand=x]]:22", "missing or invalid host"),
+            ("ssh://-l@h", "missing or invalid host"),
+            ("ssh://[]", "missing or invalid host"),
+            ("ssh://u:p@h", "passwords are not supported: ssh uses keys"),
+            ("nonsense", "must start with unix://, tcp:// or ssh://"),
         ] {
             assert_eq!(Address::parse(text), Err(reason.to_owned()), "{text}");
         }

@@ -30,7 +30,7 @@ pub(crate) fn object_path(kind: Kind, name: &str) -> String {
 
 /// Returns the objects of a list. Each must have an ID.
 pub(crate) fn list(answer: Json, kind: Kind) -> Result<Vec<Json>> {
-    let wrong = || EngineError::Nonsense(format!("it is not a list of {}s", kind.as_str()));
+    let wrong = || EngineError::Nonsense(format!("expected a list of {}s", kind.as_str()));
     let items = items(answer, kind).ok_or_else(wrong)?;
     items.into_iter().map(|item| object(item, kind)).collect()
 }
@@ -59,7 +59,7 @@ pub(crate) fn object(answer: Json, kind: Kind) -> Result<Json> {
     let has_id = answer.is_object() && answer[field].as_str().is_some_and(|id| !id.is_empty());
     let what = kind.as_str();
     believed(answer, has_id, || {
-        format!("it does not describe one {what}, or lacks `{field}`")
+        format!("expected one {what} with field `{field}`")
     })
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn asked_for(answer: Json, name: &str) -> Result<Json> {
     let found = answer["Id"].as_str().map(plain_id);
     let is_other = is_id && found.is_some_and(|found| found != wanted);
     believed(answer, !is_other, || {
-        format!("it is about another object than {name}")
+        format!("expected {name}, but got another object")
     })
 }
 
@@ -96,7 +96,7 @@ pub(crate) fn done(answer: Json) -> Result<()> {
         Some(error) => Err(EngineError::Said(error.to_owned())),
         None if items.iter().all(says_what_was_done) => Ok(()),
         None => Err(EngineError::Nonsense(
-            "it does not say that this was done".to_owned(),
+            "the engine did not confirm the operation".to_owned(),
         )),
     }
 }
@@ -123,7 +123,7 @@ fn says_what_was_done(item: &Json) -> bool {
 /// Checks that a response is a JSON object.
 pub(crate) fn mapping(answer: Json) -> Result<Json> {
     let is_mapping = answer.is_object();
-    believed(answer, is_mapping, || "it is not a mapping".to_owned())
+    believed(answer, is_mapping, || "expected a JSON object".to_owned())
 }
 
 #[cfg(test)]
@@ -180,7 +180,7 @@ mod tests {
             json!([null]),
             json!("x"),
             json!(true),
-            json!([{ "Id": "1", "Err": "it is in use" }]),
+            json!([{ "Id": "1", "Err": "in use" }]),
         ] {
             assert!(done(wrong.clone()).is_err(), "{wrong}");
         }
@@ -194,7 +194,7 @@ mod tests {
         assert!(asked_for(json!({ "Id": format!("sha256:{one}") }), &one).is_ok());
         assert!(
             asked_for(json!({ "Id": other }), "web").is_ok(),
-            "a name says nothing of the id"
+            "a name does not determine the ID"
         );
         assert!(object(json!({ "a": 1 }), Kind::Image).is_err());
         assert!((mapping(json!(null)).is_err(), mapping(json!({})).is_ok()) == (true, true));

@@ -1,8 +1,8 @@
-//! The connection to one engine: found once, its API version negotiated once.
+//! Client of one engine. It negotiates the API version once, when it connects.
 //!
-//! Paths get the negotiated version, connections are kept, calls that were lost on the way are
-//! repeated, and no answer is larger than it may be. Answers are JSON as it came: types of a
-//! library would drop what they do not know.
+//! Request paths contain the negotiated version, connections are reused, lost calls are repeated,
+//! and the size of responses is limited. Responses stay raw JSON, because the types of a library
+//! would drop unknown fields.
 
 use crate::{
     engine::{
@@ -40,37 +40,35 @@ use tokio::{
 };
 use tokio_util::io::ReaderStream;
 
-/// Longest wait for the first answer.
+/// Longest wait for the first response.
 const FIRST_CONTACT: Duration = Duration::from_millis(2500);
-/// The same over ssh, which has to log in first.
+/// The same over ssh, which must log in first.
 const FIRST_CONTACT_SSH: Duration = Duration::from_secs(15);
-/// Longest wait for an ordinary answer where nothing is said, in seconds; the default of
-/// `--engine-timeout`.
+/// Default of `--engine-timeout`: longest wait for an ordinary response, in seconds.
 pub(crate) const ANSWER: u64 = 120;
-/// The engine's clock counts as this machine's if they differ by less, in milliseconds: it tells
-/// whole seconds.
+/// Clock differences below this limit are ignored, in milliseconds: engines report whole seconds.
 const SAME_CLOCK: i64 = 2000;
 
-/// Longest reason that is told, in characters.
+/// Longest reason in a message, in characters.
 const REASON: usize = 500;
-/// Largest answer, in bytes.
+/// Largest response, in bytes.
 const SIZE: usize = 64 << 20;
-/// Values and mappings in the largest answer. Each takes far more memory than it has bytes.
+/// Most values and most JSON objects in one response. Each needs far more memory than its text.
 const VALUES: usize = 4 << 20;
 const MAPPINGS: usize = 1 << 20;
-/// How much of a refusal is read, in bytes.
+/// Most bytes to read of an error response.
 const REFUSAL: usize = 8 << 20;
-/// How much of a stream is read at once, in bytes.
+/// Most bytes of a stream to read at once.
 const PIECE: usize = 64 << 10;
 
-/// A body that is made while it is sent.
+/// Request body that is produced while it is sent.
 pub(crate) type Upload = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
-/// A connection to one engine.
+/// Connection to one engine.
 pub(crate) struct Client {
     wire: Arc<Wire>,
     version: Version,
-    /// Longest wait for an ordinary answer, in seconds.
+    /// Longest wait for an ordinary response, in seconds.
     answer: u64,
     host: Option<String>,
     is_podman: bool,
@@ -78,7 +76,7 @@ pub(crate) struct Client {
     skew: i64,
 }
 
-/// When something was last heard of a call that goes on for a while.
+/// Time of the last activity of a long call.
 #[derive(Clone)]
 struct Heard(Arc<Mutex<Instant>>);
 
@@ -95,7 +93,7 @@ impl Heard {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for an answer for as long as something is heard now and then.
+    /// Waits for a response. Times out after `patience` without activity.
     async fn within<T>(
         &self,
         patience: Duration,
@@ -113,7 +111,7 @@ impl Heard {
 }
 
 impl Client {
-    /// Connects and negotiates. Takes at most three seconds.
+    /// Connects and negotiates the API version. Takes at most about three seconds, or 15 over ssh.
     pub(crate) async fn connect(host: &Host) -> Result<Self, ConnectError> {
         let wire = Arc::new(Wire::open(host)?);
         let silent = |reason: String| {
@@ -134,7 +132,7 @@ impl Client {
             Ok(answer) => answer.map_err(|error| silent(first_answer(&error)))?,
             Err(_) => {
                 return Err(silent(format!(
-                    "no answer within {} seconds",
+                    "no response within {} seconds",
                     patience.as_secs_f32()
                 )));
             }
@@ -153,23 +151,24 @@ impl Client {
         })
     }
 
-    /// The version that both sides speak.
+    /// Returns the negotiated API version.
     pub(crate) fn version(&self) -> Version {
         self.version
     }
 
-    /// What the engine's clock shows when this machine's shows `at`; both in milliseconds since
+    /// Converts a time on this machine's clock to the engine's clock; both in milliseconds since
     /// 1970 UTC.
     pub(crate) fn on_its_clock(&self, at: u64) -> u64 {
         at.saturating_add_signed(self.skew)
     }
 
-    /// What the engine's clock shows, in milliseconds since 1970 UTC.
+    /// Returns the time on the engine's clock, in milliseconds since 1970 UTC.
     pub(crate) fn now(&self) -> u64 {
         self.on_its_clock(now())
     }
 
-    /// How far apart two times of its clock may be and still be the same, in milliseconds.
+    /// Returns the difference up to which two times on the engine's clock count as equal, in
+    /// milliseconds.
     pub(crate) fn tolerance(&self) -> u64 {
         if self.skew == 0 {
             0
@@ -178,32 +177,32 @@ impl Client {
         }
     }
 
-    /// Whether a connection to the engine was lost since this was last asked.
+    /// Returns true if a connection to the engine was lost since the last call of this method.
     pub(crate) fn was_cut(&self) -> bool {
         self.wire.was_cut()
     }
 
-    /// Whether the engine is Podman, which differs here and there.
+    /// Returns true if the engine is Podman, which differs in some details.
     pub(crate) fn is_podman(&self) -> bool {
         self.is_podman
     }
 
-    /// Asks Podman to run a container's health check: it leaves that to a service manager, which
-    /// may not be there.
+    /// Makes Podman run a container's health check. Podman leaves that to a service manager, which
+    /// may not be running.
     pub(crate) async fn run_podman_check(&self, id: &str) {
         let path = format!("/v4.0.0/libpod/containers/{id}/healthcheck");
-        // What comes of it shows in the container.
+        // The result appears in the state of the container.
         let _ = self
             .answered(ask(&self.wire, Method::GET, &path, None))
             .await;
     }
 
-    /// The machine that the engine is on; none if it is this one.
+    /// Returns the engine's machine, or `None` if it is this machine.
     pub(crate) fn host(&self) -> Option<String> {
         self.host.clone()
     }
 
-    /// The objects of a kind.
+    /// Lists the objects of a kind.
     pub(crate) async fn list(
         &self,
         kind: Kind,
@@ -216,7 +215,7 @@ impl Client {
         .await
     }
 
-    /// The object of a name, or with an id; none if there is none.
+    /// Returns the object with a name or ID, or `None` if it does not exist.
     pub(crate) async fn object(&self, kind: Kind, name: &str) -> Result<Option<Json>, EngineError> {
         let path = self.path(&object_path(kind, &in_path(name)), &[]);
         let asked = || async { asked_for(object(self.asked(&path).await?, kind)?, name) };
@@ -226,7 +225,7 @@ impl Client {
         }
     }
 
-    /// Asks for a mapping.
+    /// Returns the JSON object at a path.
     pub(crate) async fn mapping(
         &self,
         path: &str,
@@ -239,7 +238,8 @@ impl Client {
         .await
     }
 
-    /// As [`mapping`](Self::mapping), where null says that there is nothing: Podman does so.
+    /// Like [`mapping`](Self::mapping), but also accepts null, which Podman sends for an empty
+    /// result.
     pub(crate) async fn mapping_or_null(
         &self,
         path: &str,
@@ -258,7 +258,7 @@ impl Client {
             .await
     }
 
-    /// Sends JSON as it is.
+    /// Sends a JSON body unchanged.
     pub(crate) async fn post(
         &self,
         path: &str,
@@ -270,7 +270,7 @@ impl Client {
             .await
     }
 
-    /// Creates something that the engine gives an id.
+    /// Creates an object and returns the ID that the engine assigned.
     pub(crate) async fn create(
         &self,
         path: &str,
@@ -278,20 +278,20 @@ impl Client {
         body: &Json,
     ) -> Result<String, EngineError> {
         let made = object(self.post(path, query, body).await?, Kind::Container);
-        Ok(made
-            .map_err(|_| EngineError::Nonsense("it lacks the id of what was created".to_owned()))?
-            ["Id"]
+        Ok(made.map_err(|_| {
+            EngineError::Nonsense("missing the ID of the created object".to_owned())
+        })?["Id"]
             .as_str()
             .unwrap_or_default()
             .to_owned())
     }
 
-    /// Sends JSON with which something is to be done.
+    /// Sends a JSON body and checks that the engine confirms success.
     pub(crate) async fn post_to_do(&self, path: &str, body: &Json) -> Result<(), EngineError> {
         done(self.post(path, &[], body).await?)
     }
 
-    /// Sends a request without a body, with which something is to be done.
+    /// Sends a request without a body and checks that the engine confirms success.
     pub(crate) async fn send(
         &self,
         path: &str,
@@ -300,7 +300,7 @@ impl Client {
         self.send_patiently(path, query, 0).await
     }
 
-    /// As [`send`](Self::send), for what may take `seconds` longer than other calls.
+    /// Like [`send`](Self::send), for a call that may take `seconds` longer than others.
     pub(crate) async fn send_patiently(
         &self,
         path: &str,
@@ -315,7 +315,7 @@ impl Client {
         )
     }
 
-    /// As [`send`](Self::send), once: for what must not reach the engine twice.
+    /// Like [`send`](Self::send), but never repeats the call: it must not reach the engine twice.
     pub(crate) async fn send_once(&self, path: &str) -> Result<(), EngineError> {
         done(
             self.answered(ask(&self.wire, Method::POST, &self.path(path, &[]), None))
@@ -323,7 +323,7 @@ impl Client {
         )
     }
 
-    /// Asks for something to be removed.
+    /// Removes an object.
     pub(crate) async fn delete(
         &self,
         path: &str,
@@ -336,10 +336,10 @@ impl Client {
         )
     }
 
-    /// The JSON documents of an answer that goes on for a while, one a line. A line that holds an
-    /// error is one, whatever the status was. `auth` says to a registry who asks. There is no limit
-    /// to how long it takes, but something has to be heard, or taken of the body, within the time
-    /// of an ordinary answer.
+    /// Streams a long response of JSON documents, one per line. A line with an `error` field is an
+    /// error, regardless of the HTTP status. `auth` contains registry credentials. The total time
+    /// is unlimited, but the engine must send data, or read from the body, within the time limit of
+    /// an ordinary response.
     pub(crate) fn lines<'s>(
         &'s self,
         path: &str,
@@ -350,7 +350,7 @@ impl Client {
         self.lines_within(Duration::from_secs(self.answer), path, query, auth, body)
     }
 
-    /// As [`lines`](Self::lines), with another time for the longest silence.
+    /// Like [`lines`](Self::lines), with another limit for the time without activity.
     pub(crate) fn lines_within<'s>(
         &'s self,
         patience: Duration,
@@ -381,9 +381,9 @@ impl Client {
         sent.try_flatten_stream()
     }
 
-    /// What happens to containers from a moment of the engine's clock on, for as long as the
-    /// connection holds; filters as the engine takes them. The first item is null, and says that
-    /// the engine listens.
+    /// Streams container events since a time on the engine's clock, until the connection is lost.
+    /// `filters` is in the engine's format. The first item is null: the engine has accepted the
+    /// subscription.
     pub(crate) fn events(
         &self,
         since: u64,
@@ -408,8 +408,8 @@ impl Client {
         sent.try_flatten_stream()
     }
 
-    /// What a container wrote, which ends if nothing comes for the time of an ordinary answer; with
-    /// `follows` what it writes from now on, too, for as long as that takes.
+    /// Streams the log of a container. Fails after the time limit of an ordinary response without
+    /// data. With `follows`, also streams new output, without a time limit.
     pub(crate) fn logs(
         &self,
         id: &str,
@@ -445,7 +445,7 @@ impl Client {
         sent.try_flatten_stream()
     }
 
-    /// Starts a command that was created, and attaches to it: what it writes, and where it reads.
+    /// Starts an exec instance and attaches to its output and input.
     pub(crate) async fn attach(
         &self,
         exec: &str,
@@ -480,7 +480,7 @@ impl Client {
         Ok((Box::pin(pieces(output, terminal)), Box::pin(input)))
     }
 
-    /// Waits until a container does not run; whether the engine said so.
+    /// Waits until a container does not run. Returns true if the engine confirmed it.
     pub(crate) async fn ended(&self, id: &str) -> bool {
         let path = self.path(
             &format!("/containers/{id}/wait"),
@@ -489,7 +489,7 @@ impl Client {
         ask(&self.wire, Method::POST, &path, None).await.is_ok()
     }
 
-    /// The platform of the engine, as `os/architecture`.
+    /// Returns the platform of the engine, as `os/architecture`.
     pub(crate) async fn platform(&self) -> Result<String, EngineError> {
         let version = self.mapping("/version", &[]).await?;
         let text = |field: &str| version[field].as_str().unwrap_or_default().to_owned();
@@ -516,8 +516,8 @@ impl Client {
         within(Duration::from_secs(self.answer), call).await
     }
 
-    /// Repeats a call that was lost on the way or met an engine in transition. Only for calls that
-    /// may reach the engine twice.
+    /// Repeats a call that was lost or failed temporarily. Only for calls that may reach the engine
+    /// twice.
     async fn repeat<T, F: Future<Output = Result<T, EngineError>>>(
         &self,
         call: impl FnMut() -> F,
@@ -532,12 +532,12 @@ impl Client {
     ) -> Result<T, EngineError> {
         call.retry(pauses())
             .when(passes)
-            .notify(|error, delay| tracing::warn!(%error, ?delay, "asking the engine again"))
+            .notify(|error, delay| tracing::warn!(%error, ?delay, "repeating an engine call"))
             .await
     }
 }
 
-/// What a command writes, and where it reads.
+/// Output and input of a command.
 pub(crate) type Attachment = (
     Pin<Box<dyn Stream<Item = Result<Piece, EngineError>> + Send>>,
     Pin<Box<dyn AsyncWrite + Send>>,
@@ -560,7 +560,7 @@ fn request(method: Method, path: &str, content: Bytes) -> Result<Request<Body>, 
     head.body(body(content)).map_err(EngineError::lost)
 }
 
-/// Pauses between the tries of one call: four, together about two seconds.
+/// Returns the pauses between attempts of one call: four pauses, about two seconds in total.
 pub(crate) fn pauses() -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(100))
@@ -568,7 +568,7 @@ pub(crate) fn pauses() -> ExponentialBuilder {
         .with_jitter()
 }
 
-/// Ends a stream that says nothing for too long.
+/// Ends a stream with an error after `patience` without data.
 fn in_time<T>(
     patience: Duration,
     stream: impl Stream<Item = Result<T, EngineError>> + Send,
@@ -582,8 +582,8 @@ fn in_time<T>(
     })
 }
 
-/// How far a clock is ahead that showed `date`, a whole second, between two moments of this
-/// machine's.
+/// Returns how far the engine's clock is ahead of this machine's, in milliseconds. The engine
+/// reported `date`, in whole seconds, between the local times `asked` and `answered`.
 fn skew(date: i64, asked: u64, answered: u64) -> i64 {
     let here = i64::try_from(asked.midpoint(answered)).unwrap_or(i64::MAX);
     let ahead = date
@@ -593,18 +593,18 @@ fn skew(date: i64, asked: u64, answered: u64) -> i64 {
     if ahead.abs() < SAME_CLOCK { 0 } else { ahead }
 }
 
-/// Why the first answer is none. What something else than an engine says is nobody's concern.
+/// Explains why the first response is not usable. Does not quote servers that are not engines.
 fn first_answer(error: &EngineError) -> String {
     match error {
         EngineError::Refused { message, .. } if Says::WantsTls.is_in(message) => {
-            "it speaks TLS: set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder of ca.pem, cert.pem and key.pem".to_owned()
+            "the engine requires TLS: set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the directory with ca.pem, cert.pem and key.pem".to_owned()
         }
-        EngineError::Refused { status, .. } => format!("something answers there, but it is not a Docker engine (HTTP {status})"),
+        EngineError::Refused { status, .. } => format!("the server at this address is not a Docker engine (HTTP {status})"),
         EngineError::Garbled(_) | EngineError::Nonsense(_) | EngineError::Said(_) => {
-            "something answers there, but it is not a Docker engine".to_owned()
+            "the server at this address is not a Docker engine".to_owned()
         }
         other => match innermost(other) {
-            reason if Says::NotTls.is_in(&reason) => format!("it does not speak TLS ({reason})"),
+            reason if Says::NotTls.is_in(&reason) => format!("the engine does not use TLS ({reason})"),
             reason => reason,
         },
     }
@@ -622,7 +622,8 @@ fn is_podman(engine: &Json) -> bool {
         })
 }
 
-/// The newest version that both sides speak. What names none is no engine.
+/// Returns the newest API version that both sides support. A server that reports no version is not
+/// an engine.
 fn negotiate(engine: &Json, host: &Host) -> Result<Version, ConnectError> {
     if !engine["ApiVersion"].is_string() {
         let reason = first_answer(&EngineError::Nonsense(String::new()));
@@ -645,8 +646,8 @@ fn negotiate(engine: &Json, host: &Host) -> Result<Version, ConnectError> {
             spoken,
         });
     }
-    // A version that is asked for is a wish: blueprints name what was current when they were
-    // written.
+    // A requested version is only a preference: blueprints name the version that was current when
+    // they were written.
     Ok(host
         .version
         .filter(|wish| *wish <= version && *wish >= oldest.unwrap_or(OLDEST).max(OLDEST))
@@ -664,8 +665,8 @@ async fn ask(
         .map(|(_, json)| json)
 }
 
-/// Asks, and gives the answer with its time: seconds since 1970 UTC, as the engine's clock shows
-/// them.
+/// Sends a request and returns the response with its date: seconds since 1970 UTC on the engine's
+/// clock.
 async fn exchange(
     wire: &Wire,
     method: Method,
@@ -676,7 +677,7 @@ async fn exchange(
         .map(|content| Bytes::from(content.to_string()))
         .unwrap_or_default();
     let response = accepted(wire.send(request(method, path, content)?).await?).await?;
-    // Podman says `OK` where Docker says nothing.
+    // Podman sends `OK` where Docker sends nothing.
     let kind = response.headers().get(header::CONTENT_TYPE);
     let is_json = kind.is_none_or(|kind| kind.to_str().is_ok_and(|kind| kind.contains("json")));
     let date = response
@@ -687,7 +688,7 @@ async fn exchange(
     let (bytes, is_whole) = at_most(SIZE, response.into_body()).await?;
     if !is_whole {
         return Err(EngineError::Nonsense(format!(
-            "it is larger than {} MiB",
+            "larger than {} MiB",
             SIZE >> 20
         )));
     }
@@ -696,16 +697,14 @@ async fn exchange(
         return Ok((date, Json::Null));
     }
     if is_too_much(text) {
-        return Err(EngineError::Nonsense(format!(
-            "it holds more than {VALUES} values"
-        )));
+        return Err(EngineError::Nonsense(format!("more than {VALUES} values")));
     }
     let json = serde_json::from_slice(text)
-        .map_err(|error| EngineError::Garbled(format!("it is not JSON ({error})")))?;
+        .map_err(|error| EngineError::Garbled(format!("not valid JSON ({error})")))?;
     Ok((date, json))
 }
 
-/// An answer that is a success, or says that there was nothing to do.
+/// Accepts a response that reports success, or that there was nothing to do.
 async fn accepted(response: Response<Incoming>) -> Result<Response<Incoming>, EngineError> {
     let status = response.status();
     if status.is_success() || status == StatusCode::NOT_MODIFIED {
@@ -717,10 +716,10 @@ async fn accepted(response: Response<Incoming>) -> Result<Response<Incoming>, En
         || String::from_utf8_lossy(&bytes).into_owned(),
         str::to_owned,
     );
-    // What it does not know how to look for may be there all the same.
+    // An object may exist even if the engine does not know the path of the request.
     if status == StatusCode::NOT_FOUND && message.trim() == "page not found" {
         return Err(EngineError::Nonsense(
-            "it does not know what was asked for".to_owned(),
+            "the engine does not support this request".to_owned(),
         ));
     }
     Err(EngineError::Refused {
@@ -729,7 +728,8 @@ async fn accepted(response: Response<Incoming>) -> Result<Response<Incoming>, En
     })
 }
 
-/// Whether JSON holds too many values to be read; what looks like their marks in texts counts, too.
+/// Returns true if JSON contains too many values to parse. Counts delimiters, including those in
+/// strings.
 fn is_too_much(text: &[u8]) -> bool {
     let (mut values, mut mappings) = (0, 0);
     for byte in text {
@@ -739,7 +739,7 @@ fn is_too_much(text: &[u8]) -> bool {
     values > VALUES || mappings > MAPPINGS
 }
 
-/// The beginning of a body, and whether that is all of it.
+/// Reads at most `most` bytes of a body. Returns true if that is the whole body.
 async fn at_most(most: usize, body: Incoming) -> Result<(Vec<u8>, bool), EngineError> {
     let mut bytes = Vec::new();
     let mut data = data(body);
@@ -754,7 +754,7 @@ async fn at_most(most: usize, body: Incoming) -> Result<(Vec<u8>, bool), EngineE
     Ok((bytes, true))
 }
 
-/// The bytes of a body as they come.
+/// Streams the bytes of a body.
 fn data(body: Incoming) -> impl Stream<Item = Result<Bytes, EngineError>> + Send + Unpin {
     body.into_data_stream().map_err(EngineError::lost)
 }

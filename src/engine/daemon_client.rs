@@ -1,4 +1,4 @@
-//! `daemon_client`: the arguments of docker-py's client, which say where an operation runs.
+//! `daemon_client`: arguments of docker-py's client, which select the engine of an operation.
 
 use crate::{
     diagnostic::Fault,
@@ -11,17 +11,17 @@ use crate::{
 use serde_json::Value as Json;
 use std::path::PathBuf;
 
-/// What a `daemon_client` says, as far as it is known.
+/// Arguments of a `daemon_client` whose values are known.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct DaemonClient {
     pub base_url: Option<String>,
     pub tls: Option<Tls>,
-    /// Seconds for the head of an answer.
+    /// Longest wait for the head of a response, in seconds.
     pub timeout: Option<u64>,
     pub version: Option<String>,
 }
 
-/// All names, those that change nothing here included.
+/// Names of all arguments, including those without effect in dockctl.
 const KNOWN: [&str; 9] = [
     "base_url",
     "version",
@@ -34,7 +34,7 @@ const KNOWN: [&str; 9] = [
     "max_pool_size",
 ];
 
-/// The faults of a `daemon_client`; values that are computed later are not looked at.
+/// Returns the faults of a `daemon_client`. Ignores values that are computed later.
 pub(crate) fn check(client: &Json) -> Vec<Fault> {
     DaemonClient::read(client).err().unwrap_or_default()
 }
@@ -44,7 +44,7 @@ impl DaemonClient {
     ///
     /// # Errors
     ///
-    /// All that are unknown or cannot be used; paths start at the mapping.
+    /// Returns a fault for each unknown or invalid argument. Paths are relative to the mapping.
     pub(crate) fn read(client: &Json) -> Result<Self, Vec<Fault>> {
         let mut read = Self::default();
         let Some(arguments) = client.as_object().filter(|_| !is_call(client)) else {
@@ -75,11 +75,10 @@ impl DaemonClient {
         match name {
             "base_url" => self.base_url = address(value)?,
             "timeout" => {
-                self.timeout = Some(
-                    value
-                        .as_u64()
-                        .ok_or_else(|| Fault::new("this must be a whole number of seconds"))?,
-                )
+                self.timeout =
+                    Some(value.as_u64().ok_or_else(|| {
+                        Fault::new("this must be a non-negative integer, in seconds")
+                    })?)
             }
             "tls" => self.tls = tls(value)?,
             "version" => self.version = version(value)?,
@@ -92,11 +91,11 @@ impl DaemonClient {
 fn address(value: &Json) -> Result<Option<String>, Fault> {
     let text = value
         .as_str()
-        .ok_or_else(|| Fault::new("this must be the address of an engine, and it is no string"))?;
+        .ok_or_else(|| Fault::new("this must be a string: the address of an engine"))?;
     if text.is_empty() {
         return Ok(None);
     }
-    // The library starts the path of a socket at the root in any case.
+    // docker-py always treats the path of a socket as absolute.
     let address = match text
         .strip_prefix("unix://")
         .filter(|path| !path.is_empty() && !path.starts_with('/'))
@@ -106,25 +105,25 @@ fn address(value: &Json) -> Result<Option<String>, Fault> {
     };
     match Address::parse(&address) {
         Ok(_) => Ok(Some(address)),
-        Err(reason) => Err(Fault::new(format!("the address cannot be used: {reason}"))
-            .hint("addresses look like unix:///var/run/docker.sock, tcp://10.0.0.5:2375 or ssh://user@host")),
+        Err(reason) => Err(Fault::new(format!("invalid engine address: {reason}"))
+            .hint("use an address such as unix:///var/run/docker.sock, tcp://10.0.0.5:2375 or ssh://user@host")),
     }
 }
 
-/// Numbers are refused as in the original: `1.40` would be `1.4`.
+/// Rejects numbers, like the original plugin: `1.40` would be `1.4`.
 fn version(value: &Json) -> Result<Option<String>, Fault> {
     match value.as_str() {
         Some("auto" | "") => Ok(None),
         Some(text) if super::Version::parse(text).is_some() => Ok(Some(text.to_owned())),
         _ => Err(
-            Fault::new(format!("`{}` is no version of the API", python_text(value)))
-                .hint("it is `auto` or quoted text such as '1.41'"),
+            Fault::new(format!("`{}` is not an API version", python_text(value)))
+                .hint("use `auto` or a quoted string such as '1.41'"),
         ),
     }
 }
 
-/// `true`, or the arguments of docker-py's `TLSConfig` as a mapping, which YAML could not say
-/// there.
+/// Reads `true`, or a mapping of the arguments of docker-py's `TLSConfig`. YAML cannot express that
+/// object.
 fn tls(value: &Json) -> Result<Option<Tls>, Fault> {
     const NAMES: [&str; 5] = [
         "client_cert",
@@ -152,7 +151,7 @@ fn tls(value: &Json) -> Result<Option<Tls>, Fault> {
                 }
                 _ => return Err(under(Fault::new("this must be [CERTIFICATE, KEY]"))),
             },
-            // As in the library, `verify` can be a file of certificates to trust.
+            // As in docker-py, `verify` can be a file of trusted certificates.
             ("ca_cert" | "verify", Json::String(path)) => tls.ca = Some(PathBuf::from(path)),
             ("verify", Json::Bool(false)) => tls.verify = Verify::Nothing,
             ("assert_hostname", Json::Bool(false)) if tls.verify == Verify::Full => {
@@ -160,9 +159,7 @@ fn tls(value: &Json) -> Result<Option<Tls>, Fault> {
             }
             ("verify" | "assert_hostname", Json::Bool(_)) | ("ssl_version", _) => {}
             (name, _) if NAMES.contains(&name) => {
-                return Err(under(Fault::new(format!(
-                    "this cannot be the value of `{name}`"
-                ))));
+                return Err(under(Fault::new(format!("this is not a valid `{name}`"))));
             }
             (name, _) => return Err(Fault::unknown_among(name, &NAMES)),
         }
@@ -213,22 +210,22 @@ mod tests {
             (
                 json!({ "base_url": "tcp://h" }),
                 vec!["base_url"],
-                "the address cannot be used: it lacks a port",
+                "invalid engine address: missing port",
             ),
             (
                 json!({ "version": 1.4 }),
                 vec!["version"],
-                "`1.4` is no version of the API",
+                "`1.4` is not an API version",
             ),
             (
                 json!({ "timeout": "x" }),
                 vec!["timeout"],
-                "this must be a whole number of seconds",
+                "this must be a non-negative integer, in seconds",
             ),
             (
                 json!({ "tls": { "client_cert": "x" } }),
                 vec!["tls", "client_cert"],
-                "this cannot be the value of `client_cert`",
+                "this is not a valid `client_cert`",
             ),
         ] {
             let faults = DaemonClient::read(&client).unwrap_err();

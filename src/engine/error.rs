@@ -22,7 +22,7 @@ pub(crate) enum EngineError {
     #[error("{0}")]
     Said(String),
     /// The engine did not respond in time.
-    #[error("the engine did not answer in time")]
+    #[error("the engine did not respond in time")]
     Silent,
     /// The response cannot be parsed; it may be incomplete.
     #[error("{0}")]
@@ -47,9 +47,9 @@ impl EngineError {
     pub(super) fn told(&self) -> String {
         match self {
             Self::Refused { message, .. } | Self::Said(message) => message.trim().to_owned(),
-            Self::Silent => "the engine did not answer in time (--engine-timeout)".to_owned(),
+            Self::Silent => "the engine did not respond in time (see --engine-timeout)".to_owned(),
             Self::Garbled(why) | Self::Nonsense(why) => {
-                format!("the answer of the engine cannot be used: {why}")
+                format!("invalid engine response: {why}")
             }
             Self::Lost(_) => format!("the connection to the engine was lost: {}", innermost(self)),
         }
@@ -141,9 +141,8 @@ pub(crate) fn failure(error: &EngineError, doing: &str) -> Failure {
 
 fn with_advice(failure: Failure, message: &str) -> Failure {
     if Says::PortTaken.is_in(message) {
-        return failure.hint(
-            "another program or container holds the port: publish another one, or stop the holder",
-        );
+        return failure
+            .hint("publish a different port, or stop the program or container that uses this one");
     }
     failure
 }
@@ -157,13 +156,13 @@ impl From<ConnectError> for Failure {
         };
         match error {
             ConnectError::Silent { .. } => failure.hint(
-                "is the engine running, and may you use it? name another one with --host, --context or DOCKER_HOST",
+                "check that the engine is running and that you may use it, or select another one with --host, --context or DOCKER_HOST",
             ),
             ConnectError::Context { .. } => {
-                failure.hint("docker context ls shows those that exist")
+                failure.hint("list the contexts: docker context ls")
             }
             ConnectError::Address { .. } => failure.hint(
-                "addresses look like unix:///var/run/docker.sock or tcp://10.0.0.5:2375",
+                "use an address such as unix:///var/run/docker.sock or tcp://10.0.0.5:2375",
             ),
             ConnectError::Version { .. } => failure,
         }
@@ -182,12 +181,12 @@ mod tests {
                 status: 409,
                 message,
             },
-            "creating it",
+            "creating the container",
         )
         .message;
         assert!(
             told.len() < 3000
-                && told.starts_with("creating it: \\u{1b}]0;x\\u{7}xx")
+                && told.starts_with("creating the container: \\u{1b}]0;x\\u{7}xx")
                 && told.ends_with("more bytes)"),
             "{}",
             told.len()

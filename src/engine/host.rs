@@ -85,7 +85,10 @@ impl Host {
             .filter(|ca| !ca.exists());
         match missing {
             Some(ca) => {
-                let reason = format!("DOCKER_TLS_VERIFY is set, and there is no {}", ca.display());
+                let reason = format!(
+                    "DOCKER_TLS_VERIFY is set, but {} does not exist",
+                    ca.display()
+                );
                 Err(ConnectError::Address { host: self, reason })
             }
             None => Ok(Self { tls, ..self }),
@@ -215,7 +218,7 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     } else {
         Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            "it is not a regular file",
+            "not a regular file",
         ))
     }
 }
@@ -229,16 +232,16 @@ pub fn broken_config() -> Option<String> {
         Err(error) => error.to_string(),
         Ok(bytes) => match serde_json::from_slice::<Json>(&bytes) {
             Ok(Json::Object(_)) => return None,
-            Ok(_) => "it is not a JSON object".to_owned(),
+            Ok(_) => "not a JSON object".to_owned(),
             // The parser's message could quote a password.
             Err(error) => format!(
-                "it is not JSON (line {}, column {})",
+                "not valid JSON (line {}, column {})",
                 error.line(),
                 error.column()
             ),
         },
     };
-    Some(format!("{} is not used: {why}", path.display()))
+    Some(format!("ignoring {}: {why}", path.display()))
 }
 
 fn current_context() -> Option<String> {
@@ -252,7 +255,7 @@ fn current_context() -> Option<String> {
 #[derive(Debug, Error)]
 pub enum ConnectError {
     /// The context does not exist.
-    #[error("the docker context `{name}` (from {origin}) does not exist: there is no {}", path.display())]
+    #[error("docker context `{name}` (from {origin}) does not exist: {} not found", path.display())]
     Context {
         /// Name of the context.
         name: String,
@@ -262,7 +265,7 @@ pub enum ConnectError {
         path: PathBuf,
     },
     /// The address cannot be used.
-    #[error("the engine's address {host} cannot be used: {reason}")]
+    #[error("cannot use engine address {host}: {reason}")]
     Address {
         /// The address.
         host: Host,
@@ -270,7 +273,7 @@ pub enum ConnectError {
         reason: String,
     },
     /// No engine responds.
-    #[error("no engine answers at {host}: {reason}")]
+    #[error("cannot connect to the engine at {host}: {reason}")]
     Silent {
         /// The address.
         host: Host,
@@ -279,7 +282,7 @@ pub enum ConnectError {
     },
     /// The engine and dockctl have no API version in common.
     #[error(
-        "the engine at {host} speaks API versions {spoken}, and dockctl speaks {} to {}",
+        "the engine at {host} supports API versions {spoken}, but dockctl supports {} to {}",
         OLDEST,
         NEWEST
     )]

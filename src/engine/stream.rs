@@ -76,7 +76,7 @@ impl Frames {
                 }))
             }
             _ => Err(EngineError::Nonsense(
-                "a frame of the stream has no head".to_owned(),
+                "a frame of the stream has no header".to_owned(),
             )),
         }
     }
@@ -186,7 +186,7 @@ pub(crate) fn documents(
         Ok(line) => document(&line).map(Some),
         Err(LinesCodecError::Io(error)) => Err(EngineError::lost(error)),
         Err(LinesCodecError::MaxLineLengthExceeded) => Err(EngineError::Nonsense(format!(
-            "a line of it is longer than {} MiB",
+            "a line is longer than {} MiB",
             LINE >> 20
         ))),
     };
@@ -197,7 +197,7 @@ pub(crate) fn documents(
 
 fn document(line: &str) -> Result<Json, EngineError> {
     let json: Json = serde_json::from_str(line)
-        .map_err(|error| EngineError::Garbled(format!("a line of it is not JSON ({error})")))?;
+        .map_err(|error| EngineError::Garbled(format!("a line is not valid JSON ({error})")))?;
     match json["error"].as_str() {
         Some(error) => Err(EngineError::Said(error.to_owned())),
         None => Ok(json),
@@ -263,7 +263,7 @@ mod tests {
             ..Frames::default()
         };
         assert_eq!(read(raw, &frame(1, b"x"), 4).unwrap().0, frame(1, b"x"));
-        let broken = [frame(1, b"x"), b"no head at all".to_vec()].concat();
+        let broken = [frame(1, b"x"), b"no header at all".to_vec()].concat();
         assert!(matches!(
             read(&mut Frames::default(), &broken, 5),
             Err(EngineError::Nonsense(_))
@@ -301,7 +301,7 @@ mod tests {
         }
         assert!(
             lines.line.capacity() < 64,
-            "nothing is kept that is not shown"
+            "bytes over the limit are not stored"
         );
     }
 }

@@ -87,7 +87,7 @@ impl Tls {
                     .with_client_auth_cert(chain, private)
                     .map_err(|error| {
                         format!(
-                            "{} and {} do not belong together: {error}",
+                            "{} and {} do not match: {error}",
                             certificate.display(),
                             key.display()
                         )
@@ -109,7 +109,7 @@ impl Tls {
         let full =
             WebPkiServerVerifier::builder_with_provider(Arc::new(self.roots()?), provider.clone())
                 .build();
-        let full = full.map_err(|error| format!("no certificates to trust: {error}"))?;
+        let full = full.map_err(|error| format!("no trusted certificates: {error}"))?;
         Ok(match self.verify {
             Verify::Signature => Arc::new(Lenient {
                 signature: Some(full),
@@ -140,7 +140,7 @@ impl Tls {
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
     match all {
-        Ok(all) if all.is_empty() => Err(format!("{} holds no certificate", path.display())),
+        Ok(all) if all.is_empty() => Err(format!("{} contains no certificate", path.display())),
         Ok(all) => Ok(all),
         Err(error) => Err(cannot_read(path, &error)),
     }
@@ -227,12 +227,12 @@ mod tests {
         let half = Tls::required(folder.path(), Verify::Nothing);
         assert!(
             half.config().unwrap_err().contains("cert.pem"),
-            "one of the two is a mistake"
+            "a key without a certificate is an error"
         );
         assert_eq!(
             Tls::of_folder(folder.path(), Verify::Full).ca,
             None,
-            "a context may do without"
+            "ca.pem is optional in a context"
         );
     }
 }

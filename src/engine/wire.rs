@@ -1,4 +1,4 @@
-//! Bytes to and from an engine, over connections that are kept between calls.
+//! Transport to an engine, over reused connections.
 
 use crate::engine::{
     address::Address,
@@ -44,37 +44,36 @@ use tower_service::Service;
 
 /// Longest wait for a TCP connection.
 const CONNECT: Duration = Duration::from_secs(2);
-/// How much of what ssh complains of is kept, in bytes.
+/// Most bytes of ssh's error output to store.
 const COMPLAINT: u64 = 4096;
 
-/// The body of a request.
+/// Body of a request.
 pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-/// A body that is at hand.
+/// Returns a body with known content.
 pub(crate) fn body(content: Bytes) -> Body {
     Full::new(content)
         .map_err(|never| match never {})
         .boxed_unsync()
 }
 
-/// A body that is made while it is sent.
+/// Returns a body that is produced while it is sent.
 pub(crate) fn streamed(content: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Body {
     StreamBody::new(content.map_ok(Frame::data)).boxed_unsync()
 }
 
-/// A way to an engine.
+/// Transport to one engine.
 pub(crate) struct Wire {
     client: Client<Connector, Body>,
-    /// Scheme, host and what stands before every path. Connections do not look at it, except for
-    /// TLS.
+    /// Scheme, host and path prefix of every URI. [`Connector`] ignores it.
     base: String,
     complaint: Arc<Mutex<String>>,
-    /// A connection was lost, or could not be made, since this was last asked.
+    /// Set if a connection was lost or could not be opened. [`was_cut`](Self::was_cut) resets it.
     cut: Arc<AtomicBool>,
 }
 
 impl Wire {
-    /// Reads an address and the files that it needs; nothing is sent yet.
+    /// Parses an address and reads the TLS files. Sends nothing yet.
     pub(crate) fn open(host: &Host) -> Result<Self, ConnectError> {
         let refuse = |reason: String| ConnectError::Address {
             host: host.clone(),
@@ -86,7 +85,7 @@ impl Wire {
         {
             return Err(ConnectError::Silent {
                 host: host.clone(),
-                reason: format!("there is no socket {}", path.display()),
+                reason: format!("socket {} does not exist", path.display()),
             });
         }
         let secure = matches!(address, Address::Tcp { secure: true, .. });
@@ -120,7 +119,7 @@ impl Wire {
         })
     }
 
-    /// What the program that makes the connection complained of.
+    /// Returns the last error line of the program that makes the connection.
     pub(crate) fn complaint(&self) -> Option<String> {
         let complaint = self
             .complaint
@@ -132,7 +131,7 @@ impl Wire {
             .map(|line| line.trim().to_owned())
     }
 
-    /// Whether a connection was lost since this was last asked.
+    /// Returns true if a connection was lost since the last call.
     pub(crate) fn was_cut(&self) -> bool {
         self.cut.swap(false, Ordering::Relaxed)
     }
@@ -146,7 +145,7 @@ impl Wire {
             .uri()
             .path_and_query()
             .map_or("/", http::uri::PathAndQuery::as_str);
-        // Without the query: it can hold what came from a secret.
+        // Does not log the query: it can contain a secret.
         tracing::info!(method = %request.method(), path = request.uri().path(), "request");
         match format!("{}{path}", self.base).parse::<Uri>() {
             Ok(uri) => {
@@ -171,7 +170,7 @@ impl Wire {
     }
 }
 
-/// Makes connections to one engine, whatever the request says.
+/// Opens connections to one engine, regardless of the URI of a request.
 #[derive(Clone)]
 struct Connector {
     address: Arc<Address>,
@@ -229,7 +228,8 @@ impl Connector {
     }
 }
 
-/// As the docker command does it: the command of the other side passes bytes on.
+/// Returns the ssh command. Like the docker CLI, it runs the docker CLI on the remote machine to
+/// forward bytes.
 fn ssh(user: Option<&str>, host: &str, port: Option<u16>, socket: Option<&str>) -> Command {
     let mut command = Command::new("ssh");
     command.args(["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]);
@@ -239,7 +239,7 @@ fn ssh(user: Option<&str>, host: &str, port: Option<u16>, socket: Option<&str>) 
             .flat_map(|port| ["-p".to_owned(), port.to_string()]),
     );
     command.args(["--", host, "docker"]);
-    // The other side's shell reads these words: the socket is quoted for it.
+    // The remote shell parses these arguments, so the socket is quoted.
     let quoted = |socket: &str| format!("'unix://{}'", socket.replace('\'', "'\\''"));
     command.args(
         socket
@@ -250,7 +250,7 @@ fn ssh(user: Option<&str>, host: &str, port: Option<u16>, socket: Option<&str>) 
     command
 }
 
-/// A stream of bytes in both directions, of whatever kind.
+/// Bidirectional byte stream.
 trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
@@ -304,13 +304,12 @@ impl Spawned {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        // Ctrl-C is for dockctl: it lets calls under way end.
+        // Ctrl-C must not reach ssh: dockctl lets running calls finish.
         command.process_group(0);
         let started = command.spawn();
-        let mut child = started.map_err(|error| {
-            io::Error::other(format!("the ssh command cannot be started: {error}"))
-        })?;
-        let lacks = || io::Error::other("the ssh command has no pipes");
+        let mut child =
+            started.map_err(|error| io::Error::other(format!("cannot start ssh: {error}")))?;
+        let lacks = || io::Error::other("ssh has no pipes");
         let (input, output) = child
             .stdin
             .take()
@@ -333,7 +332,7 @@ async fn listen(errors: ChildStderr, complaint: Arc<Mutex<String>>) {
     let _ = (&mut errors).take(COMPLAINT).read_to_end(&mut text).await;
     *complaint.lock().unwrap_or_else(PoisonError::into_inner) =
         String::from_utf8_lossy(&text).into_owned();
-    // A program that nobody listens to would stop.
+    // A program blocks if its error output is not read.
     let _ = tokio::io::copy(&mut errors, &mut tokio::io::sink()).await;
 }
 

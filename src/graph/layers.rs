@@ -292,7 +292,7 @@ fn spread(
                     .flatten()
                     .filter_map(|it| x.get(it).copied())
                     .collect();
-                #[expect(clippy::cast_precision_loss, reason = "nobody has 2^53 neighbours")]
+                #[expect(clippy::cast_precision_loss, reason = "no vertex has 2^53 neighbors")]
                 let mean = near.iter().sum::<f64>() / near.len() as f64;
                 if near.is_empty() { x[vertex] } else { mean }
             };
@@ -304,7 +304,7 @@ fn spread(
         .iter()
         .map(|(at, x)| x - size(*at) / 2.0)
         .fold(f64::MAX, f64::min);
-    #[expect(clippy::cast_precision_loss, reason = "nobody draws 2^53 layers")]
+    #[expect(clippy::cast_precision_loss, reason = "no graph has 2^53 layers")]
     let placed = layers
         .iter()
         .enumerate()
@@ -336,7 +336,7 @@ fn apart(layer: &[usize], wanted: &[f64], size: &dyn Fn(usize) -> f64) -> Vec<(u
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "it was counted"
+        reason = "it is a count"
     )]
     let starts = blocks
         .iter()

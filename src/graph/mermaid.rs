@@ -37,10 +37,10 @@ pub fn mermaid(graph: &Graph) -> String {
 fn name(mood: Mood) -> &'static str {
     match mood {
         Mood::Plain => "plain",
-        Mood::Well => "well",
-        Mood::Underway => "underway",
-        Mood::Resting => "resting",
-        Mood::Ill => "ill",
+        Mood::Well => "healthy",
+        Mood::Underway => "pending",
+        Mood::Resting => "stopped",
+        Mood::Ill => "unhealthy",
     }
 }
 

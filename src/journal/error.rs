@@ -29,7 +29,7 @@ pub enum JournalError {
         source: rusqlite::Error,
     },
     /// A newer dockctl wrote the database.
-    #[error("the journal {} has format {found}, and this dockctl knows {FORMAT}", path.display())]
+    #[error("the journal {} has format {found}, but this dockctl supports formats up to {FORMAT}", path.display())]
     Format {
         /// The database.
         path: PathBuf,
@@ -37,7 +37,7 @@ pub enum JournalError {
         found: i64,
     },
     /// A row is not an event.
-    #[error("row {row} of the journal {} is not an event: {source}", path.display())]
+    #[error("row {row} of the journal {} is not a valid event: {source}", path.display())]
     Row {
         /// The database.
         path: PathBuf,
@@ -48,9 +48,9 @@ pub enum JournalError {
     },
     /// A row contains data that this dockctl does not know.
     #[error(
-        "row {row} of the journal {} holds what this dockctl does not know: {what}{}",
+        "row {row} of the journal {} contains data that this dockctl does not support: {what}{}",
         path.display(),
-        version.as_ref().map(|version| format!("; dockctl {version} wrote it")).unwrap_or_default()
+        version.as_ref().map(|version| format!("; written by dockctl {version}")).unwrap_or_default()
     )]
     Unknown {
         /// The database.
@@ -63,7 +63,7 @@ pub enum JournalError {
         version: Option<String>,
     },
     /// A row contradicts earlier rows.
-    #[error("row {row} of the journal {} contradicts those before it: {source}", path.display())]
+    #[error("row {row} of the journal {} contradicts earlier rows: {source}", path.display())]
     Illegal {
         /// The database.
         path: PathBuf,
@@ -81,7 +81,7 @@ pub enum JournalError {
         reason: String,
     },
     /// The disk of the state directory is nearly full.
-    #[error("there is no room for a journal in {}: {free} bytes are free, and {ROOM} are wanted", path.display())]
+    #[error("not enough disk space for the journal in {}: {free} bytes free, {ROOM} required", path.display())]
     NoRoom {
         /// The directory.
         path: PathBuf,
@@ -89,7 +89,7 @@ pub enum JournalError {
         free: u64,
     },
     /// Another user could have written to the directory or replaced a file with a link.
-    #[error("nothing is written to {}: {why}", path.display())]
+    #[error("refusing to write to {}: {why}", path.display())]
     Distrusted {
         /// The directory or file.
         path: PathBuf,

@@ -56,7 +56,7 @@ pub(super) fn expect_no_links(path: &Path) -> Result<(), JournalError> {
     match beside.into_iter().find(is_other) {
         Some(path) => Err(JournalError::Distrusted {
             path,
-            why: "it is a link, or not a regular file",
+            why: "it is a link or not a regular file",
         }),
         None => Ok(()),
     }

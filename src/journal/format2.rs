@@ -51,7 +51,7 @@ fn upgrade_step_of(holder: &mut Json) {
         Some("nothing") => json!({ "traits": { "title": "nothing to do" } }),
         Some("refused") => json!({
             "traits": {
-                "title": format!("refuse: {}", step["why"].as_str().unwrap_or_default()),
+                "title": format!("not possible: {}", step["why"].as_str().unwrap_or_default()),
                 "effect": "refuses",
             },
             "payload": { "refused": step["why"] },
@@ -165,19 +165,19 @@ fn title(step: &str, action: &Json) -> String {
         None => what.to_owned(),
     };
     match step {
-        "image" => named("bring image", &action["image"]["repository"]),
+        "image" => named("pull image", &action["image"]["repository"]),
         "create" | "recreate" | "create_successor" => named("create container", &action["name"]),
-        "swap" => named("let the new container take the name", &action["name"]),
+        "swap" => named("give the new container the name", &action["name"]),
         "create_network" => named("create network", &action["name"]),
         "create_volume" => named("create volume", &action["name"]),
         "connect" => named("attach container to network", &action["network"]),
         "adopt" => named("adopt", &action["name"]),
         "start" | "stop" | "remove" => format!("{step} container"),
-        "put_back" => "start the old container again".to_owned(),
-        "step_back" => "put the old container back".to_owned(),
+        "put_back" => "restart old container".to_owned(),
+        "step_back" => "restore old container".to_owned(),
         "discard" => "remove old container".to_owned(),
         "wait" => "wait for processes".to_owned(),
-        "endure" => "see that it stays up".to_owned(),
+        "endure" => "check that the container stays up".to_owned(),
         other => other.replace('_', " "),
     }
 }

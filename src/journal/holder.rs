@@ -1,4 +1,4 @@
-//! Who holds a deployment, and the lock that says so.
+//! The holder of a deployment's lock.
 
 use serde::{Deserialize, Serialize};
 use std::{
@@ -6,25 +6,25 @@ use std::{
     io::{self, Read as _, Seek as _, Write as _},
 };
 
-/// How often a lock is tried: a command that only reads may have it for a moment.
+/// Number of attempts to acquire a lock: a command that only reads may hold it briefly.
 pub(super) const TRIES: u32 = 10;
 
-/// Who holds a deployment.
+/// The process that holds a deployment's lock.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Holder {
-    /// Process id.
+    /// Process ID.
     pub pid: u32,
-    /// What it does.
+    /// Its command.
     pub command: String,
-    /// Since when, as RFC 3339.
+    /// Time when it acquired the lock, as RFC 3339.
     pub since: String,
-    /// Id of its execution.
+    /// ID of its execution.
     #[serde(default)]
     pub execution: String,
 }
 
 impl Holder {
-    /// This process, from now on.
+    /// Describes this process as the holder from now on.
     #[must_use]
     pub fn this(command: &str, execution: &str) -> Self {
         let since = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
@@ -39,11 +39,18 @@ impl Holder {
 
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "`dockctl {}` (process {}, since {}, execution {})",
-            self.command, self.pid, self.since, self.execution
-        )
+        let Self {
+            command,
+            pid,
+            since,
+            execution,
+        } = self;
+        write!(f, "`dockctl {command}` (process {pid}, since {since}")?;
+        // `recover` has no execution.
+        if !execution.is_empty() {
+            write!(f, ", execution {execution}")?;
+        }
+        write!(f, ")")
     }
 }
 
@@ -66,7 +73,7 @@ pub(super) fn read_holder(file: &mut File) -> Option<Holder> {
     serde_json::from_str(&text).ok()
 }
 
-/// Says who holds a deployment whose lock this is.
+/// Writes the holder to its lock file.
 pub(crate) fn write_holder(file: &mut File, holder: &Holder) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;

@@ -88,7 +88,7 @@ fn unknown(text: &str, error: serde_json::Error) -> Unread {
         .filter(|event| what.contains(&format!("`{event}`")));
     let other = || match what {
         what if what.starts_with("unknown ") => what.to_owned(),
-        what => format!("a value of another kind ({what})"),
+        what => format!("a value of an unexpected type ({what})"),
     };
     Unread::Unknown(event.map_or_else(other, |event| format!("the event `{event}`")))
 }
@@ -208,7 +208,7 @@ mod tests {
             ),
             (
                 r#"{"at":1,"event":"task_interrupted","task":"first"}"#,
-                "a value of another kind (invalid type: string \"first\")",
+                "a value of an unexpected type (invalid type: string \"first\")",
                 "damaged",
             ),
             (r#"{"at":1,"event":"task_int"#, "damaged", "damaged"),

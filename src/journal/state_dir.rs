@@ -64,9 +64,9 @@ impl StateDir {
             let data = fs::symlink_metadata(path).ok()?;
             let is_mine = me.is_root() || data.uid() == me.as_raw();
             match () {
-                () if data.is_symlink() => Some("it is a link"),
+                () if data.is_symlink() => Some("it is a symbolic link"),
                 () if !is_mine => Some("it belongs to another user"),
-                () if data.mode() & 0o002 != 0 => Some("everybody can write to it"),
+                () if data.mode() & 0o002 != 0 => Some("it is world-writable"),
                 () => None,
             }
         };

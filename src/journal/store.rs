@@ -477,10 +477,7 @@ mod tests {
                 state.ask_to_stop("d", false),
                 Err(JournalError::Distrusted { .. })
             ));
-            assert!(
-                state.read("d").unwrap().is_some(),
-                "it is read all the same"
-            );
+            assert!(state.read("d").unwrap().is_some(), "it can still be read");
             mode(&path, 0o700);
         }
         drop(hold(&state));
@@ -554,7 +551,7 @@ mod tests {
         assert_eq!(
             hold(&state).store.requests().unwrap().stop(),
             None,
-            "the next run is not meant"
+            "the request was for the earlier run"
         );
     }
 }

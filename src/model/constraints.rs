@@ -19,7 +19,7 @@ pub(super) fn check(name: &str, value: &Value, schema: &Schema, place: Span, d: 
     if call(value).is_some() {
         let fault = place.error(
             Code::ConstraintFunction,
-            format!("the input `{name}` has constraints, and its value is a function"),
+            format!("the input `{name}` has constraints, and its value cannot be a function"),
         );
         d.push(fault.related(schema.constraints[0].span, "the constraint"));
         return;
@@ -43,9 +43,9 @@ pub(super) fn check(name: &str, value: &Value, schema: &Schema, place: Span, d: 
 fn violation(name: &str, value: &Value, broken: &Constraint, place: Span) -> Diagnostic {
     let shown = super::function::python_text(&value.to_json());
     let message = match &broken.error_message {
-        Some(message) => format!("the value {shown} of input `{name}` is invalid: {message}"),
+        Some(message) => format!("invalid value {shown} for input `{name}`: {message}"),
         None => format!(
-            "the value {shown} of input `{name}` breaks the constraint: {}",
+            "invalid value {shown} for input `{name}`: {}",
             rule(&broken.operator)
         ),
     };
@@ -65,22 +65,22 @@ fn rule(operator: &Operator) -> String {
     };
     match operator {
         Operator::Compare(comparison, number) => {
-            format!("it must be {} {number}", word(comparison))
+            format!("must be {} {number}", word(comparison))
         }
         Operator::Length(comparison, number) => {
-            format!("its length must be {} {number}", word(comparison))
+            format!("length must be {} {number}", word(comparison))
         }
-        Operator::InRange(low, high) => format!("it must be from {low} to {high}"),
+        Operator::InRange(low, high) => format!("must be between {low} and {high}"),
         Operator::ValidValues(values) => {
             let values: Vec<String> = values.iter().map(Value::to_key).collect();
-            format!("it must be one of: {}", values.join(", "))
+            format!("must be one of: {}", values.join(", "))
         }
-        Operator::Pattern(_) => "it must be text that matches the pattern".to_owned(),
+        Operator::Pattern(_) => "must be a string that matches the pattern".to_owned(),
         Operator::Remote(name) => {
-            format!("`{name}` asks a server for what exists, and there is none")
+            format!("the constraint `{name}` can only be checked on a Cloudify server")
         }
         Operator::Unevaluated(name) => {
-            format!("the argument of `{name}` is a function, which is never evaluated")
+            format!("the argument of `{name}` is a function, which is not evaluated in constraints")
         }
     }
 }
@@ -118,7 +118,7 @@ fn as_number(value: &Value) -> Option<f64> {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "no text is that long")]
+#[expect(clippy::cast_precision_loss, reason = "no value is that long")]
 fn length(value: &Value) -> Option<f64> {
     match &value.data {
         Data::Str(text) => Some(text.chars().count() as f64),

@@ -737,7 +737,7 @@ fn planned<'o>(
 
 #[expect(
     clippy::cast_precision_loss,
-    reason = "nobody counts retries beyond 2^53"
+    reason = "retry counts and intervals stay below 2^53"
 )]
 fn number(value: Option<&Value>) -> Option<f64> {
     match value?.data {

@@ -184,9 +184,9 @@ pub(super) fn policies(
         if type_name.node != "cloudify.policies.scaling" {
             let fault = type_name.span.error(
                 Code::ScalingPolicy,
-                format!("there is no type of policies `{}`", type_name.node),
+                format!("there is no policy type `{}`", type_name.node),
             );
-            d.push(fault.hint("the only one is cloudify.policies.scaling"));
+            d.push(fault.hint("`policies` supports only the type cloudify.policies.scaling"));
         }
         for target in targets
             .iter()
@@ -194,7 +194,7 @@ pub(super) fn policies(
         {
             let fault = target.span.error(
                 Code::PolicyTarget,
-                format!("the target `{}` is no group", target.node),
+                format!("the target `{}` is not a group", target.node),
             );
             d.push(fault.did_you_mean(&target.node, groups.keys().map(String::as_str)));
         }
@@ -280,7 +280,7 @@ impl Checker<'_> {
                     d.push(span.error(
                         Code::GroupCycle,
                         format!(
-                            "groups contain each other in a circle: {}",
+                            "groups contain each other in a cycle: {}",
                             names.join(" → ")
                         ),
                     ));
@@ -348,7 +348,7 @@ impl Checker<'_> {
             for pair in members.windows(2) {
                 if !self.share(pair[0], pair[1]) {
                     let message = format!(
-                        "`{}` and `{}` of the scaling group `{name}` live in different containers",
+                        "`{}` and `{}` of the scaling group `{name}` are in different containers",
                         pair[0], pair[1]
                     );
                     d.push(

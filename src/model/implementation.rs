@@ -344,9 +344,9 @@ impl<'a> Implementations<'a> {
         else {
             let fault = text.span.error(
                 Code::NoScriptPlugin,
-                format!("{what} is a script, and no script plugin is declared"),
+                format!("{what} is a script, but no script plugin is declared"),
             );
-            d.push(fault.hint("import the basic types, which declare one"));
+            d.push(fault.hint("import the basic types, which declare a script plugin"));
             return None;
         };
         let script = Some((input, Value::new(text.span, Data::Str(text.node.clone()))));
@@ -404,7 +404,7 @@ impl<'a> Implementations<'a> {
                 let fault = text.span.error(
                     unknown,
                     format!(
-                        "{what}: `{}` names no declared plugin and no script",
+                        "{what}: `{}` does not match a declared plugin or a script",
                         text.node
                     ),
                 );
@@ -412,7 +412,7 @@ impl<'a> Implementations<'a> {
                 let first = text.node.split('.').next().unwrap_or_default();
                 d.push(if text.node.contains('/') {
                     fault.hint(format!(
-                        "there is no file {}",
+                        "file {} does not exist",
                         self.folder.join(&*text.node).display()
                     ))
                 } else {
@@ -424,7 +424,7 @@ impl<'a> Implementations<'a> {
             _ => {
                 let names: Vec<&str> = candidates.iter().map(|name| name.as_str()).collect();
                 let message = format!(
-                    "{what}: `{}` fits several plugins: {}",
+                    "{what}: `{}` matches several plugins: {}",
                     text.node,
                     names.join(", ")
                 );
@@ -550,7 +550,7 @@ fn check_script_inputs(
         if let Some(given) = inputs.get(taken) {
             let fault = given.span.error(
                 Code::ScriptInput,
-                format!("{what} is a script, and gives the input `{taken}` too"),
+                format!("{what} is a script and must not set the input `{taken}`"),
             );
             d.push(fault.related(script, "the script"));
         }

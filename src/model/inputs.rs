@@ -88,12 +88,12 @@ pub fn supply(
             None if missing == Missing::Fault => {
                 let fault = input.name.error(
                     Code::MissingInput,
-                    format!("the input `{name}` has no default and was not given"),
+                    format!("the input `{name}` has no value and no default"),
                 );
                 d.push(
                     fault
                         .label("declared here")
-                        .hint(format!("give it: -i {name}=VALUE")),
+                        .hint(format!("set it: -i {name}=VALUE")),
                 );
             }
             None => {}
@@ -181,7 +181,7 @@ fn completed(
     for fault in &mut d[before..] {
         fault.code = Code::InputType;
         if matches!(schema.type_of(), Some("list" | "dict")) {
-            fault.hints.push(format!("give it as YAML: -i '{name}:=…'"));
+            fault.hints.push(format!("set it as YAML: -i '{name}:=…'"));
         }
     }
     value

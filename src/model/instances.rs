@@ -284,7 +284,7 @@ impl Circle<'_> {
         let closed = self.0.iter().chain(self.0.first());
         let names: Vec<&str> = closed.map(|part| part.name()).collect();
         let message = format!(
-            "nodes and groups contain each other in a circle: {}",
+            "nodes and groups contain each other in a cycle: {}",
             names.join(" → ")
         );
         span.error(Code::GroupCycle, message)
@@ -332,7 +332,10 @@ fn fault_of_tie(source: &str, relationship: &Relationship) -> Option<Diagnostic>
 }
 
 fn underived(type_name: &Spanned<String>) -> Diagnostic {
-    let message = format!("`{}` is derived from no base type", type_name.node);
+    let message = format!(
+        "relationship type `{}` is not derived from a base type",
+        type_name.node
+    );
     let fault = type_name.span.error(Code::UnsupportedRelationship, message);
     fault.hint("derive it from cloudify.relationships.depends_on, connected_to or contained_in")
 }
@@ -340,14 +343,14 @@ fn underived(type_name: &Spanned<String>) -> Diagnostic {
 fn unconnected(source: &str, relationship: &Relationship) -> Diagnostic {
     let given = relationship.properties.get("connection_type");
     let quoted = |value: &Value| format!("`{}`", value.to_key());
-    let shown = given.map_or_else(|| "not given".to_owned(), quoted);
+    let shown = given.map_or_else(|| "missing".to_owned(), quoted);
     let message = format!(
         "`connection_type` of the relationship from `{source}` to `{}` is {shown}",
         relationship.target.node
     );
     let span = given.map_or(relationship.type_name.span, |value| value.span);
     let fault = span.error(Code::ConnectionType, message);
-    fault.hint("it is all_to_all or all_to_one")
+    fault.hint("use all_to_all or all_to_one")
 }
 
 /// Returns the relationships of a node that are expanded. If several have the same target, the last
@@ -670,7 +673,7 @@ impl<'a> Expansion<'a, '_> {
             .collect();
         if used.len() > 1 {
             let message = format!(
-                "`{source}` is `all_to_one`, and its instances go to {} instances of `{}`",
+                "`{source}` is `all_to_one`, but its instances are connected to {} instances of `{}`",
                 used.len(),
                 relationship.target.node
             );
@@ -734,7 +737,7 @@ fn places(positions: Option<&Vec<usize>>, outer: fn(usize) -> Outer) -> Vec<Opti
 
 fn too_large(span: Span) -> Diagnostic {
     let message = format!(
-        "the instances of the deployment, with their relationships, would take more than {} MiB",
+        "the instances and relationships of the deployment would need more than {} MiB",
         SIZE >> 20
     );
     span.error(Code::Limit, message)
@@ -755,11 +758,11 @@ fn random_id(name: &str, random: &mut fastrand::Rng) -> String {
 fn all_to_one_in_group(source: &str, relationship: &Relationship, group: &str) -> Diagnostic {
     let target = &relationship.target.node;
     let message = format!(
-        "`all_to_one` cannot join `{source}` and `{target}`, which are both in the scaling group `{group}`"
+        "`all_to_one` cannot connect `{source}` and `{target}`: both are in the scaling group `{group}`"
     );
     let span = relationship.type_name.span;
     let fault = span.error(Code::AllToOneInGroup, message);
-    fault.hint("use all_to_all: it joins members of the same group instance")
+    fault.hint("use all_to_all: it connects members of the same group instance")
 }
 
 /// Target instances of a relationship.

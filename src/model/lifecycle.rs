@@ -6,7 +6,7 @@ use std::fmt;
 /// State of a node instance, with the names from Cloudify.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the names say it")]
+#[expect(missing_docs, reason = "the names are self-explanatory")]
 pub enum InstanceState {
     #[default]
     Uninitialized,
@@ -58,7 +58,7 @@ pub struct Side {
 /// An end of a relationship.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the names say it")]
+#[expect(missing_docs, reason = "the names are self-explanatory")]
 pub enum End {
     Source,
     Target,

@@ -485,7 +485,10 @@ relationships:
                 .iter()
                 .any(|other| other.id == instance.id)
         };
-        assert!(previous.iter().all(kept), "what is there keeps its id");
+        assert!(
+            previous.iter().all(kept),
+            "existing instances keep their IDs"
+        );
     }
 
     #[test]
@@ -501,7 +504,7 @@ relationships:
         assert_eq!(
             again.instances.iter().filter(|it| it.node == "app").count(),
             9,
-            "new hosts get as many as the others have"
+            "new hosts get as many as the existing ones"
         );
     }
 
@@ -664,14 +667,14 @@ policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {defau
         assert_eq!([first.len(), second.len(), third.len()], [1, 2, 4]);
         assert!(
             ids(&first).is_subset(&ids(&second)) && ids(&second).is_subset(&ids(&third)),
-            "what is there keeps its id"
+            "existing instances keep their IDs"
         );
         let back = update(&two, &one, &third).instances;
         let plain_again = update(&one, &plain, &back).instances;
         assert_eq!(
             (back.len(), plain_again),
             (2, first),
-            "the lowest numbers stay"
+            "the lowest numbers remain"
         );
         assert!(ids(&back).is_subset(&ids(&third)));
     }

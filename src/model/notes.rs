@@ -33,8 +33,8 @@ impl Notes {
         let Some(map) = all.as_map() else {
             d.push(
                 all.span
-                    .error(Code::Note, "`metadata.dockctl` is a mapping")
-                    .label("this is none"),
+                    .error(Code::Note, "`metadata.dockctl` must be a mapping")
+                    .label("not a mapping"),
             );
             return read;
         };
@@ -45,9 +45,10 @@ impl Notes {
                 "sensitive" => (&mut read.sensitive, "input", inputs),
                 "adopted" => (&mut read.adopted, "node", nodes),
                 other => {
-                    let fault = word
-                        .span
-                        .error(Code::Note, format!("`metadata.dockctl` has no `{other}`"));
+                    let fault = word.span.error(
+                        Code::Note,
+                        format!("`metadata.dockctl` has no key `{other}`"),
+                    );
                     d.push(fault.did_you_mean(other, ["protect", "sensitive", "adopted"]));
                     continue;
                 }
@@ -70,9 +71,9 @@ fn names(
                 .span
                 .error(
                     Code::Note,
-                    format!("`metadata.dockctl.{key}` is a list of names"),
+                    format!("`metadata.dockctl.{key}` must be a list of names"),
                 )
-                .label("this is none"),
+                .label("not a list"),
         );
         return Vec::new();
     };

@@ -59,7 +59,7 @@ mod tests {
                 && !order.comes_after("a", "c")
                 && !order.comes_after("a", "a")
         );
-        assert!(!order.prefer("a", "c"), "c comes after a already");
+        assert!(!order.prefer("a", "c"), "c already comes after a");
         assert!(order.prefer("d", "c") && order.prefer("d", "d") && !order.prefer("a", "d"));
         order.require("x", "x");
         assert!(!order.comes_after("x", "x"));

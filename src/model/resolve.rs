@@ -123,7 +123,7 @@ pub(super) fn check_items(name: &str, value: &Value, schema: &Schema, d: &mut Di
     );
     for item in items.iter().filter(|item| !fits(item, &item_type.node)) {
         let message = format!(
-            "items of input `{name}` must be of type {}, and this is {}",
+            "items of input `{name}` must be of type {}, not {}",
             item_type.node,
             item.kind()
         );
@@ -252,9 +252,9 @@ impl Resolver<'_> {
         if before <= FILLED {
             let fault = owner.span.error(
                 Code::Limit,
-                format!("data types stand for more than {FILLED} values in this blueprint"),
+                format!("data types expand to more than {FILLED} values in this blueprint"),
             );
-            d.push(fault.hint("each node or relationship whose type has a property of a data type has all the values of that type"));
+            d.push(fault.hint("a property of a data type adds all values of that type to each node or relationship"));
         }
         Values::new()
     }
@@ -383,7 +383,7 @@ impl Resolver<'_> {
         else {
             d.push(span.error(
                 Code::LifecycleOperation,
-                "the relationship does not say which operation it waits for",
+                "the relationship must name the operation to wait for in its property `operation`",
             ));
             return;
         };
@@ -395,7 +395,7 @@ impl Resolver<'_> {
         let name = operation.as_str().unwrap_or_default();
         if !written.is_some_and(|interface| interface.body.contains_key(name)) {
             let message = format!(
-                "node `{}` writes no lifecycle operation `{}`",
+                "node `{}` does not define the lifecycle operation `{}`",
                 target.node,
                 operation.to_key()
             );
@@ -413,7 +413,7 @@ impl Resolver<'_> {
             if let Some(given) = place.filter(|_| self.implementations.is_script(&mapping.node)) {
                 d.push(given.name.error(
                     Code::ScriptInput,
-                    format!("workflow `{name}` is a script, and declares where it is too"),
+                    format!("workflow `{name}` is a script and must not declare this parameter"),
                 ));
             }
             let found = self.implementations.workflow(mapping, name, d)?;
@@ -498,7 +498,7 @@ fn check_circles(nodes: &IndexMap<String, Node>, d: &mut Diagnostics) {
                 let names = path[from..].iter().map(|(node, _)| *node).chain([target]);
                 let names: Vec<&str> = names.map(|node| nodes[node].name.node.as_str()).collect();
                 let message = format!(
-                    "nodes depend on each other in a circle: {}",
+                    "nodes depend on each other in a cycle: {}",
                     names.join(" → ")
                 );
                 d.push(relationship.target.span.error(Code::Cycle, message));
@@ -567,7 +567,7 @@ fn check_hosts(nodes: &IndexMap<String, Node>, provided: Provided, d: &mut Diagn
             return;
         }
         let message = format!(
-            "node `{}` is on no host, and the plugin `{}` of its operations runs on one",
+            "node `{}` has no host, but the plugin `{}` of its operations runs on a host",
             node.name.node, operation.plugin
         );
         let fault = operation
@@ -575,7 +575,7 @@ fn check_hosts(nodes: &IndexMap<String, Node>, provided: Provided, d: &mut Diagn
             .error(Code::NoHost, message)
             .related(node.name.span, "the node");
         d.push(
-            fault.hint("contain the node in a host, or use the executor central_deployment_agent"),
+            fault.hint("add a contained_in relationship to a host, or use the executor central_deployment_agent"),
         );
     };
     for node in nodes.values() {

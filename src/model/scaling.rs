@@ -78,10 +78,7 @@ impl Numbers {
             d.push(below("default_instances", &self.default, 0));
         }
         if max.is_some_and(|max| max < 1 && max != UNBOUNDED) {
-            d.push(
-                below("max_instances", &self.max, 1)
-                    .hint("-1 or UNBOUNDED: as many as are asked for"),
-            );
+            d.push(below("max_instances", &self.max, 1).hint("use -1 or UNBOUNDED for no limit"));
         }
         let bound = max.filter(|max| *max != UNBOUNDED);
         for (low, high, first, second, value) in [
@@ -104,7 +101,8 @@ impl Numbers {
             if let (Some(low), Some(high)) = (low, high)
                 && low > high
             {
-                let message = format!("`{first}` is {low}, and `{second}` is {high}");
+                let message =
+                    format!("`{first}` ({low}) must not be greater than `{second}` ({high})");
                 d.push(
                     value
                         .span
@@ -146,13 +144,14 @@ fn shape(name: &str, value: &Value) -> Option<Diagnostic> {
         Data::Map(_) if call(value).is_some() => None,
         Data::Map(_) => Some(value.span.error(
             Code::InstanceFunction,
-            format!("`{name}` is a mapping that is no function"),
+            format!("`{name}` is a mapping but not a function"),
         )),
         Data::Str(_) if name == "max_instances" => {
-            let fault = value
-                .span
-                .error(Code::InstanceLiteral, format!("`{name}` is text"));
-            Some(fault.hint("it is a whole number, or UNBOUNDED"))
+            let fault = value.span.error(
+                Code::InstanceLiteral,
+                format!("`{name}` must not be a string"),
+            );
+            Some(fault.hint("use an integer or UNBOUNDED"))
         }
         Data::Date(_) | Data::Bytes(_) => Some(value.span.error(
             Code::Foreign,
@@ -160,10 +159,7 @@ fn shape(name: &str, value: &Value) -> Option<Diagnostic> {
         )),
         _ => Some(value.span.error(
             Code::Format,
-            format!(
-                "`{name}` must be a whole number, and this is {}",
-                value.kind()
-            ),
+            format!("`{name}` must be an integer, not {}", value.kind()),
         )),
     }
 }

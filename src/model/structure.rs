@@ -60,28 +60,28 @@ impl Structure {
 
 /// Reason why a node or group cannot be scaled as requested.
 #[derive(Clone, Debug, Error, PartialEq)]
-#[expect(missing_docs, reason = "the messages say it")]
+#[expect(missing_docs, reason = "the messages explain the variants")]
 pub enum Unscalable {
-    #[error("there is no node and no scaling group `{0}`")]
+    #[error("there is no node or scaling group `{0}`")]
     Unknown(String),
-    #[error("`{name}` has {current} of them now: {delta:+} would make {after}")]
+    #[error("cannot scale `{name}` from {current} to {after} instances ({delta:+})")]
     Negative {
         name: String,
         current: usize,
         delta: i64,
         after: i64,
     },
-    #[error("instances to remove or to keep are only named when there are to be fewer")]
+    #[error("instances to remove or to keep can only be selected when scaling down")]
     HintsWhenGrowing,
-    #[error("`{0}` is no instance of what is scaled")]
+    #[error("`{0}` is not an instance of the scaled node or group")]
     UnknownInstance(String),
-    #[error("`{0}` is to be removed and to be kept")]
+    #[error("`{0}` is selected both to remove and to keep")]
     Contradiction(String),
-    #[error("{kept} instances are to be kept, and only {wanted} are to be left")]
+    #[error("more instances are selected to keep ({kept}) than would remain ({wanted})")]
     TooManyKept { kept: usize, wanted: usize },
-    #[error("{removed} instances are to be removed, and only {fewer} are to go")]
+    #[error("more instances are selected to remove ({removed}) than scaling removes ({fewer})")]
     TooManyRemoved { removed: usize, fewer: usize },
-    #[error("there would be more instances than one deployment can have")]
+    #[error("the deployment would have too many instances")]
     TooMany,
 }
 
@@ -535,7 +535,7 @@ policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {defau
         assert_eq!(
             deployment("0", None).unpopulated(),
             [""; 0],
-            "the blueprint says 0 for what contains it"
+            "the blueprint declares 0 for its container"
         );
         for entity in ["host", "app", "other", "g"] {
             let empty = scaled(&whole, entity, -1);
@@ -543,7 +543,7 @@ policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {defau
             assert_eq!(
                 deployment("1", Some(&empty)).unpopulated(),
                 [""; 0],
-                "and still is after an update"
+                "still 0 after an update"
             );
         }
         let grown = scaled(&scaled(&whole, "app", -1), "app", 1);

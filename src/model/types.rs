@@ -317,7 +317,7 @@ fn check_names(types: &Named<DataType>, d: &mut Diagnostics) {
                     Code::PrimitiveRedefined,
                     format!("`{name}` is a primitive type"),
                 )
-                .hint("give the data type another name"),
+                .hint("rename the data type"),
         );
     }
 }
@@ -374,14 +374,14 @@ fn check_data_circles(data: &mut DataTypes, d: &mut Diagnostics) {
                     Some(field.name.error(
                         Code::Cycle,
                         format!(
-                            "data types hold each other in a circle: {}",
+                            "data types contain each other in a cycle: {}",
                             names.join(" → ")
                         ),
                     ))
                 }
                 Some((_, None)) if path.len() >= DATA_DEPTH => Some(field.name.error(
                     Code::Limit,
-                    format!("data types are nested more than {DATA_DEPTH} deep"),
+                    format!("data types are nested more than {DATA_DEPTH} levels deep"),
                 )),
                 Some((inner, None)) => {
                     path.push((inner, 0, own_size(inner, data)));
@@ -389,10 +389,10 @@ fn check_data_circles(data: &mut DataTypes, d: &mut Diagnostics) {
                 }
                 Some((_, Some(inner))) if size + inner > DATA_SIZE => Some(field.name.error(
                     Code::Limit,
-                    format!("a data type stands for more than {DATA_SIZE} values"),
+                    format!("a data type expands to more than {DATA_SIZE} values"),
                 )),
                 Some((_, Some(inner))) => {
-                    path.last_mut().expect("just looked at").2 += inner;
+                    path.last_mut().expect("checked above").2 += inner;
                     None
                 }
             };
@@ -401,7 +401,7 @@ fn check_data_circles(data: &mut DataTypes, d: &mut Diagnostics) {
                 Arc::make_mut(&mut Arc::make_mut(&mut data[at].properties)[next].body).type_name =
                     None;
             }
-            path.last_mut().expect("just looked at").1 += 1;
+            path.last_mut().expect("checked above").1 += 1;
         }
     }
 }
@@ -436,7 +436,7 @@ fn flatten<T: Derived>(
                 d.push(definition.name.error(
                     Code::Limit,
                     format!(
-                        "the types have more than {PROPERTIES} properties, inherited ones counted"
+                        "the types have more than {PROPERTIES} properties, including inherited ones"
                     ),
                 ));
                 return IndexMap::new();
@@ -483,13 +483,13 @@ fn lost_namespace<T>(
         parent.span.error(
             Code::NamespacedParent,
             format!(
-                "the parent of the {what} `{name}` is `{sibling}`, but is looked for as `{}`",
+                "the parent of the {what} `{name}` is `{sibling}`, but is looked up as `{}`",
                 parent.node
             ),
         )
     };
     all.contains_key(&sibling).then(|| {
-        fault().hint("parents of data types get no namespace: import this file without one")
+        fault().hint("import this file without a namespace: parents of data types do not get one")
     })
 }
 
@@ -553,7 +553,7 @@ fn lineage<'a, T: Derived>(
     line.into_iter().rev().collect()
 }
 
-const NUMBERS: &str = "numbers are written 1000, 017, 0x1f, 1.5 or 1.0e+3 and have at most 64 bits: anything else is text";
+const NUMBERS: &str = "write numbers as 1000, 017, 0x1f, 1.5 or 1.0e+3 with at most 64 bits: anything else is a string";
 
 /// The owner of the properties, for messages.
 pub(super) struct Owner<'a> {
@@ -582,7 +582,7 @@ pub(super) fn fill(
     if let Some(value) = external.filter(|value| call(value).is_some()) {
         d.push(value.span.error(
             Code::ExternalByFunction,
-            "`use_external_resource` cannot be computed by a function",
+            "`use_external_resource` cannot be a function",
         ));
     }
     let waived = external.is_some_and(|value| call(value).is_none() && truthy(value));
@@ -635,7 +635,7 @@ fn fill_with(
             d.push(
                 fault
                     .did_you_mean(&name, known.iter().copied())
-                    .list("its type declares", known),
+                    .list("declared properties", known),
             );
         }
     }
@@ -745,7 +745,7 @@ pub(super) fn complete(
     }
     if !fits(value, &type_name.node) {
         let message = format!(
-            "{} must be of type {}, and this is {}",
+            "{} must be of type {}, not {}",
             place.what,
             type_name.node,
             value.kind()
@@ -780,7 +780,7 @@ fn complete_custom(
     let Some(map) = value.as_map().cloned() else {
         let name = schema.type_of().unwrap_or_default();
         let message = format!(
-            "{} must be a mapping of type {name}, and this is {}",
+            "{} must be a mapping of type {name}, not {}",
             place.what,
             value.kind()
         );

@@ -134,8 +134,8 @@ pub(crate) fn checked_name(name: &str) -> Result<String, Error> {
         return Ok(name.to_owned());
     }
     Err(
-        Error::usage(format!("`{name}` cannot be the name of a deployment"))
-            .hint("names have characters of [a-z0-9_.-] and start with a letter or digit"),
+        Error::usage(format!("`{name}` is not a valid deployment name"))
+            .hint("use only the characters [a-z0-9_.-], and start with a letter or digit"),
     )
 }
 
@@ -257,7 +257,7 @@ fn redact_others(faults: &mut Diagnostics, without: &Diagnostics) {
 /// Removes all details except code and location.
 fn redact(fault: &mut Diagnostic) {
     fault.message = format!(
-        "the value of a sensitive input breaks a rule: {}",
+        "the value of a sensitive input is invalid: {}",
         fault.code.rule()
     );
     fault.label = None;
@@ -272,7 +272,7 @@ pub(crate) fn soften(fault: &mut Diagnostic) {
         fault.severity = diagnostic::Severity::Warning;
         fault
             .hints
-            .push("a deployment with these inputs would be refused".to_owned());
+            .push("dockctl would refuse to install this with these inputs".to_owned());
     }
 }
 
@@ -340,7 +340,7 @@ fn remember(
         return Err(not_kept(&missing));
     }
     for (name, value) in open {
-        let file = sources.add_text("<remembered inputs>", format!("{name}: {value}"));
+        let file = sources.add_text("<stored inputs>", format!("{name}: {value}"));
         given.insert(
             name.clone(),
             inputs::Given {
@@ -364,9 +364,9 @@ fn hold_secrets(inputs: &[&String]) -> String {
     let names: Vec<String> = inputs.iter().map(|name| format!("`{name}`")).collect();
     let all = names.join(", ");
     if names.len() == 1 {
-        format!("the input {all} holds a secret, which is not kept")
+        format!("the value of the sensitive input {all} is not stored")
     } else {
-        format!("the inputs {all} hold secrets, which are not kept")
+        format!("the values of the sensitive inputs {all} are not stored")
     }
 }
 

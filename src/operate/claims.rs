@@ -41,10 +41,10 @@ pub(crate) fn chosen(
     };
     let error = match (&chosen, id) {
         (None, Some(id)) => Error::usage(format!(
-            "nothing on the engine carries the labels of `{name}` with the id `{id}`"
+            "no object on the engine is labeled with deployment `{name}` and ID `{id}`"
         )),
         (None, None) if !claims.is_empty() => Error::usage(format!(
-            "{} deployments claim the name `{name}`",
+            "{} deployments on the engine claim the name `{name}`",
             claims.len()
         )),
         _ => return Ok(chosen),
@@ -52,7 +52,7 @@ pub(crate) fn chosen(
     let error = if claims.is_empty() {
         error
     } else {
-        error.hint(format!("name the one that is meant: {}", ids()))
+        error.hint(format!("select one: {}", ids()))
     };
     Err(error.with(claimed(name, &claims)))
 }
@@ -60,11 +60,11 @@ pub(crate) fn chosen(
 /// Returns the error for uninstalling objects that are not proven to be ours.
 pub(crate) fn unproven(name: &str, claims: &[Claim]) -> Error {
     let message = format!(
-        "`{name}` is not installed from this state directory; only labels on the engine name it, and nothing was done"
+        "`{name}` is known only from labels on the engine, not from this state directory; nothing was done"
     );
     let error = Error::new(Kind::Failed, message).with(claimed(name, claims));
     proceed(
-        error.hint("use the state directory that it was installed from: --state-dir DIR"),
+        error.hint("use the state directory that installed it: --state-dir DIR"),
         name,
         claims,
     )
@@ -73,7 +73,7 @@ pub(crate) fn unproven(name: &str, claims: &[Claim]) -> Error {
 /// Returns the error for a deployment that another state directory created objects for.
 pub(crate) fn elsewhere(name: &str, claims: &[Claim]) -> Error {
     let message = format!(
-        "another state directory made objects of `{name}` that this one does not know; nothing was done"
+        "another state directory created objects of `{name}` that this one has no record of; nothing was done"
     );
     let error = Error::new(Kind::Failed, message).with(claimed(name, claims));
     proceed(error, name, claims)
@@ -90,7 +90,7 @@ pub(crate) fn proceed(error: Error, name: &str, claims: &[Claim]) -> Error {
         };
         let error = error.hint(format!("to take it over: dockctl recover {name}{which}"));
         error.hint(format!(
-            "to take it down: dockctl uninstall {name} --from-labels {id}"
+            "to uninstall it: dockctl uninstall {name} --from-labels {id}"
         ))
     };
     ids.fold(error, taken)

@@ -211,13 +211,11 @@ impl Converge<'_> {
     /// Returns the error for updating a deployment that this state directory has no record of.
     fn not_installed(&self, told: &Told) -> Error {
         let name = self.name();
-        let error = Error::usage(format!(
-            "`{name}` is not installed: there is nothing to update"
-        ));
+        let error = Error::usage(format!("cannot update `{name}`: it is not installed"));
         let is_labelled = told.ours().is_some() || !told.claims().is_empty();
         if is_labelled {
             let error = error.hint(format!(
-                "labels on the engine name `{name}`, and this state directory does not know it"
+                "labels on the engine name `{name}`, but this state directory has no record of it"
             ));
             return error.hint(format!("take it over first: dockctl recover {name}"));
         }

@@ -1,4 +1,4 @@
-//! The errors of runs: why a run did not begin, did not go on or did not succeed.
+//! The errors of runs that did not start, did not continue or did not succeed.
 
 use super::{
     error::{Detail, Ended, Error, Kind, Lacking},
@@ -18,10 +18,10 @@ use crate::{
 use indexmap::IndexSet;
 use std::collections::BTreeSet;
 
-/// Instances that a message names; of more it says how many.
+/// Maximum number of instances that a message names; it counts the others.
 const NAMED: usize = 8;
 
-/// Why an execution did not do what it was to do, and how to go on.
+/// Returns the error of an execution that did not succeed, with a hint on how to resume it.
 pub(crate) fn ended_badly(record: &Record, outcome: event::Outcome, again: &str) -> Error {
     let execution = record.executions.last();
     let id = execution
@@ -30,28 +30,30 @@ pub(crate) fn ended_badly(record: &Record, outcome: event::Outcome, again: &str)
     let (kind, message) = match (outcome, execution.and_then(|execution| execution.stopped)) {
         (event::Outcome::Failed, Some(Why::GuardLost)) => (
             Kind::Busy,
-            format!("execution {id} was ended: another run took the deployment over"),
+            format!("execution {id} was aborted: another run took over the deployment"),
         ),
         (event::Outcome::Failed, Some(Why::Timeout)) => (
             Kind::Failed,
-            format!("execution {id} was given up: it took longer than --timeout allows"),
+            format!("execution {id} failed: it exceeded --timeout"),
         ),
         (event::Outcome::Failed, _) => (Kind::Failed, format!("execution {id} failed")),
         _ => (
             Kind::Interrupted,
-            format!("execution {id} was stopped before it was done"),
+            format!("execution {id} was cancelled before it finished"),
         ),
     };
     let words = format!(
-        "{message}{}{}{}",
+        "{message}{}{}{}{}",
         left(execution),
         skipped_words(record),
-        taken_down_again(record)
+        taken_down_again(record),
+        standing_still(record)
     );
-    let mut error = Error::new(kind, words).hint(format!("go on with: {again}"));
-    if let Some(names) = standing_still(record) {
-        error = error.hint(format!("until then these do not run: {names}"));
-    }
+    let hint = match kind {
+        Kind::Interrupted => format!("to resume it, run: {again}"),
+        _ => format!("fix the cause, then run: {again}"),
+    };
+    let mut error = Error::new(kind, words).hint(hint);
     error.execution = Some(id);
     error.with(Detail::Ended(Box::new(Ended {
         record: record.clone(),
@@ -60,7 +62,7 @@ pub(crate) fn ended_badly(record: &Record, outcome: event::Outcome, again: &str)
     })))
 }
 
-/// What scaling added in vain is taken down again.
+/// Returns a message part if a failed scaling removed the instances that it had added.
 fn taken_down_again(record: &Record) -> &'static str {
     let last = record.executions.last();
     let added = match last.map(|execution| &*execution.parameters) {
@@ -69,18 +71,20 @@ fn taken_down_again(record: &Record) -> &'static str {
     };
     let is_gone = |id: &String| record.state(id).is_gone();
     if !added.is_empty() && added.iter().all(is_gone) {
-        "; what was added was taken down again"
+        "; the added instances were removed again"
     } else {
         ""
     }
 }
 
-/// Instances that were stopped on the way to something else, in words.
-fn standing_still(record: &Record) -> Option<String> {
-    let execution = record
-        .executions
-        .last()
-        .filter(|it| !matches!(it.workflow(), Workflow::Stop | Workflow::Uninstall))?;
+/// Returns a message part with the instances that the run stopped temporarily and left stopped.
+fn standing_still(record: &Record) -> String {
+    let last = record.executions.last();
+    let Some(execution) =
+        last.filter(|it| !matches!(it.workflow(), Workflow::Stop | Workflow::Uninstall))
+    else {
+        return String::new();
+    };
     let is_down = |id: &&String| {
         matches!(
             record.state(id),
@@ -102,7 +106,11 @@ fn standing_still(record: &Record) -> Option<String> {
         .filter(|id| is_down(id) && !goes(id))
         .map(String::as_str)
         .collect();
-    (!names.is_empty()).then(|| names.join(", "))
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!("; left stopped: {}", names.join(", "))
+    }
 }
 
 fn left(execution: Option<&Execution>) -> String {
@@ -114,11 +122,11 @@ fn left(execution: Option<&Execution>) -> String {
     if left == 0 {
         String::new()
     } else {
-        format!("; not carried out: {}", report::count(left, "step"))
+        format!("; {} skipped", report::count(left, "step"))
     }
 }
 
-/// Instances whose steps were not begun, because they need what failed or was not begun either.
+/// Returns the instances with no started steps: they depend on failed or skipped instances.
 fn skipped(record: &Record) -> IndexSet<String> {
     let begun = |instance: &str| {
         let mut mine = record
@@ -151,7 +159,7 @@ fn skipped_words(record: &Record) -> String {
     if all.is_empty() {
         String::new()
     } else {
-        format!(" of {}{more}", named.join(", "))
+        format!(" ({}{more})", named.join(", "))
     }
 }
 
@@ -163,19 +171,19 @@ pub(crate) fn rolled_back(
     again: &str,
 ) -> Error {
     error.message += match outcome {
-        event::Outcome::Terminated => "; what it created was taken back",
-        event::Outcome::Cancelled => "; taking back what it created was stopped before it was done",
-        _ => "; taking back what it created failed too",
+        event::Outcome::Terminated => "; it was rolled back",
+        event::Outcome::Cancelled => "; its rollback was cancelled before it finished",
+        _ => "; its rollback failed too",
     };
     if outcome == event::Outcome::Cancelled {
         error.kind = Kind::Interrupted;
     }
     if outcome == event::Outcome::Terminated {
         let hints = error.hints.iter();
-        let hints = hints.map(|hint| format!("{hint}, with the inputs that were given"));
+        let hints = hints.map(|hint| hint.replacen("run: ", "run with the same inputs: ", 1));
         error.hints = hints.collect();
     } else {
-        error.hints = vec![format!("go on taking it back with: {again}")];
+        error.hints = vec![format!("to finish the rollback, run: {again}")];
     }
     if let Detail::Ended(ended) = &mut error.detail {
         ended.rollback = Some(record.clone());
@@ -186,23 +194,25 @@ pub(crate) fn rolled_back(
 pub(crate) fn unguarded(unguarded: Unguarded) -> Error {
     match unguarded {
         Unguarded::Refused(failure) => Error::from(failure)
-            .hint("--no-guard does without it, if nobody else works on the deployment"),
+            .hint("if no other machine works on the deployment, disable the guard: --no-guard"),
         Unguarded::Busy(holder, left) => {
             let error = Error::new(
                 Kind::Busy,
                 format!("the deployment is in use on the engine by {holder}"),
             );
             error
-                .hint(format!("wait until it is done; if it died, it holds the deployment for {left} more seconds"))
-                .hint("dockctl unlock shows it, and removes what is dead")
+                .hint(format!(
+                    "wait until it finishes; if it died, its guard expires in {left} s"
+                ))
+                .hint("check the guard, and remove it if its run died: dockctl unlock")
         }
     }
 }
 
-/// Names the missing values, and the whole command to repeat.
+/// Returns the error for missing values and files, with the command to run afterwards.
 pub(crate) fn lacking(lacks: &[Lack], stage: &Stage, job: &Job<'_>) -> Error {
     let message = format!(
-        "{} cannot begin: values or files are missing; nothing was done",
+        "cannot start {}: values or files are missing; nothing was done",
         job.parameters.workflow()
     );
     let inputs: BTreeSet<&String> = lacks.iter().flat_map(|lack| &lack.inputs).collect();
@@ -213,7 +223,7 @@ pub(crate) fn lacking(lacks: &[Lack], stage: &Stage, job: &Job<'_>) -> Error {
     let facts = lacks.iter().map(|lack| fact(lack, stage.task(lack.task)));
     Error::new(Kind::Invalid, message)
         .with(Detail::Lacking(facts.collect()))
-        .hint(format!("then run: {}{inputs}", job.again))
+        .hint(format!("provide them, then run: {}{inputs}", job.again))
 }
 
 fn fact(lack: &Lack, task: &Task) -> Lacking {
@@ -226,41 +236,43 @@ fn fact(lack: &Lack, task: &Task) -> Lacking {
     }
 }
 
-/// The engine was restarted when everything was done. The execution stays open: the next run goes
-/// on with it.
+/// Returns the error for an engine that was lost after the last step. The execution stays open: the
+/// next run resumes it.
 pub(crate) fn went_away(execution: &str, again: &str) -> Error {
     let mut error = Error::new(
         Kind::Failed,
         format!(
-            "the engine went away at the end of execution {execution}, and took with it what ran there"
+            "lost the connection to the engine at the end of execution {execution}; its containers may have stopped"
         ),
     );
     error.execution = Some(execution.to_owned());
-    error.hint(format!("go on with: {again}"))
+    error.hint(format!("fix the cause, then run: {again}"))
 }
 
-/// The run cannot go on. The execution stays open.
+/// Returns the error for a run that cannot continue. The execution stays open.
 pub(crate) fn stuck(error: Unsettled, execution: &str, again: &str) -> Error {
     match error {
         Unsettled::Journal(error) => cannot_go_on(error, again),
         Unsettled::Engine(failure) => {
             let mut error = Error::from(failure);
             error.execution = Some(execution.to_owned());
-            error.hint(format!("go on with: {again}"))
+            error.hint(format!("fix the cause, then run: {again}"))
         }
     }
 }
 
-/// The journal cannot be written: what was under way has ended, and what came of it is settled
-/// later.
+/// Returns the error for a journal that cannot be written. Running steps have finished; the next
+/// run settles their outcome.
 pub(crate) fn cannot_go_on(error: JournalError, again: &str) -> Error {
     let full = error.is_full();
     let mut told = Error::from(error);
     told.hints.clear();
     let told = if full {
-        told.hint("free some room where the state is kept")
+        told.hint("free disk space for the state directory")
     } else {
         told
     };
-    told.hint(format!("nothing new was started; what was under way was let end, and is looked at by the next run: {again}"))
+    told.hint(format!(
+        "running steps were allowed to finish; to check their outcome and continue, run: {again}"
+    ))
 }

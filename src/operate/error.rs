@@ -165,7 +165,7 @@ impl Error {
     #[must_use]
     pub fn invalid(diagnostics: Diagnostics, sources: Sources) -> Self {
         let summary = diagnostic::render::summary(&diagnostics);
-        let message = format!("the blueprint cannot be used: {summary}");
+        let message = format!("invalid blueprint: {summary}");
         let faults = Faults {
             diagnostics,
             sources,
@@ -194,7 +194,7 @@ impl Error {
         if again.is_empty() {
             self
         } else {
-            self.hint(format!("give it again: {command}{again}"))
+            self.hint(format!("pass the missing values: {command}{again}"))
         }
     }
 }
@@ -217,27 +217,27 @@ impl From<JournalError> for Error {
 fn advice(error: &JournalError) -> &'static [&'static str] {
     match error {
         JournalError::Busy { .. } => {
-            &["wait until it is done; a holder that died frees the deployment by itself"]
+            &["wait until it finishes; if it dies, its lock is released automatically"]
         }
         JournalError::Format { .. } | JournalError::Unknown { .. } => {
-            &["use the dockctl that wrote it, or a newer one"]
+            &["use the dockctl version that wrote it, or a newer one"]
         }
         _ if error.is_damage() => &[
-            "install, uninstall, resume and recover keep it under another name, and take what the engine's labels tell",
+            "to rename it and recover the deployment from labels, run dockctl install, uninstall, resume or recover",
         ],
-        _ if error.is_full() => &["free some room there, or name another folder: --state-dir"],
+        _ if error.is_full() => &["free disk space, or use another directory: --state-dir DIR"],
         JournalError::Sqlite { .. }
         | JournalError::Row { .. }
         | JournalError::Illegal { .. }
         | JournalError::Damaged { .. } => {
-            &["the file was not changed; keep a copy before anything else"]
+            &["the file was not changed; back it up before you continue"]
         }
         JournalError::Distrusted { .. } => &[
-            "only the owner of a state folder, or root, writes to it, and nobody else may be able to: chmod o-w",
-            "or name a folder of your own: --state-dir",
+            "a state directory must belong to you and must not be writable by others: chmod o-w DIR",
+            "or use your own directory: --state-dir DIR",
         ],
         JournalError::Io { .. } | JournalError::NoRoom { .. } => {
-            &["--state-dir or DOCKCTL_STATE_DIR names another folder"]
+            &["use another directory: --state-dir DIR or DOCKCTL_STATE_DIR=DIR"]
         }
     }
 }

@@ -379,7 +379,7 @@ fn require_installed(name: &str, workflow: Workflow, record: &Record) -> Result<
         .unwrap_or_default();
     let error = || {
         Error::usage(format!(
-            "`{name}` is not installed: there is nothing to {}",
+            "cannot {} `{name}`: it is not installed",
             verb(workflow)
         ))
     };
@@ -420,11 +420,11 @@ fn workflow(
     };
     Workflow::of_mapping(&declared.operation).ok_or_else(|| {
         let message = format!(
-            "the workflow `{name}` is `{}` of the plugin `{}`, which dockctl does not have",
+            "the workflow `{name}` is implemented by `{}` of the plugin `{}`, which dockctl does not support",
             declared.operation, declared.plugin
         );
         Error::new(Kind::Invalid, message)
-            .hint("dockctl runs the workflows of cloudify.plugins.workflows")
+            .hint("dockctl supports the workflows of cloudify.plugins.workflows")
     })
 }
 
@@ -439,12 +439,12 @@ fn refuse_hearsay(deployment: &Deployment, stage: &Stage) -> Result<(), Error> {
         return Ok(());
     };
     let message = format!(
-        "`{}` has to be created, and the labels that tell of it do not say from what",
+        "cannot create `{}`: its deployment was recovered from labels, which do not contain its definition",
         task.instance
     );
     let error = Error::new(Kind::Failed, message);
     Err(error.hint(format!(
-        "give the blueprint once: dockctl update BLUEPRINT -d {}",
+        "provide the blueprint once: dockctl update BLUEPRINT -d {}",
         deployment.name
     )))
 }
@@ -458,7 +458,7 @@ pub(super) fn unknown(what: &str, name: &str, known: &[&str]) -> Error {
     let mut known = known.to_vec();
     known.sort_unstable();
     known.dedup();
-    error.hint(format!("there are: {}", known.join(", ")))
+    error.hint(format!("available: {}", known.join(", ")))
 }
 
 /// Reads parameters from arguments: `NAME=TEXT`, `NAME:=YAML` or a file.
@@ -471,7 +471,7 @@ pub(crate) fn read_parameters(given: &[String]) -> Result<JsonMap<String, Json>,
     let read = given::read(given, Hidden::Named(&[]), &mut sources, &mut d)?;
     match d.iter().next() {
         Some(fault) => Err(Error::usage(format!(
-            "a parameter cannot be read: {}",
+            "cannot read a parameter: {}",
             fault.message
         ))),
         None => Ok(read
@@ -496,7 +496,7 @@ fn with_defaults(
         .collect();
     if let Some(other) = given.keys().find(|key| !known.contains(&key.as_str())) {
         return Err(unknown(
-            &format!("parameter of the workflow `{name}` called"),
+            &format!("parameter of the workflow `{name}` named"),
             other,
             &known,
         ));
@@ -514,7 +514,7 @@ fn with_defaults(
                 && !(parameter == "node_id" && all.contains_key("scalable_entity_name")) =>
             {
                 return Err(Error::usage(format!(
-                    "the workflow `{name}` needs the parameter `{parameter}`: -p {parameter}=VALUE"
+                    "the workflow `{name}` requires the parameter `{parameter}`: -p {parameter}=VALUE"
                 )));
             }
             _ => {}
@@ -610,7 +610,7 @@ fn selected(args: &Operation, record: &Record) -> Result<Selection, Error> {
         .collect();
     for (what, given, known) in [
         ("node", &args.nodes, names),
-        ("type of a node", &args.types, types),
+        ("node type", &args.types, types),
     ] {
         if let Some(name) = given.iter().find(|name| !known.contains(&name.as_str())) {
             return Err(unknown(what, name, &known));
@@ -644,8 +644,8 @@ fn known_operation(asked: &str, record: &Record) -> Result<String, Error> {
             Err(unknown("operation", asked, &all))
         }
         several => Err(
-            Error::usage(format!("`{asked}` stands for several operations"))
-                .hint(format!("say which: {}", several.join(", "))),
+            Error::usage(format!("`{asked}` matches several operations"))
+                .hint(format!("use one of: {}", several.join(", "))),
         ),
     }
 }

@@ -181,7 +181,7 @@ fn utf8(name: &str, value: &OsStr) -> Result<String, Error> {
     let text = value.to_str().map(str::to_owned);
     text.ok_or_else(|| {
         Error::usage(format!(
-            "the variable {name} cannot be read: it is not UTF-8"
+            "cannot read the variable {name}: it is not valid UTF-8"
         ))
     })
 }
@@ -274,7 +274,7 @@ fn files(argument: &str) -> Result<Vec<PathBuf>, Error> {
     }
     let found = glob::glob(&pattern).map_err(|error| {
         Error::usage(format!(
-            "the input pattern `{argument}` cannot be used: {error}"
+            "the input pattern `{argument}` is not valid: {error}"
         ))
     })?;
     let is_input = |path: &PathBuf| {
@@ -290,9 +290,9 @@ fn files(argument: &str) -> Result<Vec<PathBuf>, Error> {
         let shown = if start == argument {
             format!("`{argument}`")
         } else {
-            format!("that begins with `{start}`")
+            format!("starting with `{start}`")
         };
-        let what = "is not a file, a folder with YAML or JSON files, or KEY=VALUE";
+        let what = "is not KEY=VALUE, a file, or a directory with YAML or JSON files";
         return Err(Error::usage(format!("the input {shown} {what}")));
     }
     Ok(found)
@@ -341,7 +341,7 @@ fn file(
         }
         None => {
             return Err(Error::usage(format!(
-                "the input file {} must hold a mapping of names to values",
+                "the input file {} must contain a mapping of names to values",
                 path.display()
             )));
         }

@@ -1,4 +1,4 @@
-//! A plan that was written down, to carry out exactly that.
+//! Plan files: a stored plan that a later run must match exactly.
 
 use super::error::{Detail, Error, Kind};
 use crate::{
@@ -13,11 +13,11 @@ use std::{fs, path::Path};
 
 /// Format of the file.
 ///
-/// 2: steps are data with traits; how they are shown does not count.
+/// 2: steps are data with traits; their descriptions are not compared.
 const FORMAT: u32 = 2;
 
-/// What `plan --out` writes. Its digests hold no secret: sensitive inputs are withheld from what
-/// they are made of.
+/// The contents of a plan file (`plan --out`). Its digests contain no secrets: they are computed
+/// without sensitive inputs.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct PlanFile {
     pub format: u32,
@@ -25,15 +25,15 @@ pub(crate) struct PlanFile {
     pub deployment: String,
     #[serde(flatten)]
     pub parameters: Parameters,
-    /// Digest of what the blueprint comes to.
+    /// Digest of the evaluated blueprint.
     pub blueprint: String,
     /// Digest of the inputs.
     pub inputs: String,
-    /// What was there.
+    /// Objects that existed.
     pub observed: Json,
-    /// Instances that it speaks of.
+    /// Instances of the deployment, with their IDs.
     pub instances: Vec<Instance>,
-    /// What is to be done.
+    /// Stages to run.
     pub stages: Vec<Stage>,
 }
 
@@ -60,51 +60,54 @@ impl PlanFile {
         }
     }
 
-    /// Reads one.
+    /// Reads a plan file.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         let cannot = |why: String| {
-            Error::usage(format!("the plan {} cannot be used: {why}", path.display()))
+            Error::usage(format!(
+                "cannot use the plan file {}: {why}",
+                path.display()
+            ))
         };
         let text = fs::read_to_string(path).map_err(|error| cannot(error.to_string()))?;
         let json: Json = serde_json::from_str(&text).map_err(|error| cannot(error.to_string()))?;
         if json["kind"] != "dockctl.plan" {
             return Err(cannot(
-                "it is not a plan; `dockctl plan --out FILE` writes one".to_owned(),
+                "not a plan; create one with `dockctl plan --out FILE`".to_owned(),
             ));
         }
         match json["format"].as_u64() {
             Some(format) if format == u64::from(FORMAT) => {}
             Some(format) if format < FORMAT.into() => {
-                let error = cannot("it was written by an older dockctl".to_owned());
-                return Err(error.hint("plan again: dockctl plan --out FILE"));
+                let error = cannot("written by an older dockctl".to_owned());
+                return Err(error.hint("create a new plan: dockctl plan --out FILE"));
             }
-            _ => return Err(cannot("it was written by a newer dockctl".to_owned())),
+            _ => return Err(cannot("written by a newer dockctl".to_owned())),
         }
         serde_json::from_value(json).map_err(|error| cannot(error.to_string()))
     }
 
-    /// Refuses to go on if anything moved since it was written.
+    /// Returns an error if anything changed since the plan was created.
     pub(crate) fn expect(&self, now: &Self) -> Result<(), Error> {
         let inputs = self.inputs != now.inputs;
         let mut moved: Vec<&'static str> = [
             ("the deployment", self.deployment != now.deployment),
             ("the inputs", inputs),
-            // Other inputs make something else of the same blueprint.
+            // Other inputs change the evaluated blueprint too: report only the inputs.
             ("the blueprint", !inputs && self.blueprint != now.blueprint),
             ("what is on the engine", self.observed != now.observed),
         ]
         .into_iter()
         .filter_map(|(what, moved)| moved.then_some(what))
         .collect();
-        // Nothing to do is nothing to do, by whatever name.
+        // Empty plans of different workflows are equal.
         let is_empty = |plan: &Self| plan.stages.iter().all(Stage::is_empty);
         let (planned, asked) = (self.parameters.workflow(), now.parameters.workflow());
         if moved.is_empty() && planned != asked && !(is_empty(self) && is_empty(now)) {
             let error = Error::new(
                 Kind::Different,
-                format!("this is the plan of an {planned}, not of an {asked}; nothing was done"),
+                format!("the plan is for {planned}, not for {asked}; nothing was done"),
             );
-            return Err(error.hint(format!("dockctl {planned} --plan FILE carries it out")));
+            return Err(error.hint(format!("run it with: dockctl {planned} --plan FILE")));
         }
         if moved.is_empty() && self.stages != now.stages {
             moved.push("what is to be done");
@@ -113,17 +116,29 @@ impl PlanFile {
             return Ok(());
         }
         let message = format!(
-            "the plan is out of date, nothing was done: {} changed since",
-            moved.join(" and ")
+            "the plan is out of date: {} changed; nothing was done",
+            moved
+                .iter()
+                .map(|what| moved_text(what))
+                .collect::<Vec<_>>()
+                .join(" and ")
         );
         let mut error =
-            Error::new(Kind::Different, message).hint("plan again, and look at what changed");
+            Error::new(Kind::Different, message).hint("create a new plan and review the changes");
         if inputs {
-            error = error.hint(
-                "a plan is carried out with the inputs that it was made with: give the same -i",
-            );
+            error = error
+                .hint("a plan must run with the inputs that it was created with: pass the same -i");
         }
         let deployment = now.deployment.clone();
         Err(error.with(Detail::Moved { deployment, moved }))
+    }
+}
+
+/// Returns the text for a value of the JSON list `moved`.
+fn moved_text(what: &str) -> &str {
+    match what {
+        "what is on the engine" => "the objects on the engine",
+        "what is to be done" => "the steps",
+        other => other,
     }
 }

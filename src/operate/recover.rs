@@ -48,9 +48,9 @@ pub(crate) async fn recover(
         }
         None if claims::chosen(&told, name, id, "--id")?.is_none() => {
             let error = Error::usage(format!(
-                "nothing on the engine carries the labels of a deployment `{name}`"
+                "no object on the engine is labeled with deployment `{name}`"
             ));
-            return Err(error.hint("dockctl list --all shows those there are"));
+            return Err(error.hint("list the deployments on the engine: dockctl list --all"));
         }
         _ => {}
     }
@@ -140,7 +140,7 @@ pub(crate) async fn mend(workspace: &Workspace<'_>, name: &str) -> Result<bool, 
     held.release().await;
     let recovered = noted.map_err(|error| {
         error.hint(format!(
-            "the damaged journal was kept as {}",
+            "the damaged journal was renamed to {}",
             kept.display()
         ))
     })?;
@@ -159,7 +159,7 @@ async fn put_in_place(held: &mut Held<'_, '_>, name: &str) -> Result<Option<Reco
     if held.record().is_installed() {
         return Err(Error::new(
             Kind::Busy,
-            format!("another run put down `{name}` in the meantime"),
+            format!("another run recorded `{name}` in the meantime"),
         ));
     }
     let recovered = held.told(name).await?.ours();

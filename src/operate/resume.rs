@@ -39,7 +39,9 @@ pub(crate) async fn resume(
 ) -> Result<Resumed, Error> {
     recover::mend(workspace, name).await?;
     let record = workspace.record(name).map_err(|error| match error.kind {
-        Kind::Usage => error.hint(format!("if the state was lost: dockctl recover {name}")),
+        Kind::Usage => error.hint(format!(
+            "if the state directory was lost, run: dockctl recover {name}"
+        )),
         _ => error,
     })?;
     if is_done(name, id, &record)? {
@@ -74,11 +76,9 @@ fn is_done(name: &str, id: Option<&str>, record: &Record) -> Result<bool, Error>
         && last.is_none_or(|last| last.id != id)
     {
         let error = Error::usage(format!(
-            "`{id}` is not the last execution of `{name}`: only that can be resumed"
+            "cannot resume `{id}`: it is not the last execution of `{name}`"
         ));
-        return Err(error.hint(format!(
-            "dockctl executions -d {name} shows those there are"
-        )));
+        return Err(error.hint(format!("list the executions: dockctl executions -d {name}")));
     }
     Ok(last.is_none_or(|last| last.outcome == Some(event::Outcome::Terminated)))
 }

@@ -44,7 +44,7 @@ impl Scaling {
     /// Returns the parameters of the workflow for the present record.
     pub(crate) fn parameters(&self, record: &Record) -> Result<Scale, Error> {
         let Some(deployment) = &record.deployment else {
-            return Err(Error::usage("there is nothing to scale"));
+            return Err(Error::usage("nothing to scale"));
         };
         let current = deployment.number(&self.entity);
         let current = current.ok_or_else(|| no_entity(&self.entity, deployment))?;
@@ -162,7 +162,7 @@ fn entity(deployment: &Deployment, parameters: &Scale) -> Result<String, Error> 
     }
     if !parameters.include_instances.is_empty() || !parameters.exclude_instances.is_empty() {
         return Err(Error::usage(
-            "instances to remove or to keep cannot be named together with scale_compute",
+            "instances to remove or keep cannot be combined with scale_compute",
         ));
     }
     let mut instances = deployment.instances.iter();
@@ -180,7 +180,7 @@ fn refuse_adopted(deployment: &Deployment, entity: &String) -> Result<(), Error>
     };
     match nodes.find(is_adopted) {
         Some(node) => Err(Error::usage(format!(
-            "`{node}` was adopted: there is only the one that exists"
+            "cannot scale `{node}`: it is adopted"
         ))),
         None => Ok(()),
     }
@@ -211,9 +211,10 @@ fn refuse_fixed_ports(deployment: &Deployment, scaled: &Scaled) -> Result<(), Er
     let Some((node, port)) = nodes.into_iter().find_map(fixed) else {
         return Ok(());
     };
-    let message = format!("`{node}` publishes {port}, and only one container can have that");
+    let message =
+        format!("cannot scale `{node}`: it publishes {port}, which only one container can use");
     Err(Error::new(Kind::Invalid, message)
-        .hint("give it a range of ports, such as 8080-8089, or leave the choice to the engine"))
+        .hint("publish a port range, such as 8080-8089, or let the engine choose the port"))
 }
 
 /// Returns the description of a fixed host port that all objects of a node would need.

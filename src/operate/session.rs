@@ -1,4 +1,4 @@
-//! A deployment at work: lock, guard, requests to stop, and carrying out stages.
+//! Work on one deployment: lock, guard, requests to stop, and the execution of stages.
 
 use super::{
     caller::{Caller, Notice},
@@ -28,46 +28,46 @@ use serde_json::json;
 use std::{fs::File, time::Duration};
 use tokio::task::JoinHandle;
 
-/// How often it is looked whether another command asks to stop.
+/// Interval of checks for requests to stop from other commands.
 const LOOK: Duration = Duration::from_millis(200);
-/// How long the engine has to take the guard back from a run that was told to drop everything.
+/// Longest wait for releasing the guard after an abort.
 const HURRY: Duration = Duration::from_secs(2);
-/// How often a run looks at what it made after a connection was lost, and mends it.
+/// Maximum number of repair rounds after a lost connection.
 const ROUNDS: usize = 3;
 
-/// What is to be carried out.
+/// One run to execute.
 pub struct Job<'j> {
-    /// The workflow, with what is said of it.
+    /// The workflow with its parameters.
     pub parameters: Parameters,
-    /// The execution that is gone on with, or taken back.
+    /// ID of the execution to resume or roll back.
     pub of: Option<String>,
     /// The first stage.
     pub stage: Stage,
     /// Events that belong to the run and are journaled first.
     pub before: Vec<Event>,
-    /// How the run is carried out.
+    /// Options of the run.
     pub how: RunOptions,
-    /// The command that takes the run up again.
+    /// Command line that resumes the run.
     pub again: String,
-    /// Plans the stage again, if something had to be restored first; none: as the workflow does.
+    /// Plans the stage again after a restore. By default, the workflow plans it.
     pub replan: Option<Replan<'j>>,
 }
 
-/// One deployment, as one caller works on it.
+/// A caller's work on one deployment.
 ///
-/// Reading takes no lock. [`hold`](Self::hold) takes it for as long as the caller keeps what it
-/// returns: a command for its whole run, a daemon while stages run. Others may work on the deployment
-/// between two holds, so the record is read again with the lock.
+/// Reading requires no lock. [`hold`](Self::hold) acquires the lock until the returned value is
+/// dropped: a command holds it for its whole run, a daemon while stages run. Other processes may
+/// change the deployment between two holds. Therefore each hold reads the record again.
 pub struct Session<'a> {
     workspace: &'a Workspace<'a>,
     drivers: &'a Drivers<'a>,
     name: String,
-    /// The deployment as of the last [`refresh`](Self::refresh) or hold; empty before.
+    /// The record at the last [`refresh`](Self::refresh) or hold; empty before.
     pub record: Record,
 }
 
 impl<'a> Session<'a> {
-    /// Reads nothing yet.
+    /// Creates a session without reading anything.
     #[must_use]
     pub fn new(workspace: &'a Workspace<'a>, drivers: &'a Drivers<'a>, name: &str) -> Self {
         Self {
@@ -78,7 +78,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Reads the record again, without a lock.
+    /// Reads the record again without a lock.
     ///
     /// # Errors
     ///
@@ -88,13 +88,13 @@ impl<'a> Session<'a> {
         Ok(&self.record)
     }
 
-    /// Takes the lock, and reads the record again. Requests to stop are heeded from now on, by a task
-    /// of the present runtime.
+    /// Acquires the lock and reads the record again. Starts a task on the current runtime that
+    /// watches for requests to stop.
     ///
     /// # Errors
     ///
-    /// If somebody else holds the deployment, its journal cannot be read, or a plugin worked on it
-    /// that is not here.
+    /// If another process holds the lock, the journal cannot be read, or an unknown plugin worked
+    /// on the deployment.
     pub fn hold(&mut self, command: &str) -> Result<Held<'_, 'a>, Error> {
         let execution = fresh_id();
         let holder = Holder::this(command, &execution);
@@ -118,11 +118,11 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Asks the engines for the deployment's present state.
+    /// Observes the present state of the deployment on its engines.
     ///
     /// # Errors
     ///
-    /// If an engine does not answer.
+    /// If an engine does not respond.
     pub async fn observe(&self) -> Result<Observed, Error> {
         match &self.record.deployment {
             Some(deployment) => {
@@ -133,8 +133,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// What another run put down can hold secrets that this one has not asked for, and ids of what
-    /// the user took over.
+    /// Registers the secrets of recorded definitions for redaction, and trusts the objects that the
+    /// user took over. Another run may have recorded both.
     fn learn(&self) {
         self.drivers.trust(&self.record);
         let deployment = self.record.deployment.iter();
@@ -147,7 +147,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// A deployment whose lock this process has.
+/// A deployment with its lock held by this process.
 pub struct Held<'s, 'a> {
     session: &'s mut Session<'a>,
     store: Store,
@@ -155,25 +155,25 @@ pub struct Held<'s, 'a> {
     guard: Option<Guards>,
     stop_requests: StopRequests,
     reporter: Box<dyn Reporter>,
-    /// Id of the execution that it will be.
+    /// ID of the next execution.
     execution: String,
-    /// Listens to other commands meanwhile.
+    /// Watches for requests to stop from other commands.
     _requests: Listener,
 }
 
-/// Refuses to plan on top of what a plugin did that is not here.
+/// Refuses to work on a deployment that an unknown plugin worked on.
 pub(crate) fn expect_known(record: &Record) -> Result<(), Error> {
     let Some((instance, plugin)) = record.unknown_plugin(|id| Plugins::default().has(id)) else {
         return Ok(());
     };
     let message = format!(
-        "the plugin `{plugin}` worked on `{instance}`, and this dockctl does not have it; nothing was done"
+        "the plugin `{plugin}` worked on `{instance}`, but this dockctl does not have it; nothing was done"
     );
     let error = Error::new(Kind::Failed, message);
-    Err(error.hint("use the dockctl that did it, or a newer one"))
+    Err(error.hint("use the dockctl version that ran it, or a newer one"))
 }
 
-/// A task that ends with the hold.
+/// A task that is aborted at the end of the hold.
 struct Listener(JoinHandle<()>);
 
 impl Drop for Listener {
@@ -183,18 +183,18 @@ impl Drop for Listener {
 }
 
 impl Held<'_, '_> {
-    /// The deployment.
+    /// Returns the record of the deployment.
     #[must_use]
     pub fn record(&self) -> &Record {
         &self.session.record
     }
 
-    /// Holds it on its engines too, and settles what an earlier run left open.
+    /// Acquires the guard on the engines, and settles the steps that an earlier run left open.
     ///
     /// # Errors
     ///
-    /// If somebody else holds it there, an engine does not answer, the journal cannot be written, or
-    /// a request to stop comes first.
+    /// If another run holds the guard, an engine does not respond, the journal cannot be written,
+    /// or a request to stop arrives.
     pub async fn settle(
         &mut self,
         name: &str,
@@ -233,7 +233,7 @@ impl Held<'_, '_> {
         (executor, (self.guard.as_mut(), &self.stop_requests))
     }
 
-    /// Puts events down that belong to no execution.
+    /// Records events outside an execution.
     pub(crate) fn note(&mut self, events: Vec<Event>) -> Result<(), Error> {
         let (mut executor, _) = self.executor(Policy::default());
         Ok(events
@@ -241,27 +241,27 @@ impl Held<'_, '_> {
             .try_for_each(|event| executor.emit(event))?)
     }
 
-    /// Asks the engines for the deployment's present state.
+    /// Observes the present state of the deployment on its engines.
     ///
     /// # Errors
     ///
-    /// If an engine does not answer, or a request to stop comes first.
+    /// If an engine does not respond, or a request to stop arrives.
     pub async fn observe(&self) -> Result<Observed, Error> {
         unless_stopped(&self.stop_requests, self.session.observe()).await?
     }
 
-    /// What labels on the default engine tell of the deployments of a name.
+    /// Returns the objects on the default engine that are labeled with a deployment name.
     pub(crate) async fn told(&self, name: &str) -> Result<Told, Error> {
         self.session.drivers.trust(&self.session.record);
         let asked = async { Ok(self.session.drivers.told(name).await?) };
         unless_stopped(&self.stop_requests, asked).await?
     }
 
-    /// Carries a job out, and takes it back if that is wanted.
+    /// Executes a job, and rolls it back on failure if the job requires it.
     ///
     /// # Errors
     ///
-    /// If the run cannot begin, or does not succeed.
+    /// If the run cannot start or does not succeed.
     pub async fn carry_out(&mut self, job: Job<'_>) -> Result<(), Error> {
         if !job.how.ignore_failures {
             self.expect_all(&job).await?;
@@ -308,10 +308,10 @@ impl Held<'_, '_> {
         }
     }
 
-    /// Everything that the first stage needs is at hand, or nothing is begun.
+    /// Checks the requirements of a possible restore and of the first stage, before any change.
     async fn expect_all(&mut self, job: &Job<'_>) -> Result<(), Error> {
         let (executor, _) = self.executor(Policy::default());
-        // What is taken down anyway is restored only as far as it goes.
+        // Before an uninstall, dockctl restores only as far as possible.
         if job.parameters.workflow() != Workflow::Uninstall {
             let restoring = executor.lacks_to_restore(&job.parameters).await;
             let (first, lacks) = restoring.map_err(|error| stuck(error, "", &job.again))?;
@@ -327,8 +327,8 @@ impl Held<'_, '_> {
         }
     }
 
-    /// The end of an execution is put down when nothing is left on an engine that the next run
-    /// would have to clear away.
+    /// Records the end of the execution. Call this after releasing the guard: a completed execution
+    /// must leave nothing on an engine for the next run to clean up.
     fn finish(&mut self) -> Result<Outcome, JournalError> {
         let settled = scale::settled(&self.session.record);
         let (mut executor, _) = self.executor(Policy::default());
@@ -340,8 +340,8 @@ impl Held<'_, '_> {
         executor.finish()
     }
 
-    /// What brings back what a workflow brought up and is not there any more; none if the engine
-    /// does not say.
+    /// Returns the stage that starts instances again that the workflow started but that no longer
+    /// run. Returns `None` if the engine does not respond.
     async fn lost(&self, workflow: Workflow) -> Option<Stage> {
         let Some(selection) = self.brought_up(workflow) else {
             return Some(Stage::default());
@@ -363,7 +363,7 @@ impl Held<'_, '_> {
         )
     }
 
-    /// The instances that a workflow is to leave working; none if it is to leave none so.
+    /// Returns the instances that must run after a workflow, if any.
     fn brought_up(&self, workflow: Workflow) -> Option<Selection> {
         match workflow {
             Workflow::Install | Workflow::Update => Some(Selection::All),
@@ -397,24 +397,25 @@ impl Held<'_, '_> {
         let Some(guard) = self.guard.take() else {
             return;
         };
-        // Who was told to drop everything waits for no engine that does not answer.
+        // After an abort, do not wait for an engine that does not respond.
         tokio::select! {
             () = guard.release() => {}
             () = hurried(&self.stop_requests) => {}
         }
     }
 
-    async fn take_back(&mut self, failed: &str, error: Error) -> Result<(), Error> {
+    async fn take_back(&mut self, failed: &str, mut error: Error) -> Result<(), Error> {
         let Some(deployment) = self.session.record.deployment.clone() else {
             return Err(error);
         };
         let id = fresh_id();
-        // Who asks is told what runs now.
+        // Other commands show the rollback as the holder of the lock.
         let _ = write_holder(&mut self.lock, &Holder::this("rollback", &id));
         let observed = match self.observe().await {
             Ok(observed) => observed,
             Err(cause) => {
-                return Err(error.hint(format!("nothing was taken back: {}", cause.message)));
+                error.message += &format!("; the rollback did not start: {}", cause.message);
+                return Err(error);
             }
         };
         let proposal = rollback::next(&deployment, &self.session.record, &observed, failed);
@@ -457,8 +458,8 @@ impl Held<'_, '_> {
         Ok(self.mend(workflow, policy).await?)
     }
 
-    /// An engine that went away may have taken containers with it that were started a moment ago:
-    /// after a lost connection a run is not over before it has looked once more.
+    /// Starts containers again that stopped while a connection was lost. The engine may have
+    /// stopped, together with containers that the run had just started.
     async fn mend(&mut self, workflow: Workflow, policy: Policy) -> Result<(), JournalError> {
         for _ in 0..ROUNDS {
             if !self.session.record.is_done() || !self.session.drivers.was_cut() {
@@ -479,17 +480,17 @@ impl Held<'_, '_> {
         Ok(())
     }
 
-    /// Releases the deployment, and removes executions that are too old.
+    /// Releases the deployment and deletes old executions.
     pub async fn release(mut self) {
         self.release_guard().await;
         let workspace = self.session.workspace;
         if let Err(error) = self.store.prune(workspace.settings.keep_history.into()) {
-            workspace.warn(format!("old executions are still remembered: {error}"));
+            workspace.warn(format!("cannot delete old executions: {error}"));
         }
     }
 }
 
-/// Comes a moment after everything is to be dropped.
+/// Completes shortly after an abort is requested.
 async fn hurried(stop_requests: &StopRequests) {
     while !stop_requests.is_aborted() {
         tokio::time::sleep(LOOK).await;
@@ -497,19 +498,19 @@ async fn hurried(stop_requests: &StopRequests) {
     tokio::time::sleep(HURRY).await;
 }
 
-/// Leaves work that has begun nothing yet as soon as a request to stop is there.
+/// Cancels work that has not changed anything yet, as soon as a request to stop arrives.
 async fn unless_stopped<T>(
     stop_requests: &StopRequests,
     work: impl Future<Output = T>,
 ) -> Result<T, Error> {
     tokio::select! {
         biased;
-        () = stop_requests.stopped() => Err(Error::new(Kind::Interrupted, "stopped before anything was begun")),
+        () = stop_requests.stopped() => Err(Error::new(Kind::Interrupted, "cancelled before any step was started")),
         done = work => Ok(done),
     }
 }
 
-/// Carries out for as long as the guard is ours.
+/// Aborts a run if it loses the guard to another run.
 async fn guarded<E>(
     run: impl Future<Output = Result<(), E>>,
     guard: Option<&mut Guards>,
@@ -520,14 +521,14 @@ async fn guarded<E>(
     tokio::select! {
         ran = &mut run => ran,
         holder = guard.lost() => {
-            caller.say(&Notice::Warning(format!("the deployment was taken over on the engine by {holder}; this run stops")));
+            caller.say(&Notice::Warning(format!("the deployment was taken over on the engine by {holder}; stopping this run")));
             stop_requests.abort(Why::GuardLost);
             run.await
         }
     }
 }
 
-/// Ids of executions: eight characters of [a-z0-9].
+/// Returns a new execution ID: eight characters of [a-z0-9].
 fn fresh_id() -> String {
     std::iter::repeat_with(fastrand::alphanumeric)
         .map(|c| c.to_ascii_lowercase())
@@ -535,7 +536,7 @@ fn fresh_id() -> String {
         .collect()
 }
 
-/// Heeds what other commands ask.
+/// Watches for requests to stop from other commands.
 fn heed(requests: Requests, stop_requests: StopRequests) -> JoinHandle<()> {
     tokio::spawn(async move {
         loop {

@@ -61,11 +61,9 @@ fn running(places: &Places, instance: &str) -> Option<Running> {
 }
 
 fn none_there(deployment: &str) -> Error {
-    let message = format!("`{deployment}` has no container there");
+    let message = format!("no container found for `{deployment}`");
     let error = Error::new(Kind::Failed, message);
-    error.hint(format!(
-        "dockctl status -d {deployment} shows what there is"
-    ))
+    error.hint(format!("check its state: dockctl status -d {deployment}"))
 }
 
 /// Returns an error if an object no longer exists.
@@ -78,7 +76,7 @@ pub(crate) async fn require(
         return Ok(());
     }
     let short: String = target.place.object.chars().take(12).collect();
-    let message = format!("the container {short} of {} is gone", target.instance);
+    let message = format!("container {short} of {} no longer exists", target.instance);
     let error = Error::new(Kind::Failed, message);
-    Err(error.hint(format!("dockctl heal -d {deployment} makes it anew")))
+    Err(error.hint(format!("recreate it: dockctl heal -d {deployment}")))
 }

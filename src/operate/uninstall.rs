@@ -158,7 +158,7 @@ async fn beside(
 
 fn consented(workspace: &Workspace<'_>, recovered: Recovered, is_confirmed: bool) -> Labelled {
     workspace.caller.say(&Notice::Labels {
-        why: "the engine's labels tell what another state directory made".to_owned(),
+        why: "objects created by another state directory, from labels on the engine".to_owned(),
         found: &recovered,
     });
     Labelled {
@@ -171,10 +171,10 @@ fn consented(workspace: &Workspace<'_>, recovered: Recovered, is_confirmed: bool
 /// Returns the error for `--from-labels` with a deployment that has a journal.
 fn known_here(name: &str, id: &str) -> Error {
     let error = Error::usage(format!(
-        "`{name}` is installed from this state directory; --from-labels is for what only labels name"
+        "`{name}` is installed from this state directory; --from-labels is only for deployments known from labels"
     ));
     let id = if id.is_empty() { "ID" } else { id };
-    error.hint(format!("for another deployment of that name: dockctl uninstall {name} --from-labels {id} --state-dir EMPTY_DIR"))
+    error.hint(format!("for another deployment with this name: dockctl uninstall {name} --from-labels {id} --state-dir EMPTY_DIR"))
 }
 
 /// Returns a deployment known only from labels, if it is ours or the user agrees to uninstall it.
@@ -214,7 +214,7 @@ async fn labelled(
     if let Some(recovered) = &recovered {
         workspace.caller.say(&Notice::Labels {
             why: format!(
-                "this state folder does not know `{name}`; this is what the engine's labels tell"
+                "this state directory has no record of `{name}`; from labels on the engine"
             ),
             found: recovered,
         });
@@ -238,7 +238,7 @@ fn agreed(
         return Err(otherwise);
     }
     workspace.caller.ask(&Question {
-        words: format!("Take down `{name}`, with everything that these labels name?"),
+        words: format!("Uninstall `{name}` and remove all objects with these labels?"),
         danger: None,
         about: About::Claims {
             deployment: name,
@@ -386,11 +386,11 @@ async fn tell_staying(
         let what = format!("{} `{}`", object.kind, printable(&object.name));
         let note = match object.kind {
             "volume" => format!(
-                "{what} is kept; dockctl uninstall {} --volumes removes it",
+                "{what} is kept; remove it with: dockctl uninstall {} --volumes",
                 deployment.name
             ),
             _ => format!(
-                "no operation of {} removes {what}, and it stays",
+                "{what} is kept: no operation of {} removes it",
                 owner.instance
             ),
         };
@@ -408,7 +408,7 @@ fn confirmed(
         .map(|deployment| format!(" ({})", count(deployment.instances.len(), "instance")))
         .unwrap_or_default();
     let what = if volumes {
-        "all its containers and everything in its volumes"
+        "all its containers and the data in its volumes"
     } else {
         "all its containers"
     };
@@ -416,11 +416,13 @@ fn confirmed(
         .map(|deployment| deployment.protected.join(", "))
         .filter(|names| !names.is_empty());
     let danger = match protected {
-        Some(nodes) => Some(format!("this deletes what the blueprint protects: {nodes}")),
-        None => volumes.then(|| "--volumes removes what cannot be made again".to_owned()),
+        Some(nodes) => Some(format!(
+            "this deletes nodes that the blueprint protects: {nodes}"
+        )),
+        None => volumes.then(|| "--volumes deletes data that cannot be recreated".to_owned()),
     };
     workspace.caller.confirm(&Question {
-        words: format!("Take down `{name}`{instances}, with {what}?"),
+        words: format!("Uninstall `{name}`{instances} and remove {what}?"),
         danger,
         about: About::Nothing,
     })
@@ -431,7 +433,7 @@ fn tell_others(workspace: &Workspace<'_>, name: &str) -> Result<(), Error> {
     let installed = workspace.installed()?;
     if workspace.state.read(name)?.is_none() && !installed.is_empty() {
         workspace.warn(format!(
-            "there never was a deployment `{name}` here; installed are: {}",
+            "deployment `{name}` never existed in this state directory; installed: {}",
             installed.join(", ")
         ));
     }

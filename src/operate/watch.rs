@@ -253,10 +253,7 @@ impl Watch<'_> {
     /// Reports a failed query. The same reason is reported only once until the engine responds.
     fn say_unseen(&mut self, error: &Error) {
         if self.unseen.as_ref() != Some(&error.message) {
-            self.say(&format!(
-                "the engine does not say how it is: {}",
-                error.message
-            ));
+            self.say(&format!("cannot query the engine: {}", error.message));
             self.unseen = Some(error.message.clone());
         }
     }
@@ -272,7 +269,7 @@ impl Watch<'_> {
     }
 
     fn note(&mut self, happening: &Happening) {
-        tracing::debug!(instance = happening.instance, what = ?happening.what, "the engine says");
+        tracing::debug!(instance = happening.instance, what = ?happening.what, "engine event");
         self.known
             .entry(happening.instance.clone())
             .or_default()
@@ -303,7 +300,7 @@ impl Watch<'_> {
                     .or_default()
                     .stopped = Stopped::OnPurpose;
                 self.say(&format!(
-                    "{} was stopped on purpose: it is left alone until it is started again",
+                    "{} was stopped by a user; ignored until it is started again",
                     target.instance
                 ));
             } else {
@@ -324,10 +321,7 @@ impl Watch<'_> {
         if !record.is_installed() {
             return Err(Error::new(
                 Kind::Failed,
-                format!(
-                    "`{}` was taken down: there is nothing left to watch",
-                    self.name
-                ),
+                format!("`{}` was uninstalled: nothing left to watch", self.name),
             ));
         }
         let ill = match self.ill(drivers, &record).await {
@@ -358,8 +352,8 @@ impl Watch<'_> {
                     watched.given_up = true;
                     let (times, name) = (self.patience.budget, self.name);
                     self.say(&format!(
-                        "{id} is ill again ({why}), and was mended {times} times within an hour: it is left alone until an hour after the \
-                         first; dockctl logs {id} -d {name} shows what it wrote, dockctl heal {id} -d {name} mends it now"
+                        "{id} needs another repair ({why}), but its repair budget is exhausted (per hour: {times}); automatic repairs resume one hour \
+                         after the first; see its logs: dockctl logs {id} -d {name}; repair it now: dockctl heal {id} -d {name}"
                     ));
                 }
                 None => {}
@@ -404,7 +398,7 @@ impl Watch<'_> {
     /// Repairs instances. Returns true if another check should follow soon.
     async fn mend(&mut self, ill: Vec<(String, String)>) -> Result<bool, Error> {
         for (id, why) in &ill {
-            self.say(&format!("{id} is ill: {why}"));
+            self.say(&format!("{id} needs repair: {why}"));
         }
         let ids: Vec<String> = ill.into_iter().map(|(id, _)| id).collect();
         let selection = Selection::of_instances(ids.iter().cloned());
@@ -413,7 +407,7 @@ impl Watch<'_> {
         match done {
             Err(error) if error.kind == Kind::Interrupted => return Err(error),
             Err(error) if error.kind == Kind::Busy => {
-                self.say("somebody else works on it");
+                self.say("another run is using the deployment");
                 return Ok(false);
             }
             Err(error) => self.workspace.caller.say(&Notice::RepairFailed(&error)),
@@ -421,7 +415,7 @@ impl Watch<'_> {
                 if let Executed::Ran(record) = &executed {
                     self.workspace.caller.say(&Notice::Ignored(record));
                 }
-                self.say(&format!("mended: {}", ids.join(", ")));
+                self.say(&format!("repaired: {}", ids.join(", ")));
             }
         }
         for id in ids {
@@ -460,13 +454,13 @@ mod tests {
         assert_eq!(
             watched.mendable_at(PATIENCE, start + HOUR),
             None,
-            "the budget is used up"
+            "the budget is exhausted"
         );
         let later = start + HOUR + Duration::from_secs(5);
         assert_eq!(
             watched.mendable_at(PATIENCE, later),
             Some(start + PATIENCE.cool_down * 2),
-            "the first one counts no more"
+            "the first repair no longer counts"
         );
     }
 
@@ -474,10 +468,14 @@ mod tests {
     fn who_is_signalled_and_dies_is_left_alone_until_it_starts() {
         let mut watched = Watched::default();
         watched.note(What::Died);
-        assert_eq!(watched.stopped, Stopped::No, "it died by itself");
+        assert_eq!(watched.stopped, Stopped::No, "it exited by itself");
         watched.note(What::Started);
         watched.note(What::Signalled);
-        assert_eq!(watched.stopped, Stopped::Signalled, "it may survive that");
+        assert_eq!(
+            watched.stopped,
+            Stopped::Signalled,
+            "it may survive the signal"
+        );
         watched.note(What::Died);
         assert_eq!(watched.stopped, Stopped::Dead);
         watched.note(What::Started);
@@ -485,7 +483,11 @@ mod tests {
         watched.note(What::Signalled);
         watched.note(What::Died);
         watched.note(What::Gone);
-        assert_eq!(watched.stopped, Stopped::No, "what is removed is missing");
+        assert_eq!(
+            watched.stopped,
+            Stopped::No,
+            "a removed instance is missing"
+        );
     }
 
     #[test]
@@ -513,7 +515,7 @@ mod tests {
         assert_eq!(
             noted(&[What::Died, What::Cleaned, What::Cleaned]),
             Stopped::Dead,
-            "Podman, which leaves the stop out at times"
+            "Podman, which sometimes omits the stop event"
         );
         assert_eq!(
             noted(&[
@@ -524,7 +526,7 @@ mod tests {
                 What::Cleaned
             ]),
             Stopped::No,
-            "it died twice"
+            "it exited twice by itself"
         );
         assert_eq!(
             noted(&[What::Stopped, What::Died, What::Started]),
@@ -544,7 +546,7 @@ mod tests {
         assert_eq!(
             watched.stopped,
             Stopped::OnPurpose,
-            "a person's will outlives the engine"
+            "a stop by a user survives an engine restart"
         );
     }
 }

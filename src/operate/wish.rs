@@ -236,7 +236,7 @@ impl Wish {
             return recover::refuse_elsewhere(&told, record, name);
         }
         let message = format!(
-            "this state folder does not know `{name}`, but the engine has objects of it: {}",
+            "this state directory has no record of `{name}`, but objects on the engine are labeled with it: {}",
             strangers.join(", ")
         );
         let error = Error::new(Kind::Failed, message).with(Detail::Claims(Claimed {
@@ -246,12 +246,12 @@ impl Wish {
         }));
         let error = if told.ours().is_some() {
             error.hint(format!(
-                "dockctl recover {name} takes them over; dockctl uninstall {name} takes them down"
+                "take them over with `dockctl recover {name}`, or remove them with `dockctl uninstall {name}`"
             ))
         } else {
             claims::proceed(error, name, &told.claims())
         };
-        Err(error.hint("to install another one beside it: -d OTHER, or name the state folder that it was installed from: --state-dir"))
+        Err(error.hint("to install a second deployment, use another name: -d OTHER; or use the state directory that installed it: --state-dir DIR"))
     }
 
     /// Returns an error for missing files, such as image archives, before any write.
@@ -301,17 +301,17 @@ fn refuse_other_blueprint(before: Option<&Deployment>, path: &Path) -> Result<()
         return Ok(());
     };
     let message = format!(
-        "the deployment `{}` was made from {}, not from {}",
+        "the deployment `{}` was installed from {}, not from {}",
         before.name,
         before.blueprint.display(),
         path.display()
     );
-    let error = Error::usage(message).hint("give this one a name of its own: -d NAME");
+    let error = Error::usage(message).hint("use another deployment name: -d NAME");
     if before.blueprint.exists() {
         return Err(error);
     }
     Err(error.hint(format!(
-        "if the blueprint was moved, move it back, or take it down first: dockctl uninstall {}",
+        "if the blueprint was moved, move it back, or uninstall the deployment first: dockctl uninstall {}",
         before.name
     )))
 }
@@ -324,11 +324,11 @@ pub(crate) fn refuse_unpopulated(deployment: &Deployment) -> Result<(), Error> {
         return Ok(());
     }
     let message = format!(
-        "fault in dockctl: it counts no instance of {}, and nothing says 0; nothing was done",
+        "internal error: no instances of {}, although not scaled to 0; nothing was done",
         nodes.join(", ")
     );
     Err(Error::new(Kind::Failed, message)
-        .hint("report it with the blueprint: dockctl inspect --deploy shows what was counted"))
+        .hint("report this with the blueprint and the output of: dockctl inspect --deploy"))
 }
 
 /// Refuses to create containers from attributes that do not exist yet. Validation finds most cases;
@@ -344,7 +344,7 @@ fn refuse_early(deployment: &Deployment) -> Result<(), Error> {
     let message =
         "containers would be created from attributes that do not exist yet; nothing was done";
     let error = Error::new(Kind::Invalid, message).with(Detail::Early(early));
-    Err(error.hint("dockctl explain D0121 says more"))
+    Err(error.hint("for details, run: dockctl explain D0121"))
 }
 
 /// Warns of attributes that are read too early. A deployment from an older dockctl can contain such
@@ -361,9 +361,9 @@ pub(crate) fn refuse_unsupported(unsupported: &[Unsupported], skip: bool) -> Res
     if skip || unsupported.is_empty() {
         return Ok(());
     }
-    let message = "the blueprint has operations that nothing here can run; nothing was done";
+    let message = "the blueprint has operations that no plugin can run; nothing was done";
     let error = Error::new(Kind::Invalid, message).with(Detail::Unsupported(unsupported.to_vec()));
-    Err(error.hint("--skip-unsupported installs everything else"))
+    Err(error.hint("to install everything else, pass --skip-unsupported"))
 }
 
 /// Returns an error for steps that are known to be refused, before the run starts.
@@ -376,7 +376,7 @@ pub(crate) fn refuse_refused(stage: &Stage) -> Result<(), Error> {
     if lines.is_empty() {
         return Ok(());
     }
-    let message = "the blueprint asks for changes that cannot be made; nothing was done";
+    let message = "the blueprint requires changes that are not possible; nothing was done";
     Err(Error::new(Kind::Invalid, message).with(Detail::Refused(lines)))
 }
 
@@ -396,23 +396,24 @@ pub(crate) fn refuse_too_old(lines: &[String]) -> Result<(), Error> {
     if lines.is_empty() {
         return Ok(());
     }
-    let message = "the blueprint asks for more than its engine has; nothing was done";
+    let message =
+        "the blueprint requires features that its engine does not support; nothing was done";
     let error = Error::new(Kind::Invalid, message).with(Detail::TooOld(lines.to_vec()));
-    Err(error.hint("leave the argument out, or name a newer engine with --host"))
+    Err(error.hint("remove the argument, or use a newer engine: --host"))
 }
 
 pub(crate) fn different(name: &str, differences: &[Difference]) -> Error {
     let why = if differences.is_empty() {
-        "an update of it came to no end"
+        "its last update did not finish"
     } else {
-        "its blueprint or inputs changed since"
+        "its blueprint or inputs have changed"
     };
-    let message = format!("`{name}` is installed and {why}; nothing was done");
+    let message = format!("`{name}` is installed, but {why}; nothing was done");
     let error = Error::new(Kind::Different, message).with(Detail::Different {
         deployment: name.to_owned(),
         differences: differences.to_vec(),
     });
-    error.hint("dockctl update changes it; dockctl plan shows how")
+    error.hint("apply the changes with `dockctl update`; preview them with `dockctl plan`")
 }
 
 /// Returns the fields that engines do not report, by instance.

@@ -42,7 +42,7 @@ impl<'c> Workspace<'c> {
         let state = StateDir::new(settings.state_dir.clone());
         if let Some(error) = state.distrusted() {
             caller.say(&Notice::Warning(format!(
-                "what this state folder says may be somebody else's words: {error}"
+                "another user may have modified the state directory: {error}"
             )));
         }
         Self {
@@ -62,7 +62,7 @@ impl<'c> Workspace<'c> {
         let engine = &self.settings.engine;
         if let Some(fault) = &engine.fault {
             self.warn(format!(
-                "the configuration of the docker command is broken: {fault}"
+                "the configuration of the Docker CLI is invalid: {fault}"
             ));
         }
         let host = engine.host.clone()?;
@@ -162,7 +162,7 @@ impl<'c> Workspace<'c> {
         if !faults.is_empty() {
             let names = given::named(inputs).join(" ");
             return Err(Error::usage(format!(
-                "what is given as input cannot be read as YAML: {names}"
+                "cannot parse the inputs as YAML: {names}"
             )));
         }
         let key = self.state.key()?;
@@ -196,6 +196,6 @@ impl<'c> Workspace<'c> {
     /// Returns the error for an unknown deployment.
     pub(crate) fn unknown(name: &str) -> Error {
         Error::usage(format!("there is no deployment `{name}`"))
-            .hint("dockctl list shows the deployments there are; list --all those, too, that only an engine tells of")
+            .hint("list all deployments, including those known only from labels on the engine: dockctl list --all")
     }
 }

@@ -238,7 +238,7 @@ fn no_rollback(
         .plugins
         .both_need(known.part(instance, node), former)?;
     Some(format!(
-        "the engine removes the old container once it is stopped (`auto_remove`), and both need {shared}"
+        "the engine removes the old container when it stops (`auto_remove`), and both containers need {shared}"
     ))
 }
 

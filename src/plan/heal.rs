@@ -47,7 +47,7 @@ pub fn first(known: &Known<'_>, parameters: &parameters::Heal) -> Proposal {
             known,
             &|it| heal.scope.contains(it.id.as_str()),
             parameters.ignore_failure,
-            "it is to be made anew",
+            "reinstall was requested",
         );
     }
     let mended = heal.look();
@@ -348,7 +348,12 @@ impl<'a> Healing<'a> {
             let Some(node) = self.known.deployment.node(instance) else {
                 continue;
             };
-            let mut chain = Chain::new(self.known, (instance, node), "it is ill", &mut proposal);
+            let mut chain = Chain::new(
+                self.known,
+                (instance, node),
+                "it is unhealthy",
+                &mut proposal,
+            );
             chain.ignores_failure = true;
             chain.after = order
                 .needed_by(instance)
@@ -370,7 +375,7 @@ impl<'a> Healing<'a> {
                 &self.known,
                 &chosen,
                 self.parameters.ignore_failure,
-                "it is ill",
+                "it is unhealthy",
                 proposal,
             );
         }
@@ -400,9 +405,13 @@ impl<'a> Healing<'a> {
             let Some(node) = self.known.deployment.node(instance) else {
                 continue;
             };
-            let mut chain = Chain::new(self.known, (instance, node), "it is ill", &mut proposal);
-            let why = "it cannot be healed but by making it anew, and allow_reinstall is false"
-                .to_owned();
+            let mut chain = Chain::new(
+                self.known,
+                (instance, node),
+                "it is unhealthy",
+                &mut proposal,
+            );
+            let why = "only a reinstall can heal it, and allow_reinstall is false".to_owned();
             chain.push("heal", Step::refused(why), Retry::default(), None);
         }
         proposal.stage

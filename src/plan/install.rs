@@ -317,7 +317,7 @@ impl<'a> Planner<'a, '_> {
             chosen: &chosen,
             touched: &touched,
             after: &after,
-            cause: "what it has a relationship to is made",
+            cause: "the target of its relationship is created",
         };
         tell(self.known, "establish", &beside, &mut self.proposal);
     }

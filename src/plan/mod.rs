@@ -192,7 +192,7 @@ fn try_again(execution: &Execution, known: &Known<'_>) -> Stage {
             let scope = install::Scope {
                 selection: &said.selection,
                 renew: failed.map(|failed| failed.instance.clone()).collect(),
-                cause: "try again",
+                cause: "its last attempt failed",
                 ..install::Scope::default()
             };
             install::of(known, &scope).stage

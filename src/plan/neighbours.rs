@@ -105,7 +105,7 @@ fn tie_up(
     let cause = format!(
         "its relationship to {} {}",
         end.between.target,
-        if end.is_new { "is new" } else { "is no more" }
+        if end.is_new { "is new" } else { "was removed" }
     );
     let mut chain = Chain::new(known, (instance, node), &cause, proposal);
     chain.ignores_failure = !end.is_new;

@@ -51,7 +51,7 @@ pub fn restart(given: &Restart, known: &Known<'_>) -> Proposal {
     let order = Order::new(known.deployment, known.plugins);
     let again = bound_to_lost(known, &given.selection);
     let is_made = |it: &Instance| is_lost(known, &given.selection, it) || again.contains(&it.id);
-    let brought = bring::first(known, &order, &is_made, "it is asked for", &mut proposal);
+    let brought = bring::first(known, &order, &is_made, "it was requested", &mut proposal);
     let one = |operation| One {
         ordered: given.run_by_dependency_order.unwrap_or(true),
         is_recorded: given.is_recorded,
@@ -155,7 +155,7 @@ impl Look {
             }
             let wrong = (self.wrong)(known, instance, node);
             let step = wrong.map_or_else(Step::nothing, Step::refused);
-            let mut chain = Chain::new(*known, (instance, node), "it is asked for", proposal);
+            let mut chain = Chain::new(*known, (instance, node), "it was requested", proposal);
             chain.push(self.name, step, Retry::default(), Some(&node.place));
         }
     }
@@ -196,7 +196,7 @@ fn has_drifted(known: &Known<'_>, instance: &Instance, node: &Definition) -> Opt
         return Some(format!("it is {}", object.state.as_str()));
     }
     let changes: Vec<String> = object.drift.iter().map(ToString::to_string).collect();
-    (!changes.is_empty()).then(|| format!("somebody changed it: {}", changes.join("; ")))
+    (!changes.is_empty()).then(|| format!("it drifted: {}", changes.join("; ")))
 }
 
 /// Appends a relationship operation for all chosen instances.
@@ -230,7 +230,7 @@ pub fn check(given: &ExecuteOperation, deployment: &Deployment) -> Result<(), St
         .filter_map(clash);
     clashes.next().map_or(Ok(()), |(node, name)| {
         Err(format!(
-            "`{}` of `{node}` has an input `{name}` of its own; allow_kwargs_override=true puts yours in its place",
+            "`{}` of `{node}` already has an input `{name}`; to override it, set allow_kwargs_override=true",
             given.operation
         ))
     })
@@ -374,7 +374,7 @@ impl<'a> One<'a> {
                 .node(instance)
                 .filter(|_| self.is_meant(instance))?,
         );
-        let mut chain = Chain::new(self.known, (instance, node), "it is asked for", proposal);
+        let mut chain = Chain::new(self.known, (instance, node), "it was requested", proposal);
         chain.after = after;
         // Without a `start` operation, `create` starts the object. An object that is missing, or
         // will be by then, is created too.

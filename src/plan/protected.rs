@@ -34,7 +34,7 @@ pub(crate) fn words(
     let names = nodes(deployment, before, stage);
     let told = || {
         format!(
-            "this deletes what the blueprint protects: {}",
+            "this deletes nodes that the blueprint protects: {}",
             names.join(", ")
         )
     };

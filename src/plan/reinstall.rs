@@ -98,7 +98,7 @@ pub(super) fn append(
         chosen,
         touched: &touched,
         after: &last,
-        cause: "what it has a relationship to is made",
+        cause: "the target of its relationship is created",
     };
     tell(*known, "establish", &beside, proposal);
 }

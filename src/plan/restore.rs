@@ -122,7 +122,7 @@ pub fn first(known: &Known<'_>) -> Stage {
 /// Plans to give every predecessor its place back and to start it. A predecessor that is gone is
 /// created again.
 fn put_back(known: &Known<'_>) -> Stage {
-    let cause = "its replacement does not work";
+    let cause = "its replacement did not succeed";
     planned(
         known,
         Restoring::PutBack,
@@ -173,7 +173,7 @@ fn put_back(known: &Known<'_>) -> Stage {
 pub fn recreate(known: &Known<'_>) -> Stage {
     let (cut_off, cause) = (
         cut_off(known.record, known.plugins),
-        "it cannot be started as it is",
+        "it cannot be restarted",
     );
     planned(
         known,

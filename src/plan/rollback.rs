@@ -30,7 +30,7 @@ pub fn next(
     let taken = record.to_take_back(execution);
     let chosen = |instance: &Instance| taken.instances.contains(&instance.id);
     let known = Known::new(deployment, record, observed);
-    let cause = "take back what the failed install made";
+    let cause = "it was created by the failed install";
     Taking {
         known,
         chosen: &chosen,
@@ -60,7 +60,7 @@ pub fn of_states(known: &Known<'_>, selection: &Selection) -> Proposal {
         let mut chain = Chain::new(
             *known,
             (*instance, node),
-            "it was left half made",
+            "its install did not finish",
             &mut proposal,
         );
         chain.ignores_failure = true;

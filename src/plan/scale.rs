@@ -22,7 +22,7 @@ pub fn of(known: &Known<'_>, parameters: &Scale) -> Proposal {
         return take_down(
             known,
             &parameters.removed,
-            "there are to be fewer",
+            "scaling down",
             parameters.ignore_failure,
         );
     }

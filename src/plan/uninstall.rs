@@ -112,7 +112,7 @@ pub(super) fn of_dropped(
         ..*known
     };
     let brought = Brought::new();
-    let cause = "the blueprint does not have it any more";
+    let cause = "it is no longer in the blueprint";
     let taking = Taking {
         known,
         chosen: &|_| true,
@@ -184,7 +184,7 @@ impl Taking<'_> {
             chosen: self.chosen,
             touched: &touched,
             after: &HashMap::new(),
-            cause: "what it has a relationship to goes",
+            cause: "the target of its relationship is removed",
         };
         tell(self.known, "unlink", &beside, proposal)
     }

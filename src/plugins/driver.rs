@@ -54,7 +54,7 @@ pub trait Shell {
 
     /// Returns the log of an object.
     fn log<'a>(&'a self, place: &'a Reached, _excerpt: Excerpt) -> Answer<'a, Log> {
-        let nothing = format!("nothing is kept of what `{}` writes", place.object);
+        let nothing = format!("no log is available for `{}`", place.object);
         Box::pin(async { Err(Failure::fatal(nothing)) })
     }
 }

@@ -154,7 +154,9 @@ impl<'d> Drivers<'d> {
     pub fn shell(&self, place: &Reached) -> Result<&'d dyn Shell, Failure> {
         self.of(&place.plugin)?.as_shell().ok_or_else(|| {
             let plugin = &place.plugin;
-            Failure::fatal(format!("nothing can be run in objects of `{plugin}`"))
+            Failure::fatal(format!(
+                "plugin `{plugin}` cannot run commands in its objects"
+            ))
         })
     }
 
@@ -264,7 +266,7 @@ impl<'d> Drivers<'d> {
         filters: Option<&[(String, String)]>,
     ) -> Result<Adoptable, Failure> {
         let adopter = self.all.iter().find_map(|(_, it)| it.as_adopter());
-        let adopter = adopter.ok_or_else(|| Failure::fatal("nothing here can be adopted"))?;
+        let adopter = adopter.ok_or_else(|| Failure::fatal("no plugin supports adoption"))?;
         adopter.describe(names, filters).await
     }
 
@@ -280,8 +282,8 @@ impl<'d> Drivers<'d> {
     fn of(&self, plugin: &str) -> Result<&'d dyn Driver, Failure> {
         let found = self.all.iter().find(|(id, _)| *id == plugin);
         found.map(|(_, driver)| *driver).ok_or_else(|| {
-            Failure::fatal(format!("this dockctl has no plugin `{plugin}`"))
-                .hint("use the dockctl that planned it, or a newer one")
+            Failure::fatal(format!("this dockctl does not have the plugin `{plugin}`"))
+                .hint("use the dockctl version that planned the step, or a newer one")
         })
     }
 }

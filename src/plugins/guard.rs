@@ -81,7 +81,7 @@ impl GuardHolder {
 impl fmt::Display for GuardHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.host.is_empty() {
-            return f.write_str("a run that has ended since");
+            return f.write_str("a run that has since ended");
         }
         write!(f, "{} on {}", self.run, self.host)
     }

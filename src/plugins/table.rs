@@ -132,7 +132,7 @@ impl Plugins {
             return None;
         };
         let message = format!(
-            "node `{}` stands for objects of `{one}` and of `{two}`",
+            "node `{}` belongs to two plugins: `{one}` and `{two}`",
             name.node
         );
         Some(name.span.error(Code::TwoSystems, message))
@@ -430,7 +430,7 @@ impl Plugins {
         } = scene;
         let found = deployment.instance(instance);
         let part = found.and_then(|found| Part::of(deployment, found));
-        let unknown = || format!("nothing is known of an object of `{instance}`");
+        let unknown = || format!("the object of `{instance}` is unknown");
         let part = part.ok_or_else(unknown)?;
         let plugin = self.of(part.node).ok_or_else(unknown)?;
         let object = self.known_id(record, part.instance, part.node);

@@ -40,7 +40,7 @@ impl<'a> Around<'a> {
         match (self.ends, target) {
             (Some([source, _]), "SOURCE") => self.record.attribute(Some(source), "SELF", path),
             (Some([_, end]), "TARGET") => self.record.attribute(Some(end), "SELF", path),
-            (Some(_), "SELF") => Err("SELF stands for nothing here".to_owned()),
+            (Some(_), "SELF") => Err("SELF is not defined here".to_owned()),
             _ => self.record.attribute(self.me, target, path),
         }
     }
@@ -64,7 +64,7 @@ impl Surroundings for Around<'_> {
     fn attributes(&self, node: &str, path: &[Json]) -> Result<Vec<(String, Json)>, String> {
         let known = self.record.deployment.as_ref();
         let deployment = known.filter(|deployment| deployment.nodes.contains_key(node));
-        let deployment = deployment.ok_or_else(|| format!("there is no node `{node}`"))?;
+        let deployment = deployment.ok_or_else(|| format!("node `{node}` does not exist"))?;
         let instances = deployment.instances.iter();
         let mine = instances.filter(|instance| instance.node == node);
         let attribute = |it: &Instance| (it.id.clone(), self.record.attribute_of(it, path));
@@ -77,7 +77,7 @@ impl Surroundings for Around<'_> {
 
     fn deployment(&self, call: &str, arguments: &Json) -> Result<Json, String> {
         let known = self.record.deployment.as_ref();
-        let deployment = known.ok_or("there is no deployment yet")?;
+        let deployment = known.ok_or("the deployment does not exist yet")?;
         match (call, &words_of(arguments)[..]) {
             ("get_sys", ["deployment", "id" | "name"]) => Ok(deployment.name.clone().into()),
             ("get_sys", ["deployment", "blueprint"]) => {
@@ -102,7 +102,7 @@ fn label(deployment: &Deployment, name: &str, at: Option<&Json>) -> Result<Json,
     let Some(at) = at else { return Ok(values) };
     let at = at.as_u64().or_else(|| at.as_str()?.parse().ok());
     let value = at.and_then(|at| values.get(usize::try_from(at).ok()?).cloned());
-    value.ok_or_else(|| format!("the label `{name}` has no such value"))
+    value.ok_or_else(|| format!("label `{name}` has no value at this index"))
 }
 
 /// Returns the strings in a list of arguments, or the only argument.

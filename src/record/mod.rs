@@ -30,7 +30,7 @@ use thiserror::Error;
 
 /// An event that contradicts the record.
 #[derive(Debug, Error)]
-#[error("{event} cannot happen {state}")]
+#[error("event {event} is not valid {state}")]
 pub struct IllegalEvent {
     event: String,
     state: String,
@@ -373,7 +373,7 @@ impl Record {
     fn adopt(&mut self, stage: &Stage, event: &Event) -> Result<(), IllegalEvent> {
         let needs_later = |id: TaskId| stage.task(id).needs.iter().any(|need| need.0 >= id.0);
         if stage.ids().any(needs_later) {
-            return Err(illegal(event, "with a task that needs a later one"));
+            return Err(illegal(event, "with a task that depends on a later one"));
         }
         let execution = self.execution_of(event)?;
         execution.tasks += stage.tasks().len();
@@ -393,7 +393,7 @@ impl Record {
 
     fn add(&mut self, task: &Task, event: &Event) -> Result<(), IllegalEvent> {
         if task.needs.iter().any(|need| need.0 >= self.tasks.len()) {
-            return Err(illegal(event, "with a task that needs a later one"));
+            return Err(illegal(event, "with a task that depends on a later one"));
         }
         self.stage.push(task.clone());
         self.tasks.push(Progress::default());
@@ -503,9 +503,9 @@ impl Record {
             Some(progress) if from.contains(&progress.state) => Ok(()),
             Some(progress) => Err(illegal(
                 event,
-                &format!("to a task that is {:?}", progress.state),
+                &format!("for a task in state {:?}", progress.state),
             )),
-            None => Err(illegal(event, "to a task that is not in the stage")),
+            None => Err(illegal(event, "for a task outside the stage")),
         }
     }
 
@@ -949,7 +949,7 @@ impl Record {
     fn resolve(&self, me: Option<&str>, target: &str) -> Result<&Instance, String> {
         let mine = me.and_then(|me| self.instance_of(me));
         if target == "SELF" {
-            return mine.ok_or_else(|| "SELF stands for nothing here".to_owned());
+            return mine.ok_or_else(|| "SELF is not defined here".to_owned());
         }
         let is_meant = |instance: &&Instance| instance.node == target;
         let all: Vec<&Instance> = self.all_instances().filter(is_meant).collect();
@@ -1024,7 +1024,7 @@ fn only<'i>(instances: &[&'i Instance]) -> Option<&'i Instance> {
 fn not_the_only(node: &str, instances: usize) -> String {
     match instances {
         0 => format!("node `{node}` has no instance"),
-        n => format!("node `{node}` has {n} instances, and no relationship tells which is meant"),
+        n => format!("node `{node}` has {n} instances, and no relationship selects one of them"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Events in words.
+//! Events as text.
 
 use crate::{
     event::{Event, Outcome, Why},
@@ -7,13 +7,13 @@ use crate::{
     stage::{Task, TaskId, Workflow},
 };
 
-/// An event as one line; none for events that mean nothing to a reader.
+/// Returns an event as one line; none for events that do not matter to people.
 pub(super) fn line(record: &Record, event: &Event) -> Option<String> {
     let of = |task: &TaskId| record.stage().task(*task);
     Some(match event {
         Event::Defined { .. } | Event::TaskNoted { .. } => return None,
         Event::Recovered { instances, .. } => format!(
-            "{} recovered from the engine's labels",
+            "{} recovered from engine labels",
             super::count(instances.len(), "instance")
         ),
         Event::ExecutionStarted {
@@ -26,11 +26,11 @@ pub(super) fn line(record: &Record, event: &Event) -> Option<String> {
             format!("{} planned", super::count(stage.tasks().len(), "step"))
         }
         Event::StageExtended { tasks } => {
-            format!("{} more planned", super::count(tasks.len(), "step"))
+            format!("{} planned", super::count(tasks.len(), "more step"))
         }
         Event::TaskStarted { task, attempt: 1 } => format!("{} {}", label(of(task)), of(task).step),
         Event::TaskStarted { task, attempt } => {
-            format!("{} {} (try {attempt})", label(of(task)), of(task).step)
+            format!("{} {} (attempt {attempt})", label(of(task)), of(task).step)
         }
         Event::TaskSucceeded { task, .. } => format!("{} done: {}", label(of(task)), of(task).step),
         Event::TaskFailed {
@@ -40,7 +40,7 @@ pub(super) fn line(record: &Record, event: &Event) -> Option<String> {
             ..
         } => {
             format!(
-                "{} failed, trying again in {:.1} s: {}",
+                "{} failed, retrying in {:.1} s: {}",
                 label(of(task)),
                 seconds(*pause),
                 failure.message
@@ -51,12 +51,12 @@ pub(super) fn line(record: &Record, event: &Event) -> Option<String> {
             failure,
             ignored: true,
             ..
-        } => format!("{} failed, ignored: {}", label(of(task)), failure.message),
+        } => format!("{} failed (ignored): {}", label(of(task)), failure.message),
         Event::TaskFailed { task, failure, .. } => {
             format!("{} failed: {}", label(of(task)), failure.message)
         }
         Event::TaskSettled { task, .. } => format!(
-            "{} was done by an earlier run: {}",
+            "{} already done by an earlier execution: {}",
             label(of(task)),
             of(task).step
         ),
@@ -64,13 +64,13 @@ pub(super) fn line(record: &Record, event: &Event) -> Option<String> {
             if of(task).step.traits.settling == Settling::AtLeastOnce =>
         {
             format!(
-                "{} given up; nothing shows whether it was done, so it runs again: {}",
+                "{} interrupted; it may have taken effect, but will run again: {}",
                 label(of(task)),
                 of(task).step
             )
         }
         Event::TaskInterrupted { task } => {
-            format!("{} given up: {}", label(of(task)), of(task).step)
+            format!("{} interrupted: {}", label(of(task)), of(task).step)
         }
         Event::CancelRequested { why } => stopping(*why).to_owned(),
         Event::ExecutionFinished { outcome } => outcome_line(record, *outcome),
@@ -80,15 +80,15 @@ pub(super) fn line(record: &Record, event: &Event) -> Option<String> {
 fn stopping(why: Why) -> &'static str {
     match why {
         Why::Asked => {
-            "stopping: nothing new starts, what runs is finished (once more to stop at once)"
+            "cancelling: no new steps start, running steps finish (press Ctrl-C again to stop at once)"
         }
         Why::Failure => {
-            "stopping after a failure (--fail-fast): nothing new starts, running steps finish, waits are given up"
+            "stopping after a failure (--fail-fast): no new steps start, running steps finish, waits are cancelled"
         }
         Why::Timeout => {
-            "the time is over (--timeout): nothing new starts, what runs has 10 s to end"
+            "timed out (--timeout): no new steps start, running steps have 10 s to finish"
         }
-        Why::GuardLost => "stopping at once: another run has taken the deployment over",
+        Why::GuardLost => "stopping at once: another run took over the deployment",
     }
 }
 
@@ -100,8 +100,8 @@ pub(super) fn seconds(milliseconds: u64) -> f64 {
 fn started(execution: &str, workflow: Workflow, of: Option<&str>) -> String {
     let with = match (workflow, of) {
         (_, None) => String::new(),
-        (Workflow::Rollback, Some(of)) => format!(", takes back {of}"),
-        (_, Some(of)) => format!(", goes on with {of}"),
+        (Workflow::Rollback, Some(of)) => format!(", rolls back {of}"),
+        (_, Some(of)) => format!(", resumes {of}"),
     };
     format!("{workflow} started (execution {execution}{with})")
 }
@@ -118,14 +118,20 @@ fn outcome_line(record: &Record, outcome: Outcome) -> String {
     let workflow = execution
         .map(|execution| execution.workflow().to_string())
         .unwrap_or_default();
-    format!(
-        "{workflow} {} after {:.1} s",
-        outcome.as_str(),
-        seconds(took)
-    )
+    format!("{workflow} {} {:.1} s", ending(outcome), seconds(took))
 }
 
-/// How an execution ended, for its last line.
+/// Returns the words between the workflow and its duration.
+fn ending(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Terminated => "completed in",
+        Outcome::Failed => "failed after",
+        Outcome::Cancelled => "cancelled after",
+        Outcome::Interrupted => "interrupted after",
+    }
+}
+
+/// Returns the closing line of an execution.
 #[must_use]
 pub fn outcome(record: &Record) -> String {
     let Some(execution) = record.executions.last() else {
@@ -134,7 +140,7 @@ pub fn outcome(record: &Record) -> String {
     outcome_line(record, execution.outcome.unwrap_or(Outcome::Interrupted))
 }
 
-/// A failure in full: cause, place, exit code, last log lines, advice.
+/// Returns a failure in full: cause, place, exit code, last log lines, hints.
 #[must_use]
 pub fn failure(failed: &FailedTask) -> String {
     let FailedTask {
@@ -152,22 +158,22 @@ pub fn failure(failed: &FailedTask) -> String {
     }
     if let Some(exit) = exit {
         let oom = if exit.oom_killed {
-            ", killed for want of memory"
+            " (killed: out of memory)"
         } else {
             ""
         };
         text += &format!(
-            "  container {} ended with exit code {}{oom}\n",
+            "  container {} exited with code {}{oom}\n",
             exit.container, exit.code
         );
         if !exit.health.is_empty() {
-            text += "  its health check said:\n";
+            text += "  last health checks:\n";
             text.extend(exit.health.iter().map(|line| format!("    | {line}\n")));
         }
         text += if exit.log.is_empty() {
-            "  it wrote nothing\n"
+            "  no log output\n"
         } else {
-            "  its last lines:\n"
+            "  last log lines:\n"
         };
         text.extend(exit.log.iter().map(|line| format!("    | {line}\n")));
     }

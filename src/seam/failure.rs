@@ -77,7 +77,7 @@ struct Written {
 }
 
 /// The stored form of a failure's kind.
-#[expect(clippy::struct_excessive_bools, reason = "the form of the journal")]
+#[expect(clippy::struct_excessive_bools, reason = "the stored form")]
 #[derive(Default, Deserialize, Serialize)]
 struct Switches {
     #[serde(default)]
@@ -211,7 +211,7 @@ impl Failure {
     pub(crate) fn without_hearsay(mut self) -> Self {
         if let Some(exit) = &mut self.exit {
             exit.log =
-                vec!["(not shown: it may hold a secret that this run was not given)".to_owned()];
+                vec!["(redacted: may contain a secret that this run does not know)".to_owned()];
             exit.health = Vec::new();
         }
         self

@@ -77,12 +77,12 @@ impl fmt::Display for Standing {
         f.write_str(match self {
             Self::UpToDate => "it is up to date",
             Self::Absent => "it is missing",
-            Self::Unfinished => "creating it was not finished",
+            Self::Unfinished => "its creation did not finish",
             Self::Stopped => "it is not running",
-            Self::NotReady => "it is not known to be ready",
-            Self::Changed => "somebody changed it",
+            Self::NotReady => "its readiness is unknown",
+            Self::Changed => "it drifted",
             Self::Outdated => "its definition changed",
-            Self::Bound => "what it is bound to is made anew",
+            Self::Bound => "an object that it depends on is recreated",
         })
     }
 }

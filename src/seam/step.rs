@@ -82,7 +82,7 @@ pub struct Traits {
 /// The effect of a step on the object of its instance.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the names say it")]
+#[expect(missing_docs, reason = "the names are self-explanatory")]
 pub enum Effect {
     #[default]
     Nothing,
@@ -97,7 +97,7 @@ pub enum Effect {
 }
 
 impl Effect {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "required by serde")]
     fn is_nothing(&self) -> bool {
         *self == Self::Nothing
     }
@@ -118,7 +118,7 @@ pub enum Settling {
 }
 
 impl Settling {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "required by serde")]
     fn is_by_looking(&self) -> bool {
         *self == Self::ByLooking
     }
@@ -158,7 +158,7 @@ impl Step {
     pub fn refused(why: impl Into<String>) -> Self {
         let why = why.into();
         Self::own(
-            format!("refuse: {why}"),
+            format!("not possible: {why}"),
             Effect::Refuses,
             json!({ "refused": why }),
         )

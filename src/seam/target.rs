@@ -60,10 +60,10 @@ impl Target {
             return Ok(Self::Default);
         };
         let bound = bind(arguments, around)
-            .map_err(|message| format!("its engine is not known: {message}"))?;
+            .map_err(|message| format!("its engine is unknown: {message}"))?;
         match lost(arguments, &bound) {
             Some(name) => Err(format!(
-                "its engine is not known yet: `{name}` came to nothing"
+                "its engine is not known yet: `{name}` has no value"
             )),
             None => Ok(Self::At {
                 shown: shown.clone(),

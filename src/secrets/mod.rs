@@ -108,13 +108,13 @@ impl Secrets {
         };
         // A name can contain a sensitive value.
         let place = if self.scrub(name) == name {
-            format!("as {}, or ", variable(name))
+            format!("set {}, or ", variable(name))
         } else {
             String::new()
         };
         let text = found.ok_or_else(|| {
             format!(
-                "there is no secret `{}`: give it {place}in a file or folder: --secrets PATH",
+                "there is no secret `{}`: {place}pass a file or directory with --secrets PATH",
                 self.scrub(name)
             )
         })?;
@@ -221,7 +221,7 @@ impl Secrets {
     pub fn withheld(&self, digest: &str) -> Result<Json, String> {
         let found = self.withheld.borrow().get(digest).cloned();
         found.ok_or_else(|| {
-            "a sensitive value is not kept: give it again, -i NAME=VALUE; where the blueprint itself holds it, run `dockctl update`"
+            "sensitive values are not stored: pass the value again with -i NAME=VALUE; if the blueprint contains it, run `dockctl update`"
                 .to_owned()
         })
     }
@@ -324,11 +324,11 @@ impl Surroundings for Alone<'_> {
     }
 
     fn attribute(&self, _: &str, _: &[Json]) -> Result<Json, String> {
-        Err("there are no attributes".to_owned())
+        Err("attributes are not available".to_owned())
     }
 
     fn attributes(&self, _: &str, _: &[Json]) -> Result<Vec<(String, Json)>, String> {
-        Err("there are no attributes".to_owned())
+        Err("attributes are not available".to_owned())
     }
 
     fn secret(&self, name: &str) -> Result<String, String> {
@@ -336,7 +336,7 @@ impl Surroundings for Alone<'_> {
     }
 
     fn deployment(&self, _: &str, _: &Json) -> Result<Json, String> {
-        Err("there is no deployment".to_owned())
+        Err("the deployment is not available".to_owned())
     }
 
     fn note_derived(&self, value: &Json) {
@@ -439,13 +439,13 @@ fn from_folder(folder: &Path, name: &str) -> Result<Option<String>, String> {
     };
     if data.len() > LIMIT {
         return Err(format!(
-            "the secret {} is larger than {} MiB",
+            "the secret file {} is larger than {} MiB",
             path.display(),
             LIMIT >> 20
         ));
     }
     let text = fs::read_to_string(&path)
-        .map_err(|error| format!("the secret {} cannot be read: {error}", path.display()))?;
+        .map_err(|error| format!("cannot read the secret file {}: {error}", path.display()))?;
     let text = text.strip_suffix('\n').unwrap_or(&text);
     Ok(Some(text.strip_suffix('\r').unwrap_or(text).to_owned()))
 }
@@ -454,18 +454,18 @@ fn from_file(path: &Path, name: &str) -> Result<Option<String>, String> {
     let mut sources = Sources::default();
     let file = sources
         .read(path)
-        .map_err(|error| format!("the secrets cannot be read: {error}"))?;
+        .map_err(|error| format!("secrets file: {error}"))?;
     // Do not quote the error: it could contain a secret.
     let root = parse(&sources, file, &mut Diagnostics::default()).map_err(|fault| {
         format!(
-            "the secrets in {} are no YAML: see line {}",
+            "the secrets file {} is not valid YAML: see line {}",
             path.display(),
             sources.line_column(file, fault.span.start).0
         )
     })?;
     if root.as_map().is_none() {
         return Err(format!(
-            "the secrets in {} must be a mapping of names to values",
+            "the secrets file {} must be a mapping of names to values",
             path.display()
         ));
     }
@@ -484,14 +484,14 @@ mod tests {
     #[test]
     fn secrets_come_from_files_and_folders() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("password"), "from a folder\n").unwrap();
+        fs::write(folder.path().join("password"), "from a directory\n").unwrap();
         let file = folder.path().join("all.yaml");
         fs::write(&file, "password: from a file\nport: 22\nkeys: {a: 1}\n").unwrap();
         let secrets = Secrets::new(SecretSources {
             places: vec![folder.path().to_owned(), file],
             ..SecretSources::default()
         });
-        assert_eq!(secrets.get("password").unwrap(), "from a folder");
+        assert_eq!(secrets.get("password").unwrap(), "from a directory");
         assert_eq!(secrets.get("port").unwrap(), "22");
         assert_eq!(secrets.get("keys").unwrap(), r#"{"a":1}"#);
         assert!(
@@ -500,7 +500,7 @@ mod tests {
                 .unwrap_err()
                 .contains("DOCKCTL_SECRET_OTHER")
         );
-        assert!(secrets.get("../password").is_err(), "a name is no path");
+        assert!(secrets.get("../password").is_err(), "a name is not a path");
     }
 
     #[test]
@@ -570,7 +570,7 @@ mod tests {
         assert_eq!(
             secrets.scrub(&format!("key {id}")),
             "key ********",
-            "a secret can look like an id"
+            "a secret can look like an ID"
         );
     }
 

@@ -309,7 +309,7 @@ mod tests {
         assert_eq!(
             of(json!([7, "glass-horse"])),
             json!([7, "glass-horse"]),
-            "the same value of another origin stays"
+            "an equal value of another origin is not withheld"
         );
         let upper = of(json!({ "string_upper": { "get_input": "password" } }));
         assert_eq!(

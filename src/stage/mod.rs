@@ -99,7 +99,7 @@ impl Stage {
         let id = TaskId(self.tasks.len());
         assert!(
             task.needs.iter().all(|need| *need < id),
-            "a task can only need earlier ones"
+            "a task can only depend on earlier tasks"
         );
         self.tasks.push(task);
         id

@@ -175,7 +175,7 @@ pub struct Update {
 }
 
 /// Parameters of `scale`.
-#[expect(clippy::struct_excessive_bools, reason = "switches of the original")]
+#[expect(clippy::struct_excessive_bools, reason = "Cloudify's flags")]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Scale {
@@ -218,7 +218,7 @@ pub struct Scale {
 }
 
 /// Parameters of `heal`.
-#[expect(clippy::struct_excessive_bools, reason = "switches of the original")]
+#[expect(clippy::struct_excessive_bools, reason = "Cloudify's flags")]
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Heal {
@@ -245,12 +245,12 @@ pub struct Heal {
     pub force_reinstall: bool,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "required by serde")]
 fn is_true(value: &bool) -> bool {
     *value
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "required by serde")]
 fn is_one(number: &i64) -> bool {
     *number == 1
 }
@@ -374,7 +374,7 @@ impl Parameters {
             workflow,
             parameters,
         });
-        let read = read.map_err(|error| format!("the parameters of `{workflow}`: {error}"))?;
+        let read = read.map_err(|error| format!("invalid parameters for `{workflow}`: {error}"))?;
         read.refuse_incomplete()?;
         Ok(read)
     }
@@ -382,10 +382,10 @@ impl Parameters {
     fn refuse_incomplete(&self) -> Result<(), String> {
         let lacking = match self {
             Self::ExecuteOperation(given) if given.operation.is_empty() => {
-                "the workflow `execute_operation` needs the parameter `operation`, as interface.operation"
+                "the workflow `execute_operation` requires the parameter `operation` (interface.operation)"
             }
             Self::Scale(given) if given.scalable_entity_name.is_empty() => {
-                "the workflow `scale` needs the parameter `scalable_entity_name`: a node or a scaling group"
+                "the workflow `scale` requires the parameter `scalable_entity_name` (a node or scaling group)"
             }
             _ => return Ok(()),
         };
@@ -467,7 +467,7 @@ fn refuse_unknown(workflow: Workflow, given: &JsonMap<String, Json>) -> Result<(
     };
     let names = names.join(", ");
     Err(format!(
-        "the workflow `{workflow}` takes no parameter `{unknown}`; it takes: {names}"
+        "the workflow `{workflow}` does not accept the parameter `{unknown}`; accepted: {names}"
     ))
 }
 
@@ -534,17 +534,17 @@ mod tests {
         let refused = read(Workflow::Start, &json!({ "delta": 1 })).unwrap_err();
         assert_eq!(
             refused,
-            "the workflow `start` takes no parameter `delta`; it takes: operation_parms, run_by_dependency_order, node_ids, node_instance_ids, type_names"
+            "the workflow `start` does not accept the parameter `delta`; accepted: operation_parms, run_by_dependency_order, node_ids, node_instance_ids, type_names"
         );
         assert!(
             read(Workflow::ExecuteOperation, &json!({}))
                 .unwrap_err()
-                .contains("needs the parameter `operation`")
+                .contains("requires the parameter `operation`")
         );
         assert!(
             read(Workflow::Start, &json!({ "node_ids": { "a": 1 } }))
                 .unwrap_err()
-                .contains("a text, or a list of texts")
+                .contains("a string or a list of strings")
         );
     }
 

@@ -204,7 +204,7 @@ fn is_dictionary(value: &Value, owner: Owner<'_>, r: &mut Reader<'_>) -> bool {
 fn no_dictionary(value: &Value, owner: Owner<'_>) -> Diagnostic {
     let fault = no_mapping(value, &owner);
     if value.is_null() {
-        fault.hint("leave it out if it is empty")
+        fault.hint("remove it if it is empty")
     } else {
         fault
     }

@@ -75,7 +75,7 @@ impl Reader<'_> {
         let declared = self.version;
         if declared < since {
             let message =
-                format!("{feature} exists since {since}, and the blueprint declares {declared}");
+                format!("{feature} requires {since}, but the blueprint declares {declared}");
             let fault = span.error(Code::FeatureTooNew, message);
             self.push(fault.hint(format!("declare `tosca_definitions_version: {since}`")));
         }
@@ -169,7 +169,7 @@ impl Reader<'_> {
 
     /// Reports a missing required key.
     pub(super) fn missing(&mut self, span: Span, owner: &Owner<'_>, key: &str) {
-        self.push(span.error(Code::Format, format!("{owner} needs a `{key}`")));
+        self.push(span.error(Code::Format, format!("{owner} requires `{key}`")));
     }
 
     /// Reports a name that is not text. Cloudify has its own error for some kinds of names only and
@@ -180,21 +180,21 @@ impl Reader<'_> {
             _ => Code::Format,
         };
         let kind = key.kind();
-        let message = format!("a name in {owner} must be a string, and this is {kind}");
+        let message = format!("a name in {owner} must be a string, not {kind}");
         let fault = key.span.error(code, message);
         self.push(fault.hint(format!("quote it: \"{}\"", self::written(key))));
     }
 
     /// Reports a value of the wrong kind.
     pub(super) fn wrong_shape(&mut self, value: &Value, owner: &Owner<'_>, wanted: &str) {
-        let message = format!("{owner} must be {wanted}, and this is {}", value.kind());
+        let message = format!("{owner} must be {wanted}, not {}", value.kind());
         self.push(value.span.error(value.shape_code(), message));
     }
 }
 
 /// Returns the error for a value that is not a mapping, where Cloudify fails with a Python error.
 pub(super) fn no_mapping(value: &Value, owner: &Owner<'_>) -> Diagnostic {
-    let message = format!("{owner} must be a mapping, and this is {}", value.kind());
+    let message = format!("{owner} must be a mapping, not {}", value.kind());
     value.span.error(Code::Foreign, message)
 }
 

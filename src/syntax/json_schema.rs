@@ -19,13 +19,13 @@ pub fn json_schema() -> Json {
         "required": ["tosca_definitions_version"],
         "additionalProperties": false,
         "properties": {
-            "tosca_definitions_version": { "enum": versions, "description": "Version of the DSL" },
-            "description": text("For people; since 1_2"),
-            "metadata": { "type": ["object", "null"], "description": "Free data" },
-            "dsl_definitions": { "type": ["object", "array", "null"], "description": "Anchors for reuse; since 1_2" },
-            "imports": { "type": ["array", "null"], "description": "Files, addresses, plugin:NAME, ns--FILE", "items": { "oneOf": [
+            "tosca_definitions_version": { "enum": versions, "description": "DSL version" },
+            "description": text("Description for people; since 1_2"),
+            "metadata": { "type": ["object", "null"], "description": "Free-form data" },
+            "dsl_definitions": { "type": ["object", "array", "null"], "description": "YAML anchors for reuse; since 1_2" },
+            "imports": { "type": ["array", "null"], "description": "Paths, URLs, plugin:NAME or ns--FILE", "items": { "oneOf": [
                 { "type": "string" },
-                { "type": "object", "minProperties": 1, "maxProperties": 1, "description": "With properties of its plugins; since 1_5" },
+                { "type": "object", "minProperties": 1, "maxProperties": 1, "description": "Import with properties for its plugins; since 1_5" },
             ] } },
             "inputs": map("input"),
             "plugins": map("plugin"),
@@ -43,7 +43,7 @@ pub fn json_schema() -> Json {
             "labels": map("label"),
             "blueprint_labels": map("label"),
             "deployment_settings": { "$ref": "#/$defs/deployment_settings" },
-            "resource_tags": { "type": ["object", "null"], "description": "Tags for everything that is created; since 1_3" },
+            "resource_tags": { "type": ["object", "null"], "description": "Tags of all created resources; since 1_3" },
         },
         "$defs": definitions(),
     })
@@ -67,10 +67,7 @@ fn free(description: &str) -> Json {
 }
 
 /// Returns the schema of a mapping with exactly these keys.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "what is passed is written on the spot"
-)]
+#[expect(clippy::needless_pass_by_value, reason = "callers pass JSON literals")]
 fn object(properties: Json, required: &[&str]) -> Json {
     let nullable = required.is_empty();
     let kind = if nullable {
@@ -91,8 +88,8 @@ fn definitions() -> Json {
         ])
         .collect();
     let constraints = json!({ "type": ["array", "null"], "items": { "type": "object", "minProperties": 1, "additionalProperties": false, "properties": operators } });
-    let type_name = json!({ "type": ["string", "null"], "description": "Primitive or data type", "examples": PRIMITIVES });
-    let property = json!({ "type": type_name, "default": {}, "required": flag("Since 1_2"), "description": text("For people") });
+    let type_name = json!({ "type": ["string", "null"], "description": "Primitive type or data type", "examples": PRIMITIVES });
+    let property = json!({ "type": type_name, "default": {}, "required": flag("A value is required; since 1_2"), "description": text("Description for people") });
     let with = |base: &Json, more: Json| {
         let mut all = base.clone();
         for (key, value) in more.as_object().into_iter().flatten() {
@@ -107,8 +104,8 @@ fn definitions() -> Json {
     let input = with(
         &parameter,
         json!({
-            "display_label": text("Shown instead of the name; since 1_3"),
-            "hidden": flag("Not shown; since 1_3"),
+            "display_label": text("Label shown instead of the name; since 1_3"),
+            "hidden": flag("The input is not shown; since 1_3"),
             "display": object(json!({ "rows": { "type": "integer" } }), &[]),
         }),
     );
@@ -127,13 +124,13 @@ fn definitions() -> Json {
         "parameter": object(parameter, &[]),
         "input": object(input, &[]),
         "plugin": object(plugin(), &["executor"]),
-        "data_type": derived(json!({ "version": {}, "description": text("For people") })),
+        "data_type": derived(json!({ "version": {}, "description": text("Description for people") })),
         "node_type": derived(json!({ "interfaces": interfaces("declared_operation"), "runtime_properties": map("property") })),
         "relationship_type": derived(json!({
             "source_interfaces": interfaces("declared_operation"), "target_interfaces": interfaces("declared_operation"),
         })),
         "declared_operation": operation(&map("input")),
-        "operation": operation(&free("Values of the inputs")),
+        "operation": operation(&free("Input values")),
         "node_template": node_template(&interfaces("operation")),
         "scaling": object(json!({ "min_instances": count(), "max_instances": count(), "default_instances": count() }), &[]),
         "group": object(json!({ "members": names(1), "policies": { "type": ["object", "null"] } }), &["members"]),
@@ -143,17 +140,17 @@ fn definitions() -> Json {
             "type": { "const": "cloudify.policies.scaling" }, "targets": names(1), "properties": { "$ref": "#/$defs/scaling" },
         }), &["type", "targets"]),
         "workflow": { "oneOf": [{ "type": "string" }, object(json!({
-            "mapping": { "type": "string" }, "parameters": map("parameter"), "is_cascading": flag("Runs in the deployments below, too"),
+            "mapping": { "type": "string" }, "parameters": map("parameter"), "is_cascading": flag("Also runs in child deployments"),
             "availability_rules": object(json!({
-                "available": flag("Whether it may run at all"),
+                "available": flag("The workflow may run"),
                 "node_instances_active": { "type": "array", "items": { "enum": ["all", "partial", "none"] } },
                 "node_types_required": names(0),
             }), &[]),
         }), &["mapping"])] },
-        "output": object(json!({ "value": { "not": { "type": "null" } }, "description": text("For people") }), &["value"]),
+        "output": object(json!({ "value": { "not": { "type": "null" } }, "description": text("Description for people") }), &["value"]),
         "label": object(json!({ "values": { "type": "array", "items": { "type": ["string", "object"] } } }), &["values"]),
         "deployment_settings": object(json!({
-            "id_template": text("Template of the id"),
+            "id_template": text("Template of the deployment ID"),
             "display_name": { "type": ["string", "object", "null"] },
             "default_groups": { "type": ["array", "null"] },
             "default_schedules": { "type": ["object", "null"], "additionalProperties": schedule() },
@@ -173,7 +170,7 @@ fn count() -> Json {
 fn plugin() -> Json {
     let mut properties = json!({
         "executor": { "enum": ["central_deployment_agent", "host_agent"] },
-        "install": flag("Whether it is installed before it is used"),
+        "install": flag("The plugin is installed before use"),
         "properties": free("Declared properties; since 1_5"),
     });
     for key in [
@@ -200,7 +197,7 @@ fn operation(inputs: &Json) -> Json {
         "max_retries": { "type": ["integer", "boolean", "null"], "minimum": -1 },
         "retry_interval": { "type": ["number", "null"], "minimum": 0 },
         "timeout": { "type": ["number", "null"], "minimum": 0 },
-        "timeout_recoverable": flag("Whether running out of time is worth a repetition"),
+        "timeout_recoverable": flag("The operation is retried after a timeout"),
     });
     json!({ "oneOf": [{ "type": "string" }, object(whole, &[])] })
 }
@@ -208,7 +205,7 @@ fn operation(inputs: &Json) -> Json {
 fn node_template(interfaces: &Json) -> Json {
     let relationship = object(
         json!({
-            "type": { "type": "string" }, "target": { "type": "string" }, "properties": free("Values of the properties"),
+            "type": { "type": "string" }, "target": { "type": "string" }, "properties": free("Property values"),
             "source_interfaces": interfaces, "target_interfaces": interfaces,
         }),
         &["type", "target"],
@@ -217,7 +214,7 @@ fn node_template(interfaces: &Json) -> Json {
     object(
         json!({
             "type": { "type": "string" },
-            "properties": free("Values of the properties"),
+            "properties": free("Property values"),
             "instances": object(json!({ "deploy": { "type": "integer", "minimum": 0 } }), &[]),
             "capabilities": object(json!({ "scalable": object(json!({ "properties": { "$ref": "#/$defs/scaling" } }), &[]) }), &[]),
             "interfaces": interfaces,
@@ -234,9 +231,9 @@ fn schedule() -> Json {
         "count": { "type": ["integer", "null"] },
         "slip": { "type": ["integer", "null"] },
         "weekdays": { "type": ["array", "null"], "items": { "type": "string" } },
-        "default_enabled": flag("Whether it is on"),
-        "stop_after_fail": flag("Whether a failure ends it"),
-        "workflow_parameters": free("Values of the parameters"),
+        "default_enabled": flag("The schedule is enabled"),
+        "stop_after_fail": flag("A failure ends the schedule"),
+        "workflow_parameters": free("Parameter values"),
         "execution_arguments": object(json!({
             "force": flag(""), "is_dry_run": flag(""), "allow_custom_parameters": flag(""), "wait_after_fail": { "type": ["integer", "null"] },
         }), &[]),

@@ -93,7 +93,7 @@ mod tests {
             let marked = value.to_json();
             assert_eq!(plain(&marked), data, "{marked}");
             assert_eq!(Value::from_json(&marked, SPAN).to_json(), marked);
-            assert_eq!(read(&marked).to_json(), marked, "as a blueprint has it");
+            assert_eq!(read(&marked).to_json(), marked, "as written in a blueprint");
             assert!(!crate::model::function::holds_call(&marked), "{marked}");
         }
     }

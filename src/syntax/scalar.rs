@@ -239,8 +239,8 @@ mod tests {
             Data::Float(value) => format!("float {value}"),
             Data::Str(text) => format!("str {text}"),
             Data::Date(text) => format!("date {text}"),
-            Data::Bytes(_) => unreachable!("no plain scalar is binary"),
-            Data::List(_) | Data::Map(_) => unreachable!("a scalar"),
+            Data::Bytes(_) => unreachable!("a plain scalar is never binary"),
+            Data::List(_) | Data::Map(_) => unreachable!("a plain scalar is never a collection"),
         }
     }
 

@@ -76,10 +76,10 @@ fn check(key: &'static str, given: &Value, owner: &Owner<'_>, r: &mut Reader<'_>
                 if let Some(text) = r.text(item, &part).filter(|text| !is_weekday(&text.node)) {
                     let fault = text.span.error(
                         Code::Schedule,
-                        format!("`{}` is no day of the week", text.node),
+                        format!("`{}` is not a day of the week", text.node),
                     );
                     r.push(fault.did_you_mean(&text.node, WEEKDAYS).hint(format!(
-                        "days: {}; a number before one counts weeks",
+                        "days: {}; a number before the day selects the week",
                         WEEKDAYS.join(", ")
                     )));
                 }
@@ -90,7 +90,7 @@ fn check(key: &'static str, given: &Value, owner: &Owner<'_>, r: &mut Reader<'_>
                 if call(value).is_some_and(|call| call.name == "get_attribute") {
                     r.push(value.span.error(
                         Code::Schedule,
-                        "the parameters of a schedule cannot hold attributes",
+                        "the workflow parameters of a schedule cannot use `get_attribute`",
                     ));
                 }
             }
@@ -145,15 +145,18 @@ fn normal(key: &str, text: &str, zone: &TimeZone, given: &Value, r: &mut Reader<
         "since" | "until" => moment(text, zone).unwrap_or_else(|| {
             let fault = given
                 .span
-                .error(Code::ScheduleTime, format!("`{text}` is no point in time"));
-            r.push(fault.hint("write 2030-01-31 23:59, or from now on: +2h+30min"));
+                .error(Code::ScheduleTime, format!("`{text}` is not a valid time"));
+            r.push(fault.hint(
+                "write a time such as 2030-01-31 23:59, or an offset from now such as +2h+30min",
+            ));
             text.to_owned()
         }),
         "recurrence" if !is_span(text) => {
-            let fault = given
-                .span
-                .error(Code::ScheduleTime, format!("`{text}` is no span of time"));
-            r.push(fault.hint("write a number and a unit: 2 weeks, 1d"));
+            let fault = given.span.error(
+                Code::ScheduleTime,
+                format!("`{text}` is not a valid interval"),
+            );
+            r.push(fault.hint("write a number and a unit, such as 2 weeks or 1d"));
             text.to_owned()
         }
         _ => text.to_owned(),

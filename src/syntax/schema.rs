@@ -119,7 +119,7 @@ pub enum Comparison {
 impl Comparison {
     /// Returns true if the comparison of `left` with `right` holds.
     #[must_use]
-    #[expect(clippy::float_cmp, reason = "the reference compares numbers exactly")]
+    #[expect(clippy::float_cmp, reason = "Cloudify compares numbers exactly")]
     pub fn holds(self, left: f64, right: f64) -> bool {
         match self {
             Self::Equal => left == right,
@@ -254,9 +254,9 @@ fn check(schema: &mut Schema, value: &Value, owner: &Owner<'_>, kind: Kind, r: &
     if schema.hidden == Some(true) && schema.is_required() && schema.default.is_none() {
         let fault = value.span.error(
             Code::HiddenRequired,
-            format!("{owner} is hidden and required, and has no default"),
+            format!("{owner} is hidden and required but has no default"),
         );
-        r.push(fault.hint("give it a default, or `required: false`"));
+        r.push(fault.hint("declare a default or `required: false`"));
     }
     if let Some(display) = &schema.display {
         check_display(schema, display, owner, r);
@@ -288,12 +288,12 @@ fn check_item_type(
     r: &mut Reader<'_>,
 ) {
     if schema.type_of() != Some("list") {
-        let declared = schema.type_of().unwrap_or("anything");
+        let declared = schema.type_of().unwrap_or("any");
         let fault = item_type.span.error(
             Code::ItemTypeOfNoList,
-            format!("{owner} has an `item_type` and is of type {declared}"),
+            format!("{owner} has an `item_type` but is of type {declared}"),
         );
-        r.push(fault.hint("`item_type` goes with `type: list`"));
+        r.push(fault.hint("declare `type: list`"));
     } else if !PRIMITIVES.contains(&item_type.node.as_str()) {
         let fault = item_type.span.error(
             Code::ItemType,
@@ -302,7 +302,7 @@ fn check_item_type(
         r.push(
             fault
                 .did_you_mean(&item_type.node, PRIMITIVES)
-                .hint("only primitive types can be items"),
+                .hint("use a primitive type for the items"),
         );
     }
 }
@@ -311,7 +311,7 @@ fn check_display(schema: &Schema, display: &Value, owner: &Owner<'_>, r: &mut Re
     if schema.type_of() != Some("textarea") {
         r.push(display.span.error(
             Code::Display,
-            format!("{owner} has a `display`, which only `type: textarea` can have"),
+            format!("{owner} has a `display`, which requires `type: textarea`"),
         ));
     }
     let part = owner.part("display");
@@ -344,7 +344,7 @@ fn constraints(
         };
         r.push(null.span.error(
             Code::WrongKind,
-            format!("{owner} must be {wanted}, and this is null"),
+            format!("{owner} must be {wanted}, not null"),
         ));
         return Vec::new();
     }
@@ -366,9 +366,9 @@ fn constraint(
     if kind == Kind::Parameter && map.entries.len() > 1 {
         let fault = value.span.error(
             Code::ConstraintOperator,
-            format!("each of the {owner} has one key"),
+            format!("each item of {owner} must have exactly one key"),
         );
-        r.push(fault.hint("write an item of the list for each operator"));
+        r.push(fault.hint("write one list item for each operator"));
         return None;
     }
     let mut error_message = None;
@@ -392,7 +392,7 @@ fn constraint(
     else {
         let fault = value
             .span
-            .error(Code::ConstraintOperator, "the constraint names no operator");
+            .error(Code::ConstraintOperator, "the constraint has no operator");
         r.push(fault.hint(format!("operators: {}", OPERATORS.join(", "))));
         return None;
     };
@@ -414,7 +414,10 @@ fn operator(key: &Value, argument: &Value) -> Result<Operator, Box<Diagnostic>> 
     let wrong = |wanted: &str| {
         Box::new(argument.span.error(
             Code::ConstraintArgument,
-            format!("`{name}` takes {wanted}, and this is {}", argument.kind()),
+            format!(
+                "`{name}` takes {wanted}; the argument is {}",
+                argument.kind()
+            ),
         ))
     };
     let known = OPERATORS.contains(&name.as_str()) || name == DEPLOYMENT_ID;
@@ -448,7 +451,7 @@ fn operator(key: &Value, argument: &Value) -> Result<Operator, Box<Diagnostic>> 
             Operator::Pattern(Arc::new(regex(text).map_err(|error| {
                 Box::new(argument.span.error(
                     Code::ConstraintArgument,
-                    format!("the pattern is no regular expression: {error}"),
+                    format!("the pattern is not a valid regular expression: {error}"),
                 ))
             })?))
         }

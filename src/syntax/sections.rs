@@ -112,9 +112,9 @@ fn availability_rules(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) {
             if !item.as_str().is_some_and(|word| ACTIVE.contains(&word)) {
                 let fault = item.span.error(
                     Code::AvailabilityRule,
-                    format!("{inner} cannot be `{}`", item.to_key()),
+                    format!("{inner} cannot contain `{}`", item.to_key()),
                 );
-                r.push(fault.hint(format!("it is a list of {}", ACTIVE.join(", "))));
+                r.push(fault.hint(format!("allowed values: {}", ACTIVE.join(", "))));
             }
         }
     }
@@ -161,12 +161,12 @@ pub(super) fn label(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Lab
         match call(item) {
             _ if item.get("get_attribute").is_some() => Some(item.span.error(
                 Code::Label,
-                "a label cannot hold an attribute: it is made before anything runs",
+                "a label cannot use `get_attribute`: labels are created before any operation runs",
             )),
             None if item.as_str().is_none() && item.as_map().is_none() => Some(item.span.error(
                 Code::Label,
                 format!(
-                    "a label holds strings and functions, and this is {}",
+                    "the value of a label must be a string or a function, not {}",
                     item.kind()
                 ),
             )),
@@ -181,7 +181,7 @@ pub(super) fn blueprint_label(value: &Value, name: &str, r: &mut Reader<'_>) -> 
             item.span.error(
                 Code::Label,
                 format!(
-                    "a label of a blueprint holds strings, and this is {}",
+                    "the value of a blueprint label must be a string, not {}",
                     item.kind()
                 ),
             )

@@ -60,7 +60,7 @@ pub(super) fn node_template(value: &Value, name: &str, r: &mut Reader<'_>) -> Op
     let deploy = fields.given("instances");
     let capabilities = fields.since("capabilities", Version::V1_3, r);
     if let (Some(one), Some(other)) = (deploy, capabilities) {
-        let message = format!("{owner} gives both `instances` and `capabilities`");
+        let message = format!("{owner} sets both `instances` and `capabilities`");
         let fault = other.span.error(Code::TwoScalings, message);
         r.push(fault.related(one.span, "`instances` is here"));
     }
@@ -86,11 +86,11 @@ fn instances(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Option<Val
 
 /// Returns true if a value is a valid number of instances; reports an error otherwise.
 fn is_count(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> bool {
-    let negative = || format!("{owner} must be 0 or more");
+    let negative = || format!("{owner} must be at least 0");
     match value.data {
         Data::Int(0..) | Data::Bool(_) => return true,
         Data::Int(_) => r.push(value.span.error(Code::Format, negative())),
-        _ => r.wrong_shape(value, owner, "a whole number from 0 up"),
+        _ => r.wrong_shape(value, owner, "a non-negative integer"),
     }
     false
 }

@@ -139,7 +139,7 @@ pub(super) fn plugin(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Pl
     if value.as_map().is_none() {
         r.push(value.span.error(
             Code::Foreign,
-            format!("{owner} must be a mapping, and this is {}", value.kind()),
+            format!("{owner} must be a mapping, not {}", value.kind()),
         ));
         return None;
     }
@@ -185,9 +185,9 @@ pub(super) fn plugin(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Pl
     {
         let fault = value.span.error(
             Code::PluginSource,
-            format!("{owner} is to be installed and has neither `source` nor `package_name`"),
+            format!("{owner} must be installed but has neither `source` nor `package_name`"),
         );
-        r.push(fault.hint("say `install: false` if it is there already"));
+        r.push(fault.hint("set `install: false` if it is already installed"));
     }
     Some(Plugin {
         executor: executor.map_or_else(String::new, |text| text.node),
@@ -212,7 +212,7 @@ fn plugin_properties(
     if given.as_map().is_none() {
         r.push(given.span.error(
             Code::Foreign,
-            format!("{part} must be a mapping, and this is {}", given.kind()),
+            format!("{part} must be a mapping, not {}", given.kind()),
         ));
         return Default::default();
     }
@@ -223,7 +223,7 @@ fn plugin_properties(
         if property.as_map().is_none() {
             r.push(property.span.error(
                 Code::Foreign,
-                format!("{part} must be a mapping, and this is {}", property.kind()),
+                format!("{part} must be a mapping, not {}", property.kind()),
             ));
         } else if let Some(mut fields) = Fields::open(property, part, r) {
             types.extend(fields.text("type", r));
@@ -403,7 +403,7 @@ fn number(
             r.push(value.span.error(
                 code,
                 format!(
-                    "`{key}` of {} must be {wanted}, and this is {}",
+                    "`{key}` of {} must be {wanted}, not {}",
                     fields.owner(),
                     value.kind()
                 ),

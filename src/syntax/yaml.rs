@@ -210,7 +210,7 @@ impl Mended<'_> {
         } else {
             Code::Scanner
         };
-        let diagnostic = span.error(code, format!("the text is not YAML: {}", error.info()));
+        let diagnostic = span.error(code, format!("invalid YAML: {}", error.info()));
         if error.info().contains("tab") {
             diagnostic.hint(NO_TABS)
         } else {
@@ -222,12 +222,12 @@ impl Mended<'_> {
 fn too_deep(span: Span) -> Diagnostic {
     span.error(
         Code::Limit,
-        format!("lists and mappings are nested more than {DEPTH} deep"),
+        format!("lists and mappings are nested more than {DEPTH} levels deep"),
     )
 }
 
 const NO_TABS: &str =
-    "use blanks: a tab can only stand in quoted text, in a block of text or in a comment";
+    "use spaces: tabs are only allowed in quoted text, block scalars and comments";
 
 /// Rejects tabs between tokens, as Cloudify does. The parser accepts some of them.
 fn check_tabs(mended: &Mended<'_>, file: FileId) -> Result<(), Diagnostic> {
@@ -260,7 +260,7 @@ fn check_tabs(mended: &Mended<'_>, file: FileId) -> Result<(), Diagnostic> {
             start: at,
             end: at + 1,
         }
-        .error(Code::Scanner, "a tab cannot stand here")
+        .error(Code::Scanner, "a tab is not allowed here")
         .hint(NO_TABS)),
     }
 }
@@ -405,11 +405,13 @@ impl Builder<'_> {
             Event::Alias(anchor) => self.alias(anchor, span),
             Event::UnresolvedAlias(name) => Err(span.error(
                 Code::Yaml,
-                format!("the alias `*{name}` refers to an anchor that is not defined before it"),
+                format!(
+                    "undefined alias `*{name}`: its anchor must be defined earlier in the file"
+                ),
             )),
             Event::DocumentStart(..) if self.root.is_some() => Err(span
                 .error(Code::Yaml, "a second document starts here")
-                .hint("a blueprint is exactly one YAML document: remove the `---`")),
+                .hint("remove the `---`: a blueprint is exactly one YAML document")),
             _ => Ok(()),
         }
     }
@@ -421,7 +423,7 @@ impl Builder<'_> {
             "=" | "<<" if !is_key => {
                 let fault = span.error(
                     Code::Construct,
-                    format!("a plain `{text}` has no meaning here"),
+                    format!("an unquoted `{text}` has no meaning here"),
                 );
                 return Err(fault.hint(format!("quote it: '{text}'")));
             }
@@ -441,8 +443,8 @@ impl Builder<'_> {
         match self.names.insert(name.to_owned(), span) {
             None => Ok(()),
             Some(first) => Err(span
-                .error(Code::Yaml, format!("the anchor `&{name}` is given twice"))
-                .related(first, "first given here")),
+                .error(Code::Yaml, format!("the anchor `&{name}` is defined twice"))
+                .related(first, "first defined here")),
         }
     }
 
@@ -521,7 +523,7 @@ impl Builder<'_> {
                     Code::Construct,
                     "the alias refers to the value that contains it",
                 )
-                .hint("a blueprint cannot contain itself"));
+                .hint("a value cannot contain itself"));
         };
         let (value, size) = (value.clone(), *size);
         self.produce(size, span)?;
@@ -534,7 +536,7 @@ impl Builder<'_> {
         if self.produced > NODES {
             return Err(span.error(
                 Code::Limit,
-                format!("the file stands for more than {NODES} values, those behind aliases counted each time"),
+                format!("the file has more than {NODES} values after alias expansion"),
             ));
         }
         Ok(())
@@ -579,7 +581,7 @@ impl Builder<'_> {
                 let Some(map) = source.as_map() else {
                     return Err(source.span.error(
                         Code::Construct,
-                        format!("`<<` merges mappings, and this is {}", source.kind()),
+                        format!("`<<` can only merge mappings, not {}", source.kind()),
                     ));
                 };
                 self.produce(map.entries.len(), source.span)?;
@@ -624,9 +626,9 @@ impl OpenMap {
         let (first, old) = &mut self.entries[place];
         let warning = key.span.warning(
             Code::DuplicateKey,
-            format!("the key `{}` is given twice; this one holds", key.to_key()),
+            format!("duplicate key `{}`: this one wins", key.to_key()),
         );
-        let warning = warning.related(first.span, "first given here");
+        let warning = warning.related(first.span, "first defined here");
         (*first, *old) = (key, value);
         Some(warning)
     }
@@ -683,7 +685,7 @@ fn checked_key(key: Value) -> Result<Value, Diagnostic> {
             let fault = key
                 .span
                 .error(Code::WrongKind, format!("{} cannot be a key", key.kind()));
-            Err(fault.hint("quote it if this is a template such as \"{{ name }}\""))
+            Err(fault.hint("quote it if it is a template such as \"{{ name }}\""))
         }
         _ => Ok(key),
     }
@@ -694,7 +696,7 @@ fn plain(text: &str, span: Span) -> Result<Data, Diagnostic> {
     scalar::resolve(text).map_err(|scalar::NoDate| {
         span.error(
             Code::Foreign,
-            format!("`{text}` reads as a date, and there is no such date"),
+            format!("`{text}` looks like a date, but that date does not exist"),
         )
         .hint(format!("quote it: '{text}'"))
     })
@@ -722,12 +724,12 @@ fn tagged(
         | (Some("int"), Some(Ok(data @ Data::Int(_))))
         | (Some("float"), Some(Ok(data @ Data::Float(_))))
         | (Some("timestamp"), Some(Ok(data @ Data::Date(_)))) => Ok(data),
-        #[expect(clippy::cast_precision_loss, reason = "what `float` means")]
+        #[expect(clippy::cast_precision_loss, reason = "the tag requests a float")]
         (Some("float"), Some(Ok(Data::Int(number)))) => Ok(Data::Float(number as f64)),
         (Some("timestamp"), Some(Err(fault))) => Err(fault),
         (Some(name @ ("bool" | "int" | "float" | "timestamp")), _) => Err(span.error(
             Code::Foreign,
-            format!("`{text}` is not what its tag `!!{name}` says"),
+            format!("`{text}` does not match its tag `!!{name}`"),
         )),
         _ => Err(unknown_tag(tag, span)),
     }
@@ -742,15 +744,12 @@ fn binary(text: &str, span: Span) -> Result<Data, Diagnostic> {
     let bytes = base64::engine::general_purpose::STANDARD.decode(clean);
     bytes
         .map(|bytes| Data::Bytes(bytes.into()))
-        .map_err(|error| span.error(Code::Construct, format!("this is not base64: {error}")))
+        .map_err(|error| span.error(Code::Construct, format!("invalid base64: {error}")))
 }
 
 fn unknown_tag(tag: &Tag, span: Span) -> Diagnostic {
-    span.error(
-        Code::Construct,
-        format!("the tag `{}` is not known", tag.original()),
-    )
-    .hint("blueprints use plain YAML without tags of their own")
+    span.error(Code::Construct, format!("unknown tag `{}`", tag.original()))
+        .hint("remove the tag: blueprints use only the standard YAML tags")
 }
 
 #[cfg(test)]
@@ -849,7 +848,7 @@ mod tests {
         assert_eq!(
             value.get("b").unwrap().span.range(),
             11..12,
-            "places are those of the file"
+            "positions are those in the file"
         );
     }
 

@@ -2,11 +2,11 @@
 #![allow(
     clippy::unwrap_used,
     clippy::similar_names,
-    reason = "a test that cannot go on says so by panicking"
+    reason = "a failed test panics"
 )]
 #![allow(
     clippy::print_stdout,
-    reason = "how many points were tried is the result"
+    reason = "the sweeps print how many points they tried"
 )]
 
 mod cli;

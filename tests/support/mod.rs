@@ -36,10 +36,10 @@ pub(crate) fn tarball() -> &'static Path {
         if !path.exists() {
             let built = Command::new(project().join("scripts/demo-image"))
                 .output()
-                .expect("scripts/demo-image starts");
+                .expect("start scripts/demo-image");
             assert!(
                 built.status.success(),
-                "scripts/demo-image fails: {}",
+                "scripts/demo-image failed: {}",
                 String::from_utf8_lossy(&built.stderr)
             );
         }
@@ -52,11 +52,11 @@ pub(crate) fn docker(arguments: &[&str]) -> String {
     let output = Command::new("docker")
         .args(arguments)
         .output()
-        .expect("the docker command starts; scripts/engine installs it");
+        .expect("start docker; scripts/engine installs it");
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     assert!(
         output.status.success(),
-        "docker {arguments:?}: {}\nscripts/engine starts an engine",
+        "docker {arguments:?}: {}\nto start an engine, run: scripts/engine",
         String::from_utf8_lossy(&output.stderr)
     );
     text
@@ -66,7 +66,7 @@ pub(crate) fn docker(arguments: &[&str]) -> String {
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
-        .expect("a port is free")
+        .expect("find a free port")
         .port()
 }
 
@@ -76,7 +76,7 @@ pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
     loop {
         match ask() {
             Some(answer) => return answer,
-            None if start.elapsed() > PATIENCE => panic!("{what} did not come within {PATIENCE:?}"),
+            None if start.elapsed() > PATIENCE => panic!("{what}: timed out after {PATIENCE:?}"),
             None => std::thread::sleep(Duration::from_millis(20)),
         }
     }
@@ -87,7 +87,7 @@ pub(crate) fn fetch(url: &str) -> String {
     let fetched = Command::new(project().join("target/busybox"))
         .args(["wget", "-qO-", url])
         .output()
-        .expect("target/busybox starts");
+        .expect("start target/busybox");
     assert!(
         fetched.status.success(),
         "{url}: {}",
@@ -167,7 +167,7 @@ impl Test {
         let folder = tempfile::Builder::new()
             .prefix("dockctl-test-")
             .tempdir()
-            .expect("a folder can be made");
+            .expect("create a temporary directory");
         let unique: String = std::iter::repeat_with(fastrand::alphanumeric)
             .map(|c| c.to_ascii_lowercase())
             .take(5)
@@ -183,7 +183,7 @@ impl Test {
     pub(crate) fn engine(&self) -> &Engine {
         self.engine
             .as_ref()
-            .expect("the test has an engine in memory")
+            .expect("the test uses an in-memory engine")
     }
 
     /// Returns the address of the test's engine.
@@ -216,7 +216,7 @@ impl Test {
         let text = text
             .replace("PREFIX", &self.prefix)
             .replace("TARBALL", &tarball().display().to_string());
-        fs::write(&path, text).expect("the file can be written");
+        fs::write(&path, text).expect("write the file");
         path
     }
 
@@ -275,7 +275,7 @@ impl Test {
 
     /// Runs dockctl and waits for it to exit.
     pub(crate) fn run(&self, arguments: &[&str]) -> Run {
-        Run::of(&self.command(arguments).output().expect("dockctl starts"))
+        Run::of(&self.command(arguments).output().expect("start dockctl"))
     }
 
     /// Runs dockctl with 2 GB of address space: too little to buffer an endless response.
@@ -293,7 +293,7 @@ impl Test {
             };
         }
         limited.stdin(Stdio::null()).current_dir(self.folder.path());
-        Run::of(&limited.output().expect("bash starts"))
+        Run::of(&limited.output().expect("start bash"))
     }
 
     /// Starts dockctl in the background.
@@ -302,24 +302,24 @@ impl Test {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("dockctl starts")
+            .expect("start dockctl")
     }
 
     /// Runs dockctl and kills it when a progress line contains `moment`.
     pub(crate) fn killed_at(&self, moment: &str, arguments: &[&str]) {
         let mut child = self.start(&[arguments, &["--progress", "plain"]].concat());
-        let lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+        let lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
         let seen = lines
             .map_while(Result::ok)
             .any(|line| line.contains(moment));
-        child.kill().expect("it can be killed");
-        child.wait().expect("it ends");
-        assert!(seen, "{moment}");
+        child.kill().expect("kill dockctl");
+        child.wait().expect("wait for dockctl");
+        assert!(seen, "no progress line contains `{moment}`");
     }
 
     /// Waits for a background dockctl to exit.
     pub(crate) fn end(child: Child) -> Run {
-        Run::of(&child.wait_with_output().expect("dockctl ends"))
+        Run::of(&child.wait_with_output().expect("wait for dockctl"))
     }
 
     /// Returns the names and states of the test's containers on the engine, sorted.

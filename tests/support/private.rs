@@ -31,7 +31,7 @@ impl Daemon {
             .create(true)
             .append(true)
             .open(&self.log)
-            .expect("the log can be made");
+            .expect("open the log");
         let command = Command::new(&self.arguments[0])
             .args(&self.arguments[1..])
             .stdin(Stdio::null())
@@ -39,7 +39,7 @@ impl Daemon {
             .stderr(log)
             .spawn();
         *self.process.lock().unwrap() =
-            Some(command.expect("dockerd starts; scripts/engine installs it"));
+            Some(command.expect("start dockerd; scripts/engine installs it"));
         eventually("the private engine", || {
             let asked = Command::new("docker")
                 .args(["-H", &self.socket, "version"])
@@ -79,7 +79,7 @@ impl Private {
 
     /// Starts an engine in its own network namespace, where it can be restarted. On this machine's
     /// network, a restart would remove the bridge of the machine's engine.
-    #[allow(dead_code, reason = "only the sweep over faults restarts engines")]
+    #[allow(dead_code, reason = "only the fault sweep restarts engines")]
     pub(crate) fn isolated(test: &Test) -> Self {
         Self::with(test, &["unshare", "--net"], &[], None)
     }
@@ -126,7 +126,7 @@ impl Private {
     }
 
     /// Returns a function that stops the engine and its containers, and starts it again.
-    #[allow(dead_code, reason = "likewise")]
+    #[allow(dead_code, reason = "only the fault sweep restarts engines")]
     pub(crate) fn restart(&self) -> impl Fn() + Send + use<> {
         let daemon = self.daemon.clone();
         move || {
@@ -177,7 +177,7 @@ fn ip(arguments: &[&str]) {
         .arg("ip")
         .args(arguments)
         .output();
-    let done = done.expect("target/busybox starts; scripts/demo-image fetches it");
+    let done = done.expect("start target/busybox; scripts/demo-image fetches it");
     assert!(
         done.status.success(),
         "ip {arguments:?}: {}",

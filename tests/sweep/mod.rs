@@ -1,9 +1,9 @@
 //! Shared parts of the crash and fault sweeps: a blueprint, its expected state on an engine, and a
 //! proxy in front of the engine.
 
-#[allow(dead_code, reason = "not every sweep has it")]
+#[allow(dead_code, reason = "not every sweep uses it")]
 pub(crate) mod next;
-#[allow(dead_code, reason = "each sweep has its own kinds of trouble")]
+#[allow(dead_code, reason = "each sweep uses other faults")]
 pub(crate) mod proxy;
 
 use crate::support::{Run, Test, eventually};
@@ -104,7 +104,7 @@ pub(crate) struct Deed {
 /// The results of a command without faults.
 pub(crate) struct Measured {
     pub(crate) requests: usize,
-    #[allow(dead_code, reason = "a fault can mean that one is made twice")]
+    #[allow(dead_code, reason = "with a fault, a container can be created twice")]
     pub(crate) created: usize,
     pub(crate) expected: Json,
 }
@@ -207,7 +207,7 @@ impl Sweep {
             let again = self.through_proxy(deed.command);
             assert_eq!(
                 again.code, 0,
-                "{point}, again:\n{}\n{}",
+                "{point}, second run:\n{}\n{}",
                 first.stderr, again.stderr
             );
         }
@@ -219,7 +219,7 @@ impl Sweep {
         let (present, created) = (self.present(), self.created());
         assert_eq!(
             present, measured.expected,
-            "{point}: the end differs\n{}\n{present:#}\n{:#}",
+            "{point}: the final state differs\n{}\n{present:#}\n{:#}",
             first.stderr, measured.expected
         );
         (deed.undo)(self);
@@ -272,7 +272,7 @@ impl Sweep {
         sweep.proxy.arm(None);
         sweep.through_proxy(&["uninstall"]).exits(0);
         sweep.uninstall = sweep.proxy.requests();
-        sweep.expect_nothing("an undisturbed uninstall");
+        sweep.expect_nothing("uninstall without faults");
         sweep
     }
 
@@ -355,7 +355,7 @@ impl Sweep {
     }
 
     /// Waits until a restarted engine responds.
-    #[allow(dead_code, reason = "only one of the sweeps restarts it")]
+    #[allow(dead_code, reason = "only one of the sweeps restarts the engine")]
     pub(crate) fn wait_for_engine(&self) {
         let host = format!("unix://{}", self.engine.display());
         let answers = || {
@@ -415,7 +415,7 @@ impl Sweep {
         let present = self.present();
         assert_eq!(
             present, self.expected,
-            "{point}: the end differs\n{present:#}\n{:#}",
+            "{point}: the final state differs\n{present:#}\n{:#}",
             self.expected
         );
         let again = self.direct(&["install"]).exits(0);

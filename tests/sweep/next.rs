@@ -62,7 +62,7 @@ impl Next {
         self.proxy.arm(None);
         self.run(&["update"], true).exits(0);
         let requests = self.proxy.requests();
-        self.end("undisturbed");
+        self.end("without faults");
         let points = Sweep::points(requests, sample, fault);
         for (n, at) in points.iter().enumerate() {
             let after = if n % 3 == 2 {
@@ -76,7 +76,7 @@ impl Next {
     }
 
     fn point(&self, at: usize, fault: Fault, next: &str, after: After) {
-        let point = format!("{fault:?} at request {at} of an update that {after:?}, then {next}");
+        let point = format!("{fault:?} at request {at} of an update ({after:?}), then {next}");
         println!("{point}");
         self.installed();
         self.write("", after, 2);
@@ -132,7 +132,7 @@ impl Next {
         for name in NAMES {
             assert!(
                 running.lines().any(|line| line == self.test.name(name)),
-                "no {name} works: {running}\n{said}"
+                "no working {name}: {running}\n{said}"
             );
         }
     }

@@ -174,10 +174,10 @@ impl Message {
 }
 
 fn refuse(client: &mut UnixStream, status: u16) -> std::io::Result<()> {
-    let body = "{\"message\":\"this is a test of trouble\"}";
+    let body = "{\"message\":\"injected fault\"}";
     write!(
         client,
-        "HTTP/1.1 {status} Trouble\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        "HTTP/1.1 {status} Fault\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
 }
@@ -243,7 +243,7 @@ fn serve(mut client: UnixStream, shared: &Shared) -> std::io::Result<()> {
                 .lock()
                 .unwrap()
                 .as_ref()
-                .expect("there is an engine to restart")(),
+                .expect("`set_restart` was called")(),
             Some(Fault::Status(status)) => {
                 refuse(&mut client, status)?;
                 continue;

@@ -52,10 +52,7 @@ fn miscounted<T>(message: String) -> Applied<T> {
 
 /// Returns the message for an argument of the wrong type.
 fn unfit(name: &str, wanted: &str, given: &Json) -> String {
-    format!(
-        "`{name}` takes {wanted}, and this is {}",
-        python_text(given)
-    )
+    format!("`{name}` requires {wanted}, not {}", python_text(given))
 }
 
 fn items<'j>(name: &str, arguments: &'j Json) -> Applied<&'j [Json]> {
@@ -65,7 +62,7 @@ fn items<'j>(name: &str, arguments: &'j Json) -> Applied<&'j [Json]> {
 
 fn text<'j>(name: &str, value: &'j Json) -> Applied<&'j str> {
     let text = value.as_str();
-    text.map_or_else(|| wrong(unfit(name, "text", value)), Ok)
+    text.map_or_else(|| wrong(unfit(name, "a string", value)), Ok)
 }
 
 /// Returns the only argument of a function. If it is not a string, the function has a wrong shape.
@@ -88,7 +85,7 @@ fn unmergeable(item: &Json) -> (Code, String) {
         Json::String(_) | Json::Array(_) => Code::FunctionResult,
         _ => Code::WrongKind,
     };
-    let message = format!("`merge` merges mappings, and this is {}", python_text(item));
+    let message = format!("`merge` requires mappings, not {}", python_text(item));
     (code, message)
 }
 
@@ -98,7 +95,7 @@ const LONGEST: usize = 4 << 20;
 fn too_long<T>(name: &str) -> Applied<T> {
     Err((
         Code::Limit,
-        format!("`{name}` comes to a text of more than {LONGEST} bytes"),
+        format!("the result of `{name}` is longer than {LONGEST} bytes"),
     ))
 }
 
@@ -116,7 +113,7 @@ fn concat(items: &[Json]) -> Applied<Json> {
 /// Returns the position of the first match in characters, or -1.
 fn find(items: &[Json]) -> Applied<Json> {
     let [haystack, needle] = items else {
-        return miscounted("`string_find` takes a text and what to find in it".into());
+        return miscounted("`string_find` requires a string and the text to find".into());
     };
     let (haystack, needle) = (text("string_find", haystack)?, text("string_find", needle)?);
     Ok(haystack
@@ -130,7 +127,8 @@ fn replace(items: &[Json]) -> Applied<Json> {
         [source, old, new, count] => (source, old, new, Some(whole("string_replace", count)?)),
         _ => {
             return miscounted(
-                "`string_replace` takes a text, what to replace, and what with".into(),
+                "`string_replace` requires a string, the text to replace and its replacement"
+                    .into(),
             );
         }
     };
@@ -161,7 +159,7 @@ fn split(items: &[Json]) -> Applied<Json> {
     let (source, separator, place) = match items {
         [source, separator] => (source, separator, None),
         [source, separator, place] => (source, separator, Some(whole("string_split", place)?)),
-        _ => return miscounted("`string_split` takes a text and what to split it at".into()),
+        _ => return miscounted("`string_split` requires a string and a separator".into()),
     };
     let (source, separator) = (
         text("string_split", source)?,
@@ -170,7 +168,7 @@ fn split(items: &[Json]) -> Applied<Json> {
     if separator.is_empty() {
         return Err((
             Code::FunctionResult,
-            "`string_split` cannot split at nothing".into(),
+            "the separator of `string_split` must not be empty".into(),
         ));
     }
     let parts: Vec<Json> = source.split(separator).map(Json::from).collect();
@@ -183,7 +181,7 @@ fn split(items: &[Json]) -> Applied<Json> {
             (
                 Code::SplitIndex,
                 format!(
-                    "`string_split` is asked for part {place}, and there are {}",
+                    "`string_split` has no part {place}: number of parts: {}",
                     parts.len()
                 ),
             )
@@ -193,7 +191,10 @@ fn split(items: &[Json]) -> Applied<Json> {
 fn whole(name: &str, value: &Json) -> Applied<i64> {
     let number = value.as_i64();
     let number = number.or_else(|| value.as_bool().map(i64::from));
-    number.map_or_else(|| wrong(unfit(name, "a whole number there", value)), Ok)
+    number.map_or_else(
+        || wrong(unfit(name, "an integer as its last argument", value)),
+        Ok,
+    )
 }
 
 #[cfg(test)]

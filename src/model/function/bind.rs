@@ -235,7 +235,7 @@ fn call(name: &str, arguments: &Json, around: &dyn Surroundings) -> Result<Json,
         ("get_secret", Some([Json::String(name), path @ ..])) => secret_part(name, path, around),
         (WITHHELD, None) => around.withheld(arguments.as_str().unwrap_or_default()),
         ("get_label" | "get_sys" | "get_consumers", _) => around.deployment(name, arguments),
-        _ => Err(format!("`{name}` cannot be evaluated here")),
+        _ => Err(format!("`{name}` cannot be evaluated at run time")),
     }
 }
 
@@ -264,7 +264,7 @@ fn steps(path: &Json) -> &[Json] {
 /// Returns a part of a secret whose text is JSON.
 fn secret_part(name: &str, path: &[Json], around: &dyn Surroundings) -> Result<Json, String> {
     let whole: Json = serde_json::from_str(&around.secret(name)?)
-        .map_err(|_| format!("the secret `{name}` is no JSON, so it has no keys"))?;
+        .map_err(|_| format!("the secret `{name}` is not JSON and has no keys"))?;
     lookup(&whole, path)
         .cloned()
         .ok_or_else(|| format!("the secret `{name}` has no such key"))
@@ -292,7 +292,7 @@ mod tests {
 
     impl Surroundings for Stub {
         fn withheld(&self, digest: &str) -> Result<Json, String> {
-            Err(format!("{digest} is not known"))
+            Err(format!("unknown digest {digest}"))
         }
 
         fn attribute(&self, target: &str, path: &[Json]) -> Result<Json, String> {

@@ -267,7 +267,7 @@ fn undeclared_input(name: &Value, inputs: &Named<Schema>) -> Diagnostic {
 pub(super) fn nothing_there(function: &str, of: &str, value: &Value, step: &Value) -> Diagnostic {
     let key = step.to_key();
     let why = why_nothing(value, step, &key);
-    let message = format!("`{function}` finds nothing in {of}: {why}");
+    let message = format!("`{function}` found no value in {of}: {why}");
     let fault = step.span.error(Code::FunctionEvaluation, message);
     let entries = value.as_map().into_iter().flat_map(|map| &map.entries);
     fault.did_you_mean(&key, entries.filter_map(|(key, _)| key.as_str()))
@@ -277,9 +277,9 @@ fn why_nothing(value: &Value, step: &Value, key: &str) -> String {
     match &value.data {
         Data::Map(_) => format!("there is no key `{key}`"),
         Data::List(list) if matches!(step.data, Data::Int(_)) => {
-            format!("there is no item {key}: the list has {}", list.len())
+            format!("index {key} is out of range (list length {})", list.len())
         }
         Data::List(_) => format!("a list has no key `{key}`"),
-        _ => format!("`{key}` is looked for in {}", value.kind()),
+        _ => format!("`{key}` cannot be looked up in {}", value.kind()),
     }
 }

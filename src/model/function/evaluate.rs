@@ -555,7 +555,7 @@ fn no_number(default: &Value) -> Option<Diagnostic> {
         (_, Some(_)) => "only known at run time",
         (_, None) => default.kind(),
     };
-    let message = format!("`default_instances` must come to a whole number, and this is {kind}");
+    let message = format!("`default_instances` must evaluate to an integer, but is {kind}");
     Some(default.span.error(Code::WrongKind, message))
 }
 
@@ -575,10 +575,9 @@ fn is_of_type(value: &Value, declared: &Value) -> bool {
 }
 
 fn mistyped(place: Span, input: &str, declared: &Value, result: &Value) -> Diagnostic {
-    let wanted = declared.as_str().unwrap_or("that is no name");
+    let wanted = declared.as_str().unwrap_or("(not a name)");
     let kind = result.kind();
-    let message =
-        format!("the value of input `{input}` must be of type {wanted} here, and it is {kind}");
+    let message = format!("the value of input `{input}` must be of type {wanted} here, not {kind}");
     place.error(Code::InputEvaluation, message)
 }
 
@@ -598,7 +597,7 @@ fn out_of_place(word: &Value) -> Diagnostic {
     word.span.error(
         Code::FunctionScope,
         format!(
-            "`{}` stands for nothing where this input is used",
+            "`{}` has no meaning where this input is used",
             word.to_key()
         ),
     )
@@ -657,7 +656,7 @@ fn applied(name: &str, arguments: &Value, value: &Value) -> Evaluated {
         .find(|item| open(item) && !needs_inputs(item))
         .filter(|_| name.starts_with("string_"))
     {
-        let message = format!("`{name}` cannot work on what is only known at run time");
+        let message = format!("`{name}` cannot use a value that is only known at run time");
         return Err(Box::new(late.span.error(Code::FunctionEvaluation, message)));
     }
     if items.iter().any(open) {

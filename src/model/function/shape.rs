@@ -43,7 +43,7 @@ fn too_new(name: &str, declared: Version) -> Option<Broken> {
         "merge" => Version::V1_3,
         _ => return None,
     };
-    let why = || format!("`{name}` exists since {since}, and the blueprint declares {declared}");
+    let why = || format!("`{name}` requires {since}, but the blueprint declares {declared}");
     (declared < since).then(|| (Code::FunctionValidation, why()))
 }
 
@@ -61,14 +61,11 @@ fn shape(call: Call<'_>) -> Option<Broken> {
     let given = || {
         list.map_or_else(
             || arguments.kind().to_owned(),
-            |list| format!("a list of {}", list.len()),
+            |list| format!("a list of length {}", list.len()),
         )
     };
     let wrong = |code: Code, wanted: &str| {
-        Some((
-            code,
-            format!("`{name}` takes {wanted}, and this is {}", given()),
-        ))
+        Some((code, format!("`{name}` requires {wanted}, not {}", given())))
     };
     let unless =
         |fits: bool, code: Code, wanted: &str| if fits { None } else { wrong(code, wanted) };
@@ -81,18 +78,18 @@ fn shape(call: Call<'_>) -> Option<Broken> {
             unless(
                 fits,
                 Code::FunctionArguments,
-                "the name of an input, or a list that starts with one",
+                "the name of an input, or a list: [input name, key, …]",
             )
         }
         "get_property" | "get_attribute" => unless(
             path(2),
             Code::FunctionArguments,
-            "a list: [SELF or the name of a node, a name, …]",
+            "a list: [SELF or node name, name, …]",
         ),
         "get_attributes_list" => unless(
             path(2),
             Code::FunctionArguments,
-            "a list: [the name of a node, a name, …]",
+            "a list: [node name, attribute name, …]",
         ),
         "get_attributes_dict" => {
             attributes_dict(list).map(|(code, why)| (code, format!("`{name}` {why}")))
@@ -116,7 +113,7 @@ fn shape(call: Call<'_>) -> Option<Broken> {
             unless(
                 fits,
                 Code::FunctionValidation,
-                "a list of two texts: [text, what to find]",
+                "a list of two strings: [string, text to find]",
             )
         }
         "string_replace" => {
@@ -128,7 +125,7 @@ fn shape(call: Call<'_>) -> Option<Broken> {
             unless(
                 fits,
                 Code::FunctionValidation,
-                "a list: [text, what to replace, what with], and perhaps how often",
+                "a list: [string, text to replace, replacement, optional count]",
             )
         }
         "string_split" => {
@@ -140,18 +137,18 @@ fn shape(call: Call<'_>) -> Option<Broken> {
             unless(
                 fits,
                 Code::FunctionValidation,
-                "a list: [text, separator], and perhaps which part",
+                "a list: [string, separator, optional index]",
             )
         }
         "string_lower" | "string_upper" => {
-            unless(is_text(arguments), Code::FunctionValidation, "one text")
+            unless(is_text(arguments), Code::FunctionValidation, "a string")
         }
         "get_secret" => {
             let fits = is_text(arguments) || list.is_some_and(|list| list.len() >= 2);
             unless(
                 fits,
                 Code::FunctionValidation,
-                "the name of a secret, or a list of it and keys",
+                "the name of a secret, or a list: [secret name, key, …]",
             )
         }
         "get_label" => {
@@ -162,7 +159,7 @@ fn shape(call: Call<'_>) -> Option<Broken> {
             unless(
                 fits,
                 Code::FunctionValidation,
-                "the name of a label, or a list of it and a position",
+                "the name of a label, or a list: [label name, index]",
             )
         }
         "get_group_capability" => {
@@ -184,7 +181,7 @@ fn shape(call: Call<'_>) -> Option<Broken> {
             unless(
                 fits,
                 Code::FunctionValidation,
-                "the name of a capability, or a list of it and keys",
+                "the name of a capability, or a list: [capability name, key, …]",
             )
         }
         "get_sys" => system(call),
@@ -213,7 +210,7 @@ fn attributes_dict(list: Option<&[Value]>) -> Option<Broken> {
     let Some([_, paths @ ..]) = list else {
         return Some((
             Code::FunctionArguments,
-            "takes a list: [the name of a node, a name or a list of names, …]".to_owned(),
+            "requires a list: [node name, attribute name or list of names, …]".to_owned(),
         ));
     };
     let mut seen: HashSet<String> = HashSet::new();
@@ -222,12 +219,12 @@ fn attributes_dict(list: Option<&[Value]>) -> Option<Broken> {
         let Some(names) = steps.iter().map(Value::as_str).collect::<Option<Vec<_>>>() else {
             return Some((
                 Code::WrongKind,
-                "takes names and lists of names only".to_owned(),
+                "accepts only names and lists of names".to_owned(),
             ));
         };
         let text = names.join(".");
         if !seen.insert(text.clone()) {
-            return Some((Code::FunctionEvaluation, format!("is given `{text}` twice")));
+            return Some((Code::FunctionEvaluation, format!("contains `{text}` twice")));
         }
     }
     None
@@ -245,7 +242,7 @@ fn system(call: Call<'_>) -> Option<Broken> {
     else {
         return Some((
             Code::FunctionArguments,
-            "`get_sys` takes a list of two: [tenant or deployment, property]".to_owned(),
+            "`get_sys` requires a list: [tenant or deployment, property]".to_owned(),
         ));
     };
     if self::call(entity).is_some() {
@@ -257,7 +254,7 @@ fn system(call: Call<'_>) -> Option<Broken> {
         _ => {
             return Some((
                 Code::SysEntity,
-                format!("`get_sys` knows no `{}`", entity.to_key()),
+                format!("`get_sys` does not support `{}`", entity.to_key()),
             ));
         }
     };
@@ -267,7 +264,7 @@ fn system(call: Call<'_>) -> Option<Broken> {
             .is_some_and(|property| known.contains(&property));
     let why = || {
         format!(
-            "`get_sys` knows no `{}` there, only {}",
+            "`get_sys` does not support the property `{}`, only {}",
             property.to_key(),
             known.join(", ")
         )

@@ -58,7 +58,7 @@ impl Trail {
                 .map(String::as_str)
                 .collect();
             let message = format!(
-                "functions refer to each other in a circle: {}",
+                "functions refer to each other in a cycle: {}",
                 circle.join(" → ")
             );
             let members: BTreeSet<&str> = circle.into_iter().collect();
@@ -67,7 +67,7 @@ impl Trail {
         }
         if self.steps.len() == CHAIN {
             let message = format!(
-                "`{}` leads to `{step}` over {CHAIN} others, which is as far as is followed",
+                "the chain of lookups from `{}` to `{step}` is longer than {CHAIN}",
                 self.steps[0]
             );
             return Err(Box::new(call.span.error(Code::Limit, message)));
@@ -90,10 +90,9 @@ impl Trail {
 }
 
 fn too_deep(span: Span) -> Diagnostic {
-    let message =
-        format!("a value is nested more than {DEPTH} deep, and functions are not followed further");
+    let message = format!("a value with functions is nested more than {DEPTH} levels deep");
     let fault = span.error(Code::FunctionCycle, message);
-    fault.hint("lists, mappings and calls count alike, those that functions come to as well")
+    fault.hint("lists, mappings and calls all count, including those in results of functions")
 }
 
 /// Total cost of all functions of a blueprint. A small blueprint can require more memory or time
@@ -144,7 +143,7 @@ impl Spent {
 }
 
 fn too_much(span: Span) -> Diagnostic {
-    let message = "the functions of this blueprint come to more than can be held";
+    let message = "the functions of this blueprint exceed the evaluation limits";
     let fault = span.error(Code::Limit, message);
-    fault.hint("a value that refers to others several times grows with every step")
+    fault.hint("use fewer repeated references: each one multiplies the size of a value")
 }

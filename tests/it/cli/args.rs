@@ -33,7 +33,10 @@ fn every_command_helps_with_examples() {
     let mut all = overview.clone();
     for name in names.iter().filter(|name| **name != "help") {
         let help = help_of(&[name, "--help"]);
-        assert!(help.contains("Example"), "{name} has no examples");
+        assert!(
+            help.contains("Example"),
+            "the help of {name} has no example"
+        );
         all += &format!(
             "\n=== {name}\n\n{}",
             help.split("\nGlobal options:").next().unwrap()

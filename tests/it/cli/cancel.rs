@@ -12,24 +12,24 @@ fn a_run_is_cancelled_from_another_terminal() {
     let cancelled = test.run(&["cancel", "--output", "json"]).exits(0);
     assert_eq!(cancelled.json()["outcome"], "cancelled");
     Test::end(child).exits(130).says(&[
-        "stopping: nothing new starts",
-        "given up: wait for processes",
+        "cancelling: no new steps start",
+        "interrupted: wait for process",
     ]);
     let id = executions(&test)[0]["id"].as_str().unwrap().to_owned();
     assert!(
         test.run(&["cancel"])
             .exits(0)
             .stdout
-            .contains("nothing works on")
+            .contains("no execution of")
     );
     test.run(&["cancel", "nosuchid"])
         .exits(2)
-        .says(&["no execution `nosuchid`"]);
+        .says(&["has no execution `nosuchid`"]);
     assert!(
         test.run(&["cancel", &id])
             .exits(0)
             .stdout
-            .contains("nothing works on")
+            .contains("no execution of")
     );
     // Resume by execution ID only, then cancel by force.
     let child = test.start(&["resume", &id]);

@@ -16,7 +16,7 @@ fn a_file_sets_what_flags_are() {
             .exits(0)
             .stdout
             .starts_with('{'),
-        "a flag beats the file"
+        "a flag takes precedence over the file"
     );
     test.write("dockctl.toml", "ouput = \"json\"\n");
     test.run(&["list"]).exits(2).says(&[

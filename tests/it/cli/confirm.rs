@@ -12,9 +12,10 @@ fn what_is_protected_is_not_deleted_without_a_word() {
         &["reinstall"],
         &["scale", "db", "--to", "0"],
     ] {
-        test.run(command)
-            .exits(2)
-            .says(&["this deletes what the blueprint protects: db", "--yes"]);
+        test.run(command).exits(2).says(&[
+            "this deletes nodes that the blueprint protects: db",
+            "--yes",
+        ]);
     }
     assert_eq!(
         test.containers(),

@@ -72,12 +72,12 @@ fn what_is_set_and_not_read_is_told_once() {
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&run.stderr);
-    assert!(!graph.exists(), "a variable writes no file");
+    assert!(!graph.exists(), "DOCKCTL_OUT is ignored");
     assert_eq!(
         told.lines().collect::<Vec<_>>(),
         [
-            "warning: the variable DOCKCTL_OUT is not read: only global flags have variables; give --out",
-            "warning: the variable DOCKCTL_PARAMETER is not read: give parameters as -p NAME=VALUE",
+            "warning: variable DOCKCTL_OUT is ignored: only global flags have variables; use --out",
+            "warning: variable DOCKCTL_PARAMETER is ignored: pass parameters as -p NAME=VALUE",
         ]
     );
 }
@@ -87,7 +87,7 @@ fn inputs_are_taken_from_the_environment() {
     let test = Test::fake("env-inputs");
     let inputs = "
 inputs:
-  plain: {default: of blueprint}
+  plain: {default: from blueprint}
   number: {type: integer, default: 1}
   list-of-things: {type: list, default: []}
   pin: {type: integer, default: 1}
@@ -100,8 +100,8 @@ outputs:
     test.blueprint(&(SLEEPER.to_owned() + inputs));
     let set = |mut command: Command| {
         command
-            .env("DOCKCTL_INPUT_plain", "of environment")
-            .env("DOCKCTL_INPUT_PLAIN", "of capitals")
+            .env("DOCKCTL_INPUT_plain", "from environment")
+            .env("DOCKCTL_INPUT_PLAIN", "from uppercase variable")
             .env("DOCKCTL_INPUT_NUMBER", "7")
             .env("DOCKCTL_INPUT_LIST_OF_THINGS", "[a, b]")
             .env("DOCKCTL_INPUT_PIN", "41524152");
@@ -111,7 +111,7 @@ outputs:
     set(test.command(&["install"])).exits(0);
     assert_eq!(
         outputs(),
-        json!({ "plain": "of environment", "number": 7, "list": ["a", "b"] })
+        json!({ "plain": "from environment", "number": 7, "list": ["a", "b"] })
     );
     // They are stored like inputs from the command line, which take precedence.
     test.run(&["install", "-i", "pin=41524152"]).exits(0);
@@ -120,7 +120,10 @@ outputs:
     assert_eq!(outputs()["plain"], "typed");
     let state = std::fs::read(test.path(&format!("state/deployments/{}.db", test.prefix))).unwrap();
     let state = String::from_utf8_lossy(&state);
-    assert!(!state.contains("41524152"), "what is sensitive is not kept");
+    assert!(
+        !state.contains("41524152"),
+        "sensitive inputs are not stored"
+    );
     // Values may be multi-line YAML. Empty variables are ignored.
     let mut block = test.command(&["update", "-i", "pin=41524152", "--yes"]);
     block.env("DOCKCTL_INPUT_LIST_OF_THINGS", "\n- c\n- d\n");
@@ -135,7 +138,7 @@ outputs:
         std::ffi::OsStr::from_bytes(b"caf\xe9"),
     );
     let odd = Run::of(&odd.output().unwrap()).exits(2);
-    odd.says(&["the variable DOCKCTL_INPUT_PLAIN cannot be read: it is not UTF-8"]);
+    odd.says(&["cannot read the variable DOCKCTL_INPUT_PLAIN: it is not valid UTF-8"]);
     // The error for a value of the wrong type names its variable.
     let mut wrong = test.command(&["plan"]);
     wrong.env("DOCKCTL_INPUT_NUMBER", "seven");

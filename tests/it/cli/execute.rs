@@ -33,7 +33,7 @@ fn workflows_and_operations_are_executed() {
     assert_eq!(
         drift(&test)[1],
         "[\"stopped\"]",
-        "only dockctl stop is remembered"
+        "only `dockctl stop` records a requested stop"
     );
     test.run(&["heal"]).exits(0);
     test.run(&["execute", "check_status"]).exits(0);
@@ -45,14 +45,14 @@ fn workflows_and_operations_are_executed() {
         .says(&["check_status failed: it is exited"]);
     test.run(&["execute", "check_drift"])
         .exits(1)
-        .says(&["check_drift failed: somebody changed it: RestartPolicy"]);
+        .says(&["check_drift failed: it drifted: RestartPolicy"]);
     test.run(&["heal"]).exits(0);
     test.run(&["execute", "restrat"])
         .exits(2)
         .says(&["there is no workflow `restrat`", "did you mean `restart`?"]);
     test.run(&["execute", "restart", "-p", "nodes=db"])
         .exits(2)
-        .says(&["takes no parameter `nodes`; it takes: "]);
+        .says(&["does not accept the parameter `nodes`; accepted: "]);
     test.run(&["execute-operation", "strat"])
         .exits(2)
         .says(&["there is no operation `strat`"]);
@@ -61,7 +61,7 @@ fn workflows_and_operations_are_executed() {
         .says(&["there is no node `wbe`", "did you mean `web`?"]);
     test.run(&["execute-operation", "lifecycle.stop", "--type", "nope"])
         .exits(2)
-        .says(&["there is no type of a node `nope`"]);
+        .says(&["there is no node type `nope`"]);
     test.run(&[
         "execute-operation",
         "lifecycle.stop",
@@ -85,12 +85,12 @@ fn a_workflow_of_the_blueprint_brings_its_parameters() {
     test.run(&["execute", "bounce"]).exits(0);
     assert_eq!(test.inspect("db", "{{.State.StartedAt}}"), db);
     assert_ne!(test.inspect("web", "{{.State.StartedAt}}"), web);
-    test.run(&["execute", "own"])
-        .exits(3)
-        .says(&["`my.module.run` of the plugin `default_workflows`, which dockctl does not have"]);
+    test.run(&["execute", "own"]).exits(3).says(&[
+        "`my.module.run` of the plugin `default_workflows`, which dockctl does not support",
+    ]);
     test.run(&["execute", "asks"])
         .exits(2)
-        .says(&["needs the parameter `size`"]);
+        .says(&["requires the parameter `size`"]);
 }
 
 #[test]
@@ -126,7 +126,11 @@ fn every_workflow_can_be_executed() {
         ["PREFIX-db running", "PREFIX-web exited"]
     );
     assert_eq!(outcome(&["start", "-p", "node_ids=web"]), "terminated");
-    assert_eq!(outcome(&["rollback"]), "terminated", "nothing is half made");
+    assert_eq!(
+        outcome(&["rollback"]),
+        "terminated",
+        "no instance is partially installed"
+    );
     assert_eq!(
         test.containers(),
         ["PREFIX-db running", "PREFIX-web running"]
@@ -138,7 +142,7 @@ fn every_workflow_can_be_executed() {
             &format!("node_instance_id={}", instance(&test, "web"))
         ]),
         Json::Null,
-        "it is well"
+        "it is healthy"
     );
     test.run(&["execute", "heal", "-p", "node_instance_id=wbe"])
         .exits(2)
@@ -149,13 +153,13 @@ fn every_workflow_can_be_executed() {
     assert!(
         nothing
             .stdout
-            .contains("nothing to do, the filters match no instance"),
+            .contains("nothing to do: the filters match no instance"),
         "{}",
         nothing.stdout
     );
     assert_eq!(outcome(&["uninstall"]), "terminated");
     assert!(test.containers().is_empty());
-    assert_eq!(outcome(&["uninstall"]), Json::Null, "nothing is there");
+    assert_eq!(outcome(&["uninstall"]), Json::Null, "it is not installed");
     assert_eq!(outcome(&["install"]), "terminated");
 }
 
@@ -198,7 +202,7 @@ fn sensitive_inputs_are_given_again() {
         test.path("state").display()
     );
     test.run(&["heal"]).exits(3).says(&[
-        "sensitive input `key` was not given",
+        "the value of the sensitive input `key` is missing",
         "nothing was done",
         &again,
     ]);
@@ -231,17 +235,17 @@ fn an_operation_has_as_long_as_its_timeout_says() {
     let failed = test
         .run(&["install"])
         .exits(1)
-        .says(&["not done within 0.5 s, the `timeout` of the operation"]);
+        .says(&["timed out after 0.5 s, the `timeout` of the operation"]);
     assert!(
         begin.elapsed() < Duration::from_secs(20),
-        "it is not tried again: {}",
+        "it is not retried: {}",
         failed.stderr
     );
-    assert!(!failed.stderr.contains("(try 2)"), "{}", failed.stderr);
+    assert!(!failed.stderr.contains("(attempt 2)"), "{}", failed.stderr);
     write("timeout: 0.5, timeout_recoverable: true, max_retries: 2, retry_interval: 0.1");
     test.run(&["install", "--progress", "plain"])
         .exits(1)
-        .says(&["trying again in 0.1 s", "(try 3)"]);
+        .says(&["retrying in 0.1 s", "(attempt 3)"]);
     test.run(&["uninstall"]).exits(0);
 }
 

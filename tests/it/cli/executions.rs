@@ -36,5 +36,5 @@ fn an_execution_is_told_again_in_every_form() {
     );
     test.run(&["executions", "--output", "junit"])
         .exits(2)
-        .says(&["needs the id"]);
+        .says(&["needs the ID"]);
 }

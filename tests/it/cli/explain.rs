@@ -28,5 +28,5 @@ fn codes_are_explained() {
         .says(&["there is no code `D9999`"]);
     test.run(&["list", "--output", "sarif"])
         .exits(2)
-        .says(&["goes with `dockctl validate`"]);
+        .says(&["`dockctl validate` does"]);
 }

@@ -26,11 +26,7 @@ fn what_does_not_need_a_failure_is_finished_unless_all_is_to_end_with_it() {
         .iter()
         .map(|it| it["failure"]["message"].as_str().unwrap())
         .collect();
-    assert_eq!(
-        causes.len(),
-        2,
-        "each failed instance with its cause: {causes:?}"
-    );
+    assert_eq!(causes.len(), 2, "one cause per failed instance: {causes:?}");
     assert!(
         json["skipped"][0].as_str().unwrap().starts_with("after_"),
         "{json:#}"
@@ -39,8 +35,8 @@ fn what_does_not_need_a_failure_is_finished_unless_all_is_to_end_with_it() {
         "bad_",
         "slow_",
         "pull_policy: never",
-        "did not come to log nothing",
-        "of after_",
+        "waiting for `log nothing`",
+        "(after_",
     ]);
     test.run(&["uninstall"]).exits(0);
     let begin = Instant::now();
@@ -49,7 +45,7 @@ fn what_does_not_need_a_failure_is_finished_unless_all_is_to_end_with_it() {
         .says(&["stopping after a failure (--fail-fast)"]);
     assert!(
         test.containers().is_empty(),
-        "the failure came first: {:?}",
+        "no container is created before the failure: {:?}",
         test.containers()
     );
     assert!(begin.elapsed() < Duration::from_secs(30));
@@ -77,16 +73,16 @@ fn failures_of_an_uninstall_can_be_ignored() {
     test.docker(&["start", &test.name("guest")]);
     test.run(&["uninstall", "--task-retries", "0"])
         .exits(1)
-        .says(&["not of this deployment is on it"]);
+        .says(&["do not belong to this deployment"]);
     let ignored = test
         .run(&["uninstall", "--ignore-failure", "--output", "json"])
         .exits(0);
     assert_eq!(ignored.json()["execution"]["failed"][0]["ignored"], true);
-    ignored.says(&["failed, ignored", "still carries its labels"]);
+    ignored.says(&["failed (ignored)", "still have their labels"]);
     assert_eq!(
         test.run(&["status", "--output", "json"]).exits(0).json()["recovered"],
         true,
-        "labels still tell"
+        "the engine still has labels of the deployment"
     );
     test.docker(&["rm", "-f", &test.name("guest")]);
     test.run(&["uninstall"]).exits(0);

@@ -11,7 +11,7 @@ fn a_deployment_is_drawn_as_it_is() {
         .exits(0)
         .stdout;
     assert!(
-        live.contains(":::well") && live.contains(":::ill") && live.contains("-->"),
+        live.contains(":::healthy") && live.contains(":::unhealthy") && live.contains("-->"),
         "{live}"
     );
     let out = test.path("g.svg").display().to_string();

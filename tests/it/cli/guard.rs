@@ -41,10 +41,10 @@ fn two_state_folders_do_not_work_on_one_deployment_at_once() {
     let process = format!("process {}", child.id());
     elsewhere(&test, &["install"])
         .exits(1)
-        .says(&["does not know"]);
+        .says(&["has no record of"]);
     elsewhere(&test, &["uninstall"])
         .exits(1)
-        .says(&["only labels on the engine name it"]);
+        .says(&["known only from labels on the engine"]);
     elsewhere(&test, &["uninstall", "--from-labels"])
         .exits(5)
         .says(&[
@@ -55,7 +55,7 @@ fn two_state_folders_do_not_work_on_one_deployment_at_once() {
         ]);
     elsewhere(&test, &["unlock"])
         .exits(5)
-        .says(&[&process, "its guard ends by itself"]);
+        .says(&[&process, "its guard expires in"]);
     signal(child.id(), "KILL");
     child.wait().unwrap();
     // `--force` is not needed: the holder ran on this machine and its process is dead.
@@ -69,7 +69,7 @@ fn two_state_folders_do_not_work_on_one_deployment_at_once() {
         elsewhere(&test, &["unlock"])
             .exits(0)
             .stdout
-            .contains("nothing guards it")
+            .contains("has no guard")
     );
     elsewhere(&test, &["uninstall", "--from-labels"]).exits(0);
     assert!(test.containers().is_empty());
@@ -96,7 +96,11 @@ fn a_guard_of_another_machine_holds_until_it_ends() {
         "execution faraway1",
         "on buildbox",
     ]);
-    assert!(busy.stderr.contains("more seconds"), "{}", busy.stderr);
+    assert!(
+        busy.stderr.contains("its guard expires in"),
+        "{}",
+        busy.stderr
+    );
     assert!(test.containers().is_empty());
     test.run(&["unlock"]).exits(5).says(&["--force"]);
     // `--no-guard` ignores the guard.
@@ -113,7 +117,7 @@ fn a_guard_of_another_machine_holds_until_it_ends() {
             &format!("name={}", test.prefix)
         ]),
         "",
-        "guards are gone"
+        "all guards are removed"
     );
 }
 
@@ -124,7 +128,7 @@ fn a_run_whose_guard_was_taken_stops() {
     test.docker(&["volume", "rm", &format!("dockctl-guard.{}.1", test.prefix)]);
     Test::end(child).exits(5).says(&[
         "was taken over on the engine",
-        "another run took the deployment over",
+        "another run took over the deployment",
     ]);
     test.run(&["uninstall"]).exits(0);
     assert_eq!(

@@ -73,7 +73,7 @@ fn what_died_is_started_and_what_is_gone_is_made() {
     assert_eq!(
         test.inspect("web", "{{.Id}}"),
         web,
-        "who needs it is not made anew"
+        "the dependent container is not recreated"
     );
     test.run(&["status", "--exit-code"]).exits(0);
 }
@@ -97,10 +97,7 @@ fn what_somebody_changed_is_told_and_put_right() {
         "{status}"
     );
     let plan = test.run(&["plan", "--exit-code"]).exits(6).stdout;
-    assert!(
-        plan.contains("update in place: somebody changed it"),
-        "{plan}"
-    );
+    assert!(plan.contains("update in place: it drifted"), "{plan}");
     test.run(&["install"]).exits(0);
     assert_eq!(
         test.inspect("db", "{{.HostConfig.RestartPolicy.Name}}"),
@@ -156,18 +153,18 @@ fn the_watch_mends_what_dies_and_leaves_alone_what_is_stopped() {
         let mended = || {
             std::fs::read_to_string(&log)
                 .unwrap()
-                .matches("mended: ")
+                .matches("repaired: ")
                 .count()
         };
         eventually("the repair", || (mended() == times).then_some(()));
     }
     crash();
     eventually("the end of the budget", || {
-        said("was mended 2 times within an hour")
+        said("repair budget is exhausted (per hour: 2)")
     });
     assert_eq!(test.inspect("web", "{{.State.Running}}"), "false");
     test.docker(&["stop", "-t", "0", &test.name("db")]);
-    eventually("the stop", || said("was stopped on purpose"));
+    eventually("the stop", || said("was stopped by a user"));
     std::thread::sleep(Duration::from_millis(700));
     assert_eq!(test.inspect("db", "{{.State.Running}}"), "false");
     // The lock is held only during a repair.
@@ -194,23 +191,23 @@ fn what_an_engine_ends_with_itself_is_started_again_and_what_a_person_stopped_is
         "node_templates:\n{}{}{}",
         node("quick", prompt),
         node("deaf", "sleep 1000"),
-        node("rests", prompt)
+        node("stopped", prompt)
     ));
     test.run(&["install", "--host", &engine.socket]).exits(0);
     let watch = Watch::start(&test, &engine);
     let runs = |name: &str| {
         engine.docker(&["inspect", "-f", "{{.State.Running}}", &test.name(name)]) == "true"
     };
-    engine.docker(&["stop", &test.name("rests")]);
-    watch.says("was stopped on purpose");
+    engine.docker(&["stop", &test.name("stopped")]);
+    watch.says("was stopped by a user");
     engine.restart()();
     eventually("the others", || {
         (runs("quick") && runs("deaf")).then_some(())
     });
     std::thread::sleep(Duration::from_millis(700));
-    assert!(!runs("rests"), "{}", watch.text());
+    assert!(!runs("stopped"), "{}", watch.text());
     assert_eq!(
-        watch.text().matches("was stopped on purpose").count(),
+        watch.text().matches("was stopped by a user").count(),
         1,
         "{}",
         watch.text()

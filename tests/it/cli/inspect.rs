@@ -30,7 +30,7 @@ outputs:
     assert_eq!(
         test.run(&deployed).stdout,
         test.run(&deployed).stdout,
-        "a seed makes ids reproducible"
+        "a seed makes IDs reproducible"
     );
     test.run(&["inspect", "--deploy", "-i", "tga=v2"])
         .exits(3)

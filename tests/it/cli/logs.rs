@@ -23,7 +23,7 @@ fn logs_have_names_before_them() {
     assert_eq!(
         test.run(&["logs", "web"]).exits(0).stdout,
         "web says hello\n",
-        "one alone needs no name"
+        "a single instance has no prefix"
     );
     assert_eq!(
         test.run(&["logs", "db", "--tail", "1"])
@@ -57,7 +57,7 @@ fn logs_have_names_before_them() {
     );
     test.run(&["logs", "--since", "soon"])
         .exits(2)
-        .says(&["`soon` is no time"]);
+        .says(&["`soon` is not a valid time"]);
     let mut follow = test.start(&["logs", "web", "--follow"]);
     let mut first = [0; 15];
     std::io::Read::read_exact(follow.stdout.as_mut().unwrap(), &mut first).unwrap();
@@ -65,8 +65,8 @@ fn logs_have_names_before_them() {
     test.docker(&["rm", "-f", &test.name("web")]);
     Test::end(follow).exits(0);
     test.run(&["logs"]).exits(1).says(&[
-        "the container ",
-        &format!(" of {web} is gone"),
+        "container ",
+        &format!(" of {web} no longer exists"),
         "dockctl heal -d",
     ]);
 }

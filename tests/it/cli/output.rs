@@ -79,7 +79,7 @@ fn every_command_writes_one_document() {
     );
     assert_eq!(
         installed["instances"][0]["id"], planned,
-        "a plan tells the truth"
+        "plan and install choose the same instance ID"
     );
     expect_installed(&test, &document(&["status"])["instances"][0]);
     let outputs = document(&["outputs"]);
@@ -120,7 +120,7 @@ fn usage_is_exit_code_2_and_a_document_too() {
     test.blueprint(SLEEPER);
     test.run(&["install", "-d", "Not a name"])
         .exits(2)
-        .says(&["cannot be the name of a deployment"]);
+        .says(&["is not a valid deployment name"]);
     test.run(&["--version"]).exits(0);
 }
 
@@ -133,7 +133,7 @@ fn progress_goes_to_standard_error_and_the_result_to_standard_output() {
         |line: &str| line.len() > 21 && line.as_bytes()[4] == b'-' && line.as_bytes()[19] == b'Z';
     assert!(
         plain.stderr.lines().all(stamped),
-        "off a terminal each line has a time stamp:\n{}",
+        "without a terminal, each line has a timestamp:\n{}",
         plain.stderr
     );
     assert!(plain.stdout.starts_with("INSTANCE"), "{}", plain.stdout);
@@ -187,7 +187,7 @@ fn a_terminal_gets_a_live_view() {
         .env_remove("NO_COLOR");
     let output = command
         .output()
-        .expect("script starts; it belongs to every Debian");
+        .expect("start script; Debian always includes it");
     let screen = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{screen}");
     for part in [
@@ -196,13 +196,13 @@ fn a_terminal_gets_a_live_view() {
         "waiting for sleep 1001",
         "\u{1b}[",
         "INSTANCE",
-        "install terminated",
+        "install completed",
     ] {
         assert!(screen.contains(part), "`{part}` is not in:\n{screen}");
     }
     assert!(
         !screen.contains("] done: "),
-        "plain lines on a terminal:\n{screen}"
+        "plain progress lines on a terminal:\n{screen}"
     );
 }
 

@@ -42,10 +42,10 @@ fn a_resumed_run_goes_on_with_what_it_began_whatever_the_blueprint_says_now() {
             .stdout
             .contains("dockctl resume")
     );
-    test.write("blueprint.yaml", "this is no blueprint");
+    test.write("blueprint.yaml", "this is not a blueprint");
     test.run(&["resume", "--timeout", "1"]).exits(1).says(&[
-        "the time is over (--timeout)",
-        "took longer than --timeout",
+        "timed out (--timeout)",
+        "exceeded --timeout",
         "dockctl resume",
     ]);
     assert_eq!(test.inspect("web", "{{.Id}}"), id);
@@ -79,7 +79,7 @@ fn a_resumed_run_goes_on_with_what_it_began_whatever_the_blueprint_says_now() {
     let text = test.run(&["executions"]).exits(0).stdout;
     assert!(
         text.contains(&format!(
-            "install (goes on with {})",
+            "install (resumes {})",
             all[1]["id"].as_str().unwrap()
         )),
         "{text}"
@@ -99,7 +99,7 @@ fn a_job_whose_run_was_killed_is_not_run_twice_and_tells_no_secret() {
     eventually("the job", || log.exists().then_some(()));
     signal(child.id(), "KILL");
     child.wait().unwrap();
-    eventually("its end", || {
+    eventually("the end of the job", || {
         (test.containers() == ["PREFIX-job exited"]).then_some(())
     });
     // The secret is not shown, whether or not this run has it.
@@ -111,13 +111,13 @@ fn a_job_whose_run_was_killed_is_not_run_twice_and_tells_no_secret() {
         Run::of(&command.output().unwrap())
     };
     let resumed = with(None).exits(1).says(&[
-        "ended with exit code 3",
-        "it may hold a secret that this run was not given",
+        "exited with code 3",
+        "may contain a secret that this run does not know",
     ]);
     assert_eq!(
         std::fs::read_to_string(&log).unwrap().lines().count(),
         1,
-        "it ran once"
+        "the job ran once"
     );
     assert!(!format!("{}{}", resumed.stdout, resumed.stderr).contains("hunter2"));
     // The failure is recorded now, so another resume runs the job again.

@@ -22,11 +22,7 @@ fn a_failed_install_takes_back_what_it_created_and_nothing_else() {
         (&json["rollback"]["workflow"], &json["rollback"]["outcome"]),
         (&"rollback".into(), &"terminated".into())
     );
-    failed.says(&[
-        "rollback started",
-        "takes back",
-        "what it created was taken back",
-    ]);
+    failed.says(&["rollback started", "rolls back", "it was rolled back"]);
     assert!(test.containers().is_empty());
     for what in ["network", "volume"] {
         assert_eq!(
@@ -38,7 +34,7 @@ fn a_failed_install_takes_back_what_it_created_and_nothing_else() {
                 &format!("name={}", test.prefix)
             ]),
             "",
-            "{what}s are left"
+            "leftover {what}"
         );
     }
     let all = executions(&test);
@@ -100,7 +96,7 @@ fn a_rollback_takes_back_what_the_same_install_made_before_it_was_killed_and_spa
     let failed = test
         .run(&["install", "--rollback-on-failure", "--timeout", "1"])
         .exits(1)
-        .says(&["what it created was taken back"]);
+        .says(&["it was rolled back"]);
     assert!(
         test.containers().is_empty(),
         "{:?}\n{}",
@@ -140,7 +136,7 @@ fn a_failed_rollback_is_resumed_even_when_the_install_is_forgotten() {
     test.docker(&["start", &test.name("guest")]);
     Test::end(child)
         .exits(1)
-        .says(&["taking back what it created failed too", "dockctl resume"]);
+        .says(&["its rollback failed too", "dockctl resume"]);
     test.docker(&["rm", "-f", &test.name("guest")]);
     test.run(&["resume", "--keep-history", "1"]).exits(0);
     assert_eq!(

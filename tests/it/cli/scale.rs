@@ -23,7 +23,7 @@ fn nodes_are_scaled_and_stay_so() {
             .exits(0)
             .stdout
             .contains("up to date"),
-        "what was scaled is no change of the blueprint"
+        "scaling is not a change of the blueprint"
     );
     let first = instance(&test, "web");
     test.run(&["scale", "web", "--delta", "-1"]).exits(0);
@@ -34,7 +34,7 @@ fn nodes_are_scaled_and_stay_so() {
             "PREFIX-web running",
             "PREFIX-web-1 running"
         ],
-        "the highest goes first"
+        "the instance with the highest index is removed first"
     );
     test.run(&["scale", "web", "--to", "1", "--remove", &first])
         .exits(0);
@@ -58,7 +58,7 @@ fn nodes_are_scaled_and_stay_so() {
         .says(&["no node or scaling group `nope`"]);
     test.run(&["scale", "web", "--delta", "-9"])
         .exits(2)
-        .says(&["-9 would make -7"]);
+        .says(&["from 2 to -7 instances (-9)"]);
     test.run(&["scale", "web", "--to", "9", "--keep", &first])
         .exits(2)
         .says(&["there is no instance or node"]);
@@ -83,7 +83,7 @@ fn what_cannot_be_scaled_out_is_taken_back() {
     test.run(&["install"]).exits(0);
     test.run(&["scale", "web", "--to", "2"])
         .exits(1)
-        .says(&["ended with exit code 3"]);
+        .says(&["exited with code 3"]);
     assert_eq!(
         test.containers(),
         ["PREFIX-db running", "PREFIX-web running"]
@@ -93,7 +93,7 @@ fn what_cannot_be_scaled_out_is_taken_back() {
             .exits(0)
             .stdout
             .contains("up to date"),
-        "the deployment is what it was"
+        "the deployment is unchanged"
     );
     let port = PAIR.replace(
         "command: sh -c 'echo web",
@@ -104,7 +104,7 @@ fn what_cannot_be_scaled_out_is_taken_back() {
     test.run(&["install"]).exits(0);
     test.run(&["scale", "web", "--to", "2"])
         .exits(3)
-        .says(&["publishes port 18980 of the host", "a range of ports"]);
+        .says(&["publishes host port 18980", "a port range"]);
 }
 
 #[test]

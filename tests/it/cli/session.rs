@@ -36,9 +36,9 @@ fn an_interrupt_ends_a_wait_and_the_same_command_goes_on() {
     eventually("the container", || waits(&test));
     signal(child.id(), "INT");
     Test::end(child).exits(130).says(&[
-        "nothing new starts",
-        "given up: wait for processes",
-        "go on with: dockctl install",
+        "no new steps start",
+        "interrupted: wait for process",
+        "to resume it, run: dockctl install",
     ]);
     let id = test.inspect("web", "{{.Id}}");
     test.blueprint(SLEEPER);
@@ -129,5 +129,5 @@ fn a_run_that_is_killed_anywhere_is_taken_up_with_nothing_done_twice() {
         assert!(test.containers().is_empty(), "killed after {n} lines");
         points += 1;
     }
-    assert!(points >= 10, "{points} points");
+    assert!(points >= 10, "only {points} kill points");
 }

@@ -22,16 +22,21 @@ fn status_is_shown_again_and_again() {
 
 #[test]
 fn what_labels_tell_is_no_drift() {
-    let test = installed("told");
+    let test = installed("recovered");
     test.run(&["scale", "web", "--to", "2"]).exits(0);
     std::fs::rename(test.path("state"), test.path("lost")).unwrap();
     test.run(&["plan"])
         .exits(1)
-        .says(&["this state folder does not know", "dockctl recover"]);
+        .says(&["this state directory has no record of", "dockctl recover"]);
     test.run(&["status", "--exit-code"]).exits(0);
     test.run(&["recover"]).exits(0);
     test.run(&["status", "--exit-code"]).exits(0);
-    assert!(test.run(&["heal"]).exits(0).stdout.contains("all is well"));
+    assert!(
+        test.run(&["heal"])
+            .exits(0)
+            .stdout
+            .contains("no instance needs repair")
+    );
     assert_eq!(
         test.containers(),
         [

@@ -7,21 +7,26 @@ use crate::{
 
 #[test]
 fn what_is_stopped_rests_until_it_is_started() {
-    let test = installed("rests");
+    let test = installed("stopped");
     let run = test.run(&["stop", "--progress", "plain"]).exits(0);
     assert!(
         run.stderr.find("[web_").unwrap() < run.stderr.find("[db_").unwrap(),
-        "who needs others stops first:\n{}",
+        "dependents stop first:\n{}",
         run.stderr
     );
     assert_eq!(test.containers(), ["PREFIX-db exited", "PREFIX-web exited"]);
-    assert_eq!(drift(&test), ["[]", "[]"], "that is as it should be");
-    assert!(test.run(&["heal"]).exits(0).stdout.contains("all is well"));
+    assert_eq!(drift(&test), ["[]", "[]"], "a requested stop is not drift");
+    assert!(
+        test.run(&["heal"])
+            .exits(0)
+            .stdout
+            .contains("no instance needs repair")
+    );
     assert!(
         test.run(&["stop"])
             .exits(0)
             .stdout
-            .contains("nothing of it runs")
+            .contains("no instance is running")
     );
     test.run(&["start", "db"]).exits(0);
     assert_eq!(
@@ -54,7 +59,7 @@ fn adopted_containers_are_stopped_only_by_name() {
     assert_eq!(test.containers(), ["PREFIX-old exited"]);
     test.run(&["scale", "old", "--to", "2"])
         .exits(2)
-        .says(&["was adopted"]);
+        .says(&["it is adopted"]);
 }
 
 #[test]
@@ -95,7 +100,7 @@ fn nothing_is_stopped_that_could_not_be_made_again() {
     ]);
     with_secret(&["reinstall", "db", "--yes", "-i", "key=another"])
         .exits(3)
-        .says(&["differs from the installed one"]);
+        .says(&["differs from the installed value"]);
     assert_eq!(started(), before);
     // Commands that recreate nothing need neither the input nor the secret.
     test.run(&["restart", "db"]).exits(0);
@@ -104,7 +109,7 @@ fn nothing_is_stopped_that_could_not_be_made_again() {
     // Without its tarball the image cannot be loaded again.
     std::fs::rename(&tarball, test.path("elsewhere.tar")).unwrap();
     let before = started();
-    let missing = format!("there is no {}", tarball.display());
+    let missing = format!("{} does not exist", tarball.display());
     with_secret(&["reinstall", "db", "--yes", "-i", "key=very-much-so"])
         .exits(3)
         .says(&[&missing]);

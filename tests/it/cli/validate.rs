@@ -73,7 +73,7 @@ fn faults_are_annotations_for_github() {
         run.stdout
             .lines()
             .all(|line| line.starts_with("::error file=") && line.contains(",title=D")),
-        "one line each"
+        "one annotation per line"
     );
 }
 
@@ -97,7 +97,7 @@ fn faults_are_a_sarif_log() {
         results
             .iter()
             .all(|result| rules.contains(&&result["ruleId"])),
-        "each result has its rule"
+        "each result has a rule"
     );
     let twice = results
         .iter()
@@ -135,7 +135,7 @@ outputs: {third: {value: {string_split: [{get_input: names}, ',', 2]}}}
     test.write("blueprint.yaml", text);
     test.run(&["validate"]).exits(0).says(&[
         "warning[D0077]",
-        "a deployment with these inputs would be refused",
+        "dockctl would refuse to install this with these inputs",
     ]);
     test.run(&["validate", "--strict"]).exits(3);
     test.run(&["validate", "-i", "names=a"])

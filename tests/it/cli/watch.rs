@@ -36,7 +36,7 @@ impl<'t> Watch<'t> {
         };
         let before = test.engine().asked(looks);
         let watch = Self::start(test, test.command(arguments));
-        eventually("a look", || {
+        eventually("a request", || {
             (test.engine().asked(looks) > before).then_some(())
         });
         watch
@@ -99,11 +99,11 @@ fn a_watch_ends_at_any_signal_that_asks_to() {
 
 #[test]
 fn a_watch_ends_after_it_mended_something() {
-    let test = installed("watch-mended");
+    let test = installed("watch-repaired");
     for name in ["TERM", "INT"] {
         let watch = Watch::begun(&test, WATCHES[0]);
         test.docker(&["rm", "-f", &test.name("web")]);
-        watch.says("mended:");
+        watch.says("repaired:");
         watch.ends_at(name);
     }
 }
@@ -118,7 +118,7 @@ fn a_watch_ends_while_the_engine_hangs() {
             .lies("GET", "/containers/*/json", Answer::Silence);
         let before = test.engine().asked("GET /containers");
         let watch = Watch::start(&test, test.command(arguments));
-        eventually("a look", || {
+        eventually("a request", || {
             (test.engine().asked("GET /containers") > before).then_some(())
         });
         watch.ends_at("TERM");
@@ -129,15 +129,15 @@ fn a_watch_ends_while_the_engine_hangs() {
 fn an_observation_that_fails_is_told_and_made_again() {
     let test = installed("watch-again");
     for arguments in WATCHES {
-        let refused = || Answer::Json(500, json!({ "message": "the disk is on fire" }));
+        let refused = || Answer::Json(500, json!({ "message": "disk I/O error" }));
         test.engine().lies("GET", "/containers/json", refused());
         test.engine().lies("GET", "/containers/*/json", refused());
         let watch = Watch::start(&test, test.command(arguments));
-        watch.says("the disk is on fire");
+        watch.says("disk I/O error");
         test.engine().repents();
         test.docker(&["rm", "-f", &test.name("web")]);
         watch.says(if arguments[0] == "heal" {
-            "mended:"
+            "repaired:"
         } else {
             "missing"
         });
@@ -152,19 +152,19 @@ fn a_repair_ends_as_any_run_does() {
     // Only the first container runs the process that dockctl waits for.
     let folder = test.path("").display().to_string();
     let command =
-        "[sh, -c, 'if mkdir /folder/once; then exec sleep 1000; else exec tail -f /dev/null; fi']";
-    let params = format!("command: {command}, host_config: {{binds: ['{folder}:/folder']}}");
+        "[sh, -c, 'if mkdir /shared/once; then exec sleep 1000; else exec tail -f /dev/null; fi']";
+    let params = format!("command: {command}, host_config: {{binds: ['{folder}:/shared']}}");
     test.blueprint(&SLEEPER.replace("command: sleep 1000", &params));
     test.run(&["install"]).exits(0);
     for name in ["INT", "TERM"] {
         let mut watch = Watch::begun(&test, WATCHES[0]);
         test.docker(&["rm", "-f", &test.name("web")]);
-        watch.says("is ill");
-        watch.says("wait for processes");
+        watch.says("needs repair");
+        watch.says("wait for process");
         signal(watch.child.id(), name);
         let status = eventually("the end of the run", || watch.child.try_wait().unwrap());
         assert_eq!(status.code(), Some(130), "{name}: {}", watch.said());
-        assert!(watch.said().contains("given up"), "{}", watch.said());
+        assert!(watch.said().contains("interrupted: "), "{}", watch.said());
     }
 }
 

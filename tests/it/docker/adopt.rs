@@ -81,7 +81,11 @@ fn only_the_exact_name_is_adopted() {
     test.foreign("db-2", &["sleep", "1000"]);
     test.blueprint(ADOPTED);
     let failed = test.run(&["install"]).exits(1);
-    failed.says(&["there is no container", "to adopt", "blueprint.yaml:9:24"]);
+    failed.says(&[
+        "cannot adopt container",
+        "it does not exist",
+        "blueprint.yaml:9:24",
+    ]);
     assert_eq!(test.containers(), ["PREFIX-db-2 created"]);
     test.run(&["uninstall"]).exits(0);
     assert_eq!(test.containers(), ["PREFIX-db-2 created"]);
@@ -151,7 +155,7 @@ fn a_container_that_was_replaced_is_adopted_anew() {
 
 #[test]
 fn a_running_container_that_somebody_paused_goes_on_again() {
-    let test = Test::new("goes-on");
+    let test = Test::new("resumed");
     test.foreign("db", &["sleep", "1000"]);
     test.docker(&["start", &test.name("db")]);
     test.blueprint(ADOPTED);
@@ -167,7 +171,7 @@ fn a_container_that_is_adopted_has_one_instance() {
     test.blueprint(&(ADOPTED.to_owned() + "    instances: {deploy: 2}\n"));
     test.run(&["validate"])
         .exits(3)
-        .says(&["a node that adopts a container has exactly one instance"]);
+        .says(&["a node that adopts a container must have exactly one instance"]);
 }
 
 /// Returns the configuration of a container, without values that the engine chooses each time.
@@ -353,7 +357,7 @@ fn a_dozen_containers_made_by_hand_come_under_a_blueprint_that_makes_equal_ones(
     let run = test.run(&arguments).exits(0);
     assert!(
         run.stdout.contains(
-            "13 containers written to blueprint.yaml\nadopt with: dockctl install blueprint.yaml"
+            "13 containers written to blueprint.yaml\nto adopt them, run: dockctl install blueprint.yaml"
         ),
         "{}",
         run.stdout
@@ -363,9 +367,10 @@ fn a_dozen_containers_made_by_hand_come_under_a_blueprint_that_makes_equal_ones(
         fs::metadata(&path).unwrap().permissions().mode() & 0o777,
         0o600
     );
-    test.run(&arguments)
-        .exits(2)
-        .says(&["blueprint.yaml is there already", "--yes writes over it"]);
+    test.run(&arguments).exits(2).says(&[
+        "blueprint.yaml already exists",
+        "to overwrite it, add --yes",
+    ]);
 
     // Adoption changes nothing, and does not warn about parameters that match the container.
     test.run(&["validate", "--strict"]).exits(0);
@@ -446,15 +451,13 @@ fn a_filter_chooses_containers_and_those_of_deployments_are_left_out() {
     assert_eq!(nodes, [test.name("a"), test.name("b")]);
     run.says(&[
         "belongs to the deployment `other`",
-        "-a` does not run; install will start it",
+        "-a` is not running; install will start it",
     ]);
     test.run(&["adopt", &test.name("absent")])
         .exits(1)
-        .says(&["there is no container", "docker ps -a"]);
-    test.run(&["adopt"])
-        .exits(2)
-        .says(&["no container is named"]);
+        .says(&["does not exist", "docker ps -a"]);
+    test.run(&["adopt"]).exits(2).says(&["no container given"]);
     test.run(&["adopt", "--all", "--filter", "nonsense"])
         .exits(2)
-        .says(&["it is KEY=VALUE"]);
+        .says(&["use KEY=VALUE"]);
 }

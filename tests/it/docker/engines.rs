@@ -72,7 +72,7 @@ fn run_with(test: &Test, arguments: &[&str], variables: &[(&str, &str)]) -> Run 
     command
         .env_remove("DOCKER_HOST")
         .envs(variables.iter().copied());
-    Run::of(&command.output().expect("dockctl starts"))
+    Run::of(&command.output().expect("start dockctl"))
 }
 
 #[test]
@@ -100,7 +100,10 @@ fn an_engine_behind_tls_is_used_with_the_files_of_the_docker_command() {
     // Each TLS error has its own message.
     run_with(&test, &["install"], &[("DOCKER_HOST", &host)])
         .exits(4)
-        .says(&["it speaks TLS: set DOCKER_TLS_VERIFY=1", "from DOCKER_HOST"]);
+        .says(&[
+            "the engine requires TLS: set DOCKER_TLS_VERIFY=1",
+            "from DOCKER_HOST",
+        ]);
     let other = certificates(&test, "other").display().to_string();
     let foreign = [tls[0], tls[1], ("DOCKER_CERT_PATH", other.as_str())];
     run_with(&test, &["install"], &foreign)
@@ -109,7 +112,7 @@ fn an_engine_behind_tls_is_used_with_the_files_of_the_docker_command() {
     fs::write(folder.join("cert.pem"), "no certificate").unwrap();
     run_with(&test, &["install"], &tls)
         .exits(4)
-        .says(&["cert.pem holds no certificate"]);
+        .says(&["cert.pem contains no certificate"]);
     fs::remove_file(folder.join("cert.pem")).unwrap();
     run_with(&test, &["install"], &tls)
         .exits(4)
@@ -117,11 +120,11 @@ fn an_engine_behind_tls_is_used_with_the_files_of_the_docker_command() {
     fs::remove_file(folder.join("key.pem")).unwrap();
     run_with(&test, &["install"], &tls)
         .exits(4)
-        .says(&["no engine answers at tcp://127.0.0.1"]);
+        .says(&["cannot connect to the engine at tcp://127.0.0.1"]);
     let none = [tls[0], tls[1], ("DOCKER_CERT_PATH", "/nowhere")];
     run_with(&test, &["install"], &none)
         .exits(4)
-        .says(&["DOCKER_TLS_VERIFY is set, and there is no /nowhere/ca.pem"]);
+        .says(&["DOCKER_TLS_VERIFY is set, but /nowhere/ca.pem does not exist"]);
     run_with(&test, &["install"], &[tls[1], tls[2]]).exits(0);
     run_with(&test, &["uninstall"], &[]).exits(0);
 }
@@ -151,7 +154,7 @@ fn a_context_brings_its_certificates() {
     run_with(&test, &["uninstall", "--context", "far"], &variables).exits(0);
     run_with(&test, &["install", "--context", "near"], &variables)
         .exits(4)
-        .says(&["the docker context `near`", "does not exist"]);
+        .says(&["docker context `near`", "does not exist"]);
 }
 
 #[test]
@@ -225,20 +228,20 @@ fn what_a_daemon_client_cannot_mean_is_told_at_its_place() {
     ]);
     with("{base_url: 'tcp://h'}")
         .exits(3)
-        .says(&["`daemon_client.base_url`: the address cannot be used: it lacks a port"]);
+        .says(&["`daemon_client.base_url`: invalid engine address: missing port"]);
     with("{version: 1.4}")
         .exits(3)
-        .says(&["`1.4` is no version of the API"]);
+        .says(&["`1.4` is not an API version"]);
     with("{}").exits(0);
     with("{base_url: {get_attribute: [web, x]}}").exits(0);
     test.run(&["install"])
         .exits(1)
-        .says(&["`base_url` came to nothing"]);
+        .says(&["`base_url` has no value"]);
     test.run(&["uninstall"]).exits(0);
     with("{base_url: 'tcp://127.0.0.1:1'}").exits(0);
     let refused = test.run(&["install", "-d", &test.name("other")]).exits(4);
     refused
-        .says(&["no engine answers at tcp://127.0.0.1:1 (from daemon_client): Connection refused"]);
+        .says(&["cannot connect to the engine at tcp://127.0.0.1:1 (from daemon_client): Connection refused"]);
 }
 
 #[test]
@@ -281,7 +284,7 @@ fn an_engine_is_reached_over_ssh_as_the_docker_command_reaches_it() {
     )
     .unwrap();
     run_with(&test, &["install"], &host).exits(4).says(&[
-        "no engine answers at ssh://me@far.test:2222",
+        "cannot connect to the engine at ssh://me@far.test:2222",
         "Permission denied (publickey)",
     ]);
 }
@@ -328,14 +331,14 @@ fn what_an_engine_is_too_old_for_is_told_before_anything_is_created() {
     ));
     let host = ["--host", &address];
     let plan = test.run(&[&["plan"], &host[..]].concat()).exits(0);
-    plan.says(&["`stop_timeout` needs an engine with API 1.25 or newer, and this one speaks 1.24"]);
+    plan.says(&["`stop_timeout` requires engine API 1.25 or newer; this engine supports 1.24"]);
     let run = test
         .run(&[&["install", "--output", "json"], &host[..]].concat())
         .exits(3);
     assert_eq!(run.json()["too_old"].as_array().unwrap().len(), 3);
     run.says(&[
-        "`host_config.init` needs",
-        "`host_config.Mounts` needs",
+        "`host_config.init` requires",
+        "`host_config.Mounts` requires",
         "nothing was done",
         "--> blueprint.yaml:10:",
     ]);

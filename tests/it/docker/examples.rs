@@ -88,7 +88,7 @@ fn nodecellar_passes_a_request_through_three_containers() {
     let ready = |container: &str| {
         installed
             .stderr
-            .find(&format!("done: wait for processes [\"{container}"))
+            .find(&format!("done: wait for process {container}"))
             .unwrap()
     };
     assert!(

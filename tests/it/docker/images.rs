@@ -1,4 +1,4 @@
-//! Images from files, folders and addresses, of every kind and compression.
+//! Images from files, directories and URLs, in every format and compression.
 
 use crate::{
     docker::install::SLEEPER,
@@ -20,7 +20,7 @@ use std::{
 
 const DEMO: &str = "{src: TARBALL, repository: dockctl-demo}";
 
-/// A web server of some files; one that holds an address sends its reader there.
+/// A web server for some files. A file that starts with `-> ` is a redirect to the rest of it.
 struct Server {
     address: String,
     asked: Arc<AtomicUsize>,
@@ -70,7 +70,8 @@ fn with_image(test: &Test, image: &str) {
     test.blueprint(&SLEEPER.replace(DEMO, image));
 }
 
-/// The image comes, the container runs from it, a second install does nothing; then all is gone.
+/// Asserts that install runs a container from the image, and that nothing is left to do. Then
+/// uninstalls.
 #[track_caller]
 fn works(test: &Test, image: &str) {
     with_image(test, image);
@@ -87,7 +88,7 @@ fn sha256(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// The demo image with something in it that no other has.
+/// Returns the demo image with a unique file.
 fn unique(test: &Test) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
     for entry in tar::Archive::new(fs::File::open(tarball()).unwrap())
@@ -141,7 +142,7 @@ fn tarballs_are_brought_however_they_are_compressed() {
             ("xz", xz.finish().unwrap()),
             ("zst", zstd),
         ] {
-            // The name says nothing: the content does.
+            // The compression is detected from the content, not from the file name.
             fs::write(test.path(&format!("{kind}-{ending}")), bytes).unwrap();
             works(
                 &test,
@@ -159,7 +160,7 @@ fn tarballs_are_brought_however_they_are_compressed() {
     }
 }
 
-/// The files of an OCI layout of one image, without the manifest of `docker save`.
+/// Returns the files of an OCI layout with one image, without the manifest of `docker save`.
 fn layout(test: &Test) -> Vec<(String, Vec<u8>)> {
     let layer = unique(test);
     let config = json!({
@@ -194,12 +195,12 @@ fn layouts_are_loaded_from_an_archive_and_from_a_folder() {
     let mut archive = tar::Builder::new(Vec::new());
     for (name, content) in layout(&test) {
         append(&mut archive, &name, &content);
-        let path = test.path("folder").join(&name);
+        let path = test.path("directory").join(&name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
     fs::write(test.path("layout.tar"), archive.into_inner().unwrap()).unwrap();
-    for src in ["layout.tar", "folder"] {
+    for src in ["layout.tar", "directory"] {
         works(&test, &format!("{{src: {src}, repository: PREFIX-oci}}"));
         assert_eq!(
             docker(&[
@@ -216,7 +217,7 @@ fn layouts_are_loaded_from_an_archive_and_from_a_folder() {
     with_image(&test, "{src: nothing}");
     test.run(&["install"])
         .exits(1)
-        .says(&["is a folder, and no OCI layout"]);
+        .says(&["the directory is not an OCI layout"]);
 }
 
 #[test]
@@ -239,7 +240,7 @@ fn what_an_address_has_is_fetched_with_a_limit_and_a_digest() {
             url("/moved.tar")
         ),
     );
-    // What is there under its digest is not fetched again.
+    // An image whose digest is already on the engine is not downloaded again.
     let asked = server.asked.load(Ordering::SeqCst);
     works(
         &test,
@@ -262,36 +263,33 @@ fn what_an_address_has_is_fetched_with_a_limit_and_a_digest() {
             "0".repeat(64)
         ),
         &[&format!(
-            "has the digest sha256:{digest}, and the blueprint wants sha256:000"
+            "has digest sha256:{digest}, but the blueprint expects sha256:000"
         )],
     );
     refused(
         &format!("{{src: {}, max_size: 1m}}", url("/image.tar")),
-        &[
-            "cannot be fetched: it is larger than 1048576 bytes",
-            "max_size: 20g",
-        ],
+        &["/image.tar: larger than 1048576 bytes", "max_size: 20g"],
     );
     refused(
         &format!("{{src: {}}}", url("/absent")),
-        &["/absent cannot be fetched", "404"],
+        &["cannot download", "/absent: ", "404"],
     );
     refused(
         &format!("{{src: {}}}", url("/page")),
-        &["/page is no image: it is not a tarball"],
+        &["/page is not an image: not a tarball"],
     );
     refused(
         &format!("{{src: {}}}", url("/file")),
-        &["/file cannot be fetched"],
+        &["cannot download", "/file: "],
     );
     refused(
         "{src: 'http://127.0.0.1:1/x'}",
-        &["cannot be fetched", "refused"],
+        &["cannot download", "refused"],
     );
     with_image(&test, "{src: 'ftp://127.0.0.1/x'}");
     test.run(&["install"])
         .exits(3)
-        .says(&["an address in `src` must be http or https"]);
+        .says(&["a URL in `src` must start with http or https"]);
     docker(&["rmi", "-f", &format!("{}-web", test.prefix)]);
 }
 
@@ -301,7 +299,7 @@ fn changes_are_made_to_what_is_imported() {
     fs::write(test.path("root.tar"), unique(&test)).unwrap();
     let image = |more: &str| {
         format!(
-            "{{src: root.tar, repository: PREFIX-img, changes: ['ENV COLOUR=green', 'EXPOSE 80'{more}]}}"
+            "{{src: root.tar, repository: PREFIX-img, changes: ['ENV COLOR=green', 'EXPOSE 80'{more}]}}"
         )
     };
     works(&test, &image(""));
@@ -318,9 +316,9 @@ fn changes_are_made_to_what_is_imported() {
             config("{{index .Config.Env 0}}").as_str(),
             config("{{json .Config.ExposedPorts}}").as_str()
         ),
-        ("COLOUR=green", r#"{"80/tcp":{}}"#)
+        ("COLOR=green", r#"{"80/tcp":{}}"#)
     );
-    // Other changes make another image of the same file.
+    // Different `changes` create a different image from the same file.
     works(&test, &image(", 'WORKDIR /tmp'"));
     assert_eq!(config("{{.Config.WorkingDir}}"), "/tmp");
     docker(&["rmi", "-f", &format!("{}-img", test.prefix)]);
@@ -362,7 +360,7 @@ fn what_an_image_cannot_say_is_told_at_its_place() {
         .says(&["auth_config.pasword", "did you mean `password`?"]);
     validate("{repository: x, sha256: abc}")
         .exits(3)
-        .says(&["`sha256` must be a digest of 64 hexadecimal digits"]);
+        .says(&["`sha256` must be a quoted digest of 64 hexadecimal digits"]);
     validate("{repository: 'https://reg.test/x'}")
         .exits(3)
         .says(&["must not start with a scheme"]);
@@ -378,7 +376,7 @@ fn what_is_made_of_an_imported_image_is_not_taken_for_it() {
     fs::write(test.path("root.tar"), unique(&test)).unwrap();
     with_image(&test, "{src: root.tar}");
     test.run(&["install"]).exits(0);
-    // It has the labels of what it was made of.
+    // The committed image inherits the labels of the container.
     let snap = format!("{}-snap:1", test.prefix);
     docker(&["commit", "-c", "ENV EVIL=1", &test.name("web"), &snap]);
     test.run(&["uninstall"]).exits(0);
@@ -388,7 +386,7 @@ fn what_is_made_of_an_imported_image_is_not_taken_for_it() {
     assert_ne!(
         docker(&["images", "-q", &snap]),
         "",
-        "the image of somebody else is still there"
+        "the user's image still exists"
     );
     docker(&["rmi", "-f", &snap]);
 }
@@ -445,8 +443,8 @@ fn one_address_is_fetched_once_for_all_its_nodes_and_a_name_in_it_is_not_kept() 
     docker(&["rmi", "-f", &format!("{}-img", test.prefix)]);
 }
 
-/// An archive of two images: the one of the given name is meant, whichever comes first, and no name
-/// of the user is moved.
+/// An archive with two images: dockctl uses the one with the declared name, in any order, and does
+/// not move names that the user gave to other images.
 #[test]
 fn of_two_saved_images_the_one_that_is_named_is_meant() {
     let test = Test::new("two-saved");
@@ -460,7 +458,7 @@ fn of_two_saved_images_the_one_that_is_named_is_meant() {
         let id = docker(&[
             "create",
             "--env",
-            &format!("WHO={text}"),
+            &format!("IMAGE={text}"),
             &image,
             "sleep",
             "1000",
@@ -477,7 +475,7 @@ fn of_two_saved_images_the_one_that_is_named_is_meant() {
         &a,
         &b,
     ]);
-    // The names are of other images by now.
+    // Meanwhile the user gave the names to another image.
     docker(&["tag", &image, &a]);
     docker(&["tag", &image, &b]);
     docker(&["tag", &image, &other]);
@@ -489,23 +487,23 @@ fn of_two_saved_images_the_one_that_is_named_is_meant() {
         &format!("{{src: two.tar, repository: {shop}, tag: 'y'}}"),
     );
     test.run(&["install"]).exits(0);
-    assert!(test.inspect("web", "{{.Config.Env}}").contains("WHO=b"));
+    assert!(test.inspect("web", "{{.Config.Env}}").contains("IMAGE=b"));
     assert_eq!(
         id(&a),
         before[0],
-        "what the archive calls so is another image by now"
+        "the name of the other image in the archive is not moved"
     );
-    assert_ne!(id(&b), before[1], "the blueprint gives this name");
+    assert_ne!(id(&b), before[1], "the declared name is moved");
     test.run(&["uninstall"]).exits(0);
     for (wanted, says) in [
-        ("nobody", "none is called `nobody`"),
+        ("absent", "none is named `absent`"),
         (a.split(':').next().unwrap(), ""),
     ] {
         with_image(&test, &format!("{{src: two.tar, repository: {wanted}}}"));
         let run = test.run(&["install", "--task-retries", "0"]);
         if says.is_empty() {
             run.exits(0);
-            assert!(test.inspect("web", "{{.Config.Env}}").contains("WHO=a"));
+            assert!(test.inspect("web", "{{.Config.Env}}").contains("IMAGE=a"));
             assert_eq!(id(&a), before[0]);
         } else {
             run.exits(1).says(&[says, &a, &b]);
@@ -515,18 +513,18 @@ fn of_two_saved_images_the_one_that_is_named_is_meant() {
     with_image(&test, "{src: two.tar}");
     test.run(&["install", "--task-retries", "0"])
         .exits(1)
-        .says(&["no `repository` says which is meant", &a, &b]);
+        .says(&["`repository` is not set", &a, &b]);
     test.run(&["uninstall"]).exits(0);
 }
 
-/// Whatever an archive of one image calls it, names of the user stay where they are.
+/// Loading a saved image does not move its saved name if the user gave that name to another image.
 #[test]
 fn a_saved_image_moves_no_name_of_the_user() {
     let test = Test::new("moves");
     let image = test.image();
     let name = format!("{}-local:1", test.prefix);
     docker(&["tag", &image, &name]);
-    let id = docker(&["create", "--env", "WHO=other", &image, "sleep", "1000"]);
+    let id = docker(&["create", "--env", "IMAGE=other", &image, "sleep", "1000"]);
     docker(&["commit", &id, &name]);
     docker(&["rm", &id]);
     docker(&[
@@ -544,7 +542,8 @@ fn a_saved_image_moves_no_name_of_the_user() {
         with_image(&test, &source);
         test.run(&["install"]).exits(0);
         assert!(
-            test.inspect("web", "{{.Config.Env}}").contains("WHO=other"),
+            test.inspect("web", "{{.Config.Env}}")
+                .contains("IMAGE=other"),
             "{source}"
         );
         assert_eq!(
@@ -554,7 +553,7 @@ fn a_saved_image_moves_no_name_of_the_user() {
         );
         let made = test.inspect("web", "{{.Image}}");
         test.run(&["uninstall"]).exits(0);
-        // It has no name by which it would be cleared away.
+        // The cleanup of the test finds images by name only.
         docker(&["rmi", "-f", &made]);
     }
 }

@@ -198,27 +198,27 @@ fn what_happens_is_told_in_the_same_order() {
         ];
         test.docker(&[&events[..], &shown].concat())
     };
-    assert_eq!(told(&Test::fake("told")), told(&Test::new("told")));
+    assert_eq!(told(&Test::fake("events")), told(&Test::new("events")));
 }
 
 /// Collects the JSON type of every value, by its path.
 fn kinds(value: &Json, path: &str, found: &mut BTreeMap<String, &'static str>) {
     let kind = match value {
         Json::Null => return,
-        Json::Bool(_) => "flag",
+        Json::Bool(_) => "boolean",
         Json::Number(_) => "number",
-        Json::String(_) => "text",
+        Json::String(_) => "string",
         Json::Array(items) => {
             for it in items {
                 kinds(it, &format!("{path}[]"), found);
             }
-            "list"
+            "array"
         }
         Json::Object(fields) => {
             for (name, it) in fields {
                 kinds(it, &format!("{path}/{name}"), found);
             }
-            "mapping"
+            "object"
         }
     };
     found.insert(path.to_owned(), kind);

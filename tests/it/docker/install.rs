@@ -126,7 +126,7 @@ fn what_start_alone_knows_is_given_to_a_container_made_anew() {
     test.blueprint(&bind("container_id"));
     let installed = test.run(&["install"]).exits(0);
     assert!(
-        installed.stderr.contains("anew if what start adds differs"),
+        installed.stderr.contains("if start adds other parameters"),
         "{}",
         installed.stderr
     );
@@ -174,7 +174,7 @@ fn install_of_a_changed_deployment_changes_nothing() {
 
 #[test]
 fn a_failed_install_goes_on_once_the_blueprint_is_mended_and_keeps_what_matches() {
-    let test = Test::fake("mended");
+    let test = Test::fake("fixed");
     let two = |command: &str, wait: &str| {
         SLEEPER.to_owned()
             + &format!(
@@ -193,7 +193,7 @@ fn a_failed_install_goes_on_once_the_blueprint_is_mended_and_keeps_what_matches(
     test.blueprint(&two("sh -c 'exit 7'", "sleep"));
     test.run(&["install"])
         .exits(1)
-        .says(&["exit code 7", "dockctl install"]);
+        .says(&["exited with code 7", "dockctl install"]);
     let kept = test.inspect("web", "{{.Id}} {{.State.StartedAt}}");
     test.blueprint(&two("sleep 3000", "sleep"));
     test.run(&["install"]).exits(0);
@@ -297,14 +297,14 @@ fn uninstall_leaves_nothing_but_images_and_a_second_one_is_no_fault() {
     assert!(test.containers().is_empty());
     assert!(
         !test.docker(&["volume", "ls", "-q"]).contains(&volume),
-        "the anonymous volume is left"
+        "the anonymous volume still exists"
     );
     assert!(
         test.docker(&["images", "-q", "dockctl-demo"])
             .lines()
             .next()
             .is_some(),
-        "the image is gone"
+        "the image was removed"
     );
     let again = test.run(&["uninstall"]).exits(0);
     assert!(again.stdout.contains("not installed"), "{}", again.stdout);
@@ -385,7 +385,7 @@ fn the_same_name_from_another_path_is_refused() {
     .unwrap();
     test.run(&["install", "other"])
         .exits(2)
-        .says(&["was made from", "-d NAME"]);
+        .says(&["was installed from", "-d NAME"]);
 }
 
 #[test]
@@ -404,9 +404,10 @@ outputs:
             + &SLEEPER.replace("sleep 1000", "{concat: ['sleep ', {get_input: seconds}]}")),
     );
     test.write("more.yaml", "note: from a file\nseconds: 5\n");
-    test.run(&["install"])
-        .exits(3)
-        .says(&["the input `seconds` has no default", "-i seconds=VALUE"]);
+    test.run(&["install"]).exits(3).says(&[
+        "the input `seconds` has no value and no default",
+        "-i seconds=VALUE",
+    ]);
     test.run(&["install", "-i", "seconds=ten"])
         .exits(3)
         .says(&["must be of type integer"]);
@@ -467,7 +468,8 @@ fn what_is_bound_to_a_container_that_is_made_anew_is_made_anew_too() {
     test.docker(&["rm", "-f", &test.name("db")]);
     let plan = test.run(&["plan"]).exits(0).stdout;
     assert_eq!(
-        plan.matches("what it is bound to is made anew").count(),
+        plan.matches("an object that it depends on is recreated")
+            .count(),
         2,
         "{plan}"
     );
@@ -483,7 +485,7 @@ fn what_is_bound_to_a_container_that_is_made_anew_is_made_anew_too() {
     assert_eq!(
         test.inspect("aside", "{{.Id}}"),
         untouched,
-        "what only comes later is not touched"
+        "a container with only an order dependency is not recreated"
     );
     test.run(&["plan", "--exit-code"]).exits(0);
     test.run(&["uninstall"]).exits(0);
@@ -519,7 +521,7 @@ fn fields_of_the_host_configuration_that_nobody_knows_are_sent_with_a_warning() 
     );
     test.run(&["install"])
         .exits(0)
-        .says(&["warning[D0105]", "`FutureField` is no known field"]);
+        .says(&["warning[D0105]", "unknown `HostConfig` field `FutureField`"]);
     assert_eq!(
         test.inspect(
             "web",

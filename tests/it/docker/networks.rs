@@ -116,7 +116,7 @@ fn a_network_that_exists_is_adopted_and_one_that_is_taken_is_not_touched() {
     let web = container("web", "sleep 1000", &attached("front", ""));
     write(&test, &[web.clone(), network("front", "")]);
     test.run(&["install"]).exits(1).says(&[
-        "is taken by a network that was not made by dockctl",
+        "is taken by a network that was not created by dockctl",
         "use_external_resource",
     ]);
     test.run(&["uninstall"]).exits(0);
@@ -209,7 +209,11 @@ fn volumes_of_nodes_that_were_dropped_go_with_the_deployment() {
     test.run(&["install"]).exits(0);
     write(&test, &[volume("data", "data")]);
     test.run(&["update", "--yes"]).exits(0);
-    assert_eq!(volumes().lines().count(), 2, "what is in a volume is kept");
+    assert_eq!(
+        volumes().lines().count(),
+        2,
+        "the volume of the dropped node is kept"
+    );
     // A new node with the name of the dropped one, but of another type.
     write(&test, &[volume("data", "data"), network("cache", "")]);
     test.run(&["update", "--yes"]).exits(0);
@@ -245,7 +249,7 @@ fn a_volume_of_somebody_else_is_not_taken() {
     );
     test.run(&["install"])
         .exits(1)
-        .says(&["is taken by a volume that was not made by dockctl"]);
+        .says(&["is taken by a volume that was not created by dockctl"]);
     test.run(&["uninstall"]).exits(0);
     assert_eq!(
         test.docker(&[
@@ -261,7 +265,7 @@ fn a_volume_of_somebody_else_is_not_taken() {
 
 #[test]
 fn relationships_that_do_not_fit_are_told() {
-    let test = Test::new("ties");
+    let test = Test::new("related");
     let validate = |relationship: &str| {
         let data = "  data: {type: dockctl.nodes.Volume}\n".to_owned();
         write(
@@ -276,7 +280,7 @@ fn relationships_that_do_not_fit_are_told() {
     };
     validate(&attached("data", ""))
         .exits(3)
-        .says(&["leads to a network, and `data` is none"]);
+        .says(&["must be a network, and `data` is not one"]);
     validate("{type: dockctl.relationships.mounts, target: data}").exits(3);
     validate("{type: dockctl.relationships.mounts, target: data, properties: {target: data}}")
         .exits(3)
@@ -305,7 +309,7 @@ fn a_network_that_could_not_be_joined_is_joined_by_the_next_install() {
     for _ in 0..2 {
         test.run(&["install"])
             .exits(1)
-            .says(&["attaching the container to network"]);
+            .says(&["connecting the container to network"]);
     }
     write(&test, &[web(""), networks]);
     test.run(&["install"]).exits(0);
@@ -479,7 +483,7 @@ fn a_relationship_adds_to_what_the_parameters_say_of_the_same_network() {
     );
     test.run(&["install", "-d", &test.name("other")])
         .exits(3)
-        .says(&["`HostConfig.Mounts.VolumeOptions.Subpath` needs an engine with API 1.45"]);
+        .says(&["`HostConfig.Mounts.VolumeOptions.Subpath` requires engine API 1.45"]);
     write(
         &test,
         &[
@@ -489,13 +493,13 @@ fn a_relationship_adds_to_what_the_parameters_say_of_the_same_network() {
     );
     test.run(&["validate"])
         .exits(3)
-        .says(&["two nodes ask for a network named"]);
+        .says(&["two nodes declare a network named"]);
 }
 
 /// Engines create two networks with the same name if both requests arrive at once.
 #[test]
 fn of_two_networks_that_a_repeated_call_made_one_is_left() {
-    let test = Test::new("twins");
+    let test = Test::new("duplicate");
     let nodes = SLEEPER.replace(
         "\nnode_templates:\n",
         "  - plugin:dockctl\nnode_templates:\n  net: {type: dockctl.nodes.Network, properties: {name: PREFIX-net}}\n",

@@ -150,7 +150,7 @@ fn differences(case: &Case, inspected: &Json) -> Vec<String> {
                             .as_array()
                             .map_or(0, Vec::len);
                         compare(
-                            "the number of links",
+                            "number of links",
                             &json!(value.as_array().unwrap().len()),
                             &json!(found),
                             &mut wrong,
@@ -223,11 +223,11 @@ fn compare(what: &str, asked: &Json, found: &Json, wrong: &mut Vec<String>) {
                 items
                     .iter()
                     .filter(|item| !has(item))
-                    .map(|item| format!("{what}: asked for {item}, found {found}")),
+                    .map(|item| format!("{what}: requested {item}, found {found}")),
             );
         }
         _ if asked == found || (nothing(asked) && nothing(found)) => {}
-        _ => wrong.push(format!("{what}: asked for {asked}, found {found}")),
+        _ => wrong.push(format!("{what}: requested {asked}, found {found}")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The container and image types of the docker plugin 2.x.
+//! Container and image types of the Docker plugin 2.x.
 
 use crate::support::Test;
 use std::fs;
@@ -43,7 +43,7 @@ fn a_detached_container_runs_and_one_that_is_not_is_waited_for() {
         image_tag: 'PREFIX:latest'
         container_args: {name: PREFIX-job, command: \"sh -c 'echo result; exit 4'\"}
 outputs:
-  said: {value: {get_attribute: [job, run_result]}}
+  result: {value: {get_attribute: [job, run_result]}}
   code: {value: {get_attribute: [job, exit_code]}}
   id: {value: {get_attribute: [web, container]}}
 ",
@@ -60,13 +60,13 @@ outputs:
     let outputs = test.run(&["outputs", "--output", "json"]).exits(0).json();
     assert_eq!(
         (
-            outputs["outputs"]["said"].as_str(),
+            outputs["outputs"]["result"].as_str(),
             outputs["outputs"]["code"].as_i64()
         ),
         (Some("result\n"), Some(4))
     );
     assert_eq!(outputs["outputs"]["id"], test.inspect("web", "{{.Id}}"));
-    // What ended as it was to end is no drift, and a second install has nothing to do.
+    // A job that ended is not drift, and a second install has nothing to do.
     test.run(&["plan", "--exit-code"]).exits(0);
     test.run(&["status", "--exit-code"]).exits(0);
     test.docker(&["stop", "-t", "0", &test.name("web")]);
@@ -103,13 +103,13 @@ fn an_image_is_built_from_a_text_a_file_and_a_folder() {
     let nodes = [
         image("text", "image_content: 'FROM PREFIX:latest\\nENV KIND=text'"),
         image("file", "image_content: Plain"),
-        image("folder", "context: app, build_args: {WORD: well}"),
+        image("directory", "context: app, build_args: {WORD: well}"),
         "  web:
     type: cloudify.nodes.docker.container
     properties:
-      resource_config: {image_tag: 'PREFIX-folder:1', container_args: {name: PREFIX-web, command: cat /app/page /word}}
-    relationships: [{type: cloudify.relationships.depends_on, target: folder}]
-outputs: {said: {value: {get_attribute: [web, run_result]}}}
+      resource_config: {image_tag: 'PREFIX-directory:1', container_args: {name: PREFIX-web, command: cat /app/page /word}}
+    relationships: [{type: cloudify.relationships.depends_on, target: directory}]
+outputs: {result: {value: {get_attribute: [web, run_result]}}}
 "
         .to_owned(),
     ];
@@ -125,7 +125,7 @@ outputs: {said: {value: {get_attribute: [web, run_result]}}}
     };
     assert!(env("text").contains("KIND=text") && env("file").contains("KIND=file"));
     let outputs = test.run(&["outputs", "--output", "json"]).exits(0).json();
-    assert_eq!(outputs["outputs"]["said"], "hellowell\n");
+    assert_eq!(outputs["outputs"]["result"], "hellowell\n");
     test.run(&["plan", "--exit-code"]).exits(0);
     test.run(&["uninstall"]).exits(0);
     let left = test.docker(&[
@@ -135,7 +135,7 @@ outputs: {said: {value: {get_attribute: [web, run_result]}}}
         "--filter",
         &format!("reference={}*", test.prefix),
     ]);
-    assert_eq!(left, test.prefix, "what was there before is kept");
+    assert_eq!(left, test.prefix, "the image that existed before is kept");
     test.docker(&[
         "image",
         "prune",
@@ -151,7 +151,7 @@ fn a_build_that_fails_shows_its_last_lines() {
     let node = "  bad:\n    type: cloudify.nodes.docker.image\n    properties: {resource_config: {tag: 'PREFIX-bad', image_content: \"FROM PREFIX:latest\\nRUN echo compiling && false\"}}\n";
     write(&test, node);
     test.run(&["install"]).exits(1).says(&[
-        "cannot be built",
+        "cannot build image",
         "| compiling",
         "returned a non-zero code",
     ]);
@@ -163,11 +163,9 @@ fn a_build_that_fails_shows_its_last_lines() {
             "Dockerfile.absent",
         ),
     );
-    test.run(&["install"]).exits(3).says(&[
-        "there is no ",
-        "/Dockerfile.absent",
-        "nothing was done",
-    ]);
+    test.run(&["install"])
+        .exits(3)
+        .says(&["/Dockerfile.absent does not exist", "nothing was done"]);
     test.docker(&[
         "image",
         "prune",
@@ -189,19 +187,19 @@ fn what_the_plugin_does_not_take_is_told_at_its_place() {
     };
     validate("image_tag: x, container_args: {remove: true}")
         .exits(3)
-        .says(&["there is no argument `remove` here"]);
+        .says(&["unknown argument `remove`"]);
     validate("image_tag: x, container_args: {enviroment: {}}")
         .exits(3)
         .says(&["did you mean `environment`?"]);
     validate("image_tag: x, container_args: {host_config: {PortBindings: {}}}")
         .exits(3)
-        .says(&["there is no argument `PortBindings`"]);
+        .says(&["unknown argument `PortBindings`"]);
     validate("image_tag: x, container_args: {volumes: [/a]}")
         .exits(0)
-        .says(&["`volumes` have no effect without `volumes_mapping`"]);
+        .says(&["`volumes` has no effect without `volumes_mapping`"]);
     validate("container_args: {}")
         .exits(0)
-        .says(&["names no `image_tag`"]);
+        .says(&["it has no `image_tag`"]);
 }
 
 #[test]
@@ -226,21 +224,21 @@ fn a_stop_command_runs_in_a_container_of_its_own_where_the_job_has_ended() {
     test.run(&["uninstall"]).exits(0);
     assert_eq!(fs::read_to_string(test.path("v/flag")).unwrap(), "undone\n");
     assert!(test.containers().is_empty());
-    // A command that cannot be started is told, and leaves nothing of its own behind.
+    // A command that cannot be started is reported, and leaves no container behind.
     write(
         &test,
         &node.replace("sh -c 'echo undone >/v/flag'", "no-such-command"),
     );
     test.run(&["install"]).exits(0);
     test.run(&["uninstall"]).exits(1).says(&[
-        "running the stop command in a container of its own",
+        "running the stop command in a separate container",
         "no-such-command",
     ]);
     assert_eq!(test.containers(), ["PREFIX-job exited"]);
     write(&test, &node);
     test.docker(&["rm", "-f", &test.name("job")]);
     test.run(&["uninstall"]).exits(0);
-    // One that names no image has nothing to do, also later.
+    // A node without `image_tag` has nothing to do, in later commands as well.
     test.write(
         "blueprint.yaml",
         &format!("{HEAD}  web: {{type: cloudify.nodes.docker.container, properties: {{resource_config: {{container_args: {{}}}}}}}}\n"),

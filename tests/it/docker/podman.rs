@@ -56,7 +56,7 @@ impl Podman {
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
-            .expect("podman starts; scripts/podman installs it");
+            .expect("start podman; scripts/podman installs it");
         let podman = Self {
             process,
             socket,
@@ -79,7 +79,7 @@ impl Podman {
     fn dockctl(&self, test: &Test, arguments: &[&str]) -> Run {
         let mut command = test.command(arguments);
         command.env("DOCKER_HOST", &self.socket);
-        Run::of(&command.output().expect("dockctl starts"))
+        Run::of(&command.output().expect("start dockctl"))
     }
 }
 
@@ -165,7 +165,7 @@ fn podman_is_an_engine_like_any_other() {
         "processes_to_wait_for: [httpd]",
     );
     run(&["install"]).exits(1).says(&[
-        "the container ended with exit code 5 while httpd was waited for",
+        "the container exited with code 5 while waiting for `httpd`",
         "| bad luck",
     ]);
     run(&["uninstall"]).exits(0);
@@ -238,11 +238,11 @@ fn what_a_person_stops_on_podman_is_left_alone_and_what_dies_is_started_again() 
             .success()
     );
     eventually("the repair", || {
-        (text().contains("mended: web_") && inspect("{{.State.Running}}") == "true").then_some(())
+        (text().contains("repaired: web_") && inspect("{{.State.Running}}") == "true").then_some(())
     });
     podman.docker(&["stop", "-t", "0", &name]);
     eventually("the stop", || {
-        text().contains("was stopped on purpose").then_some(())
+        text().contains("was stopped by a user").then_some(())
     });
     std::thread::sleep(std::time::Duration::from_secs(1));
     assert_eq!(inspect("{{.State.Running}}"), "false", "{}", text());

@@ -42,10 +42,10 @@ impl Registry {
         if !program.exists() {
             let fetched = Command::new(project().join("scripts/registry"))
                 .output()
-                .expect("scripts/registry starts");
+                .expect("start scripts/registry");
             assert!(
                 fetched.status.success(),
-                "scripts/registry fails: {}",
+                "scripts/registry failed: {}",
                 String::from_utf8_lossy(&fetched.stderr)
             );
         }
@@ -62,7 +62,7 @@ impl Registry {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("the registry starts");
+            .expect("start the registry");
         eventually("the registry", || TcpStream::connect(&address).ok());
         Self { process, address }
     }
@@ -203,13 +203,13 @@ fn a_registry_that_wants_a_password_gets_it_from_where_the_docker_command_has_it
     with_image(&test, &format!("{{repository: '{repository}', tag: v1}}"));
     let refused = install_with(&test, &json!({}), &remote).exits(1);
     refused.says(&[
-        "cannot be pulled",
-        "the registry wants to know who asks: docker login, or `auth_config`",
+        "cannot pull image",
+        "the registry requires credentials: run docker login, or set `auth_config`",
     ]);
     let auths = |login: &str| json!({ "auths": { format!("http://{}/v2/", registry.address): { "auth": BASE64_STANDARD.encode(login) } } });
     install_with(&test, &auths("tester:wrong"), &remote)
         .exits(1)
-        .says(&["the registry does not accept who asks"]);
+        .says(&["the registry rejected the credentials"]);
     install_with(&test, &auths(LOGIN), &remote).exits(0);
 
     // As with the Docker CLI, a credential helper reads the registry's address from its stdin.
@@ -234,7 +234,7 @@ fn a_registry_that_wants_a_password_gets_it_from_where_the_docker_command_has_it
     install_with(&test, &json!({ "credsStore": "test" }), &remote).exits(0);
     install_with(&test, &json!({ "credsStore": "absent" }), &remote)
         .exits(1)
-        .says(&["the credential helper docker-credential-absent fails"]);
+        .says(&["credential helper docker-credential-absent failed"]);
 }
 
 #[test]
@@ -295,5 +295,5 @@ fn a_digest_names_an_image_wherever_it_stands() {
     );
     test.run(&["install"])
         .exits(1)
-        .says(&["cannot be pulled", "check `repository` and `tag`"]);
+        .says(&["cannot pull image", "check `repository` and `tag`"]);
 }

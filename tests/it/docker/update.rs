@@ -1,11 +1,11 @@
-//! `update`, its plans, and plan files. The effects on an engine are tested on a real one.
+//! `update`, plans and plan files. Effects on an engine are tested on a real one.
 
 use crate::support::{Test, eventually, free_port};
 use serde_json::{Value as Json, json};
 use std::fs;
 
-/// Three of `web` on a network, each needing `db`, which has a volume without a name; `aside` has
-/// nothing to do with them.
+/// Blueprint with three instances of `web` that depend on `db`. `db` is on a network and has an
+/// anonymous volume; `aside` is independent.
 const BLUEPRINT: &str = "  - plugin:dockctl
 inputs:
   port: {default: '80'}
@@ -82,7 +82,7 @@ fn what_changed_is_replaced_and_nothing_else() {
     );
     test.run(&["install", "-i", "port=81"])
         .exits(6)
-        .says(&["dockctl update changes it"]);
+        .says(&["apply the changes with `dockctl update`"]);
     let run = test
         .run(&["update", "-i", "port=81", "--progress", "plain"])
         .exits(0);
@@ -94,10 +94,10 @@ fn what_changed_is_replaced_and_nothing_else() {
     assert_eq!(
         ids(&test, &["db", "aside"]),
         others,
-        "who does not use what changed is not touched"
+        "containers that do not use the input are not touched"
     );
     assert_eq!(test.containers().len(), 5, "{:?}", test.containers());
-    // One after the other: no second is out of service while the first is.
+    // One after the other: at most one instance is down at a time.
     let at = |text: &str| {
         run.stderr
             .match_indices(text)
@@ -148,7 +148,7 @@ fn more_than_one_may_be_out_of_service_and_new_ones_may_start_first() {
         .exits(0);
     assert!(
         !run.stderr.contains(".stop] stop container"),
-        "the old one runs until the new one works:\n{}",
+        "the old container runs until the new one works:\n{}",
         run.stderr
     );
     assert!(WEBS.iter().all(|name| {
@@ -185,7 +185,7 @@ fn limits_are_changed_as_it_runs() {
     assert_eq!(test.inspect("db", "{{.Id}} {{.State.StartedAt}}"), before);
     assert_eq!(test.inspect("db", "{{.HostConfig.Memory}}"), "100000000");
     test.run(&["plan", "--exit-code"]).exits(0);
-    // And back: what labels say of it counts no more.
+    // And back: the labels still contain the original limit, which must not count.
     test.run(&["update", "-i", "memory:=67108864"]).exits(0);
     assert_eq!(
         test.inspect("db", "{{.HostConfig.Memory}} {{.Id}} {{.State.StartedAt}}"),
@@ -230,10 +230,10 @@ fn what_does_not_work_is_put_back() {
             1,
         )
     });
-    let run = test.run(&["update"]).exits(1).says(&[
-        "the container ended with exit code 1",
-        "put the old container back",
-    ]);
+    let run = test
+        .run(&["update"])
+        .exits(1)
+        .says(&["the container exited with code 1", "restore old container"]);
     assert!(run.stdout.contains("update failed"), "{}", run.stdout);
     assert_eq!(ids(&test, &WEBS), before);
     assert_eq!(
@@ -254,7 +254,7 @@ fn what_does_not_work_is_put_back() {
             .contains("3 to recreate")
     );
     test.run(&["install"]).exits(6);
-    // The blueprint as it was asks for nothing.
+    // The original blueprint requires no changes.
     blueprint(&test, |text| text);
     test.run(&["update"]).exits(0);
     test.run(&["plan", "--exit-code"]).exits(0);
@@ -348,7 +348,7 @@ fn a_plan_is_carried_out_exactly_or_not_at_all() {
     let refused = |arguments: &[&str]| {
         test.run(arguments)
             .exits(6)
-            .says(&["the plan is out of date, nothing was done"])
+            .says(&["the plan is out of date"])
     };
     let file = test.path("plan.json").display().to_string();
     test.run(&["plan", "-i", "port=81", "--out", &file])
@@ -370,26 +370,26 @@ fn a_plan_is_carried_out_exactly_or_not_at_all() {
         &older.display().to_string(),
     ])
     .exits(2)
-    .says(&["it was written by an older dockctl", "plan again"]);
+    .says(&["written by an older dockctl", "create a new plan"]);
     assert!(
         !plan.to_string().contains("\"k1\""),
-        "secrets are in no plan"
+        "the plan contains no sensitive value"
     );
     refused(&["update", "-i", "port=82", "--plan", &file])
-        .says(&["the inputs", "give the same -i"]);
+        .says(&["the inputs", "pass the same -i"]);
     test.docker(&["kill", &test.name("aside")]);
-    refused(&["update", "-i", "port=81", "--plan", &file]).says(&["what is on the engine"]);
+    refused(&["update", "-i", "port=81", "--plan", &file]).says(&["the objects on the engine"]);
     test.docker(&["start", &test.name("aside")]);
     test.run(&["install", "-i", "port=81", "--plan", &file])
         .exits(6)
-        .says(&["this is the plan of an update", "dockctl update --plan"]);
+        .says(&["the plan is for update", "dockctl update --plan"]);
     test.run(&["update", "-i", "port=81", "--plan", &file])
         .exits(0);
     refused(&["install", "-i", "port=81", "--plan", &file]);
     test.write("plan.json", "{\"kind\": \"something\"}");
     test.run(&["update", "--plan", &file])
         .exits(2)
-        .says(&["it is not a plan"]);
+        .says(&["not a plan;"]);
 }
 
 #[test]
@@ -408,7 +408,7 @@ fn what_changes_nothing_that_runs_is_only_remembered() {
     );
     assert!(
         plan.stdout
-            .ends_with("nothing is touched; only what is remembered of it changes\n"),
+            .ends_with("no instance changes; only the stored deployment is updated\n"),
         "{}",
         plan.stdout
     );
@@ -455,7 +455,7 @@ fn what_is_not_installed_is_not_updated() {
     blueprint(&test, |text| text);
     test.run(&["update"])
         .exits(2)
-        .says(&["there is nothing to update", "dockctl install"]);
+        .says(&["it is not installed", "dockctl install"]);
 }
 
 #[test]
@@ -463,8 +463,8 @@ fn a_killed_update_gives_way_to_another_one() {
     let test = installed("another");
     let moments = [
         "done: create container",
-        "let the new container",
-        "done: let the new",
+        "give the new container the name",
+        "done: give the new",
         "] start container",
         "done: start container",
         "] remove old",
@@ -516,19 +516,21 @@ fn whatever_makes_a_working_container_anew_keeps_it_until_the_new_one_works() {
         );
         assert_eq!(test.containers().len(), 5, "{:?}", test.containers());
     };
-    test.run(&["update"])
-        .exits(1)
-        .says(&["ended with exit code 1"]);
+    test.run(&["update"]).exits(1).says(&["exited with code 1"]);
     is_kept();
-    // What an update did not reach waits for the next one: nobody else stops it, and it is started
-    // as it was.
+    // Only another update replaces an outdated container: `heal` does not stop it, and restarts it
+    // unchanged.
     let healed = test.run(&["heal"]).exits(0);
-    assert!(healed.stdout.contains("all is well"), "{}", healed.stdout);
+    assert!(
+        healed.stdout.contains("no instance needs repair"),
+        "{}",
+        healed.stdout
+    );
     test.run(&["status", "--exit-code"]).exits(6);
     test.docker(&["kill", &test.name("db")]);
     test.run(&["heal"]).exits(0);
     is_kept();
-    // Something else that stands still does not make install bolder.
+    // Install does not replace it either while another instance is stopped or missing.
     test.run(&["stop", "aside"]).exits(0);
     test.run(&["install"]).exits(6);
     is_kept();
@@ -540,7 +542,8 @@ fn whatever_makes_a_working_container_anew_keeps_it_until_the_new_one_works() {
     test.run(&["plan", "--exit-code"]).exits(0);
 }
 
-/// `user` reads the address of `used`, which comes to another one whenever it is made anew.
+/// Writes a blueprint in which `user` reads the container ID of `used`. The ID changes when `used`
+/// is recreated.
 fn reading(test: &Test, command: &str, tail: &str) {
     let image = "{src: TARBALL, repository: dockctl-demo}";
     let create = |inputs: &str| {
@@ -572,7 +575,7 @@ fn what_holds_on_to_something_made_anew_is_made_anew_even_if_the_run_dies() {
     };
     test.run(&["update"]).exits(0);
     assert!(is_right() && test.inspect("user", "{{.Id}}") != user);
-    // What fails before anything is made leaves it working, however often it is tried.
+    // An update that fails before it creates anything keeps `user` running, on every attempt.
     let user = test.inspect("user", "{{.Id}} {{.State.Running}}");
     test.run(&["scale", "used", "--to", "2"]).exits(0);
     reading(&test, "sleep 1000", ", X: other");
@@ -634,7 +637,7 @@ fn relationships_that_attach_are_carried_out_alone() {
 #[test]
 fn a_successor_of_a_dead_run_goes_if_nothing_is_to_be_replaced_any_more() {
     let test = installed("leftover");
-    test.killed_at("anew, beside the old one", &["update", "-i", "port=81"]);
+    test.killed_at("next to the old one", &["update", "-i", "port=81"]);
     test.run(&["update", "-i", "port=80"]).exits(0);
     assert_eq!(test.containers().len(), 5, "{:?}", test.containers());
     test.run(&["plan", "--exit-code", "-i", "port=80"]).exits(0);
@@ -650,7 +653,7 @@ fn what_ends_as_soon_as_it_is_started_is_put_back() {
     blueprint(&test, other);
     test.run(&["update"])
         .exits(1)
-        .says(&["the container ended with exit code 1 as soon as it was started"]);
+        .says(&["the container exited with code 1 right after its start"]);
     assert_eq!(
         test.inspect("aside", "{{.Id}} {{.State.Running}}"),
         format!("{aside} true")
@@ -667,7 +670,7 @@ fn a_limit_that_is_lifted_is_lifted() {
     let test = installed_on(Test::new("lifted"));
     test.run(&["update", "-i", "memory:=0"]).exits(0);
     assert_eq!(test.inspect("db", "{{.HostConfig.Memory}}"), "0");
-    // Somebody raised it: swap goes with it.
+    // A user raises the limits for memory and swap: heal restores both.
     test.run(&["update", "-i", "memory:=67108864"]).exits(0);
     test.docker(&[
         "update",
@@ -716,11 +719,10 @@ fn what_is_refused_is_refused_before_anything_is_begun() {
     test.run(&["status", "--exit-code"]).exits(0);
 }
 
-/// A command that ends at the first signal to stop; the first process of a container is deaf
-/// otherwise.
+/// Command that exits on SIGTERM. By default, the first process of a container ignores this signal.
 const PROMPT: &str = "trap 'exit 0' TERM; sleep 1000 & wait";
 
-/// One container `name`, with arguments of `create` and further properties.
+/// Writes a blueprint with one container, its parameters of create and additional properties.
 fn single(test: &Test, name: &str, params: &str, properties: &str) {
     let node = format!(
         "  {name}:\n    type: cloudify.docker.Container\n    properties: {{name: PREFIX-{name}, image: {{src: TARBALL, repository: dockctl-demo}}{properties}}}\n    interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{params: {{{params}}}}}}}}}}}\n"
@@ -793,8 +795,8 @@ fn what_was_adopted_stays_if_it_was_to_make_way_and_everything_is_taken_down() {
     single(&test, "to", "", ", use_external_resource: true");
     test.run(&["install"]).exits(0);
     single(&test, "to", "command: no-such-command", "");
-    // Killed between the stop of the old one and the proof of the new one, or failed.
-    test.killed_at("done: let the new container", &["update"]);
+    // The first update is killed before the new container is proven; the second one fails.
+    test.killed_at("done: give the new container the name", &["update"]);
     test.run(&["uninstall"]).exits(0);
     assert_eq!(test.containers(), ["PREFIX-to running"]);
     single(&test, "to", "", ", use_external_resource: true");
@@ -847,7 +849,7 @@ fn an_adopted_container_that_did_not_make_way_is_still_an_adopted_one() {
     test.run(&["update"])
         .exits(1)
         .says(&["to.before-dockctl` is taken"]);
-    assert_eq!(started(), before, "it was not even stopped");
+    assert_eq!(started(), before, "the container was not stopped");
     test.docker(&["rm", &test.name("to.before-dockctl")]);
     test.run(&["uninstall"]).exits(0);
     assert_eq!(test.containers(), ["PREFIX-to running"]);
@@ -893,7 +895,7 @@ fn networks_and_volumes_that_were_adopted_cannot_make_way() {
     assert_eq!(
         (named("network"), named("volume")),
         (1, 1),
-        "what was adopted stays"
+        "adopted objects are kept"
     );
     both("", ", use_external_resource: true");
     test.run(&["install"]).exits(0);
@@ -901,11 +903,11 @@ fn networks_and_volumes_that_were_adopted_cannot_make_way() {
     test.run(&["update"]).exits(0);
     assert_eq!((named("network"), named("volume")), (2, 2));
     test.run(&["plan", "--exit-code"]).exits(0);
-    // Those that were made cannot be given up for the adopted ones: nobody would remove them.
+    // Created objects cannot be exchanged for adopted ones: nothing would remove them.
     both("", ", use_external_resource: true");
     test.run(&["update"])
         .exits(3)
-        .says(&["it was made for the deployment and is to be adopted from now on"]);
+        .says(&["cannot be set for an object that this deployment created"]);
     test.run(&["uninstall"]).exits(0);
     assert_eq!((named("network"), named("volume")), (1, 1));
 }
@@ -923,9 +925,11 @@ fn a_check_that_was_cut_short_is_repeated_by_whatever_comes_next() {
             "command: [sh, -c, 'sleep 0.3; exit 1'], stop_timeout: 0",
             "",
         );
-        test.killed_at("see that it stays up", &["update"]);
+        test.killed_at("check that the container stays up", &["update"]);
         let status = || test.inspect("a", "{{.State.Status}}");
-        eventually("its end", || (status() == "exited").then_some(()));
+        eventually("the end of the container", || {
+            (status() == "exited").then_some(())
+        });
         test.run(&[next]).exits(i32::from(next != "restart"));
         assert_eq!(
             (test.containers(), test.inspect("a", "{{.Id}}")),
@@ -964,8 +968,13 @@ fn what_ends_a_run_early_does_not_keep_it_from_restoring() {
         "{:?}",
         test.containers()
     );
-    assert!(test.run(&["heal"]).exits(0).stdout.contains("all is well"));
-    // What waits for something that never comes is ended by the time limit, or by a person.
+    assert!(
+        test.run(&["heal"])
+            .exits(0)
+            .stdout
+            .contains("no instance needs repair")
+    );
+    // A wait for a process that never starts is ended by the time limit or by an interrupt.
     let waits = "start: {inputs: {processes_to_wait_for: [never], retry_interval: 0.05}}";
     blueprint(&test, |text| {
         text.replacen(
@@ -1025,7 +1034,7 @@ fn a_container_that_is_removed_when_stopped_is_kept_until_another_one_works() {
     single(&test, "a", &params("no-such-command", &port), "");
     let plan = test.run(&["plan"]).exits(0).stdout;
     assert!(
-        plan.contains("no rollback: the engine removes the old container once it is stopped"),
+        plan.contains("no rollback: the engine removes the old container when it stops"),
         "{plan}"
     );
     test.run(&["update"]).exits(1);
@@ -1069,9 +1078,7 @@ fn who_shares_the_network_of_another_container_works_again_after_both_were_repla
     both("1000");
     test.run(&["install"]).exits(0);
     both("'false'");
-    test.run(&["update"])
-        .exits(1)
-        .says(&["ended with exit code 1"]);
+    test.run(&["update"]).exits(1).says(&["exited with code 1"]);
     let joins = || {
         test.inspect("b", "{{.HostConfig.NetworkMode}} {{.State.Running}}")
             == format!("container:{} true", test.inspect("a", "{{.Id}}"))

@@ -87,20 +87,20 @@ fn a_line_of_the_log_is_waited_for() {
 fn a_container_that_dies_ends_the_wait_at_once_with_all_that_is_known() {
     let params = "command: 'sh -c \"echo about to fail; exit 7\"'";
     fails("dies", params, "healthy")
-        .says(&["the container has no health check, so it is never healthy"]);
+        .says(&["the container has no health check, so it never becomes healthy"]);
     let checked = format!("{params}, healthcheck: {{test: 'true'}}");
     fails("dies", &checked, "healthy").says(&[
-        "the container ended with exit code 7 while healthy was waited for",
+        "the container exited with code 7 while waiting for `healthy`",
         "| about to fail",
     ]);
     fails("dies", params, "{exited: 0}").says(&[
-        "the container ended with exit code 7, and 0 was waited for",
+        "the container exited with code 7, but code 0 was expected",
         "| about to fail",
     ]);
     fails("dies", params, "{port: 80}")
-        .says(&["the container ended with exit code 7 while port 80 was waited for"]);
+        .says(&["the container exited with code 7 while waiting for `port 80`"]);
     fails("dies", params, "{log: never}")
-        .says(&["the container ended with exit code 7 while log never was waited for"]);
+        .says(&["the container exited with code 7 while waiting for `log never`"]);
     let sick = "command: sleep 1000, healthcheck: {test: 'echo no disk; exit 1', interval: 100ms, retries: 2}";
     fails("sick", sick, "{healthy: true, interval: 0.1}")
         .says(&["the container is unhealthy: exit code 1: no disk"]);
@@ -114,8 +114,8 @@ fn a_wait_is_over_when_its_time_is() {
         "{log: never, timeout: 0.5, interval: 0.1}",
     );
     said.says(&[
-        "the container did not come to log never within 0.5 s",
-        "`timeout` of the condition allows more",
+        "timed out after 0.5 s waiting for `log never`",
+        "increase `timeout` of the condition",
     ]);
 }
 
@@ -128,10 +128,10 @@ fn what_can_never_be_is_told_before_anything_is_done() {
     };
     validate("healthcheck: {test: [NONE]}", "healthy")
         .exits(3)
-        .says(&["error[D0118]", "its health check is turned off"]);
+        .says(&["error[D0118]", "its health check is disabled"]);
     validate("host_config: {network_mode: none}", "{port: 80}")
         .exits(3)
-        .says(&["it is on no network"]);
+        .says(&["`network_mode` is none"]);
     validate("host_config: {restart_policy: always}", "{exited: 0}")
         .exits(3)
         .says(&["its restart policy is always"]);
@@ -143,10 +143,10 @@ fn what_can_never_be_is_told_before_anything_is_done() {
         .says(&["did you mean `port`?", "blueprint.yaml:13:37"]);
     validate("command: x", "[healthy, {log: '('}]")
         .exits(3)
-        .says(&["`wait_for.1.log` is no regular expression"]);
+        .says(&["`wait_for.1.log` is not a valid regular expression"]);
     validate("command: x", "{port: 80, exited: 1}")
         .exits(3)
-        .says(&["several conditions are a list"]);
+        .says(&["write several conditions as a list"]);
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_long_interval_does_not_hide_that_the_container_is_dead() {
         "command: 'sh -c \"sleep 1; exit 9\"'",
         "{port: 80, interval: 50}",
     )
-    .says(&["ended with exit code 9"]);
+    .says(&["exited with code 9"]);
     assert!(begin.elapsed().as_secs() < 40, "{:?}", begin.elapsed());
 }
 
@@ -168,7 +168,7 @@ fn a_container_that_comes_up_at_the_second_try_is_waited_for() {
     let dying =
         "command: 'sh -c \"echo last words; exit 6\"', host_config: {restart_policy: always}";
     fails("dying", dying, "{port: 80, interval: 0.2}").says(&[
-        "ended with exit code 6 while port 80 was waited for",
+        "exited with code 6 while waiting for `port 80`",
         "| last words",
     ]);
 }

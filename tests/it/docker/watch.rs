@@ -1,7 +1,7 @@
 //! Requests during a wait: dockctl subscribes to engine events instead of polling.
 
 #[path = "../../sweep/proxy.rs"]
-#[allow(dead_code, reason = "made for the sweeps")]
+#[allow(dead_code, reason = "the sweeps use the rest")]
 pub(crate) mod proxy;
 
 use crate::support::Test;
@@ -46,13 +46,17 @@ fn while_the_engine_tells_nobody_asks() {
     blueprint(&test);
     let proxy = Proxy::start(&test.path("proxy.sock"), test.engine().socket());
     let asked_for = asked(&test, &proxy, None);
-    assert_eq!(asked_for("/events"), 1, "one subscription for all");
+    assert_eq!(
+        asked_for("/events"),
+        1,
+        "one event subscription for all containers"
+    );
     // dockctl inspects a container at its start, at the beginning of the wait, and at each change
     // of its health. Polling every 50 ms for two seconds would inspect each one forty times.
     let looks = asked_for("GET /v1.41/containers/") - asked_for("GET /v1.41/containers/json");
     assert!(
         looks <= WAITERS * 8,
-        "{looks} looks at {WAITERS} containers"
+        "{looks} requests for {WAITERS} containers"
     );
 }
 
@@ -64,5 +68,8 @@ fn an_engine_that_does_not_tell_is_asked() {
     proxy.refuse("/events");
     let asked_for = asked(&test, &proxy, None);
     let looks = asked_for("GET /v1.41/containers/") - asked_for("GET /v1.41/containers/json");
-    assert!(looks > WAITERS * 8, "{looks} looks at {WAITERS} containers");
+    assert!(
+        looks > WAITERS * 8,
+        "{looks} requests for {WAITERS} containers"
+    );
 }

@@ -164,7 +164,7 @@ fn what_an_older_dockctl_left_is_gone_on_with_and_taken_down() {
 fn told(record: &Record) -> String {
     let mut text = String::new();
     for execution in &record.executions {
-        let outcome = execution.outcome.map_or("under way", Outcome::as_str);
+        let outcome = execution.outcome.map_or("running", Outcome::as_str);
         let (done, tasks) = (execution.done, execution.tasks);
         text += &format!("{} {outcome}, {done} of {tasks}\n", execution.workflow());
     }
@@ -233,7 +233,7 @@ fn a_journal_of_format_2_goes_on_in_format_3_and_its_rows_stay() {
 
 /// Entries with a step of an unknown plugin, which the kernel can read.
 const MARTIAN: [&str; 3] = [
-    r#"{"at":2,"event":"stage_adopted","stage":{"tasks":[{"instance":"ID","node":"web","operation":"start","step":{"plugin":"martian","traits":{"title":"start the probe","effect":"starts"},"payload":{"version":7,"probe":"x"}},"cause":"it is asked for","needs":[],"retry":{},"place":{"file":"blueprint.yaml","line":1,"column":1}}]}}"#,
+    r#"{"at":2,"event":"stage_adopted","stage":{"tasks":[{"instance":"ID","node":"web","operation":"start","step":{"plugin":"martian","traits":{"title":"start the probe","effect":"starts"},"payload":{"version":7,"probe":"x"}},"cause":"it is requested","needs":[],"retry":{},"place":{"file":"blueprint.yaml","line":1,"column":1}}]}}"#,
     r#"{"at":3,"event":"task_started","task":0,"attempt":1}"#,
     r#"{"at":4,"event":"task_succeeded","task":0,"outputs":{}}"#,
 ];
@@ -304,7 +304,7 @@ fn a_snapshot_of_another_version_is_named_too() {
     database.execute(update, [snapshot.to_string()]).unwrap();
     kept.run(&["status", "shop"])
         .exits(1)
-        .says(&["the field `mood`", "dockctl 9.9.9 wrote it"]);
+        .says(&["the field `mood`", "written by dockctl 9.9.9"]);
 }
 
 #[test]
@@ -318,7 +318,7 @@ fn what_begins_an_execution_and_what_comes_before_it_are_of_its_version() {
         let kept = kept("installed");
         kept.write_rows(rows);
         let run = kept.run(&["status", "shop"]).exits(1);
-        run.says(&["dockctl 9.9.9 wrote it"]);
+        run.says(&["written by dockctl 9.9.9"]);
     }
 }
 
@@ -345,7 +345,7 @@ fn what_another_version_wrote_is_named_and_nothing_is_touched() {
             &["executions", "-d", "shop"],
         ] {
             let run = kept.run(command).exits(1);
-            let run = run.says(&[what, "dockctl 9.0.0 wrote it"]);
+            let run = run.says(&[what, "written by dockctl 9.0.0"]);
             assert!(!run.stderr.contains("damaged"), "{}", run.stderr);
         }
         assert_eq!(kept.rows(), rows, "{what}");

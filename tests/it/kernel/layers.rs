@@ -147,21 +147,21 @@ fn broken(file: &str, path: &[String], plugins: &[String]) -> Option<&'static st
     let into_plugin = part(0) == Some("plugins") && is_plugin(part(1));
     let own_plugin = me[0] == "plugins" && me.get(1).copied() == part(1);
     match () {
-        () if its > mine => Some("it leads up"),
-        () if its == mine && me[0] != path[0] => Some("modules of one layer know each other"),
+        () if its > mine => Some("leads to a higher layer"),
+        () if its == mine && me[0] != path[0] => Some("leads to another module of the same layer"),
         () if into_plugin && own_plugin => {
             let climbs = me.get(2) == Some(&"declare") && part(2) == Some("drive");
-            climbs.then_some("what is declared reaches what is done")
+            climbs.then_some("leads from `declare` to `drive`")
         }
         // The table may use the plugins, but not their inner modules.
         () if into_plugin && me == ["plugins"] => {
             let is_inside = matches!(part(2), Some("declare" | "drive"));
-            is_inside.then_some("nobody outside of a plugin names what is in it")
+            is_inside.then_some("leads into a plugin from outside")
         }
         () if into_plugin && is_plugin(me.get(1).copied()) => {
-            (part(2) != Some("declare")).then_some("between plugins only declarations are known")
+            (part(2) != Some("declare")).then_some("leads to another plugin outside its `declare`")
         }
-        () if into_plugin => Some("nobody outside of a plugin names what is in it"),
+        () if into_plugin => Some("leads into a plugin from outside"),
         () => None,
     }
 }
@@ -201,7 +201,7 @@ fn outward(file: &str, text: &str) -> Vec<String> {
     let is_inside = file.starts_with("operate/");
     known
         .filter(|_| is_inside)
-        .map(|word| format!("{file}: the application must not know `{word}`"))
+        .map(|word| format!("{file}: the application must not use `{word}`"))
         .collect()
 }
 
@@ -216,7 +216,7 @@ fn faults(file: &str, text: &str, plugins: &[String]) -> Vec<String> {
         .collect();
     if code(text).contains("bollard") && !may_use_client(file) {
         all.push(format!(
-            "{file}: only engine/ and plugins/docker/ know the client of an engine"
+            "{file}: only engine/ and plugins/docker/ may use the client of an engine"
         ));
     }
     all.extend(outward(file, text));
@@ -254,7 +254,7 @@ fn every_path_leads_to_a_lower_layer() {
     let (mut all, plugins) = (Vec::new(), plugins());
     sources(&project().join("src"), &mut all);
     assert!(plugins.contains(&"docker".to_owned()), "{plugins:?}");
-    assert!(all.len() > 150, "the sources were not found");
+    assert!(all.len() > 150, "sources not found");
     let faults: Vec<String> = all
         .iter()
         .flat_map(|(file, text)| faults(file, text, &plugins))
@@ -269,131 +269,131 @@ fn every_path_leads_to_a_lower_layer() {
         .map(|(file, _)| file)
         .filter(|file| !known(file))
         .collect();
-    assert!(unknown.is_empty(), "in no layer: {unknown:?}");
+    assert!(unknown.is_empty(), "not in any layer: {unknown:?}");
 }
 
 /// Files, forbidden lines, and the reasons.
 const FORBIDDEN: &[(&str, &str, &str)] = &[
-    ("seam/step.rs", "use crate::plan::Known;", "it leads up"),
+    (
+        "seam/step.rs",
+        "use crate::plan::Known;",
+        "leads to a higher layer",
+    ),
     (
         "model/mod.rs",
         "use crate::{\n    diagnostic::Span,\n    record::{self, Record},\n};",
-        "it leads up",
+        "leads to a higher layer",
     ),
     (
         "record/mod.rs",
         "fn f() { crate::executor::run() }",
-        "it leads up",
+        "leads to a higher layer",
     ),
     (
         "plugins/docker/declare/lower.rs",
         "fn f(it: super::super::super::super::plan::Known) {}",
-        "it leads up",
+        "leads to a higher layer",
     ),
     (
         "web.rs",
         "use crate::digest::plain;",
-        "modules of one layer know each other",
+        "leads to another module of the same layer",
     ),
     (
         "plugins/docker/declare/action.rs",
         "use super::super::drive::engine::Engine;",
-        "what is declared reaches what is done",
+        "leads from `declare` to `drive`",
     ),
     (
         "plan/heal.rs",
         "use crate::plugins::{Plugins, docker::declare::action::Action};",
-        "nobody outside of a plugin names what is in it",
+        "leads into a plugin from outside",
     ),
     (
         "cli/exec.rs",
         "use crate::plugins::docker::drive::engines::Engines;",
-        "nobody outside of a plugin names what is in it",
+        "leads into a plugin from outside",
     ),
     (
         "plugins/table.rs",
         "use super::docker::Docker;",
-        "nobody outside of a plugin names what is in it",
+        "leads into a plugin from outside",
     ),
     (
         "plugins/mod.rs",
         "pub use docker::declare::label::Label;",
-        "nobody outside of a plugin names what is in it",
+        "leads into a plugin from outside",
     ),
     (
         "plugins/mod.rs",
         "pub const X: usize = crate::plugins::script::drive::X;",
-        "nobody outside of a plugin names what is in it",
+        "leads into a plugin from outside",
     ),
     (
         "plugins/script/drive/run.rs",
         "use crate::plugins::docker::drive::engines::Engines;",
-        "between plugins only declarations are known",
+        "leads to another plugin outside its `declare`",
     ),
     (
         "plugins/script/declare/lower.rs",
         "use super::super::drive::run::Runner;",
-        "what is declared reaches what is done",
+        "leads from `declare` to `drive`",
     ),
     (
         "plan/heal.rs",
         "use crate::plugins::script::declare::Script;",
-        "nobody outside of a plugin names what is in it",
+        "leads into a plugin from outside",
     ),
     (
         "cli/plan.rs",
         "use bollard::Docker;",
-        "only engine/ and plugins/docker/ know",
+        "only engine/ and plugins/docker/ may use",
     ),
     (
         "operate/session.rs",
         "use crate::cli::args::Global;",
-        "it leads up",
+        "leads to a higher layer",
     ),
     (
         "operate/execute.rs",
         "let url = \"http://x\"; println!(\"{url}\");",
-        "must not know `println!`",
+        "must not use `println!`",
     ),
     (
         "operate/workspace.rs",
         "let host = crate::engine::Host::find(None, None)?;",
-        "must not know `Host::find`",
+        "must not use `Host::find`",
     ),
     (
         "operate/recover.rs",
         "use std::io;\nfn f() { io::stdout().flush(); }",
-        "must not know `io::std`",
+        "must not use `io::std`",
     ),
-    (
-        "operate/scale.rs",
-        "use clap::Args;",
-        "must not know `clap`",
-    ),
+    ("operate/scale.rs", "use clap::Args;", "must not use `clap`"),
     (
         "operate/watch.rs",
         "eprintln!(\"died\");",
-        "must not know `eprintln!`",
+        "must not use `eprintln!`",
     ),
     (
         "operate/settings.rs",
         "fn f() { std::env::var(\"HOME\"); }",
-        "must not know `std::env`",
+        "must not use `std::env`",
     ),
     (
         "operate/settings.rs",
         "use std::{\n    collections::BTreeMap,\n    env,\n};",
-        "must not know `std::env`",
+        "must not use `std::env`",
     ),
     (
         "operate/session.rs",
         "use tokio::signal::unix::SignalKind;",
-        "must not know `signal::`",
+        "must not use `signal::`",
     ),
     (
         "operate/caller.rs",
         "use std::io::{IsTerminal as _, stderr};",
-        "must not know `io::std`",
+        "must not use `io::std`",
     ),
 ];
 
@@ -421,7 +421,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ),
     (
         "operate/session.rs",
-        "// as std::env says\nlet signals = caller.stop_requests()?; use std::{fs::File, io};",
+        "// like std::env\nlet signals = caller.stop_requests()?; use std::{fs::File, io};",
     ),
     (
         "plan/heal.rs",
@@ -483,7 +483,7 @@ fn is_declared(path: &Path, texts: &[String]) -> bool {
 fn every_file_of_the_tests_is_compiled_in() {
     let folder = project().join("tests");
     let all = files(&folder);
-    assert!(all.len() > 50, "the tests were not found");
+    assert!(all.len() > 50, "tests not found");
     let texts: Vec<String> = all
         .iter()
         .map(|path| fs::read_to_string(path).unwrap())
@@ -493,7 +493,7 @@ fn every_file_of_the_tests_is_compiled_in() {
         .iter()
         .filter(|path| !is_target(path) && !is_declared(path, &texts))
         .collect();
-    assert!(lost.is_empty(), "in no test: {lost:?}");
+    assert!(lost.is_empty(), "not in any test binary: {lost:?}");
     assert!(!is_declared(
         Path::new("tests/it/docker/nowhere.rs"),
         &texts

@@ -159,7 +159,7 @@ fn a_deployment_whose_readers_cannot_wait_runs_all_the_same_and_goes() {
     );
     assert!(
         at(&life, "b", "start") < at(&life, "a", "create"),
-        "the relationship counts"
+        "the relationship determines the order"
     );
     for workflow in [
         Workflow::Heal,

@@ -305,7 +305,7 @@ impl Sweep {
             let failed = failed.collect::<Vec<_>>();
             assert!(
                 life.id(name).is_some(),
-                "{point}: nothing works as `{name}`: {:?} {failed:?}",
+                "{point}: no working container `{name}`: {:?} {failed:?}",
                 life.present()
             );
         }
@@ -323,8 +323,8 @@ impl Sweep {
             life.policy.fail_fast = fail_fast;
             let undisturbed = life.run(&after, Workflow::Update);
             let requests = life.requests() - first;
-            self.works(&life, "undisturbed");
-            self.ends_well(life, &corrected, "undisturbed");
+            self.works(&life, "without a disturbance");
+            self.ends_well(life, &corrected, "without a disturbance");
             let all = (0..=requests).flat_map(|n| TROUBLES.map(|trouble| (n, trouble)));
             let all = all.flat_map(|(n, trouble)| NEXT.map(|next| (n, trouble, next)));
             for (n, trouble, next) in
@@ -341,7 +341,7 @@ impl Sweep {
                 if ended.is_some()
                     && !matches!(trouble, Trouble::Fate(Fate::Refused) | Trouble::Abort)
                 {
-                    self.works(&life, &format!("{point}, ended by itself"));
+                    self.works(&life, &format!("{point}, after the update"));
                 }
                 life.calm();
                 life.run(&after, next);
@@ -535,7 +535,7 @@ fn what_was_made_for_places_that_are_not_needed_is_removed() {
     assert_eq!(
         ["a", "a-1", "a-2"].map(|name| life.id(name)).to_vec(),
         ids,
-        "the old ones were kept"
+        "the old containers were kept"
     );
 }
 
@@ -549,7 +549,7 @@ fn what_is_gone_is_created_as_it_worked_not_as_an_update_failed_to_make_it() {
     life.world.containers.borrow_mut().clear();
     assert_eq!(life.run(&after, Workflow::Heal), Some(Outcome::Terminated));
     assert_eq!(life.present(), ["a running"]);
-    assert!(life.record().has_former(), "the update still waits");
+    assert!(life.record().has_former(), "the update is still pending");
 }
 
 const THREE: [&str; 3] = ["a", "b", "c"];
@@ -590,11 +590,11 @@ fn expect_every_image_before_the_first_stop(life: &Life) {
     let last = requests
         .iter()
         .take_while(|(_, step)| !step.contains("stop"))
-        .filter(|(_, step)| step.contains("bring"))
+        .filter(|(_, step)| step.contains("pull"))
         .count();
     assert_eq!(
         last, 3,
-        "every image comes before the first stop: {requests:?}"
+        "every image is pulled before the first stop: {requests:?}"
     );
 }
 
@@ -605,7 +605,7 @@ fn an_image_that_cannot_be_had_costs_nothing_that_works() {
     for failing in THREE {
         let mut life = installed(&before);
         let old = three_ids(&life);
-        life.world.refuse(&format!("{failing}_"), "bring image");
+        life.world.refuse(&format!("{failing}_"), "pull image");
         assert_eq!(
             life.run(&before, Workflow::Reinstall),
             Some(Outcome::Failed)
@@ -633,7 +633,7 @@ fn an_image_that_cannot_be_had_costs_nothing_that_works() {
     for (at, failing) in THREE.into_iter().enumerate() {
         let mut life = installed(&before);
         let old = three_ids(&life);
-        life.world.refuse(&format!("{failing}_"), "bring image");
+        life.world.refuse(&format!("{failing}_"), "pull image");
         assert_eq!(
             life.run(&written(&three_images(2), Some(&before)), Workflow::Update),
             Some(Outcome::Failed)
@@ -646,7 +646,7 @@ fn an_image_that_cannot_be_had_costs_nothing_that_works() {
         );
         assert!(
             now[2] != old[2] || failing == "c",
-            "{failing}: the others go on"
+            "{failing}: `c` is updated"
         );
     }
 }
@@ -733,7 +733,7 @@ proptest! {
             life.calm();
             life.run(&deployment, NEXT[next]);
             for name in ["a", "b", "c"] {
-                prop_assert!(life.id(name).is_some(), "{}: nothing works as {}: {:?}", point, name, life.present());
+                prop_assert!(life.id(name).is_some(), "{}: no working container {}: {:?}", point, name, life.present());
             }
             deployment = written(&chosen(&choices, round + 100, true), Some(&deployment));
             prop_assert_eq!(life.run(&deployment, Workflow::Update), Some(Outcome::Terminated), "{}: {:?} {:?}", point, life.present(), life.record().executions.last());

@@ -252,8 +252,8 @@ fn independent_work_starts_together_and_dependent_work_waits() {
     assert!(
         requests[..3]
             .iter()
-            .all(|(_, step)| step.starts_with("bring image")),
-        "as many as may run at once: {requests:?}"
+            .all(|(_, step)| step.starts_with("pull image")),
+        "steps up to the limit start together: {requests:?}"
     );
     assert!(
         position("net", "start") < position("db", "create")
@@ -262,7 +262,7 @@ fn independent_work_starts_together_and_dependent_work_waits() {
     assert!(
         position("cache", "create") < position("db", "start")
             || position("db", "create") < position("cache", "start"),
-        "side by side"
+        "both run concurrently"
     );
     assert!(
         position("db", "start") < position("web", "create")
@@ -301,11 +301,7 @@ fn any_single_fault_at_any_request_ends_where_an_undisturbed_run_ends() {
                     .await
                     .unwrap();
                 assert!(record.is_complete() && record.is_done(), "{fate:?} at {n}");
-                assert_eq!(
-                    replay(&journal),
-                    record,
-                    "the journal tells the whole story"
-                );
+                assert_eq!(replay(&journal), record, "the journal matches the record");
                 runs_everything(&world, &deployment);
                 let record = process(&world, &mut journal, &deployment, Workflow::Uninstall)
                     .await
@@ -347,7 +343,7 @@ fn nothing_depends_on_a_failure(record: &Record) {
         } else {
             assert!(
                 matches!(record.task(id), TaskState::Succeeded | TaskState::Failed),
-                "branches without a failure are finished"
+                "branches without a failure complete"
             );
         }
     }
@@ -455,7 +451,7 @@ async fn take_up(journal: &[Entry], happened: bool, deployment: &Deployment, wor
                     !requests
                         .iter()
                         .any(|(of, step)| of == instance && step.starts_with("create")),
-                    "finished work is not repeated"
+                    "completed steps are not repeated"
                 );
             }
         }
@@ -468,11 +464,11 @@ async fn take_up(journal: &[Entry], happened: bool, deployment: &Deployment, wor
             for (id, _) in gone {
                 assert!(
                     !requests.iter().any(|(of, _)| of == id),
-                    "finished work is not repeated"
+                    "completed steps are not repeated"
                 );
             }
         }
-        other => unreachable!("{other} is not asked for here"),
+        other => unreachable!("no test of {other}"),
     }
 }
 
@@ -555,7 +551,7 @@ fn a_stop_lets_running_steps_finish_and_starts_nothing_new() {
         assert_eq!(
             done,
             world.requests.borrow().len(),
-            "what was begun is finished"
+            "every started step finished"
         );
         assert!(done <= 2, "{done}");
     });

@@ -172,7 +172,7 @@ fn a_node_belongs_to_one_plugin() {
     assert_eq!(told(Plugins(&TABLE)), Vec::<String>::new());
     assert_eq!(
         told(Plugins(&TWO)),
-        ["node `box` stands for objects of `docker` and of `greedy`"]
+        ["node `box` belongs to two plugins: `docker` and `greedy`"]
     );
 }
 
@@ -258,7 +258,7 @@ impl Notebook {
                 heard.await;
                 let last = self.journal.0.borrow().last().cloned();
                 self.heard.borrow_mut().extend(last);
-                let inside = tools.inside.expect("it is carried out in the container");
+                let inside = tools.inside.expect("the step runs in the container");
                 let (command, mut said) = (Command::default(), Said(String::new()));
                 let code = inside.shell.run(inside.place, &command, &mut said).await?;
                 outputs.set.insert("said".to_owned(), json!([code, said.0]));
@@ -267,11 +267,11 @@ impl Notebook {
                 let its = target.properties["id"].clone();
                 self.attempts.borrow_mut().push(call.attempt);
                 let mut ties = source.node.ties.iter();
-                assert!(ties.any(|tie| tie.target == "db"), "the node is at hand");
+                assert!(ties.any(|tie| tie.target == "db"), "the call has the node");
                 let mut related = call.related.iter().map(|it| &it.instance.id);
                 assert!(
                     related.any(|id| *id == target.instance.id),
-                    "who is related, too"
+                    "the call has the related instances"
                 );
                 let [source, target] = [source, target].map(|it| it.instance.id.clone());
                 outputs.edits = vec![
@@ -465,7 +465,7 @@ fn what_a_step_noted_is_journaled_before_it_goes_on_and_stays_if_it_fails() {
         .iter()
         .map(|entry| matches!(entry.event, Event::TaskNoted { .. }))
         .collect();
-    assert_eq!(heard, [true], "it is journaled before the step goes on");
+    assert_eq!(heard, [true], "journaled before the step continues");
     assert_eq!(life.property("web", "seen"), json!({ "first": 1 }));
     let at = |is: fn(&Event) -> bool| life.entries().iter().position(|entry| is(&entry.event));
     let noted = at(|event| matches!(event, Event::TaskNoted { .. }));
@@ -549,7 +549,7 @@ fn what_nobody_knows_and_does_harm_if_it_is_done_twice_is_asked_about() {
     let before = life.asked("create");
     let refused = life.run(Workflow::Install).unwrap_err().to_string();
     assert!(
-        refused.contains("nobody knows whether this was done: note create"),
+        refused.contains("the outcome of this step is unknown: note create"),
         "{refused}"
     );
     assert_eq!(life.asked("create"), before);

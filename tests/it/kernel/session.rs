@@ -84,7 +84,7 @@ fn settings(state_dir: &Path) -> Settings {
     Settings {
         state_dir: state_dir.to_owned(),
         engine: DefaultEngine {
-            host: Err(Failure::fatal("nothing here asks an engine")),
+            host: Err(Failure::fatal("these tests have no engine")),
             fault: None,
         },
         user: "operator".to_owned(),
@@ -165,7 +165,7 @@ fn a_session_holds_the_lock_only_while_it_is_asked_to_and_reads_the_record_again
         assert_eq!(
             loop_.record.state(&web.id),
             InstanceState::Started,
-            "as it was read last"
+            "the record is as last read"
         );
 
         let held = loop_.hold("heal").unwrap();
@@ -192,7 +192,7 @@ fn a_request_to_stop_that_comes_first_lets_no_run_begin() {
         assert_eq!(stopped.kind, Kind::Interrupted, "{stopped}");
         held.release().await;
     });
-    assert_eq!(*world.changes.borrow(), Vec::new(), "nothing was begun");
+    assert_eq!(*world.changes.borrow(), Vec::new(), "no step started");
     assert!(session.record.executions.is_empty());
 }
 

@@ -220,7 +220,7 @@ fn done_is_not_repeated(before: &[Entry], life: &Life<'_>) -> Result<(), String>
     }
     let requests = life.world.requests.borrow();
     match requests.iter().find(|request| done.contains(*request)) {
-        Some(request) => Err(format!("{request:?} was done, and is asked for again")),
+        Some(request) => Err(format!("{request:?} was done and is requested again")),
         None => Ok(()),
     }
 }
@@ -234,7 +234,7 @@ fn replay_is_what_is_known(journal: &[Entry], known: &Record) -> Result<(), Stri
     if replayed == *known {
         Ok(())
     } else {
-        Err("the journal tells another story".to_owned())
+        Err("the journal does not match the record".to_owned())
     }
 }
 
@@ -260,7 +260,7 @@ fn nothing_starts_that_may_not(life: &Life<'_>) -> Result<(), String> {
         .stop_at
         .is_some_and(|at| life.world.requests.borrow().len() > at + life.policy.parallel);
     if asked {
-        Err("more was asked for after the stop than was under way".to_owned())
+        Err("new requests were made after the stop".to_owned())
     } else {
         Ok(())
     }
@@ -350,7 +350,7 @@ fn is_at_its_end(life: &Life<'_>, record: &Record, workflow: Workflow) -> Result
     if good {
         Ok(())
     } else {
-        Err(format!("another end: {containers:?}"))
+        Err(format!("wrong final state: {containers:?}"))
     }
 }
 
@@ -537,19 +537,19 @@ fn what_is_done_wrong_on_purpose_is_noticed() {
             life.stop_at = stop_at;
         };
         with_runtime(sweep(&deployment, Workflow::Install, faults, &change))
-            .expect_err("it goes unnoticed")
+            .expect_err("the mutation is not detected")
     };
     let blind = wrong(Mutation::Blind, &[], None);
-    assert!(blind.contains("is asked for again"), "{blind}");
+    assert!(blind.contains("is requested again"), "{blind}");
     let forgetful = wrong(Mutation::Forgetful, &[], None);
     assert!(
-        forgetful.contains("another story") || forgetful.contains("cannot happen"),
+        forgetful.contains("does not match") || forgetful.contains("is not valid"),
         "{forgetful}"
     );
     let unordered = wrong(Mutation::Unordered, &[], None);
     assert!(unordered.contains("is ready"), "{unordered}");
     let deaf = wrong(Mutation::Deaf, &[], Some(2));
-    assert!(deaf.contains("another story"), "{deaf}");
+    assert!(deaf.contains("does not match"), "{deaf}");
     // No mutation causes a start after a stop or a repeated change, so edit the journal instead.
     let mut life = Life::new(&deployment);
     with_runtime(life.process(Workflow::Install));

@@ -73,7 +73,7 @@ impl Plugin for Tracing {
     }
 
     fn connect(&self, _: &Settings) -> Box<dyn Driver> {
-        unreachable!("the tests bring a driver of their own")
+        unreachable!("the tests provide the driver")
     }
 
     fn lower(
@@ -377,7 +377,7 @@ fn workflows_do_what_the_original_did() {
     assert_eq!(cases.len(), 40);
     assert!(
         wrong.is_empty(),
-        "{} differ:\n{}",
+        "{} workflows differ:\n{}",
         wrong.len(),
         wrong.join("\n")
     );
@@ -397,7 +397,7 @@ fn compare(
         Outcome::Failed
     };
     if outcome != expected {
-        return Some(format!("it {}", outcome.as_str()));
+        return Some(format!("the outcome is {}", outcome.as_str()));
     }
     for instance in &life.deployment.instances {
         let state = &step["states"][shown(&instance.id)];
@@ -431,7 +431,7 @@ fn compare(
         let (mine, theirs) = (only(log, &who, before), only(&trace, &who, before));
         if mine != theirs {
             return Some(format!(
-                "of {who:?}\n  {}\nnot\n  {}",
+                "events of {who:?}:\n  {}\nrecorded:\n  {}",
                 mine.join(" | "),
                 theirs.join(" | ")
             ));
@@ -538,7 +538,7 @@ fn what_goes_is_unlinked_before_and_what_comes_is_linked_after() {
     let place = |what: &str| {
         log.iter()
             .position(|line| line.contains(what))
-            .unwrap_or_else(|| panic!("no {what} in {log:?}"))
+            .unwrap_or_else(|| panic!("`{what}` is not in {log:?}"))
     };
     assert!(place("t#1/target relationship_lifecycle.unlink") < place("t#1 lifecycle.stop"));
     assert!(

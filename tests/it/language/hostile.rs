@@ -115,8 +115,8 @@ fn more_than_anyone_writes_is_refused_by_a_limit() {
         |text, n| text + &format!("  i{n}: {{default: {{get_input: i{}}}}}\n", n + 1),
     );
     for (what, text) in [
-        ("data types that fan out in a thousand nodes", filled),
-        ("inputs that lead from one to the next", lookups),
+        ("data types that multiply in a thousand nodes", filled),
+        ("a long chain of inputs", lookups),
         (
             "an alias bomb",
             format!(
@@ -124,16 +124,16 @@ fn more_than_anyone_writes_is_refused_by_a_limit() {
                 bomb.replace("a0:", "  a0:").replace("\na", "\n  a")
             ),
         ),
-        ("a long line of ancestors", format!("{START}{chain}")),
+        ("a long chain of parent types", format!("{START}{chain}")),
         (
             "a billion instances",
             format!(
                 "{START}{TYPES}node_templates: {{a: {{type: t, capabilities: {{scalable: {{properties: {{default_instances: 1000000000}}}}}}}}}}"
             ),
         ),
-        ("instances in instances", contained(6)),
+        ("instances that multiply through containment", contained(6)),
         (
-            "relationships from all to all",
+            "all-to-all relationships",
             format!("{START}{TYPES}{all_to_all}"),
         ),
         (
@@ -222,7 +222,7 @@ fn line_ends_and_byte_order_marks_are_no_trouble() {
             "x".repeat(5_000_000)
         ))
         .is_empty(),
-        "a huge scalar is only text"
+        "a huge scalar is valid"
     );
 }
 

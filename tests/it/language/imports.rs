@@ -83,17 +83,17 @@ fn an_address_is_fetched_once_and_kept() {
     test.run(&["validate", cache[0], cache[1], "--offline"])
         .exits(3)
         .says(&["error[D0014]", "--offline"]);
-    assert_eq!(server.count(), 0, "offline nobody is asked");
+    assert_eq!(server.count(), 0, "--offline sends no request");
     test.run(&["validate", cache[0], cache[1]]).exits(0);
     assert_eq!(
         server.count(),
         2,
-        "the file, and the one that it imports from beside it"
+        "the file, and the one that it imports by relative path"
     );
     test.run(&["validate", cache[0], cache[1]]).exits(0);
     test.run(&["validate", cache[0], cache[1], "--offline"])
         .exits(0);
-    assert_eq!(server.count(), 2, "then they are in the cache");
+    assert_eq!(server.count(), 2, "both files are in the cache");
 }
 
 #[test]
@@ -134,8 +134,8 @@ fn what_a_server_refuses_is_told() {
     for (file, says) in [
         ("none.yaml", "404"),
         ("gone.yaml", "410"),
-        ("broken.yaml", "the text is not YAML"),
-        ("login.yaml", "it is a web page"),
+        ("broken.yaml", "invalid YAML"),
+        ("login.yaml", "the response is a web page"),
     ] {
         test.write(
             "blueprint.yaml",
@@ -154,7 +154,7 @@ fn what_a_server_refuses_is_told() {
             .unwrap()
             .count(),
         1,
-        "only the file is kept that is no page"
+        "only broken.yaml is cached: errors and web pages are not"
     );
 }
 
@@ -189,7 +189,7 @@ fn rules_put_other_places_first() {
     );
     test.run(&["validate", "--import-rule", &rule]).exits(0);
     test.run(&["validate"]).exits(3).says(&[
-        "there is no such plugin here",
+        "no such plugin is bundled",
         "--import-rule plugin:NAME=PATH",
     ]);
     let wrong = [
@@ -199,7 +199,7 @@ fn rules_put_other_places_first() {
     ];
     test.run(&wrong)
         .exits(3)
-        .says(&["an import rule leads to nothing: cannot read /nowhere.yaml"]);
+        .says(&["an import rule failed: cannot read /nowhere.yaml"]);
     test.write("blueprint.yaml", &importing("plugin:my-plugin?version=2"));
     test.run(&["validate", "--import-rule", &rule]).exits(0);
 }

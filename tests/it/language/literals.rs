@@ -90,5 +90,5 @@ node_templates:
     );
     test.run(&["install"])
         .exits(3)
-        .says(&["belongs to the plugin `dockctl-simulated`, which dockctl does not have"]);
+        .says(&["uses the plugin `dockctl-simulated`, which dockctl does not support"]);
 }

@@ -163,7 +163,7 @@ proptest! {
         let blueprint = model::evaluate(model::resolve(ast, &sources, |plugin| Plugins::default().provides(plugin), &mut faults), &mut IndexMap::new(), &mut faults);
         let expand = || model::expand(&blueprint, &[], &mut fastrand::Rng::with_seed(seed), &mut Diagnostics::default());
         let instances = expand();
-        prop_assert_eq!(&instances, &expand(), "a seed makes ids reproducible");
+        prop_assert_eq!(&instances, &expand(), "a seed makes IDs reproducible");
         let count = |node: &str| instances.iter().filter(|it| it.node == node).count();
         for (name, template) in model["node_templates"].as_object().unwrap() {
             prop_assert_eq!(count(name) as u64, template["instances"]["deploy"].as_u64().unwrap());
@@ -430,7 +430,7 @@ proptest! {
             prop_assert_eq!(found, nest.count(node, 0), "{}\n{}", node, text);
         }
         // Existing instances remain when groups are added around them.
-        let plain = resolved(&nest.text(false)).expect("it needs no groups");
+        let plain = resolved(&nest.text(false)).expect("the blueprint is valid without groups");
         let before = model::expand(&plain, &[], &mut random, &mut faults);
         let after = model::modify(&blueprint, &plain, &before, &IndexMap::new(), &mut random, &mut faults).instances;
         prop_assert!(faults.is_empty(), "{:?}\n{}", faults, text);

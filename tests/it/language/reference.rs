@@ -99,7 +99,7 @@ fn run(case: &Json, types: &str, fragments: &[Json]) -> Result<(), String> {
         Stage::Parsed
     };
     expect(
-        "the plan",
+        "plan",
         &whole(&case["plan"], fragments),
         &normal::plan(&blueprint, stage),
     )?;
@@ -176,13 +176,13 @@ fn expect_deployment(
     instances: &[Instance],
 ) -> Result<(), String> {
     expect(
-        "the shape",
+        "shape",
         &whole(&case["shape"], fragments),
         &normal::shape(instances),
     )?;
     if !case["instances"].is_null() {
         expect(
-            "the instances",
+            "instances",
             &numbered(&whole(&case["instances"], fragments)),
             &numbered(&normal::instances(instances)),
         )?;
@@ -192,7 +192,7 @@ fn expect_deployment(
         .cloned()
         .unwrap_or_else(|| json!([]));
     expect(
-        "the calls of other deployments",
+        "inter-deployment functions",
         &calls,
         &normal::inter_deployment_functions(blueprint).into(),
     )
@@ -203,7 +203,7 @@ fn expect_no_fault(faults: &[Diagnostic]) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "refused: {}",
+        "unexpected errors: {}",
         faults
             .iter()
             .map(|fault| fault.message.as_str())
@@ -232,7 +232,7 @@ fn expect_fault(error: &[Json], faults: &[Diagnostic]) -> Result<(), String> {
         .iter()
         .map(|fault| format!("{} {}", fault.code.as_str(), fault.message))
         .collect();
-    Err(format!("wants {error:?}, says {said:?}"))
+    Err(format!("expected {error:?}, found {said:?}"))
 }
 
 /// Returns a value with its fragments inserted.
@@ -303,7 +303,7 @@ fn expect(what: &str, wanted: &Json, found: &Json) -> Result<(), String> {
     if differences.is_empty() {
         Ok(())
     } else {
-        Err(format!("{what} differs: {}", differences.join("; ")))
+        Err(format!("difference in {what}: {}", differences.join("; ")))
     }
 }
 
@@ -313,17 +313,17 @@ fn compare(path: &str, wanted: &Json, found: &Json, differences: &mut Vec<String
             for (key, value) in one {
                 match other.get(key) {
                     Some(found) => compare(&format!("{path}.{key}"), value, found, differences),
-                    None => differences.push(format!("{path}.{key} is not there")),
+                    None => differences.push(format!("{path}.{key} is missing")),
                 }
             }
             differences.extend(
                 other
                     .keys()
                     .filter(|key| !one.contains_key(*key))
-                    .map(|key| format!("{path}.{key} should not be there")),
+                    .map(|key| format!("{path}.{key} is unexpected")),
             );
         }
-        _ if wanted != found => differences.push(format!("{path} is {found} and not {wanted}")),
+        _ if wanted != found => differences.push(format!("{path} is {found}, expected {wanted}")),
         _ => {}
     }
 }

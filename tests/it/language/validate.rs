@@ -93,11 +93,11 @@ fn two_nodes_of_one_name_and_bad_names_are_shown() {
 fn text_that_is_no_blueprint_is_told_so() {
     let test = Test::fake("text");
     for (text, says) in [
-        ("a: [1\n", "error[D0002]: the text is not YAML"),
+        ("a: [1\n", "error[D0002]: invalid YAML"),
         ("a: 1\n\tb: 2\n", "error[D0006]"),
         (
             "- just\n- a list\n",
-            "the blueprint must be a mapping, and this is a list",
+            "the blueprint must be a mapping, not a list",
         ),
         ("", "`tosca_definitions_version` is missing"),
         (
@@ -118,7 +118,7 @@ fn text_that_is_no_blueprint_is_told_so() {
         ),
         (
             "tosca_definitions_version: cloudify_dsl_1_1\nimports: [http://www.getcloudify.org/spec/cloudify/3.3.1/types.yaml]\n",
-            "needs `cloudify_dsl_1_2`, and the blueprint declares `cloudify_dsl_1_1`",
+            "requires `cloudify_dsl_1_2`, but the blueprint declares `cloudify_dsl_1_1`",
         ),
     ] {
         test.write("blueprint.yaml", text);
@@ -130,7 +130,7 @@ fn text_that_is_no_blueprint_is_told_so() {
         );
         assert!(
             run.stderr.contains("blueprint.yaml"),
-            "no place in:\n{}",
+            "no location in:\n{}",
             run.stderr
         );
     }
@@ -305,10 +305,9 @@ fn what_the_original_accepts_with_a_shrug_is_a_warning() {
     test.blueprint(
         "node_templates:\n  a:\n    type: cloudify.nodes.Root\n    type: cloudify.nodes.Tier\n",
     );
-    test.run(&["validate"]).exits(0).says(&[
-        "warning[D0005]: the key `type` is given twice",
-        "first given here",
-    ]);
+    test.run(&["validate"])
+        .exits(0)
+        .says(&["warning[D0005]: duplicate key `type`", "first defined here"]);
     test.run(&["validate", "--strict"]).exits(3);
 }
 
@@ -382,10 +381,10 @@ fn what_the_engine_would_refuse_is_found_without_it() {
     ));
     test.run(&["validate"]).exits(3).says(&[
         "`port_bindings.80` must be a port from 0 to 65535",
-        "`abc/tcp` is no port",
-        "`Bad Name` is no name of an image",
-        "`a b` is no tag of an image",
-        "node `d`: `image` must be a mapping, and this is a string",
+        "`abc/tcp` is not a valid port",
+        "`Bad Name` is not a valid image name",
+        "`a b` is not a valid image tag",
+        "node `d`: `image` must be a mapping, not a string",
     ]);
 }
 
@@ -461,7 +460,7 @@ fn attributes_are_read_of_what_comes_first() {
     // both read each other.
     let unordered = validate(&plain, &reads("a"), "", "").exits(0);
     assert!(
-        unordered.stderr.contains("warning[D0122]: node `b`, create: reads `ip` of `a`, and no relationship puts `a` first"),
+        unordered.stderr.contains("warning[D0122]: node `b`, create: reads `ip` of `a`, but no relationship starts `a` first"),
         "{}",
         unordered.stderr
     );
@@ -471,9 +470,9 @@ fn attributes_are_read_of_what_comes_first() {
     );
     let early = validate(&plain, &reads("a"), &tie("b"), "").exits(3);
     assert!(
-        early.stderr.contains(
-            "error[D0121]: node `b`, create: reads `ip` of `a`, which is started after `b`"
-        ),
+        early
+            .stderr
+            .contains("error[D0121]: node `b`, create: reads `ip` of `a`, which starts after `b`"),
         "{}",
         early.stderr
     );
@@ -483,7 +482,7 @@ fn attributes_are_read_of_what_comes_first() {
     assert_eq!(
         validate(&reads("a"), &plain, "", "").exits(0).stderr,
         "",
-        "it reads itself"
+        "a node reads its own attribute"
     );
     // References by container name order them too.
     let joins = create(", host_config: {network_mode: 'container:n-b'}");

@@ -90,7 +90,7 @@ impl Simulated {
             Action::Adopt { name, .. } => {
                 let found = self.id_of(name.as_str().unwrap_or_default());
                 let found =
-                    found.ok_or_else(|| Failure::fatal("there is no such container to adopt"))?;
+                    found.ok_or_else(|| Failure::fatal("the container to adopt does not exist"))?;
                 return Ok(outputs(
                     [("container_id", &found), ("adopted_state", "running")],
                     &[],
@@ -208,7 +208,7 @@ impl Simulated {
             Some(id) if self.made_for(call).contains(&id) && !self.runs(&id) => {
                 self.remove(&[id], call)
             }
-            Some(_) => return Err(Failure::fatal(format!("the name `{name}` is taken"))),
+            Some(_) => return Err(Failure::fatal(format!("the name `{name}` is in use"))),
             None => {}
         }
         let count = self
@@ -250,7 +250,7 @@ impl Simulated {
             .filter_map(|link| link.as_str()?.split(':').next());
         let named = shared.chain(linked).map(|name| {
             self.id_of(name.trim_start_matches('/'))
-                .ok_or_else(|| Failure::fatal(format!("there is no container `{name}` to join")))
+                .ok_or_else(|| Failure::fatal(format!("container `{name}` does not exist")))
         });
         let bindings = host["PortBindings"]
             .as_object()
@@ -303,8 +303,8 @@ impl Simulated {
     }
 
     fn swap(&self, call: &Call, name: &str, keeps: bool) -> Result<Outputs, Failure> {
-        let next = property(call, SUCCESSOR)
-            .ok_or_else(|| Failure::fatal("there is nothing to take the place"))?;
+        let next =
+            property(call, SUCCESSOR).ok_or_else(|| Failure::fatal("the successor is unknown"))?;
         let old = property(call, "container_id");
         if let Some(old) = old {
             let ending = ASIDE[usize::from(keeps)];
@@ -351,19 +351,19 @@ impl Simulated {
     fn start(&self, call: &Call) -> Result<(), Failure> {
         let mine = self.mine(call);
         if mine.is_empty() {
-            return Err(Failure::fatal("the container is not known"));
+            return Err(Failure::fatal("the container is unknown"));
         }
         for id in mine.into_iter().filter(|id| !self.runs(id)) {
             let made = self.made(&id);
             if self.name(&id).is_none() {
-                return Err(Failure::fatal("there is no such container"));
+                return Err(Failure::fatal("the container does not exist"));
             }
             if made.command.contains("missing") {
                 return Err(Failure::fatal("the command does not exist"));
             }
             if let Some(other) = made.joins.iter().find(|id| !self.runs(id)) {
                 return Err(Failure::fatal(format!(
-                    "container {other}, which is to be joined, does not run"
+                    "container {other}, which this one uses, is not running"
                 )));
             }
             let running = self
@@ -379,7 +379,7 @@ impl Simulated {
                     .iter()
                     .any(|port| made.ports.contains(port))
             }) {
-                return Err(Failure::fatal("the port is taken"));
+                return Err(Failure::fatal("the port is in use"));
             }
             self.set(&id, |object| object.state = ObjectState::Running);
             self.note(call, Change::Started);
@@ -398,9 +398,7 @@ impl Simulated {
         if mine.iter().all(|id| self.runs(id)) {
             Ok(())
         } else {
-            Err(Failure::fatal(
-                "the container ended as soon as it was started",
-            ))
+            Err(Failure::fatal("the container exited right after its start"))
         }
     }
 

@@ -33,8 +33,7 @@ fn a_wrong_answer_is_an_error_and_not_the_end_of_anything() {
                     run.stderr
                 );
                 assert!(
-                    run.stderr
-                        .contains("the answer of the engine cannot be used"),
+                    run.stderr.contains("invalid engine response"),
                     "{path} {wrong} {command:?}:\n{}",
                     run.stderr
                 );
@@ -55,7 +54,7 @@ fn a_wrong_answer_is_an_error_and_not_the_end_of_anything() {
             let listed = test
                 .run_limited(&["list", "--all"])
                 .exits(4)
-                .says(&["is not listed", "cannot be used"]);
+                .says(&["are not listed", "invalid engine response"]);
             assert!(listed.stdout.contains(&test.prefix), "{path} {wrong}");
             let elsewhere = test.path("elsewhere").display().to_string();
             let listed = test
@@ -81,7 +80,7 @@ fn a_wrong_answer_is_an_error_and_not_the_end_of_anything() {
         .lies("GET", "/version", Answer::Json(200, json!({ "a": 1 })));
     test.run_limited(&["status"])
         .exits(4)
-        .says(&["it is not a Docker engine"]);
+        .says(&["is not a Docker engine"]);
     test.engine().repents();
     test.run_limited(&["uninstall"]).exits(0);
     assert!(test.containers().is_empty());
@@ -99,7 +98,7 @@ fn a_wrong_answer_to_a_command_is_not_its_success() {
     );
     test.run_limited(&["install", "--task-retries", "0"])
         .exits(1)
-        .says(&["it does not say that this was done"]);
+        .says(&["the engine did not confirm the operation"]);
     test.engine().repents();
     test.run_limited(&["install"]).exits(0);
     for (method, path, command) in [
@@ -207,7 +206,7 @@ fn no_answer_is_too_large_for_the_memory() {
         test.engine().lies("GET", path, endless(200));
         test.run_limited(&["status", "--engine-timeout", "60"])
             .exits(4)
-            .says(&["it is larger than 64 MiB"]);
+            .says(&["larger than 64 MiB"]);
         test.engine().lies("GET", path, endless(500));
         test.run_limited(&["status", "--engine-timeout", "60"])
             .exits(4);
@@ -220,7 +219,7 @@ fn no_answer_is_too_large_for_the_memory() {
             .lies("GET", "/containers/json", Answer::Bytes(200, many, 1));
         test.run_limited(&["status"])
             .exits(4)
-            .says(&["it holds more than"]);
+            .says(&["invalid engine response: more than"]);
     }
     test.engine().lies("GET", "/version", endless(200));
     test.run_limited(&["status"]).exits(4);
@@ -258,7 +257,7 @@ fn logs_come_as_they_are_written_and_are_given_up_in_silence() {
         assert_eq!(
             run.stdout.matches('X').count(),
             150 << 20,
-            "nothing is lost"
+            "every byte is printed"
         );
         assert!(
             begun.elapsed() < Duration::from_mins(2),
@@ -279,7 +278,7 @@ fn logs_come_as_they_are_written_and_are_given_up_in_silence() {
     let run = test
         .run_limited(&["logs", "--engine-timeout", "1"])
         .exits(4)
-        .says(&["did not answer in time"]);
+        .says(&["did not respond in time"]);
     assert!(run.stdout.is_empty());
     let json = test
         .run_limited(&["logs", "--engine-timeout", "1", "--output", "json"])
@@ -292,7 +291,7 @@ fn logs_come_as_they_are_written_and_are_given_up_in_silence() {
 
 #[test]
 fn the_last_words_of_a_container_are_cut() {
-    let test = Test::fake("last-words");
+    let test = Test::fake("last-lines");
     test.blueprint(
         "
 node_templates:
@@ -336,7 +335,7 @@ node_templates:
     );
     test.run_limited(&["install", "--task-retries", "0"])
         .exits(1)
-        .says(&["this is not all"]);
+        .says(&["(incomplete: "]);
     test.engine().lies(
         "GET",
         "/containers/*/logs",
@@ -344,7 +343,7 @@ node_templates:
     );
     test.run_limited(&["install", "--task-retries", "0"])
         .exits(1)
-        .says(&["cannot be read", "no log"]);
+        .says(&["cannot read the rest", "no log"]);
     test.engine().repents();
     test.run_limited(&["uninstall"]).exits(0);
 }

@@ -105,12 +105,12 @@ fn memory(test: &Test, arguments: &[&str]) -> u64 {
         .stderr
         .lines()
         .find(|line| line.contains("Maximum resident set size"))
-        .expect("busybox tells")
+        .expect("busybox reports the size")
         .to_owned();
     line.rsplit(' ')
         .next()
         .and_then(|size| size.parse().ok())
-        .expect("a number")
+        .expect("the size is a number")
 }
 
 fn size(folder: &Path) -> (usize, u64) {
@@ -225,7 +225,7 @@ fn on_a_full_disk_nothing_begins_and_what_was_begun_is_found_again() {
     disk.fill(100);
     at(&["install"])
         .exits(1)
-        .says(&["there is no room for a journal", "free some room"]);
+        .says(&["not enough disk space for the journal", "free disk space"]);
     assert!(test.containers().is_empty());
     disk.free();
     // The disk fills up during the run.
@@ -240,8 +240,8 @@ fn on_a_full_disk_nothing_begins_and_what_was_begun_is_found_again() {
     signal(child.id(), "INT");
     Test::end(child).exits(1).says(&[
         "full",
-        "free some room",
-        "nothing new was started",
+        "free disk space",
+        "running steps were allowed to finish",
         "dockctl install",
     ]);
     let id = test.inspect("web", "{{.Id}}");
@@ -273,7 +273,7 @@ fn where_nothing_can_be_written_nothing_begins_and_what_is_known_is_read() {
     at(&["install"]).exits(0);
     disk.mount(&["-o", "remount,ro"]);
     assert!(at(&["status"]).exits(0).stdout.contains("running"));
-    assert!(at(&["executions"]).exits(0).stdout.contains("terminated"));
+    assert!(at(&["executions"]).exits(0).stdout.contains("completed"));
     assert!(at(&["list"]).exits(0).stdout.contains("installed"));
     at(&["uninstall"]).exits(1).says(&["Read-only file system"]);
     assert_eq!(test.containers(), ["PREFIX-web running"]);

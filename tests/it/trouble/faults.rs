@@ -12,7 +12,7 @@ fn a_taken_name_is_never_touched() {
     let plan = test.run(&["plan"]).exits(0);
     assert!(
         plan.stdout
-            .contains("is taken by a container that is not of this deployment"),
+            .contains("is taken by a container outside this deployment"),
         "{}",
         plan.stdout
     );
@@ -41,7 +41,7 @@ fn an_engine_that_is_not_there_is_named_with_what_was_tried() {
     let socket = format!("unix://{}", test.path("no.sock").display());
     for command in ["install", "plan"] {
         test.run(&[command, "--host", &socket]).exits(4).says(&[
-            "no engine answers at",
+            "cannot connect to the engine at",
             &socket,
             "from --host or DOCKCTL_HOST",
             "DOCKER_HOST",
@@ -49,7 +49,7 @@ fn an_engine_that_is_not_there_is_named_with_what_was_tried() {
     }
     assert!(
         !test.path("state/deployments").exists(),
-        "something was recorded of a run that never began"
+        "a run that never began was recorded"
     );
     let refused = test
         .run(&["install", "--host", "tcp://127.0.0.1:1", "--output", "json"])
@@ -65,10 +65,10 @@ fn an_engine_that_is_not_there_is_named_with_what_was_tried() {
     let mut command = test.command(&["plan"]);
     let run = command.env("DOCKER_HOST", &address).output().unwrap();
     assert_eq!(run.status.code(), Some(4));
-    assert!(String::from_utf8_lossy(&run.stderr).contains("no answer within 2.5 seconds"));
+    assert!(String::from_utf8_lossy(&run.stderr).contains("no response within 2.5 seconds"));
     test.run(&["plan", "--host", "ftp://x"])
         .exits(4)
-        .says(&["must start with unix://, tcp:// or ssh://"]);
+        .says(&["use unix://, tcp:// or ssh://"]);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_context_names_the_engine_as_it_does_for_docker() {
     assert!(
         code == 4
             && text.contains(
-                "the docker context `nowhere` (from --context or DOCKCTL_CONTEXT) does not exist"
+                "docker context `nowhere` (from --context or DOCKCTL_CONTEXT) does not exist"
             ),
         "{text}"
     );
@@ -130,7 +130,7 @@ fn a_missing_tarball_is_found_before_anything_is_written() {
     let test = Test::fake("missing");
     test.blueprint(&SLEEPER.replace("TARBALL", "nope.tar"));
     test.run(&["install"]).exits(3).says(&[
-        "error[D0104]: node `web`: there is no file",
+        "error[D0104]: node `web`: file",
         "nope.tar",
         "blueprint.yaml:11:20",
         "^^^^",
@@ -149,13 +149,13 @@ fn a_missing_tarball_is_found_before_anything_is_written() {
 #[test]
 fn a_tarball_that_is_no_image_is_named_with_its_node() {
     let test = Test::fake("noimage");
-    test.write("text.tar", "this is no tarball");
+    test.write("text.tar", "this is not a tarball");
     test.blueprint(&SLEEPER.replace("TARBALL", "text.tar"));
     test.run(&["install"]).exits(1).says(&[
-        "text.tar is no image",
+        "text.tar is not an image",
         "blueprint.yaml:11:14",
         "docker save",
-        "go on with: dockctl install",
+        "then run: dockctl install",
     ]);
     assert!(test.containers().is_empty());
     assert_eq!(
@@ -173,7 +173,7 @@ fn an_image_that_cannot_be_pulled_is_named_with_its_node() {
         "{repository: '127.0.0.1:1/no/such', tag: v1}",
     ));
     test.run(&["install"]).exits(1).says(&[
-        "image 127.0.0.1:1/no/such:v1 cannot be pulled",
+        "cannot pull image 127.0.0.1:1/no/such:v1",
         "blueprint.yaml:11:14",
         "check `repository` and `tag`",
     ]);
@@ -183,7 +183,7 @@ fn an_image_that_cannot_be_pulled_is_named_with_its_node() {
     ));
     test.run(&["install"])
         .exits(1)
-        .says(&["`pull_policy: never` forbids to pull it"]);
+        .says(&["`pull_policy: never` forbids pulling it"]);
 }
 
 #[test]
@@ -208,15 +208,15 @@ fn a_container_that_ends_while_it_is_waited_for_shows_its_last_words() {
         failed.json()["execution"]["id"]
     );
     failed.says(&[
-        "ended with exit code 3 while httpd was waited for",
+        "exited with code 3 while waiting for `httpd`",
         "    | begun",
         "    | no more",
         "blueprint.yaml:15:16",
-        "go on with: dockctl install",
+        "then run: dockctl install",
     ]);
     let executions = test.run(&["executions"]).exits(0).stdout;
     assert!(
-        executions.contains("failed") && executions.contains("exit code 3"),
+        executions.contains("failed") && executions.contains("exited with code 3"),
         "{executions}"
     );
 }
@@ -243,7 +243,7 @@ fn a_port_that_is_taken_says_so_at_once() {
     ));
     test.run(&["install"]).exits(1).says(&[
         "address already in use",
-        "another program or container holds the port",
+        "publish a different port, or stop the program or container",
     ]);
 }
 
@@ -266,7 +266,7 @@ fn branches_that_do_not_depend_on_a_failure_are_finished() {
     assert_eq!(
         failed["execution"]["failed"].as_array().unwrap().len(),
         1,
-        "what depends on a failure is not reported as one"
+        "dependents of a failure are not reported as failures"
     );
     let state = |node: &str| {
         failed["instances"]
@@ -302,7 +302,7 @@ fn operations_that_nothing_here_can_run_stop_install_before_any_write() {
         .says(&["warning[D0110]", "plugin `script`"]);
     test.run(&["plan"])
         .exits(0)
-        .says(&["cloudify.interfaces.lifecycle.configure belongs to the plugin `script`"]);
+        .says(&["operation `cloudify.interfaces.lifecycle.configure` uses the plugin `script`"]);
     let refused = test
         .run(&["install", "--output", "json"])
         .exits(3)
@@ -310,7 +310,7 @@ fn operations_that_nothing_here_can_run_stop_install_before_any_write() {
     assert_eq!(refused.json()["unsupported"][0]["plugin"], "script");
     assert!(
         test.containers().is_empty() && !test.path("state/deployments").exists(),
-        "something was written"
+        "install wrote something"
     );
     test.run(&["install", "--skip-unsupported"]).exits(0);
     assert_eq!(test.containers(), ["PREFIX-web running"]);
@@ -337,7 +337,7 @@ fn state_is_private_and_a_broken_journal_is_named() {
         .join(format!("{}.db", test.prefix));
     fs::write(
         &database,
-        "this is no database, but it is long enough to be looked at as one",
+        "this is not a database, but is long enough to be parsed like one.",
     )
     .unwrap();
     for side in ["-wal", "-shm"] {
@@ -375,5 +375,5 @@ fn something_else_that_answers_is_no_engine() {
     let _ = server.kill();
     let _ = server.wait();
     run.exits(4)
-        .says(&["something answers there, but it is not a Docker engine (HTTP 404)"]);
+        .says(&["the server at this address is not a Docker engine (HTTP 404)"]);
 }

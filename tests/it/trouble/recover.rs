@@ -77,7 +77,7 @@ fn from_another_machine_labels_are_enough_to_look_and_to_take_down() {
     expect_status_elsewhere(&test);
     let takes_down = format!("dockctl uninstall {} --from-labels {id}", test.prefix);
     elsewhere(&test, &["install"]).exits(1).says(&[
-        "does not know",
+        "has no record of",
         &format!("dockctl recover {}", test.prefix),
         "-d OTHER",
         &takes_down,
@@ -87,7 +87,7 @@ fn from_another_machine_labels_are_enough_to_look_and_to_take_down() {
         let refused = elsewhere(&test, arguments).exits(1).says(&[
             "nothing was done",
             &blueprint,
-            "made by",
+            "created by",
             "since",
             &takes_down,
         ]);
@@ -95,8 +95,8 @@ fn from_another_machine_labels_are_enough_to_look_and_to_take_down() {
     }
     elsewhere(&test, &["uninstall", "--from-labels", "another"])
         .exits(2)
-        .says(&["with the id `another`"]);
-    assert_eq!(test.containers().len(), 3, "nothing was touched");
+        .says(&["and ID `another`"]);
+    assert_eq!(test.containers().len(), 3, "no container was touched");
     let down = elsewhere(
         &test,
         &["uninstall", "--from-labels", &id, "--progress", "plain"],
@@ -110,7 +110,7 @@ fn from_another_machine_labels_are_enough_to_look_and_to_take_down() {
     };
     assert!(
         position("[web_") < position("[db_"),
-        "dependents go first:\n{}",
+        "dependents are removed first:\n{}",
         down.stderr
     );
     assert_eq!(test.containers(), ["PREFIX-legacy running"]);
@@ -161,11 +161,11 @@ fn what_is_recovered_is_installed_and_goes_on_as_before() {
     assert_eq!(
         test.containers(),
         ["PREFIX-legacy running"],
-        "it was running when it was adopted again"
+        "the container was running when it was adopted again"
     );
     test.run(&["recover", &test.prefix])
         .exits(2)
-        .says(&["nothing on the engine"]);
+        .says(&["no object on the engine"]);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn a_damaged_journal_is_kept_and_labels_take_its_place() {
         };
         test.run(&arguments)
             .exits(0)
-            .says(&["it was kept as", "recovered: 1 instance"]);
+            .says(&["journal was kept as", "recovered: 1 instance"]);
         let kept = fs::read_dir(test.path("state/deployments"))
             .unwrap()
             .flatten()
@@ -195,7 +195,7 @@ fn a_damaged_journal_is_kept_and_labels_take_its_place() {
         assert_eq!(
             fs::read(kept.unwrap().path()).unwrap(),
             cut,
-            "the file is kept as it was"
+            "the damaged file is kept unchanged"
         );
         match command {
             "uninstall" => assert!(test.containers().is_empty()),
@@ -222,7 +222,7 @@ fn a_newer_journal_is_refused_and_an_older_one_is_migrated() {
     for command in ["status", "install", "uninstall"] {
         test.run(&[command])
             .exits(1)
-            .says(&["has format 99", "use the dockctl that wrote it"]);
+            .says(&["has format 99", "use the dockctl version that wrote it"]);
     }
     // The format before tables for snapshots and requests.
     open()
@@ -260,7 +260,7 @@ fn a_container_that_only_inherited_labels_is_left_alone() {
     ]);
     elsewhere(&test, &["uninstall", "--from-labels"])
         .exits(0)
-        .says(&["labels that were not made for it"]);
+        .says(&["labels that were not written for it"]);
     assert_eq!(test.containers(), ["PREFIX-mine created"]);
 }
 
@@ -304,7 +304,7 @@ fn a_container_whose_labels_are_those_of_its_image_is_nobodys() {
         );
         run(&["recover", &test.prefix])
             .exits(2)
-            .says(&["nothing on the engine"]);
+            .says(&["no object on the engine"]);
         // Nothing claims the name of the deployment, but the name of the container is taken.
         run(&["install"]).exits(1).says(&["is taken by container"]);
     }
@@ -326,7 +326,7 @@ fn what_another_made_under_the_same_name_is_left_alone() {
     let path = path.display().to_string();
     elsewhere(&test, &["install", &path])
         .exits(1)
-        .says(&["does not know", "-d OTHER"]);
+        .says(&["has no record of", "-d OTHER"]);
     let theirs = format!("{}-b", test.prefix);
     elsewhere(&test, &["install", &path, "-d", &theirs]).exits(0);
     elsewhere(&test, &["uninstall"]).exits(1);
@@ -433,13 +433,10 @@ fn damage_that_only_shows_in_a_row_is_damage_too() {
         open().execute_batch(harm).unwrap();
         test.run(&["recover", &test.prefix])
             .exits(0)
-            .says(&["it was kept as", "recovered: 1 instance"]);
+            .says(&["journal was kept as", "recovered: 1 instance"]);
         assert!(
-            test.run(&["install"])
-                .exits(0)
-                .stdout
-                .contains("terminated"),
-            "what labels do not tell is put down"
+            test.run(&["install"]).exits(0).stdout.contains("completed"),
+            "install records data that labels do not contain"
         );
     }
     test.run(&["uninstall"]).exits(0);
@@ -459,7 +456,7 @@ fn a_lost_journal_is_noticed_before_anything_is_made_beside_what_is_there() {
     }
     test.run(&["install"])
         .exits(1)
-        .says(&["does not know", "dockctl recover"]);
+        .says(&["has no record of", "dockctl recover"]);
     test.run(&["resume"]).exits(2).says(&["dockctl recover"]);
     test.run(&["recover"]).exits(0);
     test.run(&["install"]).exits(0);
@@ -488,7 +485,7 @@ node_templates:
     // A blueprint may intend to keep the container: uninstall reports it.
     test.run(&["uninstall"]).exits(0).says(&[
         "no operation of web_",
-        "removes container `PREFIX-web`"
+        "container `PREFIX-web` is kept"
             .replace("PREFIX", &test.prefix)
             .as_str(),
     ]);
@@ -564,7 +561,7 @@ impl Runner<'_> {
             &command
                 .env("DOCKCTL_SECRET_TOKEN", self.secret.get())
                 .output()
-                .expect("dockctl starts"),
+                .expect("start dockctl"),
         )
     }
 
@@ -624,9 +621,9 @@ fn every_edit_is_seen_once(runner: &Runner<'_>) {
         assert_eq!(runner.converge(), 1, "{after}");
         assert_ne!(test.inspect("web", shows), was, "{after}");
         runner.write(SHOP);
-        assert_eq!(runner.converge(), 1, "{after} is taken back");
+        assert_eq!(runner.converge(), 1, "{after} is undone");
     }
-    assert_eq!(runner.converge(), 0, "everything is as it was");
+    assert_eq!(runner.converge(), 0, "all edits are undone");
 }
 
 fn other_values_are_seen(runner: &Runner<'_>) {

@@ -79,7 +79,7 @@ fn a_secret_reaches_the_container_and_nothing_else() {
     );
     assert!(
         !holds(&test.path("state"), SECRET),
-        "the state holds the secret"
+        "the state directory contains the secret"
     );
     // `outputs` prints an output that contains a secret, but redacts the secret.
     let run = test.run(&["outputs", secrets[0], secrets[1]]).exits(0);
@@ -103,7 +103,7 @@ fn a_missing_secret_is_told_before_anything_begins() {
 #[test]
 fn a_sensitive_input_is_kept_as_a_digest_and_has_to_be_given_again() {
     let test = Test::fake("sensitive");
-    let inputs = "metadata: {dockctl: {sensitive: [password]}}\ninputs: {password: {}, colour: {default: red}}";
+    let inputs = "metadata: {dockctl: {sensitive: [password]}}\ninputs: {password: {}, color: {default: red}}";
     let body = BLUEPRINT
         .replace("{get_secret: password}", "{get_input: password}")
         .replace("  pin: {value: {get_secret: pin}}\n", "");
@@ -115,7 +115,7 @@ fn a_sensitive_input_is_kept_as_a_digest_and_has_to_be_given_again() {
     let shown = test.run(&["outputs"]).exits(0).stdout;
     assert!(!shown.contains(SECRET), "{shown}");
     test.run(&["install"]).exits(3).says(&[
-        "the input `password` holds a secret, which is not kept",
+        "the value of the sensitive input `password` is not stored",
         "-i password=",
     ]);
     test.run(&["install", "-i", &given]).exits(0);
@@ -251,7 +251,7 @@ fn expect_hidden(all: &[(String, String)]) {
             };
             assert!(
                 !text.match_indices(secret).any(|(at, _)| is_bare(at)),
-                "{what} shows {secret}"
+                "{what} contains {secret}"
             );
         }
     }
@@ -307,7 +307,7 @@ fn sensitive_inputs_of_any_type_are_withheld_by_their_origin() {
     let given = GIVEN.map(|input| ["-i", input]).concat();
     let with = |words: &[&'static str]| [words, &given[..]].concat();
     let out = test.path("plan.json");
-    std::fs::write(&out, "readable by all before").unwrap();
+    std::fs::write(&out, "old content of a world-readable file").unwrap();
     test.run(&with(&["plan", "--out", "plan.json"])).exits(0);
     test.run(&with(&[
         "install",
@@ -551,7 +551,7 @@ outputs:
         let run = test
             .run(&["logs", "-i", wrong])
             .exits(2)
-            .says(&["cannot be read as YAML"]);
+            .says(&["cannot parse the inputs as YAML"]);
         assert!(run.stdout.is_empty(), "{}", run.stdout);
         test.run(&["uninstall", "-i", wrong]).exits(2);
     }

@@ -57,14 +57,18 @@ fn what_another_state_directory_made_since_is_told_and_can_be_taken_over() {
             format!("dockctl recover {}", test.prefix),
             format!("--from-labels {deployment}"),
         ];
-        let said: Vec<&str> = ["another state directory made", "nothing was done"]
+        let said: Vec<&str> = ["another state directory created", "nothing was done"]
             .into_iter()
             .chain(hints.iter().map(String::as_str))
             .collect();
         for arguments in [&["uninstall", "--yes"][..], &["update", "--yes"], &["plan"]] {
             test.run(arguments).exits(1).says(&said);
         }
-        assert_eq!(test.inspect("web", "{{.Id}}"), id, "nothing was touched");
+        assert_eq!(
+            test.inspect("web", "{{.Id}}"),
+            id,
+            "the container was not touched"
+        );
         if takes_over {
             test.run(&["recover", &test.prefix]).exits(0);
             test.run(&["update", "--yes"]).exits(0);
@@ -74,7 +78,11 @@ fn what_another_state_directory_made_since_is_told_and_can_be_taken_over() {
                     .stdout
                     .contains("up to date")
             );
-            assert_eq!(test.inspect("web", "{{.Id}}"), id, "it is what is wanted");
+            assert_eq!(
+                test.inspect("web", "{{.Id}}"),
+                id,
+                "the container already matches the blueprint"
+            );
             test.run(&["uninstall"]).exits(0);
         } else {
             test.run(&["uninstall", "--from-labels", "another"])
@@ -120,7 +128,7 @@ fn a_volume_that_was_taken_over_goes_after_its_node_was_dropped() {
     elsewhere(&test, &["recover", &test.prefix]).exits(0);
     write(&test, SLEEPER);
     elsewhere(&test, &["update", "--yes"]).exits(0);
-    assert!(!volumes(&test).is_empty(), "it is kept");
+    assert!(!volumes(&test).is_empty(), "the volume is kept");
     // A runner without state does not report the kept volume as a change.
     let runner = test.path("runner").display().to_string();
     let runner = |arguments: &[&str]| test.run(&[arguments, &["--state-dir", &runner]].concat());
@@ -138,12 +146,12 @@ fn a_kept_volume_stays_known_to_who_took_it_over() {
     test.run(&["uninstall"]).exits(0);
     elsewhere(&test, &["install"])
         .exits(1)
-        .says(&["does not know"]);
+        .says(&["has no record of"]);
     elsewhere(&test, &["recover", &test.prefix]).exits(0);
     for _ in 0..2 {
         elsewhere(&test, &["install"]).exits(0);
         elsewhere(&test, &["uninstall", "--yes"]).exits(0);
-        assert!(!volumes(&test).is_empty(), "it is kept");
+        assert!(!volumes(&test).is_empty(), "the volume is kept");
     }
     elsewhere(&test, &["uninstall", "--volumes", "--yes"]).exits(0);
     assert_eq!(volumes(&test), "");
@@ -153,7 +161,7 @@ fn a_kept_volume_stays_known_to_who_took_it_over() {
 /// accepts a blueprint at another path.
 #[test]
 fn what_was_taken_over_can_be_made_from_another_folder() {
-    let test = Test::fake("folder");
+    let test = Test::fake("checkout");
     test.blueprint(SLEEPER);
     test.run(&["install"]).exits(0);
     let id = test.inspect("web", "{{.Id}}");
@@ -165,7 +173,7 @@ fn what_was_taken_over_can_be_made_from_another_folder() {
     .unwrap();
     let there = test.path("checkout/blueprint.yaml").display().to_string();
     let update = ["update", &there, "-d", &test.prefix, "--yes"];
-    test.run(&update).exits(2).says(&["was made from"]);
+    test.run(&update).exits(2).says(&["was installed from"]);
     elsewhere(&test, &["recover", &test.prefix]).exits(0);
     elsewhere(&test, &update).exits(0);
     assert_eq!(test.inspect("web", "{{.Id}}"), id);
@@ -190,7 +198,7 @@ fn volumes_without_a_name_go_with_the_last_container() {
         assert_eq!(
             test.inspect("web", "{{(index .Mounts 0).Name}}"),
             name,
-            "it was taken over"
+            "the new container uses the old volume"
         );
         if is_lost {
             fs::remove_dir_all(test.path("state/deployments")).unwrap();
@@ -334,7 +342,7 @@ fn instances_of_two_state_directories_are_counted_once() {
 /// Every workflow that changes something refuses to work on another state directory's objects.
 #[test]
 fn no_workflow_works_beside_another_state_directory() {
-    let test = Test::fake("workflows-beside");
+    let test = Test::fake("workflows-refused");
     test.blueprint(&several(1, ""));
     test.run(&["install"]).exits(0);
     elsewhere(&test, &["recover", &test.prefix]).exits(0);
@@ -350,7 +358,7 @@ fn no_workflow_works_beside_another_state_directory() {
     ] {
         test.run(arguments)
             .exits(1)
-            .says(&["another state directory made", "dockctl recover"]);
+            .says(&["another state directory created", "dockctl recover"]);
     }
     assert_eq!(ids(&test), id);
     elsewhere(&test, &["uninstall", "--yes"]).exits(0);
@@ -367,16 +375,16 @@ fn a_number_that_was_scaled_is_taken_over() {
     let three = ids(&test);
     elsewhere(&test, &["recover", &test.prefix]).exits(0);
     elsewhere(&test, &["update", "--yes"]).exits(0);
-    assert_eq!(ids(&test), three, "the blueprint is as it was");
+    assert_eq!(ids(&test), three, "the blueprint did not change");
     elsewhere(&test, &["scale", "web", "--to", "2", "--yes"]).exits(0);
     assert_eq!(ids(&test).len(), 2);
     fs::remove_dir_all(test.path("elsewhere")).unwrap();
     elsewhere(&test, &["recover", &test.prefix]).exits(0);
     elsewhere(&test, &["scale", "web", "--to", "1", "--yes"]).exits(0);
-    assert_eq!(ids(&test).len(), 1, "before any blueprint was given");
+    assert_eq!(ids(&test).len(), 1, "scale works before any update");
     test.blueprint(&several(2, ""));
     elsewhere(&test, &["update", "--yes"]).exits(0);
-    assert_eq!(ids(&test).len(), 2, "the blueprint says so now");
+    assert_eq!(ids(&test).len(), 2, "the blueprint now declares two");
     elsewhere(&test, &["uninstall", "--yes"]).exits(0);
 }
 

@@ -31,7 +31,7 @@ fn a_project_chooses_no_engine_and_no_file() {
             let own = "dockctl/dockctl.toml";
             test.run(command)
                 .exits(2)
-                .says(&[&format!("a project's file cannot set `{flag}`"), own]);
+                .says(&[&format!("a project file cannot set `{flag}`"), own]);
         }
         // Commands about the program itself still work.
         for command in [
@@ -55,7 +55,7 @@ fn a_project_chooses_no_engine_and_no_file() {
     let linked = test
         .run(&["list"])
         .exits(0)
-        .says(&["is not read: it is a link"]);
+        .says(&["is ignored: it is a link"]);
     assert!(!linked.stderr.contains("root:"), "{}", linked.stderr);
 }
 
@@ -71,7 +71,7 @@ fn the_users_own_file_is_known_by_any_path() {
         command
             .env("XDG_CONFIG_HOME", base)
             .current_dir(test.path("home/.config/dockctl"));
-        Run::of(&command.output().expect("dockctl starts"))
+        Run::of(&command.output().expect("start dockctl"))
     };
     for base in ["link/.config", "home/../home/.config"] {
         run(test.path(base).display().to_string()).exits(0);
@@ -115,7 +115,7 @@ fn a_state_folder_for_all_is_read_and_not_written() {
     for command in [&["status"][..], &["list"], &["executions"]] {
         test.run(command)
             .exits(0)
-            .says(&["may be somebody else's words"]);
+            .says(&["another user may have modified the state directory"]);
     }
     for command in [&["uninstall"][..], &["restart", "web"], &["cancel"]] {
         let run = test.run(command);
@@ -125,7 +125,7 @@ fn a_state_folder_for_all_is_read_and_not_written() {
             run.stdout
         );
         assert!(
-            run.stderr.contains("everybody can write to it"),
+            run.stderr.contains("it is world-writable"),
             "{command:?}: {}",
             run.stderr
         );
@@ -164,7 +164,7 @@ fn a_state_folder_for_all_is_read_and_not_written() {
     );
     test.run(&["recover", &test.prefix, "--state-dir", &empty])
         .exits(1)
-        .says(&["everybody can write to it"]);
+        .says(&["it is world-writable"]);
     test.run(&["uninstall"]).exits(0);
     // dockctl does not wait for a named pipe.
     fs::remove_file(test.path("state/key")).unwrap();
@@ -208,7 +208,7 @@ fn what_a_blueprint_merely_names_is_not_shown() {
                     "{import} {form}: {said}"
                 );
                 assert!(
-                    said.contains("is no file of the DSL"),
+                    said.contains("is not a DSL file"),
                     "{import} {form}: {said}"
                 );
             }
@@ -224,7 +224,7 @@ fn what_a_blueprint_merely_names_is_not_shown() {
         let run = test
             .run(&["install", "--task-retries", "0"])
             .exits(1)
-            .says(&["it is not a tarball"]);
+            .says(&["not a tarball"]);
         assert!(
             !run.stderr.contains("very.secret") && !run.stderr.contains("root:"),
             "{}",
@@ -245,15 +245,15 @@ fn a_broken_configuration_of_the_docker_command_is_a_warning() {
     let config = test.path("docker").display().to_string();
     let run = with(&test, &["list", "--all"], &[("DOCKER_CONFIG", &config)])
         .exits(0)
-        .says(&["the configuration of the docker command is broken"]);
+        .says(&["the configuration of the Docker CLI is invalid"]);
     assert!(!run.stderr.contains("very-secret"));
     let refused = with(
         &test,
         &["list", "--all"],
         &[("DOCKER_TLS_VERIFY", "1"), ("DOCKER_CONFIG", &config)],
     );
-    refused.says(&["DOCKER_TLS_VERIFY is set, and there is no"]);
+    refused.says(&["DOCKER_TLS_VERIFY is set, but"]);
     test.run(&["status", "--host", "ssh://[-oProxyCommand=touch${IFS}x]"])
         .exits(4)
-        .says(&["it lacks a host"]);
+        .says(&["missing or invalid host"]);
 }

@@ -30,8 +30,8 @@ impl Refused {
 
 fn with(status: u16, kind: &str, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(status).expect("it is a status");
-    let kind = kind.parse().expect("it is a media type");
+    *response.status_mut() = StatusCode::from_u16(status).expect("a valid status");
+    let kind = kind.parse().expect("a valid media type");
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response
 }

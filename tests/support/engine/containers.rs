@@ -115,7 +115,7 @@ fn is_meant(state: &State, it: &Container, filters: &HashMap<String, Vec<String>
         wanted.is_none_or(|all| all.iter().any(|it| test(it)))
     };
     let is_named = |pattern: &str| {
-        let pattern = fancy_regex::Regex::new(pattern).expect("it is a pattern");
+        let pattern = fancy_regex::Regex::new(pattern).expect("a valid pattern");
         let fits = |name: &str| pattern.is_match(name).unwrap_or_default();
         fits(&it.name) || fits(&format!("/{}", it.name))
     };

@@ -159,7 +159,7 @@ pub(super) async fn start(world: &Shared, id: &str, request: Request<Incoming>) 
     let is_upgrade = request.headers().contains_key(header::UPGRADE);
     let (mut parts, body) = request.into_parts();
     let Ok(body) = body.collect().await else {
-        return Err(Refused(400, "the request ends too soon".to_owned()));
+        return Err(Refused(400, "incomplete request body".to_owned()));
     };
     let wanted: Json = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
     let running = run(world, id)?;

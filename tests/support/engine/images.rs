@@ -205,7 +205,7 @@ pub(super) fn tag(world: &World, name: &str, asked: &Asked) -> Answered {
     Ok(Response::builder()
         .status(201)
         .body(super::body::full(Bytes::new()))
-        .expect("it is one"))
+        .expect("a valid response"))
 }
 
 pub(super) fn remove(world: &World, name: &str, asked: &Asked) -> Answered {
@@ -231,7 +231,7 @@ pub(super) fn remove(world: &World, name: &str, asked: &Asked) -> Answered {
             short(&id)
         )));
     }
-    let image = state.images.shift_remove(&id).expect("it was found");
+    let image = state.images.shift_remove(&id).expect("the image exists");
     told.extend(image.tags.iter().map(|tag| json!({ "Untagged": tag })));
     told.push(json!({ "Deleted": id }));
     state.tell("image", "delete", &id, &json!({ "name": id }));

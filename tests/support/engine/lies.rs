@@ -25,18 +25,18 @@ pub(super) struct Lies(Mutex<Vec<(String, String, Answer)>>);
 
 impl Lies {
     pub(super) fn tell(&self, method: &str, path: &str, answer: Answer) {
-        let mut lies = self.0.lock().expect("no test died here");
+        let mut lies = self.0.lock().expect("the lock is not poisoned");
         lies.retain(|(known, of, _)| (known.as_str(), of.as_str()) != (method, path));
         lies.push((method.to_owned(), path.to_owned(), answer));
     }
 
     pub(super) fn forget(&self) {
-        self.0.lock().expect("no test died here").clear();
+        self.0.lock().expect("the lock is not poisoned").clear();
     }
 
     /// Returns the canned response to a request.
     pub(super) fn answer(&self, method: &str, path: &[&str]) -> Option<Response<Body>> {
-        let lies = self.0.lock().expect("no test died here");
+        let lies = self.0.lock().expect("the lock is not poisoned");
         let mut told = lies.iter();
         let (_, _, answer) = told.find(|(known, of, _)| known == method && is_at(of, path))?;
         Some(answered(answer.clone()))

@@ -10,7 +10,7 @@ use futures_util::stream as streams;
 
 /// The selection and format of log lines in a request.
 #[derive(Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "switches of the request")]
+#[expect(clippy::struct_excessive_bools, reason = "flags of the request")]
 struct Excerpt {
     /// Run of the container to follow.
     run: u64,
@@ -58,7 +58,7 @@ async fn next(
 impl Excerpt {
     /// Returns a line of a log. Returns `None` if it does not exist yet, and `Some(None)` if it
     /// never will.
-    #[expect(clippy::option_option, reason = "not yet is not never")]
+    #[expect(clippy::option_option, reason = "`not yet` differs from `never`")]
     fn line(self, state: &State, id: &str, at: usize) -> Option<Option<Written>> {
         let Some(it) = state.containers.get(id) else {
             return Some(None);

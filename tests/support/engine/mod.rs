@@ -50,7 +50,7 @@ pub(crate) struct Engine {
 impl Engine {
     /// Starts an engine that stores its files in a directory.
     pub(crate) fn start(directory: &Path) -> Self {
-        std::fs::create_dir_all(directory).expect("the directory can be made");
+        std::fs::create_dir_all(directory).expect("create the directory");
         let (socket, hostile) = (
             directory.join("engine.sock"),
             directory.join("hostile.sock"),
@@ -63,11 +63,11 @@ impl Engine {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
-                .expect("a runtime starts");
+                .expect("start a runtime");
             runtime.block_on(async {
                 let [honest, hostile] =
-                    at.map(|at| UnixListener::bind(at).expect("the socket is free"));
-                ready.send(()).expect("somebody waits");
+                    at.map(|at| UnixListener::bind(at).expect("bind the socket"));
+                ready.send(()).expect("`start` is waiting");
                 tokio::select! {
                     () = accept(honest, &mine, false) => {}
                     () = accept(hostile, &mine, true) => {}
@@ -108,7 +108,7 @@ impl Engine {
 
     /// Returns the number of dockctl's requests whose method and path contain a text.
     pub(crate) fn asked(&self, text: &str) -> usize {
-        let asked = self.world.asked.lock().expect("no request died here");
+        let asked = self.world.asked.lock().expect("the lock is not poisoned");
         asked.iter().filter(|line| line.contains(text)).count()
     }
 

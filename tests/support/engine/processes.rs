@@ -19,14 +19,14 @@ use std::{
 fn commands() -> &'static Path {
     static COMMANDS: OnceLock<tempfile::TempDir> = OnceLock::new();
     let made = COMMANDS.get_or_init(|| {
-        let directory = tempfile::tempdir().expect("a directory can be made");
+        let directory = tempfile::tempdir().expect("create a temporary directory");
         let installed = Command::new(busybox())
             .args(["--install", "-s"])
             .arg(directory.path())
             .status();
         assert!(
             installed.is_ok_and(|status| status.success()),
-            "busybox starts; scripts/demo-image fetches it"
+            "busybox --install failed; scripts/demo-image fetches busybox"
         );
         directory
     });

@@ -85,7 +85,11 @@ pub(super) async fn answer(
     let method = parts.method.as_str().to_owned();
     if is_hostile {
         let line = format!("{method} /{}", path.join("/"));
-        world.asked.lock().expect("no request died here").push(line);
+        world
+            .asked
+            .lock()
+            .expect("the lock is not poisoned")
+            .push(line);
     }
     let lie = world.lies.answer(&method, &path).filter(|_| is_hostile);
     if let Some(lie) = lie {
@@ -103,7 +107,7 @@ pub(super) async fn answer(
         return told(execs::start(world, &id, request).await);
     }
     let Ok(body) = body.collect().await else {
-        return Refused(400, "the request ends too soon".to_owned()).answer();
+        return Refused(400, "incomplete request body".to_owned()).answer();
     };
     let asked = Asked {
         query,
@@ -181,7 +185,7 @@ fn ping() -> Response<Body> {
     for (name, value) in [("api-version", "1.41"), ("ostype", "linux")] {
         response
             .headers_mut()
-            .insert(name, value.parse().expect("it is a value"));
+            .insert(name, value.parse().expect("a valid header value"));
     }
     response
 }

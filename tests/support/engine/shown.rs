@@ -25,7 +25,7 @@ const HOST: &str = r#"{
 }"#;
 
 fn host_defaults() -> Json {
-    serde_json::from_str(HOST).expect("it is JSON")
+    serde_json::from_str(HOST).expect("valid JSON")
 }
 
 /// Returns the defaults of `Config`.

@@ -37,7 +37,7 @@ pub(super) fn ensure(
     if state.volumes.contains_key(&name) {
         return name;
     }
-    std::fs::create_dir_all(data(directory, &name)).expect("the directory can be made");
+    std::fs::create_dir_all(data(directory, &name)).expect("create the directory");
     let volume = Volume {
         name: name.clone(),
         created: Timestamp::now(),

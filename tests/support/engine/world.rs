@@ -169,7 +169,7 @@ impl World {
     /// [`Self::when`].
     pub(super) fn state(&self) -> Changing<'_> {
         Changing {
-            state: Some(self.state.lock().expect("no request died here")),
+            state: Some(self.state.lock().expect("the lock is not poisoned")),
             changed: &self.changed,
         }
     }
@@ -178,7 +178,7 @@ impl World {
     pub(super) async fn when<T>(&self, mut holds: impl FnMut(&State) -> Option<T>) -> T {
         loop {
             let changed = self.changed.notified();
-            if let Some(found) = holds(&self.state.lock().expect("no request died here")) {
+            if let Some(found) = holds(&self.state.lock().expect("the lock is not poisoned")) {
                 return found;
             }
             changed.await;
@@ -206,13 +206,13 @@ impl std::ops::Deref for Changing<'_> {
     type Target = State;
 
     fn deref(&self) -> &State {
-        self.state.as_ref().expect("it is held")
+        self.state.as_ref().expect("the lock is held")
     }
 }
 
 impl std::ops::DerefMut for Changing<'_> {
     fn deref_mut(&mut self) -> &mut State {
-        self.state.as_mut().expect("it is held")
+        self.state.as_mut().expect("the lock is held")
     }
 }
 

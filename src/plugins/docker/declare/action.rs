@@ -1,4 +1,4 @@
-//! What a container engine is asked, and how that becomes a step and is read from one.
+//! Actions on an engine, and their conversion to steps and back.
 
 use crate::{
     diagnostic::Fault,
@@ -15,13 +15,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json, json};
 use std::{fmt, path::Path};
 
-/// The plugin whose steps these are.
+/// ID of the plugin in steps.
 pub(crate) const ID: &str = "docker";
 
-/// Version of what a step holds for this plugin.
+/// Format version of a step's payload.
 const VERSION: u32 = 1;
 
-/// What a step holds for this plugin.
+/// Payload of a step of this plugin.
 #[derive(Deserialize, Serialize)]
 struct Payload {
     version: u32,
@@ -29,73 +29,72 @@ struct Payload {
     action: Action,
 }
 
-/// What an engine is asked. Fields of type [`Json`] may hold functions until the step is bound.
+/// One action on an engine. Fields of type [`Json`] may contain function calls until the step is
+/// bound.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Action {
-    /// Sees to it that the image is there, and remembers its id.
+    /// Ensures that the image exists on the engine, and stores its ID.
     Image {
         /// The node's `image`.
         image: Json,
-        /// Folder of the blueprint, for a tarball beside it.
+        /// Directory of the blueprint, for a tarball next to it.
         folder: String,
-        /// Repository of an imported image that is given none.
+        /// Repository of an imported image that the blueprint does not name.
         fallback: String,
     },
     /// Creates the container.
     Create(Creation),
-    /// Creates the container anew if what start adds differs from what create knew. It never ran.
+    /// Recreates a container that never ran, if `start` adds parameters that `create` did not know.
     Recreate(Creation),
-    /// Creates the container that is to take the place of the instance's, under another name for
-    /// the time being.
+    /// Creates the successor of the instance's container, under a temporary name.
     CreateSuccessor(Creation),
-    /// Lets the old container step aside, and gives its name to the new one.
+    /// Renames the old container and gives its name to the new one.
     Swap {
-        /// The name.
+        /// Name of the container.
         name: Json,
-        /// The old one was there before the deployment, and stays.
+        /// The old container existed before the deployment and is kept.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         keeps: bool,
     },
-    /// Removes the container whose place another took, and one that was made for a place that is
-    /// not needed.
+    /// Removes the predecessor after a replacement, or a successor that is not needed.
     Discard {
-        /// Parameters of `stop`, if it runs still.
+        /// Parameters of `stop`, for a container that still runs.
         stop: Json,
-        /// The old one was there before the deployment, and stays.
+        /// The old container existed before the deployment and is kept.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         keeps: bool,
     },
-    /// Removes the new container, and gives the old one its name again.
+    /// Removes the successor and gives the predecessor its name back.
     StepBack {
-        /// The name; null if it is the one that the old one has without what the replacement added
-        /// to it.
+        /// Name of the container; null: the predecessor's current name without the suffix that the
+        /// replacement added.
         name: Json,
     },
-    /// Starts the old container again.
+    /// Restarts the predecessor.
     PutBack,
-    /// Changes limits and the restart policy of the container as it stands.
+    /// Updates limits and the restart policy of the container in place.
     Adjust {
-        /// What is changed, as the engine takes it.
+        /// Body of the engine's update request.
         body: Json,
-        /// What the container is declared to be from then on.
+        /// Declaration of the container after the change.
         declaration: String,
     },
-    /// Gives the container its name again.
+    /// Renames the container to its declared name.
     Rename {
-        /// The name.
+        /// Name of the container.
         name: Json,
     },
-    /// Starts the container if it does not run.
+    /// Starts the container if it is not running.
     Start {
-        /// The container was there before the deployment.
+        /// The container existed before the deployment.
         adopted: bool,
     },
     /// Waits until the processes run.
     Wait {
-        /// Names, each a part of a command line.
+        /// Names of processes; each must occur in a command line.
         processes: Json,
-        /// Seconds between two looks.
+        /// Seconds between two checks.
         interval: Json,
     },
     /// Stops the container.
@@ -113,9 +112,9 @@ pub enum Action {
         /// `healthy`, or a mapping with `exited`, `port` or `log`.
         condition: Json,
     },
-    /// Waits until the container ends, and keeps what it wrote.
+    /// Waits until the container exits, and stores its output.
     Follow,
-    /// Sees that the container does not end as soon as it is started.
+    /// Checks that the container does not exit right after its start.
     Endure,
     /// Runs a command in the container, before it is stopped.
     Execute {
@@ -124,16 +123,16 @@ pub enum Action {
     },
     /// Attaches the container to a network.
     Connect {
-        /// Its name.
+        /// Name of the network.
         network: Json,
-        /// Aliases, addresses and the like.
+        /// Aliases, addresses and other endpoint settings.
         endpoint: Json,
     },
-    /// Builds an image, or sees to it that one is there.
+    /// Builds an image, or ensures that it exists.
     Build {
         /// The node's `resource_config`.
         image: Json,
-        /// Folder of the blueprint.
+        /// Directory of the blueprint.
         folder: String,
     },
     /// Removes an image that was built or pulled for the instance.
@@ -144,61 +143,62 @@ pub enum Action {
     RemoveNetwork,
     /// Creates a volume.
     CreateVolume(Making),
-    /// Removes the volume, unless it is to be kept.
+    /// Removes the volume, unless `keep` protects it.
     RemoveVolume {
         /// The node's `keep`.
         keep: Json,
-        /// Only if one of these executions made it; then it is not kept.
+        /// If given, removes the volume only if one of these executions created it, and ignores
+        /// `keep`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         made_by: Option<Vec<String>>,
     },
-    /// Finds an object that exists already, and remembers how it was found.
+    /// Finds an existing object and stores its original state.
     Adopt {
-        /// What it is.
+        /// Kind of the object.
         #[serde(default)]
         kind: Kind,
-        /// Its exact name, or its id.
+        /// Exact name or ID of the object.
         name: Json,
     },
-    /// Puts an adopted container back into the state it was found in.
+    /// Restores the original state of an adopted container: running or stopped.
     Restore {
         /// Parameters of `stop`.
         params: Json,
     },
-    /// Forgets an adopted container.
+    /// Forgets an adopted object.
     Release,
 }
 
-/// What a container is created from.
+/// Everything that a container is created from.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Creation {
-    /// Its name.
+    /// Name of the container.
     pub name: Json,
     /// Parameters of `create_container`.
     pub create: Json,
-    /// Parameters of `start`, which engines want at creation.
+    /// Parameters of `start`; engines accept them only at creation.
     pub start: Json,
-    /// The container is waited for to be healthy: it must have a health check.
+    /// A wait condition requires the container to become healthy, so it must have a health check.
     #[serde(default)]
     pub needs_check: bool,
-    /// How the parameters are written.
+    /// Dialect of the parameters.
     #[serde(default)]
     pub dialect: Dialect,
     /// Networks from relationships.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<Attachment>,
-    /// Volumes from relationships, as the engine takes mounts.
+    /// Volumes from relationships, in the engine's format for mounts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<Json>,
-    /// What the declaration comes to before it is bound; its digest is the container's
-    /// `dockctl.spec`.
+    /// The declaration before it is bound; the label `dockctl.spec` contains its digest.
     pub declaration: String,
-    /// What an uninstall needs when everything else is lost; goes into a label. Steps keep it apart.
+    /// Data for an uninstall if the state directory is lost; stored in a label. Steps store it
+    /// outside the payload.
     #[serde(skip)]
     pub record: Json,
 }
 
-/// How the parameters of a container are written.
+/// Plugin version whose format the parameters of a container use.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Dialect {
@@ -212,28 +212,29 @@ pub enum Dialect {
 /// A network that a container is attached to.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Attachment {
-    /// Its name.
+    /// Name of the network.
     pub network: Json,
-    /// Aliases, addresses and the like.
+    /// Aliases, addresses and other endpoint settings.
     pub endpoint: Json,
 }
 
-/// What a network or a volume is made from.
+/// Everything that a network or a volume is created from.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Making {
-    /// Its name.
+    /// Name of the network or volume.
     pub name: Json,
     /// The node's properties.
     pub properties: Json,
-    /// What the declaration comes to before it is bound.
+    /// The declaration before it is bound.
     pub declaration: String,
-    /// What an uninstall needs when everything else is lost; goes into a label. Steps keep it apart.
+    /// Data for an uninstall if the state directory is lost; stored in a label. Steps store it
+    /// outside the payload.
     #[serde(skip)]
     pub record: Json,
 }
 
 impl Action {
-    /// Whether it deletes an object. What another takes the place of is not deleted but replaced.
+    /// Returns true if the action deletes an object. Replacing an object does not count.
     fn deletes(&self) -> bool {
         match self {
             Self::Remove { .. } | Self::RemoveNetwork | Self::RemoveImage => true,
@@ -274,11 +275,11 @@ impl Action {
 }
 
 impl Creation {
-    /// The request that the declaration comes to, as far as it is known.
+    /// Converts the declaration into a request; late values are left out.
     ///
     /// # Errors
     ///
-    /// What of the parameters cannot be used.
+    /// The parameters that are invalid.
     pub fn converted(&self) -> Result<params::Creation, Vec<Fault>> {
         let mut converted = match self.dialect {
             Dialect::Params => params::creation(&self.create, &self.start)?,
@@ -304,8 +305,8 @@ impl Creation {
         Ok(converted)
     }
 
-    /// Attachments that go into the request: to networks that the parameters name, else the first.
-    /// Older engines take no more there.
+    /// Returns the attachments that the request contains: those to networks that the parameters
+    /// name, otherwise the first one. Older engines accept only one network at creation.
     fn at_once(&self, converted: &params::Creation) -> Vec<Attachment> {
         let first = self
             .networks
@@ -335,7 +336,7 @@ impl Creation {
         host["Mounts"] = mounts.into();
     }
 
-    /// Networks that do not go into the request, each once.
+    /// Returns the attachments that are not in the request, one per network.
     pub(crate) fn later_networks(&self) -> Vec<Attachment> {
         if self.networks.is_empty() {
             return Vec::new();
@@ -358,7 +359,7 @@ impl Creation {
     }
 }
 
-/// Both together: lists one after the other, else what comes later holds.
+/// Merges two values: concatenates lists, merges mappings, otherwise the second value wins.
 fn merged(one: &Json, other: &Json) -> Json {
     match (one, other) {
         (Json::Object(one), Json::Object(other)) => {
@@ -377,7 +378,7 @@ fn merged(one: &Json, other: &Json) -> Json {
 }
 
 impl Attachment {
-    /// The endpoint as the engine takes it.
+    /// Returns the endpoint in the engine's format.
     pub(crate) fn converted(&self) -> Result<Json, Fault> {
         params::endpoint(&self.endpoint)
     }
@@ -400,7 +401,7 @@ impl Attachment {
 }
 
 impl Action {
-    /// Files that the action reads, as far as they are known by now.
+    /// Returns the files that the action reads, as far as they are already known.
     pub(crate) fn files(&self) -> Vec<Need> {
         match self {
             Self::Image { image, folder, .. } => image::file_of(image, Path::new(folder))
@@ -412,7 +413,7 @@ impl Action {
         }
     }
 
-    /// The property of the node that the action is about, if it is about one.
+    /// Returns the node property to show as the location of an error of the action.
     fn property(&self) -> Option<&'static str> {
         match self {
             Self::Image { .. } => Some("image"),
@@ -427,7 +428,7 @@ impl Action {
         }
     }
 
-    /// The name that a new object is to have, where it is known.
+    /// Returns the name of the container that the action creates, if it is known.
     fn created_name(&self) -> Option<&str> {
         match self {
             Self::Create(creation) => creation.name.as_str(),
@@ -437,7 +438,7 @@ impl Action {
 }
 
 impl Action {
-    /// The step that asks this of an engine.
+    /// Returns the step that executes the action on an engine.
     #[must_use]
     pub fn at(mut self, target: Target) -> Step {
         let traits = self.traits(&target);
@@ -456,19 +457,21 @@ impl Action {
         }
     }
 
-    /// What a step asks of an engine; the only place where a payload is read.
+    /// Returns the action of a step. Payloads are read only here.
     ///
     /// # Errors
     ///
-    /// If another version of dockctl wrote it, in a way that this one does not know.
+    /// The payload has a format that this version of dockctl does not know.
     pub fn of(step: &Step) -> Result<Self, Failure> {
         let unknown = |why: String| {
-            Failure::fatal(format!("this dockctl does not know how to {step}: {why}"))
-                .hint("use the version of dockctl that planned it")
+            Failure::fatal(format!(
+                "this version of dockctl cannot run the step `{step}`: {why}"
+            ))
+            .hint("use the version of dockctl that planned the step")
         };
         let version = &step.payload["version"];
         if *version != VERSION {
-            return Err(unknown(format!("it is of version {version}")));
+            return Err(unknown(format!("its format version is {version}")));
         }
         let Payload { mut action, .. } =
             Payload::deserialize(&step.payload).map_err(|error| unknown(error.to_string()))?;
@@ -519,7 +522,7 @@ impl Action {
         }
     }
 
-    /// Two steps that bring the same image to the same engine have the same key.
+    /// Returns a key that is the same for all steps that provide the same image on the same engine.
     fn shared(&self, target: &Target) -> Option<String> {
         match self {
             Self::Image { image, .. } => Some(format!("{target} {}", image::key_of(image)?)),
@@ -531,33 +534,34 @@ impl Action {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Image { image, .. } => write!(f, "bring image {}", image::shown(image)),
+            Self::Image { image, .. } if image["src"].is_null() => {
+                write!(f, "pull image {}", image::shown(image))
+            }
+            Self::Image { image, .. } => write!(f, "load image from {}", image::shown(image)),
             Self::Create(Creation { name, .. }) => write!(f, "create container {}", shown(name)),
             Self::Recreate(Creation { name, .. }) => write!(
                 f,
-                "create container {} anew if what start adds differs",
+                "recreate container {} if start adds other parameters",
                 shown(name)
             ),
-            Self::CreateSuccessor(Creation { name, .. }) => write!(
-                f,
-                "create container {} anew, beside the old one",
-                shown(name)
-            ),
+            Self::CreateSuccessor(Creation { name, .. }) => {
+                write!(f, "create container {} next to the old one", shown(name))
+            }
             Self::Swap { name, keeps: false } => {
-                write!(f, "let the new container take the name {}", shown(name))
+                write!(f, "give the new container the name {}", shown(name))
             }
             Self::Swap { name, keeps: true } => {
                 write!(
                     f,
-                    "let the new container take the name {0}; the old one stays as {0}.before-dockctl",
+                    "give the new container the name {0}; keep the old one as {0}.before-dockctl",
                     shown(name)
                 )
             }
             Self::Discard { keeps: false, .. } => f.write_str("remove old container"),
-            Self::Discard { keeps: true, .. } => f.write_str("leave the old container stopped"),
-            Self::StepBack { .. } => f.write_str("put the old container back"),
-            Self::PutBack => f.write_str("start the old container again"),
-            Self::Rename { name } => write!(f, "give the container its name {} again", shown(name)),
+            Self::Discard { keeps: true, .. } => f.write_str("leave old container stopped"),
+            Self::StepBack { .. } => f.write_str("restore old container"),
+            Self::PutBack => f.write_str("restart old container"),
+            Self::Rename { name } => write!(f, "rename container to {}", shown(name)),
             Self::Adjust { body, .. } => {
                 let fields: Vec<&str> = body
                     .as_object()
@@ -565,16 +569,16 @@ impl fmt::Display for Action {
                     .flatten()
                     .map(|(field, _)| field.as_str())
                     .collect();
-                write!(f, "change {} of the running container", fields.join(", "))
+                write!(f, "update {} of the running container", fields.join(", "))
             }
             Self::Start { adopted: false, .. } => f.write_str("start container"),
             Self::Start { adopted: true, .. } => {
                 f.write_str("start adopted container if it is stopped")
             }
-            Self::Wait { processes, .. } => write!(f, "wait for processes {}", shown(processes)),
+            Self::Wait { processes, .. } => write!(f, "wait for {}", shown_processes(processes)),
             Self::WaitFor { condition } => write!(f, "wait for {}", condition::shown(condition)),
-            Self::Follow => f.write_str("wait until the container ends"),
-            // Nothing shows afterwards whether it ran.
+            Self::Follow => f.write_str("wait until the container exits"),
+            // The engine does not show afterwards whether the command ran.
             Self::Execute { command } => {
                 write!(f, "run {} in the container (at least once)", shown(command))
             }
@@ -582,31 +586,41 @@ impl fmt::Display for Action {
                 write!(f, "attach container to network {}", shown(network))
             }
             Self::Build { image, .. } => f.write_str(&recipe::shown(image)),
-            Self::RemoveImage => f.write_str("remove image if it was brought for this"),
+            Self::RemoveImage => f.write_str("remove image if it was built or pulled for the node"),
             Self::CreateNetwork(making) => write!(f, "create network {}", shown(&making.name)),
             Self::RemoveNetwork => f.write_str("remove network"),
             Self::CreateVolume(making) => write!(f, "create volume {}", shown(&making.name)),
             Self::RemoveVolume {
                 made_by: Some(_), ..
-            } => f.write_str("remove volume if this run made it"),
+            } => f.write_str("remove volume if this execution created it"),
             Self::RemoveVolume { keep, .. } if *keep == false => f.write_str("remove volume"),
             Self::RemoveVolume { .. } => f.write_str("keep volume"),
-            Self::Endure => f.write_str("see that it stays up"),
+            Self::Endure => f.write_str("check that the container stays up"),
             Self::Stop { .. } => f.write_str("stop container"),
             Self::Remove { .. } => f.write_str("remove container"),
             Self::Adopt { name, kind } => write!(f, "adopt {} {}", kind.as_str(), shown(name)),
-            Self::Restore { .. } => f.write_str("put adopted container back as it was found"),
-            Self::Release => f.write_str("let go what was adopted"),
+            Self::Restore { .. } => f.write_str("restore adopted container to its original state"),
+            Self::Release => f.write_str("release adopted object"),
         }
     }
 }
 
-/// Whether one of these entries of a mapping, or the mapping itself, is computed later.
+/// Returns true if the mapping, or one of the named entries, contains a function call.
 pub(crate) fn is_late(map: &Json, names: &[&str]) -> bool {
     is_call(map) || names.iter().any(|name| holds_call(&map[name]))
 }
 
-/// A value as a plan shows it: text bare, late values as such.
+fn shown_processes(processes: &Json) -> String {
+    let names = processes.as_array().filter(|_| !holds_call(processes));
+    let names: Vec<String> = names.into_iter().flatten().map(shown).collect();
+    match &names[..] {
+        [] => format!("processes {}", shown(processes)),
+        [name] => format!("process {name}"),
+        names => format!("processes {}", names.join(", ")),
+    }
+}
+
+/// Formats a value for a plan: strings without quotes, late values as `(known after install)`.
 pub(crate) fn shown(value: &Json) -> String {
     match value {
         _ if holds_call(value) => "(known after install)".to_owned(),

@@ -114,13 +114,13 @@ pub(crate) fn change(
         ..instance.clone()
     };
     if engine(node) != engine(former) {
-        let why = "it is to move to another engine; take it down first: remove the node, update, put it back, and update again";
+        let why = "it cannot move to another engine: remove the node, update, add the node again, and update again";
         return Change::Refused(why.to_owned());
     }
     match (former.is_adopted(), node.is_adopted()) {
         (true, true) if adopted_name(former) == adopted_name(node) => return Change::Nothing,
         (false, true) => {
-            let why = "it was made for the deployment and is to be adopted from now on; uninstall takes it down, and cannot leave it";
+            let why = "`use_external_resource: true` cannot be set for an object that this deployment created: uninstall would delete it";
             return Change::Refused(why.to_owned());
         }
         (true, false) if kind == Kind::Container => return Change::Replace,
@@ -164,7 +164,7 @@ fn volume_stays(instance: &Instance, observed: &Observed) -> Change {
         .of(&instance.id)
         .map_or(instance.node.as_str(), |object| object.name.as_str());
     Change::Refused(format!(
-        "volumes cannot be changed; what is in `{name}` would be lost: declare the new one as another node, with another name"
+        "volumes cannot be changed, because the data in `{name}` would be lost: declare the new volume as another node with another name"
     ))
 }
 
@@ -173,7 +173,7 @@ fn volume_stays(instance: &Instance, observed: &Observed) -> Change {
 fn cannot_make_way(kind: Kind) -> String {
     let kind = kind.as_str();
     format!(
-        "the adopted {kind} has the name that the new one is to have, and engines cannot rename {kind}s: give the node another `name`, or leave it adopted"
+        "the adopted {kind} already has the name of the new one, and engines cannot rename {kind}s: give the node another `name`, or leave it adopted"
     )
 }
 

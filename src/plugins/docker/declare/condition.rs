@@ -1,4 +1,4 @@
-//! What is waited for after a start.
+//! Wait conditions (`wait_for`), checked after a start.
 
 use crate::{
     diagnostic::Fault,
@@ -11,35 +11,35 @@ use serde_json::{Map as JsonMap, Value as Json};
 
 use std::time::Duration;
 
-/// Seconds that a condition is waited for where nothing is said.
+/// Default timeout of a condition, in seconds.
 const TIMEOUT: f64 = 300.0;
 
-/// Seconds between two looks where nothing is said.
+/// Default interval between two checks, in seconds.
 const INTERVAL: f64 = 1.0;
 
-/// How much of a line is looked at, in bytes.
+/// Longest part of a log line that is matched, in bytes.
 pub(crate) const LINE: usize = 64 << 10;
 
 /// Keys of a condition.
 const KEYS: [&str; 6] = ["healthy", "exited", "port", "log", "timeout", "interval"];
 
-/// How a condition is written.
+/// Syntax of a condition, for messages.
 const FORMS: &str = "`healthy`, or a mapping with `exited`, `port` or `log`";
 
-/// What is waited for.
+/// The event that a wait expects.
 #[derive(Clone, Debug)]
 pub(crate) enum Condition {
-    /// The health check says that it is well.
+    /// The health check reports healthy.
     Healthy,
-    /// It ended with this code.
+    /// The container exited with this code.
     Exited(i64),
-    /// Something in it takes TCP connections.
+    /// The container accepts TCP connections on this port.
     Port(u16),
-    /// It wrote a line that fits.
+    /// The container wrote a log line that matches.
     Log(Box<Regex>),
 }
 
-/// A condition, and how long and how often it is looked at.
+/// A condition with its timeout and check interval.
 #[derive(Clone, Debug)]
 pub(crate) struct WaitFor {
     pub condition: Condition,
@@ -48,12 +48,12 @@ pub(crate) struct WaitFor {
 }
 
 impl WaitFor {
-    /// Reads `healthy`, or a mapping with one of the conditions, and perhaps `timeout` and
-    /// `interval`: seconds, or `30s`.
+    /// Reads `healthy`, or a mapping with one of the conditions and optionally `timeout` and
+    /// `interval`: seconds, or a duration such as `30s`.
     ///
     /// # Errors
     ///
-    /// What of it cannot be used.
+    /// The first invalid key or value.
     pub(crate) fn read(given: &Json) -> Result<Self, Fault> {
         match given {
             Json::String(name) if name == "healthy" => {
@@ -85,51 +85,51 @@ impl WaitFor {
         }
     }
 
-    /// Whether the container must have a health check.
+    /// Returns true if the container must have a health check.
     pub(crate) fn needs_check(&self) -> bool {
         matches!(self.condition, Condition::Healthy)
     }
 
-    /// Why a container that is made with these parameters can never come to it; none if it can.
+    /// Returns why a container with these parameters can never meet the condition; none if it can.
     pub(crate) fn impossible(&self, body: &JsonMap<String, Json>) -> Option<String> {
         let host = body.get("HostConfig").cloned().unwrap_or_default();
         let check = body.get("Healthcheck").cloned().unwrap_or_default();
         let policy = host["RestartPolicy"]["Name"].as_str().unwrap_or_default();
         match &self.condition {
             Condition::Healthy if check["Test"][0] == "NONE" => {
-                Some("it is never healthy: its health check is turned off".to_owned())
+                Some("it cannot become healthy: its health check is disabled".to_owned())
             }
             Condition::Port(_) if host["NetworkMode"] == "none" => {
-                Some("no port of it can be reached: it is on no network".to_owned())
+                Some("its ports cannot be reached: `network_mode` is none".to_owned())
             }
-            Condition::Exited(_) if host["AutoRemove"] == true => {
-                Some("how it ended cannot be seen: it is removed when it ends".to_owned())
-            }
+            Condition::Exited(_) if host["AutoRemove"] == true => Some(
+                "its exit code cannot be read: `auto_remove` removes it when it exits".to_owned(),
+            ),
             Condition::Exited(_) if matches!(policy, "always" | "unless-stopped") => Some(format!(
-                "it never stays ended: its restart policy is {policy}"
+                "it does not stay exited: its restart policy is {policy}"
             )),
             _ => None,
         }
     }
 }
 
-/// Whether an entry says what is waited for, and not how long or how often.
+/// Returns true if a key names a condition, not its timeout or interval.
 fn is_condition(key: &str) -> bool {
     !matches!(key, "timeout" | "interval")
 }
 
 fn only_condition(entries: &JsonMap<String, Json>) -> Result<(&String, &Json), Fault> {
-    const SEVERAL: &str = "one condition holds one of healthy, exited, port and log";
+    const SEVERAL: &str = "a condition must have exactly one of healthy, exited, port and log";
     let mut conditions = entries.iter().filter(|(key, _)| is_condition(key));
     match (conditions.next(), conditions.next()) {
         (Some(only), None) => Ok(only),
-        (None, _) => Err(Fault::new("it says not what to wait for").hint(FORMS)),
-        _ => Err(Fault::new(SEVERAL).hint("several conditions are a list")),
+        (None, _) => Err(Fault::new("the condition does not say what to wait for").hint(FORMS)),
+        _ => Err(Fault::new(SEVERAL).hint("write several conditions as a list")),
     }
 }
 
 fn seconds_of(entries: &JsonMap<String, Json>, key: &str, default: f64) -> Result<f64, Fault> {
-    const SECONDS: &str = "this must be a number of seconds, or text such as 30s";
+    const SECONDS: &str = "this must be a number of seconds, or a duration such as 30s";
     match entries.get(key) {
         None | Some(Json::Null) => Ok(default),
         Some(value) => seconds(value).ok_or_else(|| Fault::new(SECONDS).under(key)),
@@ -147,12 +147,13 @@ fn condition(key: &str, value: &Json) -> Result<Condition, Fault> {
             .map(Condition::Port)
             .ok_or_else(|| Fault::new("this must be a TCP port of the container")),
         ("log", Json::String(pattern)) => {
-            let compiled = Regex::new(pattern)
-                .map_err(|error| Fault::new(format!("this is no regular expression: {error}")))?;
+            let compiled = Regex::new(pattern).map_err(|error| {
+                Fault::new(format!("this is not a valid regular expression: {error}"))
+            })?;
             Ok(Condition::Log(Box::new(compiled)))
         }
         _ => Err(Fault::new(format!(
-            "`{}` cannot be the value of `{key}`",
+            "`{}` is not a valid value of `{key}`",
             python_text(value)
         ))),
     }
@@ -163,7 +164,7 @@ fn seconds(value: &Json) -> Option<f64> {
     (seconds.is_finite() && seconds >= 0.0).then_some(seconds)
 }
 
-/// Seconds from a number of them, or from a duration such as `30s`.
+/// Parses a number of seconds, or a duration such as `30s`, into seconds.
 fn of_text(text: &str) -> Option<f64> {
     let duration = |nanos: i64| Duration::from_nanos(nanos.unsigned_abs()).as_secs_f64();
     let number = text.parse::<f64>().ok();
@@ -176,7 +177,7 @@ fn port(value: &Json) -> Option<u16> {
     u16::try_from(port).ok().filter(|port| *port > 0)
 }
 
-/// A condition as a plan shows it.
+/// Formats a condition for a plan.
 pub(crate) fn shown(given: &Json) -> String {
     let text = |(key, value): (&String, &Json)| format!("{key} {}", python_text(value));
     let condition = || pairs(given).find(|(key, _)| is_condition(key));

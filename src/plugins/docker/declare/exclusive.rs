@@ -59,7 +59,7 @@ fn of_port(port: &str, protocol: &str) -> Exclusive {
     Exclusive {
         kind: PORT,
         key: format!("{port}/{protocol}"),
-        shown: format!("port {port} of the host"),
+        shown: format!("host port {port}"),
         is_shared: false,
     }
 }
@@ -67,7 +67,7 @@ fn of_port(port: &str, protocol: &str) -> Exclusive {
 fn of_address(address: String) -> Exclusive {
     Exclusive {
         kind: "address",
-        shown: format!("the address {address}"),
+        shown: format!("address {address}"),
         key: address,
         is_shared: false,
     }
@@ -78,7 +78,7 @@ fn of_network(host: &Json) -> Exclusive {
     Exclusive {
         kind: "network",
         key: String::new(),
-        shown: "the network of the host".to_owned(),
+        shown: "the host network".to_owned(),
         is_shared: host["NetworkMode"] != "host",
     }
 }
@@ -127,7 +127,7 @@ fn addresses(endpoint: &Json) -> Vec<String> {
 /// Returns descriptions of the container's mounts, and whether they are writable. Anonymous volumes
 /// count: they move to the new container.
 fn mounts(host: &Json, volumes: Option<&Json>) -> JsonMap<String, Json> {
-    let anonymous = |path: &String| (format!("the volume at {path}"), Json::from(true));
+    let anonymous = |path: &String| (format!("volume at {path}"), Json::from(true));
     let mut all: JsonMap<_, _> = volumes.into_iter().flat_map(keys).map(anonymous).collect();
     for (name, is_written) in sources(host) {
         let before = all.get(&name).is_some_and(|it| *it == true);
@@ -150,7 +150,7 @@ fn in_words(source: &str) -> String {
     } else {
         "volume"
     };
-    format!("the {kind} {source}")
+    format!("{kind} {source}")
 }
 
 fn bind(bind: &str) -> (&str, bool) {
@@ -171,7 +171,10 @@ fn mount(mount: &Json) -> Option<(&str, bool)> {
 fn volumes_of(from: &str) -> (String, Json) {
     let name = from.trim_end_matches(":ro");
     let is_written = !from.ends_with(":ro");
-    (format!("the volumes of {name}"), is_written.into())
+    (
+        format!("the volumes of container {name}"),
+        is_written.into(),
+    )
 }
 
 #[cfg(test)]
@@ -189,7 +192,7 @@ mod tests {
         let port = |host: &str, inner: &str| json!({ "PortBindings": { inner: [{ "HostIp": "", "HostPort": host }] } });
         assert_eq!(
             shared(port("80", "8080/tcp"), port("80", "9090/tcp")).as_deref(),
-            Some("port 80 of the host")
+            Some("host port 80")
         );
         for other in [
             port("81", "8080/tcp"),
@@ -206,16 +209,16 @@ mod tests {
         }
         assert_eq!(
             shared(json!({ "NetworkMode": "host" }), json!({})).as_deref(),
-            Some("the network of the host")
+            Some("the host network")
         );
         let binds = |bind: &str| json!({ "Binds": [bind] });
         assert_eq!(
             shared(binds("/srv:/data"), binds("/srv:/other:rw")).as_deref(),
-            Some("the directory /srv")
+            Some("directory /srv")
         );
         assert_eq!(
             shared(binds("data:/data:ro"), binds("data:/data")).as_deref(),
-            Some("the volume data")
+            Some("volume data")
         );
         assert_eq!(
             shared(binds("/srv:/data:ro"), binds("/srv:/data:z,ro")),
@@ -224,7 +227,7 @@ mod tests {
         let mount = |kind: &str, read_only: bool| json!({ "Mounts": [{ "Type": kind, "Source": "data", "ReadOnly": read_only }] });
         assert_eq!(
             shared(mount("volume", false), binds("data:/data:ro")).as_deref(),
-            Some("the volume data")
+            Some("volume data")
         );
         assert_eq!(
             (

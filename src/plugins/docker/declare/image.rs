@@ -1,4 +1,4 @@
-//! What a node says of its image, and the request that brings it.
+//! Reads a node's `image` and builds the request that pulls or imports it.
 
 use crate::{
     diagnostic::Fault,
@@ -12,11 +12,11 @@ use crate::{
 use serde_json::{Map as JsonMap, Value as Json};
 use std::path::{Path, PathBuf};
 
-/// A node's `image`, read.
+/// A parsed `image` of a node.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Image {
     pub src: Option<String>,
-    /// Another image that the new one is made from.
+    /// Existing image that gets a new name (key `image`).
     pub base: Option<String>,
     pub repository: Option<String>,
     pub tag: Option<String>,
@@ -30,10 +30,10 @@ pub(crate) struct Image {
     pub max_size: Option<u64>,
 }
 
-/// Parameters of a request.
+/// Query parameters of a request.
 type Query = Vec<(&'static str, String)>;
 
-/// When an image is pulled; dockctl's extension.
+/// When an image is pulled; an extension of dockctl.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum PullPolicy {
     #[default]
@@ -42,7 +42,7 @@ pub(crate) enum PullPolicy {
     Never,
 }
 
-/// A key of `image`, the form of its value, and what it means.
+/// A key of `image`, the form of its value, and its meaning.
 pub(crate) struct Key {
     pub name: &'static str,
     pub form: Form,
@@ -57,68 +57,68 @@ const fn key(name: &'static str, form: Form, meaning: &'static str) -> Key {
     }
 }
 
-/// Everything that `image` takes: arguments of docker-py's `pull` and `import_image`, and dockctl's
-/// own.
+/// All keys of `image`: arguments of docker-py's `pull` and `import_image`, and extensions of
+/// dockctl.
 pub(crate) const KEYS: &[Key] = &[
     key(
         "repository",
         Form::Text,
-        "name of the image, perhaps with a registry, a tag or a digest",
+        "name of the image, optionally with registry, tag or digest",
     ),
     key(
         "tag",
         Form::Text,
-        "tag or digest; beats the one in `repository` (default: `latest`)",
+        "tag or digest; overrides the one in `repository` (default: `latest`)",
     ),
     key(
         "src",
         Form::Text,
-        "tarball, folder or address that the image is made from",
+        "tarball, directory or URL to import the image from",
     ),
     key(
         "image",
         Form::Text,
-        "another image to bring under this name",
+        "another image to import under this name",
     ),
     key("platform", Form::Text, "`os[/arch[/variant]]`"),
     key("all_tags", Form::Bool, "pull every tag of the repository"),
     key(
         "auth_config",
         Form::Raw,
-        "who asks the registry: `username`, `password`, …",
+        "credentials for the registry: `username`, `password`, …",
     ),
     key(
         "insecure_registry",
         Form::Bool,
-        "accepted, without effect: it is a setting of the engine",
+        "accepted, no effect: configure it in the engine",
     ),
-    key("stream", Form::Bool, "accepted, without effect"),
-    key("decode", Form::Bool, "accepted, without effect"),
+    key("stream", Form::Bool, "accepted, no effect"),
+    key("decode", Form::Bool, "accepted, no effect"),
     key(
         "changes",
         Form::Strings,
-        "instructions of a Dockerfile for an imported file system",
+        "Dockerfile instructions to apply to an imported file system",
     ),
     key(
         "pull_policy",
         Form::Text,
-        "`missing` (default), `always` or `never`; dockctl's own",
+        "`missing` (default), `always` or `never`; extension of dockctl",
     ),
     key(
         "sha256",
         Form::Text,
-        "digest that the content of `src` must have; dockctl's own",
+        "expected digest of the content of `src`; extension of dockctl",
     ),
     key(
         "max_size",
         Form::Bytes,
-        "largest download, such as `2g` (default: `10g`); dockctl's own",
+        "largest download, such as `2g` (default: `10g`); extension of dockctl",
     ),
 ];
 
-/// Largest download where nothing is said.
+/// Default of `max_size`, in bytes.
 const MAX_SIZE: u64 = 10 << 30;
-/// Who asks a registry.
+/// Keys of `auth_config`.
 const AUTH: [&str; 7] = [
     "username",
     "password",
@@ -129,18 +129,18 @@ const AUTH: [&str; 7] = [
     "registrytoken",
 ];
 
-/// How an image is written.
+/// Syntax of an image, for messages.
 const FORMS: &str = "image: {repository: NAME, tag: TAG}, or image: {src: TARBALL}";
 
-/// Keys that say which image it is.
+/// Keys that identify the image.
 const NAMING: [&str; 4] = ["src", "image", "repository", "tag"];
 
 impl Image {
-    /// Reads an image. Values that are computed later are left out.
+    /// Reads an image. Late values are left out.
     ///
     /// # Errors
     ///
-    /// All keys and values that cannot be used.
+    /// All invalid keys and values.
     pub(crate) fn read(image: &Json) -> Result<Self, Vec<Fault>> {
         let entries = image.as_object().ok_or_else(|| vec![no_mapping(image)])?;
         let (read, faults) = Self::of_entries(entries);
@@ -151,7 +151,7 @@ impl Image {
         Ok(read)
     }
 
-    /// What the entries say that are known by now, and what is wrong with them.
+    /// Reads the entries that are already known, and returns their faults.
     fn of_entries(entries: &JsonMap<String, Json>) -> (Self, Vec<Fault>) {
         let mut read = Self::default();
         let is_known = |value: &Json| !value.is_null() && !holds_call(value);
@@ -205,16 +205,16 @@ impl Image {
 
     fn check_src(&self, has_base: bool) -> Result<(), Fault> {
         if self.src.as_deref().is_some_and(has_other_scheme) {
-            return Err(Fault::new("an address in `src` must be http or https").under("src"));
+            return Err(Fault::new("a URL in `src` must start with http or https").under("src"));
         }
         if has_base {
-            return Err(Fault::new("`src` and `image` exclude each other").under("image"));
+            return Err(Fault::new("`src` and `image` cannot be combined").under("image"));
         }
         Ok(())
     }
 
-    /// The engine's rules: a repository is lower case (the registry's host may not be), a tag has
-    /// no spaces.
+    /// Applies the engine's rules: a repository is lower case, except for the registry's host; a
+    /// tag has no spaces.
     fn check_reference(&self) -> Result<(), Fault> {
         let Some(name) = &self.repository else {
             return Ok(());
@@ -226,8 +226,8 @@ impl Image {
         check_tag(&tag).map_err(|fault| fault.under(key))
     }
 
-    /// Repository and tag or digest, as the engine takes them. A tag of its own beats one in the
-    /// repository.
+    /// Returns repository and tag or digest in the engine's format. The key `tag` overrides a tag
+    /// in `repository`.
     pub(crate) fn reference(&self, fallback: &str) -> (String, String) {
         let given = self.repository.as_deref().or(self.base.as_deref());
         let repository = given.unwrap_or(fallback);
@@ -238,13 +238,13 @@ impl Image {
         (name.to_owned(), tag.unwrap_or("latest").to_owned())
     }
 
-    /// Repository and tag as one text; the latter is `latest` where it is not said.
+    /// Returns repository and tag as one string; the default tag is `latest`.
     fn name(&self) -> String {
         let (repository, tag) = self.reference("");
         joined(&repository, &tag)
     }
 
-    /// The name that the blueprint gives the image; none if it gives none.
+    /// Returns the name that the blueprint gives the image, if any.
     pub(crate) fn given_name(&self) -> Option<GivenName> {
         let name = self.repository.as_deref()?;
         let (repository, tag) = self.reference("");
@@ -255,7 +255,8 @@ impl Image {
         })
     }
 
-    /// Whether the name is an image's id, as docker-py takes it too: nothing to be pulled by.
+    /// Returns true if the name is an image ID, which docker-py accepts too but which cannot be
+    /// pulled.
     pub(crate) fn is_id(&self) -> bool {
         let is_hex = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
         let name = self.repository.as_deref().unwrap_or_default();
@@ -263,14 +264,14 @@ impl Image {
         self.tag.is_none() && (12..=64).contains(&id.len()) && id.bytes().all(is_hex)
     }
 
-    /// Largest download, in bytes.
+    /// Returns the largest download, in bytes.
     pub(crate) fn limit(&self) -> u64 {
         self.max_size.unwrap_or(MAX_SIZE)
     }
 
-    /// The request that brings the image; several values of one name are several parameters.
-    /// Addresses are fetched by dockctl itself, which sends what it got: that is how it knows size,
-    /// digest and kind of what it brings.
+    /// Returns the query of the request that pulls or imports the image; several values of one name
+    /// are several parameters. dockctl downloads URLs itself and uploads the content, to check its
+    /// size, digest and type.
     pub(crate) fn query(&self, fallback: &str) -> Query {
         let reference = self.reference(fallback);
         let changes = self.changes.iter().map(|it| ("changes", it.clone()));
@@ -288,7 +289,7 @@ impl Image {
         image.chain(tag).chain(platform).collect()
     }
 
-    /// What tells it from others that are made from other sources.
+    /// Returns a key that is equal only for images from the same source.
     fn key(&self, src: &Json) -> String {
         let (repository, tag) = self.reference("");
         let platform = self.platform.as_deref().unwrap_or_default();
@@ -297,18 +298,18 @@ impl Image {
     }
 }
 
-/// The request for an image that gets a new name here.
+/// Returns the query for an image that gets a new name.
 fn renamed(key: &'static str, source: &str, (repository, tag): (String, String)) -> Query {
     let source = (key, source.to_owned());
     vec![source, ("repo", repository), ("tag", tag)]
 }
 
 fn no_mapping(image: &Json) -> Fault {
-    let message = format!("`image` must be a mapping, and this is {}", kind(image));
+    let message = format!("`image` must be a mapping, not {}", kind(image));
     Fault::new(message).hint(FORMS)
 }
 
-/// What is pulled needs a name, and takes nothing that goes with a `src`.
+/// Checks an image without `src`: it needs a name, and accepts no keys that apply to `src`.
 fn check_pulled(given: impl Fn(&str) -> bool) -> Result<(), Fault> {
     let local = ["sha256", "changes", "max_size"];
     if !given("repository") && !given("image") {
@@ -316,7 +317,7 @@ fn check_pulled(given: impl Fn(&str) -> bool) -> Result<(), Fault> {
         return Err(fault.hint(FORMS));
     }
     let misplaced = local.into_iter().find(|name| given(name));
-    let fault = |name: &str| Fault::new(format!("`{name}` goes with `src`")).under(name);
+    let fault = |name: &str| Fault::new(format!("`{name}` requires `src`")).under(name);
     misplaced.map_or(Ok(()), |name| Err(fault(name)))
 }
 
@@ -341,7 +342,7 @@ fn check_repository(repository: &str) -> Result<(), Fault> {
     let in_path = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/".contains(c);
     if path.is_empty() || !path.chars().all(in_path) {
         return Err(Fault::new(format!(
-            "`{repository}` is no name of an image: it has lower case letters, digits and any of `._-/`"
+            "`{repository}` is not a valid image name: use lower case letters, digits and any of `._-/`"
         )));
     }
     Ok(())
@@ -351,13 +352,13 @@ fn check_tag(tag: &str) -> Result<(), Fault> {
     let in_tag = |c: char| c.is_ascii_alphanumeric() || "._-:".contains(c);
     if tag.is_empty() || tag.len() > 135 || !tag.chars().all(in_tag) {
         return Err(Fault::new(format!(
-            "`{tag}` is no tag of an image: it has letters, digits and any of `._-`"
+            "`{tag}` is not a valid image tag: use letters, digits and any of `._-`"
         )));
     }
     Ok(())
 }
 
-/// The first of two parts, and the other; the whole text if it has no parts.
+/// Returns the two parts; without parts, the whole text and none.
 fn parted<'t>(text: &'t str, parts: Option<(&'t str, &'t str)>) -> (&'t str, Option<&'t str>) {
     parts.map_or((text, None), |(first, other)| (first, Some(other)))
 }
@@ -368,14 +369,14 @@ fn pull_policy(name: Option<&str>) -> Result<PullPolicy, Fault> {
         Some("always") => Ok(PullPolicy::Always),
         Some("never") => Ok(PullPolicy::Never),
         Some(other) => Err(Fault::new(format!(
-            "there is no pull policy `{other}`: it is missing, always or never"
+            "unknown pull policy `{other}`: use missing, always or never"
         ))),
     }
 }
 
-/// An empty one is none: the credentials of the docker command are used.
+/// Reads `auth_config`. An empty one is ignored: the credentials of the docker command apply.
 fn auth(value: &Json) -> Result<Option<Json>, Fault> {
-    let fault = || Fault::new("this must be a mapping of username, password and the like");
+    let fault = || Fault::new("this must be a mapping with username, password and similar keys");
     let entries = value.as_object().ok_or_else(fault)?;
     check_credentials(entries)?;
     Ok(Some(value.clone()).filter(|_| !entries.is_empty()))
@@ -395,30 +396,29 @@ fn check_credentials(entries: &JsonMap<String, Json>) -> Result<(), Fault> {
 fn sha256(text: &str) -> Result<String, Fault> {
     let digest = text.strip_prefix("sha256:").unwrap_or(text).to_lowercase();
     let is_digest = digest.len() == 64 && digest.bytes().all(|c| c.is_ascii_hexdigit());
-    let fault = || Fault::new("this must be a digest of 64 hexadecimal digits, in quotes");
+    let fault = || Fault::new("this must be a quoted digest of 64 hexadecimal digits");
     let digest = is_digest.then(|| format!("sha256:{digest}"));
     digest.ok_or_else(fault)
 }
 
-/// Repository and tag as one text.
+/// Joins repository and tag or digest.
 pub(crate) fn joined(repository: &str, tag: &str) -> String {
     let separator = if tag.contains(':') { '@' } else { ':' };
     format!("{repository}{separator}{tag}")
 }
 
-/// An image as a plan shows it.
+/// Formats an image for a plan.
 pub(crate) fn shown(image: &Json) -> String {
     match Image::read(image) {
         Ok(_) if is_late(image, &NAMING) => "(known after install)".to_owned(),
-        Ok(Image { src: Some(src), .. }) => format!("from {src}"),
+        Ok(Image { src: Some(src), .. }) => src,
         Ok(image) if image.is_id() => image.repository.unwrap_or_default(),
         Ok(image) => image.name(),
-        Err(_) => "that cannot be read".to_owned(),
+        Err(_) => "(invalid)".to_owned(),
     }
 }
 
-/// The name, or the id, that the engine has the image by; none if it has no name, or one that is
-/// only known later.
+/// Returns the name or ID of the image on the engine; none if it has no name or a late one.
 pub(crate) fn name_of(image: &Json) -> Option<String> {
     let is_known = !is_late(image, &NAMING);
     let read = Image::read(image).ok().filter(|_| is_known)?;
@@ -429,7 +429,8 @@ pub(crate) fn name_of(image: &Json) -> Option<String> {
     is_named.then(|| read.name())
 }
 
-/// What tells images apart that need not be brought twice; none if that is only known later.
+/// Returns a key that is equal for images that need to be pulled or imported only once; none if it
+/// depends on late values.
 pub(crate) fn key_of(image: &Json) -> Option<String> {
     let keys = ["src", "image", "repository", "tag", "platform", "changes"];
     if is_call(image) || keys.iter().any(|key| holds_late_call(&image[key])) {
@@ -439,12 +440,12 @@ pub(crate) fn key_of(image: &Json) -> Option<String> {
     Some(read.key(&image["src"]))
 }
 
-/// Where a tarball is looked for: as given if absolute, else beside the blueprint.
+/// Returns the path of a tarball; relative paths start at the blueprint's directory.
 pub(crate) fn path_of(src: &str, folder: &Path) -> PathBuf {
     folder.join(src.strip_prefix("file://").unwrap_or(src))
 }
 
-/// The tarball on this machine that an image is read from, if it is known by now.
+/// Returns the local tarball of an image, if it is already known.
 pub(crate) fn file_of(image: &Json, folder: &Path) -> Option<PathBuf> {
     let src = Image::read(image).ok()?.src.filter(|src| !is_url(src))?;
     Some(path_of(&src, folder))
@@ -457,11 +458,11 @@ pub(crate) fn is_url(src: &str) -> bool {
     matches!(scheme.as_deref(), Some("http" | "https"))
 }
 
-/// The name that a blueprint gives an image.
+/// Name that a blueprint gives an image.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct GivenName {
     pub repository: String,
-    /// As far as it is said.
+    /// Tag, if the blueprint names one.
     pub tag: Option<String>,
 }
 
@@ -571,8 +572,8 @@ mod tests {
         assert_eq!(checked, 15);
     }
 
-    /// The recorded parameters, sorted. Where the library has the engine fetch an address, dockctl
-    /// fetches it itself.
+    /// Returns the recorded parameters, sorted. docker-py lets the engine download a URL; dockctl
+    /// downloads it itself.
     fn pairs(query: &Json) -> Vec<(String, String)> {
         let of_map = query
             .as_object()

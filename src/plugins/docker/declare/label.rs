@@ -107,7 +107,10 @@ impl Label {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde requires a reference"
+)]
 fn is_zero(number: &usize) -> bool {
     *number == 0
 }
@@ -315,15 +318,15 @@ mod tests {
         assert!(names_deployment(&with("a"), "shop", "a"));
         assert!(
             !names_deployment(&with("b"), "shop", "a"),
-            "another deployment of the same name"
+            "another deployment with the same name"
         );
         assert!(
             names_deployment(&old, "shop", "a"),
-            "older objects have no id"
+            "older objects have no ID"
         );
         assert!(
             names_deployment(&with("b"), "shop", ""),
-            "an older journal has no id"
+            "an older journal has no ID"
         );
         assert!(!names_deployment(&old, "store", ""));
         assert!(!names_deployment(&Json::Null, "shop", ""));

@@ -59,7 +59,7 @@ pub(crate) fn set_driver(body: &mut Json, properties: &Json) {
 
 /// Returns a property that is a mapping of strings.
 pub(crate) fn property_texts(properties: &Json, name: &str) -> Result<Json, Fault> {
-    let fault = || Fault::new("this must be a mapping to texts").under(name);
+    let fault = || Fault::new("this must be a mapping of strings").under(name);
     texts(&properties[name]).ok_or_else(fault)
 }
 
@@ -98,9 +98,9 @@ fn ipam(properties: &Json) -> Result<Option<Json>, Fault> {
         }
         (None, None, None) => Err(at(
             "ipam",
-            "this must be a mapping of driver, config and options",
+            "this must be a mapping with the keys driver, config and options",
         )),
-        (None, Some(_), None) => Err(at("gateway", "`gateway` goes with `subnet`")),
+        (None, Some(_), None) => Err(at("gateway", "`gateway` requires `subnet`")),
         (Some(subnet), gateway, None) => {
             let mut pool = json!({ "Subnet": subnet });
             if let Some(gateway) = gateway {
@@ -109,7 +109,10 @@ fn ipam(properties: &Json) -> Result<Option<Json>, Fault> {
             Ok(Some(json!({ "Driver": "default", "Config": [pool] })))
         }
         (None, None, Some(ipam)) => raw_ipam(ipam).map(Some),
-        _ => Err(at("ipam", "`ipam` excludes `subnet` and `gateway`")),
+        _ => Err(at(
+            "ipam",
+            "`ipam` cannot be combined with `subnet` or `gateway`",
+        )),
     }
 }
 

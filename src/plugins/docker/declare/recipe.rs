@@ -1,4 +1,4 @@
-//! What a node says of the image that is built for it.
+//! Reads the `resource_config` of a node that builds or pulls an image.
 
 use crate::{
     diagnostic::Fault,
@@ -14,27 +14,28 @@ use serde_json::{Map as JsonMap, Value as Json, json};
 
 use std::path::Path;
 
-/// What a node says of an image to build: `resource_config`.
+/// A parsed `resource_config` of an image to build or pull.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Recipe {
-    /// Dockerfile: an address, a file, or the text itself. None: the image is only brought.
+    /// Dockerfile: a URL, a file, or its content. None if the context contains it or the image is
+    /// only pulled.
     pub content: Option<String>,
     pub tag: String,
     pub pull: bool,
-    /// Folder that is sent along; dockctl's own.
+    /// Directory of the build context; an extension of dockctl.
     pub context: Option<String>,
-    /// Values of `ARG`; dockctl's own.
+    /// Values of `ARG`; an extension of dockctl.
     pub args: JsonMap<String, Json>,
-    /// Stage to build; dockctl's own.
+    /// Stage to build; an extension of dockctl.
     pub target: Option<String>,
 }
 
 impl Recipe {
-    /// Reads `resource_config`. Values that are computed later are left out.
+    /// Reads `resource_config`. Late values are left out.
     ///
     /// # Errors
     ///
-    /// What of it cannot be used.
+    /// The first invalid value.
     pub(crate) fn read(config: &Json) -> Result<Self, Fault> {
         let args = build_args(&config["build_args"])?;
         let recipe = Self {
@@ -48,15 +49,15 @@ impl Recipe {
         if !recipe.tag.is_empty() {
             check_tag(&recipe.tag)?;
         } else if !holds_call(&config["tag"]) {
-            let fault = Fault::new("an image needs a `tag`: the name that it gets");
+            let fault = Fault::new("an image needs a `tag`: the name of the new image");
             return Err(fault.hint("tag: NAME:TAG"));
         }
         Ok(recipe)
     }
 
-    /// What is known of an image that a run which died had built.
+    /// Returns the outputs for an image that an execution had built before its process died.
     pub(crate) fn built(image: &Json, tag: &str) -> Outputs {
-        let result = Json::from("built by a run that was interrupted");
+        let result = Json::from("built by an interrupted execution");
         Outputs {
             set: properties(image, tag, Some(result)),
             ..Outputs::default()
@@ -68,7 +69,7 @@ impl Recipe {
     }
 }
 
-/// A text, as far as it is given and known by now.
+/// Returns a string value, if it is given and already known.
 fn text(config: &Json, name: &str) -> Result<Option<String>, Fault> {
     match &config[name] {
         Json::String(text) if !text.is_empty() => Ok(Some(text.clone())),
@@ -78,16 +79,16 @@ fn text(config: &Json, name: &str) -> Result<Option<String>, Fault> {
     }
 }
 
-/// Values of `ARG`, as far as they are known by now.
+/// Returns the values of `ARG`, as far as they are already known.
 fn build_args(given: &Json) -> Result<JsonMap<String, Json>, Fault> {
     match super::network::texts(given) {
         _ if holds_call(given) => Ok(JsonMap::new()),
         Some(Json::Object(args)) => Ok(args),
-        _ => Err(Fault::new("this must be a mapping to texts").under("build_args")),
+        _ => Err(Fault::new("this must be a mapping of strings").under("build_args")),
     }
 }
 
-/// A tag is the name of an image.
+/// Checks a tag, which must be a valid image name.
 fn check_tag(tag: &str) -> Result<(), Fault> {
     let faults = Image::read(&json!({ "repository": tag })).err();
     let first = faults.and_then(|faults| faults.into_iter().next());
@@ -97,17 +98,19 @@ fn check_tag(tag: &str) -> Result<(), Fault> {
     })
 }
 
-/// The step as a plan shows it.
+/// Formats the step for a plan.
 pub(crate) fn shown(config: &Json) -> String {
     match Recipe::read(config) {
-        Ok(_) if holds_call(&config["tag"]) => "bring image (known after install)".to_owned(),
+        Ok(_) if holds_call(&config["tag"]) => {
+            "build or pull image (known after install)".to_owned()
+        }
         Ok(recipe) if recipe.builds() => format!("build image {}", recipe.tag),
-        Ok(recipe) => format!("bring image {}", recipe.tag),
-        Err(_) => "bring image that cannot be read".to_owned(),
+        Ok(recipe) => format!("pull image {}", recipe.tag),
+        Err(_) => "build or pull image (invalid)".to_owned(),
     }
 }
 
-/// The context on this machine that an image is built from, if it is known by now.
+/// Returns the local build context and Dockerfile, as far as they are already known.
 pub(crate) fn files_of(config: &Json, folder: &Path) -> Vec<Need> {
     let Ok(recipe) = Recipe::read(config) else {
         return Vec::new();
@@ -119,7 +122,7 @@ pub(crate) fn files_of(config: &Json, folder: &Path) -> Vec<Need> {
     context.into_iter().chain(dockerfile).collect()
 }
 
-/// Whether a Dockerfile is named, and not written out.
+/// Returns true if `image_content` is the name of a Dockerfile, not its content.
 fn is_named(content: &str) -> bool {
     !content.contains('\n')
         && !content.contains("\\n")
@@ -153,7 +156,7 @@ mod tests {
         );
         assert_eq!(
             shown(&json!({ "tag": "a:1", "pull_image": true })),
-            "bring image a:1"
+            "pull image a:1"
         );
         assert!(Recipe::read(&json!({ "image_content": "FROM x" })).is_err());
         assert!(Recipe::read(&json!({ "tag": "a", "build_args": [1] })).is_err());

@@ -44,10 +44,10 @@ impl Labeled {
         self.whose.is_ours = is_ours;
         let reason = match &self.label {
             label if !is_claim || label.name != lasting_name(&self.name) => {
-                "carries labels that were not made for it"
+                "has labels that were not written for it"
             }
             label if !label.is_printable() || !is_plain(&self.instance) => {
-                "carries labels with control characters"
+                "has labels with control characters"
             }
             _ => return told.found.push(self.found()),
         };

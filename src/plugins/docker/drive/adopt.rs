@@ -69,7 +69,7 @@ impl Engine {
         if let Some(filters) = filters {
             let query = [("all", "1".to_owned()), ("filters", filters.to_string())];
             let listed = self.client.list(Kind::Container, &query).await;
-            let listed = listed.map_err(|error| failure(&error, "listing the containers"))?;
+            let listed = listed.map_err(|error| failure(&error, "listing containers"))?;
             all.extend(
                 listed
                     .iter()
@@ -81,8 +81,8 @@ impl Engine {
             let container = self.inspect(name.trim_start_matches('/')).await?;
             let container = container
                 .ok_or_else(|| {
-                    Failure::fatal(format!("there is no container `{name}`"))
-                        .hint("docker ps -a lists those there are")
+                    Failure::fatal(format!("container `{name}` does not exist"))
+                        .hint("list the containers: docker ps -a")
                 })?
                 .json;
             let image = self
@@ -105,6 +105,6 @@ impl Engine {
         self.client
             .mapping("/info", &[])
             .await
-            .map_err(|error| failure(&error, "asking the engine about itself"))
+            .map_err(|error| failure(&error, "reading the engine information"))
     }
 }

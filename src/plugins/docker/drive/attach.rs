@@ -78,7 +78,7 @@ impl Engine {
         let container = self
             .inspect(id)
             .await?
-            .ok_or_else(|| Failure::fatal(format!("the container {id} is gone")))?;
+            .ok_or_else(|| Failure::fatal(format!("container {id} no longer exists")))?;
         let pieces = self
             .client
             .logs(id, &query, (container.is_terminal(), excerpt.follow));
@@ -111,7 +111,7 @@ impl Engine {
             .await
             .map_err(cannot)?;
         let output = output
-            .map_err(|error| failure(&error, "reading what the command writes"))
+            .map_err(|error| failure(&error, "reading the output of the command"))
             .boxed();
         Ok(Attached {
             id: made,
@@ -132,7 +132,7 @@ impl Engine {
 
     /// Returns the exit code of a command whose output has ended.
     async fn exit_code(&self, attached: &str) -> Result<i64, Failure> {
-        let cannot = |error| failure(&error, "asking how the command ended");
+        let cannot = |error| failure(&error, "reading the exit code of the command");
         let asked = Instant::now();
         loop {
             let found = self
@@ -151,7 +151,7 @@ impl Engine {
                 }
                 None => {
                     return Err(Failure::fatal(
-                        "the command writes no more, and does not end",
+                        "the output of the command has ended, but the command does not exit",
                     ));
                 }
             }

@@ -92,11 +92,11 @@ impl Engine {
         }
         if !recipe.pull {
             let message = format!(
-                "image {} is not there, and nothing says how to make it",
+                "image {} does not exist, and the node does not declare how to build or pull it",
                 recipe.tag
             );
             return Err(Failure::fatal(message)
-                .hint("`image_content` is a Dockerfile, `pull_image: true` pulls the image"));
+                .hint("set `image_content` to a Dockerfile, or set `pull_image: true`"));
         }
         let image = json!({ "repository": recipe.tag });
         self.ensure_image(
@@ -159,7 +159,7 @@ impl Engine {
         while let Some(line) = lines.next().await {
             let line = line.map_err(|error| {
                 cannot_build(
-                    &failure(&error, &format!("image {} cannot be built", recipe.tag)),
+                    &failure(&error, &format!("cannot build image {}", recipe.tag)),
                     &said,
                 )
             })?;
@@ -175,7 +175,7 @@ impl Engine {
         let found = self.image(&recipe.tag).await?;
         let found = found.ok_or_else(|| {
             Failure::fatal(format!(
-                "image {} is not there although the engine built it",
+                "the engine reported a successful build, but image {} does not exist",
                 recipe.tag
             ))
         })?;
@@ -245,7 +245,7 @@ async fn dockerfile(
     let read = |path: &Path| {
         std::fs::read_to_string(path).map_err(|error| {
             Failure::fatal(format!(
-                "the Dockerfile {} cannot be read: {error}",
+                "cannot read Dockerfile {}: {error}",
                 path.display()
             ))
         })
@@ -260,8 +260,8 @@ async fn dockerfile(
         return read(&path);
     }
     if is_line && !content.trim_start().to_uppercase().starts_with("FROM ") {
-        let message = format!("there is no Dockerfile {}", path.display());
-        return Err(Failure::fatal(message).hint("`image_content` is an address, a file beside the blueprint, or the text itself: FROM …"));
+        let message = format!("Dockerfile {} does not exist", path.display());
+        return Err(Failure::fatal(message).hint("set `image_content` to a URL, a path relative to the blueprint, or the text of a Dockerfile: FROM …"));
     }
     Ok(content.replace("\\n", "\n"))
 }

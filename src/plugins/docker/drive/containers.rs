@@ -162,7 +162,7 @@ impl Engine {
     async fn take_up(&self, call: &Call, request: &Request) -> Result<Outputs, Failure> {
         let Some(found) = self.inspect(&request.name).await? else {
             return Err(Failure::fatal(format!(
-                "a container named `{}` was there and is gone",
+                "the container that had the name `{}` no longer exists",
                 request.name
             ))
             .may_pass());
@@ -225,8 +225,7 @@ impl Engine {
             .get("image_id")
             .and_then(Json::as_str)
             .map(str::to_owned);
-        let image =
-            image.ok_or_else(|| Failure::fatal("the image of the container is not known"))?;
+        let image = image.ok_or_else(|| Failure::fatal("the image of the container is unknown"))?;
         let platform = converted.platform.clone();
         let new = NewContainer {
             name: &name,
@@ -264,7 +263,7 @@ impl Engine {
     fn too_old(&self, gate: &Gate) -> String {
         let argument = gate.path.get(2..).unwrap_or_default().join(".");
         format!(
-            "`{argument}` needs an engine with API 1.{} or newer, and this one speaks {}",
+            "`{argument}` requires engine API 1.{} or newer; this engine supports {}",
             gate.since,
             self.client.version()
         )
@@ -299,7 +298,7 @@ impl Engine {
                     .client
                     .send(&format!("/containers/{id}/unpause"), &[])
                     .await;
-                resumed.map_err(|error| failure(&error, "letting the paused container go on"))?;
+                resumed.map_err(|error| failure(&error, "unpausing the container"))?;
                 return self.network(call, &id).await;
             }
             return Err(Failure {
@@ -313,9 +312,7 @@ impl Engine {
     /// Returns the runtime properties that blueprints of the original plugin read.
     pub(crate) async fn network(&self, call: &Call, id: &str) -> Result<Outputs, Failure> {
         let Some(container) = self.inspect(id).await? else {
-            return Err(Failure::fatal(
-                "the container disappeared while it was started",
-            ));
+            return Err(Failure::fatal("the container disappeared during its start"));
         };
         let mut set = container.network_properties();
         if call.properties().contains_key("container_args") {
@@ -405,11 +402,11 @@ impl Engine {
         }
         let name = found.name();
         let message = format!(
-            "the journal names container `{name}`, whose labels are not those of `{}`; it was not touched",
+            "container `{name}` is in the journal, but its labels do not name `{}`; it was not touched",
             call.instance()
         );
         Err(Failure::fatal(message).hint(format!(
-            "if it is not wanted any more, remove it and try again: docker rm -f {}",
+            "if you no longer need it, remove it and run the command again: docker rm -f {}",
             printable(id)
         )))
     }
@@ -512,7 +509,7 @@ impl Engine {
             .client
             .list(Kind::Container, &query)
             .await
-            .map_err(|error| failure(&error, "looking for the container"))?;
+            .map_err(|error| failure(&error, "listing containers"))?;
         Ok(found
             .iter()
             .filter_map(|found| found["Id"].as_str().map(str::to_owned))
@@ -527,7 +524,7 @@ impl Engine {
             .filter(|name| !name.is_empty())
         else {
             return Err(Failure::fatal(format!(
-                "`use_external_resource` needs the `name` of the {} to adopt",
+                "`use_external_resource` requires the `name` of the {} to adopt",
                 kind.as_str()
             )));
         };
@@ -536,7 +533,7 @@ impl Engine {
             Kind::Network => self.adopt_network(&name).await,
             Kind::Volume => self.adopt_volume(&name).await,
             Kind::Image => Err(Failure::fatal(
-                "images are not adopted: they are shared as they are",
+                "images cannot be adopted: deployments share them anyway",
             )),
         }
     }
@@ -544,8 +541,8 @@ impl Engine {
     /// Finds a container and stores its present state.
     async fn adopt_container(&self, name: &str) -> Result<Outputs, Failure> {
         let missing = || {
-            Failure::fatal(format!("there is no container `{name}` to adopt"))
-                .hint("start it first, or remove `use_external_resource` to have it created")
+            Failure::fatal(format!("cannot adopt container `{name}`: it does not exist"))
+                .hint("start the container first, or remove `use_external_resource` to let dockctl create it")
         };
         let found = self.inspect(name).await?.ok_or_else(missing)?;
         // The engine also matches a part of an ID. The blueprint must name the container exactly.
@@ -585,7 +582,7 @@ impl Engine {
         let put_back = |error: EngineError| {
             failure(
                 &error,
-                &format!("putting the adopted container back to {found}"),
+                &format!("restoring the adopted container to state {found}"),
             )
         };
         let ask = async |what: &str| {
@@ -647,11 +644,11 @@ impl Engine {
         let unread = match tokio::time::timeout(LOG_TIME, read).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(format!(
-                "(the rest cannot be read: {})",
-                failure(&error, "reading its log").message
+                "(cannot read the rest: {})",
+                failure(&error, "reading the log").message
             )),
             Err(_) => Some(format!(
-                "(this is not all: the engine went on for {} s)",
+                "(incomplete: the engine was still sending after {} s)",
                 LOG_TIME.as_secs()
             )),
         };
@@ -696,7 +693,7 @@ fn is_name_conflict(error: &EngineError) -> bool {
 fn cannot_create(error: &EngineError, name: &str) -> Failure {
     let failure = failure(error, &format!("creating container `{name}`"));
     if Says::NoLinks.is_said_by(error) {
-        return failure.hint("this engine has no links: put both on a network, with `aliases` (dockctl.relationships.attached_to_network)");
+        return failure.hint("this engine does not support links: connect both containers to a network, with `aliases` (dockctl.relationships.attached_to_network)");
     }
     failure
 }
@@ -728,7 +725,7 @@ pub(crate) fn container_id(id: String) -> Outputs {
 pub(crate) fn known_id(call: &Call) -> Result<String, Failure> {
     let id = call.properties().get("container_id").and_then(Json::as_str);
     id.map(str::to_owned)
-        .ok_or_else(|| Failure::fatal("the container is not known: it was never created"))
+        .ok_or_else(|| Failure::fatal("the instance has no container: it was never created"))
 }
 
 pub(crate) fn refused(faults: &[Fault]) -> Failure {
@@ -754,14 +751,14 @@ fn name_taken(name: &str, found: &Container, call: &Call, is_claim: bool) -> Fai
     let instance = found.label(label::INSTANCE).unwrap_or_default();
     let owner = found.label(label::DEPLOYMENT).filter(|_| is_claim);
     let whose = match owner {
-        None => "was not made by dockctl".to_owned(),
+        None => "was not created by dockctl".to_owned(),
         Some(_) if names_instance(found.labels(), call) => {
-            "another state directory made for the same instance".to_owned()
+            "another state directory created for the same instance".to_owned()
         }
         Some(owner) if owner == call.deployment.name => {
-            format!("was made for `{instance}` of a deployment of this name")
+            format!("was created for `{instance}` of a deployment with the same name")
         }
-        Some(owner) => format!("belongs to `{instance}` of the deployment `{owner}`"),
+        Some(owner) => format!("belongs to `{instance}` of deployment `{owner}`"),
     };
     let image = found.text("/Config/Image").unwrap_or_default();
     let image = image
@@ -773,12 +770,12 @@ fn name_taken(name: &str, found: &Container, call: &Call, is_claim: bool) -> Fai
     ));
     match owner {
         Some(owner) if names_instance(found.labels(), call) => {
-            failure.hint(format!("to take it over: dockctl recover {owner}"))
+            failure.hint(format!("to take it over, run: dockctl recover {owner}"))
         }
         Some(owner) => failure
             .hint("give one of the two nodes another `name`")
             .hint(format!(
-                "or take the other down first: dockctl uninstall {owner}"
+                "or uninstall the other deployment first: dockctl uninstall {owner}"
             )),
         None => failure
             .hint("to adopt it, add `use_external_resource: true` to the node's properties")
@@ -794,8 +791,8 @@ fn check_name(name: &str) -> Result<(), Failure> {
         return Ok(());
     }
     Err(
-        Failure::fatal(format!("`{name}` cannot be the name of a container")).hint(
-            "names have two or more of the characters [a-zA-Z0-9_.-] and start with a letter or digit",
+        Failure::fatal(format!("`{name}` is not a valid container name")).hint(
+            "use two or more of the characters [a-zA-Z0-9_.-], and start with a letter or digit",
         ),
     )
 }

@@ -88,7 +88,7 @@ impl Engine {
             .client
             .object(Kind::Container, id)
             .await
-            .map_err(|error| failure(&error, "looking at the container"))?;
+            .map_err(|error| failure(&error, "inspecting the container"))?;
         Ok(found.map(|json| Container { json }))
     }
 
@@ -208,7 +208,7 @@ impl Engine {
                 .client
                 .mapping("/info", &[])
                 .await
-                .map_err(|error| failure(&error, "asking the engine about itself"))?,
+                .map_err(|error| failure(&error, "reading the engine information"))?,
         };
         *self.description.borrow_mut() = Some(engine.clone());
         Ok(Shown {
@@ -396,7 +396,7 @@ impl Engine {
             .client
             .list(Kind::Container, &[("all", "true".to_owned())])
             .await;
-        let listed = listed.map_err(|error| failure(&error, "listing the containers"))?;
+        let listed = listed.map_err(|error| failure(&error, "listing containers"))?;
         // The record may list an adopted container that the blueprint now calls by another name.
         let known = places.values().filter_map(|place| place.object.clone());
         let wanted = wanted_names(deployment, Kind::Container)
@@ -487,7 +487,7 @@ impl Engine {
             .client
             .list(kind, &[])
             .await
-            .map_err(|error| failure(&error, &format!("listing the {}s", kind.as_str())))?;
+            .map_err(|error| failure(&error, &format!("listing {}s", kind.as_str())))?;
         let wanted = wanted_names(deployment, kind);
         let relevant = |found: &&Json| {
             let is = |field: &str| {

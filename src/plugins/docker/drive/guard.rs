@@ -1,9 +1,9 @@
-//! A guard on the engine: two machines that share it cannot work on one deployment at once.
+//! Guard on the engine: keeps two machines from changing the same deployment at once.
 //!
-//! It is a volume without content. Engines make one volume of a name and give everyone the same: of
-//! several who make it at once, one finds its own label on it. Labels cannot be changed, so a guard
-//! is renewed by making the next generation and removing the last. Times are those of the engine's
-//! clock.
+//! A guard is an empty volume. An engine creates only one volume of a name and returns it to all
+//! callers: of several concurrent callers, one finds its own label on it. Labels cannot be changed,
+//! so a renewal creates the next generation and removes the previous one. All times are on the
+//! engine's clock.
 
 use crate::{
     engine::{Client, Kind, failure, in_path, pauses, status},
@@ -15,27 +15,27 @@ use backon::Retryable as _;
 use serde_json::{Value as Json, json};
 use std::{future::Future, pin::Pin, rc::Rc, time::Duration};
 
-/// Deployment that a volume guards.
+/// Label: the guarded deployment.
 const GUARD: &str = "dockctl.guard";
-/// Who made it, as JSON.
+/// Label: the holder of the guard, as JSON.
 const HOLDER: &str = "dockctl.guard.holder";
-/// When it ends, in milliseconds since 1970 UTC.
+/// Label: time of expiry, in milliseconds since 1970 UTC.
 const EXPIRES: &str = "dockctl.guard.expires";
-/// Counts renewals.
+/// Label: number that grows with each renewal.
 const GENERATION: &str = "dockctl.guard.generation";
 
-/// How long a guard holds unless it is renewed.
+/// Lifetime of a guard without renewal.
 const LIFE: Duration = Duration::from_mins(1);
-/// How often it is renewed.
+/// Time between renewals.
 const RENEWAL: Duration = Duration::from_secs(20);
-/// How often it is tried to take a guard that a dead run may hold.
+/// Number of attempts to take a guard that a dead run may hold.
 const TRIES: usize = 5;
-/// How often it is looked whether it is time for that.
+/// Time between checks whether a renewal is due.
 const TICK: Duration = Duration::from_millis(500);
-/// Pause after a renewal that failed.
+/// Pause after a failed renewal.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// A guard as the engine has it.
+/// Guard that was found on an engine.
 #[derive(Clone, Debug)]
 struct Found {
     name: String,
@@ -60,18 +60,18 @@ impl Found {
     }
 }
 
-/// A guard on each engine of a deployment.
+/// Guards on all engines of a deployment.
 pub(crate) struct VolumeGuard {
     deployment: String,
     me: GuardHolder,
-    /// Each engine with the generation of its guard.
+    /// Engines, each with the generation of its guard.
     held: Vec<(Rc<Engine>, u64)>,
-    /// A renewal was begun and has not ended: there may be one of the next generation too.
+    /// A renewal has started but not finished: a guard of the next generation may exist too.
     renewing: bool,
 }
 
 impl VolumeGuard {
-    /// Guards a deployment on engines; on none of them if one is guarded already.
+    /// Guards a deployment on all engines, or on none if one is already guarded.
     pub(crate) async fn take(
         engines: Vec<Rc<Engine>>,
         deployment: &str,
@@ -95,12 +95,12 @@ impl VolumeGuard {
         Ok(guard)
     }
 
-    /// Renews the guard for as long as it is held. Comes only when another run has taken it over:
-    /// who.
+    /// Renews the guard while it is held. Returns only when another run has taken it over, with
+    /// that run.
     async fn renewed(&mut self) -> GuardHolder {
         let mut due = now() + millis(RENEWAL);
         loop {
-            // By the clock of the wall: a machine that slept does not count the time.
+            // Uses the wall clock: other clocks do not count the time while a machine sleeps.
             while now() < due {
                 tokio::time::sleep(TICK).await;
             }
@@ -148,7 +148,7 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Removes the guards that this holder made.
+/// Removes the guards of this holder.
 async fn remove_all(client: &Client, deployment: &str, me: &GuardHolder) -> Result<(), Failure> {
     for found in all(client, deployment)
         .await
@@ -161,8 +161,8 @@ async fn remove_all(client: &Client, deployment: &str, me: &GuardHolder) -> Resu
     Ok(())
 }
 
-/// Takes the guard of one engine. What a dead run had asked for may turn up between the look and
-/// the making.
+/// Takes the guard on one engine. A request of a dead run may still create a guard between the
+/// check and the creation, so this tries several times.
 async fn take_on(engine: &Engine, deployment: &str, me: &GuardHolder) -> Result<u64, Unguarded> {
     for _ in 1..TRIES {
         match try_to_take(&engine.client, deployment, me).await {
@@ -187,7 +187,7 @@ async fn try_to_take(
         .unwrap_or(0)
         + 1;
     make(client, deployment, me, generation).await?;
-    // One who came between the look and the making has a later generation, and was first.
+    // A run that created a guard after the check has a later generation, and takes precedence.
     let now = all(client, deployment).await?;
     let later: Vec<Found> = now
         .into_iter()
@@ -210,7 +210,8 @@ async fn try_to_take(
     Ok(generation)
 }
 
-/// One that is not there any more was taken over, by a run that may have ended since.
+/// Renews the guard on one engine. A guard that no longer exists was taken over, by a run that may
+/// have ended since.
 async fn renew(
     engine: &Engine,
     deployment: &str,
@@ -243,7 +244,7 @@ fn expect_free(client: &Client, guards: &[Found], me: &GuardHolder) -> Result<()
     }
 }
 
-/// Makes a guard; somebody else's if that was there before.
+/// Creates a guard. Fails if another holder's guard is already there.
 async fn make(
     client: &Client,
     deployment: &str,
@@ -269,29 +270,26 @@ async fn make(
             found.expires.saturating_sub(client.now()).div_ceil(1000),
         )),
         None => {
-            let message = format!(
-                "the volume {} is there and is no guard",
-                name(deployment, generation)
-            );
-            Err(Unguarded::Refused(
-                Failure::fatal(message).hint("remove it: docker volume rm"),
-            ))
+            let volume = name(deployment, generation);
+            let message = format!("volume {volume} exists but is not a guard");
+            let hint = format!("remove it: docker volume rm {volume}");
+            Err(Unguarded::Refused(Failure::fatal(message).hint(hint)))
         }
     }
 }
 
-/// Guards of a deployment, whoever made them.
+/// Returns the guards of a deployment, of all holders.
 async fn all(client: &Client, deployment: &str) -> Result<Vec<Found>, Unguarded> {
     let filters = json!({ "label": [format!("{GUARD}={deployment}")] }).to_string();
     let listed = client.list(Kind::Volume, &[("filters", filters)]).await;
     let listed = listed.map_err(|error| {
-        Unguarded::Refused(failure(&error, "looking who guards the deployment"))
+        Unguarded::Refused(failure(&error, "listing the guards of the deployment"))
     })?;
     Ok(listed.iter().filter_map(Found::of).collect())
 }
 
-/// Removing it twice does no harm, and leaving it would be seen: it is asked for again whatever the
-/// engine says.
+/// Removes a guard. Retries after any error: a second removal is harmless, but a guard that stays
+/// would block other runs.
 async fn remove(client: &Client, name: &str) -> Result<(), Failure> {
     let path = format!("/volumes/{}", in_path(name));
     let asked = || client.delete(&path, &[]);
@@ -310,11 +308,11 @@ fn name(deployment: &str, generation: u64) -> String {
 }
 
 impl Engine {
-    /// Guards of a deployment on this engine that may be at work.
+    /// Returns the guards of a deployment on this engine, each with its remaining time.
     ///
     /// # Errors
     ///
-    /// If the engine does not say.
+    /// Returns an error if the engine call fails.
     pub(crate) async fn guards(
         &self,
         deployment: &str,
@@ -340,11 +338,11 @@ impl Engine {
             .collect())
     }
 
-    /// Removes guards of a deployment.
+    /// Removes the guards of a deployment.
     ///
     /// # Errors
     ///
-    /// If the engine refuses.
+    /// Returns an error if an engine call fails.
     pub(crate) async fn remove_guards(&self, deployment: &str) -> Result<(), Failure> {
         for found in all(&self.client, deployment).await.map_err(refusal)? {
             remove(&self.client, &found.name).await?;
@@ -356,6 +354,8 @@ impl Engine {
 fn refusal(unguarded: Unguarded) -> Failure {
     match unguarded {
         Unguarded::Refused(failure) => failure,
-        Unguarded::Busy(holder, _) => Failure::fatal(format!("it is guarded by {holder}")),
+        Unguarded::Busy(holder, _) => {
+            Failure::fatal(format!("the deployment is guarded by {holder}"))
+        }
     }
 }

@@ -64,7 +64,11 @@ mod tests {
     #[test]
     fn signals_that_end_nothing_are_no_sign_of_a_persons_will() {
         assert_eq!(seen("kill", Some("15")), Some(What::Signalled));
-        assert_eq!(seen("kill", Some("1")), None, "SIGHUP makes many reload");
+        assert_eq!(
+            seen("kill", Some("1")),
+            None,
+            "SIGHUP makes many programs reload"
+        );
         assert_eq!(
             (seen("stop", None), seen("die", None)),
             (Some(What::Stopped), Some(What::Died))

@@ -1,4 +1,4 @@
-//! Networks, as dockctl's own type of node has them, and containers on them.
+//! Networks of dockctl's own node type, and containers on them.
 
 use crate::{
     engine::{Kind, Says, failure, in_path, status},
@@ -18,7 +18,8 @@ use crate::{
 use serde_json::{Value as Json, json};
 
 impl Engine {
-    /// Creates the network of an instance, or takes up the one that a run which died made for it.
+    /// Creates the network of an instance, or uses the one that a run created for it before it
+    /// died.
     pub(crate) async fn create_network(
         &self,
         call: &Call,
@@ -47,14 +48,14 @@ impl Engine {
             (Some(found), _) => self.taken_up(call, &name, &found),
             (None, Err(error)) => Err(failure(&error, &format!("creating network `{name}`"))),
             (None, Ok(_)) => Err(Failure::fatal(format!(
-                "network {name} is not there although the engine said that it is done"
+                "the engine reported success, but network {name} does not exist"
             ))),
         }
     }
 
-    /// The network of exactly this name. Engines make two of one name if they are asked at the same
-    /// moment, as when an answer was lost and the call repeated: all but the first that were made
-    /// for the instance are removed.
+    /// Returns the network with exactly this name. Engines create two networks of one name if they
+    /// are called twice at the same moment, for example when a response was lost and the call was
+    /// repeated: of those created for the instance, all but the first are removed.
     async fn only_network(&self, call: &Call, name: &str) -> Result<Option<Json>, Failure> {
         let filters = json!({ "name": [name] }).to_string();
         let listed = self
@@ -62,7 +63,7 @@ impl Engine {
             .list(Kind::Network, &[("filters", filters)])
             .await;
         let listed =
-            listed.map_err(|error| failure(&error, &format!("looking for network {name}")))?;
+            listed.map_err(|error| failure(&error, &format!("looking up network {name}")))?;
         let all = listed.iter().filter(|found| found["Name"] == name);
         let (mut mine, others): (Vec<&Json>, Vec<&Json>) =
             all.partition(|found| self.is_made_for(call, found));
@@ -85,7 +86,8 @@ impl Engine {
             && (is_known || self.is_proven_as(found, Kind::Network))
     }
 
-    /// A network of this name is what is wanted if a run that died made it for the same instance.
+    /// Accepts an existing network of this name if a run that died created it for the same
+    /// instance.
     fn taken_up(&self, call: &Call, name: &str, found: &Json) -> Result<Outputs, Failure> {
         if self.is_made_for(call, found) {
             Ok(known(found))
@@ -94,25 +96,25 @@ impl Engine {
         }
     }
 
-    /// The network of exactly this name, or with this id.
+    /// Returns the network with exactly this name or ID.
     pub(crate) async fn network_named(&self, name: &str) -> Result<Option<Json>, Failure> {
         let found = self.client.object(Kind::Network, name).await;
         let found =
-            found.map_err(|error| failure(&error, &format!("looking for network {name}")))?;
-        // The engine finds by a part of an id too.
+            found.map_err(|error| failure(&error, &format!("looking up network {name}")))?;
+        // The engine also matches a part of an ID.
         Ok(found.filter(|found| found["Name"] == name || found["Id"] == name))
     }
 
     pub(crate) async fn adopt_network(&self, name: &str) -> Result<Outputs, Failure> {
         let found = self.network_named(name).await?;
         found.as_ref().map(known).ok_or_else(|| {
-            Failure::fatal(format!("there is no network `{name}` to adopt"))
-                .hint("create it first, or remove `use_external_resource` to have it created")
+            Failure::fatal(format!("cannot adopt network `{name}`: it does not exist"))
+                .hint("create the network first, or remove `use_external_resource` to let dockctl create it")
         })
     }
 
-    /// Removes the network, and any that a run made for the instance and died before it could write
-    /// that down.
+    /// Removes the network, and any that a run created for the instance but did not record before
+    /// it died.
     pub(crate) async fn remove_network(&self, call: &Call) -> Result<Outputs, Failure> {
         for found in self.made_for_instance(call, Kind::Network).await? {
             self.delete_network(call, &found).await?;
@@ -133,7 +135,7 @@ impl Engine {
         if !Says::InUse.is_said_by(&error) {
             return Err(cannot);
         }
-        // Containers of the deployment that are on it are made anew after this.
+        // The deployment's containers on this network are recreated afterwards.
         if self.disconnect_own(call, id).await? {
             return match self.client.delete(&path, &[]).await {
                 Err(error) if status(&error) != Some(404) => {
@@ -143,16 +145,16 @@ impl Engine {
             };
         }
         Err(cannot.may_pass()
-            .hint("a container that is not of this deployment is on it: docker network inspect shows which"))
+            .hint("disconnect the containers that do not belong to this deployment (docker network inspect lists them)"))
     }
 
-    /// Takes containers of the deployment from a network; whether there were any.
+    /// Disconnects the deployment's containers from a network. Returns true if there were any.
     async fn disconnect_own(&self, call: &Call, id: &str) -> Result<bool, Failure> {
         let network = self
             .client
             .object(Kind::Network, id)
             .await
-            .map_err(|error| failure(&error, "looking at the network"))?;
+            .map_err(|error| failure(&error, "inspecting the network"))?;
         let (network, path) = (
             network.unwrap_or_default(),
             format!("/networks/{}", in_path(id)),
@@ -173,16 +175,18 @@ impl Engine {
                     .client
                     .post_to_do(&format!("{path}/disconnect"), &body)
                     .await;
-                done.map_err(|error| failure(&error, "taking a container from the network"))?;
+                done.map_err(|error| {
+                    failure(&error, "disconnecting a container from the network")
+                })?;
                 any = true;
             }
         }
         Ok(any)
     }
 
-    /// Networks or volumes of an instance: the one that the record knows and those that carry its
-    /// labels and our seal. One that the record knows, and whose labels name another deployment or
-    /// none, is an error.
+    /// Returns the networks or volumes of an instance: the recorded one, and those with its labels
+    /// and the seal of this state directory. A recorded object whose labels name another
+    /// deployment, or none, is an error.
     pub(crate) async fn made_for_instance(
         &self,
         call: &Call,
@@ -203,7 +207,7 @@ impl Engine {
             .client
             .list(kind, &[("filters", filters)])
             .await
-            .map_err(|error| failure(&error, "looking for what was made"))?;
+            .map_err(|error| failure(&error, "looking up the objects of the instance"))?;
         let is_mine = |found: &&Json| {
             names_instance(&found["Labels"], call) && self.is_proven_as(found, kind)
         };
@@ -232,26 +236,26 @@ impl Engine {
             .client
             .object(kind, id)
             .await
-            .map_err(|error| failure(&error, "looking for what was made"))?;
+            .map_err(|error| failure(&error, "looking up the objects of the instance"))?;
         let Some(found) = found else { return Ok(None) };
-        // The journal is proof enough of an id; whose it is now, its labels say.
+        // The journal proves the ID; the labels name the present owner.
         let labels = &found["Labels"];
         let is_proven = labels[label::DEPLOYMENT] == call.deployment.name.as_str()
             && self.is_proven_as(&found, kind);
         if is_proven || names_deployment(labels, &call.deployment.name, &call.deployment.id) {
             return Ok(Some(found));
         }
-        // Only a volume can have a name that something else had.
+        // This happens only to volumes: another volume can have the recorded name.
         let error = taken(kind.as_str(), id, &found["Labels"]);
         Err(Failure {
             hints: vec![
-                "the volume of the deployment is gone: take it down without --volumes".to_owned(),
+                "the volume of the deployment is gone: uninstall without --volumes".to_owned(),
             ],
             ..error
         })
     }
 
-    /// Attaches the container to a network, unless it is.
+    /// Connects the container to a network, unless it is already connected.
     pub(crate) async fn connect_network(
         &self,
         call: &Call,
@@ -275,17 +279,17 @@ impl Engine {
             .post_to_do(&format!("/networks/{}/connect", in_path(network)), &body)
             .await
         {
-            // A call that was lost on the way and repeated finds its own work done.
+            // A repeated call may find that the lost one has succeeded.
             Err(error) if !Says::Attached.is_said_by(&error) => Err(failure(
                 &error,
-                &format!("attaching the container to network {network}"),
+                &format!("connecting the container to network {network}"),
             )),
             _ => Ok(Outputs::default()),
         }
     }
 }
 
-/// What a removal changes.
+/// Returns the changes of runtime properties after a removal.
 pub(crate) fn forgotten() -> Outputs {
     Outputs {
         unset: ["network_id", "network_name", "network"]
@@ -295,12 +299,12 @@ pub(crate) fn forgotten() -> Outputs {
     }
 }
 
-/// Something of this name is there, and not ours.
+/// Returns the failure for a name that a foreign object has.
 pub(crate) fn taken(what: &str, name: &str, labels: &Json) -> Failure {
     let whose = match labels[label::DEPLOYMENT].as_str() {
-        None => "was not made by dockctl".to_owned(),
+        None => "was not created by dockctl".to_owned(),
         Some(owner) => format!(
-            "belongs to `{}` of the deployment `{owner}`",
+            "belongs to `{}` of deployment `{owner}`",
             labels[label::INSTANCE].as_str().unwrap_or_default()
         ),
     };

@@ -90,7 +90,7 @@ impl Engine {
         self.client
             .list(kind, query)
             .await
-            .map_err(|error| failure(&error, "looking for what is labelled"))
+            .map_err(|error| failure(&error, "listing labeled objects"))
     }
 
     async fn labelled_containers(&self, deployment: &str) -> Result<Vec<Container>, Failure> {

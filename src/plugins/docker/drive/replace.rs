@@ -207,12 +207,12 @@ impl Engine {
     ) -> Result<Outputs, Failure> {
         let name = name.as_str().unwrap_or_default();
         let Some(id) = property(call, SUCCESSOR) else {
-            return Err(Failure::fatal("what is to take the place was never made"));
+            return Err(Failure::fatal(
+                "the replacement container was never created",
+            ));
         };
         let Some(new) = self.inspect(id).await? else {
-            return Err(Failure::fatal(
-                "the container that is to take the place is gone",
-            ));
+            return Err(Failure::fatal("the replacement container no longer exists"));
         };
         if let Some(old) = self.lasting_predecessor(call).await? {
             self.put_aside(&old, name, keeps).await?;
@@ -302,11 +302,11 @@ impl Engine {
                 "the name `{name}` is taken by another container"
             ))
             .hint(format!(
-                "docker rename or docker rm that one: docker ps -a --filter name=^/{name}$ shows it"
+                "rename or remove that container; to find it, run: docker ps -a --filter name=^/{name}$"
             ))),
             Err(error) => Err(failure(
                 &error,
-                &format!("giving the container the name `{name}`"),
+                &format!("renaming the container to `{name}`"),
             )),
         }
     }
@@ -409,7 +409,7 @@ impl Engine {
         let id = known_id(call)?;
         self.start_once(call, &id)
             .await
-            .map_err(|error| failure(&error, "starting the container that was put back"))?;
+            .map_err(|error| failure(&error, "starting the restored container"))?;
         let mut outputs = self.network(call, &id).await?;
         outputs.unset = [SUCCESSOR, PREDECESSOR, POLICY].map(str::to_owned).to_vec();
         Ok(outputs)
@@ -424,7 +424,7 @@ impl Engine {
             .await;
         adjusted
             .map(|()| Outputs::default())
-            .map_err(|error| failure(&error, "changing the limits of the container"))
+            .map_err(|error| failure(&error, "updating the limits of the container"))
     }
 
     /// Removes volumes that were carried over to a successor. The successor mounts them by name, so
@@ -442,7 +442,7 @@ impl Engine {
                 .await
             {
                 Err(error) if !matches!(status(&error), Some(404 | 409)) => {
-                    return Err(failure(&error, "removing a volume without a name"));
+                    return Err(failure(&error, "removing an anonymous volume"));
                 }
                 _ => {}
             }
@@ -470,10 +470,10 @@ fn is_lost_when_stopped(before: &Container) -> bool {
 fn cannot_keep(before: &Container) -> Failure {
     let name = before.name();
     Failure::fatal(format!(
-        "container `{name}` was adopted and has AutoRemove: the engine would remove it once it is stopped, and it could not be kept"
+        "adopted container `{name}` has AutoRemove: the engine would remove it once it is stopped, so it could not be kept"
     ))
     .hint("leave it adopted, or give the node another `name`")
-    .hint(format!("to give it up, remove it first: docker rm -f {name}"))
+    .hint(format!("if you no longer need it, remove it first: docker rm -f {name}"))
 }
 
 fn with_container(call: &Call, id: &str) -> Call {

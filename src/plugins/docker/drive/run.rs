@@ -37,13 +37,15 @@ impl Engine {
         progress: ProgressSink<'_>,
     ) -> Result<Outputs, Failure> {
         let id = known_id(call)?;
-        progress(Progress::Note("waiting for its end".to_owned()));
+        progress(Progress::Note(
+            "waiting for the container to exit".to_owned(),
+        ));
         let mut changes = self.watch.subscribe(&self.client);
         loop {
             let found = self.inspect(&id).await?;
             let Some(found) = found else {
                 return Err(Failure::fatal(
-                    "the container disappeared while its end was waited for",
+                    "the container disappeared while dockctl waited for it to exit",
                 ));
             };
             if !matches!(
@@ -69,7 +71,7 @@ impl Engine {
             }
             tokio::select! {
                 () = changes.next(&id, INTERVAL, Shows::All) => {}
-                () = call.stop.cancelled() => return Err(Failure::cancelled("gave up waiting for the end of the container")),
+                () = call.stop.cancelled() => return Err(Failure::cancelled("cancelled while waiting for the container to exit")),
             }
         }
     }
@@ -110,7 +112,7 @@ impl Engine {
                 .map_err(|error| failure(&error, "running the stop command"))
                 .map(|said| progress(Progress::Note(said)))?,
             Err(_) => progress(Progress::Note(format!(
-                "the stop command did not end within {} seconds",
+                "the stop command did not finish within {} seconds",
                 COMMAND.as_secs()
             ))),
         }
@@ -134,7 +136,7 @@ impl Engine {
         let name = format!("{}-stop", found.name());
         self.add_labels(&mut body, call, "", (&json!({}), &name));
         self.add_seal(&mut body, Kind::Container, &name);
-        let cannot = |error| failure(&error, "running the stop command in a container of its own");
+        let cannot = |error| failure(&error, "running the stop command in a separate container");
         // A run that died may have left one.
         if let Some(left) = self.inspect(&name).await?
             && self.is_proven(&left).await?
@@ -155,7 +157,7 @@ impl Engine {
             progress(Progress::Note(self.output(&id, false).await));
             if in_time.is_err() {
                 progress(Progress::Note(format!(
-                    "the stop command did not end within {} seconds",
+                    "the stop command did not finish within {} seconds",
                     COMMAND.as_secs()
                 )));
             }

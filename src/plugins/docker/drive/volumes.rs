@@ -1,4 +1,4 @@
-//! Volumes, as dockctl's own type of node has them.
+//! Volumes of dockctl's own node type.
 
 use crate::{
     engine::{Kind, failure, in_path, status},
@@ -15,9 +15,9 @@ use crate::{
 use serde_json::{Value as Json, json};
 
 impl Engine {
-    /// Creates the volume of an instance, or takes up the one of the same node: volumes are kept
-    /// when a deployment is taken down. Engines silently give back a volume of that name, so it is
-    /// looked at before and after.
+    /// Creates the volume of an instance, or uses the existing one of the same node: uninstall
+    /// keeps volumes. Engines silently return an existing volume of the name, so dockctl inspects
+    /// it before and after.
     pub(crate) async fn create_volume(
         &self,
         call: &Call,
@@ -43,14 +43,14 @@ impl Engine {
             Some(found) if self.is_made_for_node(&found, call) => Ok(known(&found)),
             Some(found) => Err(taken("volume", &name, &found["Labels"])),
             None => Err(Failure::fatal(format!(
-                "volume {name} is not there although the engine said that it is done"
+                "the engine reported success, but volume {name} does not exist"
             ))),
         }
     }
 
-    /// Removes what an engine left that was stopped while it made a volume for us: the volume
-    /// without its labels. Only what was not there before we asked, carries no label, is empty and
-    /// not in use: so nothing is lost that somebody else made meanwhile.
+    /// Removes a partial volume: an engine that was stopped while creating a volume leaves it
+    /// without labels. Removes only a volume that dockctl requested and that has no labels, is
+    /// empty and not in use, so that another user's volume is not lost.
     async fn remove_torso(&self, name: &str) -> Result<(), Failure> {
         if !self.asked_for.borrow().contains(name)
             || self
@@ -64,7 +64,7 @@ impl Engine {
             .client
             .mapping("/system/df", &[])
             .await
-            .map_err(|error| failure(&error, "asking how full the volumes are"))?;
+            .map_err(|error| failure(&error, "reading the disk usage of volumes"))?;
         let found = usage["Volumes"]
             .as_array()
             .into_iter()
@@ -75,16 +75,14 @@ impl Engine {
                 .client
                 .delete(&format!("/volumes/{}", in_path(name)), &[])
                 .await;
-            removed.map_err(|error| {
-                failure(&error, "removing a volume that the engine left half made")
-            })?;
+            removed.map_err(|error| failure(&error, "removing a partial volume"))?;
         }
         Ok(())
     }
 
-    /// Whether a volume was made for the node of a call: its labels say so, and the seal or the
-    /// journal prove it. A volume outlives its instance, whose id is another one after the next
-    /// installation.
+    /// Returns true if a volume was created for the node of a call: its labels name the node, and
+    /// the seal or the journal proves it. The instance may differ, because a volume outlives it and
+    /// the next install creates another ID.
     fn is_made_for_node(&self, volume: &Json, call: &Call) -> bool {
         let labels = &volume["Labels"];
         let names_it = labels[label::DEPLOYMENT] == call.deployment.name.as_str()
@@ -104,20 +102,20 @@ impl Engine {
         self.client
             .object(Kind::Volume, name)
             .await
-            .map_err(|error| failure(&error, &format!("looking for volume {name}")))
+            .map_err(|error| failure(&error, &format!("looking up volume {name}")))
     }
 
     pub(crate) async fn adopt_volume(&self, name: &str) -> Result<Outputs, Failure> {
         let found = self.volume(name).await?;
         found.as_ref().map(known).ok_or_else(|| {
-            Failure::fatal(format!("there is no volume `{name}` to adopt"))
-                .hint("create it first, or remove `use_external_resource` to have it created")
+            Failure::fatal(format!("cannot adopt volume `{name}`: it does not exist"))
+                .hint("create the volume first, or remove `use_external_resource` to let dockctl create it")
         })
     }
 
-    /// Removes the volume if that is asked for, with any that a run made for the instance and died
-    /// before it could write that down. What is in a volume cannot be made again: only one that
-    /// carries our seal is removed.
+    /// Removes the volume if requested, and any that a run created for the instance but did not
+    /// record before it died. The data of a volume cannot be recreated, so only sealed or recorded
+    /// volumes are removed.
     pub(crate) async fn remove_volume(
         &self,
         call: &Call,

@@ -49,7 +49,7 @@ impl Engine {
             )));
             tokio::select! {
                 () = changes.next(&id, interval, Shows::End) => {}
-                () = call.stop.cancelled() => return Err(Failure::cancelled(format!("gave up waiting for {}", missing.join(", ")))),
+                () = call.stop.cancelled() => return Err(Failure::cancelled(format!("cancelled while waiting for {}", missing.join(", ")))),
             }
         }
     }
@@ -61,7 +61,7 @@ impl Engine {
         let mut changes = self.watch.subscribe(&self.client);
         tokio::select! {
             () = changes.next(&id, PROBATION, Shows::End) => {}
-            () = call.stop.cancelled() => return Err(Failure::cancelled("gave up waiting")),
+            () = call.stop.cancelled() => return Err(Failure::cancelled("cancelled while waiting")),
         }
         match self.inspect(&id).await? {
             Some(container) if container.state() == ObjectState::Running => Ok(Outputs::default()),
@@ -69,16 +69,14 @@ impl Engine {
                 let exit = self.exit(&id).await;
                 let code = exit
                     .as_ref()
-                    .map_or_else(String::new, |exit| format!(" with exit code {}", exit.code));
+                    .map_or_else(String::new, |exit| format!(" with code {}", exit.code));
                 Err(Failure {
                     exit,
-                    ..Failure::fatal(format!(
-                        "the container ended{code} as soon as it was started"
-                    ))
+                    ..Failure::fatal(format!("the container exited{code} right after its start"))
                 })
             }
             None => Err(Failure::fatal(
-                "the container disappeared as soon as it was started",
+                "the container disappeared right after its start",
             )),
         }
     }
@@ -96,8 +94,12 @@ impl Engine {
             .await
         {
             Ok(Json::Null) => {
-                self.explain(id, names, Failure::fatal("the engine lists no processes"))
-                    .await
+                self.explain(
+                    id,
+                    names,
+                    Failure::fatal("the engine returned no processes"),
+                )
+                .await
             }
             Ok(top) => {
                 let rows = top["Processes"].as_array().cloned().unwrap_or_default();
@@ -129,7 +131,7 @@ impl Engine {
     ) -> Result<Vec<String>, Failure> {
         let Some(container) = self.inspect(id).await? else {
             return Err(Failure::fatal(
-                "the container disappeared while its processes were waited for",
+                "the container disappeared while dockctl waited for its processes",
             ));
         };
         let restarts = container
@@ -170,7 +172,7 @@ fn names(processes: &Json) -> Result<Vec<String>, Failure> {
     let name = |name: &Json| {
         name.as_str().map(str::to_owned).ok_or_else(|| {
             Failure::fatal(format!(
-                "`processes_to_wait_for` holds {name}, which is no name of a process"
+                "`processes_to_wait_for` contains {name}, which is not a process name"
             ))
         })
     };

@@ -41,7 +41,7 @@ impl Engine {
             super::containers::refused(&[fault.within(&["wait_for".to_owned()])])
         })?;
         let (id, what, begin) = (known_id(call)?, shown(given), Instant::now());
-        progress(Progress::Note(format!("waiting for {what}")));
+        progress(Progress::Note(format!("waiting for `{what}`")));
         let mut changes = self.watch.subscribe(&self.client);
         // With Podman, this loop runs the health checks.
         let shows = match wait.condition {
@@ -61,7 +61,7 @@ impl Engine {
                 // The last check happens when the time is up.
                 () = changes.next(&id, wait.interval, shows) => {}
                 () = tokio::time::sleep(left) => {}
-                () = call.stop.cancelled() => return Err(Failure::cancelled(format!("gave up waiting for {what}"))),
+                () = call.stop.cancelled() => return Err(Failure::cancelled(format!("cancelled while waiting for `{what}`"))),
             }
         }
     }
@@ -69,7 +69,7 @@ impl Engine {
     async fn holds(&self, wait: &WaitFor, id: &str, what: &str) -> Result<bool, Failure> {
         let Some(container) = self.inspect(id).await? else {
             return Err(Failure::fatal(format!(
-                "the container disappeared while {what} was waited for"
+                "the container disappeared while dockctl waited for `{what}`"
             )));
         };
         let runs = matches!(
@@ -115,7 +115,7 @@ impl Engine {
         Err(Failure {
             exit,
             ..Failure::fatal(format!(
-                "the container ended with exit code {found}, and {code} was waited for"
+                "the container exited with code {found}, but code {code} was expected"
             ))
         })
     }
@@ -140,7 +140,7 @@ impl Engine {
         let matches = |line: &String| pattern.is_match(line).unwrap_or(false);
         while let Some(piece) = logs.next().await {
             let piece =
-                piece.map_err(|error| failure(&error, "reading what the container wrote"))?;
+                piece.map_err(|error| failure(&error, "reading the log of the container"))?;
             if lines.take(&piece.bytes).iter().any(matches) {
                 return Ok(true);
             }
@@ -180,9 +180,9 @@ impl Engine {
             .collect();
         if own.is_empty() && published.is_empty() && !on_host {
             return Err(Failure::fatal(format!(
-                "port {port} of the container cannot be reached from here"
+                "port {port} of the container cannot be reached from this machine"
             ))
-            .hint("put it on a network, or publish the port: port_bindings"));
+            .hint("connect the container to a network, or publish the port with `port_bindings`"));
         }
         if on_host && connects(&host, port, false).await {
             return Ok(true);
@@ -206,10 +206,10 @@ impl Engine {
         let exit = self.exit(id).await;
         let how = exit.as_ref().map_or_else(String::new, |exit| {
             format!(
-                " with exit code {}{}",
+                " with code {}{}",
                 exit.code,
                 if exit.oom_killed {
-                    ", killed for want of memory"
+                    " (killed: out of memory)"
                 } else {
                     ""
                 }
@@ -218,7 +218,7 @@ impl Engine {
         Failure {
             exit,
             ..Failure::fatal(format!(
-                "the container ended{how} while {what} was waited for"
+                "the container exited{how} while waiting for `{what}`"
             ))
         }
     }
@@ -226,14 +226,14 @@ impl Engine {
     /// Returns the failure for a wait that timed out.
     async fn too_late(&self, wait: &WaitFor, id: &str, what: &str) -> Failure {
         let message = format!(
-            "the container did not come to {what} within {} s",
+            "timed out after {} s waiting for `{what}`",
             wait.timeout.as_secs_f64()
         );
         Failure {
             exit: self.exit(id).await,
             ..Failure::fatal(message)
         }
-        .hint("`timeout` of the condition allows more; docker logs shows what it does")
+        .hint("check the container with docker logs, or increase `timeout` of the condition")
     }
 }
 
@@ -244,7 +244,7 @@ fn is_healthy(container: &Container) -> Result<bool, Failure> {
         Some("unhealthy") => {
             let last = container.health_log().pop().unwrap_or_default();
             Err(Failure::fatal(format!("the container is unhealthy: {last}"))
-                .hint("the health check failed `retries` times in a row; `start_period` gives it time"))
+                .hint("the health check failed `retries` times in a row; increase `start_period` if the container starts slowly"))
         }
         _ => Err(no_check()),
     }
@@ -252,9 +252,8 @@ fn is_healthy(container: &Container) -> Result<bool, Failure> {
 
 /// Returns the failure for a container without a health check in its parameters or image.
 pub(crate) fn no_check() -> Failure {
-    Failure::fatal("the container has no health check, so it is never healthy").hint(
-        "give it one: params: {healthcheck: {test: …}}, or wait for a port or a line of its log",
-    )
+    Failure::fatal("the container has no health check, so it never becomes healthy")
+        .hint("add one: params: {healthcheck: {test: …}}, or wait for a port or a log line")
 }
 
 fn binding_address(binding: &Json, host: &str) -> Option<(String, u16)> {

@@ -81,19 +81,19 @@ fn check_adopted(node: &Node, create: &ModelOperation, written_down: bool, d: &m
         let fault = node.name.span.error(
             Code::ContainerName,
             format!(
-                "node `{}` adopts a container and does not say which",
+                "node `{}` adopts a container but does not name it",
                 node.name.node
             ),
         );
-        d.push(fault.hint("give the container's exact name: name: NAME"));
+        d.push(fault.hint("set the exact name of the container: name: NAME"));
     }
     let count = &node.numbers.default;
     if node.numbers.first() != Some(1) && call(count).is_none() {
         let fault = count.span.error(
             Code::InstanceNumbers,
-            "a node that adopts a container has exactly one instance",
+            "a node that adopts a container must have exactly one instance",
         );
-        d.push(fault.hint("one container cannot stand for several: give each a node of its own"));
+        d.push(fault.hint("declare a separate node for each container"));
     }
     let start = operation(node, Operation::Start).filter(|_| !written_down);
     for params in [Some(create).filter(|_| !written_down), start]
@@ -138,7 +138,7 @@ fn check_image(node: &Node, d: &mut Diagnostics) {
     if json["insecure_registry"] == true {
         let place = image.key_place(&["insecure_registry".to_owned()]);
         let warning = format!(
-            "node `{}`: `insecure_registry` has no effect: engines do not take it any more",
+            "node `{}`: `insecure_registry` has no effect: it is a setting of the engine",
             node.name.node
         );
         d.push(place.warning(Code::NoEffect, warning).hint(
@@ -176,10 +176,10 @@ fn check_name(node: &Node, create: &ModelOperation, d: &mut Diagnostics) {
     {
         let fault = name.span.error(
             Code::ContainerName,
-            format!("`{}` cannot be the name of a container", name.to_key()),
+            format!("`{}` is not a valid container name", name.to_key()),
         );
         d.push(fault.hint(
-            "names have two or more of the characters [a-zA-Z0-9_.-] and start with a letter or digit",
+            "use two or more of the characters [a-zA-Z0-9_.-], and start with a letter or digit",
         ));
     }
 }
@@ -229,7 +229,7 @@ fn check_params(node: &Node, create: &ModelOperation, d: &mut Diagnostics) {
                 let path = ["create", "params", "labels", label].map(str::to_owned);
                 report(
                     &Fault::new(format!(
-                        "the label `{label}` is dockctl's own and is replaced"
+                        "the label `{label}` is reserved for dockctl and is overwritten"
                     ))
                     .within(&path),
                     d,
@@ -386,7 +386,7 @@ fn check_processes(value: &Value, d: &mut Diagnostics) {
     if !is_list_of_names {
         d.push(value.span.error(
             Code::ArgumentValue,
-            "`processes_to_wait_for` must be a list of names of processes",
+            "`processes_to_wait_for` must be a list of process names",
         ));
     }
 }
@@ -415,9 +415,9 @@ fn check_names_differ(blueprint: &Blueprint, d: &mut Diagnostics) {
         if let Some(first) = seen.insert((kind, objects::engine_text(node), text), name.span) {
             let fault = name.span.error(
                 Code::SameContainer,
-                format!("two nodes ask for a {} named `{text}`", kind.as_str()),
+                format!("two nodes declare a {} named `{text}`", kind.as_str()),
             );
-            d.push(fault.related(first, "also asked for here"));
+            d.push(fault.related(first, "also declared here"));
         }
     }
 }
@@ -447,13 +447,13 @@ pub(crate) fn check_files(blueprint: &Blueprint, folder: &Path, d: &mut Diagnost
             let fault = src.span.error(
                 Code::ImageFile,
                 format!(
-                    "node `{}`: there is no file {}",
+                    "node `{}`: file {} does not exist",
                     node.name.node,
                     path.display()
                 ),
             );
             d.push(fault.hint(
-                "`src` is an absolute path, a path beside the blueprint, or an http(s) address",
+                "set `src` to an absolute path, a path relative to the blueprint, or an http(s) URL",
             ));
         }
     }

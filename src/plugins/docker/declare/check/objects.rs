@@ -36,14 +36,12 @@ pub(crate) fn check(node: &Node, d: &mut Diagnostics) {
         check_properties(node, volume::request, d);
     } else if let Some(start) = operation(node, Operation::Start) {
         let warning = format!(
-            "node `{}` starts a container and creates none",
+            "node `{}` starts a container but does not create one",
             node.name.node
         );
-        d.push(
-            start.span.warning(Code::NoEffect, warning).hint(
-                "to adopt an existing one, keep `create` and set `use_external_resource: true`",
-            ),
-        );
+        d.push(start.span.warning(Code::NoEffect, warning).hint(
+            "to adopt an existing container, keep `create` and set `use_external_resource: true`",
+        ));
     }
     if has(Operation::CreateNetwork) || has(Operation::CreateVolume) {
         node.operations
@@ -96,7 +94,7 @@ fn check_run(node: &Node, d: &mut Diagnostics) {
         && call(config).is_none()
     {
         let warning = format!(
-            "node `{}` names no `image_tag`, so nothing is done for it",
+            "node `{}` has no effect: it has no `image_tag`",
             node.name.node
         );
         d.push(config.span.warning(Code::NoEffect, warning));
@@ -116,13 +114,13 @@ fn check_name(node: &Node, name: Option<&Value>, d: &mut Diagnostics) {
         let fault = name.span.error(
             Code::ContainerName,
             format!(
-                "node `{}`: `{}` cannot be a name on an engine",
+                "node `{}`: `{}` is not a valid name",
                 node.name.node,
                 name.to_key()
             ),
         );
         d.push(fault.hint(
-            "names have two or more of the characters [a-zA-Z0-9_.-] and start with a letter or digit",
+            "use two or more of the characters [a-zA-Z0-9_.-], and start with a letter or digit",
         ));
     }
 }
@@ -219,7 +217,7 @@ fn check_tie(
     let target = blueprint.nodes.get(&relationship.target.node);
     if target.is_some_and(|target| operation(target, wanted).is_none()) {
         let message = format!(
-            "`{}` leads to {what}, and `{}` is none",
+            "the target of `{}` must be {what}, and `{}` is not one",
             relationship.type_name.node, relationship.target.node
         );
         d.push(relationship.target.span.error(Code::Attachment, message));
@@ -238,7 +236,7 @@ fn check_tie(
                 .target
                 .span
                 .error(Code::Attachment, message)
-                .hint("give both the same `daemon_client`"),
+                .hint("set the same `daemon_client` on both nodes"),
         );
     }
     if !is_container {
@@ -260,7 +258,7 @@ fn check_tie(
     for (name, value) in &relationship.properties {
         if holds_call(&value.to_json()) {
             let message = format!(
-                "`{name}` holds a function, and those in properties of relationships are never evaluated"
+                "`{name}` contains a function: functions in relationship properties are not evaluated"
             );
             d.push(value.span.error(Code::Attachment, message));
         }
@@ -327,13 +325,13 @@ fn check_endpoint(node: &Node, relationship: &Relationship, d: &mut Diagnostics)
     if let Some(mode) = mode
         .filter(|mode| matches!(mode.as_str(), "host" | "none") || mode.starts_with("container:"))
     {
-        let message = format!("`network_mode: {mode}` excludes networks of the container's own");
+        let message = format!("`network_mode: {mode}` does not allow attaching networks");
         d.push(
             relationship
                 .type_name
                 .span
                 .error(Code::Attachment, message)
-                .hint("leave `network_mode` out"),
+                .hint("remove `network_mode`"),
         );
     }
 }
@@ -408,7 +406,7 @@ pub(crate) fn check_waits(
 
 fn no_check(node: &Node, condition: &Value) -> Diagnostic {
     let message = format!(
-        "node `{}` is waited for to be healthy and is given no health check: its image must have one",
+        "node `{}` waits to become healthy but declares no health check: its image must have one",
         node.name.node
     );
     condition

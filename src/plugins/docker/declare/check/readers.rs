@@ -65,10 +65,10 @@ fn unordered(reading: &Reading<'_>) -> Diagnostic {
     } = reading;
     let name = short(reading.operation);
     let message = format!(
-        "node `{reader}`, {name}: reads {attribute} of `{target}`, and no relationship puts `{target}` first"
+        "node `{reader}`, {name}: reads {attribute} of `{target}`, but no relationship starts `{target}` first"
     );
     span.warning(Code::UnorderedAttribute, message).hint(format!(
-        "dockctl starts `{target}` first; a relationship from `{reader}` to `{target}` says so, such as cloudify.relationships.depends_on"
+        "dockctl starts `{target}` first; to declare this order, add a relationship from `{reader}` to `{target}`, such as cloudify.relationships.depends_on"
     ))
 }
 
@@ -82,14 +82,14 @@ fn too_early(reading: &Reading<'_>) -> Diagnostic {
     } = reading;
     let name = short(reading.operation);
     let message = format!(
-        "node `{reader}`, {name}: reads {attribute} of `{target}`, which is started after `{reader}`: it is null by then"
+        "node `{reader}`, {name}: reads {attribute} of `{target}`, which starts after `{reader}`: the value is null at that time"
     );
     let fault = if reading.makes {
         span.error(Code::EarlyAttribute, message)
     } else {
         span.warning(Code::EarlyAttribute, message)
     };
-    fault.hint(format!("remove what makes `{target}` need `{reader}`, or read it in an operation that runs once both are started"))
+    fault.hint(format!("remove the dependency of `{target}` on `{reader}`, or read the attribute in an operation that runs after both have started"))
 }
 
 fn short(operation: &str) -> &str {

@@ -1239,7 +1239,7 @@ mod tests {
         assert_eq!(
             container(&limits, &shown).unseen.len(),
             5,
-            "an engine that keeps none"
+            "an engine that supports no limits"
         );
         for able in [
             "MemoryLimit",
@@ -1256,7 +1256,7 @@ mod tests {
         assert_eq!(
             differs(&json!({ "HostConfig": { "PidsLimit": 7 } }), &shown),
             Vec::<String>::new(),
-            "that is a drift"
+            "another value is a drift"
         );
         assert_eq!(
             differs(&json!({ "HostConfig": { "PidsLimit": -1 } }), &shown),
@@ -1319,7 +1319,7 @@ mod tests {
         assert_eq!(
             differs(&json!({ "Entrypoint": [""] }), &shown),
             ["Cmd"],
-            "it takes the command away, too"
+            "it also removes the command"
         );
     }
 

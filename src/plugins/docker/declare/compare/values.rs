@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(
             alike(&json!([1, 1]), &json!([1, 2])),
             Match::Differs,
-            "each item counts once"
+            "each item matches only once"
         );
     }
 

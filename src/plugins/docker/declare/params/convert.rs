@@ -128,7 +128,7 @@ pub(crate) fn wanted(what: &str, value: &Json) -> Fault {
         _ => format!(" (`{}`)", python_text(value)),
     };
     Fault::new(format!(
-        "this must be {what}, and it is {}{shown}",
+        "this must be {what}, but is {}{shown}",
         kind(value)
     ))
 }
@@ -181,8 +181,7 @@ fn bytes(value: &Json) -> Converted {
         return int(value).map(Json::from);
     };
     let fault = || {
-        wanted("a number of bytes such as 512m", value)
-            .hint("units: b, k, m, g; they are powers of 1024")
+        wanted("a number of bytes such as 512m", value).hint("units: b, k, m, g (powers of 1024)")
     };
     let lower = text.trim().to_lowercase();
     if lower.is_empty() {
@@ -205,7 +204,7 @@ fn bytes(value: &Json) -> Converted {
     }
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "a fraction of a byte is no byte"
+        reason = "fractions of a byte are dropped"
     )]
     Ok(Json::from(bytes as i64))
 }
@@ -321,8 +320,8 @@ fn ports(value: &Json) -> Converted {
         let nothing =
             |value: &Json| value.is_null() || value.as_object().is_some_and(JsonMap::is_empty);
         return match entries.iter().find(|(_, value)| !nothing(value)) {
-            Some((port, _)) => Err(Fault::new("a port that is exposed has no value")
-                .hint("`port_bindings` publish ports")
+            Some((port, _)) => Err(Fault::new("an exposed port must not have a value")
+                .hint("to publish ports, use `port_bindings`")
                 .under(port)),
             None => Ok(Json::Object(
                 entries
@@ -364,8 +363,8 @@ fn checked_port(port: &str) -> Result<String, Fault> {
     let port = with_protocol(port).to_lowercase();
     match port.split_once('/') {
         Some((number, "tcp" | "udp" | "sctp")) if is_port_range(number) => Ok(port),
-        _ => Err(Fault::new(format!("`{port}` is no port")).hint(
-            "a port is a number from 0 to 65535, with /udp or /sctp after it if it is not tcp",
+        _ => Err(Fault::new(format!("`{port}` is not a valid port")).hint(
+            "use a number from 0 to 65535, followed by /udp or /sctp unless the protocol is tcp",
         )),
     }
 }
@@ -410,7 +409,7 @@ fn bindings(value: &Json, warnings: &mut Vec<Fault>) -> Result<Vec<Json>, Fault>
         Json::Object(_) => {
             let given = shaped(&shape::BINDING, value, warnings)?;
             if !fields(value)?.keys().any(|key| plain(key) == "hostport") {
-                return Err(Fault::new("a binding in this form needs a `HostPort`")
+                return Err(Fault::new("a binding that is a mapping needs a `HostPort`")
                     .hint("{HostIp: 127.0.0.1, HostPort: 8080}"));
             }
             Ok(vec![binding(&given["HostIp"], &given["HostPort"])?])
@@ -443,10 +442,10 @@ fn environment(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
         return strings(value);
     };
     if let Some((key, _)) = entries.iter().find(|(_, value)| value.is_null()) {
-        let warning = format!("`{key}` has no value, which takes the image's own value away");
+        let warning = format!("`{key}` has no value, which removes the variable of the image");
         warnings.push(
             Fault::new(warning)
-                .hint("an empty value is written ''")
+                .hint("for an empty value, write ''")
                 .under(key),
         );
     }
@@ -464,8 +463,9 @@ fn environment(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
 fn volumes(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     let mut misplaced = |path: &str| {
         let warning =
-            format!("`{path}` looks like a bind, and `volumes` are paths inside the container");
-        warnings.push(Fault::new(warning).hint("`binds` of `host_config` mount what is outside"));
+            format!("`{path}` looks like a bind, but `volumes` are paths inside the container");
+        warnings
+            .push(Fault::new(warning).hint("to mount a host path, use `binds` in `host_config`"));
     };
     if let Json::Object(entries) = value {
         entries
@@ -525,7 +525,7 @@ fn bind_one(host: &str, bind: &Json) -> Result<String, Fault> {
     let options = fields(bind)?;
     let known = ["bind", "ro", "mode", "propagation"];
     if let Some(key) = options.keys().find(|key| !known.contains(&key.as_str())) {
-        return Err(Fault::new(format!("a bind has no `{key}`"))
+        return Err(Fault::new(format!("unknown key `{key}` of a bind"))
             .hint(format!("known keys: {}", known.join(", ")))
             .unknown()
             .under(key));
@@ -539,7 +539,7 @@ fn bind_one(host: &str, bind: &Json) -> Result<String, Fault> {
     let container = spelt("bind")?
         .ok_or_else(|| Fault::new("a bind needs a `bind`: the path inside the container"))?;
     let mode = match (given("ro"), given("mode")) {
-        (Some(_), Some(_)) => return Err(Fault::new("`ro` and `mode` exclude each other")),
+        (Some(_), Some(_)) => return Err(Fault::new("`ro` and `mode` cannot be combined")),
         (Some(ro), None) => if ro
             .as_bool()
             .ok_or_else(|| wanted("a boolean", ro).under("ro"))?
@@ -619,7 +619,7 @@ fn restart_policy(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     amend(&mut policy, "MaximumRetryCount", digits)?;
     let name = policy["Name"].as_str().unwrap_or_default();
     if !NAMES.contains(&name) {
-        return Err(Fault::new(format!("there is no restart policy `{name}`"))
+        return Err(Fault::new(format!("unknown restart policy `{name}`"))
             .hint(format!("known policies: {}", NAMES[1..].join(", "))));
     }
     Ok(policy)
@@ -699,7 +699,7 @@ fn ulimits(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     each(value, |item| {
         let mut limit = shaped(&shape::ULIMIT, item, warnings)?;
         if !limit["Name"].is_string() {
-            return Err(Fault::new("a limit needs a `name`, such as nofile"));
+            return Err(Fault::new("a ulimit needs a `name`, such as nofile"));
         }
         for field in ["Soft", "Hard"] {
             amend(&mut limit, field, |value| int(value).map(Json::from))?;
@@ -730,7 +730,7 @@ fn tmpfs(value: &Json) -> Converted {
     let mounts = items(value)?.iter().map(|item| {
         let mount = item
             .as_str()
-            .ok_or_else(|| wanted("a path, perhaps with options", item))?;
+            .ok_or_else(|| wanted("a path, optionally with options", item))?;
         let (path, options) = mount.split_once(':').unwrap_or((mount, ""));
         Ok((path.to_owned(), Json::from(options)))
     });
@@ -749,7 +749,7 @@ fn healthcheck(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
         amend(&mut check, field, |value| match value.as_str() {
             Some(text) => nanoseconds(text)
                 .map(Json::from)
-                .ok_or_else(|| wanted("nanoseconds, or text such as 30s", value)),
+                .ok_or_else(|| wanted("nanoseconds, or a duration such as 30s", value)),
             None => int(value).map(Json::from),
         })?;
     }
@@ -848,12 +848,11 @@ pub(crate) fn endpoint(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     }
     let mut endpoint = shaped(&shape::ENDPOINT, &Json::Object(raw), warnings)?;
     if endpoint.get("MacAddress").is_some() {
-        let warning = Fault::new(
-            "engines before API 1.44 choose the hardware address of a network themselves",
-        );
+        let warning =
+            Fault::new("engines before API 1.44 choose the MAC address of a network themselves");
         warnings.push(
             warning
-                .hint("`mac_address` beside `networking_config` works with all")
+                .hint("to support all engines, set `mac_address` next to `networking_config`")
                 .under("mac_address"),
         );
     }

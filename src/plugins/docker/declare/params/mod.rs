@@ -166,7 +166,7 @@ const TABLE: &[Argument] = &[
     sent(
         "lxc_conf",
         BOTH,
-        Nothing("engines have no LXC driver any more"),
+        Nothing("engines no longer have an LXC driver"),
         F::Raw,
     ),
     sent("read_only", BOTH, Host("ReadonlyRootfs"), F::Bool),

@@ -294,10 +294,10 @@ impl Reader {
         match (volumes, mapping) {
             (Some(inside), Some(outside)) => self.mapped_volumes(inside, outside, &path),
             (Some(_), None) => {
-                let warning = Fault::new("`volumes` have no effect without `volumes_mapping`");
+                let warning = Fault::new("`volumes` has no effect without `volumes_mapping`");
                 self.warnings.push(
                     warning
-                        .hint("`volumes` of `host_config` are binds")
+                        .hint("to mount a host path, use `volumes` in `host_config`")
                         .within(&[&path[..], &["volumes".to_owned()]].concat()),
                 );
             }
@@ -456,7 +456,7 @@ impl Reader {
                     }
                     Some(old) if old != value && place == HOST => {
                         let warning = format!(
-                            "`{field}` is given twice; the value of `{}` holds",
+                            "`{field}` is given twice; the value of `{}` applies",
                             argument.name
                         );
                         self.warnings.push(Fault::new(warning).within(path));
@@ -553,7 +553,7 @@ impl Reader {
     fn unknown_field(&mut self, key: &str, value: &Json, path: &[String]) {
         self.host.insert(key.to_owned(), value.clone());
         let warning = Fault::new(format!(
-            "`{key}` is no known field of `HostConfig`; it is sent as it is"
+            "unknown `HostConfig` field `{key}`; it is sent unchanged"
         ));
         let near = near(key, &host_fields()).map(|name| format!("did you mean `{name}`?"));
         self.warnings.push(
@@ -576,11 +576,9 @@ impl Reader {
                 .get("PortBindings")
                 .is_some_and(|bindings| !is_empty(bindings))
         {
-            let fault = Fault::new("`network_mode: host` and `port_bindings` exclude each other");
+            let fault = Fault::new("`network_mode: host` and `port_bindings` cannot be combined");
             self.faults.push(
-                fault.hint(
-                    "on the host's network every port is the host's: leave `port_bindings` out",
-                ),
+                fault.hint("remove `port_bindings`: on the host network, ports need no bindings"),
             );
         }
         if !self.faults.is_empty() {
@@ -640,7 +638,7 @@ fn covers(converted: &Json, value: &Json) -> bool {
 
 fn given_twice(name: &str) -> Fault {
     Fault::new(format!(
-        "`{name}` is given for create too; the value of start holds"
+        "`{name}` is also given for create; the value of start applies"
     ))
 }
 
@@ -652,7 +650,7 @@ fn unknown(key: &str, place: u8) -> Fault {
         Vec::new()
     };
     let elsewhere = TABLE.iter().find(|argument| argument.name == key);
-    let fault = Fault::new(format!("there is no argument `{key}` here")).unknown();
+    let fault = Fault::new(format!("unknown argument `{key}`")).unknown();
     match (near(key, &known).or_else(|| near(key, &fields)), elsewhere) {
         (Some(name), _) => fault.hint(format!("did you mean `{name}`?")),
         (None, Some(argument)) => fault.hint(format!(
@@ -721,7 +719,7 @@ mod tests {
                 );
             }
             "container_args" => container_args(&params["container_args"])?,
-            other => panic!("{other} is no kind of case"),
+            other => panic!("unknown kind of case: {other}"),
         };
         let mut body = Json::Object(creation.body);
         strip_defaults(&mut body);

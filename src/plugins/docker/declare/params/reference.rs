@@ -1,4 +1,4 @@
-//! The table as others read it: a page for people, a schema for editors.
+//! Generates documentation and JSON Schema from the table of arguments.
 
 use crate::{
     plugins::docker::declare::params::{
@@ -10,7 +10,7 @@ use crate::{
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
 
-/// The tables as Markdown: arguments of the operations, and keys of `image`.
+/// Returns the tables of arguments and of keys of `image` as Markdown.
 #[must_use]
 pub(crate) fn markdown() -> String {
     format!(
@@ -30,13 +30,14 @@ fn image_keys() -> String {
         )
     };
     super::super::image::KEYS.iter().map(row).fold(
-        "| key | takes | meaning |\n|---|---|---|\n".to_owned(),
+        "| key | value | meaning |\n|---|---|---|\n".to_owned(),
         |text, row| text + &row,
     )
 }
 
 fn arguments() -> String {
-    let head = "| argument | of | takes | becomes | from API |\n|---|---|---|---|---|\n".to_owned();
+    let head =
+        "| argument | used in | value | sets | since API |\n|---|---|---|---|---|\n".to_owned();
     let row = |it: &super::Argument| {
         let since = if it.since == 0 {
             String::new()
@@ -58,13 +59,13 @@ fn becomes(target: Target) -> String {
     match target {
         Body(field) => format!("`{field}`"),
         Host(field) => format!("`HostConfig.{field}`"),
-        Query(field) => format!("query `{field}`"),
-        Special => "read by dockctl itself".to_owned(),
+        Query(field) => format!("query parameter `{field}`"),
+        Special => "used by dockctl itself".to_owned(),
         Nothing(why) => format!("nothing: {why}"),
     }
 }
 
-/// Adds to the schema of a blueprint what is known of the types of the docker plugins.
+/// Adds the arguments of the docker plugins to the JSON Schema of a blueprint.
 pub(crate) fn extend_schema(schema: &mut Json) {
     let defs = &mut schema["$defs"];
     for (name, place) in [
@@ -109,7 +110,7 @@ pub(crate) fn extend_schema(schema: &mut Json) {
     ]);
 }
 
-/// A mapping with these keys, or a call of a function.
+/// Returns the schema of a mapping with these keys, or of a function call.
 fn mapping(mut properties: JsonMap<String, Json>) -> Json {
     properties.extend(FUNCTIONS.iter().map(|name| ((*name).to_owned(), json!({}))));
     json!({ "type": ["object", "null"], "properties": properties, "additionalProperties": false })
@@ -117,7 +118,7 @@ fn mapping(mut properties: JsonMap<String, Json>) -> Json {
 
 fn property(name: &str, place: u8) -> Option<Json> {
     let argument = super::find(name, place)?;
-    // Beside the arguments it holds fields of the engine, in any case.
+    // `host_config` also accepts fields of the engine in any case.
     let properties = || {
         names(HOST)
             .into_iter()
@@ -138,50 +139,53 @@ fn described(mut schema: Json, text: &str) -> Json {
 }
 
 impl Form {
-    /// What values it takes, in a few words.
+    /// Describes the accepted values in a few words.
     fn accepts(self) -> &'static str {
         match self {
-            Self::Raw => "anything",
-            Self::Text => "text",
-            Self::Bool => "true or false",
-            Self::Int => "whole number",
-            Self::Digits => "whole number, or digits as text",
-            Self::Bytes => "bytes: number, or text such as `512m`",
-            Self::Words => "command line, or list of its words",
-            Self::Strings => "list of texts, or one text",
-            Self::StringList => "list of texts",
-            Self::StringMap | Self::Options => "mapping to texts",
+            Self::Raw => "any value",
+            Self::Text => "string",
+            Self::Bool => "boolean",
+            Self::Int => "integer",
+            Self::Digits => "integer, or string of digits",
+            Self::Bytes => "number of bytes, or string such as `512m`",
+            Self::Words => "command line, or list of arguments",
+            Self::Strings => "string, or list of strings",
+            Self::StringList => "list of strings",
+            Self::StringMap | Self::Options => "mapping of strings",
             Self::Mounts => "list of mounts: `{Type, Source, Target, ReadOnly, …}`",
             Self::Weights => "list of `{Path, Weight}`",
             Self::Rates => "list of `{Path, Rate}`",
             Self::OnlyHost => "`host`",
-            Self::Ports => "list of ports: `80`, `53/udp`, `[53, udp]`; or mapping",
+            Self::Ports => {
+                "list of ports: `80`, `53/udp`, `[53, udp]`; or mapping of ports to null"
+            }
             Self::PortBindings => {
-                "mapping of ports to `8080`, `[127.0.0.1, 8080]`, `8000-8010`, null, `{HostIp, HostPort}`, or a list of such"
+                "mapping of ports to `8080`, `[127.0.0.1, 8080]`, `8000-8010`, null, `{HostIp, HostPort}`, or a list of these"
             }
             Self::Environment => "mapping, or list of `K=V`",
-            Self::Volumes => "path, list of paths, or mapping; inside the container",
+            Self::Volumes => "path in the container, list of paths, or mapping",
             Self::VolumesFrom => "list of containers, or `a,b:ro`",
-            Self::Labels => "mapping, or list of names",
+            Self::Labels => "mapping, or list of label names",
             Self::Binds => {
-                "mapping of host paths or volumes to a path or `{bind, ro \\| mode, propagation}`; or list of `host:container:mode`"
+                "mapping of host paths or volumes to a container path or `{bind, ro \\| mode, propagation}`; or list of `host:container:mode`"
             }
-            Self::Links => "mapping of containers to aliases, or list",
+            Self::Links => "mapping of containers to aliases, or list of `container:alias`",
             Self::RestartPolicy => "`{Name, MaximumRetryCount}`, `always`, `on-failure:5`",
-            Self::Devices => "list of `host:container:rwm`, or of mappings",
+            Self::Devices => "list of `host:container:rwm` or of mappings",
             Self::DeviceRequests => "list of `{driver, count, device_ids, capabilities, options}`",
             Self::ExtraHosts => "mapping of hosts to addresses, or list of `host:address`",
             Self::Ulimits => "list of `{name, soft, hard}`",
             Self::LogConfig => "`{type, config}`",
             Self::Tmpfs => "mapping of paths to options, or list of `path:options`",
             Self::Healthcheck => {
-                "`{test, interval, timeout, start_period, start_interval, retries}`; durations in nanoseconds, or `30s`"
+                "`{test, interval, timeout, start_period, start_interval, retries}`; durations in nanoseconds or such as `30s`"
             }
             Self::Networking => "`{EndpointsConfig: {network: {aliases, links, ipv4_address, …}}}`",
         }
     }
 
-    /// The same as a schema. A function call is a mapping, so every form takes one.
+    /// Returns the JSON Schema of the values. Every form accepts a mapping, because a function call
+    /// is one.
     fn schema(self) -> Json {
         let types: &[&str] = match self {
             Self::Raw => return json!({}),
@@ -241,7 +245,7 @@ mod tests {
         }
         assert!(
             std::fs::read_to_string(path).unwrap() == made,
-            "docs/blueprint.md is old: run UPDATE_DOCS=1 cargo test the_page_about_blueprints"
+            "docs/blueprint.md is out of date: run UPDATE_DOCS=1 cargo test the_page_about_blueprints"
         );
     }
 }

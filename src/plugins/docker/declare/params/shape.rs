@@ -197,15 +197,13 @@ fn field<'k>(
     };
     if key.starts_with(|c: char| c.is_ascii_uppercase()) {
         warnings.push(
-            Fault::new(format!(
-                "`{key}` is no known field here; it is sent as it is"
-            ))
-            .hint(hint)
-            .under(key),
+            Fault::new(format!("unknown field `{key}`; it is sent unchanged"))
+                .hint(hint)
+                .under(key),
         );
         return Ok((key, &Any));
     }
-    Err(Fault::new(format!("there is no `{key}` here"))
+    Err(Fault::new(format!("unknown key `{key}`"))
         .hint(hint)
         .unknown()
         .under(key))

@@ -8,9 +8,9 @@ use thiserror::Error;
 /// A command line that cannot be split.
 #[derive(Debug, Error, Eq, PartialEq)]
 pub(crate) enum WordsError {
-    #[error("a quote in the command line is not closed")]
+    #[error("the command line has an unclosed quote")]
     OpenQuote,
-    #[error("the command line ends in a backslash")]
+    #[error("the command line ends with a backslash")]
     TrailingBackslash,
 }
 

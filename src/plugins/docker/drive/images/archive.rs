@@ -94,15 +94,15 @@ pub(crate) async fn blocking<T: Send + 'static>(
     let done = tokio::task::spawn_blocking(move || work(&owned)).await;
     let done = done.unwrap_or_else(|panic| Err(io::Error::other(panic.to_string())));
     done.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Failure::fatal(format!("there is no file {}", path.display()))
-            .hint("`src` is an absolute path, a path beside the blueprint, or an http(s) address"),
+        io::ErrorKind::NotFound => Failure::fatal(format!("file {} does not exist", path.display()))
+            .hint("set `src` to an absolute path, a path relative to the blueprint, or an http(s) URL"),
         io::ErrorKind::InvalidInput => Failure::fatal(format!("{} {error}", path.display()))
-            .hint("name the image that is meant: `repository` and `tag`, as the archive has them"),
+            .hint("select an image: set `repository` and `tag` to a name from the archive"),
         io::ErrorKind::InvalidData => {
-            Failure::fatal(format!("{} is no image: {error}", path.display()))
-                .hint("`src` takes a tarball of a root file system, or what `docker save` writes")
+            Failure::fatal(format!("{} is not an image: {error}", path.display()))
+                .hint("set `src` to a tarball of a root file system, or to an archive created by `docker save`")
         }
-        _ => Failure::fatal(format!("{} cannot be read: {error}", path.display())),
+        _ => Failure::fatal(format!("cannot read {}: {error}", path.display())),
     })
 }
 
@@ -138,7 +138,7 @@ pub(crate) fn recognise(
         return layout::of_folder(path, meant).map(Archive::Image);
     }
     if !metadata.is_file() {
-        return Err(invalid("it is not a regular file"));
+        return Err(invalid("not a regular file"));
     }
     let mut file = File::open(path)?;
     let compression = Compression::of(&mut file)?;
@@ -162,7 +162,7 @@ enum Found {
 /// Recognizes the content of a tarball. Does not report the reader's errors, because they quote the
 /// file.
 fn look_inside(reader: impl Read) -> io::Result<Found> {
-    let broken = |_: io::Error| invalid("it is not a tarball");
+    let broken = |_: io::Error| invalid("not a tarball");
     let mut archive = tar::Archive::new(reader);
     let (mut entries, mut layout) = (0, false);
     for entry in archive.entries().map_err(broken)? {
@@ -182,7 +182,7 @@ fn look_inside(reader: impl Read) -> io::Result<Found> {
         layout |= name == "oci-layout";
     }
     match (entries, layout) {
-        (0, _) => Err(invalid("it is not a tarball, or an empty one")),
+        (0, _) => Err(invalid("not a tarball, or an empty one")),
         (_, true) => Ok(Found::Layout),
         (_, false) => Ok(Found::FileSystem),
     }
@@ -266,7 +266,7 @@ fn write(
     if path.is_dir() {
         return match archive {
             Archive::Image(image) => image.write_folder(path, out),
-            Archive::FileSystem => Err(invalid("it is a folder")),
+            Archive::FileSystem => Err(invalid("it is a directory")),
         };
     }
     let mut file = File::open(path)?;
@@ -319,11 +319,7 @@ mod tests {
     fn content_tells_what_a_tarball_is() {
         let mut file_system = tar::Builder::new(Vec::new());
         append(&mut file_system, "bin/sh", b"#!");
-        append(
-            &mut file_system,
-            "manifest.json",
-            b"{\"name\": \"an app of its own\"}",
-        );
+        append(&mut file_system, "manifest.json", b"{\"name\": \"an app\"}");
         assert_eq!(
             look_inside(&file_system.into_inner().unwrap()[..]).unwrap(),
             Found::FileSystem
@@ -348,7 +344,7 @@ mod tests {
             let error = look_inside(text.as_bytes()).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidData);
             assert!(
-                ["it is not a tarball", "it is no tarball, or an empty one"]
+                ["not a tarball", "not a tarball, or an empty one"]
                     .contains(&error.to_string().as_str()),
                 "{error}"
             );

@@ -101,9 +101,9 @@ fn legacy(folder: &Path, registry: &str) -> Option<Json> {
 /// credentials.
 fn ask(helper: &str, registry: &str) -> Result<Option<Json>, String> {
     let program = format!("docker-credential-{helper}");
-    let failed = |why: &str| format!("the credential helper {program} fails for {registry}: {why}");
+    let failed = |why: &str| format!("credential helper {program} failed for {registry}: {why}");
     if helper.contains('/') {
-        return Err(failed("its name has a slash"));
+        return Err(failed("its name contains a slash"));
     }
     let started = Command::new(&program)
         .arg("get")
@@ -129,7 +129,7 @@ fn ask(helper: &str, registry: &str) -> Result<Option<Json>, String> {
             Err(failed(said.trim()))
         };
     }
-    let answer: Json = serde_json::from_str(&said).map_err(|_| failed("its answer is no JSON"))?;
+    let answer: Json = serde_json::from_str(&said).map_err(|_| failed("its output is not JSON"))?;
     let (username, secret) = (
         answer["Username"].as_str().unwrap_or_default(),
         answer["Secret"].as_str().unwrap_or_default(),

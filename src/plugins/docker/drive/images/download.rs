@@ -40,10 +40,10 @@ pub(crate) async fn download(
     loop {
         tokio::select! {
             file = &mut done => {
-                let file = file.unwrap_or_else(|_| Err(Failure::fatal("the download came to no end")));
-                return file.map_err(|failure| Failure { message: format!("{url} cannot be fetched: {}", failure.message), ..failure });
+                let file = file.unwrap_or_else(|_| Err(Failure::fatal("the download ended unexpectedly")));
+                return file.map_err(|failure| Failure { message: format!("cannot download {url}: {}", failure.message), ..failure });
             }
-            () = stop.cancelled() => return Err(Failure::cancelled(format!("gave up fetching {url}"))),
+            () = stop.cancelled() => return Err(Failure::cancelled(format!("cancelled while downloading {url}"))),
             _ = tick.tick() => {}
         }
         let now = state.done.load(Ordering::Relaxed);
@@ -55,7 +55,7 @@ pub(crate) async fn download(
             });
         } else if since.elapsed() > SILENCE {
             let message = format!(
-                "{url} cannot be fetched: nothing came for {} seconds",
+                "cannot download {url}: no data for {} seconds",
                 SILENCE.as_secs()
             );
             return Err(Failure::fatal(message).may_pass());
@@ -96,8 +96,8 @@ fn fetch(url: &str, limit: u64, state: &State) -> Result<NamedTempFile, Failure>
         .filter(|_| !encoded)
         .unwrap_or(0);
     let too_large = || {
-        Failure::fatal(format!("it is larger than {limit} bytes"))
-            .hint("`max_size` of the image allows more: max_size: 20g")
+        Failure::fatal(format!("larger than {limit} bytes"))
+            .hint("increase `max_size` of the image, for example: max_size: 20g")
     };
     if total > limit {
         return Err(too_large());
@@ -105,7 +105,7 @@ fn fetch(url: &str, limit: u64, state: &State) -> Result<NamedTempFile, Failure>
     state.total.store(total, Ordering::Relaxed);
     let kept = |error: io::Error| {
         Failure::fatal(format!(
-            "it cannot be kept in {}: {error}",
+            "cannot write to {}: {error}",
             std::env::temp_dir().display()
         ))
     };
@@ -122,14 +122,16 @@ fn fetch(url: &str, limit: u64, state: &State) -> Result<NamedTempFile, Failure>
             0 => break,
             _ if size > limit => return Err(too_large()),
             _ if state.given_up.load(Ordering::Relaxed) => {
-                return Err(Failure::fatal("nobody waits for it"));
+                return Err(Failure::fatal("the download was cancelled"));
             }
             read => file.write_all(&buffer[..read]).map_err(kept)?,
         }
         state.done.store(size, Ordering::Relaxed);
     }
     if total > size {
-        return Err(Failure::fatal(format!("it ended after {size} of {total} bytes")).may_pass());
+        return Err(
+            Failure::fatal(format!("the response ended after {size} of {total} bytes")).may_pass(),
+        );
     }
     file.flush().map_err(kept)?;
     Ok(file)

@@ -37,7 +37,7 @@ pub(crate) struct Meant<'a> {
 /// Reads the layout in a directory.
 pub(crate) fn of_folder(folder: &Path, meant: Meant<'_>) -> io::Result<SavedImage> {
     if !folder.join("oci-layout").is_file() {
-        return Err(invalid("it is a folder, and no OCI layout"));
+        return Err(invalid("the directory is not an OCI layout"));
     }
     follow(meant, &mut |name| read(File::open(folder.join(name))?))
 }
@@ -71,13 +71,13 @@ pub(crate) fn of_archive<R: Read>(
         small
             .get(name)
             .cloned()
-            .ok_or_else(|| invalid(format!("it lacks {name}")))
+            .ok_or_else(|| invalid(format!("{name} is missing")))
     })
 }
 
 fn read(file: impl Read) -> io::Result<Json> {
     serde_json::from_reader(file.take(MANIFEST_LIMIT))
-        .map_err(|error| invalid(format!("it holds a file that is not JSON ({error})")))
+        .map_err(|error| invalid(format!("it contains a file that is not JSON ({error})")))
 }
 
 /// Returns the names of an index entry. A tag without a full name next to it is a tag of the
@@ -142,17 +142,17 @@ fn follow(
             other["platform"] == entry["platform"] && other["digest"] != entry["digest"]
         };
         let entry = match (&real[..], fitting) {
-            ([], _) => return Err(invalid("its index names no image")),
+            ([], _) => return Err(invalid("its index contains no image")),
             (_, Some(entry)) if real.iter().any(|other| is_twin(entry, other)) => {
                 return Err(invalid(format!(
-                    "it holds several images of one name for {platform}: which one is meant cannot be told"
+                    "it contains several images of the same name for {platform}"
                 )));
             }
             (_, Some(entry)) => *entry,
             ([only], None) => *only,
             _ => {
                 return Err(invalid(format!(
-                    "it holds several images and none of them is for {platform}: name one with `platform`"
+                    "it contains several images, but none for {platform}: select one with `platform`"
                 )));
             }
         };
@@ -163,7 +163,7 @@ fn follow(
         }
         index = document;
     }
-    Err(invalid("its index leads nowhere"))
+    Err(invalid("its index does not lead to an image"))
 }
 
 fn is_for(found: &Json, platform: &str) -> bool {
@@ -197,7 +197,7 @@ fn path_of(digest: &Json) -> io::Result<String> {
     match digest.split_once(':') {
         Some((kind, hex)) if is_plain(kind) && is_plain(hex) => Ok(format!("blobs/{kind}/{hex}")),
         _ => Err(invalid(format!(
-            "`{}` in it is not a digest",
+            "`{}` is not a digest",
             shortened(digest, 100)
         ))),
     }
@@ -216,7 +216,7 @@ mod tests {
             files
                 .get(name)
                 .cloned()
-                .ok_or_else(|| invalid(format!("it lacks {name}")))
+                .ok_or_else(|| invalid(format!("{name} is missing")))
         })
     }
 
@@ -242,7 +242,7 @@ mod tests {
             chosen("linux/s390x", &files)
                 .unwrap_err()
                 .to_string()
-                .contains("none of them is for linux/s390x")
+                .contains("none for linux/s390x")
         );
     }
 
@@ -271,18 +271,14 @@ mod tests {
         assert!(
             of(Some("3"))
                 .unwrap_err()
-                .contains("none is called `shop:3`")
+                .contains("none is named `shop:3`")
         );
-        assert!(
-            of(None)
-                .unwrap_err()
-                .contains("no `tag` says which is meant")
-        );
+        assert!(of(None).unwrap_err().contains("`tag` is not set"));
         assert!(
             chosen("linux/amd64", &files)
                 .unwrap_err()
                 .to_string()
-                .contains("no `repository` says")
+                .contains("`repository` is not set")
         );
     }
 
@@ -327,7 +323,7 @@ mod tests {
         let error = config_of(&entries, Some("oz"), Some("1")).unwrap_err();
         assert!(
             error.contains(
-                "none is called `oz:1`: it holds docker.io/library/oa:1, docker.io/library/ob:1"
+                "none is named `oz:1`: found docker.io/library/oa:1, docker.io/library/ob:1"
             ),
             "{error}"
         );
@@ -347,12 +343,12 @@ mod tests {
         assert!(
             config_of(&entries, Some("zzz"), Some("1"))
                 .unwrap_err()
-                .contains("none is called `zzz:1`")
+                .contains("none is named `zzz:1`")
         );
         assert!(
             config_of(&entries, None, None)
                 .unwrap_err()
-                .contains("no `repository` says which is meant")
+                .contains("`repository` is not set")
         );
     }
 
@@ -362,7 +358,7 @@ mod tests {
         assert!(
             config_of(&[entry("a"), entry("b")], Some("ob"), Some("1"))
                 .unwrap_err()
-                .contains("several images of one name")
+                .contains("several images of the same name")
         );
         assert_eq!(
             config_of(&[entry("a"), entry("a")], Some("ob"), Some("1")).as_deref(),
@@ -376,7 +372,7 @@ mod tests {
             json!({ "index.json": { "manifests": [{ "digest": "sha256:../../etc/passwd" }] } });
         assert_eq!(
             chosen("linux/amd64", &files).unwrap_err().to_string(),
-            "`sha256:../../etc/passwd` in it is not a digest"
+            "`sha256:../../etc/passwd` is not a digest"
         );
     }
 }

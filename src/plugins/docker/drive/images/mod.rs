@@ -89,7 +89,7 @@ impl Engine {
         };
         let id = found["Id"].as_str().ok_or_else(|| {
             Failure::fatal(format!(
-                "the engine names no id for image {}",
+                "the engine returned no ID for image {}",
                 it.reference()
             ))
         })?;
@@ -104,13 +104,13 @@ impl Engine {
         self.client
             .object(Kind::Image, reference)
             .await
-            .map_err(|error| failure(&error, &format!("looking for image {reference}")))
+            .map_err(|error| failure(&error, &format!("looking up image {reference}")))
     }
 
     async fn expect_image(&self, reference: &str) -> Result<Json, Failure> {
         self.image(reference).await?.ok_or_else(|| {
             Failure::fatal(format!(
-                "image {reference} is not there although the engine said that it is done"
+                "the engine reported success, but image {reference} does not exist"
             ))
         })
     }
@@ -131,7 +131,7 @@ impl Engine {
             (Some(image), PullPolicy::Missing | PullPolicy::Never) => return Ok(image),
             (None, PullPolicy::Never) => {
                 return Err(Failure::fatal(format!(
-                    "image {reference} is not there, and `pull_policy: never` forbids to pull it"
+                    "image {reference} does not exist, and `pull_policy: never` forbids pulling it"
                 )));
             }
             _ => {}
@@ -170,7 +170,7 @@ impl Engine {
         if let Some(found) = before {
             return Ok(found);
         }
-        (it.progress)(Progress::Note(format!("fetching {url}")));
+        (it.progress)(Progress::Note(format!("downloading {url}")));
         let file = download(url, it.image.limit(), &it.call.stop, it.progress).await?;
         self.bring_file(it, file.path())
             .await
@@ -194,10 +194,10 @@ impl Engine {
         .await?;
         if let Some(wanted) = it.image.sha256.as_ref().filter(|wanted| **wanted != digest) {
             return Err(Failure::fatal(format!(
-                "{} has the digest {digest}, and the blueprint wants {wanted}",
+                "{} has digest {digest}, but the blueprint expects {wanted}",
                 path.display()
             ))
-            .hint("either the file was changed, or `sha256` of the image is that of another one"));
+            .hint("check whether the file was changed, or correct `sha256` of the image"));
         }
         match archive {
             Archive::FileSystem => match self
@@ -219,7 +219,7 @@ impl Engine {
                 .client
                 .platform()
                 .await
-                .map_err(|error| failure(&error, "asking the engine for its platform")),
+                .map_err(|error| failure(&error, "reading the platform of the engine")),
         }
     }
 
@@ -242,7 +242,7 @@ impl Engine {
         }
         let filter = serde_json::json!({ "label": [format!("{name}={value}")] }).to_string();
         let listed = self.client.list(Kind::Image, &[("filters", filter)]).await;
-        let listed = listed.map_err(|error| failure(&error, "looking for the image"))?;
+        let listed = listed.map_err(|error| failure(&error, "listing images"))?;
         for found in listed.iter().filter_map(|found| found["Id"].as_str()) {
             if let Some(image) = self.image(found).await?.filter(fits) {
                 return Ok(Some(image));
@@ -305,12 +305,11 @@ impl Engine {
     ) -> Result<Json, Failure> {
         if let Some(instruction) = it.image.changes.first() {
             let message = format!(
-                "{} is a saved image, which cannot be changed: `{instruction}`",
+                "{} is a saved image, so `changes` do not apply: `{instruction}`",
                 path.display()
             );
-            return Err(
-                Failure::fatal(message).hint("`changes` go with a tarball of a root file system")
-            );
+            return Err(Failure::fatal(message)
+                .hint("use `changes` only with a tarball of a root file system"));
         }
         let upload = Upload::open(path, archive).await?;
         let lines = self.client.lines(
@@ -336,7 +335,7 @@ impl Engine {
         let reference = it.reference();
         let Some(name) = loaded else {
             return Err(Failure::fatal(format!(
-                "{} holds no image that the engine could load",
+                "{} contains no image that the engine can load",
                 path.display()
             )));
         };
@@ -347,7 +346,8 @@ impl Engine {
                 .client
                 .send(&format!("/images/{}/tag", in_path(name)), &query)
                 .await;
-            tagged.map_err(|error| failure(&error, &format!("naming the image {reference}")))?;
+            tagged
+                .map_err(|error| failure(&error, &format!("tagging the image as {reference}")))?;
         }
         self.expect_image(name).await
     }
@@ -489,7 +489,7 @@ fn short(name: &str) -> &str {
 }
 
 fn cannot_pull(error: &EngineError, reference: &str, identified: bool) -> Failure {
-    let failure = failure(error, &format!("image {reference} cannot be pulled"));
+    let failure = failure(error, &format!("cannot pull image {reference}"));
     let says = |says: Says| says.is_said_by(error);
     let final_words = [
         Says::NoImage,
@@ -504,24 +504,24 @@ fn cannot_pull(error: &EngineError, reference: &str, identified: bool) -> Failur
     };
     if says(Says::PlainRegistry) {
         return failure
-            .hint("the registry does not speak TLS: add it to `insecure-registries` in the engine's /etc/docker/daemon.json, and restart the engine")
-            .hint("`insecure_registry` of a node cannot do that: engines took it once, and do not any more");
+            .hint("the registry does not use TLS: add it to `insecure-registries` in the engine's /etc/docker/daemon.json, and restart the engine")
+            .hint("`insecure_registry` of a node has no effect: only old engines supported it");
     }
     if says(Says::Denied) {
         let who = if identified {
-            "the registry does not accept who asks"
+            "the registry rejected the credentials"
         } else {
-            "the registry wants to know who asks"
+            "the registry requires credentials"
         };
-        return failure.hint(format!("{who}: docker login, or `auth_config` of the image: {{username: …, password: {{get_secret: …}}}}"));
+        return failure.hint(format!("{who}: run docker login, or set `auth_config` of the image: {{username: …, password: {{get_secret: …}}}}"));
     }
     failure
-        .hint("check `repository` and `tag`, and that the engine reaches the registry and may read it")
-        .hint("an image that the engine has already is not pulled: docker image ls")
+        .hint("check `repository` and `tag`, and that the engine can reach the registry and has access")
+        .hint("dockctl does not pull an image that the engine already has; list its images: docker image ls")
 }
 
 fn cannot_import(error: &EngineError, src: &str) -> Failure {
-    let failure = failure(error, &format!("{src} cannot be imported"));
+    let failure = failure(error, &format!("cannot import {src}"));
     // An engine error about the content is permanent; a lost connection may be temporary.
     let said = status(error).is_some() || matches!(error, EngineError::Said(_));
     if said { failure.for_good() } else { failure }

@@ -58,8 +58,8 @@ pub(crate) fn choose<T>(candidates: Vec<Candidate<T>>, given: Option<&GivenName>
     let Some(given) = given.filter(|_| several) else {
         return match candidates.into_iter().next() {
             Some(only) if !several => Ok(only.image),
-            None => Err(invalid("it holds no image")),
-            Some(_) => unclear("holds several images, and no `repository` says which is meant"),
+            None => Err(invalid("it contains no image")),
+            Some(_) => unclear("contains several images, but `repository` is not set"),
         };
     };
     let tag = given.tag.as_deref();
@@ -84,11 +84,11 @@ pub(crate) fn choose<T>(candidates: Vec<Candidate<T>>, given: Option<&GivenName>
     match count(&is_of) {
         _ if exact => Ok(first(candidates, is_exact)?),
         0 => unclear(&format!(
-            "holds several images, and none is called `{wanted}`"
+            "contains several images, but none is named `{wanted}`"
         )),
         1 => first(candidates, is_of),
         _ => unclear(&format!(
-            "holds several images called `{wanted}`, and no `tag` says which is meant"
+            "contains several images named `{wanted}`, but `tag` is not set"
         )),
     }
 }
@@ -97,7 +97,7 @@ fn first<T>(candidates: Vec<Candidate<T>>, fits: impl Fn(&String) -> bool) -> io
     let found = candidates.into_iter().find(|it| it.names.iter().any(&fits));
     found
         .map(|it| it.image)
-        .ok_or_else(|| invalid("it holds no such image"))
+        .ok_or_else(|| invalid("it does not contain the image"))
 }
 
 /// Returns true if a name belongs to a repository, and has the tag if one is given.
@@ -117,8 +117,8 @@ fn listed(names: &[String]) -> String {
         .collect::<Vec<_>>()
         .join(", ");
     match names.len() {
-        all if all > LISTED => format!("it holds {shown} and {} more", all - LISTED),
-        _ => format!("it holds {shown}"),
+        all if all > LISTED => format!("found {shown} and {} more", all - LISTED),
+        _ => format!("found {shown}"),
     }
 }
 
@@ -171,7 +171,7 @@ impl SavedImage {
                 tar::EntryType::Symlink | tar::EntryType::Link => {
                     let target = entry
                         .link_name()?
-                        .ok_or_else(|| invalid("it has a link that leads nowhere"))?
+                        .ok_or_else(|| invalid("it contains a link without a target"))?
                         .into_owned();
                     builder.append_link(&mut header, path, target)?;
                 }
@@ -258,28 +258,28 @@ mod tests {
         let error = chosen(two, Some("d"), None).unwrap_err();
         assert_eq!(
             error,
-            "holds several images, and none is called `d`: it holds a:x, b:y, docker.io/library/c:latest"
+            "contains several images, but none is named `d`: found a:x, b:y, docker.io/library/c:latest"
         );
         assert!(
             chosen(two, Some("b"), Some("z"))
                 .unwrap_err()
-                .contains("none is called `b:z`")
+                .contains("none is named `b:z`")
         );
         assert!(
             chosen(two, None, None)
                 .unwrap_err()
-                .contains("no `repository` says which is meant")
+                .contains("`repository` is not set")
         );
         let tags: &[&[&str]] = &[&["a:1"], &["a:2"], &["a:latest"]];
         assert_eq!(
             chosen(tags, Some("a"), None),
             Ok(2),
-            "what a name without a tag means everywhere"
+            "a name without a tag means `latest`"
         );
         assert!(
             chosen(&tags[..2], Some("a"), None)
                 .unwrap_err()
-                .contains("no `tag` says which is meant")
+                .contains("`tag` is not set")
         );
         assert_eq!(
             chosen(
@@ -299,7 +299,7 @@ mod tests {
         assert!(
             chosen(&[&[], &[]], Some("a"), None)
                 .unwrap_err()
-                .ends_with("it holds an image without a name, an image without a name")
+                .ends_with("found an image without a name, an image without a name")
         );
         assert!(
             !chosen(&[&["\u{1b}[31m"], &["b"]], Some("a"), None)
