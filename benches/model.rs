@@ -10,8 +10,8 @@ use dockctl::{
     catalog,
     diagnostic::{Diagnostics, Sources},
     event::{Entry, Event},
-    model::{self, Blueprint, Deployment, Origin},
-    plan::{self, Known, effect},
+    model::{self, Blueprint, Deployment, DeploymentSource},
+    plan::{self, PlanInput, effect},
     plugins::Plugins,
     record::Record,
     seam::Observed,
@@ -59,25 +59,26 @@ node_templates:
 }
 
 /// A parsed blueprint with its inputs.
-struct Read {
+struct Parsed {
     sources: Sources,
     blueprint: Blueprint,
     inputs: IndexMap<String, Value>,
 }
 
 /// Parses and validates a blueprint, and applies its inputs.
-fn read(path: &Path) -> Read {
-    let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
+fn parse(path: &Path) -> Parsed {
+    let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
     let options = catalog::Options::default();
-    let ast = catalog::load(path, &options, &mut sources, &mut faults);
+    let ast = catalog::load(path, &options, &mut sources, &mut diagnostics);
     let ast = ast.expect("the blueprint is readable");
     let provides = |plugin: &str| Plugins::default().provides(plugin);
-    let resolved = model::resolve(ast, &sources, provides, &mut faults);
-    let missing = model::inputs::Missing::Fault;
-    let mut inputs = model::inputs::supply(&resolved, &IndexMap::new(), missing, &mut faults);
-    let blueprint = model::evaluate(resolved, &mut inputs, &mut faults);
-    assert!(faults.is_empty(), "{faults:?}");
-    Read {
+    let resolved = model::resolve(ast, &sources, provides, &mut diagnostics);
+    let missing = model::inputs::MissingInputs::Reject;
+    let mut inputs =
+        model::inputs::input_values(&resolved, &IndexMap::new(), missing, &mut diagnostics);
+    let blueprint = model::evaluate(resolved, &mut inputs, &mut diagnostics);
+    assert!(diagnostics.is_empty(), "{diagnostics:?}");
+    Parsed {
         sources,
         blueprint,
         inputs,
@@ -85,11 +86,11 @@ fn read(path: &Path) -> Read {
 }
 
 /// Goes from text to instances: parses, validates, applies inputs, expands. Returns their number.
-fn whole(path: &Path) -> usize {
-    let mut faults = Diagnostics::default();
+fn instances(path: &Path) -> usize {
+    let mut diagnostics = Diagnostics::default();
     let random = &mut fastrand::Rng::with_seed(1);
-    let instances = model::expand(&read(path).blueprint, &[], random, &mut faults);
-    assert!(faults.is_empty(), "{faults:?}");
+    let instances = model::expand(&parse(path).blueprint, &[], random, &mut diagnostics);
+    assert!(diagnostics.is_empty(), "{diagnostics:?}");
     instances.len()
 }
 
@@ -98,23 +99,29 @@ fn events(text: &str) -> usize {
 }
 
 /// Number of containers, and length of each chain.
-const PLANNED: [(usize, usize); 3] = [(100, 10), (1_000, 10), (5_000, 5_000)];
+const PLAN_SIZES: [(usize, usize); 3] = [(100, 10), (1_000, 10), (5_000, 5_000)];
 
 fn deployment(path: &Path) -> Deployment {
-    let (read, mut faults) = (read(path), Diagnostics::default());
-    let origin = Origin {
+    let (read, mut diagnostics) = (parse(path), Diagnostics::default());
+    let origin = DeploymentSource {
         name: "bench",
         path,
         given: serde_json::Map::default(),
-        before: None,
+        previous: None,
         planned: &[],
         sources: &read.sources,
     };
     let random = &mut fastrand::Rng::with_seed(1);
-    Deployment::new(&origin, &read.blueprint, &read.inputs, random, &mut faults)
+    Deployment::new(
+        &origin,
+        &read.blueprint,
+        &read.inputs,
+        random,
+        &mut diagnostics,
+    )
 }
 
-fn defined(deployment: &Deployment) -> Record {
+fn record(deployment: &Deployment) -> Record {
     let mut record = Record::default();
     let deployment = Box::new(deployment.clone());
     let applied = record.apply(&Entry::now(Event::Defined { deployment }));
@@ -123,15 +130,15 @@ fn defined(deployment: &Deployment) -> Record {
 }
 
 /// Plans an install and its effect on each instance. Returns the number of instances.
-fn planned(deployment: &Deployment, record: &Record) -> usize {
+fn plan_install(deployment: &Deployment, record: &Record) -> usize {
     let observed = Observed::default();
-    let known = Known::new(deployment, record, &observed);
+    let known = PlanInput::new(deployment, record, &observed);
     let proposal = plan::first(&Workflow::Install.into(), &known);
-    effect::prospects(&known, &proposal.stage).len()
+    effect::instance_effects(&known, &proposal.stage).len()
 }
 
 fn bench(c: &mut Criterion) {
-    let folder = tempfile::tempdir().expect("temporary directory");
+    let directory = tempfile::tempdir().expect("temporary directory");
     let mut group = c.benchmark_group("blueprint");
     group
         .sample_size(20)
@@ -143,7 +150,7 @@ fn bench(c: &mut Criterion) {
         .chain([(10_000, 10_000, "10000 in one chain".to_owned())]);
     for (nodes, length, name) in cases {
         let text = blueprint(nodes, length);
-        let path = folder.path().join(format!("{nodes}-{length}.yaml"));
+        let path = directory.path().join(format!("{nodes}-{length}.yaml"));
         fs::write(&path, &text).expect("write the blueprint");
         group.throughput(Throughput::Bytes(text.len() as u64));
         group.bench_with_input(BenchmarkId::new("events", &name), &text, |b, text| {
@@ -152,27 +159,27 @@ fn bench(c: &mut Criterion) {
         group.bench_with_input(
             BenchmarkId::new("text to instances", &name),
             &path,
-            |b, path| b.iter(|| whole(black_box(path))),
+            |b, path| b.iter(|| instances(black_box(path))),
         );
     }
     group.finish();
 }
 
 fn plan_bench(c: &mut Criterion) {
-    let folder = tempfile::tempdir().expect("temporary directory");
+    let directory = tempfile::tempdir().expect("temporary directory");
     let mut group = c.benchmark_group("plan");
     group
         .sample_size(20)
         .measurement_time(Duration::from_secs(6))
         .warm_up_time(Duration::from_secs(1));
-    for (nodes, length) in PLANNED {
-        let path = folder.path().join(format!("{nodes}-{length}.yaml"));
+    for (nodes, length) in PLAN_SIZES {
+        let path = directory.path().join(format!("{nodes}-{length}.yaml"));
         fs::write(&path, blueprint(nodes, length)).expect("write the blueprint");
         let deployment = deployment(&path);
-        let record = defined(&deployment);
+        let record = record(&deployment);
         let id = BenchmarkId::new("install", format!("{nodes} in chains of {length}"));
         group.bench_with_input(id, &deployment, |b, deployment| {
-            b.iter(|| planned(black_box(deployment), &record));
+            b.iter(|| plan_install(black_box(deployment), &record));
         });
     }
     group.finish();

@@ -30,7 +30,7 @@ pub struct AuthorName {
 impl AuthorName {
     /// Returns the name for a user on this machine.
     #[must_use]
-    pub fn this(user: String, state_dir: &Path) -> Self {
+    pub fn on_this_machine(user: String, state_dir: &Path) -> Self {
         let machine = rustix::system::uname();
         let host = machine.nodename().to_string_lossy().into_owned();
         Self {

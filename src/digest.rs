@@ -13,13 +13,13 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 /// # Panics
 ///
 /// Never: a key can have any length.
-pub(crate) fn keyed(key: &[u8], text: &str) -> String {
+pub(crate) fn keyed_digest(key: &[u8], text: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key can have any length");
     mac.update(text.as_bytes());
     hex(&mac.finalize().into_bytes())[..32].to_owned()
 }
 
 /// Returns the SHA-256 digest of a text, 64 digits.
-pub(crate) fn plain(text: &str) -> String {
+pub(crate) fn sha256(text: &str) -> String {
     hex(&Sha256::digest(text.as_bytes()))
 }

@@ -1,7 +1,7 @@
 //! Events: the facts that executor, journal and reporters share.
 
 use crate::{
-    known::{InstanceRecord, Taken},
+    instance_record::{InstanceRecord, RollbackScope},
     model::Deployment,
     seam::{Failure, Outputs},
     secrets::Secrets,
@@ -47,8 +47,9 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         rolls_back: bool,
         /// For a rollback: the instances and executions that it rolls back.
-        #[serde(default, skip_serializing_if = "Taken::is_empty")]
-        takes_back: Taken,
+        #[serde(default, skip_serializing_if = "RollbackScope::is_empty")]
+        #[serde(rename = "takes_back")]
+        rollback_scope: RollbackScope,
     },
     /// A stage starts.
     StageAdopted {
@@ -110,7 +111,7 @@ pub enum Event {
     CancelRequested {
         /// The reason.
         #[serde(default)]
-        why: Why,
+        why: StopReason,
     },
     /// The execution is over.
     ExecutionFinished {
@@ -123,19 +124,19 @@ impl Event {
     /// Returns the event with all known secrets redacted. Only text from a system can contain
     /// secrets. `untrusted` names the properties that repeat such text.
     #[must_use]
-    pub fn scrubbed(self, secrets: &Secrets, untrusted: &[&str]) -> Self {
+    pub fn redacted(self, secrets: &Secrets, untrusted: &[&str]) -> Self {
         // A value that is unknown or cannot be searched for cannot be redacted: hide the property.
-        let is_hidden = secrets.is_incomplete() || secrets.is_elusive();
-        let outputs_of = |outputs: Outputs| {
+        let is_hidden = secrets.lacks_secrets() || secrets.has_unrecognizable_values();
+        let redacted_outputs = |outputs: Outputs| {
             if is_hidden {
-                outputs.without(untrusted)
+                outputs.redact(untrusted)
             } else {
                 outputs
             }
         };
-        let failure_of = |failure: Failure| {
-            if secrets.is_incomplete() {
-                failure.without_hearsay()
+        let redacted_failure = |failure: Failure| {
+            if secrets.lacks_secrets() {
+                failure.without_output()
             } else {
                 failure
             }
@@ -143,15 +144,15 @@ impl Event {
         match self {
             Self::TaskSucceeded { task, outputs } => Self::TaskSucceeded {
                 task,
-                outputs: scrubbed(outputs_of(outputs), secrets),
+                outputs: redacted(redacted_outputs(outputs), secrets),
             },
             Self::TaskNoted { task, outputs } => Self::TaskNoted {
                 task,
-                outputs: scrubbed(outputs_of(outputs), secrets),
+                outputs: redacted(redacted_outputs(outputs), secrets),
             },
             Self::TaskSettled { task, outputs } => Self::TaskSettled {
                 task,
-                outputs: scrubbed(outputs_of(outputs), secrets),
+                outputs: redacted(redacted_outputs(outputs), secrets),
             },
             Self::TaskFailed {
                 task,
@@ -160,7 +161,7 @@ impl Event {
                 ignored,
             } => Self::TaskFailed {
                 task,
-                failure: scrubbed(failure_of(failure).printable(), secrets),
+                failure: redacted(redacted_failure(failure).printable(), secrets),
                 retry_in,
                 ignored,
             },
@@ -169,15 +170,15 @@ impl Event {
     }
 }
 
-fn scrubbed<T: Serialize + for<'de> Deserialize<'de>>(value: T, secrets: &Secrets) -> T {
-    let json = serde_json::to_value(&value).map(|json| secrets.scrub_json(json));
+fn redacted<T: Serialize + for<'de> Deserialize<'de>>(value: T, secrets: &Secrets) -> T {
+    let json = serde_json::to_value(&value).map(|json| secrets.redact_json(json));
     json.and_then(serde_json::from_value).unwrap_or(value)
 }
 
 /// The reason why an execution starts no new tasks.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Why {
+pub enum StopReason {
     /// The user cancelled it.
     #[default]
     Asked,

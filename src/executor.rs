@@ -5,16 +5,16 @@
 //! reports each event.
 
 use crate::{
-    event::{Entry, Event, Outcome, Why},
+    event::{Entry, Event, Outcome, StopReason},
+    instance_record::RollbackScope,
     journal::{Journal, JournalError},
-    known::Taken,
     model::{Deployment, Retry},
-    plan::{self, Known, restore},
-    plugins::{Drivers, Heard, Scene},
-    preflight::{self, Lack},
-    record::{Around, Record},
+    plan::{self, PlanInput, restore},
+    plugins::{Drivers, ObserveContext, Processed},
+    preflight::{self, MissingRequirement},
+    record::{FunctionContext, Record},
     report::Reporter,
-    seam::{Call, Failure, FailureKind, Note, Outputs, Settled, Settling, Step},
+    seam::{Call, Failure, FailureKind, Outputs, Settled, Settling, Step, StepNote},
     secrets::Secrets,
     stage::{Parameters, Stage, Task, TaskId},
 };
@@ -38,7 +38,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 /// Longest delay between retries with exponential backoff, in seconds.
-const LONGEST_PAUSE: f64 = 60.0;
+const MAX_DELAY: f64 = 60.0;
 /// Largest random extension of a backoff delay, as a fraction. It keeps steps that failed together
 /// from retrying together.
 const JITTER: f64 = 0.25;
@@ -54,7 +54,7 @@ pub struct Policy {
     pub retries: f64,
     /// Seconds before the first retry if the blueprint sets no interval. Each later delay is twice
     /// as long, up to a minute.
-    pub interval: f64,
+    pub retry_interval: f64,
     /// How often permanently failed instances are uninstalled and installed again.
     pub subgraph_retries: usize,
     /// Start no new tasks after a permanent failure.
@@ -72,7 +72,7 @@ impl Default for Policy {
         Self {
             parallel: 10,
             retries: 5.0,
-            interval: 3.0,
+            retry_interval: 3.0,
             subgraph_retries: 0,
             fail_fast: false,
             ignore_failures: false,
@@ -89,7 +89,7 @@ pub struct StopRequests {
     stop: CancellationToken,
     /// Drop running calls; the journal shows which steps are not settled.
     abort: CancellationToken,
-    why: Arc<OnceLock<Why>>,
+    reason: Arc<OnceLock<StopReason>>,
 }
 
 impl StopRequests {
@@ -100,18 +100,18 @@ impl StopRequests {
         Self {
             stop: self.stop.child_token(),
             abort: self.abort.child_token(),
-            why: Arc::default(),
+            reason: Arc::default(),
         }
     }
 
     /// Requests that no new tasks start. The first reason counts.
-    pub fn stop(&self, why: Why) {
-        let _ = self.why.set(why);
+    pub fn stop(&self, why: StopReason) {
+        let _ = self.reason.set(why);
         self.stop.cancel();
     }
 
     /// Requests that everything is abandoned immediately.
-    pub fn abort(&self, why: Why) {
+    pub fn abort(&self, why: StopReason) {
         self.stop(why);
         self.abort.cancel();
     }
@@ -129,18 +129,18 @@ impl StopRequests {
     }
 
     /// Waits until a stop is requested.
-    pub async fn stopped(&self) {
+    pub async fn wait_for_stop(&self) {
         self.stop.cancelled().await;
     }
 
-    fn why(&self) -> Why {
-        self.why.get().copied().unwrap_or_default()
+    fn why(&self) -> StopReason {
+        self.reason.get().copied().unwrap_or_default()
     }
 }
 
 /// The reason why a run cannot continue or an earlier run cannot be settled.
 #[derive(Debug, Error)]
-pub enum Unsettled {
+pub enum RunError {
     /// The journal cannot be written.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -162,7 +162,7 @@ pub struct Run<'r> {
 }
 
 /// Plans a stage from the present state.
-pub type Replan<'r> = Box<dyn Fn(&Known<'_>) -> Stage + 'r>;
+pub type Replan<'r> = Box<dyn Fn(&PlanInput<'_>) -> Stage + 'r>;
 
 /// A run and its connections to the other parts.
 pub struct Executor<'a> {
@@ -181,43 +181,43 @@ pub struct Executor<'a> {
 }
 
 /// A completed call or delay.
-enum Done {
-    Answer(TaskId, Result<Outputs, Failure>),
-    Pause(TaskId),
+enum Completed {
+    Result(TaskId, Result<Outputs, Failure>),
+    Delay(TaskId),
 }
 
 /// A message from a running step.
-struct Said {
+struct SentNote {
     task: TaskId,
-    note: Note,
+    note: StepNote,
     /// Confirms that the message was processed.
-    heard: oneshot::Sender<()>,
+    processed: oneshot::Sender<()>,
 }
 
 /// The state of a running stage.
-struct Running<'a> {
+struct RunningStage<'a> {
     /// Snapshot of the deployment at the start of the stage.
     deployment: Rc<Deployment>,
-    calls: FuturesUnordered<LocalBoxFuture<'a, Done>>,
+    calls: FuturesUnordered<LocalBoxFuture<'a, Completed>>,
     /// Number of running calls, limited by `parallel`; delays do not count.
-    busy: usize,
+    running_calls: usize,
     attempts: HashMap<TaskId, u32>,
     /// Remaining time of an operation with a `timeout`, by instance and operation.
-    left: HashMap<(String, String), Duration>,
+    remaining: HashMap<(String, String), Duration>,
     /// Start time of each call.
-    begun: HashMap<TaskId, Instant>,
+    started_at: HashMap<TaskId, Instant>,
     /// Tasks to retry as soon as fewer than `parallel` calls run.
     due: VecDeque<TaskId>,
     /// The last failure of each task that is retried.
     failures: HashMap<TaskId, Failure>,
     /// Deadline of the run.
     deadline: Option<Instant>,
-    said: UnboundedSender<Said>,
+    notes: UnboundedSender<SentNote>,
     stop: CancellationToken,
 }
 
 /// Waits for the deadline; forever, if there is none.
-async fn over(deadline: Option<Instant>) {
+async fn deadline_passed(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
@@ -231,7 +231,7 @@ impl<'a> Executor<'a> {
     /// # Errors
     ///
     /// If an engine cannot be queried, or the journal cannot be written.
-    pub async fn settle(&mut self) -> Result<(), Unsettled> {
+    pub async fn settle(&mut self) -> Result<(), RunError> {
         self.settle_open().await?;
         if self.record.running().is_some() {
             self.emit(Event::ExecutionFinished {
@@ -242,38 +242,38 @@ impl<'a> Executor<'a> {
     }
 
     /// Settles the tasks of the stage whose outcome was lost.
-    async fn settle_open(&mut self) -> Result<(), Unsettled> {
+    async fn settle_open(&mut self) -> Result<(), RunError> {
         let open: Vec<(TaskId, u64)> = self.record.unsettled().collect();
         let deployment = self.deployment();
         for (task, since) in open {
             let planned = self.record.stage().task(task);
             let step = planned
                 .step
-                .bind_target(&self.around(planned))
-                .map_err(|message| Unsettled::Engine(Failure::fatal(message)))?;
+                .bind_target(&self.function_context(planned))
+                .map_err(|message| RunError::Engine(Failure::fatal(message)))?;
             let call = self.call(task, (step, 1), &deployment, CancellationToken::new());
             // If the object that the step ran in is gone, the outcome is unknown.
-            let settled = match self.reaching(call) {
+            let settled = match self.with_inside(call) {
                 Ok(call) => Box::pin(self.drivers.settle(&call, since)).await,
                 Err(_) => Ok(Settled::Unknown),
             };
-            let settled = settled.map_err(Unsettled::Engine)?;
-            let is_asked = settled == Settled::Unknown && self.asks(task);
-            let event = self.settled(task, settled);
+            let settled = settled.map_err(RunError::Engine)?;
+            let needs_user = settled == Settled::Unknown && self.needs_user(task);
+            let event = self.settled_event(task, settled);
             self.emit(event)?;
-            if is_asked {
-                return Err(Unsettled::Engine(self.unknown(task)));
+            if needs_user {
+                return Err(RunError::Engine(self.outcome_unknown(task)));
             }
         }
         Ok(())
     }
 
     /// Returns true if a person must check a task whose outcome is unknown.
-    fn asks(&self, task: TaskId) -> bool {
-        self.record.stage().task(task).step.traits.settling == Settling::Ask
+    fn needs_user(&self, task: TaskId) -> bool {
+        self.record.stage().task(task).step.traits.settling == Settling::AskUser
     }
 
-    fn unknown(&self, task: TaskId) -> Failure {
+    fn outcome_unknown(&self, task: TaskId) -> Failure {
         let step = &self.record.stage().task(task).step;
         Failure::fatal(format!("the outcome of this step is unknown: {step}")).hint(
             "check it on the engine and undo it by hand if it took effect; the next run repeats it",
@@ -281,7 +281,7 @@ impl<'a> Executor<'a> {
     }
 
     /// Returns the event for the result of settling a task.
-    fn settled(&self, task: TaskId, settled: Settled) -> Event {
+    fn settled_event(&self, task: TaskId, settled: Settled) -> Event {
         let failed = |failure| Event::TaskFailed {
             task,
             failure,
@@ -291,7 +291,7 @@ impl<'a> Executor<'a> {
         match settled {
             Settled::Done(outputs) => Event::TaskSettled { task, outputs },
             Settled::Failed(failure) => failed(failure),
-            Settled::Unknown if self.asks(task) => failed(self.unknown(task)),
+            Settled::Unknown if self.needs_user(task) => failed(self.outcome_unknown(task)),
             Settled::NotDone | Settled::Unknown => Event::TaskInterrupted { task },
         }
     }
@@ -302,32 +302,32 @@ impl<'a> Executor<'a> {
     ///
     /// # Errors
     ///
-    /// Same as [`carry_out`](Self::carry_out).
+    /// Same as [`Self::run_stages`].
     pub async fn execute(
         &mut self,
         run: Run<'_>,
         stage: Stage,
         stop_requests: &StopRequests,
-    ) -> Result<(), Unsettled> {
-        let restores = restore::comes_first(self.record, self.drivers.plugins, run.parameters);
-        self.begin(run.id, run.parameters, run.of)?;
+    ) -> Result<(), RunError> {
+        let restores = restore::must_come_first(self.record, self.drivers.plugins, run.parameters);
+        self.start_execution(run.id, run.parameters, run.of)?;
         if !restores || !self.restore(stop_requests).await? {
-            return self.carry_out(stage, stop_requests).await;
+            return self.run_stages(stage, stop_requests).await;
         }
         if stop_requests.is_aborted() {
             return Ok(());
         }
-        let planned = self.planned(|known| {
+        let planned = self.plan_stage(|known| {
             let first = || plan::first(run.parameters, known).stage;
             let mut stage = run
                 .replan
                 .as_ref()
                 .map_or_else(first, |replan| replan(known));
             // Objects that could not be restored are still replaced.
-            stage.tries_again = true;
+            stage.is_retry = true;
             Some(stage)
         });
-        self.carry_out(planned.await?.unwrap_or_default(), stop_requests)
+        self.run_stages(planned.await?.unwrap_or_default(), stop_requests)
             .await
     }
 
@@ -336,15 +336,15 @@ impl<'a> Executor<'a> {
     /// # Errors
     ///
     /// If the journal cannot be written.
-    pub fn begin(
+    pub fn start_execution(
         &mut self,
         execution: &str,
         parameters: &Parameters,
         of: Option<String>,
     ) -> Result<(), JournalError> {
         let takes_back = match (&of, parameters) {
-            (Some(failed), Parameters::Rollback(_)) => self.record.to_take_back(failed),
-            _ => Taken::default(),
+            (Some(failed), Parameters::Rollback(_)) => self.record.rollback_scope(failed),
+            _ => RollbackScope::default(),
         };
         let rolls_back = self.policy.roll_back;
         let (execution, parameters) = (execution.to_owned(), Box::new(parameters.clone()));
@@ -354,7 +354,7 @@ impl<'a> Executor<'a> {
             parameters,
             of,
             rolls_back,
-            takes_back,
+            rollback_scope: takes_back,
         })
     }
 
@@ -364,14 +364,14 @@ impl<'a> Executor<'a> {
     ///
     /// If the journal cannot be written, or an engine does not respond when observed between two
     /// stages.
-    pub async fn carry_out(
+    pub async fn run_stages(
         &mut self,
         first: Stage,
         stop_requests: &StopRequests,
-    ) -> Result<(), Unsettled> {
-        let first = self.prepared(first).await?;
-        self.run(first, stop_requests).await?;
-        self.go_on(stop_requests).await
+    ) -> Result<(), RunError> {
+        let first = self.checked(first).await?;
+        self.run_stage(first, stop_requests).await?;
+        self.run_following_stages(stop_requests).await
     }
 
     /// Returns the unmet requirements of a stage, including features that an engine does not
@@ -380,8 +380,11 @@ impl<'a> Executor<'a> {
     /// # Errors
     ///
     /// If an engine does not respond.
-    pub async fn lacks(&self, stage: &Stage) -> Result<Vec<Lack>, Failure> {
-        let mut lacks = preflight::lacks(
+    pub async fn missing_requirements(
+        &self,
+        stage: &Stage,
+    ) -> Result<Vec<MissingRequirement>, Failure> {
+        let mut missing = preflight::missing_requirements(
             stage,
             self.record.deployment.as_ref(),
             (self.drivers.plugins, self.secrets),
@@ -389,13 +392,13 @@ impl<'a> Executor<'a> {
         let steps: Vec<&Step> = stage.tasks().iter().map(|task| &task.step).collect();
         let refusals = self.drivers.refusals(&steps).await?;
         for (task, reasons) in stage.ids().zip(refusals) {
-            lacks.extend(reasons.into_iter().map(|why| Lack {
+            missing.extend(reasons.into_iter().map(|why| MissingRequirement {
                 task,
-                why,
+                reason: why,
                 inputs: Vec::new(),
             }));
         }
-        Ok(lacks)
+        Ok(missing)
     }
 
     /// If the next run must restore first, returns the stage that restores and its unmet
@@ -404,32 +407,38 @@ impl<'a> Executor<'a> {
     /// # Errors
     ///
     /// If an engine does not respond.
-    pub async fn lacks_to_restore(
+    pub async fn missing_to_restore(
         &self,
         parameters: &Parameters,
-    ) -> Result<(Stage, Vec<Lack>), Unsettled> {
-        if !restore::comes_first(self.record, self.drivers.plugins, parameters) {
+    ) -> Result<(Stage, Vec<MissingRequirement>), RunError> {
+        if !restore::must_come_first(self.record, self.drivers.plugins, parameters) {
             return Ok((Stage::default(), Vec::new()));
         }
         let stage = self
-            .planned(|known| Some(restore::first(known)))
+            .plan_stage(|known| Some(restore::first(known)))
             .await?
             .unwrap_or_default();
-        let lacks = self.lacks(&stage).await.map_err(Unsettled::Engine)?;
-        Ok((stage, lacks))
+        let missing = self
+            .missing_requirements(&stage)
+            .await
+            .map_err(RunError::Engine)?;
+        Ok((stage, missing))
     }
 
     /// Returns the stage, or a stage of refusals if requirements are missing. A stage that restores
     /// always runs as far as it can.
-    async fn prepared(&self, stage: Stage) -> Result<Stage, Unsettled> {
+    async fn checked(&self, stage: Stage) -> Result<Stage, RunError> {
         if stage.restores.is_some() {
             return Ok(stage);
         }
-        let lacks = self.lacks(&stage).await.map_err(Unsettled::Engine)?;
-        Ok(if lacks.is_empty() {
+        let missing = self
+            .missing_requirements(&stage)
+            .await
+            .map_err(RunError::Engine)?;
+        Ok(if missing.is_empty() {
             stage
         } else {
-            preflight::refusal(&stage, &lacks)
+            preflight::refused_stage(&stage, &missing)
         })
     }
 
@@ -438,57 +447,57 @@ impl<'a> Executor<'a> {
     ///
     /// # Errors
     ///
-    /// Same as [`carry_out`](Self::carry_out). An object that cannot be restored is not an error
+    /// Same as [`Self::run_stages`]. An object that cannot be restored is not an error
     /// here: its tasks have failed.
-    async fn restore(&mut self, stop_requests: &StopRequests) -> Result<bool, Unsettled> {
+    async fn restore(&mut self, stop_requests: &StopRequests) -> Result<bool, RunError> {
         let stage = self
-            .planned(|known| Some(restore::first(known)))
+            .plan_stage(|known| Some(restore::first(known)))
             .await?
             .unwrap_or_default();
         let is_needed = !stage.is_empty();
         if is_needed {
-            self.run(stage, stop_requests).await?;
-            self.go_on(stop_requests).await?;
+            self.run_stage(stage, stop_requests).await?;
+            self.run_following_stages(stop_requests).await?;
         }
         Ok(is_needed)
     }
 
     /// Runs the stages that follow from the results of earlier ones.
-    async fn go_on(&mut self, stop_requests: &StopRequests) -> Result<(), Unsettled> {
+    async fn run_following_stages(&mut self, stop_requests: &StopRequests) -> Result<(), RunError> {
         let retries = self.policy.subgraph_retries;
         while !stop_requests.is_aborted()
-            && plan::may_go_on(self.record, self.drivers.plugins, retries)
+            && plan::may_continue(self.record, self.drivers.plugins, retries)
         {
             self.settle_open().await?;
-            let Some(stage) = self.planned(|known| plan::next(known, retries)).await? else {
+            let Some(stage) = self.plan_stage(|known| plan::next(known, retries)).await? else {
                 break;
             };
-            let stage = self.prepared(stage).await?;
-            self.run(stage, stop_requests).await?;
+            let stage = self.checked(stage).await?;
+            self.run_stage(stage, stop_requests).await?;
         }
         Ok(())
     }
 
     /// Observes the engines and plans a stage from their present state.
-    async fn planned(
+    async fn plan_stage(
         &self,
-        plan: impl Fn(&Known<'_>) -> Option<Stage>,
-    ) -> Result<Option<Stage>, Unsettled> {
+        plan: impl Fn(&PlanInput<'_>) -> Option<Stage>,
+    ) -> Result<Option<Stage>, RunError> {
         let record = &*self.record;
         let Some(deployment) = &record.deployment else {
             return Ok(None);
         };
-        let scene = Scene {
+        let scene = ObserveContext {
             deployment,
             record,
             secrets: self.secrets,
         };
-        let observed = Box::pin(self.drivers.look(scene))
+        let observed = Box::pin(self.drivers.observe(scene))
             .await
-            .map_err(Unsettled::Engine)?;
-        Ok(plan(&Known {
+            .map_err(RunError::Engine)?;
+        Ok(plan(&PlanInput {
             plugins: self.drivers.plugins,
-            ..Known::new(deployment, record, &observed)
+            ..PlanInput::new(deployment, record, &observed)
         }))
     }
 
@@ -497,25 +506,25 @@ impl<'a> Executor<'a> {
     /// # Errors
     ///
     /// If the journal cannot be written. Running calls have ended by then.
-    pub async fn run(
+    pub async fn run_stage(
         &mut self,
         stage: Stage,
         stop_requests: &StopRequests,
     ) -> Result<(), JournalError> {
         let restores = stage.restores.is_some();
         self.emit(Event::StageAdopted { stage })?;
-        let (said, mut heard) = unbounded_channel();
-        let mut running = Running {
+        let (sender, mut notes) = unbounded_channel();
+        let mut running = RunningStage {
             deployment: self.deployment(),
             calls: FuturesUnordered::new(),
-            busy: 0,
+            running_calls: 0,
             attempts: HashMap::new(),
-            left: HashMap::new(),
-            begun: HashMap::new(),
+            remaining: HashMap::new(),
+            started_at: HashMap::new(),
             due: VecDeque::new(),
             failures: HashMap::new(),
             deadline: self.policy.deadline.filter(|_| !restores),
-            said,
+            notes: sender,
             stop: if restores {
                 CancellationToken::new()
             } else {
@@ -523,39 +532,39 @@ impl<'a> Executor<'a> {
             },
         };
         loop {
-            let asked = stop_requests.is_stopped() && self.record.stopped().is_none();
-            let heeded = if asked {
+            let is_requested = stop_requests.is_stopped() && self.record.stop_reason().is_none();
+            let stopped = if is_requested {
                 self.stop(stop_requests.why(), &running)
             } else {
                 Ok(())
             };
-            if let Err(error) = heeded.and_then(|()| self.fill(&mut running)) {
-                drop(heard);
+            if let Err(error) = stopped.and_then(|()| self.start_ready(&mut running)) {
+                drop(notes);
                 return Err(drain(running, error, stop_requests).await);
             }
             let next = tokio::select! {
                 biased;
                 () = stop_requests.abort.cancelled() => return self.stop(stop_requests.why(), &running),
-                () = stop_requests.stop.cancelled(), if self.record.stopped().is_none() => Ok(()),
-                () = over(running.deadline) => {
-                    if self.record.stopped() == Some(Why::Timeout) {
+                () = stop_requests.stop.cancelled(), if self.record.stop_reason().is_none() => Ok(()),
+                () = deadline_passed(running.deadline) => {
+                    if self.record.stop_reason() == Some(StopReason::Timeout) {
                         return Ok(());
                     }
                     running.deadline = Some(Instant::now() + GRACE);
-                    self.stop(Why::Timeout, &running)
+                    self.stop(StopReason::Timeout, &running)
                 }
-                Some(said) = heard.recv() => self.hear(said),
+                Some(note) = notes.recv() => self.process_note(note),
                 done = running.calls.next() => match done {
                     // Notes that the step sent are journaled before its result.
                     Some(done) => self
-                        .hear_all(&mut heard)
-                        .and_then(|()| self.take(done, &mut running)),
+                        .process_notes(&mut notes)
+                        .and_then(|()| self.complete(done, &mut running)),
                     None => return Ok(()),
                 },
             };
             if let Err(error) = next {
                 // Dropping the channel lets steps continue that wait for a confirmation.
-                drop(heard);
+                drop(notes);
                 return Err(drain(running, error, stop_requests).await);
             }
         }
@@ -573,24 +582,24 @@ impl<'a> Executor<'a> {
     }
 
     /// Stops the run: no new tasks start and waits are abandoned. A stage that restores continues.
-    fn stop(&mut self, why: Why, running: &Running<'a>) -> Result<(), JournalError> {
+    fn stop(&mut self, why: StopReason, running: &RunningStage<'a>) -> Result<(), JournalError> {
         if self.record.stage().restores.is_none() {
             running.stop.cancel();
         }
-        match self.record.stopped() {
-            Some(before) if before != Why::Failure && why != Why::Timeout => Ok(()),
+        match self.record.stop_reason() {
+            Some(before) if before != StopReason::Failure && why != StopReason::Timeout => Ok(()),
             _ => self.emit(Event::CancelRequested { why }),
         }
     }
 
     /// Starts tasks that are ready, up to the limit.
-    fn fill(&mut self, running: &mut Running<'a>) -> Result<(), JournalError> {
-        if !self.record.goes_on() {
+    fn start_ready(&mut self, running: &mut RunningStage<'a>) -> Result<(), JournalError> {
+        if !self.record.may_continue() {
             for task in std::mem::take(&mut running.due) {
-                self.give_up(task, running)?;
+                self.cancel_retry(task, running)?;
             }
         }
-        while running.busy < self.policy.parallel.max(1) {
+        while running.running_calls < self.policy.parallel.max(1) {
             let again = running.due.pop_front();
             let Some(task) = again.or_else(|| self.record.ready().next()) else {
                 break;
@@ -601,11 +610,15 @@ impl<'a> Executor<'a> {
     }
 
     /// Cancels a retry because the run was stopped.
-    fn give_up(&mut self, task: TaskId, running: &mut Running<'a>) -> Result<(), JournalError> {
-        match self.record.stopped() {
+    fn cancel_retry(
+        &mut self,
+        task: TaskId,
+        running: &mut RunningStage<'a>,
+    ) -> Result<(), JournalError> {
+        match self.record.stop_reason() {
             // The next run settles tasks whose outcome is unknown.
-            None | Some(Why::Asked) if self.record.is_lost(task) => Ok(()),
-            None | Some(Why::Asked) => self.emit(Event::TaskInterrupted { task }),
+            None | Some(StopReason::Asked) if self.record.is_outcome_lost(task) => Ok(()),
+            None | Some(StopReason::Asked) => self.emit(Event::TaskInterrupted { task }),
             Some(_) => {
                 let failure = running.failures.remove(&task).unwrap_or_default();
                 self.emit(Event::TaskFailed {
@@ -619,29 +632,32 @@ impl<'a> Executor<'a> {
     }
 
     /// Binds a step, journals its start, and calls the driver.
-    fn start(&mut self, task: TaskId, running: &mut Running<'a>) -> Result<(), JournalError> {
+    fn start(&mut self, task: TaskId, running: &mut RunningStage<'a>) -> Result<(), JournalError> {
         let planned = self.record.stage().task(task).clone();
         let attempt = running
             .attempts
             .entry(task)
             .and_modify(|attempt| *attempt += 1)
             .or_insert(1);
-        let bound = planned.step.bind(&self.around(&planned));
+        let bound = planned.step.bind(&self.function_context(&planned));
         let attempt = *attempt;
-        let lost = self.record.is_lost(task).then(|| self.record.since(task));
+        let lost = self
+            .record
+            .is_outcome_lost(task)
+            .then(|| self.record.last_attempt_at(task));
         self.emit(Event::TaskStarted { task, attempt })?;
         match bound {
-            Ok(step) if step.is_nothing() => self.emit(Event::TaskSucceeded {
+            Ok(step) if step.has_no_action() => self.emit(Event::TaskSucceeded {
                 task,
                 outputs: Outputs::default(),
             }),
             Ok(step) if step.refusal().is_none() => {
-                running.busy += 1;
+                running.running_calls += 1;
                 let limit = limit(&planned, attempt, running);
-                running.begun.insert(task, Instant::now());
+                running.started_at.insert(task, Instant::now());
                 running
                     .calls
-                    .push(self.ask(task, step, lost, limit, running));
+                    .push(self.call_driver(task, step, lost, limit, running));
                 Ok(())
             }
             refused => {
@@ -659,11 +675,11 @@ impl<'a> Executor<'a> {
     }
 
     /// Returns the environment for functions in a task.
-    fn around<'s>(&'s self, task: &'s Task) -> Around<'s> {
+    fn function_context<'s>(&'s self, task: &'s Task) -> FunctionContext<'s> {
         let ends = task.side.as_ref();
-        Around {
+        FunctionContext {
             ends: ends.map(|side| [side.source.as_str(), side.target.as_str()]),
-            ..Around::of(self.record, &task.instance, self.secrets)
+            ..FunctionContext::of(self.record, &task.instance, self.secrets)
         }
     }
 
@@ -696,7 +712,7 @@ impl<'a> Executor<'a> {
     }
 
     /// Returns the call with the object that its step runs in.
-    fn reaching(&self, mut call: Call) -> Result<Call, Failure> {
+    fn with_inside(&self, mut call: Call) -> Result<Call, Failure> {
         let Some((instance, deployment)) = call
             .step
             .inside
@@ -705,32 +721,32 @@ impl<'a> Executor<'a> {
         else {
             return Ok(call);
         };
-        let scene = Scene {
+        let scene = ObserveContext {
             deployment,
             record: self.record,
             secrets: self.secrets,
         };
-        let reached = self.drivers.plugins.reached(scene, instance);
+        let reached = self.drivers.plugins.object_ref(scene, instance);
         call.inside = Some(reached.map_err(Failure::fatal)?);
         Ok(call)
     }
 
     /// Calls the driver. If the outcome of the last attempt is unknown, settles the step first.
-    fn ask(
+    fn call_driver(
         &self,
         task: TaskId,
         step: Step,
         lost: Option<u64>,
         limit: Option<Limit>,
-        running: &Running<'a>,
-    ) -> LocalBoxFuture<'a, Done> {
+        running: &RunningStage<'a>,
+    ) -> LocalBoxFuture<'a, Completed> {
         let attempt = running.attempts.get(&task).copied().unwrap_or(1);
         let stopped = running.stop.clone();
         let call = self.call(task, (step, attempt), &running.deployment, stopped);
-        let call = self.reaching(call);
-        let (drivers, said) = (self.drivers, running.said.clone());
-        let unknown = self.asks(task).then(|| self.unknown(task));
-        let asked = async move {
+        let call = self.with_inside(call);
+        let (drivers, notes) = (self.drivers, running.notes.clone());
+        let unknown = self.needs_user(task).then(|| self.outcome_unknown(task));
+        let response = async move {
             let call = call?;
             if let Some(since) = lost {
                 match drivers.settle(&call, since).await? {
@@ -741,59 +757,74 @@ impl<'a> Executor<'a> {
                 }
             }
             // No receiver is left once the run is over. That is not an error of the step.
-            let notes = |note| -> Heard {
-                let (heard, waits) = oneshot::channel();
-                drop(said.send(Said { task, note, heard }));
+            let send = |note| -> Processed {
+                let (processed, waits) = oneshot::channel();
+                drop(notes.send(SentNote {
+                    task,
+                    note,
+                    processed,
+                }));
                 Box::pin(async move { drop(waits.await) })
             };
-            drivers.perform(&call, &notes).await
+            drivers.perform(&call, &send).await
         };
         async move {
-            let answer = match limit {
-                Some(limit) => timeout_at(limit.at, asked)
+            let result = match limit {
+                Some(limit) => timeout_at(limit.at, response)
                     .await
                     .unwrap_or_else(|_| Err(limit.failure())),
-                None => asked.await,
+                None => response.await,
             };
-            Done::Answer(task, answer)
+            Completed::Result(task, result)
         }
         .boxed_local()
     }
 
-    fn hear_all(&mut self, heard: &mut UnboundedReceiver<Said>) -> Result<(), JournalError> {
-        while let Ok(said) = heard.try_recv() {
-            self.hear(said)?;
+    fn process_notes(
+        &mut self,
+        notes: &mut UnboundedReceiver<SentNote>,
+    ) -> Result<(), JournalError> {
+        while let Ok(note) = notes.try_recv() {
+            self.process_note(note)?;
         }
         Ok(())
     }
 
     /// Processes a message of a step. Changes are in the journal before the step continues.
-    fn hear(&mut self, said: Said) -> Result<(), JournalError> {
-        let Said { task, note, heard } = said;
+    fn process_note(&mut self, note: SentNote) -> Result<(), JournalError> {
+        let SentNote {
+            task,
+            note,
+            processed,
+        } = note;
         match note {
-            Note::Progress(progress) => {
-                let progress = progress.scrubbed(self.secrets);
+            StepNote::Progress(progress) => {
+                let progress = progress.redacted(self.secrets);
                 self.reporter.progress(self.record, task, &progress);
             }
-            Note::Outputs(outputs) => self.emit(Event::TaskNoted { task, outputs })?,
+            StepNote::Outputs(outputs) => self.emit(Event::TaskNoted { task, outputs })?,
         }
-        let _ = heard.send(());
+        let _ = processed.send(());
         Ok(())
     }
 
-    fn take(&mut self, done: Done, running: &mut Running<'a>) -> Result<(), JournalError> {
+    fn complete(
+        &mut self,
+        done: Completed,
+        running: &mut RunningStage<'a>,
+    ) -> Result<(), JournalError> {
         match done {
-            Done::Answer(task, Ok(outputs)) => {
-                running.busy -= 1;
-                self.spend(task, running);
+            Completed::Result(task, Ok(outputs)) => {
+                running.running_calls -= 1;
+                self.charge_time(task, running);
                 self.emit(Event::TaskSucceeded { task, outputs })
             }
-            Done::Answer(task, Err(failure)) => {
-                running.busy -= 1;
-                self.spend(task, running);
+            Completed::Result(task, Err(failure)) => {
+                running.running_calls -= 1;
+                self.charge_time(task, running);
                 self.fail(task, failure, running)
             }
-            Done::Pause(task) => {
+            Completed::Delay(task) => {
                 running.due.push_back(task);
                 Ok(())
             }
@@ -801,12 +832,12 @@ impl<'a> Executor<'a> {
     }
 
     /// Subtracts the duration of a call from the remaining time of its operation.
-    fn spend(&self, task: TaskId, running: &mut Running<'a>) {
+    fn charge_time(&self, task: TaskId, running: &mut RunningStage<'a>) {
         let planned = self.record.stage().task(task);
         let left = running
-            .left
+            .remaining
             .get_mut(&(planned.instance.clone(), planned.operation.clone()));
-        if let (Some(left), Some(begun)) = (left, running.begun.remove(&task)) {
+        if let (Some(left), Some(begun)) = (left, running.started_at.remove(&task)) {
             *left = left.saturating_sub(begun.elapsed());
         }
     }
@@ -815,19 +846,19 @@ impl<'a> Executor<'a> {
         &mut self,
         task: TaskId,
         mut failure: Failure,
-        running: &mut Running<'a>,
+        running: &mut RunningStage<'a>,
     ) -> Result<(), JournalError> {
         // When the time limit of the run is exceeded, the step that was waiting fails instead of
         // being interrupted.
-        if failure.is_cancelled() && self.record.stopped() != Some(Why::Timeout) {
+        if failure.is_cancelled() && self.record.stop_reason() != Some(StopReason::Timeout) {
             return self.emit(Event::TaskInterrupted { task });
         }
         if failure.is_cancelled() {
-            failure = failure.for_good();
+            failure = failure.permanent();
         }
         failure.place = Some(self.record.stage().task(task).place.clone());
-        let pause = if failure.is_recoverable() && self.record.goes_on() {
-            self.pause(task, running)
+        let pause = if failure.is_recoverable() && self.record.may_continue() {
+            self.retry_delay(task, running)
                 .map(|pause| failure.retry_after().map_or(pause, Duration::from_millis))
         } else {
             None
@@ -846,13 +877,13 @@ impl<'a> Executor<'a> {
         match pause {
             Some(pause) => running
                 .calls
-                .push(paused(task, pause, running.stop.clone())),
+                .push(delayed(task, pause, running.stop.clone())),
             None if self.policy.fail_fast
                 && !ignored
-                && self.record.stopped().is_none()
+                && self.record.stop_reason().is_none()
                 && self.record.stage().restores.is_none() =>
             {
-                self.stop(Why::Failure, running)?;
+                self.stop(StopReason::Failure, running)?;
             }
             None => {}
         }
@@ -866,7 +897,7 @@ impl<'a> Executor<'a> {
 
     /// Returns the delay before the next retry; none if there is no retry. An interval from the
     /// blueprint is constant. The default interval grows and is randomized.
-    fn pause(&self, task: TaskId, running: &Running<'a>) -> Option<Duration> {
+    fn retry_delay(&self, task: TaskId, running: &RunningStage<'a>) -> Option<Duration> {
         let Retry {
             max_retries,
             interval,
@@ -877,9 +908,9 @@ impl<'a> Executor<'a> {
         if self.ignores(task) || (budget >= 0.0 && f64::from(attempt) > budget) {
             return None;
         }
-        let doubled =
-            self.policy.interval * 2_f64.powi(i32::try_from(attempt.min(16)).unwrap_or(16) - 1);
-        let growing = || doubled.min(LONGEST_PAUSE) * (1.0 + JITTER * fastrand::f64());
+        let doubled = self.policy.retry_interval
+            * 2_f64.powi(i32::try_from(attempt.min(16)).unwrap_or(16) - 1);
+        let growing = || doubled.min(MAX_DELAY) * (1.0 + JITTER * fastrand::f64());
         Duration::try_from_secs_f64(interval.unwrap_or_else(growing)).ok()
     }
 
@@ -894,7 +925,7 @@ impl<'a> Executor<'a> {
     ///
     /// If the executor violates its own state rules, which is a bug.
     pub fn emit(&mut self, event: Event) -> Result<(), JournalError> {
-        let entry = Entry::now(event.scrubbed(self.secrets, &self.drivers.plugins.untrusted()));
+        let entry = Entry::now(event.redacted(self.secrets, &self.drivers.plugins.untrusted()));
         self.record
             .apply(&entry)
             .expect("the executor emits only valid events");
@@ -905,13 +936,17 @@ impl<'a> Executor<'a> {
 }
 
 /// Waits for a delay; returns immediately if the run is stopped.
-fn paused<'f>(task: TaskId, pause: Duration, stop: CancellationToken) -> LocalBoxFuture<'f, Done> {
+fn delayed<'f>(
+    task: TaskId,
+    pause: Duration,
+    stop: CancellationToken,
+) -> LocalBoxFuture<'f, Completed> {
     async move {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = stop.cancelled() => {}
         }
-        Done::Pause(task)
+        Completed::Delay(task)
     }
     .boxed_local()
 }
@@ -938,11 +973,15 @@ impl Limit {
 
 /// Returns the limit for a call. All steps of one attempt of an operation share its time; waiting
 /// for other instances between steps does not count.
-fn limit(planned: &crate::stage::Task, attempt: u32, running: &mut Running<'_>) -> Option<Limit> {
+fn limit(
+    planned: &crate::stage::Task,
+    attempt: u32,
+    running: &mut RunningStage<'_>,
+) -> Option<Limit> {
     let seconds = planned.retry.timeout?;
     let whole = Duration::try_from_secs_f64(seconds).ok()?;
     let left = running
-        .left
+        .remaining
         .entry((planned.instance.clone(), planned.operation.clone()))
         .or_insert(whole);
     if attempt > 1 {
@@ -957,7 +996,7 @@ fn limit(planned: &crate::stage::Task, attempt: u32, running: &mut Running<'_>) 
 
 /// Waits for running calls before the run is abandoned, so that they complete.
 async fn drain(
-    mut running: Running<'_>,
+    mut running: RunningStage<'_>,
     error: JournalError,
     stop_requests: &StopRequests,
 ) -> JournalError {

@@ -11,8 +11,8 @@
 //! - [`diagnostic`] and [`syntax`] parse text and report errors in it, `printable` escapes text for
 //!   terminals, `web` downloads files, [`catalog`] resolves imports, [`model`] evaluates
 //!   blueprints, [`secrets`] redacts sensitive values.
-//! - [`seam`], [`stage`], [`author`], [`known`], [`told`] and [`event`] define the types that the
-//!   kernel and the plugins share.
+//! - [`seam`], [`stage`], [`author`], [`instance_record`], [`discovery`] and [`event`] define the
+//!   types that the kernel and the plugins share.
 //! - [`record`] computes the state of a deployment from events, [`journal`] stores the events,
 //!   [`report`] shows them.
 //! - [`engine`] connects to Docker engines, [`plugins`] supports the systems that run deployments.
@@ -33,8 +33,8 @@ pub mod seam;
 pub mod stage;
 
 pub mod author;
-pub mod known;
-pub mod told;
+pub mod discovery;
+pub mod instance_record;
 
 pub mod event;
 pub mod record;

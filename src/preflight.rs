@@ -12,11 +12,11 @@ use std::{collections::BTreeSet, fs, io, path::Path};
 
 /// A missing requirement of a task.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Lack {
+pub struct MissingRequirement {
     /// The first task that needs it.
     pub task: TaskId,
     /// Message that describes the missing value or file.
-    pub why: String,
+    pub reason: String,
     /// Names of the inputs that the user must pass again.
     pub inputs: Vec<String>,
 }
@@ -24,18 +24,18 @@ pub struct Lack {
 /// Returns the missing requirements of a stage, each once per instance. Reads the environment and
 /// files; changes nothing.
 #[must_use]
-pub fn lacks(
+pub fn missing_requirements(
     stage: &Stage,
     deployment: Option<&Deployment>,
     (plugins, secrets): (Plugins, &Secrets),
-) -> Vec<Lack> {
+) -> Vec<MissingRequirement> {
     let mut seen: BTreeSet<(&str, Need)> = BTreeSet::new();
     let mut all = Vec::new();
     for task in stage.ids() {
         let Task { instance, step, .. } = stage.task(task);
-        for need in needs(step, plugins) {
+        for need in requirements(step, plugins) {
             if seen.insert((instance, need.clone())) {
-                all.extend(lack(task, &need, deployment, secrets));
+                all.extend(missing_requirement(task, &need, deployment, secrets));
             }
         }
     }
@@ -43,21 +43,21 @@ pub fn lacks(
 }
 
 /// Returns the secrets, withheld values and local files that a step needs.
-fn needs(step: &Step, plugins: Plugins) -> Vec<Need> {
-    let secrets = step.secrets().into_iter().map(Need::Secret);
-    let withheld = step.withheld().into_iter().map(Need::Withheld);
+fn requirements(step: &Step, plugins: Plugins) -> Vec<Need> {
+    let secrets = step.secret_names().into_iter().map(Need::Secret);
+    let withheld = step.withheld_digests().into_iter().map(Need::Withheld);
     secrets.chain(withheld).chain(plugins.files(step)).collect()
 }
 
-fn lack(
+fn missing_requirement(
     task: TaskId,
     need: &Need,
     deployment: Option<&Deployment>,
     secrets: &Secrets,
-) -> Option<Lack> {
-    let other = |why: String| Lack {
+) -> Option<MissingRequirement> {
+    let other = |why: String| MissingRequirement {
         task,
-        why,
+        reason: why,
         inputs: Vec::new(),
     };
     match need {
@@ -65,9 +65,9 @@ fn lack(
         Need::Withheld(digest) => secrets
             .withheld(digest)
             .err()
-            .map(|_| not_kept(task, digest, deployment)),
+            .map(|_| missing_value(task, digest, deployment)),
         Need::File(path) => unreadable(path, fs::File::open(path)).map(other),
-        Need::Folder(path) => unreadable(path, fs::read_dir(path)).map(other),
+        Need::Directory(path) => unreadable(path, fs::read_dir(path)).map(other),
     }
 }
 
@@ -80,7 +80,11 @@ fn unreadable<T>(path: &Path, opened: io::Result<T>) -> Option<String> {
 
 /// Returns the missing requirement for a sensitive value that is not stored. The user must pass a
 /// sensitive input again; an update reads a sensitive value of the blueprint again.
-fn not_kept(task: TaskId, digest: &str, deployment: Option<&Deployment>) -> Lack {
+fn missing_value(
+    task: TaskId,
+    digest: &str,
+    deployment: Option<&Deployment>,
+) -> MissingRequirement {
     let inputs = deployment
         .into_iter()
         .flat_map(|deployment| &deployment.inputs);
@@ -103,21 +107,25 @@ fn not_kept(task: TaskId, digest: &str, deployment: Option<&Deployment>) -> Lack
             names.join(", ")
         ),
     };
-    Lack { task, why, inputs }
+    MissingRequirement {
+        task,
+        reason: why,
+        inputs,
+    }
 }
 
 /// Returns a stage with a refusal for each missing requirement.
 #[must_use]
-pub fn refusal(stage: &Stage, lacks: &[Lack]) -> Stage {
+pub fn refused_stage(stage: &Stage, missing: &[MissingRequirement]) -> Stage {
     let mut refused = Stage::default();
-    for lack in lacks {
-        let why = format!("{}; no step was started", lack.why);
+    for one in missing {
+        let why = format!("{}; no step was started", one.reason);
         refused.push(Task {
             step: Step::refused(why),
             needs: Vec::new(),
             enters: None,
             leaves: None,
-            ..stage.task(lack.task).clone()
+            ..stage.task(one.task).clone()
         });
     }
     refused

@@ -2,13 +2,13 @@
 
 /// Longest text of an engine or a label to show, in characters.
 #[allow(dead_code)]
-pub(crate) const SHOWN: usize = 2000;
+pub(crate) const MAX_SHOWN: usize = 2000;
 
 /// Escapes control characters and characters that change the writing direction, as Rust writes
 /// them. Line breaks and tabs remain.
 pub(crate) fn printable(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let is_harmless = |c: char| !(c.is_control() || turns(c)) || c == '\n' || c == '\t';
+    let changes_direction = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_harmless = |c: char| !(c.is_control() || changes_direction(c)) || c == '\n' || c == '\t';
     if text.chars().all(is_harmless) {
         return text.to_owned();
     }
@@ -35,8 +35,8 @@ pub(crate) fn on_one_line(text: &str) -> String {
 }
 
 /// Like [`printable`], but cut after `most` characters, with a note of how many bytes are missing.
-pub(crate) fn shortened(text: &str, most: usize) -> String {
-    let Some((end, _)) = text.char_indices().nth(most) else {
+pub(crate) fn truncated(text: &str, limit: usize) -> String {
+    let Some((end, _)) = text.char_indices().nth(limit) else {
         return printable(text);
     };
     format!(
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_characters_are_spelled_out() {
+    fn control_characters_are_escaped() {
         assert_eq!(
             printable("a\u{1b}[2Jb\tc\nd\u{9b}1m"),
             "a\\u{1b}[2Jb\tc\nd\\u{9b}1m"
@@ -65,12 +65,12 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_cut_between_characters() {
-        assert_eq!(shortened("äöü", 3), "äöü");
-        assert_eq!(shortened("äöü", 2), "äö … (2 more bytes)");
+    fn long_text_is_cut_between_characters() {
+        assert_eq!(truncated("äöü", 3), "äöü");
+        assert_eq!(truncated("äöü", 2), "äö … (2 more bytes)");
         assert_eq!(
-            shortened(&"x".repeat(5_000_000), SHOWN).len(),
-            SHOWN + " … (4998000 more bytes)".len()
+            truncated(&"x".repeat(5_000_000), MAX_SHOWN).len(),
+            MAX_SHOWN + " … (4998000 more bytes)".len()
         );
     }
 }

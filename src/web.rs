@@ -18,7 +18,7 @@ use ureq::{
 };
 
 /// Maximum number of redirects to follow.
-const REDIRECTS: usize = 10;
+const MAX_REDIRECTS: usize = 10;
 
 /// Sends a GET request and follows redirects. `config` must disable redirects.
 ///
@@ -26,11 +26,11 @@ const REDIRECTS: usize = 10;
 ///
 /// If the request fails, or a redirect is forbidden.
 pub(crate) fn get(config: &Config, address: &str) -> Result<Response<Body>, Error> {
-    let mut at = address.to_owned();
+    let mut url = address.to_owned();
     // The user chose the first address: it may be local.
     let mut agent = agent(config, None);
-    for _ in 0..=REDIRECTS {
-        let response = agent.get(&at).call()?;
+    for _ in 0..=MAX_REDIRECTS {
+        let response = agent.get(&url).call()?;
         let target = response
             .headers()
             .get(LOCATION)
@@ -38,19 +38,19 @@ pub(crate) fn get(config: &Config, address: &str) -> Result<Response<Body>, Erro
         let Some(target) = target.filter(|_| response.status().is_redirection()) else {
             return Ok(response);
         };
-        let next =
-            joined(&at, target).ok_or_else(|| refused("redirect target is not an HTTP address"))?;
-        let from = host_of(&at).unwrap_or_default();
+        let next = resolve_redirect(&url, target)
+            .ok_or_else(|| refused("redirect target is not an HTTP address"))?;
+        let from = host_of(&url).unwrap_or_default();
         let host =
             host_of(&next).ok_or_else(|| refused("redirect target is not an HTTP address"))?;
         if host != from {
-            let is_from_here = is_loopback_name(&from);
-            if (is_local_name(&host) && !is_from_here) || is_link_name(&host) {
-                return Err(leads_here(&host));
+            let is_from_this_machine = is_loopback_name(&from);
+            if (is_local_name(&host) && !is_from_this_machine) || is_link_local_name(&host) {
+                return Err(refused_local_target(&host));
             }
-            agent = self::agent(config, Some(is_from_here));
+            agent = self::agent(config, Some(is_from_this_machine));
         }
-        at = next;
+        url = next;
     }
     Err(refused("too many redirects"))
 }
@@ -58,21 +58,21 @@ pub(crate) fn get(config: &Config, address: &str) -> Result<Response<Body>, Erro
 /// Returns an agent. After a redirect from another host, the agent refuses addresses of this
 /// machine and its local link, under any name. `redirected_from_here` is `None` before the first
 /// redirect.
-fn agent(config: &Config, redirected_from_here: Option<bool>) -> Agent {
-    let resolver = Guarded {
+fn agent(config: &Config, from_this_machine: Option<bool>) -> Agent {
+    let resolver = LocalAddressGuard {
         inner: DefaultResolver::default(),
-        is_open: AtomicBool::new(redirected_from_here.unwrap_or(true)),
+        allows_local: AtomicBool::new(from_this_machine.unwrap_or(true)),
     };
     Agent::with_parts(config.clone(), DefaultConnector::new(), resolver)
 }
 
 #[derive(Debug)]
-struct Guarded {
+struct LocalAddressGuard {
     inner: DefaultResolver,
-    is_open: AtomicBool,
+    allows_local: AtomicBool,
 }
 
-impl Resolver for Guarded {
+impl Resolver for LocalAddressGuard {
     fn resolve(
         &self,
         uri: &Uri,
@@ -80,9 +80,9 @@ impl Resolver for Guarded {
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, Error> {
         let found = self.inner.resolve(uri, config, timeout)?;
-        let is_local = found.iter().any(|address| is_local(address.ip()));
-        if is_local && !self.is_open.load(Ordering::Relaxed) {
-            return Err(leads_here(uri.host().unwrap_or_default()));
+        let is_local = found.iter().any(|address| is_local_address(address.ip()));
+        if is_local && !self.allows_local.load(Ordering::Relaxed) {
+            return Err(refused_local_target(uri.host().unwrap_or_default()));
         }
         Ok(found)
     }
@@ -95,7 +95,7 @@ fn refused(why: &str) -> Error {
     ))
 }
 
-fn leads_here(host: &str) -> Error {
+fn refused_local_target(host: &str) -> Error {
     refused(&format!(
         "refused redirect from another host to {host}, which is this machine or its local link"
     ))
@@ -110,25 +110,26 @@ fn host_of(address: &str) -> Option<String> {
 }
 
 fn is_local_name(host: &str) -> bool {
-    is_loopback_name(host) || host.parse().is_ok_and(is_local)
+    is_loopback_name(host) || host.parse().is_ok_and(is_local_address)
 }
 
 fn is_loopback_name(host: &str) -> bool {
-    let is_loopback = |address: IpAddr| is_local(address) && !is_link(address);
+    let is_loopback =
+        |address: IpAddr| is_local_address(address) && !is_link_local_address(address);
     host == "localhost" || host.ends_with(".localhost") || host.parse().is_ok_and(is_loopback)
 }
 
-fn is_link_name(host: &str) -> bool {
-    host.parse().is_ok_and(is_link)
+fn is_link_local_name(host: &str) -> bool {
+    host.parse().is_ok_and(is_link_local_address)
 }
 
 /// Returns true for an address of this machine or of its local link.
-fn is_local(address: IpAddr) -> bool {
+fn is_local_address(address: IpAddr) -> bool {
     let address = address.to_canonical();
-    address.is_loopback() || address.is_unspecified() || is_link(address)
+    address.is_loopback() || address.is_unspecified() || is_link_local_address(address)
 }
 
-fn is_link(address: IpAddr) -> bool {
+fn is_link_local_address(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => address.is_link_local(),
         IpAddr::V6(address) => address.is_unicast_link_local(),
@@ -136,7 +137,7 @@ fn is_link(address: IpAddr) -> bool {
 }
 
 /// Resolves a redirect target. Returns `None` if it is not an HTTP address.
-fn joined(at: &str, target: &str) -> Option<String> {
+fn resolve_redirect(url: &str, target: &str) -> Option<String> {
     let is_web =
         |scheme: &str| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
     let target = target.split('#').next().unwrap_or_default();
@@ -146,7 +147,7 @@ fn joined(at: &str, target: &str) -> Option<String> {
     {
         return is_web(scheme).then(|| target.to_owned());
     }
-    let (scheme, rest) = at.split_once("://")?;
+    let (scheme, rest) = url.split_once("://")?;
     if let Some(target) = target.strip_prefix("//") {
         return Some(format!("{scheme}://{target}"));
     }
@@ -157,13 +158,13 @@ fn joined(at: &str, target: &str) -> Option<String> {
         target if target.starts_with('/') => Some(format!("{scheme}://{host}{target}")),
         target if target.starts_with('?') => Some(format!("{scheme}://{host}/{path}{target}")),
         target => {
-            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-            let folder = if folder.is_empty() {
+            let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+            let directory = if directory.is_empty() {
                 String::new()
             } else {
-                format!("{folder}/")
+                format!("{directory}/")
             };
-            Some(format!("{scheme}://{host}/{folder}{target}"))
+            Some(format!("{scheme}://{host}/{directory}{target}"))
         }
     }
 }
@@ -177,18 +178,24 @@ mod tests {
     };
 
     #[test]
-    fn a_redirect_is_relative_to_where_it_comes_from() {
-        let at = |target: &str| joined("https://host:8/a/b.yaml?x=1", target);
-        assert_eq!(at("c.yaml").as_deref(), Some("https://host:8/a/c.yaml"));
-        assert_eq!(at("/c.yaml").as_deref(), Some("https://host:8/c.yaml"));
-        assert_eq!(at("//other/c").as_deref(), Some("https://other/c"));
-        assert_eq!(at("http://other/c#part").as_deref(), Some("http://other/c"));
-        assert_eq!(at("?y=2").as_deref(), Some("https://host:8/a/b.yaml?y=2"));
-        assert_eq!((at("file:///etc/passwd"), at("gopher://x/")), (None, None));
+    fn redirect_is_relative_to_its_source() {
+        let url = |target: &str| resolve_redirect("https://host:8/a/b.yaml?x=1", target);
+        assert_eq!(url("c.yaml").as_deref(), Some("https://host:8/a/c.yaml"));
+        assert_eq!(url("/c.yaml").as_deref(), Some("https://host:8/c.yaml"));
+        assert_eq!(url("//other/c").as_deref(), Some("https://other/c"));
+        assert_eq!(
+            url("http://other/c#part").as_deref(),
+            Some("http://other/c")
+        );
+        assert_eq!(url("?y=2").as_deref(), Some("https://host:8/a/b.yaml?y=2"));
+        assert_eq!(
+            (url("file:///etc/passwd"), url("gopher://x/")),
+            (None, None)
+        );
     }
 
     #[test]
-    fn addresses_of_this_machine_and_its_link_are_known_in_every_spelling() {
+    fn local_addresses_are_recognized_in_every_notation() {
         for local in [
             "127.0.0.1",
             "127.9.9.9",
@@ -217,11 +224,11 @@ mod tests {
     }
 
     /// Serves one response per connection, and returns the port.
-    fn serve(address: &str, answers: Vec<String>) -> u16 {
+    fn serve(address: &str, responses: Vec<String>) -> u16 {
         let listener = TcpListener::bind((address, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         std::thread::spawn(move || {
-            for answer in answers {
+            for answer in responses {
                 let (mut stream, _) = listener.accept().unwrap();
                 let mut head = [0; 4096];
                 let _ = stream.read(&mut head);
@@ -231,13 +238,13 @@ mod tests {
         port
     }
 
-    fn to(address: &str) -> String {
+    fn redirect_to(address: &str) -> String {
         format!(
             "HTTP/1.1 302 Found\r\nLocation: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
         )
     }
 
-    const DONE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+    const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
 
     fn fetch(address: &str) -> Result<String, String> {
         let config = Agent::config_builder().max_redirects(0).proxy(None).build();
@@ -249,11 +256,14 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_may_lead_to_itself() {
-        let last = serve("127.0.0.1", vec![DONE.to_owned()]);
+    fn local_host_may_redirect_to_itself() {
+        let last = serve("127.0.0.1", vec![OK.to_owned()]);
         let first = serve(
             "127.0.0.1",
-            vec![to("/again"), to(&format!("http://localhost:{last}/x"))],
+            vec![
+                redirect_to("/again"),
+                redirect_to(&format!("http://localhost:{last}/x")),
+            ],
         );
         assert_eq!(
             fetch(&format!("http://127.0.0.1:{first}/")),
@@ -263,20 +273,20 @@ mod tests {
 
     /// The machine's own network address represents the other host.
     #[test]
-    fn another_host_may_not_lead_to_this_machine() {
+    fn remote_host_may_not_redirect_to_this_machine() {
         let Some(other) = own_address() else {
             return assert!(
                 is_local_name("localhost"),
                 "this machine has no other address"
             );
         };
-        let secret = serve("127.0.0.1", vec![DONE.to_owned()]);
+        let secret = serve("127.0.0.1", vec![OK.to_owned()]);
         for target in [
             format!("http://127.0.0.1:{secret}/"),
             format!("http://localhost:{secret}/"),
             "http://169.254.169.254/".to_owned(),
         ] {
-            let port = serve(&other, vec![to(&target)]);
+            let port = serve(&other, vec![redirect_to(&target)]);
             let error = fetch(&format!("http://{other}:{port}/")).unwrap_err();
             assert!(
                 error.contains("which is this machine or its local link"),
@@ -287,7 +297,7 @@ mod tests {
         assert!(
             ("localhost", 0)
                 .to_socket_addrs()
-                .is_ok_and(|mut all| all.any(|address| is_local(address.ip())))
+                .is_ok_and(|mut all| all.any(|address| is_local_address(address.ip())))
         );
         let guarded = agent(
             &Agent::config_builder().max_redirects(0).proxy(None).build(),
@@ -308,6 +318,6 @@ mod tests {
         let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
         socket.connect("192.0.2.1:9").ok()?;
         let address = socket.local_addr().ok()?.ip();
-        (!is_local(address)).then(|| address.to_string())
+        (!is_local_address(address)).then(|| address.to_string())
     }
 }

@@ -14,24 +14,27 @@ mod support;
 mod sweep;
 
 use std::path::Path;
-use support::{Test, private::Private};
-use sweep::{CONTAINERS, Deed, HEAL, SCALE_IN, SCALE_OUT, Sweep, UPDATE, next::Next, proxy::Fault};
+use support::{Test, private_engine::PrivateEngine};
+use sweep::{
+    CONTAINERS, HEAL, SCALE_IN, SCALE_OUT, Scenario, Sweep, UPDATE, next_command::NextCommandSweep,
+    proxy::Fault,
+};
 
 /// Number of points tried, and of those where the first run succeeded.
 #[derive(Debug, Default)]
 struct Tally {
     points: usize,
-    unharmed: usize,
+    succeeded: usize,
 }
 
 /// Tries one point: runs a command with a fault at a request, and again if it fails.
-fn disturb(sweep: &Sweep, command: &str, at: usize, fault: Fault, tally: &mut Tally) {
+fn try_point(sweep: &Sweep, command: &str, at: usize, fault: Fault, tally: &mut Tally) {
     sweep.proxy.arm(Some((at, fault)));
-    let run = sweep.through_proxy(&[command]);
+    let run = sweep.run_through_proxy(&[command]);
     sweep.proxy.disarm();
     let point = format!("{command} with {fault:?} at request {at}");
     tally.points += usize::from(sweep.proxy.requests() >= at);
-    tally.unharmed += usize::from(run.code == 0);
+    tally.succeeded += usize::from(run.code == 0);
     if run.code != 0 {
         sweep.wait_for_engine();
         assert!(
@@ -40,7 +43,7 @@ fn disturb(sweep: &Sweep, command: &str, at: usize, fault: Fault, tally: &mut Ta
             run.code,
             run.stderr
         );
-        let again = sweep.through_proxy(&[command]);
+        let again = sweep.run_through_proxy(&[command]);
         assert_eq!(
             again.code, 0,
             "{point}, second run:\n{}\n{}",
@@ -49,20 +52,20 @@ fn disturb(sweep: &Sweep, command: &str, at: usize, fault: Fault, tally: &mut Ta
     }
 }
 
-fn sweep_over(sweep: &Sweep, fault: Fault, sample: usize) {
+fn sweep_install_and_uninstall(sweep: &Sweep, fault: Fault, sample: usize) {
     let (mut installs, mut uninstalls) = (Tally::default(), Tally::default());
     for at in Sweep::points(sweep.install.max(sweep.uninstall), sample, fault) {
-        disturb(sweep, "install", at, fault, &mut installs);
+        try_point(sweep, "install", at, fault, &mut installs);
         let point = format!("{fault:?} at request {at}");
         assert_eq!(
-            sweep.created(),
+            sweep.created_containers(),
             CONTAINERS,
             "{point} of the install: each container is created once"
         );
         sweep.expect_installed(&point);
-        disturb(sweep, "uninstall", at, fault, &mut uninstalls);
-        assert_eq!(sweep.created(), 0, "{point} of the uninstall");
-        sweep.expect_nothing(&point);
+        try_point(sweep, "uninstall", at, fault, &mut uninstalls);
+        assert_eq!(sweep.created_containers(), 0, "{point} of the uninstall");
+        sweep.expect_uninstalled(&point);
     }
     println!(
         "{fault:?}: install ({} requests) {installs:?}, uninstall ({} requests) {uninstalls:?}",
@@ -75,50 +78,50 @@ fn sweep_over(sweep: &Sweep, fault: Fault, sample: usize) {
 }
 
 #[test]
-fn connections_that_break() {
+fn install_and_uninstall_survive_broken_connections() {
     let sweep = Sweep::new("cut");
-    sweep_over(&sweep, Fault::ResetBefore, 3);
-    sweep_over(&sweep, Fault::ResetAfter, 3);
+    sweep_install_and_uninstall(&sweep, Fault::ResetBefore, 3);
+    sweep_install_and_uninstall(&sweep, Fault::ResetAfter, 3);
 }
 
 #[test]
-fn answers_that_are_none() {
+fn install_and_uninstall_survive_error_responses() {
     let sweep = Sweep::new("refused");
-    sweep_over(&sweep, Fault::Status(500), 3);
-    sweep_over(&sweep, Fault::Status(503), 2);
+    sweep_install_and_uninstall(&sweep, Fault::Status(500), 3);
+    sweep_install_and_uninstall(&sweep, Fault::Status(503), 2);
 }
 
 #[test]
-fn answers_that_are_cut_off_or_never_come() {
+fn install_and_uninstall_survive_truncated_and_missing_responses() {
     let sweep = Sweep::new("frozen");
-    sweep_over(&sweep, Fault::Truncate, 2);
-    sweep_over(&sweep, Fault::Freeze, 2);
+    sweep_install_and_uninstall(&sweep, Fault::Truncate, 2);
+    sweep_install_and_uninstall(&sweep, Fault::Freeze, 2);
 }
 
 /// Runs a command on an installed deployment with faults.
-fn in_trouble(sweep: &Sweep, deed: &Deed, faults: &[Fault]) {
-    sweep.direct(&["install"]).exits(0);
-    let measured = sweep.measure(deed);
+fn sweep_with_faults(sweep: &Sweep, scenario: &Scenario, faults: &[Fault]) {
+    sweep.run_directly(&["install"]).exits_with(0);
+    let measured = sweep.measure(scenario);
     for fault in faults {
         let points = Sweep::points(measured.requests, 1, *fault);
         assert!(
             points.iter().any(|at| *at <= measured.requests),
             "{:?}: no point for {fault:?}",
-            deed.command
+            scenario.command
         );
         let hits = points
             .iter()
-            .filter(|at| sweep.disturb(deed, &measured, **at, *fault).0)
+            .filter(|at| sweep.run_with_fault(scenario, &measured, **at, *fault).0)
             .count();
         println!(
             "{:?} of {} requests, {fault:?}: {} points, {hits} with a second run",
-            deed.command,
+            scenario.command,
             measured.requests,
             points.len()
         );
     }
-    sweep.direct(&["uninstall"]).exits(0);
-    sweep.expect_nothing("final uninstall");
+    sweep.run_directly(&["uninstall"]).exits_with(0);
+    sweep.expect_uninstalled("final uninstall");
 }
 
 /// Faults that the proxy in front of the engine can inject.
@@ -132,63 +135,63 @@ const FAULTS: [Fault; 6] = [
 ];
 
 #[test]
-fn an_update_in_trouble() {
-    in_trouble(&Sweep::new("fault-update"), &UPDATE, &FAULTS);
+fn update_survives_faults() {
+    sweep_with_faults(&Sweep::new("fault-update"), &UPDATE, &FAULTS);
 }
 
 #[test]
-fn scaling_out_in_trouble() {
-    in_trouble(&Sweep::new("fault-out"), &SCALE_OUT, &FAULTS);
+fn scaling_out_survives_faults() {
+    sweep_with_faults(&Sweep::new("fault-out"), &SCALE_OUT, &FAULTS);
 }
 
 #[test]
-fn scaling_in_in_trouble() {
-    in_trouble(&Sweep::new("fault-in"), &SCALE_IN, &FAULTS);
+fn scaling_in_survives_faults() {
+    sweep_with_faults(&Sweep::new("fault-in"), &SCALE_IN, &FAULTS);
 }
 
 #[test]
-fn healing_in_trouble() {
-    in_trouble(&Sweep::new("fault-heal"), &HEAL, &FAULTS);
+fn healing_survives_faults() {
+    sweep_with_faults(&Sweep::new("fault-heal"), &HEAL, &FAULTS);
 }
 
 #[test]
-fn a_volume_that_an_engine_left_half_made() {
+fn partial_volume_is_recreated() {
     let sweep = Sweep::new("torso");
-    sweep.proxy.leave_half_made(&sweep.test.name("data"));
-    let run = sweep.through_proxy(&["install"]).exits(0);
+    sweep.proxy.create_partial_volume(&sweep.test.name("data"));
+    let run = sweep.run_through_proxy(&["install"]).exits_with(0);
     assert!(run.stderr.contains("retrying"), "{}", run.stderr);
     sweep.expect_installed("a partial volume");
 }
 
 #[test]
-fn an_engine_that_is_restarted() {
+fn install_and_uninstall_survive_engine_restarts() {
     let test = Test::new("restarted");
-    let engine = Private::isolated(&test);
+    let engine = PrivateEngine::isolated(&test);
     let sweep = Sweep::on(
         "restart",
         Path::new(engine.socket.trim_start_matches("unix://")),
     );
     sweep.proxy.set_restart(engine.restart());
-    sweep_over(&sweep, Fault::Restart, 2);
+    sweep_install_and_uninstall(&sweep, Fault::Restart, 2);
 }
 
 #[test]
-fn commands_on_an_engine_that_is_restarted() {
+fn commands_survive_engine_restarts() {
     let test = Test::new("restarts");
-    let engine = Private::isolated(&test);
+    let engine = PrivateEngine::isolated(&test);
     let sweep = Sweep::on(
         "restart-deeds",
         Path::new(engine.socket.trim_start_matches("unix://")),
     );
     sweep.proxy.set_restart(engine.restart());
-    for deed in [UPDATE, SCALE_OUT, SCALE_IN, HEAL] {
-        in_trouble(&sweep, &deed, &[Fault::Restart]);
+    for scenario in [UPDATE, SCALE_OUT, SCALE_IN, HEAL] {
+        sweep_with_faults(&sweep, &scenario, &[Fault::Restart]);
     }
 }
 
 #[test]
-fn whatever_comes_after_an_update_in_trouble_leaves_what_works() {
-    let next = Next::new("fault-next");
+fn any_command_after_an_update_with_faults_leaves_working_containers() {
+    let next = NextCommandSweep::new("fault-next");
     for fault in [Fault::ResetAfter, Fault::Status(500), Fault::Truncate] {
         let points = next.sweep(fault, 1);
         println!("update with {fault:?}, then any command: {points} points");

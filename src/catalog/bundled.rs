@@ -132,7 +132,7 @@ const SWARM_COPY: Catalog = Catalog {
 pub(crate) struct Found {
     pub catalog: Catalog,
     /// It is the requested edition.
-    pub exact: bool,
+    pub is_exact: bool,
 }
 
 /// Returns the library for a published address:
@@ -148,14 +148,15 @@ pub(crate) fn by_address(address: &str, version: Version) -> Option<Found> {
     ) {
         return None;
     }
-    let [product, wanted, file] = path.split('/').collect::<Vec<_>>()[..] else {
+    let [product, requested, file] = path.split('/').collect::<Vec<_>>()[..] else {
         return None;
     };
     let family = Family::ALL
         .into_iter()
         .find(|family| family.product() == product)?;
     let stem = file.strip_suffix(".yaml")?;
-    (family != Family::Types || stem.starts_with("types")).then(|| nearest(family, wanted, version))
+    (family != Family::Types || stem.starts_with("types"))
+        .then(|| nearest(family, requested, version))
 }
 
 /// Returns the library for a name that a Cloudify Manager would serve: `cloudify/types/types.yaml`,
@@ -177,7 +178,7 @@ pub(crate) fn by_name(name: &str, version: Version) -> Option<Found> {
     };
     Some(Found {
         catalog,
-        exact: true,
+        is_exact: true,
     })
 }
 
@@ -189,28 +190,28 @@ pub(crate) fn by_plugin(plugin: &str, version: Version) -> Option<Found> {
     let family = Family::ALL
         .into_iter()
         .find(|family| *family != Family::Types && family.product() == product)?;
-    let asked = query
+    let requested = query
         .split('&')
         .find_map(|pair| pair.strip_prefix("version="));
-    match asked {
+    match requested {
         // Comma-separated rules such as `>=2.0,<3`: the newest edition that matches.
         Some(rules) if rules.starts_with(['<', '>', '=', '!', '~']) => {
             let fitting = usable(family, version).into_iter().rfind(|catalog| {
                 rules
                     .split(',')
-                    .all(|rule| fits(catalog.edition, rule.trim()))
+                    .all(|rule| satisfies(catalog.edition, rule.trim()))
             });
             Some(fitting.map_or_else(
                 || nearest(family, "", version),
                 |catalog| Found {
                     catalog: *catalog,
-                    exact: true,
+                    is_exact: true,
                 },
             ))
         }
-        Some(wanted) => Some(nearest(family, wanted, version)),
+        Some(requested) => Some(nearest(family, requested, version)),
         None => Some(Found {
-            exact: true,
+            is_exact: true,
             ..nearest(family, "", version)
         }),
     }
@@ -237,28 +238,28 @@ fn usable(family: Family, version: Version) -> Vec<&'static Catalog> {
 
 /// Returns the requested edition, else the newest older edition of the same major version, else the
 /// nearest one. A request without a number, such as `latest`, returns the newest edition.
-fn nearest(family: Family, wanted: &str, version: Version) -> Found {
-    if let Some(catalog) = editions(family).find(|catalog| catalog.edition == wanted) {
+fn nearest(family: Family, requested: &str, version: Version) -> Found {
+    if let Some(catalog) = editions(family).find(|catalog| catalog.edition == requested) {
         return Found {
             catalog: *catalog,
-            exact: true,
+            is_exact: true,
         };
     }
     let all = usable(family, version);
-    let key = numbers(wanted);
-    let begins = all
+    let key = numbers(requested);
+    let with_prefix = all
         .iter()
         .find(|catalog| numbers(catalog.edition).starts_with(&key) && !key.is_empty());
     let major = |catalog: &&&Catalog| numbers(catalog.edition).first() == key.first();
     let older = |catalog: &&&Catalog| key.is_empty() || numbers(catalog.edition) <= key;
-    let found = begins
+    let found = with_prefix
         .or_else(|| all.iter().rev().filter(major).find(older))
         .or_else(|| all.iter().find(major))
         .or_else(|| all.iter().rev().find(older))
         .unwrap_or(&all[0]);
     Found {
         catalog: **found,
-        exact: false,
+        is_exact: false,
     }
 }
 
@@ -269,10 +270,10 @@ fn numbers(edition: &str) -> Vec<u64> {
         .collect()
 }
 
-fn fits(edition: &str, rule: &str) -> bool {
-    let wanted = rule.trim_start_matches(['<', '>', '=', '!', '~']);
-    let (edition, number) = (numbers(edition), numbers(wanted));
-    match &rule[..rule.len() - wanted.len()] {
+fn satisfies(edition: &str, rule: &str) -> bool {
+    let requested = rule.trim_start_matches(['<', '>', '=', '!', '~']);
+    let (edition, number) = (numbers(edition), numbers(requested));
+    match &rule[..rule.len() - requested.len()] {
         ">=" | "~=" => edition >= number,
         "<=" => edition <= number,
         ">" => edition > number,
@@ -305,7 +306,7 @@ mod tests {
 
     fn found(address: &str) -> (&'static str, bool) {
         let found = by_address(address, Version::V1_5).unwrap();
-        (found.catalog.edition, found.exact)
+        (found.catalog.edition, found.is_exact)
     }
 
     #[test]
@@ -352,7 +353,7 @@ mod tests {
             )
             .is_none()
         );
-        assert!(examples().all(|address| by_address(&address, Version::V1_5).unwrap().exact));
+        assert!(examples().all(|address| by_address(&address, Version::V1_5).unwrap().is_exact));
     }
 
     #[test]
@@ -375,11 +376,11 @@ mod tests {
         );
         assert_eq!(edition("cloudify-aws-plugin"), None);
         let old = by_plugin("cloudify-docker-plugin", Version::V1_0).unwrap();
-        assert_eq!((old.catalog.edition, old.exact), ("1.2.1", true));
+        assert_eq!((old.catalog.edition, old.is_exact), ("1.2.1", true));
     }
 
     #[test]
-    fn what_stands_in_asks_for_no_newer_version() {
+    fn substitutes_need_no_newer_dsl_version() {
         let edition = |version| {
             by_address(
                 "http://getcloudify.org/spec/cloudify/master/types.yaml",
@@ -400,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_types_depend_on_the_version() {
+    fn type_names_resolve_by_dsl_version() {
         let edition =
             |name: &str, version| by_name(name, version).map(|found| found.catalog.edition);
         assert_eq!(

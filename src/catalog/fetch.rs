@@ -10,13 +10,13 @@ use std::{
 };
 
 /// Maximum time for one file, including retries.
-const TIME: Duration = Duration::from_secs(30);
+const MAX_TIME: Duration = Duration::from_secs(30);
 /// Maximum size of a file, in bytes.
-const SIZE: u64 = 16 << 20;
+const MAX_SIZE: u64 = 16 << 20;
 /// Age up to which a cached file is used without a download.
-const FRESH: Duration = Duration::from_hours(24);
+const CACHE_LIFETIME: Duration = Duration::from_hours(24);
 /// Maximum number of retries after a lost connection or a server error.
-const REPEATS: usize = 4;
+const MAX_RETRIES: usize = 4;
 
 /// A file from the network.
 pub(super) struct Fetched {
@@ -41,18 +41,20 @@ impl Network {
         let place = self
             .cache
             .as_deref()
-            .map(|folder| folder.join(key(address)));
+            .map(|directory| directory.join(key(address)));
         let cached = place.as_deref().and_then(read);
         match cached {
-            Some((text, age)) if self.offline || age < FRESH => Ok(Fetched { text, stale: None }),
+            Some((text, age)) if self.offline || age < CACHE_LIFETIME => {
+                Ok(Fetched { text, stale: None })
+            }
             None if self.offline => Err(
                 "the file is not in the cache, and --offline disables all network access"
                     .to_owned(),
             ),
-            cached => match (download(address, time.min(TIME)), cached) {
+            cached => match (download(address, time.min(MAX_TIME)), cached) {
                 (Ok(text), _) => {
                     if let Some(place) = place {
-                        keep(&place, &text);
+                        store(&place, &text);
                     }
                     Ok(Fetched { text, stale: None })
                 }
@@ -82,14 +84,17 @@ fn read(place: &Path) -> Option<(String, Duration)> {
 
 /// Writes a file to the cache. The file is renamed into place so that nobody reads a partial one.
 /// Errors are ignored: dockctl works without a cache.
-fn keep(place: &Path, text: &str) {
-    let beside = place.with_extension(format!("{}.part", std::process::id()));
+fn store(place: &Path, text: &str) {
+    let part_file = place.with_extension(format!("{}.part", std::process::id()));
     let written = place
         .parent()
         .map_or(Ok(()), fs::create_dir_all)
-        .and_then(|()| fs::write(&beside, text));
-    if written.and_then(|()| fs::rename(&beside, place)).is_err() {
-        let _ = fs::remove_file(&beside);
+        .and_then(|()| fs::write(&part_file, text));
+    if written
+        .and_then(|()| fs::rename(&part_file, place))
+        .is_err()
+    {
+        let _ = fs::remove_file(&part_file);
     }
 }
 
@@ -105,33 +110,33 @@ fn download(address: &str, time: Duration) -> Result<String, String> {
         .user_agent(concat!("dockctl/", env!("CARGO_PKG_VERSION")))
         .build();
     let start = std::time::Instant::now();
-    let again = |error: &ureq::Error| {
-        let passing = match error {
+    let is_retryable = |error: &ureq::Error| {
+        let transient = match error {
             ureq::Error::StatusCode(code) => *code >= 500,
             ureq::Error::Io(error) => error.kind() != io::ErrorKind::PermissionDenied,
             ureq::Error::ConnectionFailed => true,
             _ => false,
         };
-        passing && start.elapsed() < time
+        transient && start.elapsed() < time
     };
     let mut response = (|| web::get(&config, address))
         .retry(
             ExponentialBuilder::default()
                 .with_min_delay(Duration::from_millis(200))
-                .with_max_times(REPEATS),
+                .with_max_times(MAX_RETRIES),
         )
-        .when(again)
+        .when(is_retryable)
         .call()
         .map_err(|error| error.to_string())?;
     let mut bytes = Vec::new();
     response
         .body_mut()
         .as_reader()
-        .take(SIZE + 1)
+        .take(MAX_SIZE + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > SIZE {
-        return Err(format!("the file is larger than {} MiB", SIZE >> 20));
+    if bytes.len() as u64 > MAX_SIZE {
+        return Err(format!("the file is larger than {} MiB", MAX_SIZE >> 20));
     }
     let text = String::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text".to_owned())?;
     // Do not cache the page of a proxy or login portal.

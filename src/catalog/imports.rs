@@ -19,9 +19,9 @@ use std::{
 };
 
 /// Maximum number of files that one blueprint may import.
-const FILES: usize = 1000;
+const MAX_FILES: usize = 1000;
 /// Maximum number of values in files under namespaces.
-const NAMESPACED: usize = 300_000;
+const MAX_NAMESPACED_VALUES: usize = 300_000;
 
 /// Settings for finding imports.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +30,7 @@ pub struct Options {
     pub network: Network,
     /// Import rules: pairs of a prefix and its replacement. They are tried in this order, before
     /// the address itself.
-    pub rules: Vec<(String, String)>,
+    pub import_rules: Vec<(String, String)>,
 }
 
 /// Reads a blueprint and all its imports, and merges them.
@@ -45,12 +45,12 @@ pub fn load(
     diagnostics: &mut Diagnostics,
 ) -> Result<Ast, SourceError> {
     let main = sources.read(path)?;
-    Ok(follow(main, options, sources, diagnostics))
+    Ok(load_source(main, options, sources, diagnostics))
 }
 
 /// Reads a blueprint that is already in `sources`, and all its imports.
 #[must_use]
-pub fn follow(
+pub fn load_source(
     main: FileId,
     options: &Options,
     sources: &mut Sources,
@@ -68,19 +68,19 @@ pub fn follow(
         declared: root
             .get("tosca_definitions_version")
             .map_or(root.span, |value| value.span),
-        seen: sources
+        loaded: sources
             .path(main)
             .map(|path| (Location::of(path), String::new()))
             .into_iter()
             .collect(),
         blueprints: HashMap::new(),
         queue: VecDeque::new(),
-        tried: 0,
-        waited: Duration::ZERO,
-        missed: Vec::new(),
+        import_count: 0,
+        network_time: Duration::ZERO,
+        rule_errors: Vec::new(),
         namespaced: 0,
         too_new: HashSet::new(),
-        read: HashMap::new(),
+        parsed: HashMap::new(),
         sources,
         diagnostics,
     };
@@ -123,7 +123,7 @@ fn main_version(root: &Value, start: Span, d: &mut Diagnostics) -> Option<Versio
 fn read_version(value: &Value, unknown: Code, d: &mut Diagnostics) -> Option<Version> {
     let Some(name) = value.as_str() else {
         let code = if matches!(value.data, Data::Date(_) | Data::Bytes(_)) {
-            Code::Foreign
+            Code::ValueNotAllowed
         } else {
             Code::Format
         };
@@ -157,9 +157,9 @@ pub(super) struct Import {
     pub name: String,
     pub span: Span,
     /// Namespace in this import.
-    pub own: Option<String>,
+    pub own_namespace: Option<String>,
     /// Namespace of the importing file.
-    outer: String,
+    outer_namespace: String,
     /// Values for the properties of its plugins.
     properties: Option<Value>,
     pub from: FileId,
@@ -167,7 +167,7 @@ pub(super) struct Import {
 
 impl Import {
     pub(super) fn namespace(&self) -> String {
-        match (&self.own, self.outer.as_str()) {
+        match (&self.own_namespace, self.outer_namespace.as_str()) {
             (Some(own), "") => own.clone(),
             (Some(own), outer) => format!("{outer}{DELIMITER}{own}"),
             (None, outer) => outer.to_owned(),
@@ -180,22 +180,22 @@ pub(super) struct Loader<'a> {
     pub version: Version,
     /// Place of the declared version.
     declared: Span,
-    seen: HashSet<(Location, String)>,
+    loaded: HashSet<(Location, String)>,
     /// Namespaces of imported blueprints.
     pub blueprints: HashMap<String, Span>,
     queue: VecDeque<Import>,
     /// Number of imports tried, found or not.
-    tried: usize,
+    import_count: usize,
     /// Time spent on the network.
-    pub waited: Duration,
+    pub network_time: Duration,
     /// Errors of import rules for the current import.
-    pub missed: Vec<String>,
+    pub rule_errors: Vec<String>,
     /// Number of values in files under namespaces. These files share no values.
     namespaced: usize,
     /// Files that need a newer version of the DSL.
     too_new: HashSet<FileId>,
     /// Content of files. One file can be imported under many namespaces.
-    read: HashMap<FileId, Value>,
+    parsed: HashMap<FileId, Value>,
     pub sources: &'a mut Sources,
     diagnostics: &'a mut Diagnostics,
 }
@@ -212,7 +212,7 @@ impl Loader<'_> {
         };
         let Some(list) = value.as_list() else {
             let code = if value.is_null() {
-                Code::WrongKind
+                Code::WrongType
             } else {
                 Code::Format
             };
@@ -257,8 +257,8 @@ impl Loader<'_> {
             self.queue.push_back(Import {
                 name,
                 span: item.span,
-                own,
-                outer: outer.to_owned(),
+                own_namespace: own,
+                outer_namespace: outer.to_owned(),
                 properties,
                 from,
             });
@@ -279,7 +279,7 @@ impl Loader<'_> {
             }
             Data::Date(_) | Data::Bytes(_) => {
                 self.fault(item.span.error(
-                    Code::Foreign,
+                    Code::ValueNotAllowed,
                     format!("an import must be a string, not {}", item.kind()),
                 ));
                 return None;
@@ -329,23 +329,23 @@ impl Loader<'_> {
 
     /// Reads an imported file, unless it is missing or already loaded.
     fn part(&mut self, import: &Import) -> Option<Part> {
-        self.tried += 1;
-        if self.tried > FILES {
-            let message = format!("the blueprint imports more than {FILES} files");
-            return self.give_up(import, message);
+        self.import_count += 1;
+        if self.import_count > MAX_FILES {
+            let message = format!("the blueprint imports more than {MAX_FILES} files");
+            return self.limit_exceeded(import, message);
         }
         let Located {
             location,
             file,
-            stands_in,
+            is_substitute: stands_in,
         } = self.locate(import)?;
-        let root = self.root_of(file, import)?;
-        let map = self.map_of(&root, import)?;
+        let root = self.parse_file(file, import)?;
+        let map = self.root_mapping(&root, import)?;
         let basic = root
             .get("node_types")
             .is_some_and(|types| types.get("cloudify.nodes.Root").is_some());
         let namespace = self.namespace_of(import, basic)?;
-        if !self.seen.insert((location, namespace.clone())) {
+        if !self.loaded.insert((location, namespace.clone())) {
             return None;
         }
         if !stands_in {
@@ -356,48 +356,48 @@ impl Loader<'_> {
             || map.clone(),
             |properties| with_properties(map, properties, self.diagnostics),
         );
-        let root = self.under(&namespace, map, &root, import)?;
+        let root = self.with_namespace(&namespace, map, &root, import)?;
         Some(Part { root, basic })
     }
 
     /// Reports an exceeded limit and cancels all remaining imports.
-    fn give_up<T>(&mut self, import: &Import, message: String) -> Option<T> {
+    fn limit_exceeded<T>(&mut self, import: &Import, message: String) -> Option<T> {
         self.fault(import.span.error(Code::Limit, message));
         self.queue.clear();
         None
     }
 
     /// Returns the content of a file. Each file is parsed once.
-    fn root_of(&mut self, file: FileId, import: &Import) -> Option<Value> {
-        if !begins_as_dsl(self.sources.text(file)) {
-            self.fault(no_dsl(import));
+    fn parse_file(&mut self, file: FileId, import: &Import) -> Option<Value> {
+        if !starts_with_section(self.sources.text(file)) {
+            self.fault(not_a_dsl_file(import));
             return None;
         }
-        let read = match self.read.get(&file) {
+        let read = match self.parsed.get(&file) {
             Some(root) => Ok(root.clone()),
             None => parse(self.sources, file, self.diagnostics),
         };
-        let told = |fault: Diagnostic| self.fault(fault.related(import.span, "imported here"));
-        let root = read.map_err(told).ok()?;
-        self.read.insert(file, root.clone());
+        let report = |fault: Diagnostic| self.fault(fault.related(import.span, "imported here"));
+        let root = read.map_err(report).ok()?;
+        self.parsed.insert(file, root.clone());
         self.sources.set_import(file, import.span);
         Some(root)
     }
 
-    fn map_of<'v>(&mut self, root: &'v Value, import: &Import) -> Option<&'v Map> {
+    fn root_mapping<'v>(&mut self, root: &'v Value, import: &Import) -> Option<&'v Map> {
         if let Some(map) = root.as_map() {
             return Some(map);
         }
         let kind = root.kind();
         let message = format!("an imported file must be a mapping, not {kind}");
-        let fault = root.span.error(Code::Foreign, message);
+        let fault = root.span.error(Code::ValueNotAllowed, message);
         self.fault(fault.related(import.span, "imported here"));
         None
     }
 
     /// Returns the namespace of the names in a file. The basic types have none.
     fn namespace_of(&mut self, import: &Import, basic: bool) -> Option<String> {
-        let Some(own) = import.own.as_ref().filter(|_| basic) else {
+        let Some(own) = import.own_namespace.as_ref().filter(|_| basic) else {
             return Some(if basic {
                 String::new()
             } else {
@@ -411,7 +411,7 @@ impl Loader<'_> {
     }
 
     /// Returns the mapping with its names under a namespace.
-    fn under(
+    fn with_namespace(
         &mut self,
         namespace: &str,
         map: Map,
@@ -422,11 +422,12 @@ impl Loader<'_> {
             return Some(Arc::new(map));
         }
         self.namespaced += root.count();
-        if self.namespaced > NAMESPACED {
-            let message = format!("the files under namespaces have more than {NAMESPACED} values");
-            return self.give_up(import, message);
+        if self.namespaced > MAX_NAMESPACED_VALUES {
+            let message =
+                format!("the files under namespaces have more than {MAX_NAMESPACED_VALUES} values");
+            return self.limit_exceeded(import, message);
         }
-        Some(Arc::new(namespace::prefix(&map, namespace)))
+        Some(Arc::new(namespace::with_prefix(&map, namespace)))
     }
 
     /// Reports a file that needs a newer version than declared. Its newer features are then not
@@ -438,7 +439,7 @@ impl Loader<'_> {
         else {
             return;
         };
-        let Some(version) = read_version(value, Code::Foreign, self.diagnostics) else {
+        let Some(version) = read_version(value, Code::ValueNotAllowed, self.diagnostics) else {
             return;
         };
         if version > self.version {
@@ -459,11 +460,11 @@ impl Loader<'_> {
     }
 }
 
-fn no_dsl(import: &Import) -> Diagnostic {
+fn not_a_dsl_file(import: &Import) -> Diagnostic {
     let name = &import.name;
     let message = format!("`{name}` is not a DSL file: its first key is not a section");
     let sections = SECTIONS.join(", ");
-    let fault = import.span.error(Code::Foreign, message);
+    let fault = import.span.error(Code::ValueNotAllowed, message);
     fault.hint(format!(
         "start it with one of {sections}; its content is not shown"
     ))
@@ -473,7 +474,7 @@ fn no_dsl(import: &Import) -> Diagnostic {
 ///
 /// Only then is the file meant for import, and diagnostics may quote it. A blueprint could name any
 /// file that the user may read but the author of the blueprint may not.
-fn begins_as_dsl(text: &str) -> bool {
+fn starts_with_section(text: &str) -> bool {
     let lines = text
         .trim_start_matches('\u{feff}')
         .lines()
@@ -514,10 +515,10 @@ fn split(text: &str) -> (Option<String>, String) {
 
 #[cfg(test)]
 mod tests {
-    use super::{begins_as_dsl, split};
+    use super::{split, starts_with_section};
 
     #[test]
-    fn a_file_of_the_dsl_begins_with_a_section() {
+    fn dsl_files_start_with_a_section() {
         for text in [
             "",
             "# nothing\n",
@@ -526,7 +527,7 @@ mod tests {
             "{\n  'imports': []}",
             "plugins :\n  a: b",
         ] {
-            assert!(begins_as_dsl(text), "{text}");
+            assert!(starts_with_section(text), "{text}");
         }
         for text in [
             "root:x:0:0:root:/root:/bin/bash\n",
@@ -536,12 +537,12 @@ mod tests {
             "inputs\u{1b}: x",
             "[inputs]",
         ] {
-            assert!(!begins_as_dsl(text), "{text}");
+            assert!(!starts_with_section(text), "{text}");
         }
     }
 
     #[test]
-    fn namespaces_are_told_from_paths() {
+    fn namespaces_are_distinguished_from_paths() {
         let namespace = |text: &str| split(text).0;
         assert_eq!(namespace("ns--a.yaml").as_deref(), Some("ns"));
         assert_eq!(namespace("a--b--a.yaml").as_deref(), Some("a--b"));

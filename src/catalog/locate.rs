@@ -32,11 +32,11 @@ pub(super) struct Located {
     pub location: Location,
     pub file: FileId,
     /// It replaces an edition that is not bundled.
-    pub stands_in: bool,
+    pub is_substitute: bool,
 }
 
 /// Maximum time that all imports of a blueprint together may wait for the network.
-const NETWORK: Duration = Duration::from_mins(1);
+const MAX_NETWORK_TIME: Duration = Duration::from_mins(1);
 
 impl Loader<'_> {
     /// Finds the file that an import names.
@@ -74,7 +74,7 @@ impl Loader<'_> {
     }
 
     fn blueprint(&mut self, import: &Import) -> Option<Located> {
-        let Some(own) = &import.own else {
+        let Some(own) = &import.own_namespace else {
             let fault = import.span.error(
                 Code::BlueprintNamespace,
                 format!("`{}` requires a namespace", import.name),
@@ -107,38 +107,43 @@ impl Loader<'_> {
         let rewrite = |(prefix, with): &(String, String)| {
             Some(format!("{with}{}", address.strip_prefix(prefix.as_str())?))
         };
-        let rewritten: Vec<String> = self.options.rules.iter().filter_map(rewrite).collect();
-        self.missed.clear();
+        let rewritten: Vec<String> = self
+            .options
+            .import_rules
+            .iter()
+            .filter_map(rewrite)
+            .collect();
+        self.rule_errors.clear();
         let found = rewritten
             .iter()
-            .find_map(|candidate| self.rewritten(candidate, import));
+            .find_map(|candidate| self.try_rewritten(candidate, import));
         found.or_else(|| {
             rewritten
                 .iter()
-                .find_map(|candidate| self.rewritten(candidate.split_once('?')?.0, import))
+                .find_map(|candidate| self.try_rewritten(candidate.split_once('?')?.0, import))
         })
     }
 
-    fn rewritten(&mut self, candidate: &str, import: &Import) -> Option<Located> {
+    fn try_rewritten(&mut self, candidate: &str, import: &Import) -> Option<Located> {
         if candidate.starts_with("http://") || candidate.starts_with("https://") {
             if let Some(found) = bundled::by_address(candidate, self.version) {
                 return Some(self.bundled(&found, import));
             }
             return self
-                .fetched(candidate, import)
-                .map_err(|why| self.missed.push(format!("{candidate}: {why}")))
+                .fetch_import(candidate, import)
+                .map_err(|why| self.rule_errors.push(format!("{candidate}: {why}")))
                 .ok();
         }
         let path = PathBuf::from(candidate.strip_prefix("file://").unwrap_or(candidate));
         let file = self
             .sources
             .read(&path)
-            .map_err(|why| self.missed.push(why.to_string()))
+            .map_err(|why| self.rule_errors.push(why.to_string()))
             .ok()?;
         Some(Located {
             location: Location::of(&path),
             file,
-            stands_in: false,
+            is_substitute: false,
         })
     }
 
@@ -149,7 +154,7 @@ impl Loader<'_> {
         if let Some(found) = bundled::by_address(address, self.version) {
             return Some(self.bundled(&found, import));
         }
-        match self.fetched(address, import) {
+        match self.fetch_import(address, import) {
             Ok(found) => Some(found),
             Err(why) => {
                 let known: Vec<String> = bundled::examples().collect();
@@ -167,13 +172,13 @@ impl Loader<'_> {
         }
     }
 
-    fn fetched(&mut self, address: &str, import: &Import) -> Result<Located, String> {
-        let begun = Instant::now();
+    fn fetch_import(&mut self, address: &str, import: &Import) -> Result<Located, String> {
+        let started = Instant::now();
         let fetched = self
             .options
             .network
-            .fetch(address, NETWORK.saturating_sub(self.waited));
-        self.waited += begun.elapsed();
+            .fetch(address, MAX_NETWORK_TIME.saturating_sub(self.network_time));
+        self.network_time += started.elapsed();
         let fetched = fetched?;
         let file = self.sources.add_text(address, fetched.text);
         if let Some(why) = fetched.stale {
@@ -185,18 +190,21 @@ impl Loader<'_> {
         Ok(Located {
             location: Location::Address(address.to_owned()),
             file,
-            stands_in: false,
+            is_substitute: false,
         })
     }
 
     fn bundled(&mut self, found: &Found, import: &Import) -> Located {
-        let Found { catalog, exact } = found;
+        let Found {
+            catalog,
+            is_exact: exact,
+        } = found;
         if !exact {
             let note = format!(
                 "`{}` is not bundled; edition {} is used instead",
                 import.name, catalog.edition
             );
-            self.fault(import.span.warning(Code::Catalog, note));
+            self.fault(import.span.warning(Code::OtherEdition, note));
         }
         let name = format!("<bundled {} {}>", catalog.family_name(), catalog.edition);
         // A catalog that replaces an older edition must not require a newer DSL version than that
@@ -204,7 +212,7 @@ impl Loader<'_> {
         Located {
             location: Location::Bundled(*catalog),
             file: self.sources.add_text(name, catalog.text),
-            stands_in: !exact,
+            is_substitute: !exact,
         }
     }
 
@@ -224,22 +232,22 @@ impl Loader<'_> {
             let stem = &name[..name.len() - end.len() - 1];
             PathBuf::from(format!("{stem}_{}.{end}", self.version.suffix()))
         });
-        let beside = self
+        let relative = self
             .sources
             .path(import.from)
             .and_then(Path::parent)
-            .map(|folder| folder.join(path));
+            .map(|directory| directory.join(path));
         let candidates: Vec<PathBuf> = variant
             .into_iter()
             .chain([path.to_owned()])
-            .chain(beside)
+            .chain(relative)
             .collect();
         if let Some(path) = candidates.iter().find(|path| path.exists()) {
             return match self.sources.read(path) {
                 Ok(file) => Some(Located {
                     location: Location::of(path),
                     file,
-                    stands_in: false,
+                    is_substitute: false,
                 }),
                 Err(error) => {
                     self.fault(import.span.error(Code::ImportNotFound, error.to_string()));
@@ -247,7 +255,7 @@ impl Loader<'_> {
                 }
             };
         }
-        if let Some(address) = address_beside(self.sources.name(import.from), name) {
+        if let Some(address) = resolve_relative(self.sources.name(import.from), name) {
             return self.address(&address, import);
         }
         if let Some(found) = bundled::by_name(name, self.version) {
@@ -266,7 +274,7 @@ impl Loader<'_> {
             Code::ImportNotFound,
             format!("the import `{}` cannot be found: {why}", import.name),
         );
-        for missed in std::mem::take(&mut self.missed) {
+        for missed in std::mem::take(&mut self.rule_errors) {
             fault = fault.hint(format!("an import rule failed: {missed}"));
         }
         for hint in hints {
@@ -277,7 +285,7 @@ impl Loader<'_> {
 }
 
 /// Resolves a relative name in a file that has an address.
-fn address_beside(address: &str, name: &str) -> Option<String> {
+fn resolve_relative(address: &str, name: &str) -> Option<String> {
     let (scheme, rest) = address
         .split_once("://")
         .filter(|(scheme, _)| matches!(*scheme, "http" | "https"))?;
@@ -300,15 +308,16 @@ fn address_beside(address: &str, name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::address_beside;
+    use super::resolve_relative;
 
     #[test]
-    fn relative_names_in_a_file_from_the_network_are_addresses() {
-        let at = |name: &str| address_beside("https://host:8/deep/er/a.yaml?x=p/q", name).unwrap();
+    fn relative_names_in_downloaded_files_are_addresses() {
+        let at =
+            |name: &str| resolve_relative("https://host:8/deep/er/a.yaml?x=p/q", name).unwrap();
         assert_eq!(at("b.yaml"), "https://host:8/deep/er/b.yaml");
         assert_eq!(at("./../b.yaml"), "https://host:8/deep/b.yaml");
         assert_eq!(at("/b.yaml"), "https://host:8/b.yaml");
         assert_eq!(at("../../../../b.yaml"), "https://host:8/b.yaml");
-        assert_eq!(address_beside("/srv/a.yaml", "b.yaml"), None);
+        assert_eq!(resolve_relative("/srv/a.yaml", "b.yaml"), None);
     }
 }

@@ -20,7 +20,7 @@ enum Rule {
     /// Names are merged; equal names are a conflict.
     Union,
     /// As `Union` since version 1.3; before, a second section is an error.
-    UnionSince1_3,
+    UnionSinceV1_3,
     /// The first section wins.
     First,
     /// Each file has its own section.
@@ -34,7 +34,7 @@ fn rule(section: &str) -> Rule {
         "node_types" | "plugins" | "workflows" | "relationships" | "policy_types"
         | "policy_triggers" | "groups" | "data_types" => Rule::Union,
         "inputs" | "outputs" | "node_templates" | "capabilities" | "labels"
-        | "blueprint_labels" | "resource_tags" => Rule::UnionSince1_3,
+        | "blueprint_labels" | "resource_tags" => Rule::UnionSinceV1_3,
         "description" | "metadata" => Rule::First,
         "imports" | "dsl_definitions" | "tosca_definitions_version" => Rule::Ignored,
         _ => Rule::Single,
@@ -85,18 +85,18 @@ impl Merger<'_> {
         };
         match rule {
             Rule::First | Rule::Ignored => {}
-            Rule::Single => self.refuse(&name, at, key.span, "keep it in one file"),
-            Rule::UnionSince1_3 if self.version < Version::V1_3 => self.refuse(
+            Rule::Single => self.reject(&name, at, key.span, "keep it in one file"),
+            Rule::UnionSinceV1_3 if self.version < Version::V1_3 => self.reject(
                 &name,
                 at,
                 key.span,
                 "this requires DSL version cloudify_dsl_1_3",
             ),
-            Rule::Union | Rule::UnionSince1_3 => self.union(&name, at, value, basic),
+            Rule::Union | Rule::UnionSinceV1_3 => self.union(&name, at, value, basic),
         }
     }
 
-    fn refuse(&mut self, name: &str, at: usize, second: Span, why: &str) {
+    fn reject(&mut self, name: &str, at: usize, second: Span, why: &str) {
         let fault = second.error(
             Code::MergeSection,
             format!("`{name}` cannot be merged across imports: {why}"),
@@ -139,7 +139,7 @@ impl Merger<'_> {
                     names.insert(name, entries.len());
                     entries.push((key.clone(), value.clone()));
                 }
-                Some(place) => self.d.extend(both(
+                Some(place) => self.d.extend(merge_definitions(
                     section,
                     &mut entries[place],
                     (key, value),
@@ -151,23 +151,23 @@ impl Merger<'_> {
 }
 
 /// Merges two definitions of one name into `first`, or returns a conflict.
-fn both(
+fn merge_definitions(
     section: &str,
     first: &mut (Value, Value),
     second: (&Value, &Value),
-    later_wins: bool,
+    second_wins: bool,
 ) -> Option<Diagnostic> {
     match section {
         "labels" | "blueprint_labels" | "resource_tags" => None,
         "workflows" => {
-            first.1 = filled(&first.1, second.1);
+            first.1 = merge_workflows(&first.1, second.1);
             None
         }
         "node_templates" if only_relationships(&first.1) || only_relationships(second.1) => {
-            first.1 = extended(&first.1, second.1);
+            first.1 = merge_relationships(&first.1, second.1);
             None
         }
-        _ if later_wins => {
+        _ if second_wins => {
             *first = (second.0.clone(), second.1.clone());
             None
         }
@@ -183,7 +183,7 @@ fn both(
 }
 
 /// Returns a workflow with missing keys taken from another one.
-fn filled(first: &Value, second: &Value) -> Value {
+fn merge_workflows(first: &Value, second: &Value) -> Value {
     let mapped = |value: &Value| match &value.data {
         Data::Str(_) => vec![(Value::text(value.span, "mapping"), value.clone())],
         Data::Map(map) => map.entries.clone(),
@@ -208,7 +208,7 @@ fn only_relationships(template: &Value) -> bool {
 }
 
 /// Returns a node template with the relationships of another file added.
-fn extended(first: &Value, second: &Value) -> Value {
+fn merge_relationships(first: &Value, second: &Value) -> Value {
     let (base, more) = if only_relationships(second) {
         (first, second)
     } else {

@@ -13,5 +13,5 @@ mod namespace;
 mod properties;
 
 pub use fetch::Network;
-pub use imports::{Options, follow, load};
+pub use imports::{Options, load, load_source};
 pub(crate) use namespace::DELIMITER as NAMESPACE_DELIMITER;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub(crate) const DELIMITER: &str = "--";
 
 /// Returns the sections of a file under a namespace.
-pub(super) fn prefix(root: &Map, namespace: &str) -> Map {
+pub(super) fn with_prefix(root: &Map, namespace: &str) -> Map {
     let prefixer = Prefixer {
         prefix: format!("{namespace}{DELIMITER}"),
     };

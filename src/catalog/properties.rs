@@ -2,7 +2,7 @@
 
 use crate::{
     diagnostic::{Code, Diagnostics},
-    syntax::{Data, Map, Value, call, fits},
+    syntax::{Data, Map, Value, call, matches_type},
 };
 use std::sync::Arc;
 
@@ -74,7 +74,7 @@ fn plugin_with(plugin: &Value, given: &Map, d: &mut Diagnostics) -> Value {
             continue;
         };
         if let Some(declared) = schema.get("type").and_then(Value::as_str)
-            && let Err((code, why)) = property_fits(value, declared)
+            && let Err((code, why)) = check_property(value, declared)
         {
             d.push(value.span.error(
                 code,
@@ -104,7 +104,7 @@ fn plugin_with(plugin: &Value, given: &Map, d: &mut Diagnostics) -> Value {
 
 /// Checks a value for a property of a plugin by Cloudify's rules: an import can only set properties
 /// of some types, and `string` also accepts integers and booleans.
-fn property_fits(value: &Value, declared: &str) -> Result<(), (Code, String)> {
+fn check_property(value: &Value, declared: &str) -> Result<(), (Code, String)> {
     let fits = match declared {
         _ if !matches!(
             declared,
@@ -118,8 +118,8 @@ fn property_fits(value: &Value, declared: &str) -> Result<(), (Code, String)> {
         }
         _ if call(value).is_some() => true,
         "string" => matches!(value.data, Data::Str(_) | Data::Int(_) | Data::Bool(_)),
-        "integer" | "float" => matches!(value.data, Data::Bool(_)) || fits(value, declared),
-        _ => fits(value, declared),
+        "integer" | "float" => matches!(value.data, Data::Bool(_)) || matches_type(value, declared),
+        _ => matches_type(value, declared),
     };
     if fits {
         Ok(())

@@ -3,9 +3,8 @@
 use super::{
     Outcome,
     args::Global,
-    complain,
     error::{CliError, Kind},
-    runtime,
+    print_error, runtime,
     terminal::Terminal,
 };
 use crate::{
@@ -42,25 +41,25 @@ pub(crate) fn adopt(
             failure.hints.iter().fold(error, CliError::hint)
         })
     })?;
-    let found = without_owned(found);
+    let found = drop_owned(found);
     if found.is_empty() {
         return Err(
             CliError::usage("no container to adopt").hint("list all containers: docker ps -a")
         );
     }
-    for it in found.iter().filter(|it| !it.runs) {
-        complain(&format!(
+    for it in found.iter().filter(|it| !it.is_running) {
+        print_error(&format!(
             "note: `{}` is not running; install will start it, and uninstall will stop it again\n",
             it.name
         ));
     }
-    let text = format!("{}{}", head(found.len()), yaml(&blueprint));
+    let text = format!("{}{}", header_comment(found.len()), yaml(&blueprint));
     let nodes: Vec<String> = found.iter().map(|it| it.name.clone()).collect();
     let fields = json!({ "nodes": nodes, "file": out, "blueprint": blueprint });
     match out {
         None => Ok(Outcome::new(fields, text)),
         Some(path) => {
-            write(path, &text, global.yes)?;
+            write_private(path, &text, global.yes)?;
             let next = format!("dockctl install {}", path.display());
             Ok(Outcome::new(
                 fields,
@@ -89,10 +88,10 @@ fn read_filters(filters: &[String]) -> Result<Vec<(String, String)>, CliError> {
 }
 
 /// Drops the containers that a deployment owns from the list, and prints a message for each.
-fn without_owned(found: Vec<Candidate>) -> Vec<Candidate> {
+fn drop_owned(found: Vec<Candidate>) -> Vec<Candidate> {
     let (owned, free): (Vec<_>, Vec<_>) = found.into_iter().partition(|it| it.owner.is_some());
     for it in &owned {
-        complain(&format!(
+        print_error(&format!(
             "skipped: `{}` belongs to the deployment `{}`\n",
             it.name,
             it.owner.as_deref().unwrap_or_default()
@@ -101,7 +100,7 @@ fn without_owned(found: Vec<Candidate>) -> Vec<Candidate> {
     free
 }
 
-fn head(containers: usize) -> String {
+fn header_comment(containers: usize) -> String {
     format!(
         "# {}, without values that come from their images or from engine defaults.\n\
          # While `use_external_resource` is true, dockctl starts these containers if needed, but never changes or removes them.\n\
@@ -111,7 +110,7 @@ fn head(containers: usize) -> String {
 }
 
 /// Writes a file that only its owner can read: environment variables may contain passwords.
-fn write(path: &Path, text: &str, over: bool) -> Result<(), CliError> {
+fn write_private(path: &Path, text: &str, over: bool) -> Result<(), CliError> {
     let cannot = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => {
             CliError::usage(format!("{} already exists", path.display()))

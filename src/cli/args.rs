@@ -9,7 +9,7 @@ use super::{
     completions::{deployments, executions, instances, nodes},
     error::CliError,
 };
-use crate::{engine::ANSWER, operate::settings::RunOptions, stage::parameters::Update};
+use crate::{engine::RESPONSE_TIMEOUT, operate::settings::RunOptions, stage::parameters::Update};
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 use clap_complete::ArgValueCompleter;
 use std::{path::PathBuf, time::Duration};
@@ -44,19 +44,19 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "DOCKCTL_STATE_DIR", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// Maximum number of steps that run at once
-    #[arg(long, global = true, env = "DOCKCTL_PARALLEL", value_name = "N", default_value = "10", value_parser = at_least_one::<u16>)]
+    #[arg(long, global = true, env = "DOCKCTL_PARALLEL", value_name = "N", default_value = "10", value_parser = positive_integer::<u16>)]
     pub parallel: u16,
     /// Retries of a failed operation; -1 retries indefinitely
     #[arg(long, global = true, env = "DOCKCTL_TASK_RETRIES", value_name = "N", default_value = "5", allow_negative_numbers = true, value_parser = retries)]
     pub task_retries: i32,
     /// Seconds before the first retry; later pauses grow to one minute at most
-    #[arg(long, global = true, env = "DOCKCTL_TASK_RETRY_INTERVAL", value_name = "SECONDS", default_value = "3", allow_negative_numbers = true, value_parser = seconds)]
+    #[arg(long, global = true, env = "DOCKCTL_TASK_RETRY_INTERVAL", value_name = "SECONDS", default_value = "3", allow_negative_numbers = true, value_parser = non_negative_seconds)]
     pub task_retry_interval: f64,
     /// Longest wait for one engine response, in seconds
-    #[arg(long, global = true, env = "DOCKCTL_ENGINE_TIMEOUT", value_name = "SECONDS", default_value_t = ANSWER, value_parser = at_least_one::<u64>)]
+    #[arg(long, global = true, env = "DOCKCTL_ENGINE_TIMEOUT", value_name = "SECONDS", default_value_t = RESPONSE_TIMEOUT, value_parser = positive_integer::<u64>)]
     pub engine_timeout: u64,
     /// Number of executions to keep for each deployment
-    #[arg(long, global = true, env = "DOCKCTL_KEEP_HISTORY", value_name = "N", default_value = "20", value_parser = at_least_one::<u16>)]
+    #[arg(long, global = true, env = "DOCKCTL_KEEP_HISTORY", value_name = "N", default_value = "20", value_parser = positive_integer::<u16>)]
     pub keep_history: u16,
     /// Skip the guard on the engine that keeps other machines from changing the deployment
     #[arg(long, global = true, env = "DOCKCTL_NO_GUARD", value_parser = FalseyValueParser::new())]
@@ -95,7 +95,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "DOCKCTL_SECRETS", value_name = "PATH")]
     pub secrets: Vec<PathBuf>,
     /// Seed for reproducible instance IDs
-    #[arg(long, global = true, env = "DOCKCTL_SEED", value_name = "N", value_parser = whole::<u64>)]
+    #[arg(long, global = true, env = "DOCKCTL_SEED", value_name = "N", value_parser = non_negative_integer::<u64>)]
     pub seed: Option<u64>,
     /// Log calls to the engine; repeat the flag for more detail
     #[arg(short, long, global = true, env = "DOCKCTL_VERBOSE", action = clap::ArgAction::Count)]
@@ -124,7 +124,7 @@ fn import_rule(text: &str) -> Result<(String, String), String> {
 }
 
 /// Parses a non-negative integer.
-fn whole<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+fn non_negative_integer<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
     let number = text
         .parse()
         .map_err(|_| "must be a non-negative integer".to_owned())?;
@@ -132,10 +132,10 @@ fn whole<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
 }
 
 /// Parses a positive integer.
-fn at_least_one<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+fn positive_integer<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
     match text {
         "0" => Err("must be at least 1".to_owned()),
-        _ => whole(text).map_err(|why| why.replace("non-negative", "positive")),
+        _ => non_negative_integer(text).map_err(|why| why.replace("non-negative", "positive")),
     }
 }
 
@@ -148,7 +148,7 @@ fn retries(text: &str) -> Result<i32, String> {
 }
 
 /// Parses a non-negative number of seconds.
-fn seconds(text: &str) -> Result<f64, String> {
+fn non_negative_seconds(text: &str) -> Result<f64, String> {
     text.parse()
         .ok()
         .filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0)
@@ -156,8 +156,8 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 /// Parses the seconds between two refreshes.
-fn pause(text: &str) -> Result<f64, String> {
-    Some(seconds(text)?)
+fn refresh_interval(text: &str) -> Result<f64, String> {
+    Some(non_negative_seconds(text)?)
         .filter(|pause| *pause >= 0.1)
         .ok_or_else(|| "must be at least 0.1".to_owned())
 }
@@ -401,10 +401,10 @@ pub(crate) enum Command {
         #[arg(long, value_parser = FalseyValueParser::new(), conflicts_with = "watch")]
         once: bool,
         /// With --watch: maximum number of repairs of one instance per hour
-        #[arg(long, value_name = "N", default_value = "5", value_parser = at_least_one::<usize>, requires = "watch")]
+        #[arg(long, value_name = "N", default_value = "5", value_parser = positive_integer::<usize>, requires = "watch")]
         budget: usize,
         /// With --watch: minimum seconds between two repairs of one instance
-        #[arg(long, value_name = "SECONDS", default_value = "10", allow_negative_numbers = true, value_parser = seconds, requires = "watch")]
+        #[arg(long, value_name = "SECONDS", default_value = "10", allow_negative_numbers = true, value_parser = non_negative_seconds, requires = "watch")]
         cool_down: f64,
         #[command(flatten)]
         inputs: SensitiveArgs,
@@ -649,7 +649,7 @@ pub(crate) struct StatusArgs {
     #[arg(long, value_parser = FalseyValueParser::new())]
     pub exit_code: bool,
     /// Refresh every SECONDS, until Ctrl-C [default: 2]
-    #[arg(short, long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", require_equals = true, value_parser = pause)]
+    #[arg(short, long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", require_equals = true, value_parser = refresh_interval)]
     pub watch: Option<f64>,
 }
 
@@ -657,7 +657,7 @@ pub(crate) struct StatusArgs {
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct RollingArgs {
     /// Maximum number of instances of a node out of service during an update [default: 1]
-    #[arg(long, value_name = "N", value_parser = at_least_one::<usize>)]
+    #[arg(long, value_name = "N", value_parser = positive_integer::<usize>)]
     pub max_unavailable: Option<usize>,
     /// Updates start the new container before stopping the old one, unless it has a fixed port
     #[arg(long, value_parser = FalseyValueParser::new())]
@@ -680,10 +680,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_parser = FalseyValueParser::new())]
     pub fail_fast: bool,
     /// Number of times to remove failed instances and install them again
-    #[arg(long, value_name = "N", default_value = "0", allow_negative_numbers = true, value_parser = whole::<u16>)]
+    #[arg(long, value_name = "N", default_value = "0", allow_negative_numbers = true, value_parser = non_negative_integer::<u16>)]
     pub subgraph_retries: u16,
     /// Longest duration of the run, in seconds
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = non_negative_seconds)]
     pub timeout: Option<f64>,
 }
 
@@ -716,7 +716,7 @@ pub(crate) struct ScaleArgs {
     #[arg(value_name = "NODE", add = ArgValueCompleter::new(nodes))]
     pub entity: String,
     /// Desired number of instances, for each instance of the containing node or group
-    #[arg(long, value_name = "N", allow_negative_numbers = true, group = "number", value_parser = whole::<u32>)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, group = "number", value_parser = non_negative_integer::<u32>)]
     pub to: Option<u32>,
     /// Number of instances to add, or to remove if negative
     #[arg(long, value_name = "±N", allow_negative_numbers = true, group = "number", value_parser = delta)]
@@ -742,29 +742,29 @@ impl ScaleArgs {
     /// Returns the command line that repeats this request, without the deployment.
     pub(crate) fn words(&self) -> Vec<String> {
         let mut words = vec!["scale".to_owned(), self.entity.clone()];
-        words.extend(self.number());
-        words.extend(repeated("remove", &self.remove));
-        words.extend(repeated("keep", &self.keep));
-        words.extend(switch(self.no_rollback, "--no-rollback"));
-        words.extend(switch(self.ignore_failure, "--ignore-failure"));
+        words.extend(self.number_flag());
+        words.extend(repeated_flag("remove", &self.remove));
+        words.extend(repeated_flag("keep", &self.keep));
+        words.extend(switch_flag(self.no_rollback, "--no-rollback"));
+        words.extend(switch_flag(self.ignore_failure, "--ignore-failure"));
         words
     }
 
     /// Returns the flag with the number to scale to or by.
-    fn number(&self) -> Option<String> {
+    fn number_flag(&self) -> Option<String> {
         let more = || self.delta.map(|delta| format!("--delta={delta}"));
         self.to.map(|to| format!("--to={to}")).or_else(more)
     }
 }
 
 /// Returns the flag once for each value.
-fn repeated(flag: &str, values: &[String]) -> Vec<String> {
+fn repeated_flag(flag: &str, values: &[String]) -> Vec<String> {
     let word = |value: &String| format!("--{flag}={value}");
     values.iter().map(word).collect()
 }
 
 /// Returns a flag without a value, if it is set.
-fn switch(is_given: bool, flag: &str) -> Option<String> {
+fn switch_flag(is_given: bool, flag: &str) -> Option<String> {
     is_given.then(|| flag.to_owned())
 }
 
@@ -803,7 +803,7 @@ pub(crate) struct LogsArgs {
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
     /// Number of lines to show from the end of each log
-    #[arg(short = 'n', long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<u32>)]
+    #[arg(short = 'n', long, value_name = "N", allow_negative_numbers = true, value_parser = non_negative_integer::<u32>)]
     pub tail: Option<u32>,
     /// Show the time of each line
     #[arg(short, long, value_parser = FalseyValueParser::new())]
@@ -868,9 +868,9 @@ pub(crate) struct SelectionArgs {
 impl SelectionArgs {
     /// Returns the flags that select the same instances.
     fn words(&self) -> Vec<String> {
-        let mut words = repeated("node", &self.nodes);
-        words.extend(repeated("instance", &self.instances));
-        words.extend(repeated("type", &self.types));
+        let mut words = repeated_flag("node", &self.nodes);
+        words.extend(repeated_flag("instance", &self.instances));
+        words.extend(repeated_flag("type", &self.types));
         words
     }
 }
@@ -900,10 +900,10 @@ impl OperationArgs {
     /// Returns the command line that repeats this request, without the deployment.
     pub(crate) fn words(&self) -> Vec<String> {
         let mut words = vec!["execute-operation".to_owned(), self.operation.clone()];
-        words.extend(repeated("kwarg", &self.kwargs));
+        words.extend(repeated_flag("kwarg", &self.kwargs));
         words.extend(self.selection.words());
-        words.extend(switch(self.allow_override, "--allow-override"));
-        words.extend(switch(self.in_order, "--in-order"));
+        words.extend(switch_flag(self.allow_override, "--allow-override"));
+        words.extend(switch_flag(self.in_order, "--in-order"));
         words
     }
 }
@@ -951,14 +951,14 @@ impl DeploymentArgs {
         let is_typed = |name: &str| from_environment.as_deref() != Some(name);
         match (self.name.as_deref(), self.deployment.as_deref()) {
             (Some(name), Some(other)) if name != other && is_typed(other) => {
-                Err(two_deployments(name, other))
+                Err(conflicting_deployments(name, other))
             }
             (name, other) => Ok(name.or(other)),
         }
     }
 }
 
-fn two_deployments(name: &str, other: &str) -> CliError {
+fn conflicting_deployments(name: &str, other: &str) -> CliError {
     CliError::usage(format!(
         "the command line names two deployments: `{name}` and `{other}`"
     ))

@@ -3,9 +3,8 @@
 use super::{
     Outcome,
     args::{ExecutionArgs, Global},
-    complain,
     error::CliError,
-    named,
+    print_error, selection,
     terminal::Terminal,
 };
 use crate::{event, journal::Holder, operate::Workspace};
@@ -13,7 +12,7 @@ use serde_json::json;
 use std::{thread::sleep, time::Duration};
 
 /// Interval between checks that the run has stopped.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Cancels the running execution of a deployment, and waits until it has stopped.
 pub(crate) fn cancel(
@@ -24,21 +23,21 @@ pub(crate) fn cancel(
 ) -> Result<Outcome, CliError> {
     let terminal = Terminal::new(global);
     let workspace = terminal.workspace()?;
-    let (name, id) = named::execution(&workspace, args)?;
+    let (name, id) = selection::execution(&workspace, args)?;
     let Some(holder) = workspace.state.holder(&name)? else {
-        return nothing(&workspace, &name, id.as_deref());
+        return nothing_to_cancel(&workspace, &name, id.as_deref());
     };
     if let Some(id) = id.filter(|id| *id != holder.execution) {
         return Err(CliError::usage(format!(
             "execution {id} is not running; `{name}` is in use by {holder}"
         )));
     }
-    workspace.state.ask_to_stop(&name, force)?;
+    workspace.state.request_stop(&name, force)?;
     if !wait {
         let fields = json!({ "deployment": name, "execution": holder.execution, "outcome": null, "forced": force });
         return Ok(Outcome::new(fields, format!("asked {holder} to stop\n")));
     }
-    complain(&format!(
+    print_error(&format!(
         "asked {holder} to stop; waiting for it to end (Ctrl-C stops waiting)\n"
     ));
     while workspace
@@ -46,12 +45,12 @@ pub(crate) fn cancel(
         .holder(&name)?
         .is_some_and(|now| now.execution == holder.execution)
     {
-        sleep(LOOK);
+        sleep(POLL_INTERVAL);
     }
-    ended(&workspace, &name, &holder, force)
+    cancelled_outcome(&workspace, &name, &holder, force)
 }
 
-fn ended(
+fn cancelled_outcome(
     workspace: &Workspace<'_>,
     name: &str,
     holder: &Holder,
@@ -78,7 +77,11 @@ fn ended(
 }
 
 /// Returns the result if no process holds the deployment.
-fn nothing(workspace: &Workspace<'_>, name: &str, id: Option<&str>) -> Result<Outcome, CliError> {
+fn nothing_to_cancel(
+    workspace: &Workspace<'_>,
+    name: &str,
+    id: Option<&str>,
+) -> Result<Outcome, CliError> {
     let record = workspace.record(name)?;
     if let Some(id) = id.filter(|id| !record.executions.iter().any(|it| it.id == *id)) {
         return Err(CliError::usage(format!("`{name}` has no execution `{id}`"))

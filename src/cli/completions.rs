@@ -4,7 +4,7 @@ use super::{
     Outcome,
     args::{Cli, Shell},
     error::{CliError, Kind},
-    named,
+    selection,
 };
 use crate::{journal::StateDir, model::Deployment, operate::blueprint, record::Record};
 use clap::CommandFactory as _;
@@ -22,22 +22,22 @@ use std::{
 };
 
 /// Environment variable with which a completion script requests candidates.
-pub(crate) const ASKED: &str = "DOCKCTL_COMPLETE";
+pub(crate) const COMPLETE_VARIABLE: &str = "DOCKCTL_COMPLETE";
 
 /// Prints completion candidates. Returns true if a completion script requested them.
 pub(crate) fn complete(arguments: &[OsString]) -> bool {
-    if env::var_os(ASKED).is_none() {
+    if env::var_os(COMPLETE_VARIABLE).is_none() {
         return false;
     }
     let here = env::current_dir().ok();
-    let asked = CompleteEnv::with_factory(offered_command).var(ASKED);
-    let answered = asked.try_complete(arguments, here.as_deref());
+    let completer = CompleteEnv::with_factory(completable_command).var(COMPLETE_VARIABLE);
+    let answered = completer.try_complete(arguments, here.as_deref());
     answered.unwrap_or(true)
 }
 
 /// Returns the command line; without flags, unless the user types one.
-fn offered_command() -> clap::Command {
-    if wants_flag() {
+fn completable_command() -> clap::Command {
+    if is_typing_flag() {
         Cli::command()
     } else {
         without_flags(Cli::command())
@@ -45,7 +45,7 @@ fn offered_command() -> clap::Command {
 }
 
 /// Returns true if the current word is a flag.
-fn wants_flag() -> bool {
+fn is_typing_flag() -> bool {
     let words = env::args().skip_while(|word| word != "--");
     let words: Vec<String> = words.skip(1).collect();
     let at = env::var("_CLAP_COMPLETE_INDEX")
@@ -73,13 +73,19 @@ pub(crate) fn completions(shell: Shell) -> Result<Outcome, CliError> {
     let completer = shells.completer(shell.as_str());
     let completer = completer.ok_or_else(|| CliError::usage("unknown shell"))?;
     let mut script = Vec::new();
-    let written = completer.write_registration(ASKED, "dockctl", "dockctl", "dockctl", &mut script);
-    written.map_err(|error| unwritten("script", &error))?;
+    let written = completer.write_registration(
+        COMPLETE_VARIABLE,
+        "dockctl",
+        "dockctl",
+        "dockctl",
+        &mut script,
+    );
+    written.map_err(|error| cannot_write("script", &error))?;
     let text = String::from_utf8_lossy(&script).into_owned();
     Ok(Outcome::new(json!({ "script": text }), text))
 }
 
-fn unwritten(what: &str, error: &io::Error) -> CliError {
+fn cannot_write(what: &str, error: &io::Error) -> CliError {
     let message = format!("cannot write the {what}: {error}");
     CliError::new(Kind::Failed, message)
 }
@@ -87,42 +93,42 @@ fn unwritten(what: &str, error: &io::Error) -> CliError {
 /// Prints the manual page of dockctl, or writes all pages to a directory.
 pub(crate) fn man(out: Option<&Path>) -> Result<Outcome, CliError> {
     let written = match out {
-        Some(folder) => pages(folder),
-        None => page(),
+        Some(directory) => write_pages(directory),
+        None => print_page(),
     };
-    written.map_err(|error| unwritten("manual", &error))
+    written.map_err(|error| cannot_write("manual", &error))
 }
 
 /// Returns the page of dockctl.
-fn page() -> io::Result<Outcome> {
+fn print_page() -> io::Result<Outcome> {
     let mut page = Vec::new();
     clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-    let text = titled(&String::from_utf8_lossy(&page));
+    let text = with_section_title(&String::from_utf8_lossy(&page));
     Ok(Outcome::new(json!({ "page": text }), text))
 }
 
 /// Writes all pages to a directory.
-fn pages(folder: &Path) -> io::Result<Outcome> {
-    fs::create_dir_all(folder)?;
-    clap_mangen::generate_to(Cli::command(), folder)?;
-    title_all(folder)?;
-    let shown = folder.display();
+fn write_pages(directory: &Path) -> io::Result<Outcome> {
+    fs::create_dir_all(directory)?;
+    clap_mangen::generate_to(Cli::command(), directory)?;
+    title_pages(directory)?;
+    let shown = directory.display();
     let text = format!("manual pages written to {shown}; view one with: man -l FILE\n");
-    Ok(Outcome::new(json!({ "folder": folder }), text))
+    Ok(Outcome::new(json!({ "folder": directory }), text))
 }
 
-fn title_all(folder: &Path) -> io::Result<()> {
+fn title_pages(directory: &Path) -> io::Result<()> {
     let is_page = |path: &PathBuf| path.extension().is_some_and(|it| it == "1");
-    let paths = fs::read_dir(folder)?.flatten().map(|file| file.path());
+    let paths = fs::read_dir(directory)?.flatten().map(|file| file.path());
     for page in paths.filter(is_page) {
         let text = fs::read_to_string(&page)?;
-        fs::write(&page, titled(&text))?;
+        fs::write(&page, with_section_title(&text))?;
     }
     Ok(())
 }
 
 /// Replaces the generic title of the section after the options.
-fn titled(page: &str) -> String {
+fn with_section_title(page: &str) -> String {
     let title = if page.contains("Exit codes: ") {
         ".SH \"EXIT STATUS\""
     } else {
@@ -135,7 +141,7 @@ fn titled(page: &str) -> String {
 
 /// Completes names of deployments.
 pub(crate) fn deployments(typed: &OsStr) -> Vec<CompletionCandidate> {
-    offered(
+    candidates(
         typed,
         state()
             .and_then(|state| state.names().ok())
@@ -151,7 +157,7 @@ pub(crate) fn nodes(typed: &OsStr) -> Vec<CompletionCandidate> {
             .chain(it.structure.groups.into_keys())
             .collect()
     });
-    offered(typed, names.unwrap_or_default())
+    candidates(typed, names.unwrap_or_default())
 }
 
 /// Completes nodes and instances of the selected or default deployment.
@@ -159,7 +165,7 @@ pub(crate) fn instances(typed: &OsStr) -> Vec<CompletionCandidate> {
     let instances = deployment().map(|it| it.instances).unwrap_or_default();
     let nodes: IndexSet<String> = instances.iter().map(|it| it.node.clone()).collect();
     let ids = instances.into_iter().map(|it| it.id);
-    offered(typed, nodes.into_iter().chain(ids).collect())
+    candidates(typed, nodes.into_iter().chain(ids).collect())
 }
 
 /// Completes execution IDs, newest first.
@@ -168,10 +174,10 @@ pub(crate) fn executions(typed: &OsStr) -> Vec<CompletionCandidate> {
         let newest_first = record.executions.into_iter().rev();
         newest_first.map(|execution| execution.id).collect()
     });
-    offered(typed, ids.unwrap_or_default())
+    candidates(typed, ids.unwrap_or_default())
 }
 
-fn offered(typed: &OsStr, names: Vec<String>) -> Vec<CompletionCandidate> {
+fn candidates(typed: &OsStr, names: Vec<String>) -> Vec<CompletionCandidate> {
     let typed = typed.to_string_lossy();
     names
         .into_iter()
@@ -193,8 +199,8 @@ fn state() -> Option<StateDir> {
 fn record() -> Option<Record> {
     let given = flag(&["-d", "--deployment"]).or_else(|| env::var("DOCKCTL_DEPLOYMENT").ok());
     let state = state()?;
-    let meant = given.or_else(|| named_here(&state));
-    let name = meant.or_else(|| only(&state))?;
+    let selected = given.or_else(|| default_deployment(&state));
+    let name = selected.or_else(|| only_deployment(&state))?;
     state.read(&name).ok().flatten()
 }
 
@@ -203,14 +209,14 @@ fn deployment() -> Option<Deployment> {
 }
 
 /// Returns the deployment named after the blueprint in the current directory, if it exists.
-fn named_here(state: &StateDir) -> Option<String> {
-    let name = blueprint::default_name(&named::find(None).ok()?);
+fn default_deployment(state: &StateDir) -> Option<String> {
+    let name = blueprint::default_name(&selection::find(None).ok()?);
     state.read(&name).ok().flatten()?;
     Some(name)
 }
 
 /// Returns the deployment if there is exactly one.
-fn only(state: &StateDir) -> Option<String> {
+fn only_deployment(state: &StateDir) -> Option<String> {
     match &state.names().ok()?[..] {
         [only] => Some(only.clone()),
         _ => None,

@@ -5,7 +5,7 @@
 //! cloned project is not trusted: its file can set how a run proceeds, but not the engine, files,
 //! or confirmations.
 
-use super::{complain, error::CliError};
+use super::{error::CliError, print_error};
 use crate::{diagnostic::nearest, printable::printable};
 use clap::{Arg, ArgAction, Command};
 use std::{
@@ -20,7 +20,7 @@ const NAME: &str = "dockctl.toml";
 const PATHS: [&str; 3] = ["state-dir", "cache-dir", "secrets"];
 
 /// Flags that a project file may set.
-const OF_PROJECT: [&str; 17] = [
+const PROJECT_FLAGS: [&str; 17] = [
     "parallel",
     "task-retries",
     "task-retry-interval",
@@ -49,20 +49,20 @@ struct File {
 
 impl File {
     /// Returns the reason to ignore the file; `None` if there is none.
-    fn distrusted(&self) -> io::Result<Option<&'static str>> {
-        if self.is_project && leads_away(&self.path) {
+    fn distrust_reason(&self) -> io::Result<Option<&'static str>> {
+        if self.is_project && links_outside(&self.path) {
             return Ok(Some("it is a link to a file outside its directory"));
         }
-        distrusted(&self.path)
+        distrust_reason(&self.path)
     }
 
     /// Returns true if the file can be used; otherwise prints the reason.
     fn is_trusted(&self) -> Result<bool, CliError> {
-        let why = self.distrusted();
-        let why = why.map_err(|error| cannot(&self.path, &error.to_string()))?;
+        let why = self.distrust_reason();
+        let why = why.map_err(|error| unusable(&self.path, &error.to_string()))?;
         if let Some(why) = why {
             let path = self.path.display();
-            complain(&format!("note: {path} is ignored: {why}\n"));
+            print_error(&format!("note: {path} is ignored: {why}\n"));
         }
         Ok(why.is_none())
     }
@@ -70,8 +70,8 @@ impl File {
     /// Returns the contents.
     fn table(&self) -> Result<Table, CliError> {
         let text = fs::read_to_string(&self.path);
-        let text = text.map_err(|error| cannot(&self.path, &error.to_string()))?;
-        parsed(&text).map_err(|why| cannot(&self.path, &why))
+        let text = text.map_err(|error| unusable(&self.path, &error.to_string()))?;
+        parsed(&text).map_err(|why| unusable(&self.path, &why))
     }
 }
 
@@ -80,9 +80,9 @@ impl File {
 /// # Errors
 ///
 /// If a file cannot be read, sets an unknown flag, or sets a flag that a project must not set.
-pub(crate) fn configured(command: Command) -> Result<Command, CliError> {
-    let mut command = plain(command);
-    for file in files() {
+pub(crate) fn with_file_defaults(command: Command) -> Result<Command, CliError> {
+    let mut command = without_file_defaults(command);
+    for file in config_files() {
         if file.is_trusted()? {
             command = apply(command, &file.table()?, &file)?;
         }
@@ -91,17 +91,17 @@ pub(crate) fn configured(command: Command) -> Result<Command, CliError> {
 }
 
 /// Returns the command line without defaults from files.
-pub(crate) fn plain(command: Command) -> Command {
+pub(crate) fn without_file_defaults(command: Command) -> Command {
     without_empty_variables(command)
 }
 
 fn parsed(text: &str) -> Result<Table, String> {
     let table = text.parse();
-    table.map_err(|error: toml::de::Error| in_words(&error, text))
+    table.map_err(|error: toml::de::Error| error_text(&error, text))
 }
 
 /// Returns the error with its line, without an excerpt of the file.
-fn in_words(error: &toml::de::Error, text: &str) -> String {
+fn error_text(error: &toml::de::Error, text: &str) -> String {
     let line = error
         .span()
         .and_then(|span| text.get(..span.start))
@@ -111,16 +111,18 @@ fn in_words(error: &toml::de::Error, text: &str) -> String {
 
 /// Returns true if the file is not part of the project: a link may point to a private file of the
 /// user.
-fn leads_away(path: &Path) -> bool {
-    let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+fn links_outside(path: &Path) -> bool {
+    let directory = path
+        .parent()
+        .and_then(|directory| directory.canonicalize().ok());
     path.canonicalize()
         .ok()
-        .is_none_or(|file| folder.is_none_or(|folder| !file.starts_with(folder)))
+        .is_none_or(|file| directory.is_none_or(|directory| !file.starts_with(directory)))
 }
 
 /// Returns the reason why another user may have written a file; `None` if only the user or root
 /// can.
-fn distrusted(path: &Path) -> io::Result<Option<&'static str>> {
+fn distrust_reason(path: &Path) -> io::Result<Option<&'static str>> {
     let (file, me) = (fs::metadata(path)?, rustix::process::geteuid().as_raw());
     let is_replaceable = is_replaceable(path)?;
     Ok(match () {
@@ -134,10 +136,12 @@ fn distrusted(path: &Path) -> io::Result<Option<&'static str>> {
 /// Returns true if all users can replace the file.
 fn is_replaceable(path: &Path) -> io::Result<bool> {
     let resolved = path.canonicalize()?;
-    let folders = [path.parent(), resolved.parent()].into_iter().flatten();
-    let folders = folders.map(fs::metadata).collect::<io::Result<Vec<_>>>()?;
-    let is_open = |folder: &fs::Metadata| folder.mode() & 0o1002 == 0o002;
-    Ok(folders.iter().any(is_open))
+    let directories = [path.parent(), resolved.parent()].into_iter().flatten();
+    let directories = directories
+        .map(fs::metadata)
+        .collect::<io::Result<Vec<_>>>()?;
+    let is_open = |directory: &fs::Metadata| directory.mode() & 0o1002 == 0o002;
+    Ok(directories.iter().any(is_open))
 }
 
 /// Ignores empty environment variables.
@@ -157,8 +161,8 @@ fn without_empty_variable(argument: Arg) -> Arg {
 }
 
 /// Returns the user file, then the project file. The later one takes precedence.
-fn files() -> Vec<File> {
-    let user = users_own().filter(|path| path.is_file());
+fn config_files() -> Vec<File> {
+    let user = user_file().filter(|path| path.is_file());
     let is_users = |path: &Path| user.as_ref().is_some_and(|user| is_same(user, path));
     let project = nearest_file().filter(|path| !is_users(path));
     let of = |is_project: bool| move |path: PathBuf| File { path, is_project };
@@ -169,7 +173,7 @@ fn files() -> Vec<File> {
 /// Returns the nearest file in the current directory or its parents.
 fn nearest_file() -> Option<PathBuf> {
     let here = env::current_dir().unwrap_or_default();
-    let mut paths = here.ancestors().map(|folder| folder.join(NAME));
+    let mut paths = here.ancestors().map(|directory| directory.join(NAME));
     paths.find(|path| path.is_file())
 }
 
@@ -178,7 +182,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
 }
 
 /// Returns the path of the user file, even if it does not exist.
-fn users_own() -> Option<PathBuf> {
+fn user_file() -> Option<PathBuf> {
     let base = path_variable("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
     let base = base.or_else(|| Some(path_variable("HOME")?.join(".config")))?;
     Some(base.join("dockctl").join(NAME))
@@ -198,7 +202,7 @@ fn has_engine_variable() -> bool {
         .any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
-fn cannot(path: &Path, why: &str) -> CliError {
+fn unusable(path: &Path, why: &str) -> CliError {
     CliError::usage(format!(
         "{} cannot be used: {}",
         path.display(),
@@ -240,18 +244,21 @@ fn with_defaults(
     })
 }
 
-fn not_of_project(path: &Path, flag: &str) -> CliError {
-    let own = users_own().map_or_else(
+fn not_a_project_flag(path: &Path, flag: &str) -> CliError {
+    let own = user_file().map_or_else(
         || format!("dockctl/{NAME} in your configuration directory"),
         |path| path.display().to_string(),
     );
-    cannot(path, &format!("a project file cannot set `{flag}`"))
-        .hint(format!("a project file can set {}", OF_PROJECT.join(", ")))
+    unusable(path, &format!("a project file cannot set `{flag}`"))
+        .hint(format!(
+            "a project file can set {}",
+            PROJECT_FLAGS.join(", ")
+        ))
         .hint(format!("set all other flags in your own file: {own}"))
 }
 
 fn unknown(path: &Path, what: &str, name: &str, known: &[String]) -> CliError {
-    let error = cannot(path, &format!("there is no {what} `{name}`"));
+    let error = unusable(path, &format!("there is no {what} `{name}`"));
     match nearest(name, known.iter().map(String::as_str)) {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None => error.hint(format!("known {what}s: {}", known.join(", "))),
@@ -285,25 +292,25 @@ fn with_default(
         if tables.is_empty() {
             return Err(unknown(path, "flag", flag, &known));
         }
-        let error = cannot(path, &format!("`{flag}` is not a global flag"));
+        let error = unusable(path, &format!("`{flag}` is not a global flag"));
         return Err(error.hint(format!(
             "set it in the table of a command: {}",
             tables.join(", ")
         )));
     };
-    if file.is_project && !OF_PROJECT.contains(&flag) {
-        return Err(not_of_project(path, flag));
+    if file.is_project && !PROJECT_FLAGS.contains(&flag) {
+        return Err(not_a_project_flag(path, flag));
     }
     if matches!(flag, "host" | "context") && has_engine_variable() {
         return Ok(command);
     }
-    let texts = texts(value).ok_or_else(|| {
-        cannot(
+    let texts = strings(value).ok_or_else(|| {
+        unusable(
             path,
             &format!("`{flag}` must be a string, a number, true, false, or a list of strings"),
         )
     })?;
-    let from_here = |text: String| {
+    let relative_to_file = |text: String| {
         if PATHS.contains(&flag) {
             path.parent()
                 .unwrap_or(Path::new("."))
@@ -314,12 +321,12 @@ fn with_default(
             text
         }
     };
-    let texts: Vec<String> = texts.into_iter().map(from_here).collect();
+    let texts: Vec<String> = texts.into_iter().map(relative_to_file).collect();
     check(
         command.get_arguments().find(|it| *it.get_id() == id),
         &texts,
     )
-    .map_err(|why| cannot(path, &format!("`{flag}`: {why}")))?;
+    .map_err(|why| unusable(path, &format!("`{flag}`: {why}")))?;
     Ok(command.mut_arg(id, |argument| match argument.get_action() {
         ArgAction::Append => argument.default_values(texts),
         _ => argument.default_value(texts.concat()),
@@ -377,18 +384,18 @@ fn first_line(error: &clap::Error) -> String {
     why.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn texts(value: &Value) -> Option<Vec<String>> {
+fn strings(value: &Value) -> Option<Vec<String>> {
     match value {
         Value::String(text) => Some(vec![text.clone()]),
         Value::Integer(number) => Some(vec![number.to_string()]),
         Value::Float(number) => Some(vec![number.to_string()]),
         Value::Boolean(yes) => Some(vec![yes.to_string()]),
-        Value::Array(items) => items.iter().map(as_text).collect(),
+        Value::Array(items) => items.iter().map(as_string).collect(),
         Value::Datetime(_) | Value::Table(_) => None,
     }
 }
 
-fn as_text(value: &Value) -> Option<String> {
+fn as_string(value: &Value) -> Option<String> {
     value.as_str().map(str::to_owned)
 }
 
@@ -417,7 +424,7 @@ mod tests {
 
     /// Flags outside the list are rejected, for every command.
     #[test]
-    fn a_project_sets_how_a_run_goes_about_and_nothing_else() {
+    fn project_file_sets_only_allowed_flags() {
         let command = Cli::command();
         let flags = |command: &Command| {
             command
@@ -440,7 +447,7 @@ mod tests {
                 let is_refused = refused.is_err_and(|message| message.contains(&why));
                 assert_eq!(
                     is_refused,
-                    !OF_PROJECT.contains(&flag.as_str()),
+                    !PROJECT_FLAGS.contains(&flag.as_str()),
                     "{table}{flag}"
                 );
                 seen += 1;
@@ -457,15 +464,16 @@ mod tests {
     }
 
     #[test]
-    fn files_that_others_can_write_are_not_trusted() {
+    fn files_writable_by_others_are_not_trusted() {
         use std::os::unix::fs::PermissionsExt as _;
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(NAME);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(NAME);
         fs::write(&path, "").unwrap();
-        let with = |file: u32, of_folder: u32| {
+        let with = |file: u32, of_directory: u32| {
             fs::set_permissions(&path, fs::Permissions::from_mode(file)).unwrap();
-            fs::set_permissions(folder.path(), fs::Permissions::from_mode(of_folder)).unwrap();
-            distrusted(&path).unwrap()
+            fs::set_permissions(directory.path(), fs::Permissions::from_mode(of_directory))
+                .unwrap();
+            distrust_reason(&path).unwrap()
         };
         assert_eq!(with(0o644, 0o755), None);
         assert_eq!(
@@ -482,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn files_give_defaults_and_flags_beat_them() {
+    fn flags_override_defaults_from_files() {
         let text =
             "parallel = 3\nstate-dir = 'state'\nsecrets = ['a.yaml', '/b']\n[list]\nall = true\n";
         let cli = read(text, &["dockctl", "list"]).unwrap();
@@ -508,7 +516,7 @@ mod tests {
     }
 
     #[test]
-    fn what_there_is_no_flag_for_is_told() {
+    fn unknown_flags_and_invalid_values_are_reported() {
         assert_eq!(
             read("paralel = 3", &["dockctl", "list"]).unwrap_err(),
             "/project/dockctl.toml cannot be used: there is no flag `paralel`"

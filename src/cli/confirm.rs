@@ -1,6 +1,6 @@
 //! Confirmation of changes that cannot be undone.
 
-use super::{args::Global, complain};
+use super::{args::Global, print_error};
 use crate::operate::{Error, error::Kind};
 use std::io::{IsTerminal as _, Write as _};
 
@@ -9,7 +9,7 @@ pub(crate) fn confirm(global: &Global, question: &str, danger: Option<&str>) -> 
     if global.yes {
         return Ok(());
     }
-    if !is_asked() {
+    if !can_ask() {
         return danger.map_or(Ok(()), |danger| {
             Err(Error::usage(danger).hint("to confirm, add --yes"))
         });
@@ -21,13 +21,13 @@ pub(crate) fn confirm(global: &Global, question: &str, danger: Option<&str>) -> 
 }
 
 /// Returns true if standard input is a terminal.
-pub(crate) fn is_typed() -> bool {
+pub(crate) fn is_stdin_terminal() -> bool {
     std::io::stdin().is_terminal()
 }
 
 /// Returns true if a user can answer questions.
-pub(crate) fn is_asked() -> bool {
-    is_typed() && std::io::stderr().is_terminal()
+pub(crate) fn can_ask() -> bool {
+    is_stdin_terminal() && std::io::stderr().is_terminal()
 }
 
 /// Asks a question. Returns an error unless the answer is yes.
@@ -35,7 +35,7 @@ pub(crate) fn ask(question: &str) -> Result<(), Error> {
     match answer(question) {
         Ok(answer) if is_yes(&answer) => return Ok(()),
         // End of input: end the line of the question.
-        Ok(answer) if answer.is_empty() => complain("\n"),
+        Ok(answer) if answer.is_empty() => print_error("\n"),
         _ => {}
     }
     Err(Error::new(Kind::Interrupted, "nothing was done"))
@@ -43,7 +43,7 @@ pub(crate) fn ask(question: &str) -> Result<(), Error> {
 
 /// Returns the line that the user types; empty at the end of input.
 fn answer(question: &str) -> std::io::Result<String> {
-    complain(&format!("{question} [y/N] "));
+    print_error(&format!("{question} [y/N] "));
     let _ = std::io::stderr().flush();
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;

@@ -1,7 +1,7 @@
 //! Environment variables of dockctl, and warnings about those that it ignores.
 
 use super::warn;
-use crate::{diagnostic::nearest, operate::given, secrets};
+use crate::{diagnostic::nearest, operate::input_args, secrets};
 use clap::{Arg, Command};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,18 +10,18 @@ use std::{
 };
 
 /// Prefixes of the variables for secrets and inputs.
-const OPEN: [&str; 2] = [secrets::VARIABLE, given::VARIABLE];
+const PREFIXES: [&str; 2] = [secrets::VARIABLE_PREFIX, input_args::VARIABLE_PREFIX];
 
 /// Warns about `DOCKCTL_*` variables that dockctl ignores: misspelled ones, and those for flags
 /// without a variable.
-pub(crate) fn warn_of_unread(command: &Command) {
+pub(crate) fn warn_about_ignored(command: &Command) {
     let set = env::vars_os().filter(|(_, value)| !value.is_empty());
     let mut names: Vec<String> = set
         .filter_map(|(name, _)| name.into_string().ok())
         .collect();
     names.sort_unstable();
-    let known = known(command);
-    for name in names.iter().filter(|name| is_unread(name, &known)) {
+    let known = known_variables(command);
+    for name in names.iter().filter(|name| is_ignored(name, &known)) {
         warn(&format!(
             "variable {name} is ignored: {}",
             advice(name, command, &known)
@@ -30,12 +30,12 @@ pub(crate) fn warn_of_unread(command: &Command) {
 }
 
 /// Returns the variables of all flags.
-fn known(command: &Command) -> BTreeSet<String> {
+fn known_variables(command: &Command) -> BTreeSet<String> {
     let own = arguments(command).filter_map(Arg::get_env);
     let mut names: BTreeSet<String> = own
         .filter_map(|name| name.to_str().map(str::to_owned))
         .collect();
-    names.insert(super::completions::ASKED.to_owned());
+    names.insert(super::completions::COMPLETE_VARIABLE.to_owned());
     names
 }
 
@@ -44,11 +44,11 @@ fn arguments(command: &Command) -> impl Iterator<Item = &Arg> {
     command.get_arguments().chain(below)
 }
 
-fn is_unread(name: &str, known: &BTreeSet<String>) -> bool {
-    let is_open = OPEN
+fn is_ignored(name: &str, known: &BTreeSet<String>) -> bool {
+    let has_prefix = PREFIXES
         .iter()
         .any(|open| name.len() > open.len() && name.starts_with(open));
-    name.starts_with("DOCKCTL_") && !is_open && !known.contains(name)
+    name.starts_with("DOCKCTL_") && !has_prefix && !known.contains(name)
 }
 
 /// Returns the hint for an unread variable.
@@ -74,19 +74,19 @@ fn advice(name: &str, command: &Command, known: &BTreeSet<String>) -> String {
 
 /// Returns the variables of inputs that are not empty.
 pub(crate) fn inputs() -> BTreeMap<String, OsString> {
-    let set = set(given::VARIABLE);
+    let set = variables_with_prefix(input_args::VARIABLE_PREFIX);
     set.filter(|(_, value)| !value.is_empty()).collect()
 }
 
 /// Returns the variables of secrets whose values are UTF-8.
 pub(crate) fn secrets() -> BTreeMap<String, String> {
-    let set = set(secrets::VARIABLE);
+    let set = variables_with_prefix(secrets::VARIABLE_PREFIX);
     set.filter_map(|(name, value)| Some((name, value.into_string().ok()?)))
         .collect()
 }
 
 /// Returns the variables whose names start with the prefix, and are longer.
-fn set(prefix: &str) -> impl Iterator<Item = (String, OsString)> {
+fn variables_with_prefix(prefix: &str) -> impl Iterator<Item = (String, OsString)> {
     let named = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
     named.filter(move |(name, _)| name.len() > prefix.len() && name.starts_with(prefix))
 }
@@ -97,14 +97,14 @@ mod tests {
     use crate::cli::args::Cli;
     use clap::CommandFactory as _;
 
-    fn told(name: &str) -> Option<String> {
+    fn warning(name: &str) -> Option<String> {
         let command = Cli::command();
-        let known = known(&command);
-        is_unread(name, &known).then(|| advice(name, &command, &known))
+        let known = known_variables(&command);
+        is_ignored(name, &known).then(|| advice(name, &command, &known))
     }
 
     #[test]
-    fn what_is_read_is_not_told_and_what_is_not_is_told_with_what_to_do() {
+    fn only_ignored_variables_cause_warnings_with_hints() {
         for read in [
             "DOCKCTL_OUTPUT",
             "DOCKCTL_DEPLOYMENT",
@@ -113,7 +113,7 @@ mod tests {
             "DOCKCTL_COMPLETE",
             "HOME",
         ] {
-            assert_eq!(told(read), None, "{read}");
+            assert_eq!(warning(read), None, "{read}");
         }
         for (name, advice) in [
             ("DOCKCTL_OUT", "only global flags have variables; use --out"),
@@ -134,7 +134,7 @@ mod tests {
                 "list the known variables: dockctl --help",
             ),
         ] {
-            let told = told(name).unwrap();
+            let told = warning(name).unwrap();
             assert!(told.starts_with(advice), "{name}: {told}");
         }
     }

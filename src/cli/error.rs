@@ -7,7 +7,7 @@ use crate::{
     journal::JournalError,
     operate::{
         self,
-        error::{Detail, Ended, Faults, Lacking},
+        error::{Detail, FailedRun, Faults, MissingItem},
     },
     printable::printable,
     seam::Failure,
@@ -32,7 +32,7 @@ pub(crate) fn exit_code(kind: Kind) -> u8 {
     }
 }
 
-fn code(kind: Kind) -> &'static str {
+fn kind_code(kind: Kind) -> &'static str {
     match kind {
         Kind::Failed => "failed",
         Kind::Usage => "usage",
@@ -108,7 +108,7 @@ impl CliError {
             execution,
             ..
         } = &self.error;
-        let mut error = json!({ "code": code(*kind), "message": message, "hints": hints });
+        let mut error = json!({ "code": kind_code(*kind), "message": message, "hints": hints });
         if let Some(execution) = execution {
             error["execution"] = execution.as_str().into();
         }
@@ -139,28 +139,28 @@ fn text(error: &operate::Error, preamble: &str, color: bool) -> String {
 /// Returns the details of an error as text.
 fn preamble(detail: &Detail, color: bool) -> String {
     match detail {
-        Detail::None | Detail::Moved { .. } => String::new(),
+        Detail::None | Detail::OutOfDate { .. } => String::new(),
         Detail::Faults(faults) => {
             diagnostic::render::render(&faults.diagnostics, &faults.sources, color)
         }
-        Detail::Claims(claimed) => claims::lines(&claimed.claims),
-        Detail::Early(early) => early
+        Detail::Claims(claimed) => claims::claims_text(&claimed.claims),
+        Detail::EarlyReads(early) => early
             .iter()
             .map(|reading| format!("{reading}, which is started later\n"))
             .collect(),
         Detail::Unsupported(unsupported) => unsupported_lines(unsupported),
-        Detail::Refused(lines) | Detail::TooOld(lines) => lines.concat(),
+        Detail::Refused(lines) | Detail::Unmet(lines) => lines.concat(),
         Detail::Different { differences, .. } => differences
             .iter()
             .map(|difference| format!("  {difference}\n"))
             .collect(),
-        Detail::Lacking(all) => all.iter().map(lacking).collect(),
+        Detail::Missing(all) => all.iter().map(missing_text).collect(),
         Detail::Ended(ended) => failures(ended),
     }
 }
 
-fn lacking(it: &Lacking) -> String {
-    let Lacking {
+fn missing_text(it: &MissingItem) -> String {
+    let MissingItem {
         instance,
         operation,
         why,
@@ -170,7 +170,7 @@ fn lacking(it: &Lacking) -> String {
     format!("{instance}.{operation}: {why}\n  --> {place}\n")
 }
 
-fn failures(ended: &Ended) -> String {
+fn failures(ended: &FailedRun) -> String {
     let records = std::iter::once(&ended.record).chain(&ended.rollback);
     records
         .map(|record| run::failures(record.executions.last(), false))
@@ -187,36 +187,39 @@ fn fields(detail: &Detail) -> Json {
             if let Some(objects) = &claimed.objects {
                 fields["objects"] = json!(objects);
             }
-            fields["claims"] = claims::fields(&claimed.claims);
+            fields["claims"] = claims::claims_json(&claimed.claims);
             fields
         }
-        Detail::Early(early) => json!({ "early": early }),
+        Detail::EarlyReads(early) => json!({ "early": early }),
         Detail::Unsupported(unsupported) => json!({ "unsupported": unsupported }),
         Detail::Refused(lines) => json!({ "refused": lines }),
-        Detail::TooOld(lines) => json!({ "too_old": lines }),
+        Detail::Unmet(lines) => json!({ "too_old": lines }),
         Detail::Different {
             deployment,
             differences,
         } => {
             json!({ "deployment": deployment, "differences": differences })
         }
-        Detail::Moved { deployment, moved } => {
+        Detail::OutOfDate {
+            deployment,
+            changed: moved,
+        } => {
             json!({ "deployment": deployment, "moved": moved })
         }
-        Detail::Lacking(all) => json!({ "lacking": all }),
+        Detail::Missing(all) => json!({ "lacking": all }),
         Detail::Ended(ended) => run::ended_fields(ended),
     }
 }
 
 fn faults_json(faults: &Faults) -> Json {
-    let all = in_json(&faults.diagnostics, &faults.sources);
+    let all = diagnostics_json(&faults.diagnostics, &faults.sources);
     let mut fields = json!({ "valid": false, "diagnostics": all });
     diagnostic::json::omitted(&faults.diagnostics, &mut fields);
     fields
 }
 
 /// Returns all diagnostics as JSON.
-pub(crate) fn in_json(diagnostics: &Diagnostics, sources: &Sources) -> Vec<Json> {
+pub(crate) fn diagnostics_json(diagnostics: &Diagnostics, sources: &Sources) -> Vec<Json> {
     let one = |one: &diagnostic::Diagnostic| diagnostic::json::diagnostic(one, sources);
     diagnostics.iter().map(one).collect()
 }

@@ -4,12 +4,12 @@ use super::{
     Outcome,
     args::{ExecArgs, Global},
     error::{CliError, Kind},
-    named, runtime,
+    runtime, selection,
     terminal::Terminal,
 };
 use crate::{
-    operate::target::{require, targets},
-    seam::{Command, Streams, Typed},
+    operate::target::{require_object, targets},
+    seam::{Command, CommandInput, Streams},
 };
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
 use serde_json::json;
@@ -24,15 +24,15 @@ use tokio::{
 };
 
 /// Exit code if dockctl itself fails, as in the docker command.
-pub(crate) const OWN_FAULT: u8 = 125;
+pub(crate) const DOCKCTL_FAILED: u8 = 125;
 /// Exit code if the output has no reader: that of a program killed by SIGPIPE.
-const NOBODY_READS: u8 = 141;
+const OUTPUT_CLOSED: u8 = 141;
 
 /// Runs a command in the container of an instance, and exits with its exit code.
 pub(crate) fn exec(global: &Global, args: &ExecArgs) -> Result<Outcome, CliError> {
     let terminal = Terminal::new(global);
     let workspace = terminal.workspace()?;
-    let name = named::name(&workspace, args.deployment.as_deref())?;
+    let name = selection::name(&workspace, args.deployment.as_deref())?;
     let record = workspace.record(&name)?;
     let found = targets(&workspace, &record, std::slice::from_ref(&args.instance))?;
     let [target] = &found[..] else {
@@ -44,41 +44,41 @@ pub(crate) fn exec(global: &Global, args: &ExecArgs) -> Result<Outcome, CliError
         return Err(error.hint(format!("name one of them: {}", ids.join(", "))));
     };
     let terminal = args.tty || (!args.no_tty && isatty(stdin()) && isatty(stdout()));
-    let passes_on = args.interactive || (terminal && isatty(stdin()));
+    let forwards_input = args.interactive || (terminal && isatty(stdin()));
     let command = Command {
-        words: args.command.clone(),
+        arguments: args.command.clone(),
         environment: args
             .environment
             .iter()
-            .filter_map(|variable| given(variable))
+            .filter_map(|variable| environment_entry(variable))
             .collect(),
         user: args.user.clone(),
-        folder: args.workdir.clone(),
+        working_dir: args.workdir.clone(),
         terminal,
-        input: passes_on,
+        has_input: forwards_input,
     };
     let code = runtime()?.block_on(async {
         let systems = workspace.connect()?;
-        let shell = systems.drivers().shell(&target.place)?;
-        require(shell, target, &name).await?;
-        let mut here = Here::new(&command)?;
-        Ok::<_, CliError>(shell.run(&target.place, &command, &mut here).await?)
+        let shell = systems.drivers().shell(&target.reached)?;
+        require_object(shell, target, &name).await?;
+        let mut here = LocalStreams::new(&command)?;
+        Ok::<_, CliError>(shell.run(&target.reached, &command, &mut here).await?)
     })?;
     let exit = match code {
         // The output has no reader. The command keeps running in its container.
-        None => NOBODY_READS,
+        None => OUTPUT_CLOSED,
         Some(code) => u8::try_from(code)
             .map_err(|_| CliError::new(Kind::Failed, format!("invalid exit code {code}")))?,
     };
     Ok(Outcome {
-        silent: true,
+        is_written: true,
         exit,
         ..Outcome::new(json!({}), "")
     })
 }
 
 /// Returns a variable as `NAME=VALUE`. A name alone is looked up in the environment of dockctl.
-fn given(variable: &str) -> Option<String> {
+fn environment_entry(variable: &str) -> Option<String> {
     match std::env::var(variable) {
         _ if variable.contains('=') => Some(variable.to_owned()),
         Ok(value) => Some(format!("{variable}={value}")),
@@ -87,39 +87,39 @@ fn given(variable: &str) -> Option<String> {
 }
 
 /// Standard input and output of this process, and the size of its terminal.
-struct Here {
+struct LocalStreams {
     typed: Option<Receiver<Vec<u8>>>,
     resized: Signal,
     /// The command has a terminal, and needs its size.
     terminal: bool,
-    is_told: bool,
+    is_size_sent: bool,
     _raw: Option<Raw>,
 }
 
-impl Here {
+impl LocalStreams {
     fn new(command: &Command) -> Result<Self, CliError> {
         let resized = signal(SignalKind::window_change()).map_err(|error| {
             CliError::new(Kind::Failed, format!("cannot listen for signals: {error}"))
         })?;
         Ok(Self {
-            typed: command.input.then(typed),
+            typed: command.has_input.then(read_stdin),
             resized,
             terminal: command.terminal,
-            is_told: false,
+            is_size_sent: false,
             _raw: command.terminal.then(Raw::new).flatten(),
         })
     }
 
-    async fn next(&mut self) -> Typed {
+    async fn next(&mut self) -> CommandInput {
         if self.terminal
-            && !std::mem::replace(&mut self.is_told, true)
+            && !std::mem::replace(&mut self.is_size_sent, true)
             && let Some(size) = size()
         {
             return size;
         }
         loop {
             tokio::select! {
-                bytes = next(&mut self.typed) => return self.read(bytes),
+                bytes = next_input(&mut self.typed) => return self.read(bytes),
                 _ = self.resized.recv() => if let Some(size) = size().filter(|_| self.terminal) {
                     return size;
                 },
@@ -127,21 +127,21 @@ impl Here {
         }
     }
 
-    fn read(&mut self, bytes: Option<Vec<u8>>) -> Typed {
+    fn read(&mut self, bytes: Option<Vec<u8>>) -> CommandInput {
         if bytes.is_none() {
             self.typed = None;
         }
         match bytes {
-            Some(bytes) => Typed::Bytes(bytes),
+            Some(bytes) => CommandInput::Bytes(bytes),
             // A terminal has no end of input: send Ctrl-D.
-            None if self.terminal => Typed::Bytes(b"\x04".to_vec()),
-            None => Typed::End,
+            None if self.terminal => CommandInput::Bytes(b"\x04".to_vec()),
+            None => CommandInput::End,
         }
     }
 }
 
-impl Streams for Here {
-    fn written(&mut self, bytes: &[u8], is_error: bool) -> bool {
+impl Streams for LocalStreams {
+    fn write_output(&mut self, bytes: &[u8], is_error: bool) -> bool {
         let written = if is_error {
             stderr().write_all(bytes).and_then(|()| stderr().flush())
         } else {
@@ -150,21 +150,21 @@ impl Streams for Here {
         written.is_ok()
     }
 
-    fn typed<'a>(&'a mut self) -> Pin<Box<dyn Future<Output = Typed> + 'a>> {
+    fn next_input<'a>(&'a mut self) -> Pin<Box<dyn Future<Output = CommandInput> + 'a>> {
         Box::pin(self.next())
     }
 }
 
-fn size() -> Option<Typed> {
+fn size() -> Option<CommandInput> {
     let size = tcgetwinsize(stdout()).ok()?;
-    Some(Typed::Size {
+    Some(CommandInput::Size {
         rows: size.ws_row,
         columns: size.ws_col,
     })
 }
 
 /// Returns standard input, read by a separate thread: a blocking read cannot be cancelled.
-fn typed() -> Receiver<Vec<u8>> {
+fn read_stdin() -> Receiver<Vec<u8>> {
     let (send, receive) = mpsc::channel(8);
     std::thread::spawn(move || {
         let mut buffer = [0; 4096];
@@ -178,7 +178,7 @@ fn typed() -> Receiver<Vec<u8>> {
 }
 
 /// Returns the next bytes of input; `None` at its end. Does not return if input is not read.
-async fn next(typed: &mut Option<Receiver<Vec<u8>>>) -> Option<Vec<u8>> {
+async fn next_input(typed: &mut Option<Receiver<Vec<u8>>>) -> Option<Vec<u8>> {
     match typed {
         Some(typed) => typed.recv().await,
         None => std::future::pending().await,

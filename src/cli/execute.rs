@@ -5,9 +5,8 @@ use super::{
     Outcome,
     args::{Global, OperationArgs, RunArgs, ScaleArgs},
     error::CliError,
-    named,
     run::closing,
-    runtime,
+    runtime, selection,
     status::known_instances,
     terminal::Terminal,
     watch,
@@ -16,9 +15,9 @@ use crate::{
     model::Deployment,
     operate::{
         Workspace,
-        execute::{Asked, Executed, Operation, Order, read_parameters},
+        execute::{Executed, Operation, Request, RequestContext, read_parameters},
         scale::{Number, Scaling},
-        watch::Patience,
+        watch::RepairLimit,
     },
     record::Record,
     stage::{Parameters, Workflow},
@@ -33,12 +32,12 @@ pub(crate) struct Command<'a> {
     pub inputs: &'a [String],
     pub run: RunArgs,
     /// The command with its own arguments, without those of every command.
-    pub words: Vec<String>,
+    pub arguments: Vec<String>,
 }
 
 impl Command<'_> {
     /// Executes the request.
-    pub(crate) fn execute(&self, asked: &Asked) -> Result<Outcome, CliError> {
+    pub(crate) fn execute(&self, asked: &Request) -> Result<Outcome, CliError> {
         let terminal = Terminal::new(self.global);
         let workspace = terminal.workspace()?;
         let order = self.order(&workspace)?;
@@ -55,35 +54,35 @@ impl Command<'_> {
     pub(crate) fn watch(
         &self,
         instances: &[String],
-        patience: Patience,
+        patience: RepairLimit,
     ) -> Result<Outcome, CliError> {
         let terminal = Terminal::new(self.global);
         let workspace = terminal.workspace()?;
         watch::watch(&self.order(&workspace)?, instances, patience)
     }
 
-    fn order<'w>(&self, workspace: &'w Workspace<'w>) -> Result<Order<'w>, CliError> {
-        Ok(Order {
+    fn order<'w>(&self, workspace: &'w Workspace<'w>) -> Result<RequestContext<'w>, CliError> {
+        Ok(RequestContext {
             workspace,
-            deployment: named::name(workspace, self.deployment)?,
+            deployment: selection::name(workspace, self.deployment)?,
             inputs: self.inputs.to_vec(),
             options: self.run.options(),
-            words: self.words.clone(),
+            arguments: self.arguments.clone(),
         })
     }
 }
 
 /// Returns the request of `dockctl execute`.
-pub(crate) fn workflow(name: &str, parameters: &[String]) -> Result<Asked, CliError> {
-    Ok(Asked::Workflow {
+pub(crate) fn workflow(name: &str, parameters: &[String]) -> Result<Request, CliError> {
+    Ok(Request::Workflow {
         name: name.to_owned(),
         parameters: read_parameters(parameters)?,
     })
 }
 
 /// Returns the request of `dockctl execute-operation`.
-pub(crate) fn operation(args: &OperationArgs) -> Result<Asked, CliError> {
-    Ok(Asked::Operation(Operation {
+pub(crate) fn operation(args: &OperationArgs) -> Result<Request, CliError> {
+    Ok(Request::Operation(Operation {
         name: args.operation.clone(),
         kwargs: read_parameters(&args.kwargs)?,
         allow_override: args.allow_override,
@@ -95,9 +94,9 @@ pub(crate) fn operation(args: &OperationArgs) -> Result<Asked, CliError> {
 }
 
 /// Returns the request of `dockctl scale`.
-pub(crate) fn scale(args: &ScaleArgs) -> Asked {
+pub(crate) fn scale(args: &ScaleArgs) -> Request {
     let by = Number::By(args.delta.unwrap_or_default());
-    Asked::Scale(Scaling {
+    Request::Scale(Scaling {
         entity: args.entity.clone(),
         number: args.to.map_or(by, Number::To),
         remove: args.remove.clone(),
@@ -110,14 +109,16 @@ pub(crate) fn scale(args: &ScaleArgs) -> Asked {
 fn nothing_to_do(name: &str, parameters: &Parameters, record: &Record) -> Outcome {
     let fields =
         json!({ "deployment": name, "execution": null, "instances": known_instances(record) });
-    let is_chosen = |deployment: &Deployment| {
+    let is_selected = |deployment: &Deployment| {
         deployment
             .instances
             .iter()
-            .any(|it| parameters.selection().has(deployment, it))
+            .any(|it| parameters.selection().contains(deployment, it))
     };
     let why = match parameters.workflow() {
-        _ if !record.deployment.as_ref().is_some_and(is_chosen) => "the filters match no instance",
+        _ if !record.deployment.as_ref().is_some_and(is_selected) => {
+            "the filters match no instance"
+        }
         Workflow::Heal => "no instance needs repair",
         Workflow::Install | Workflow::Update => "the deployment is up to date",
         Workflow::Uninstall | Workflow::Rollback => "there is nothing to remove",

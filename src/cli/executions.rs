@@ -4,15 +4,15 @@ use super::{
     Outcome,
     args::{ExecutionArgs, Global, Output, ProgressMode},
     error::CliError,
-    named,
     run::execution_json,
+    selection,
     terminal::Terminal,
 };
 use crate::{
     event::{self, Entry, Event},
     operate::Workspace,
     record::{Execution, Record},
-    report::{self, JsonLines, Junit, Plain, Reporter as _, table::fitted},
+    report::{self, JsonLines, Junit, Plain, Reporter as _, table::table_to_fit},
     stage::Workflow,
 };
 use serde_json::{Value as Json, json};
@@ -25,15 +25,15 @@ pub(crate) fn executions(
 ) -> Result<Outcome, CliError> {
     let terminal = Terminal::new(global);
     let workspace = terminal.workspace()?;
-    let (name, id) = named(&workspace, id, given)?;
+    let (name, id) = selected(&workspace, id, given)?;
     let id = id.as_deref();
     let record = workspace.record(&name)?;
     match id {
-        Some(id) => one(global, &name, id, &record, workspace.state.entries(&name)?),
+        Some(id) => show_execution(global, &name, id, &record, workspace.state.entries(&name)?),
         None if global.output == Output::Junit => Err(CliError::usage(
             "`--output junit` needs the ID of an execution",
         )),
-        None => Ok(all(
+        None => Ok(list_executions(
             &name,
             &record,
             workspace.state.holder(&name)?.is_some(),
@@ -42,18 +42,18 @@ pub(crate) fn executions(
 }
 
 /// Returns the deployment and the execution ID. An ID alone is searched in all deployments.
-fn named(
+fn selected(
     workspace: &Workspace<'_>,
     id: Option<&str>,
     given: Option<&str>,
 ) -> Result<(String, Option<String>), CliError> {
     if id.is_none() || given.is_some() {
         return Ok((
-            named::name_to_read(workspace, given)?,
+            selection::name_to_read(workspace, given)?,
             id.map(str::to_owned),
         ));
     }
-    let found = named::execution(
+    let found = selection::execution(
         workspace,
         &ExecutionArgs {
             execution: id.map(str::to_owned),
@@ -63,14 +63,14 @@ fn named(
     Ok(found?)
 }
 
-fn all(name: &str, record: &Record, busy: bool) -> Outcome {
+fn list_executions(name: &str, record: &Record, busy: bool) -> Outcome {
     let fields = json!({ "deployment": name, "executions": record.executions.iter().map(execution_json).collect::<Vec<Json>>() });
     let rows: Vec<Vec<String>> = record
         .executions
         .iter()
         .map(|execution| row(execution, busy))
         .collect();
-    let text = fitted(
+    let text = table_to_fit(
         &[
             "EXECUTION",
             "WORKFLOW",
@@ -98,7 +98,7 @@ fn failures(execution: &Execution) -> String {
     execution
         .failed
         .iter()
-        .map(|failed| format!("\n{}", report::failure(failed)))
+        .map(|failed| format!("\n{}", report::failure_text(failed)))
         .collect()
 }
 
@@ -133,7 +133,7 @@ fn row(execution: &Execution, busy: bool) -> Vec<String> {
 }
 
 /// Replays the events of one execution through the reporters that also show live runs.
-fn one(
+fn show_execution(
     global: &Global,
     name: &str,
     id: &str,
@@ -168,7 +168,7 @@ fn one(
         if inside {
             lines.report(&replayed, entry);
             objects.report(&replayed, entry);
-            junit.take(&replayed, entry);
+            junit.record(&replayed, entry);
             events.push(json!({ "at": event::timestamp(entry.at), "event": entry.event }));
         }
         inside &= !matches!(entry.event, Event::ExecutionFinished { .. });

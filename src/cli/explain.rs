@@ -8,7 +8,7 @@ use super::{
 use crate::{
     diagnostic::{Code, nearest},
     plugins::Plugins,
-    report::table::fitted,
+    report::table::table_to_fit,
 };
 use serde_json::{Value as Json, json};
 
@@ -19,7 +19,7 @@ pub(crate) fn explain(global: &Global, code: Option<&str>) -> Result<Outcome, Cl
         let text = if global.output == Output::Markdown {
             arguments.clone()
         } else {
-            for_people(&arguments)
+            markdown_to_text(&arguments)
         };
         return Ok(Outcome::new(json!({ "markdown": arguments }), text));
     }
@@ -27,10 +27,11 @@ pub(crate) fn explain(global: &Global, code: Option<&str>) -> Result<Outcome, Cl
         None => Code::ALL.to_vec(),
         Some(text) => vec![Code::parse(text).ok_or_else(|| unknown(text))?],
     };
-    let fields = json!({ "codes": codes.iter().map(|code| form(*code)).collect::<Vec<Json>>() });
+    let fields =
+        json!({ "codes": codes.iter().map(|code| code_json(*code)).collect::<Vec<Json>>() });
     let text = match (global.output, code) {
         (Output::Markdown, _) => page(&codes),
-        (_, Some(_)) => codes.iter().map(|code| whole(*code)).collect(),
+        (_, Some(_)) => codes.iter().map(|code| code_text(*code)).collect(),
         (_, None) => codes
             .iter()
             .map(|code| format!("{}  {}\n", code.as_str(), code.rule()))
@@ -40,7 +41,7 @@ pub(crate) fn explain(global: &Global, code: Option<&str>) -> Result<Outcome, Cl
 }
 
 /// Returns Markdown with its tables laid out for a screen. A narrow screen omits the last column.
-fn for_people(markdown: &str) -> String {
+fn markdown_to_text(markdown: &str) -> String {
     let cells = |line: &str| -> Vec<String> {
         let cells = line.trim_matches('|').replace("\\|", "¦");
         cells
@@ -66,7 +67,7 @@ fn for_people(markdown: &str) -> String {
             .collect();
         let header: Vec<&str> = header.iter().map(String::as_str).collect();
         let rows: Vec<Vec<String>> = part.iter().skip(2).map(|line| cells(line)).collect();
-        text += &fitted(&header, &rows, super::table_screen(), &[header.len() - 1]);
+        text += &table_to_fit(&header, &rows, super::table_screen(), &[header.len() - 1]);
     }
     text
 }
@@ -79,14 +80,14 @@ fn unknown(text: &str) -> CliError {
     }
 }
 
-fn form(code: Code) -> Json {
+fn code_json(code: Code) -> Json {
     let reference = code
         .reference()
         .map(|reference| json!({ "class": reference.class, "code": reference.code }));
     json!({ "code": code.as_str(), "rule": code.rule(), "advice": code.advice(), "reference": reference })
 }
 
-fn whole(code: Code) -> String {
+fn code_text(code: Code) -> String {
     let reference = reference(code).map_or_else(String::new, |text| {
         format!("\nCloudify reports {text} for this.\n")
     });

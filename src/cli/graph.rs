@@ -4,13 +4,13 @@ use super::{
     Outcome,
     args::{Global, GraphArgs, GraphFormat},
     error::{CliError, Kind},
-    named, runtime,
+    runtime, selection,
     settings::stateless,
     terminal::Terminal,
 };
 use crate::{
-    graph::{Arrow, Graph, Mood, Vertex, dot, mermaid, svg},
-    model::{Blueprint, Deployment, InstanceState, inputs::Missing},
+    graph::{Arrow, Condition, Graph, Vertex, dot, mermaid, svg},
+    model::{Blueprint, Deployment, InstanceState, inputs::MissingInputs},
     operate::blueprint,
     plugins::Plugins,
     record::Record,
@@ -22,9 +22,9 @@ use std::{collections::HashMap, fs};
 /// Draws a blueprint or, with `--live`, the instances of a deployment.
 pub(crate) fn graph(global: &Global, args: &GraphArgs) -> Result<Outcome, CliError> {
     let whole = if args.live {
-        live(global, args)?
+        draw_deployment(global, args)?
     } else {
-        declared(global, args)?
+        draw_blueprint(global, args)?
     };
     let graph = match &args.focus {
         None => whole,
@@ -65,22 +65,22 @@ pub(crate) fn graph(global: &Global, args: &GraphArgs) -> Result<Outcome, CliErr
     ))
 }
 
-fn declared(global: &Global, args: &GraphArgs) -> Result<Graph, CliError> {
-    let path = named::find(args.blueprint.blueprint.as_deref())?;
+fn draw_blueprint(global: &Global, args: &GraphArgs) -> Result<Graph, CliError> {
+    let path = selection::find(args.blueprint.blueprint.as_deref())?;
     let loaded = blueprint::load(
         &path,
         &args.blueprint.inputs.inputs,
         None,
-        Missing::Open,
+        MissingInputs::Allow,
         &stateless(global),
     )?;
     if !loaded.is_valid() {
-        return Err(loaded.refusal().into());
+        return Err(loaded.to_error().into());
     }
-    Ok(of_blueprint(&loaded.blueprint))
+    Ok(blueprint_graph(&loaded.blueprint))
 }
 
-fn of_blueprint(blueprint: &Blueprint) -> Graph {
+fn blueprint_graph(blueprint: &Blueprint) -> Graph {
     let places: HashMap<&str, usize> = blueprint
         .nodes
         .keys()
@@ -89,20 +89,20 @@ fn of_blueprint(blueprint: &Blueprint) -> Graph {
         .collect();
     let vertices = blueprint.nodes.iter().map(|(name, node)| {
         let times = node
-            .numbers
-            .first()
+            .instance_counts
+            .initial()
             .filter(|number| *number != 1)
             .map(|number| format!(" ×{number}"))
             .unwrap_or_default();
         let below = node
             .hierarchy
             .last()
-            .map(|name| shortened(name))
+            .map(|name| short_type_name(name))
             .unwrap_or_default();
         Vertex {
             name: format!("{name}{times}"),
-            below,
-            mood: Mood::Plain,
+            caption: below,
+            condition: Condition::Unknown,
         }
     });
     let arrows = blueprint
@@ -126,12 +126,12 @@ fn of_blueprint(blueprint: &Blueprint) -> Graph {
 }
 
 /// Returns the last two parts of the name of a type.
-fn shortened(name: &str) -> String {
+fn short_type_name(name: &str) -> String {
     let parts: Vec<&str> = name.split('.').collect();
     parts[parts.len().saturating_sub(2)..].join(".")
 }
 
-fn live(global: &Global, args: &GraphArgs) -> Result<Graph, CliError> {
+fn draw_deployment(global: &Global, args: &GraphArgs) -> Result<Graph, CliError> {
     let terminal = Terminal::new(global);
     let workspace = terminal.workspace()?;
     let given = args.blueprint.deployment.as_deref();
@@ -139,11 +139,11 @@ fn live(global: &Global, args: &GraphArgs) -> Result<Graph, CliError> {
         .blueprint
         .blueprint
         .as_deref()
-        .map(|path| named::find(Some(path)))
+        .map(|path| selection::find(Some(path)))
         .transpose()?;
     let name = match (given, named) {
         (None, Some(path)) => blueprint::deployment_name(given, &path)?,
-        _ => named::name_to_read(&workspace, given)?,
+        _ => selection::name_to_read(&workspace, given)?,
     };
     let record = workspace.record(&name)?;
     let Some(deployment) = &record.deployment else {
@@ -154,10 +154,10 @@ fn live(global: &Global, args: &GraphArgs) -> Result<Graph, CliError> {
             .observe(&workspace.connect()?.drivers(), deployment, &record)
             .await
     })?;
-    Ok(of_deployment(deployment, &record, &observed))
+    Ok(deployment_graph(deployment, &record, &observed))
 }
 
-fn of_deployment(deployment: &Deployment, record: &Record, observed: &Observed) -> Graph {
+fn deployment_graph(deployment: &Deployment, record: &Record, observed: &Observed) -> Graph {
     let places: HashMap<&str, usize> = deployment
         .instances
         .iter()
@@ -167,28 +167,28 @@ fn of_deployment(deployment: &Deployment, record: &Record, observed: &Observed) 
     let vertices = deployment.instances.iter().map(|instance| {
         let node = deployment.node(instance);
         let state = record.state(&instance.id);
-        let node = node.map(|node| record.made_from(instance, node));
+        let node = node.map(|node| record.object_definition(instance, node));
         let object = node
             .and_then(|node| Plugins::default().object_of(node, instance, observed))
             .filter(|_| !state.is_gone());
-        let looked_at = node.is_some_and(|node| Plugins::default().has_object(node));
-        let well = match (node, object) {
+        let has_object = node.is_some_and(|node| Plugins::default().has_object(node));
+        let is_healthy = match (node, object) {
             (Some(node), Some(object)) => {
-                Plugins::default().is_as_wanted(node, object)
+                Plugins::default().object_is_in_desired_state(node, object)
                     && object.health.as_deref() != Some("unhealthy")
                     && object.drift.is_empty()
             }
-            _ => !looked_at,
+            _ => !has_object,
         };
-        let mood = match state {
-            InstanceState::Started if well => Mood::Well,
-            InstanceState::Started => Mood::Ill,
+        let condition = match state {
+            InstanceState::Started if is_healthy => Condition::Healthy,
+            InstanceState::Started => Condition::Unhealthy,
             InstanceState::Stopped | InstanceState::Deleted | InstanceState::Uninitialized => {
-                Mood::Resting
+                Condition::Stopped
             }
-            _ => Mood::Underway,
+            _ => Condition::Pending,
         };
-        let below = match (object, looked_at && state == InstanceState::Started) {
+        let below = match (object, has_object && state == InstanceState::Started) {
             (Some(object), _) => object
                 .health
                 .clone()
@@ -198,8 +198,8 @@ fn of_deployment(deployment: &Deployment, record: &Record, observed: &Observed) 
         };
         Vertex {
             name: instance.id.clone(),
-            below,
-            mood,
+            caption: below,
+            condition,
         }
     });
     let arrows = deployment
@@ -208,7 +208,7 @@ fn of_deployment(deployment: &Deployment, record: &Record, observed: &Observed) 
         .enumerate()
         .flat_map(|(from, instance)| {
             let places = &places;
-            instance.ties.iter().filter_map(move |tie| {
+            instance.relationships.iter().filter_map(move |tie| {
                 Some(Arrow {
                     from,
                     to: *places.get(tie.target.as_str())?,

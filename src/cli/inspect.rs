@@ -1,15 +1,18 @@
 //! `dockctl inspect`.
 
-use super::{Outcome, args::Global, color, complain, error::CliError, named, settings::stateless};
+use super::{
+    Outcome, args::Global, color_stderr, error::CliError, print_error, selection,
+    settings::stateless,
+};
 use crate::{
     diagnostic,
     model::{
         self, Instance,
-        inputs::Missing,
-        normal::{self, Stage},
+        inputs::MissingInputs,
+        normal::{self, PlanPhase},
     },
-    operate::blueprint::{self, Loaded},
-    secrets::{HIDDEN, Secrets},
+    operate::blueprint::{self, LoadedBlueprint},
+    secrets::{PLACEHOLDER, Secrets},
 };
 use serde_json::{Value as Json, json};
 use std::path::Path;
@@ -21,16 +24,16 @@ pub(crate) fn inspect(
     deploy: bool,
     inputs: &[String],
 ) -> Result<Outcome, CliError> {
-    let path = named::find(path)?;
+    let path = selection::find(path)?;
     if !deploy && !inputs.is_empty() {
-        complain("warning: inputs have no effect without --deploy\n\n");
+        print_error("warning: inputs have no effect without --deploy\n\n");
     }
     let settings = stateless(global);
     let mut loaded = blueprint::resolve(&path, &settings);
     let mut instances = Vec::new();
     if deploy && loaded.is_valid() {
         let given = (inputs, &settings.inputs);
-        blueprint::apply_inputs(&mut loaded, given, None, Missing::Fault)?;
+        blueprint::apply_inputs(&mut loaded, given, None, MissingInputs::Reject)?;
         let secrets = Secrets::new(settings.secrets.clone());
         blueprint::check_secrets(&loaded.blueprint, &secrets, &mut loaded.diagnostics);
         let mut random = global
@@ -38,59 +41,59 @@ pub(crate) fn inspect(
             .map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
         instances = model::expand(&loaded.blueprint, &[], &mut random, &mut loaded.diagnostics);
     }
-    loaded.diagnostics.settle(global.strict);
+    loaded.diagnostics.finish(global.strict);
     if !loaded.is_valid() {
-        return Err(loaded.refusal().into());
+        return Err(loaded.to_error().into());
     }
-    complain(&diagnostic::render::render(
+    print_error(&diagnostic::render::render(
         &loaded.diagnostics,
         &loaded.sources,
-        color(global),
+        color_stderr(global),
     ));
-    Ok(shown(&loaded, deploy, &instances))
+    Ok(outcome(&loaded, deploy, &instances))
 }
 
 /// Redacts values in the normal form: of inputs that `metadata.dockctl.sensitive` lists, given or
 /// by default, and of functions that use them.
-fn hidden(loaded: &Loaded, mut plan: Json) -> Json {
+fn redacted(loaded: &LoadedBlueprint, mut plan: Json) -> Json {
     let secrets = Secrets::default();
     loaded
         .sensitive
         .inputs
         .values()
-        .for_each(|value| secrets.hide_value(value));
-    for name in &loaded.blueprint.notes.sensitive {
+        .for_each(|value| secrets.register_value(value));
+    for name in &loaded.blueprint.dockctl_metadata.sensitive {
         let default = loaded
             .blueprint
             .inputs
             .get(name)
             .and_then(|input| input.body.default.as_ref());
         if let Some(value) = default {
-            secrets.hide_value(&value.to_json());
+            secrets.register_value(&value.to_json());
         }
         if let Some(declared) = plan["inputs"]
             .get_mut(name)
             .and_then(|input| input.get_mut("default"))
         {
-            *declared = HIDDEN.into();
+            *declared = PLACEHOLDER.into();
         }
     }
-    secrets.scrub_json(loaded.sensitive.hidden(plan))
+    secrets.redact_json(loaded.sensitive.redacted(plan))
 }
 
-fn shown(loaded: &Loaded, deploy: bool, instances: &[Instance]) -> Outcome {
+fn outcome(loaded: &LoadedBlueprint, deploy: bool, instances: &[Instance]) -> Outcome {
     let stage = if deploy {
-        Stage::Deployed {
+        PlanPhase::Deployed {
             inputs: &loaded.inputs,
         }
     } else {
-        Stage::Parsed
+        PlanPhase::Parsed
     };
-    let plan = hidden(loaded, normal::plan(&loaded.blueprint, stage));
+    let plan = redacted(loaded, normal::plan(&loaded.blueprint, stage));
     let mut fields = json!({ "valid": true, "plan": plan });
     if deploy {
         fields["instances"] = normal::instances(instances);
-        fields["shape"] = normal::shape(instances);
+        fields["shape"] = normal::instance_summary(instances);
         fields["inter_deployment_functions"] =
             normal::inter_deployment_functions(&loaded.blueprint).into();
     }
@@ -132,7 +135,7 @@ fn tree(fields: &Json) -> String {
             Json::Object(entries) if section == "workflows" => {
                 text += "workflows\n";
                 for (name, workflow) in entries {
-                    text += &format!("  {name}: {}\n", runs(workflow));
+                    text += &format!("  {name}: {}\n", implementation(workflow));
                 }
             }
             value => {
@@ -151,7 +154,7 @@ fn tree(fields: &Json) -> String {
                 .as_array()
                 .into_iter()
                 .flatten()
-                .filter_map(|tie| tie["target_id"].as_str());
+                .filter_map(|relationship| relationship["target_id"].as_str());
             let targets: Vec<&str> = targets.collect();
             let arrow = if targets.is_empty() {
                 String::new()
@@ -165,7 +168,7 @@ fn tree(fields: &Json) -> String {
 }
 
 /// Returns the plugin and the function that implement an operation or a workflow.
-fn runs(operation: &Json) -> String {
+fn implementation(operation: &Json) -> String {
     let part = |key: &str| operation[key].as_str().unwrap_or_default();
     format!("{}.{}", part("plugin"), part("operation"))
 }
@@ -205,19 +208,19 @@ fn brief(node: &Json) -> Json {
     let operation = |(name, operation): (&String, &Json)| {
         (
             name.clone(),
-            json!({ "runs": runs(operation), "inputs": operation["inputs"] }),
+            json!({ "runs": implementation(operation), "inputs": operation["inputs"] }),
         )
     };
     brief["operations"] = Json::Object(operations.map(operation).collect());
     let ties = node["relationships"].as_array().into_iter().flatten();
-    let tie = |tie: &Json| {
+    let relationship = |relationship: &Json| {
         format!(
             "{} → {}",
-            tie["type"].as_str().unwrap_or_default(),
-            tie["target"].as_str().unwrap_or_default()
+            relationship["type"].as_str().unwrap_or_default(),
+            relationship["target"].as_str().unwrap_or_default()
         )
     };
-    brief["relationships"] = ties.map(tie).collect();
+    brief["relationships"] = ties.map(relationship).collect();
     brief
 }
 

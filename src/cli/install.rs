@@ -4,9 +4,8 @@ use super::{
     Outcome,
     args::{BlueprintArgs, Global},
     error::CliError,
-    named,
     run::closing,
-    runtime,
+    runtime, selection,
     status::{known_instances, known_table},
     terminal::Terminal,
 };
@@ -24,7 +23,7 @@ use serde_json::json;
 use std::path::Path;
 
 /// Options of `install` and `update`.
-pub(crate) struct Ask<'a> {
+pub(crate) struct Arguments<'a> {
     /// Parameters of the workflow.
     pub parameters: Parameters,
     pub skip_unsupported: bool,
@@ -37,19 +36,19 @@ pub(crate) struct Ask<'a> {
 pub(crate) fn install(
     global: &Global,
     args: &BlueprintArgs,
-    ask: Ask<'_>,
+    arguments: Arguments<'_>,
 ) -> Result<Outcome, CliError> {
     let terminal = Terminal::new(global);
     let workspace = terminal.workspace()?;
-    let blueprint = named::find(args.blueprint.as_deref())?;
+    let blueprint = selection::find(args.blueprint.as_deref())?;
     let request = Request {
         deployment: blueprint::deployment_name(args.deployment.as_deref(), &blueprint)?,
         blueprint,
         inputs: args.inputs.inputs.clone(),
-        parameters: ask.parameters,
-        skip_unsupported: ask.skip_unsupported,
-        options: ask.options,
-        plan: ask.plan.map(PlanFile::read).transpose()?,
+        parameters: arguments.parameters,
+        skip_unsupported: arguments.skip_unsupported,
+        options: arguments.options,
+        plan: arguments.plan.map(PlanFile::read).transpose()?,
     };
     let converged = runtime()?.block_on(converge(&workspace, &request))?;
     Ok(match converged {

@@ -6,7 +6,7 @@ use crate::{
     model::InstanceState,
     operate::{Workspace, recover},
     record::Record,
-    report::table::fitted,
+    report::table::table_to_fit,
 };
 use serde_json::{Value as Json, json};
 
@@ -21,7 +21,7 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
                 found.push(Row {
                     name,
                     record,
-                    by: By::Journal,
+                    source: Source::Journal,
                 })
             }
             Ok(_) => {}
@@ -30,8 +30,8 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
                 found.push(Row {
                     name,
                     record: Record::default(),
-                    by: By::Unreadable {
-                        is_damaged: error.is_damage(),
+                    source: Source::Unreadable {
+                        is_damaged: error.is_damaged(),
                         why: error.to_string(),
                     },
                 });
@@ -40,16 +40,16 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
     }
     let mut unlisted = None;
     if all {
-        match runtime()?.block_on(labelled(&workspace, &found)) {
-            Ok(labelled) => {
+        match runtime()?.block_on(known_from_labels(&workspace, &found)) {
+            Ok(labeled) => {
                 let is_replaced = |row: &Row| {
-                    labelled
+                    labeled
                         .iter()
-                        .any(|other| other.by == By::Seal && other.name == row.name)
+                        .any(|other| other.source == Source::Seal && other.name == row.name)
                         && !row.is_of_another_version()
                 };
                 found.retain(|row| !is_replaced(row));
-                found.extend(labelled);
+                found.extend(labeled);
             }
             Err(error) => {
                 super::warn(&format!(
@@ -67,7 +67,7 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
         fields["not_listed"] = error.error.message.clone().into();
     }
     let rows: Vec<Vec<String>> = found.iter().map(Row::cells).collect();
-    let text = fitted(
+    let text = table_to_fit(
         &["DEPLOYMENT", "STATE", "STARTED", "LAST", "BLUEPRINT"],
         &rows,
         super::table_screen(),
@@ -87,7 +87,7 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
 }
 
 /// Returns deployments on the engine that are not installed in this state directory, and claims.
-async fn labelled(workspace: &Workspace<'_>, known: &[Row]) -> Result<Vec<Row>, CliError> {
+async fn known_from_labels(workspace: &Workspace<'_>, known: &[Row]) -> Result<Vec<Row>, CliError> {
     let systems = workspace.connect()?;
     let drivers = systems.drivers();
     let mut found = Vec::new();
@@ -95,29 +95,29 @@ async fn labelled(workspace: &Workspace<'_>, known: &[Row]) -> Result<Vec<Row>, 
         let installed = known
             .iter()
             .find(|row| row.name == name && row.record.is_installed());
-        let told = workspace.told(&drivers, &name).await?;
-        let is_of_another = |row: &Row| row.name == name && row.is_of_another_version();
-        let is_known = installed.is_some() || known.iter().any(is_of_another);
-        let ours = told.ours().filter(|_| !is_known);
-        found.extend(ours.map(|ours| Row {
+        let labels = workspace.discover(&drivers, &name).await?;
+        let other_version = |row: &Row| row.name == name && row.is_of_another_version();
+        let is_known = installed.is_some() || known.iter().any(other_version);
+        let owned = labels.own().filter(|_| !is_known);
+        found.extend(owned.map(|owned| Row {
             name: name.clone(),
-            record: recover::record(&ours),
-            by: By::Seal,
+            record: recover::record(&owned),
+            source: Source::Seal,
         }));
         let id = installed
             .and_then(|row| row.record.deployment.as_ref())
             .map(|deployment| deployment.id.clone());
-        let claims = told
+        let claims = labels
             .claims()
             .into_iter()
             .map(|claim| claim.id)
             .filter(|claim| Some(claim) != id.as_ref());
         found.extend(claims.filter_map(|id| {
-            let record = recover::record(&told.identified(&id)?);
+            let record = recover::record(&labels.by_id(&id)?);
             Some(Row {
                 name: name.clone(),
                 record,
-                by: By::Claim(id),
+                source: Source::Claim(id),
             })
         }));
     }
@@ -126,7 +126,7 @@ async fn labelled(workspace: &Workspace<'_>, known: &[Row]) -> Result<Vec<Row>, 
 
 /// The source of a row.
 #[derive(Clone, Debug, Eq, PartialEq)]
-enum By {
+enum Source {
     Journal,
     /// Labels on objects, sealed by this state directory.
     Seal,
@@ -144,31 +144,31 @@ enum By {
 struct Row {
     name: String,
     record: Record,
-    by: By,
+    source: Source,
 }
 
 impl Row {
     /// Returns the state of the whole deployment.
     fn state(&self) -> &'static str {
         match (
-            &self.by,
+            &self.source,
             self.record.is_installed(),
             self.record.is_complete(),
         ) {
-            (By::Seal, ..) => "recoverable",
-            (By::Claim(_), ..) => "claimed",
-            (By::Unreadable { .. }, ..) => "unreadable",
-            (By::Journal, false, _) => "uninstalled",
-            (By::Journal, true, true) => "installed",
-            (By::Journal, true, false) => "unfinished",
+            (Source::Seal, ..) => "recoverable",
+            (Source::Claim(_), ..) => "claimed",
+            (Source::Unreadable { .. }, ..) => "unreadable",
+            (Source::Journal, false, _) => "uninstalled",
+            (Source::Journal, true, true) => "installed",
+            (Source::Journal, true, false) => "unfinished",
         }
     }
 
     /// Returns true if another version of dockctl wrote the journal: labels do not replace it.
     fn is_of_another_version(&self) -> bool {
         matches!(
-            self.by,
-            By::Unreadable {
+            self.source,
+            Source::Unreadable {
                 is_damaged: false,
                 ..
             }
@@ -176,8 +176,8 @@ impl Row {
     }
 
     fn why(&self) -> Option<&str> {
-        match &self.by {
-            By::Unreadable { why, .. } => Some(why),
+        match &self.source {
+            Source::Unreadable { why, .. } => Some(why),
             _ => None,
         }
     }
@@ -231,8 +231,8 @@ impl Row {
             .executions
             .last()
             .map(super::run::execution_json);
-        let id = match &self.by {
-            By::Claim(id) => Some(id),
+        let id = match &self.source {
+            Source::Claim(id) => Some(id),
             _ => self
                 .record
                 .deployment

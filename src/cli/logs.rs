@@ -4,15 +4,15 @@ use super::{
     Outcome,
     args::{Global, LogsArgs},
     error::CliError,
-    named, print, runtime,
+    print_result, runtime, selection,
     terminal::Terminal,
 };
 use crate::{
     operate::{
         Workspace,
-        target::{Running, require, targets},
+        target::{InstanceObject, require_object, targets},
     },
-    seam::Excerpt,
+    seam::LogOptions,
     secrets::Secrets,
 };
 use futures_util::{StreamExt as _, stream::SelectAll};
@@ -21,31 +21,31 @@ use std::time::SystemTime;
 
 /// Colors of instance IDs, from the palette of 256: readable on light and dark backgrounds, and
 /// unlike the color of errors.
-const COLOURS: [u8; 6] = [33, 166, 35, 133, 37, 99];
+const COLORS: [u8; 6] = [33, 166, 35, 133, 37, 99];
 
 /// Length in bytes above which an unfinished line is shown in parts.
-const LONG: usize = 64 << 10;
+const MAX_HELD_LINE: usize = 64 << 10;
 
 /// Shows container logs.
 pub(crate) fn logs(global: &Global, args: &LogsArgs) -> Result<Outcome, CliError> {
     let terminal = Terminal::new(global);
     let workspace = terminal.workspace()?;
-    let name = named::name_to_read(&workspace, args.instances.deployment.as_deref())?;
-    workspace.supply(&args.inputs.inputs)?;
+    let name = selection::name_to_read(&workspace, args.instances.deployment.as_deref())?;
+    workspace.supply_inputs(&args.inputs.inputs)?;
     let record = workspace.record(&name)?;
     let targets = targets(&workspace, &record, &args.instances.instances)?;
     record
         .deployment
         .iter()
-        .for_each(|deployment| workspace.secrets.learn(&json!(deployment)));
-    if workspace.secrets.is_incomplete() {
+        .for_each(|deployment| workspace.secrets.register_all(&json!(deployment)));
+    if workspace.secrets.lacks_secrets() {
         let how = "pass them with -i NAME=VALUE or --secrets PATH";
         super::warn(&format!(
             "this command cannot redact sensitive values that it does not know; {how}"
         ));
     }
     let since = args.since.as_deref().map(since).transpose()?;
-    let excerpt = Excerpt {
+    let excerpt = LogOptions {
         follow: args.follow,
         since,
         tail: args.tail,
@@ -58,7 +58,7 @@ pub(crate) fn logs(global: &Global, args: &LogsArgs) -> Result<Outcome, CliError
             biased;
             shown = show(global, (&workspace, &name), &targets, (excerpt, args.no_prefix)) => shown,
             // Before that, the command ends at once.
-            () = signals.stopped() => Ok(Outcome::silent()),
+            () = signals.wait_for_stop() => Ok(Outcome::silent()),
         }
     })
 }
@@ -81,8 +81,8 @@ fn since(text: &str) -> Result<i32, CliError> {
 async fn show(
     global: &Global,
     (workspace, name): (&Workspace<'_>, &str),
-    targets: &[Running],
-    (excerpt, bare): (Excerpt, bool),
+    targets: &[InstanceObject],
+    (excerpt, bare): (LogOptions, bool),
 ) -> Result<Outcome, CliError> {
     let systems = workspace.connect()?;
     let width = targets
@@ -101,24 +101,24 @@ async fn show(
         sources.push(Source {
             prefix,
             instance: target.instance.clone(),
-            rest: Vec::new(),
+            pending: Vec::new(),
         });
-        let shell = systems.drivers().shell(&target.place)?;
-        require(shell, target, name).await?;
-        let pieces = shell.log(&target.place, excerpt).await?;
+        let shell = systems.drivers().shell(&target.reached)?;
+        require_object(shell, target, name).await?;
+        let pieces = shell.log(&target.reached, excerpt).await?;
         all.push(pieces.map(move |piece| (at, piece)).boxed());
     }
     let signals = workspace.caller.stop_requests()?;
-    let mut shown = Shown::new(global, workspace, sources);
+    let mut shown = LogWriter::new(global, workspace, sources);
     let mut failed = None;
     loop {
         let piece = tokio::select! {
             piece = all.next() => piece,
-            () = signals.stopped() => None,
+            () = signals.wait_for_stop() => None,
         };
         let Some((at, piece)) = piece else { break };
         let is_read = match piece {
-            Ok(piece) => shown.take(at, &piece.bytes),
+            Ok(piece) => shown.receive(at, &piece.bytes),
             Err(failure) => {
                 failed = Some(CliError::from(failure));
                 break;
@@ -128,129 +128,130 @@ async fn show(
             break;
         }
     }
-    Ok(shown.end(failed))
+    Ok(shown.finish(failed))
 }
 
 /// A container, and the unfinished part of its current line.
 struct Source {
     prefix: String,
     instance: String,
-    rest: Vec<u8>,
+    pending: Vec<u8>,
 }
 
 /// Writes log lines as they arrive, including parts of unfinished lines.
-struct Shown<'a> {
+struct LogWriter<'a> {
     global: &'a Global,
     workspace: &'a Workspace<'a>,
     sources: Vec<Source>,
     /// Source whose current line is partly written.
-    open: Option<usize>,
+    open_source: Option<usize>,
     /// Number of bytes to hold back, because they may be the start of a secret.
-    back: usize,
+    held_back: usize,
     is_json: bool,
     is_first: bool,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> LogWriter<'a> {
     fn new(global: &'a Global, workspace: &'a Workspace<'a>, sources: Vec<Source>) -> Self {
         let is_json = global.output == super::args::Output::Json;
         if is_json {
-            print(&format!(
+            print_result(&format!(
                 "{{\"format\": {}, \"kind\": \"logs\", \"lines\": [",
                 super::FORMAT
             ));
         }
-        let back = workspace.secrets.longest().saturating_sub(1);
+        let back = workspace.secrets.longest_length().saturating_sub(1);
         Self {
             global,
             workspace,
             sources,
-            open: None,
-            back,
+            open_source: None,
+            held_back: back,
             is_json,
             is_first: true,
         }
     }
 
     /// Writes complete lines, and parts of long ones. Returns false if the reader is gone.
-    fn take(&mut self, at: usize, bytes: &[u8]) -> bool {
+    fn receive(&mut self, at: usize, bytes: &[u8]) -> bool {
         let source = &mut self.sources[at];
-        let before = source.rest.len();
-        source.rest.extend_from_slice(bytes);
+        let before = source.pending.len();
+        source.pending.extend_from_slice(bytes);
         let end = bytes
             .iter()
             .rposition(|byte| *byte == b'\n')
             .map(|end| before + end + 1);
         let is_read = match end {
             Some(end) => {
-                let complete: Vec<u8> = source.rest.drain(..end).collect();
+                let complete: Vec<u8> = source.pending.drain(..end).collect();
                 self.write(at, &String::from_utf8_lossy(&complete))
             }
             None => true,
         };
-        is_read && (self.sources[at].rest.len() <= LONG || self.take_part(at))
+        is_read && (self.sources[at].pending.len() <= MAX_HELD_LINE || self.receive_part(at))
     }
 
     /// Writes a part of an unfinished line.
-    fn take_part(&mut self, at: usize) -> bool {
-        let rest = std::mem::take(&mut self.sources[at].rest);
-        let (text, kept) = part_of(&rest, &self.workspace.secrets, self.back);
-        self.sources[at].rest = kept;
-        self.part(at, &text)
+    fn receive_part(&mut self, at: usize) -> bool {
+        let rest = std::mem::take(&mut self.sources[at].pending);
+        let (text, kept) = split_unfinished(&rest, &self.workspace.secrets, self.held_back);
+        self.sources[at].pending = kept;
+        self.write_part(at, &text)
     }
 
     fn write(&mut self, at: usize, text: &str) -> bool {
-        let text = self.workspace.secrets.scrub(text);
+        let text = self.workspace.secrets.redact(text);
         text.lines()
             .map(|line| line.trim_end_matches('\r'))
-            .all(|line| self.line(at, line))
+            .all(|line| self.write_line(at, line))
     }
 
     /// Writes a line, or the rest of a partly written line.
-    fn line(&mut self, at: usize, line: &str) -> bool {
+    fn write_line(&mut self, at: usize, line: &str) -> bool {
         if self.is_json {
-            return self.entry(&json!({ "instance": self.sources[at].instance, "line": line }));
+            return self
+                .write_entry(&json!({ "instance": self.sources[at].instance, "line": line }));
         }
-        let begin = self.begin(at);
-        self.open = None;
-        print(&format!("{begin}{line}\n"))
+        let begin = self.line_start(at);
+        self.open_source = None;
+        print_result(&format!("{begin}{line}\n"))
     }
 
-    fn part(&mut self, at: usize, text: &str) -> bool {
+    fn write_part(&mut self, at: usize, text: &str) -> bool {
         if self.is_json {
-            return self.entry(
+            return self.write_entry(
                 &json!({ "instance": self.sources[at].instance, "line": text, "continues": true }),
             );
         }
-        let begin = self.begin(at);
-        self.open = Some(at);
-        print(&format!("{begin}{text}"))
+        let begin = self.line_start(at);
+        self.open_source = Some(at);
+        print_result(&format!("{begin}{text}"))
     }
 
     /// Returns the text before the next output of a source: empty if its own line is partly
     /// written, starting with a line break if the line of another source is.
-    fn begin(&self, at: usize) -> String {
-        match self.open {
+    fn line_start(&self, at: usize) -> String {
+        match self.open_source {
             Some(open) if open == at => String::new(),
             Some(_) => format!("\n{}", self.sources[at].prefix),
             None => self.sources[at].prefix.clone(),
         }
     }
 
-    fn entry(&mut self, entry: &Json) -> bool {
+    fn write_entry(&mut self, entry: &Json) -> bool {
         let between = if std::mem::take(&mut self.is_first) {
             "\n"
         } else {
             ",\n"
         };
-        print(&format!("{between}{entry}"))
+        print_result(&format!("{between}{entry}"))
     }
 
     /// Writes the rest of unfinished lines, and the result.
-    fn end(mut self, failed: Option<CliError>) -> Outcome {
+    fn finish(mut self, failed: Option<CliError>) -> Outcome {
         for at in 0..self.sources.len() {
-            let rest = std::mem::take(&mut self.sources[at].rest);
-            if !rest.is_empty() || self.open == Some(at) {
+            let rest = std::mem::take(&mut self.sources[at].pending);
+            if !rest.is_empty() || self.open_source == Some(at) {
                 let text = String::from_utf8_lossy(&rest).into_owned();
                 self.write(at, if text.is_empty() { "\n" } else { &text });
             }
@@ -260,14 +261,14 @@ impl<'a> Shown<'a> {
                 .as_ref()
                 .map(|error| format!(", \"error\": {}", error.to_json()))
                 .unwrap_or_default();
-            print(&format!("\n], \"ok\": {}{error}}}\n", failed.is_none()));
+            print_result(&format!("\n], \"ok\": {}{error}}}\n", failed.is_none()));
         }
         let exit = failed.map_or(0, |error| {
-            super::complain(&error.to_text(super::color(self.global)));
+            super::print_error(&error.to_text(super::color_stderr(self.global)));
             error.exit_code()
         });
         Outcome {
-            silent: true,
+            is_written: true,
             exit,
             ..Outcome::new(json!({}), "")
         }
@@ -276,13 +277,13 @@ impl<'a> Shown<'a> {
 
 /// Splits an unfinished line into text to show and bytes to hold back: the `back` last ones, which
 /// may be the start of a secret, and an incomplete character.
-fn part_of(rest: &[u8], secrets: &Secrets, back: usize) -> (String, Vec<u8>) {
+fn split_unfinished(rest: &[u8], secrets: &Secrets, back: usize) -> (String, Vec<u8>) {
     let whole = match std::str::from_utf8(rest) {
         // An incomplete character at the end is not an error.
         Err(error) if error.error_len().is_none() => error.valid_up_to(),
         _ => rest.len(),
     };
-    let mut text = secrets.scrub(&String::from_utf8_lossy(&rest[..whole]));
+    let mut text = secrets.redact(&String::from_utf8_lossy(&rest[..whole]));
     let end = text.floor_char_boundary(text.len().saturating_sub(back));
     let kept = text.split_off(end);
     (text, [kept.as_bytes(), &rest[whole..]].concat())
@@ -290,8 +291,8 @@ fn part_of(rest: &[u8], secrets: &Secrets, back: usize) -> (String, Vec<u8>) {
 
 fn prefix(global: &Global, at: usize, instance: &str, width: usize) -> String {
     let name = format!("{instance:<width$} | ");
-    if super::color_result(global) {
-        format!("\x1b[38;5;{}m{name}\x1b[0m", COLOURS[at % COLOURS.len()])
+    if super::color_stdout(global) {
+        format!("\x1b[38;5;{}m{name}\x1b[0m", COLORS[at % COLORS.len()])
     } else {
         name
     }
@@ -303,25 +304,25 @@ mod tests {
 
     /// Wherever a line is cut, secrets are redacted and characters stay complete.
     #[test]
-    fn a_secret_is_found_wherever_a_line_is_cut() {
+    fn secrets_are_redacted_wherever_a_line_is_cut() {
         let secrets = Secrets::default();
-        secrets.hide("glass-horse");
+        secrets.register("glass-horse");
         let line = "aä glass-horse öö glass-horse.";
         for at in 1..line.len() {
             let (mut rest, mut shown) = (Vec::new(), String::new());
             for piece in line.as_bytes().chunks(at) {
                 rest.extend_from_slice(piece);
-                let (text, kept) = part_of(&rest, &secrets, secrets.longest() - 1);
+                let (text, kept) = split_unfinished(&rest, &secrets, secrets.longest_length() - 1);
                 shown += &text;
                 rest = kept;
             }
-            shown += &secrets.scrub(std::str::from_utf8(&rest).unwrap());
+            shown += &secrets.redact(std::str::from_utf8(&rest).unwrap());
             assert_eq!(shown, "aä ******** öö ********.", "{at}");
         }
     }
 
     #[test]
-    fn times_are_given_as_one_thinks_of_them() {
+    fn since_accepts_ages_and_times() {
         let now = i32::try_from(
             SystemTime::now()
                 .duration_since(SystemTime::UNIX_EPOCH)

@@ -19,13 +19,13 @@ mod inspect;
 mod install;
 mod list;
 mod logs;
-mod named;
 mod outputs;
 mod plan;
 mod recover;
 mod resume;
 mod run;
 mod schema;
+mod selection;
 mod settings;
 mod status;
 mod suggestions;
@@ -37,7 +37,7 @@ mod watch;
 
 use crate::report::{charset::Charset, table::Screen};
 use crate::{
-    operate::{execute::Asked, settings::RunOptions, watch::Patience},
+    operate::{execute::Request, settings::RunOptions, watch::RepairLimit},
     plan::Unsupported,
     stage::{Parameters, Workflow},
 };
@@ -65,7 +65,7 @@ pub(crate) struct Outcome {
     /// Exit code; not 0 if the result itself is bad news, such as drift.
     pub exit: u8,
     /// The command has already written its output.
-    pub silent: bool,
+    pub is_written: bool,
 }
 
 impl Outcome {
@@ -74,14 +74,14 @@ impl Outcome {
             fields,
             text: text.into(),
             exit: 0,
-            silent: false,
+            is_written: false,
         }
     }
 
     /// Returns the result of a command that has written its own output.
     pub(crate) fn silent() -> Self {
         Self {
-            silent: true,
+            is_written: true,
             ..Self::new(json!({}), "")
         }
     }
@@ -119,8 +119,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Err(exit) => return exit,
     };
     log(&cli.global);
-    environment::warn_of_unread(&Cli::command());
-    let kind = name(&cli.command);
+    environment::warn_about_ignored(&Cli::command());
+    let kind = command_name(&cli.command);
     let result = check_output(&cli).and_then(|()| dispatch(&cli));
     finish(kind, &cli.global, result)
 }
@@ -128,9 +128,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 /// Parses the command line, with defaults from configuration files. An invalid file does not stop
 /// `--help`, `--version`, `completions` and `man`.
 fn parse(arguments: &[OsString]) -> Result<Cli, u8> {
-    let command = match config::configured(Cli::command()) {
+    let command = match config::with_file_defaults(Cli::command()) {
         Ok(command) => command,
-        Err(error) => match read(config::plain(Cli::command()), arguments) {
+        Err(error) => match read(config::without_file_defaults(Cli::command()), arguments) {
             Ok(cli)
                 if matches!(
                     cli.command,
@@ -139,9 +139,9 @@ fn parse(arguments: &[OsString]) -> Result<Cli, u8> {
             {
                 return Ok(cli);
             }
-            Err(told) if told.exit_code() == 0 => return Err(usage(told, arguments)),
+            Err(help) if help.exit_code() == 0 => return Err(usage(help, arguments)),
             _ => {
-                complain(&error.to_text(false));
+                print_error(&error.to_text(false));
                 return Err(error.exit_code());
             }
         },
@@ -198,13 +198,13 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
                 rollback: *rollback_on_failure,
                 ..run.options()
             };
-            let ask = install::Ask {
+            let arguments = install::Arguments {
                 parameters: Workflow::Install.into(),
                 skip_unsupported: *skip_unsupported,
                 options,
                 plan: plan.as_deref(),
             };
-            install::install(global, blueprint, ask)
+            install::install(global, blueprint, arguments)
         }
         Command::Update {
             blueprint,
@@ -213,13 +213,13 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
             rolling,
             run,
         } => {
-            let ask = install::Ask {
+            let arguments = install::Arguments {
                 parameters: Parameters::Update(rolling.parameters()),
                 skip_unsupported: *skip_unsupported,
                 options: run.options(),
                 plan: plan.as_deref(),
             };
-            install::install(global, blueprint, ask)
+            install::install(global, blueprint, arguments)
         }
         Command::Uninstall {
             deployment,
@@ -233,13 +233,13 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
                 ignore_failures: *ignore_failure,
                 ..run.options()
             };
-            let ask = uninstall::Ask {
+            let arguments = uninstall::Arguments {
                 from_labels: from_labels.as_deref(),
                 volumes: *volumes,
                 inputs: &inputs.inputs,
                 options,
             };
-            uninstall::uninstall(global, deployment.given()?, &ask)
+            uninstall::uninstall(global, deployment.given()?, &arguments)
         }
         Command::Execute {
             workflow,
@@ -253,7 +253,7 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
                 .flat_map(|it| ["-p".to_owned(), it.clone()]);
             let words = ["execute".to_owned(), workflow.clone()].into_iter();
             let words = words.chain(given).collect();
-            order(global, deployment.as_deref(), inputs, *run, words)
+            workflow_command(global, deployment.as_deref(), inputs, *run, words)
                 .execute(&execute::workflow(workflow, parameters)?)
         }
         Command::ExecuteOperation {
@@ -262,39 +262,42 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
             run,
         } => {
             let deployment = operation.deployment.as_deref();
-            order(global, deployment, inputs, *run, operation.words())
+            workflow_command(global, deployment, inputs, *run, operation.words())
                 .execute(&execute::operation(operation)?)
         }
         Command::Start {
             instances,
             inputs,
             run,
-        } => about("start", global, instances, inputs, *run)
-            .execute(&Asked::Start(instances.instances.clone())),
+        } => instance_command("start", global, instances, inputs, *run)
+            .execute(&Request::Start(instances.instances.clone())),
         Command::Stop {
             instances,
             inputs,
             run,
-        } => about("stop", global, instances, inputs, *run)
-            .execute(&Asked::Stop(instances.instances.clone())),
+        } => instance_command("stop", global, instances, inputs, *run)
+            .execute(&Request::Stop(instances.instances.clone())),
         Command::Restart {
             instances,
             inputs,
             run,
-        } => about("restart", global, instances, inputs, *run)
-            .execute(&Asked::Restart(instances.instances.clone())),
+        } => instance_command("restart", global, instances, inputs, *run)
+            .execute(&Request::Restart(instances.instances.clone())),
         Command::Reinstall {
             instances,
             ignore_failure,
             inputs,
             run,
-        } => about("reinstall", global, instances, inputs, *run).execute(&Asked::Reinstall {
-            instances: instances.instances.clone(),
-            ignore_failure: *ignore_failure,
-        }),
+        } => instance_command("reinstall", global, instances, inputs, *run).execute(
+            &Request::Reinstall {
+                instances: instances.instances.clone(),
+                ignore_failure: *ignore_failure,
+            },
+        ),
         Command::Scale { scale, inputs, run } => {
             let deployment = scale.deployment.as_deref();
-            order(global, deployment, inputs, *run, scale.words()).execute(&execute::scale(scale))
+            workflow_command(global, deployment, inputs, *run, scale.words())
+                .execute(&execute::scale(scale))
         }
         Command::Heal {
             instances,
@@ -305,15 +308,15 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
             inputs,
             run,
         } => {
-            let order = about("heal", global, instances, inputs, *run);
-            let patience = Patience {
+            let order = instance_command("heal", global, instances, inputs, *run);
+            let patience = RepairLimit {
                 budget: *budget,
                 cool_down: Duration::try_from_secs_f64(*cool_down).unwrap_or(Duration::MAX),
             };
             if *watch {
                 order.watch(&instances.instances, patience)
             } else {
-                order.execute(&Asked::Heal(instances.instances.clone()))
+                order.execute(&Request::Heal(instances.instances.clone()))
             }
         }
         Command::Graph { graph } => graph::graph(global, graph),
@@ -376,7 +379,7 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
     }
 }
 
-fn order<'a>(
+fn workflow_command<'a>(
     global: &'a Global,
     deployment: Option<&'a str>,
     inputs: &'a SensitiveArgs,
@@ -388,12 +391,12 @@ fn order<'a>(
         deployment,
         inputs: &inputs.inputs,
         run,
-        words,
+        arguments: words,
     }
 }
 
 /// Returns a command whose arguments are instances.
-fn about<'a>(
+fn instance_command<'a>(
     command: &str,
     global: &'a Global,
     args: &'a InstancesArgs,
@@ -402,10 +405,10 @@ fn about<'a>(
 ) -> execute::Command<'a> {
     let words = [command.to_owned()].into_iter();
     let words = words.chain(args.instances.iter().cloned()).collect();
-    order(global, args.deployment.as_deref(), inputs, run, words)
+    workflow_command(global, args.deployment.as_deref(), inputs, run, words)
 }
 
-fn name(command: &Command) -> &'static str {
+fn command_name(command: &Command) -> &'static str {
     match command {
         Command::Update { .. } => "update",
         Command::Execute { .. } => "execute",
@@ -443,7 +446,7 @@ fn name(command: &Command) -> &'static str {
 fn finish(kind: &str, global: &Global, result: Result<Outcome, CliError>) -> u8 {
     let json = global.output == Output::Json;
     match result {
-        Ok(outcome) if outcome.silent => outcome.exit,
+        Ok(outcome) if outcome.is_written => outcome.exit,
         Ok(outcome) => {
             let document = || {
                 format!(
@@ -466,10 +469,10 @@ fn finish(kind: &str, global: &Global, result: Result<Outcome, CliError>) -> u8 
                     document(kind, false, &error.fields(), Some(error.to_json()))
                 )
             };
-            let _ = print(&if json { document() } else { error.result() });
-            complain(&error.to_text(color(global)));
+            let _ = print_result(&if json { document() } else { error.result() });
+            print_error(&error.to_text(color_stderr(global)));
             if kind == "exec" {
-                exec::OWN_FAULT
+                exec::DOCKCTL_FAILED
             } else {
                 error.exit_code()
             }
@@ -489,13 +492,13 @@ pub(crate) fn document(kind: &str, ok: bool, fields: &Json, error: Option<Json>)
 }
 
 /// Writes a result. Returns false if that failed, for example because the reader is gone.
-pub(crate) fn print(text: &str) -> bool {
+pub(crate) fn print_result(text: &str) -> bool {
     write(text).is_ok()
 }
 
 /// Writes a whole result. Returns true on success, and if the reader closed the pipe early.
 fn print_all(text: &str) -> bool {
-    write(text).map_or_else(|error| is_unread(&error), |()| true)
+    write(text).map_or_else(|error| is_broken_pipe(&error), |()| true)
 }
 
 fn write(text: &str) -> std::io::Result<()> {
@@ -504,33 +507,33 @@ fn write(text: &str) -> std::io::Result<()> {
         .write_all(text.as_bytes())
         .and_then(|()| output.flush());
     if let Err(error) = written.as_ref()
-        && !is_unread(error)
+        && !is_broken_pipe(error)
     {
-        complain(&format!("error: cannot write the result: {error}\n"));
+        print_error(&format!("error: cannot write the result: {error}\n"));
     }
     written
 }
 
-fn is_unread(error: &std::io::Error) -> bool {
+fn is_broken_pipe(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::BrokenPipe
 }
 
 /// Prints a warning, once per process.
 pub(crate) fn warn(what: &str) {
-    complain_once(&format!("warning: {what}\n"));
+    print_error_once(&format!("warning: {what}\n"));
 }
 
 /// Writes text to standard error, once per process.
-pub(crate) fn complain_once(text: &str) {
-    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-    if said.insert(text.to_owned()) {
-        complain(text);
+pub(crate) fn print_error_once(text: &str) {
+    static PRINTED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut printed = PRINTED.lock().unwrap_or_else(PoisonError::into_inner);
+    if printed.insert(text.to_owned()) {
+        print_error(text);
     }
 }
 
 /// Writes to standard error. Failures are ignored: there is nowhere to report them.
-pub(crate) fn complain(text: &str) {
+pub(crate) fn print_error(text: &str) {
     let _ = std::io::stderr().write_all(charset().show(text).as_bytes());
 }
 
@@ -538,8 +541,8 @@ fn usage(error: clap::Error, arguments: &[OsString]) -> u8 {
     let error = &suggestions::closest_first(error);
     let _ = error.print();
     let exit = u8::try_from(error.exit_code()).unwrap_or(exit_code(Kind::Usage));
-    let said = |pair: &[OsString]| pair[0] == "--output" && pair[1] == "json";
-    let wants_json = arguments.windows(2).any(said)
+    let is_json_flag = |pair: &[OsString]| pair[0] == "--output" && pair[1] == "json";
+    let wants_json = arguments.windows(2).any(is_json_flag)
         || arguments.iter().any(|argument| argument == "--output=json")
         || std::env::var_os("DOCKCTL_OUTPUT").is_some_and(|value| value == "json");
     if exit != 0 && wants_json {
@@ -554,7 +557,7 @@ fn usage(error: clap::Error, arguments: &[OsString]) -> u8 {
             .unwrap_or_default()
             .trim_start_matches("error: ");
         let kind = kind.as_deref().unwrap_or("usage");
-        let _ = print(&format!(
+        let _ = print_result(&format!(
             "{:#}\n",
             document(
                 kind,
@@ -568,29 +571,29 @@ fn usage(error: clap::Error, arguments: &[OsString]) -> u8 {
 }
 
 /// Returns true if standard error is written in color.
-pub(crate) fn color(global: &Global) -> bool {
+pub(crate) fn color_stderr(global: &Global) -> bool {
     match global.color {
         Color::Always => true,
         Color::Never => false,
-        Color::Auto => is_colourful() && std::io::stderr().is_terminal(),
+        Color::Auto => allows_color() && std::io::stderr().is_terminal(),
     }
 }
 
 /// Returns true if standard output is written in color.
-pub(crate) fn color_result(global: &Global) -> bool {
+pub(crate) fn color_stdout(global: &Global) -> bool {
     match global.color {
         Color::Always => true,
         Color::Never => false,
-        Color::Auto => is_colourful() && std::io::stdout().is_terminal(),
+        Color::Auto => allows_color() && std::io::stdout().is_terminal(),
     }
 }
 
-fn is_colourful() -> bool {
+fn allows_color() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && !is_dumb()
 }
 
 /// Returns the rows and columns of the terminal on standard output; `None` without a terminal.
-pub(crate) fn screen() -> Option<(usize, usize)> {
+pub(crate) fn terminal_size() -> Option<(usize, usize)> {
     let size = rustix::termios::tcgetwinsize(std::io::stdout())
         .ok()
         .filter(|_| std::io::stdout().is_terminal() && !is_dumb())?;
@@ -600,7 +603,7 @@ pub(crate) fn screen() -> Option<(usize, usize)> {
 /// Returns the screen for tables on standard output.
 pub(crate) fn table_screen() -> Screen {
     Screen {
-        columns: screen().map(|(_, columns)| columns),
+        columns: terminal_size().map(|(_, columns)| columns),
         charset: charset(),
     }
 }
@@ -632,6 +635,6 @@ fn log(global: &Global) {
         .with_max_level(level)
         .with_writer(std::io::stderr)
         .with_target(false)
-        .with_ansi(color(global))
+        .with_ansi(color_stderr(global))
         .init();
 }

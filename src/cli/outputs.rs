@@ -3,21 +3,20 @@
 use super::{
     Outcome,
     args::{Global, OutputsFormat},
-    complain,
     error::CliError,
-    named, runtime,
+    print_error, runtime, selection,
     terminal::Terminal,
 };
 use crate::{
     model::{
         Deployment,
-        function::{self, Surroundings},
+        function::{self, EvaluationContext},
     },
     plugins::Plugins,
-    record::{Around, Record},
+    record::{FunctionContext, Record},
     seam::Observed,
-    secrets::{HIDDEN, Secrets},
-    syntax::plain,
+    secrets::{PLACEHOLDER, Secrets},
+    syntax::without_marks,
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
 use std::sync::Arc;
@@ -30,10 +29,10 @@ pub(crate) fn outputs(
 ) -> Result<Outcome, CliError> {
     let terminal = Terminal::new(global);
     let workspace = terminal.workspace()?;
-    let name = named::name_to_read(&workspace, given)?;
+    let name = selection::name_to_read(&workspace, given)?;
     let mut record = workspace.record(&name)?;
     if !record.is_installed() {
-        complain(&format!(
+        print_error(&format!(
             "`{name}` is not installed: its outputs refer to removed objects\n"
         ));
     }
@@ -53,13 +52,13 @@ pub(crate) fn outputs(
     );
     let text = match format {
         OutputsFormat::Text => lines(outputs.iter().chain(&capabilities), |name, value| {
-            format!("{name}: {}\n", shown(value))
+            format!("{name}: {}\n", text(value))
         }),
         OutputsFormat::Env => lines(&outputs, |name, value| {
-            format!("{}={}\n", variable(name), one_line(&shown(value)))
+            format!("{}={}\n", variable_name(name), escaped_line(&text(value)))
         }),
         OutputsFormat::Shell => lines(&outputs, |name, value| {
-            format!("export {}={}\n", variable(name), quoted(&shown(value)))
+            format!("export {}={}\n", variable_name(name), quoted(&text(value)))
         }),
         OutputsFormat::Json => format!("{:#}\n", Json::from(outputs.clone())),
     };
@@ -79,7 +78,7 @@ fn refresh(record: &mut Record, deployment: &Deployment, observed: &Observed) {
     for instance in &deployment.instances {
         let node = deployment
             .node(instance)
-            .map(|node| record.made_from(instance, node));
+            .map(|node| record.object_definition(instance, node));
         let Some(object) =
             node.and_then(|node| Plugins::default().object_of(node, instance, observed))
         else {
@@ -105,7 +104,7 @@ fn hide_properties(record: &mut Record) {
         .flat_map(|node| Arc::make_mut(node).properties.values_mut())
         .filter(|value| !function::withheld_digests(value).is_empty())
     {
-        *value = function::without_secrets(value, &|_| HIDDEN.into());
+        *value = function::replace_secrets(value, &|_| PLACEHOLDER.into());
     }
 }
 
@@ -116,9 +115,9 @@ fn evaluate(
     record: &Record,
     secrets: &Secrets,
 ) -> JsonMap<String, Json> {
-    let around = Shown(Around {
+    let context = Redacted(FunctionContext {
         record,
-        me: None,
+        self_id: None,
         ends: None,
         secrets,
     });
@@ -128,14 +127,14 @@ fn evaluate(
             .as_str()
             .or_else(|| arguments[0].as_str())
             .map(|name| secrets.get(name));
-        Json::from(HIDDEN)
+        Json::from(PLACEHOLDER)
     };
     let value = |value: &Json| {
-        let hidden = function::without_secrets(value, &hide);
-        let bound = function::bind(&hidden, &around);
+        let hidden = function::replace_secrets(value, &hide);
+        let bound = function::bind(&hidden, &context);
         bound.map_or_else(
             |message| format!("<ERROR: {message}>").into(),
-            |bound| plain(&bound),
+            |bound| without_marks(&bound),
         )
     };
     let all: JsonMap<String, Json> = outputs
@@ -144,14 +143,14 @@ fn evaluate(
         .collect();
     // Redact last, when all secrets are known: an output may contain a secret of another one.
     all.into_iter()
-        .map(|(name, value)| (name, secrets.scrub_json(value)))
+        .map(|(name, value)| (name, secrets.redact_json(value)))
         .collect()
 }
 
 /// Surroundings for values in which secrets are already redacted.
-struct Shown<'a>(Around<'a>);
+struct Redacted<'a>(FunctionContext<'a>);
 
-impl Surroundings for Shown<'_> {
+impl EvaluationContext for Redacted<'_> {
     fn withheld(&self, digest: &str) -> Result<Json, String> {
         self.0.withheld(digest)
     }
@@ -172,8 +171,8 @@ impl Surroundings for Shown<'_> {
         self.0.deployment(call, arguments)
     }
 
-    fn hidden_text(&self) -> Option<&str> {
-        Some(HIDDEN)
+    fn placeholder(&self) -> Option<&str> {
+        Some(PLACEHOLDER)
     }
 }
 
@@ -188,7 +187,7 @@ fn lines<'o>(
 }
 
 /// Returns a name that shells accept: `web-url` becomes `web_url`.
-fn variable(name: &str) -> String {
+fn variable_name(name: &str) -> String {
     let plain: String = name
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
@@ -201,7 +200,7 @@ fn variable(name: &str) -> String {
 }
 
 /// Escapes line breaks, because a file of variables has one variable per line.
-fn one_line(text: &str) -> String {
+fn escaped_line(text: &str) -> String {
     text.replace('\\', "\\\\")
         .replace('\n', "\\n")
         .replace('\r', "\\r")
@@ -212,7 +211,7 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-fn shown(value: &Json) -> String {
+fn text(value: &Json) -> String {
     value
         .as_str()
         .map_or_else(|| value.to_string(), str::to_owned)
@@ -223,12 +222,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_values_are_such_as_shells_take() {
+    fn names_and_values_are_valid_in_shells() {
         assert_eq!(
-            (variable("web-url"), variable("2nd"), variable("ok_1")),
+            (
+                variable_name("web-url"),
+                variable_name("2nd"),
+                variable_name("ok_1")
+            ),
             ("web_url".to_owned(), "_2nd".to_owned(), "ok_1".to_owned())
         );
         assert_eq!(quoted("it's $HOME"), "'it'\\''s $HOME'");
-        assert_eq!(one_line("a\nb\\n"), "a\\nb\\\\n");
+        assert_eq!(escaped_line("a\nb\\n"), "a\\nb\\\\n");
     }
 }

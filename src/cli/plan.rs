@@ -3,9 +3,8 @@
 use super::{
     Outcome,
     args::{BlueprintArgs, Global, Output, PlanArgs},
-    complain,
     error::{CliError, Kind, exit_code},
-    named, runtime,
+    print_error, runtime, selection,
     terminal::Terminal,
     unsupported_lines,
 };
@@ -15,7 +14,7 @@ use crate::{
         blueprint,
         preview::{self, Preview},
     },
-    plan::effect::{PlannedEffect, Prospect, in_words},
+    plan::effect::{InstanceEffect, PlannedEffect, tally_text},
     report::count,
     stage::{Stage, Task},
 };
@@ -29,7 +28,7 @@ use std::{
 };
 
 /// Maximum number of instances that one line names; the others are counted.
-const NAMED: usize = 6;
+const MAX_NAMES: usize = 6;
 
 /// Shows the changes that install or update would make. Reads only.
 pub(crate) fn plan(
@@ -39,7 +38,7 @@ pub(crate) fn plan(
 ) -> Result<Outcome, CliError> {
     let terminal = Terminal::new(global);
     let workspace = terminal.workspace()?;
-    let path = named::find(args.blueprint.as_deref())?;
+    let path = selection::find(args.blueprint.as_deref())?;
     let name = blueprint::deployment_name(args.deployment.as_deref(), &path)?;
     let previewed = preview::preview(
         &workspace,
@@ -49,8 +48,8 @@ pub(crate) fn plan(
     );
     let previewed = runtime()?.block_on(previewed)?;
     let preview = &previewed.preview;
-    complain(&preview.too_old.concat());
-    complain(&unsupported_lines(&preview.proposal.unsupported));
+    print_error(&preview.unmet.concat());
+    print_error(&unsupported_lines(&preview.proposal.unsupported));
     if let Some(file) = &plan.out {
         let saved = json!(previewed.plan_file());
         let written = write_private(file, &format!("{saved:#}\n"));
@@ -62,20 +61,20 @@ pub(crate) fn plan(
         })?;
     }
     let text = match global.output {
-        Output::Markdown => Shown(preview).to_markdown(),
-        _ => coloured(
-            &super::charset().show(&Shown(preview).to_text(plan.steps)),
-            super::color_result(global),
+        Output::Markdown => PreviewText(preview).to_markdown(),
+        _ => colored(
+            &super::charset().show(&PreviewText(preview).to_text(plan.steps)),
+            super::color_stdout(global),
         ),
     };
-    let exit = if plan.exit_code && preview.changes() {
+    let exit = if plan.exit_code && preview.has_changes() {
         exit_code(Kind::Different)
     } else {
         0
     };
     Ok(Outcome {
         exit,
-        ..Outcome::new(Shown(preview).to_json(), text)
+        ..Outcome::new(PreviewText(preview).to_json(), text)
     })
 }
 
@@ -95,32 +94,32 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 /// A preview, for output as text and JSON.
-struct Shown<'p>(&'p Preview);
+struct PreviewText<'p>(&'p Preview);
 
-impl Shown<'_> {
+impl PreviewText<'_> {
     fn to_json(&self) -> Json {
         json!({
             "deployment": self.0.name,
             "workflow": self.0.parameters.workflow(),
-            "changes": self.0.changes(),
-            "instances": self.0.prospects.iter().map(prospect_json).collect::<Vec<_>>(),
+            "changes": self.0.has_changes(),
+            "instances": self.0.effects.iter().map(effect_json).collect::<Vec<_>>(),
             "steps": steps(&self.0.proposal.stage),
             "differences": self.0.differences.iter().map(Difference::to_json).collect::<Vec<_>>(),
             "conflicts": self.0.conflicts,
             "protected": self.0.protected,
-            "restores": self.0.restores,
+            "restores": self.0.restored,
             "not_compared": self.0.not_compared,
             "unsupported": self.0.proposal.unsupported,
-            "too_old": self.0.too_old,
+            "too_old": self.0.unmet,
         })
     }
 
     /// Returns the differences that no instance shows: those of outputs, and of nodes with
     /// unchanged instances.
-    fn others(&self) -> impl Iterator<Item = &Difference> {
+    fn other_differences(&self) -> impl Iterator<Item = &Difference> {
         let touched: HashSet<&str> = self
-            .touched()
-            .map(|prospect| prospect.node.as_str())
+            .changed_instances()
+            .map(|effect| effect.node.as_str())
             .collect();
         let is_shown = move |field: &str| {
             field.strip_prefix("nodes.").is_some_and(|field| {
@@ -137,27 +136,27 @@ impl Shown<'_> {
             .filter(move |difference| !is_shown(&difference.field))
     }
 
-    fn touched(&self) -> impl Iterator<Item = &Prospect> {
+    fn changed_instances(&self) -> impl Iterator<Item = &InstanceEffect> {
         self.0
-            .prospects
+            .effects
             .iter()
-            .filter(|prospect| prospect.effect != PlannedEffect::None)
+            .filter(|effect| effect.effect != PlannedEffect::None)
     }
 
     fn to_text(&self, steps: bool) -> String {
-        if !self.0.changes() {
+        if !self.0.has_changes() {
             return format!(
                 "`{}` is up to date: nothing to do\n{}",
                 self.0.name,
-                self.unseen().concat()
+                self.uncompared().concat()
             );
         }
         let mut text = format!("{} of `{}`:\n", self.0.parameters.workflow(), self.0.name);
         text.extend(self.restoration().map(|words| format!("  ~ {words}\n")));
-        for prospect in self.touched() {
-            text += &prospect_text(prospect);
+        for effect in self.changed_instances() {
+            text += &effect_text(effect);
             if steps {
-                let tasks = prospect
+                let tasks = effect
                     .tasks
                     .iter()
                     .map(|id| self.0.proposal.stage.task(*id));
@@ -167,7 +166,7 @@ impl Shown<'_> {
             }
         }
         text.extend(
-            self.others()
+            self.other_differences()
                 .map(|difference| format!("  ~ {difference}\n")),
         );
         text.extend(
@@ -180,19 +179,19 @@ impl Shown<'_> {
             self.protection()
                 .map(|words| format!("protected: {words}\n")),
         );
-        text.extend(self.unseen());
+        text.extend(self.uncompared());
         text + &self.closing()
     }
 
-    fn unseen(&self) -> Vec<String> {
-        unseen_lines(&self.0.not_compared)
+    fn uncompared(&self) -> Vec<String> {
+        uncompared_lines(&self.0.not_compared)
     }
 
     fn restoration(&self) -> Option<String> {
-        (!self.0.restores.is_empty()).then(|| {
+        (!self.0.restored.is_empty()).then(|| {
             format!(
                 "restored first, because the last run did not finish: {}",
-                named(&self.0.restores)
+                name_list(&self.0.restored)
             )
         })
     }
@@ -205,16 +204,16 @@ impl Shown<'_> {
     }
 
     fn closing(&self) -> String {
-        if self.touched().next().is_none() {
+        if self.changed_instances().next().is_none() {
             return "no instance changes; only the stored deployment is updated\n".to_owned();
         }
         let idle = self
             .0
-            .prospects
+            .effects
             .iter()
-            .filter(|prospect| prospect.effect == PlannedEffect::None)
+            .filter(|effect| effect.effect == PlannedEffect::None)
             .count();
-        let words = in_words(&self.0.prospects);
+        let words = tally_text(&self.0.effects);
         let words = if words.is_empty() {
             "no instance changes".to_owned()
         } else {
@@ -233,7 +232,7 @@ impl Shown<'_> {
 
     /// Returns the preview as Markdown, for a comment on a pull request.
     fn to_markdown(&self) -> String {
-        if !self.0.changes() {
+        if !self.0.has_changes() {
             return format!(
                 "### `{}`: nothing to do\n\nThe deployment matches the blueprint.\n",
                 self.0.name
@@ -244,22 +243,25 @@ impl Shown<'_> {
             self.0.parameters.workflow(),
             self.0.name
         );
-        text.extend(self.touched().map(|it| {
+        text.extend(self.changed_instances().map(|it| {
             format!(
                 "| `{}` | `{}` | {} | {} |\n",
                 it.effect.sign(),
                 it.instance,
                 it.effect,
-                it.because
+                it.reason
             )
         }));
-        let fields = self.touched().flat_map(|it| {
+        let fields = self.changed_instances().flat_map(|it| {
             it.fields
                 .iter()
                 .flat_map(|field| diff_lines(&it.instance, field))
         });
         let fields: String = fields
-            .chain(self.others().flat_map(|field| diff_lines("", field)))
+            .chain(
+                self.other_differences()
+                    .flat_map(|field| diff_lines("", field)),
+            )
             .collect();
         if !fields.is_empty() {
             text += &format!("\n```diff\n{fields}```\n");
@@ -269,7 +271,7 @@ impl Shown<'_> {
                 .map(|words| format!("\n> **restore:** {words}\n")),
         );
         let no_rollback = self
-            .touched()
+            .changed_instances()
             .filter_map(|it| Some((&it.instance, it.no_rollback.as_ref()?)));
         text.extend(no_rollback.map(|(id, why)| format!("\n> **no rollback** of `{id}`: {why}\n")));
         text.extend(
@@ -282,13 +284,13 @@ impl Shown<'_> {
             self.protection()
                 .map(|words| format!("\n> **protected:** {words}\n")),
         );
-        text.extend(self.unseen().iter().map(|line| format!("\n> {line}")));
+        text.extend(self.uncompared().iter().map(|line| format!("\n> {line}")));
         text + &format!("\n{}", self.closing())
     }
 }
 
 /// Returns a line for each instance with fields that cannot be compared.
-pub(crate) fn unseen_lines(not_compared: &BTreeMap<String, Vec<String>>) -> Vec<String> {
+pub(crate) fn uncompared_lines(not_compared: &BTreeMap<String, Vec<String>>) -> Vec<String> {
     let line = |(id, fields): (&String, &Vec<String>)| {
         format!(
             "not compared: {id}: {}: another state directory created it, and the engine does not report these fields\n",
@@ -299,7 +301,7 @@ pub(crate) fn unseen_lines(not_compared: &BTreeMap<String, Vec<String>>) -> Vec<
 }
 
 /// Colors each line that starts with a sign.
-fn coloured(text: &str, color: bool) -> String {
+fn colored(text: &str, color: bool) -> String {
     let code = |line: &str| match line.strip_prefix("  ").and_then(|line| line.chars().next()) {
         Some('+') => Some(32),
         Some('-' | '!') => Some(31),
@@ -341,21 +343,21 @@ fn diff_lines(of: &str, difference: &Difference) -> Vec<String> {
         .collect()
 }
 
-fn prospect_text(prospect: &Prospect) -> String {
-    let Prospect {
+fn effect_text(effect: &InstanceEffect) -> String {
+    let InstanceEffect {
         instance,
         effect,
-        because,
+        reason: because,
         fields,
         no_rollback,
-        used_by,
+        dependents: used_by,
         after,
         ..
-    } = prospect;
+    } = effect;
     let after = if after.is_empty() {
         String::new()
     } else {
-        format!(", after {}", named(after))
+        format!(", after {}", name_list(after))
     };
     let mut text = format!(
         "  {} {instance}  {effect}: {because}{after}\n",
@@ -368,14 +370,14 @@ fn prospect_text(prospect: &Prospect) -> String {
             .map(|why| format!("      no rollback: {why}\n")),
     );
     if matches!(effect, PlannedEffect::Recreate | PlannedEffect::Remove) && !used_by.is_empty() {
-        text += &format!("      used by {}\n", named(used_by));
+        text += &format!("      used by {}\n", name_list(used_by));
     }
     text
 }
 
-fn named(names: &[String]) -> String {
-    let more = if names.len() > NAMED {
-        format!(" and {} more", names.len() - NAMED)
+fn name_list(names: &[String]) -> String {
+    let more = if names.len() > MAX_NAMES {
+        format!(" and {} more", names.len() - MAX_NAMES)
     } else {
         String::new()
     };
@@ -383,23 +385,23 @@ fn named(names: &[String]) -> String {
         "{}{more}",
         names
             .iter()
-            .take(NAMED)
+            .take(MAX_NAMES)
             .map(String::as_str)
             .collect::<Vec<_>>()
             .join(", ")
     )
 }
 
-fn prospect_json(prospect: &Prospect) -> Json {
+fn effect_json(effect: &InstanceEffect) -> Json {
     json!({
-        "id": prospect.instance,
-        "node": prospect.node,
-        "effect": prospect.effect,
-        "because": prospect.because,
-        "fields": prospect.fields.iter().map(Difference::to_json).collect::<Vec<_>>(),
-        "no_rollback": prospect.no_rollback,
-        "used_by": prospect.used_by,
-        "steps": prospect.tasks,
+        "id": effect.instance,
+        "node": effect.node,
+        "effect": effect.effect,
+        "because": effect.reason,
+        "fields": effect.fields.iter().map(Difference::to_json).collect::<Vec<_>>(),
+        "no_rollback": effect.no_rollback,
+        "used_by": effect.dependents,
+        "steps": effect.tasks,
     })
 }
 
@@ -419,10 +421,10 @@ fn steps(stage: &Stage) -> Vec<Json> {
 }
 
 /// Returns a paragraph for each instance that changes.
-pub(crate) fn prospect_lines(prospects: &[Prospect]) -> String {
-    prospects
+pub(crate) fn effect_lines(effects: &[InstanceEffect]) -> String {
+    effects
         .iter()
-        .filter(|prospect| prospect.effect != PlannedEffect::None)
-        .map(prospect_text)
+        .filter(|effect| effect.effect != PlannedEffect::None)
+        .map(effect_text)
         .collect()
 }

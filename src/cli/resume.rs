@@ -4,9 +4,8 @@ use super::{
     Outcome,
     args::{ExecutionArgs, Global},
     error::CliError,
-    named,
     run::closing,
-    runtime,
+    runtime, selection,
     status::known_instances,
     terminal::Terminal,
 };
@@ -28,17 +27,17 @@ pub(crate) fn resume(
 ) -> Result<Outcome, CliError> {
     let terminal = Terminal::new(global);
     let workspace = terminal.workspace()?;
-    let (name, id) = named::execution(&workspace, args)?;
-    workspace.supply(inputs)?;
+    let (name, id) = selection::execution(&workspace, args)?;
+    workspace.supply_inputs(inputs)?;
     let resumed = resume::resume(&workspace, (&name, id.as_deref()), options);
     Ok(match runtime()?.block_on(resumed)? {
         Resumed::Ran(record) => closing(&record),
-        Resumed::Done(record) => nothing(
+        Resumed::Complete(record) => nothing_to_resume(
             &name,
             &record,
             format!("the last execution of `{name}` is complete: nothing to resume\n"),
         ),
-        Resumed::Unknown(record) => nothing(
+        Resumed::Unknown(record) => nothing_to_resume(
             &name,
             &record,
             format!(
@@ -48,7 +47,7 @@ pub(crate) fn resume(
     })
 }
 
-fn nothing(name: &str, record: &Record, text: String) -> Outcome {
+fn nothing_to_resume(name: &str, record: &Record, text: String) -> Outcome {
     let instances = known_instances(record);
     Outcome::new(
         json!({ "deployment": name, "execution": null, "instances": instances }),

@@ -3,12 +3,12 @@
 use super::{
     Outcome,
     args::{Global, ProgressMode},
-    charset, color, is_dumb,
+    charset, color_stderr, is_dumb,
     status::{known_instances, known_table},
 };
 use crate::{
     event,
-    operate::error::Ended,
+    operate::error::FailedRun,
     record::{Execution, Record},
     report::{self, JsonLines, Live, Plain, Quiet, Reporter},
 };
@@ -21,9 +21,9 @@ pub(crate) fn reporter(global: &Global) -> Box<dyn Reporter> {
     match global.progress {
         // Log lines would break a live view.
         ProgressMode::Auto if is_live && global.verbose == 0 => {
-            Box::new(Live::new(color(global), charset()))
+            Box::new(Live::new(color_stderr(global), charset()))
         }
-        ProgressMode::Tty if is_live => Box::new(Live::new(color(global), charset())),
+        ProgressMode::Tty if is_live => Box::new(Live::new(color_stderr(global), charset())),
         ProgressMode::Auto | ProgressMode::Tty | ProgressMode::Plain => Box::new(Plain {
             out: stderr(),
             charset: charset(),
@@ -38,9 +38,9 @@ pub(crate) fn failures(execution: Option<&Execution>, ignored: bool) -> String {
     let failed = execution
         .into_iter()
         .flat_map(|execution| &execution.failed)
-        .filter(|failed| failed.ignored == ignored && failed.is_open());
+        .filter(|failed| failed.ignored == ignored && failed.is_unresolved());
     failed
-        .map(|failed| report::failure(failed) + "\n")
+        .map(|failed| report::failure_text(failed) + "\n")
         .collect()
 }
 
@@ -77,7 +77,7 @@ pub(crate) fn execution_json(execution: &Execution) -> Json {
 
 /// Returns the result of a finished run, and prints the failures that it ignored.
 pub(crate) fn closing(record: &Record) -> Outcome {
-    super::complain(&ignored(record));
+    super::print_error(&ignored(record));
     Outcome::new(execution_fields(record), closing_text(record))
 }
 
@@ -94,11 +94,11 @@ pub(crate) fn ignored(record: &Record) -> String {
 
 /// Returns the closing table and the closing line.
 pub(crate) fn closing_text(record: &Record) -> String {
-    format!("{}{}\n", known_table(record), report::outcome(record))
+    format!("{}{}\n", known_table(record), report::closing_line(record))
 }
 
 /// Returns the result of an unsuccessful run as fields of the JSON document.
-pub(crate) fn ended_fields(ended: &Ended) -> Json {
+pub(crate) fn ended_fields(ended: &FailedRun) -> Json {
     let mut fields = execution_fields(&ended.record);
     fields["skipped"] = json!(ended.skipped);
     if let Some(record) = &ended.rollback {

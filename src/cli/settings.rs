@@ -4,7 +4,7 @@
 use super::{args::Global, config::path_variable, environment, error::CliError};
 use crate::{
     catalog,
-    engine::{Host, broken_config},
+    engine::{Host, config_error},
     operate::{Settings, settings::DefaultEngine},
     seam::Failure,
     secrets::SecretSources,
@@ -22,20 +22,20 @@ pub(crate) fn settings(global: &Global) -> Result<Settings, CliError> {
         CliError::usage("no state directory: HOME is not set")
             .hint("set the directory with --state-dir or DOCKCTL_STATE_DIR")
     })?;
-    Ok(of(global, path))
+    Ok(build(global, path))
 }
 
 /// Returns the settings of a command that does not use the state directory.
 pub(crate) fn stateless(global: &Global) -> Settings {
-    of(global, PathBuf::new())
+    build(global, PathBuf::new())
 }
 
-fn of(global: &Global, state_dir: PathBuf) -> Settings {
+fn build(global: &Global, state_dir: PathBuf) -> Settings {
     Settings {
         state_dir,
         engine: engine(global),
         user: user(),
-        parallel: global.parallel,
+        max_parallel: global.parallel,
         task_retries: global.task_retries,
         task_retry_interval: global.task_retry_interval,
         keep_history: global.keep_history,
@@ -44,7 +44,7 @@ fn of(global: &Global, state_dir: PathBuf) -> Settings {
         imports: imports(global),
         secrets: SecretSources {
             variables: environment::secrets(),
-            places: global.secrets.clone(),
+            paths: global.secrets.clone(),
         },
         inputs: environment::inputs(),
         strict: global.strict,
@@ -57,7 +57,7 @@ fn engine(global: &Global) -> DefaultEngine {
         host: host
             .map(|host| host.with_timeout(global.engine_timeout))
             .map_err(Failure::from),
-        fault: broken_config(),
+        config_error: config_error(),
     }
 }
 
@@ -75,7 +75,7 @@ fn imports(global: &Global) -> catalog::Options {
             offline: global.offline,
             cache: cache.map(|directory| directory.join("imports")),
         },
-        rules: global.import_rules.clone(),
+        import_rules: global.import_rules.clone(),
     }
 }
 

@@ -5,26 +5,26 @@ use super::{
     args::{Global, Output, StatusArgs},
     claims,
     error::{CliError, Kind, exit_code},
-    named, runtime,
+    runtime, selection,
     terminal::Terminal,
 };
 use crate::{
+    discovery::{Claim, RecoveredDeployment},
     event::{self, now, timestamp},
-    known::InstanceRecord,
+    instance_record::InstanceRecord,
     model::{Definition, Deployment, Instance, InstanceState},
     operate::{
         Workspace,
         observation::{self, Observation},
     },
-    plugins::{Part, Plugins},
+    plugins::{InstanceRef, Plugins},
     record::{Execution, Record},
     report::{
         count,
-        table::{Screen, cut, fitted, table},
+        table::{Screen, cut, table, table_to_fit},
     },
     seam::{Drift, Object, ObjectState, Observed},
     stage::Workflow,
-    told::{Claim, Recovered},
 };
 use serde_json::{Value as Json, json};
 use std::{
@@ -41,10 +41,10 @@ pub(crate) fn status(
 ) -> Result<Outcome, CliError> {
     let terminal = Terminal::new(global);
     let workspace = terminal.workspace()?;
-    let name = named::name_to_read(&workspace, given)?;
+    let name = selection::name_to_read(&workspace, given)?;
     runtime()?.block_on(async {
         match args.watch {
-            None => look(global, &workspace, &name)
+            None => observe_status(global, &workspace, &name)
                 .await
                 .map(|seen| seen.outcome(args.exit_code)),
             Some(seconds) => {
@@ -67,48 +67,48 @@ async fn watch(
     pause: Duration,
 ) -> Result<Outcome, CliError> {
     let signals = workspace.caller.stop_requests()?;
-    let over = super::screen().is_some() && global.output == Output::Text;
-    let screen = over.then(AlternateScreen::open);
+    let overwrites = super::terminal_size().is_some() && global.output == Output::Text;
+    let screen = overwrites.then(AlternateScreen::open);
     let mut last = String::new();
-    let looks = async {
+    let refreshes = async {
         loop {
-            let seen = look(global, workspace, name).await;
-            last = if over {
-                seen_text(&seen)
+            let seen = observe_status(global, workspace, name).await;
+            last = if overwrites {
+                view_text(&seen)
             } else {
                 String::new()
             };
-            if !show(global, seen, name, over)? {
+            if !print_status(global, seen, name, overwrites)? {
                 return Ok::<(), CliError>(());
             }
             tokio::time::sleep(pause).await;
         }
     };
     tokio::select! {
-        ended = looks => ended?,
-        () = signals.stopped() => {}
+        ended = refreshes => ended?,
+        () = signals.wait_for_stop() => {}
     }
     drop(screen);
-    super::print(&last);
+    super::print_result(&last);
     Ok(Outcome {
-        silent: true,
+        is_written: true,
         ..Outcome::new(json!({}), "")
     })
 }
 
-fn seen_text(seen: &Result<Seen, CliError>) -> String {
-    seen.as_ref().map(Seen::text).unwrap_or_default()
+fn view_text(seen: &Result<StatusView, CliError>) -> String {
+    seen.as_ref().map(StatusView::text).unwrap_or_default()
 }
 
 /// Prints the result of one refresh. Returns false if the reader is gone. An engine error is
 /// printed and does not end the watch: the next refresh may succeed.
-fn show(
+fn print_status(
     global: &Global,
-    seen: Result<Seen, CliError>,
+    seen: Result<StatusView, CliError>,
     name: &str,
-    over: bool,
+    overwrites: bool,
 ) -> Result<bool, CliError> {
-    let color = super::color(global);
+    let color = super::color_stderr(global);
     let title = format!("{name}  {}", timestamp(now()));
     let is_json = global.output == Output::Json;
     let text = match seen {
@@ -118,18 +118,18 @@ fn show(
             let document = super::document("status", false, &fields, Some(error.to_json()));
             format!("{document}\n")
         }
-        Err(error) if over => format!("\x1b[H{title}\n{}\x1b[J", error.to_text(color)),
+        Err(error) if overwrites => format!("\x1b[H{title}\n{}\x1b[J", error.to_text(color)),
         Err(error) => {
-            super::complain(&error.to_text(color));
+            super::print_error(&error.to_text(color));
             String::new()
         }
         Ok(seen) if is_json => {
             format!("{}\n", super::document("status", true, &seen.fields, None))
         }
-        Ok(seen) if over => format!("\x1b[H{}\x1b[J", seen.on_screen(&title)),
+        Ok(seen) if overwrites => format!("\x1b[H{}\x1b[J", seen.on_screen(&title)),
         Ok(seen) => format!("{}\n", seen.text()),
     };
-    Ok(super::print(&text))
+    Ok(super::print_result(&text))
 }
 
 /// The alternate screen of a terminal, with a hidden cursor. Dropping it restores the terminal.
@@ -137,14 +137,14 @@ struct AlternateScreen;
 
 impl AlternateScreen {
     fn open() -> Self {
-        super::print("\x1b[?1049h\x1b[?25l");
+        super::print_result("\x1b[?1049h\x1b[?25l");
         Self
     }
 }
 
 impl Drop for AlternateScreen {
     fn drop(&mut self) {
-        super::print("\x1b[?25h\x1b[?1049l");
+        super::print_result("\x1b[?25h\x1b[?1049l");
     }
 }
 
@@ -158,40 +158,40 @@ const HEADER: [&str; 7] = [
     "DRIFT",
 ];
 /// Columns that a narrow screen omits, first to last: ports, uptime, state, container.
-const EXPENDABLE: [usize; 4] = [5, 4, 1, 2];
+const OPTIONAL_COLUMNS: [usize; 4] = [5, 4, 1, 2];
 
 /// The result of one refresh.
-struct Seen {
+struct StatusView {
     fields: Json,
     rows: Vec<Vec<String>>,
     /// Text below the table.
-    below: String,
+    footer: String,
     color: bool,
 }
 
-impl Seen {
+impl StatusView {
     fn text(&self) -> String {
         self.table(&self.rows) + &self.below()
     }
 
     fn below(&self) -> Cow<'_, str> {
-        super::charset().show(&self.below)
+        super::charset().show(&self.footer)
     }
 
     fn table(&self, rows: &[Vec<String>]) -> String {
-        let text = fitted(&HEADER, rows, super::table_screen(), &EXPENDABLE);
+        let text = table_to_fit(&HEADER, rows, super::table_screen(), &OPTIONAL_COLUMNS);
         let drift = |at: usize| {
             rows.get(at.checked_sub(1)?)?
                 .last()
                 .filter(|drift| *drift != "-")
         };
-        let coloured = |(at, line): (usize, &str)| match drift(at)
+        let colored = |(at, line): (usize, &str)| match drift(at)
             .and_then(|drift| line.strip_suffix(drift.as_str()).zip(Some(drift)))
         {
             Some((rest, drift)) if self.color => format!("{rest}\x1b[31m{drift}\x1b[0m\n"),
             _ => format!("{line}\n"),
         };
-        text.lines().enumerate().map(coloured).collect()
+        text.lines().enumerate().map(colored).collect()
     }
 
     fn outcome(self, fails_on_drift: bool) -> Outcome {
@@ -215,20 +215,22 @@ impl Seen {
     /// there is not enough room, drifted instances come first. Each line is cleared as it is
     /// written, to avoid flicker.
     fn on_screen(&self, title: &str) -> String {
-        let (height, columns) = super::screen().unwrap_or((usize::MAX, usize::MAX));
-        let room = height.saturating_sub(self.below.lines().count() + 4).max(1);
+        let (height, columns) = super::terminal_size().unwrap_or((usize::MAX, usize::MAX));
+        let room = height
+            .saturating_sub(self.footer.lines().count() + 4)
+            .max(1);
         let mut rows = self.rows.clone();
         if rows.len() > room {
             rows.sort_by_key(|row| row.last().is_none_or(|drift| drift == "-"));
             rows.truncate(room);
         }
-        let left = self.rows.len() - rows.len();
-        let left = if left > 0 {
-            format!("and {}\n", count(left, "more instance"))
+        let omitted = self.rows.len() - rows.len();
+        let omitted = if omitted > 0 {
+            format!("and {}\n", count(omitted, "more instance"))
         } else {
             String::new()
         };
-        let text = format!("{title}\n{}{left}{}", self.table(&rows), self.below());
+        let text = format!("{title}\n{}{omitted}{}", self.table(&rows), self.below());
         let screen = Screen {
             columns: Some(columns),
             charset: super::charset(),
@@ -237,7 +239,11 @@ impl Seen {
     }
 }
 
-async fn look(global: &Global, workspace: &Workspace<'_>, name: &str) -> Result<Seen, CliError> {
+async fn observe_status(
+    global: &Global,
+    workspace: &Workspace<'_>,
+    name: &str,
+) -> Result<StatusView, CliError> {
     let Observation {
         record,
         recovered,
@@ -259,30 +265,30 @@ async fn look(global: &Global, workspace: &Workspace<'_>, name: &str) -> Result<
         "blueprint": deployment.blueprint,
         "installed": record.is_installed(),
         "recovered": recovered.is_some(),
-        "claims": claims::fields(&claims),
-        "not_recovered": recovered.iter().flat_map(|it| &it.left_out).map(|(name, why)| json!({ "name": name, "reason": why })).collect::<Vec<_>>(),
+        "claims": claims::claims_json(&claims),
+        "not_recovered": recovered.iter().flat_map(|it| &it.not_recovered).map(|(name, why)| json!({ "name": name, "reason": why })).collect::<Vec<_>>(),
         "busy": holder,
-        "dropped": record.dropped.iter().map(|(instance, _)| instance.id.as_str()).collect::<Vec<_>>(),
+        "dropped": record.removed.iter().map(|(instance, _)| instance.id.as_str()).collect::<Vec<_>>(),
         "instances": views.iter().map(View::to_json).collect::<Vec<Json>>(),
     });
-    let mut text: String = views.iter().flat_map(View::details).collect();
+    let mut text: String = views.iter().flat_map(View::change_lines).collect();
     text += &dropped_line(&record);
     text += &recovered
         .iter()
-        .map(|recovered| by_labels(name, recovered))
+        .map(|recovered| recovered_notice(name, recovered))
         .collect::<String>();
-    text += &claimed(name, &claims);
+    text += &claims_notice(name, &claims);
     if let Some(holder) = holder {
         text += &format!("in use by {holder}\n");
     } else if recovered.is_none() {
         text += &advice(name, &record, drifted);
     }
     let rows = views.iter().map(View::row).collect();
-    Ok(Seen {
+    Ok(StatusView {
         fields,
         rows,
-        below: text,
-        color: super::color_result(global),
+        footer: text,
+        color: super::color_stdout(global),
     })
 }
 
@@ -292,7 +298,7 @@ fn advice(name: &str, record: &Record, drifted: bool) -> String {
         .executions
         .last()
         .filter(|last| last.outcome != Some(event::Outcome::Terminated));
-    let goes_on = |last: &Execution| match last.workflow() {
+    let resume_command = |last: &Execution| match last.workflow() {
         Workflow::Install | Workflow::Uninstall | Workflow::Update => {
             format!("dockctl {} or dockctl resume -d {name}", last.workflow())
         }
@@ -302,10 +308,10 @@ fn advice(name: &str, record: &Record, drifted: bool) -> String {
         Some(last) if last.outcome.is_none() => format!(
             "the last {} was interrupted; to resume it, run: {}\n",
             last.workflow(),
-            goes_on(last)
+            resume_command(last)
         ),
         Some(last) if drifted || !record.is_complete() => {
-            let cause = last.failed.iter().find(|failed| failed.counts());
+            let cause = last.failed.iter().find(|failed| failed.fails_execution());
             let why = cause
                 .map(|failed| format!(": {}: {}", failed.instance, failed.failure.message))
                 .unwrap_or_default();
@@ -318,10 +324,10 @@ fn advice(name: &str, record: &Record, drifted: bool) -> String {
                 } else {
                     "was stopped"
                 },
-                goes_on(last)
+                resume_command(last)
             )
         }
-        _ if record.has_former() => {
+        _ if record.has_outdated() => {
             let path = record
                 .deployment
                 .as_ref()
@@ -334,21 +340,21 @@ fn advice(name: &str, record: &Record, drifted: bool) -> String {
     }
 }
 
-fn by_labels(name: &str, recovered: &Recovered) -> String {
-    let left_out = claims::left_out(recovered);
+fn recovered_notice(name: &str, recovered: &RecoveredDeployment) -> String {
+    let left_out = claims::unrecovered_lines(recovered);
     format!(
         "`{name}` is known only from engine labels; to manage it here, run: dockctl recover {name}\n{left_out}"
     )
 }
 
 /// Returns the claims to the name of the deployment; empty without claims.
-fn claimed(name: &str, claims: &[Claim]) -> String {
+fn claims_notice(name: &str, claims: &[Claim]) -> String {
     if claims.is_empty() {
         return String::new();
     }
     format!(
         "unproven claims to the name `{name}`:\n{}",
-        claims::lines(claims)
+        claims::claims_text(claims)
     )
 }
 
@@ -373,7 +379,7 @@ impl<'a> View<'a> {
     ) -> Self {
         let node = deployment
             .node(instance)
-            .map(|node| record.made_from(instance, node));
+            .map(|node| record.object_definition(instance, node));
         let adopted = node.is_some_and(crate::model::Definition::is_adopted);
         let state = record.state(&instance.id);
         // Before it is created or adopted, a container with that name is foreign.
@@ -392,12 +398,12 @@ impl<'a> View<'a> {
         if expected && object.is_some_and(|object| known != Some(&object.id)) {
             drift.push("replaced".to_owned());
         }
-        let taken = || {
-            Part::of(deployment, instance)
+        let is_name_taken = || {
+            InstanceRef::of(deployment, instance)
                 .and_then(|part| Plugins::default().name(part))
                 .is_some_and(|name| observed.named(&instance.id, &name).is_some())
         };
-        if expected && object.is_none() && taken() {
+        if expected && object.is_none() && is_name_taken() {
             drift.push("name taken".to_owned());
         }
         let is_former = record
@@ -411,7 +417,7 @@ impl<'a> View<'a> {
         let rests = record
             .instances
             .get(&instance.id)
-            .is_some_and(|known| known.rests);
+            .is_some_and(|known| known.stays_stopped);
         if !expected && !rests && state != InstanceState::Started && record.is_installed() {
             drift.push(
                 if state.is_gone() {
@@ -422,9 +428,9 @@ impl<'a> View<'a> {
                 .to_owned(),
             );
         }
-        let is_ill =
+        let is_unhealthy =
             expected && object.is_some_and(|object| object.health.as_deref() == Some("unhealthy"));
-        drift.extend(is_ill.then(|| "unhealthy".to_owned()));
+        drift.extend(is_unhealthy.then(|| "unhealthy".to_owned()));
         let changes: &[Drift] = object
             .filter(|_| expected && !is_former)
             .map(|object| &object.drift[..])
@@ -466,8 +472,8 @@ impl<'a> View<'a> {
                     dash()
                 }
             }),
-            self.object.map_or_else(dash, describe),
-            runs.and_then(|object| age(object.started_at.as_deref()?))
+            self.object.map_or_else(dash, status_text),
+            runs.and_then(|object| uptime(object.started_at.as_deref()?))
                 .unwrap_or_else(dash),
             self.object
                 .map(|object| object.ports.join(" "))
@@ -482,7 +488,7 @@ impl<'a> View<'a> {
     }
 
     /// Returns a line for each field that was changed outside dockctl.
-    fn details(&self) -> impl Iterator<Item = String> {
+    fn change_lines(&self) -> impl Iterator<Item = String> {
         self.changes
             .iter()
             .map(|change| format!("{}: {change}\n", self.instance.id))
@@ -498,14 +504,14 @@ impl<'a> View<'a> {
             "adopted": self.adopted,
             "objects": objects,
             "drift": self.drift,
-            "changes": self.changes.iter().map(|it| json!({ "field": it.field, "declared": it.declared, "found": it.found })).collect::<Vec<_>>(),
+            "changes": self.changes.iter().map(|it| json!({ "field": it.field, "declared": it.declared, "found": it.present })).collect::<Vec<_>>(),
             "runtime_properties": self.properties,
         })
     }
 }
 
 /// Returns the time since then in its two largest units, such as `3d 4h`.
-fn age(started_at: &str) -> Option<String> {
+fn uptime(started_at: &str) -> Option<String> {
     let started = humantime::parse_rfc3339(started_at).ok()?;
     let seconds = SystemTime::now()
         .duration_since(started)
@@ -535,7 +541,7 @@ fn object_json(object: &Object) -> Json {
     })
 }
 
-fn describe(object: &Object) -> String {
+fn status_text(object: &Object) -> String {
     match (&object.health, object.exit_code) {
         (Some(health), None) => format!("{} ({health})", object.state.as_str()),
         (_, Some(code)) if object.state == ObjectState::Exited => format!("exited ({code})"),
@@ -547,7 +553,11 @@ fn describe(object: &Object) -> String {
 fn drift(expected: bool, node: Option<&Definition>, object: Option<&Object>) -> Vec<String> {
     match object {
         _ if !expected => Vec::new(),
-        Some(object) if node.is_some_and(|node| Plugins::default().is_as_wanted(node, object)) => {
+        Some(object)
+            if node.is_some_and(|node| {
+                Plugins::default().object_is_in_desired_state(node, object)
+            }) =>
+        {
             Vec::new()
         }
         None => vec!["missing".to_owned()],
@@ -580,7 +590,7 @@ pub(crate) fn known_instances(record: &Record) -> Vec<Json> {
 /// Returns the instances that exist although the blueprint no longer declares them.
 fn dropped_line(record: &Record) -> String {
     let names: Vec<&str> = record
-        .dropped
+        .removed
         .iter()
         .map(|(instance, _)| instance.id.as_str())
         .collect();
@@ -599,8 +609,8 @@ fn dropped_line(record: &Record) -> String {
 fn is_gone(instance: &Instance, deployment: &Deployment, record: &Record) -> bool {
     let state = record.state(&instance.id);
     let is_ephemeral = |node| {
-        let node = record.made_from(instance, node);
-        let part = Part {
+        let node = record.object_definition(instance, node);
+        let part = InstanceRef {
             deployment,
             instance,
             node,
@@ -621,7 +631,7 @@ pub(crate) fn known_table(record: &Record) -> String {
             .node(instance)
             .is_some_and(crate::model::Definition::is_adopted);
         let node = deployment.node(instance);
-        let node = node.map(|node| record.made_from(instance, node));
+        let node = node.map(|node| record.object_definition(instance, node));
         let id = node.filter(|node| Plugins::default().has_shell(node));
         let id = id.and_then(|node| Plugins::default().known_id(record, instance, node));
         let id = id.filter(|_| !is_gone(instance, deployment, record));
@@ -630,7 +640,7 @@ pub(crate) fn known_table(record: &Record) -> String {
             execution
                 .failed
                 .iter()
-                .any(|failed| failed.instance == instance.id && failed.is_open())
+                .any(|failed| failed.instance == instance.id && failed.is_unresolved())
         });
         let state = record.state(&instance.id).to_string();
         vec![
@@ -647,7 +657,7 @@ pub(crate) fn known_table(record: &Record) -> String {
             },
         ]
     };
-    let (shown, counted) = worth_showing(deployment, record);
+    let (shown, counted) = listed_instances(deployment, record);
     let shown: Vec<Vec<String>> = shown.into_iter().map(row).collect();
     let table = if shown.is_empty() {
         String::new()
@@ -658,22 +668,25 @@ pub(crate) fn known_table(record: &Record) -> String {
 }
 
 /// Maximum number of instances that a run lists individually.
-const LISTED: usize = 20;
+const MAX_LISTED: usize = 20;
 
 /// Returns the instances to list, and a line with the number of instances in each state. Of a large
 /// deployment, only failed instances and those not in the most common state are listed.
-fn worth_showing<'d>(deployment: &'d Deployment, record: &Record) -> (Vec<&'d Instance>, String) {
+fn listed_instances<'d>(
+    deployment: &'d Deployment,
+    record: &Record,
+) -> (Vec<&'d Instance>, String) {
     let state = |instance: &Instance| record.state(&instance.id);
     let mut numbers: BTreeMap<InstanceState, usize> = BTreeMap::new();
     deployment
         .instances
         .iter()
         .for_each(|instance| *numbers.entry(state(instance)).or_default() += 1);
-    let usual = numbers
+    let most_common = numbers
         .iter()
         .max_by_key(|(_, number)| **number)
         .map(|(state, _)| *state);
-    if deployment.instances.len() <= LISTED {
+    if deployment.instances.len() <= MAX_LISTED {
         return (deployment.instances.iter().collect(), String::new());
     }
     let failed = |id: &str| {
@@ -682,12 +695,13 @@ fn worth_showing<'d>(deployment: &'d Deployment, record: &Record) -> (Vec<&'d In
             .last()
             .is_some_and(|execution| execution.failed.iter().any(|failed| failed.instance == id))
     };
-    let is_other = |instance: &&Instance| Some(state(instance)) != usual || failed(&instance.id);
+    let is_other =
+        |instance: &&Instance| Some(state(instance)) != most_common || failed(&instance.id);
     let others: Vec<&Instance> = deployment
         .instances
         .iter()
         .filter(is_other)
-        .take(LISTED)
+        .take(MAX_LISTED)
         .collect();
     let words = match &numbers.iter().collect::<Vec<_>>()[..] {
         [(state, _)] => format!("all {state}"),

@@ -2,19 +2,19 @@
 
 use super::{
     args::Global,
-    claims, color, complain, complain_once, confirm,
+    claims, color_stderr, confirm,
     error::{CliError, Kind, to_text},
-    plan::{prospect_lines, unseen_lines},
-    run,
+    plan::{effect_lines, uncompared_lines},
+    print_error, print_error_once, run,
     settings::settings,
 };
 use crate::{
     diagnostic::render::render,
-    event::{Why, now, timestamp},
+    event::{StopReason, now, timestamp},
     executor::StopRequests,
     operate::{
         Caller, Error, Workspace,
-        caller::{About, Notice, Question},
+        caller::{Notice, Question, QuestionSubject},
     },
     report::Reporter,
 };
@@ -46,33 +46,33 @@ impl Caller for Terminal<'_> {
         run::reporter(self.global)
     }
 
-    fn say(&self, notice: &Notice<'_>) {
-        let words = words(notice, color(self.global));
+    fn notify(&self, notice: &Notice<'_>) {
+        let words = notice_text(notice, color_stderr(self.global));
         match notice {
-            Notice::Warning(_) | Notice::Faults(..) => complain_once(&words),
-            _ => complain(&words),
+            Notice::Warning(_) | Notice::Diagnostics(..) => print_error_once(&words),
+            _ => print_error(&words),
         }
     }
 
-    fn is_attended(&self) -> bool {
-        confirm::is_asked()
+    fn is_interactive(&self) -> bool {
+        confirm::can_ask()
     }
 
     fn ask(&self, question: &Question<'_>) -> Result<(), Error> {
-        complain(&about(&question.about));
-        confirm::ask(&question.words)
+        print_error(&subject_text(&question.subject));
+        confirm::ask(&question.text)
     }
 
     fn confirm(&self, question: &Question<'_>) -> Result<(), Error> {
-        if confirm::is_typed() && !self.global.yes {
-            complain(&about(&question.about));
+        if confirm::is_stdin_terminal() && !self.global.yes {
+            print_error(&subject_text(&question.subject));
         }
         let danger = question.danger.as_deref();
-        confirm::confirm(self.global, &question.words, danger)
+        confirm::confirm(self.global, &question.text, danger)
     }
 
     fn command_line(&self, words: &[&str]) -> String {
-        again(self.global, words)
+        repeated_command(self.global, words)
     }
 
     /// The first call registers signal handlers, which stay until the process ends: a handler
@@ -82,7 +82,7 @@ impl Caller for Terminal<'_> {
             return Ok(signals);
         }
         let signals = StopRequests::default();
-        listen(signals.clone()).map_err(|error| {
+        listen_for_signals(signals.clone()).map_err(|error| {
             Error::new(Kind::Failed, format!("cannot listen for signals: {error}"))
         })?;
         Ok(self.signals.get_or_init(|| signals))
@@ -90,28 +90,33 @@ impl Caller for Terminal<'_> {
 }
 
 /// Returns a notice as text.
-fn words(notice: &Notice<'_>, color: bool) -> String {
+fn notice_text(notice: &Notice<'_>, color: bool) -> String {
     match notice {
         Notice::Warning(text) => format!("warning: {text}\n"),
         Notice::Note(text) => format!("note: {text}\n"),
-        Notice::Faults(faults, sources) => render(faults, sources, color),
-        Notice::NotCompared(fields) => unseen_lines(fields).concat(),
-        Notice::Labels { why, found } => format!("{why}:\n{}", claims::words(found)),
-        Notice::SetAside {
+        Notice::Diagnostics(faults, sources) => render(faults, sources, color),
+        Notice::NotCompared(fields) => uncompared_lines(fields).concat(),
+        Notice::Labels { reason: why, found } => {
+            format!("{why}:\n{}", claims::recovered_text(found))
+        }
+        Notice::JournalRenamed {
             deployment,
             damage,
-            kept,
+            new_path: kept,
             found,
         } => {
             let nothing = || format!("  no object on the engine has labels of `{deployment}`\n");
             format!(
                 "warning: {damage}\n  the damaged journal was kept as {}; from engine labels:\n{}",
                 kept.display(),
-                found.map_or_else(nothing, claims::words)
+                found.map_or_else(nothing, claims::recovered_text)
             )
         }
-        Notice::Ignored(record) => run::ignored(record),
-        Notice::Watch { deployment, news } => {
+        Notice::IgnoredFailures(record) => run::ignored(record),
+        Notice::Watch {
+            deployment,
+            message: news,
+        } => {
             format!("{} `{deployment}`: {news}\n", timestamp(now()))
         }
         Notice::RepairFailed(error) => to_text(error, color),
@@ -119,19 +124,19 @@ fn words(notice: &Notice<'_>, color: bool) -> String {
 }
 
 /// Returns the subject of a question as text.
-fn about(about: &About<'_>) -> String {
+fn subject_text(about: &QuestionSubject<'_>) -> String {
     match about {
-        About::Nothing => String::new(),
-        About::Plan(prospects) => prospect_lines(prospects),
-        About::Claims { deployment, claims } => format!(
+        QuestionSubject::Nothing => String::new(),
+        QuestionSubject::Plan(effects) => effect_lines(effects),
+        QuestionSubject::Claims { deployment, claims } => format!(
             "`{deployment}` is known only from engine labels:\n{}",
-            claims::lines(claims)
+            claims::claims_text(claims)
         ),
     }
 }
 
 /// Returns a command line to copy, with the global flags that matter.
-pub(crate) fn again(global: &Global, command: &[&str]) -> String {
+pub(crate) fn repeated_command(global: &Global, command: &[&str]) -> String {
     let shown = |path: &PathBuf| path.display().to_string();
     let once = [
         ("--state-dir", global.state_dir.as_ref().map(shown)),
@@ -171,7 +176,7 @@ pub(crate) fn again(global: &Global, command: &[&str]) -> String {
 }
 
 /// Requests a stop at the first signal, and an abort at later ones.
-fn listen(asked: StopRequests) -> std::io::Result<()> {
+fn listen_for_signals(requests: StopRequests) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::spawn(async move {
@@ -181,9 +186,9 @@ fn listen(asked: StopRequests) -> std::io::Result<()> {
                 _ = terminate.recv() => {}
             }
             if time == 0 {
-                asked.stop(Why::Asked);
+                requests.stop(StopReason::Asked);
             } else {
-                asked.abort(Why::Asked);
+                requests.abort(StopReason::Asked);
             }
         }
     });

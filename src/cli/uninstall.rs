@@ -1,7 +1,7 @@
 //! `dockctl uninstall`.
 
 use super::{
-    Outcome, args::Global, error::CliError, named, run::closing, runtime, terminal::Terminal,
+    Outcome, args::Global, error::CliError, run::closing, runtime, selection, terminal::Terminal,
 };
 use crate::operate::{
     settings::RunOptions,
@@ -10,7 +10,7 @@ use crate::operate::{
 use serde_json::json;
 
 /// Options of `uninstall`.
-pub(crate) struct Ask<'a> {
+pub(crate) struct Arguments<'a> {
     /// Uninstalls a deployment that is known only from labels: the one with this ID, or the only
     /// one if the ID is empty.
     pub from_labels: Option<&'a str>,
@@ -23,25 +23,25 @@ pub(crate) struct Ask<'a> {
 pub(crate) fn uninstall(
     global: &Global,
     given: Option<&str>,
-    ask: &Ask<'_>,
+    arguments: &Arguments<'_>,
 ) -> Result<Outcome, CliError> {
     let terminal = Terminal::new(global);
     let workspace = terminal.workspace()?;
     let request = Request {
-        deployment: named::name(&workspace, given)?,
-        from_labels: ask.from_labels.map(str::to_owned),
-        volumes: ask.volumes,
-        inputs: ask.inputs.to_vec(),
-        options: ask.options,
+        deployment: selection::name(&workspace, given)?,
+        from_labels: arguments.from_labels.map(str::to_owned),
+        volumes: arguments.volumes,
+        inputs: arguments.inputs.to_vec(),
+        options: arguments.options,
     };
     let removed = runtime()?.block_on(uninstall::uninstall(&workspace, &request))?;
     Ok(match removed {
         Some(record) => closing(&record),
-        None => nothing(&request.deployment),
+        None => nothing_to_uninstall(&request.deployment),
     })
 }
 
-fn nothing(name: &str) -> Outcome {
+fn nothing_to_uninstall(name: &str) -> Outcome {
     Outcome::new(
         json!({ "deployment": name, "execution": null, "instances": [] }),
         format!("`{name}` is not installed: nothing to do\n"),

@@ -4,7 +4,7 @@ use super::{
     Outcome,
     args::Global,
     error::{CliError, Kind},
-    named, runtime,
+    runtime, selection,
     terminal::Terminal,
 };
 use crate::{journal::Holder, plugins::GuardHolder};
@@ -19,29 +19,29 @@ pub(crate) fn unlock(
 ) -> Result<Outcome, CliError> {
     let terminal = Terminal::new(global);
     let workspace = terminal.workspace()?;
-    let name = named::name(&workspace, given)?;
-    let this = Holder::this("unlock", "");
-    let lock = workspace.state.lock(&name, &this)?;
+    let name = selection::name(&workspace, given)?;
+    let holder = Holder::this_process("unlock", "");
+    let lock = workspace.state.lock(&name, &holder)?;
     runtime()?.block_on(async {
         let systems = workspace.connect()?;
         let drivers = systems.drivers();
-        let me = GuardHolder::this(this, &lock);
-        let guards = drivers.guarding(&name, &me).await?;
+        let me = GuardHolder::this_process(holder, &lock);
+        let guards = drivers.list_guards(&name, &me).await?;
         if let Some(live) = guards
             .iter()
-            .find(|guard| guard.left > 0)
+            .find(|guard| guard.expires_in > 0)
             .filter(|_| !force)
         {
             let error = CliError::new(
                 Kind::Busy,
                 format!("the deployment is in use on the engine by {}", live.holder),
             );
-            let waits = format!(
+            let expiry_hint = format!(
                 "if that process is dead, its guard expires in {} s",
-                live.left
+                live.expires_in
             );
             return Err(error
-                .hint(waits)
+                .hint(expiry_hint)
                 .hint("to remove the guard now, add --force; first make sure that no process is changing the deployment"));
         }
         drivers.remove_guards(&name).await?;

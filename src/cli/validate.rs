@@ -3,18 +3,18 @@
 use super::{
     Outcome,
     args::{Global, Output},
-    color, complain,
+    color_stderr,
     error::{CliError, Kind, Shown},
-    named,
+    print_error, selection,
     settings::stateless,
 };
 use crate::{
     diagnostic::{self, Code, Diagnostics, Severity},
-    model::inputs::Missing,
-    operate::blueprint::{self, Loaded},
+    model::inputs::MissingInputs,
+    operate::blueprint::{self, LoadedBlueprint},
     plugins::Plugins,
     report::count,
-    stage::runs,
+    stage::is_lifecycle_operation,
 };
 use serde_json::{Value as Json, json};
 use std::path::{Path, PathBuf};
@@ -35,36 +35,36 @@ pub(crate) fn validate(
     for path in given {
         // A directory without a blueprint is an error like any other; the others are still
         // validated.
-        let (path, mut loaded) = match (named::find(path), path) {
+        let (path, mut loaded) = match (selection::find(path), path) {
             (Ok(path), _) => (
                 path.clone(),
-                blueprint::load(&path, inputs, None, Missing::Open, &settings)?,
+                blueprint::load(&path, inputs, None, MissingInputs::Allow, &settings)?,
             ),
-            (Err(error), Some(folder)) => (
-                folder.to_owned(),
-                blueprint::unreadable(folder, &error.error.message),
+            (Err(error), Some(directory)) => (
+                directory.to_owned(),
+                blueprint::unreadable_blueprint(directory, &error.error.message),
             ),
             (Err(error), None) => return Err(error),
         };
-        warn_of_what_would_be_refused(&mut loaded, &path, global.strict);
+        warn_about_install_failures(&mut loaded, &path, global.strict);
         all.push((path, loaded));
     }
     let valid = all.iter().all(|(_, loaded)| loaded.is_valid());
-    let mut fields = json!({ "valid": valid, "diagnostics": all.iter().flat_map(|(_, loaded)| shown(loaded)).collect::<Vec<Json>>() });
+    let mut fields = json!({ "valid": valid, "diagnostics": all.iter().flat_map(|(_, loaded)| diagnostics_json(loaded)).collect::<Vec<Json>>() });
     let mut faults = Diagnostics::default();
     for (_, loaded) in &all {
         faults.append(loaded.diagnostics.clone());
     }
     diagnostic::json::omitted(&faults, &mut fields);
-    let drawn: String = all
+    let rendered: String = all
         .iter()
         .map(|(_, loaded)| {
-            diagnostic::render::render(&loaded.diagnostics, &loaded.sources, color(global))
+            diagnostic::render::render(&loaded.diagnostics, &loaded.sources, color_stderr(global))
         })
         .collect();
-    let for_machines = for_machines(global.output, &all);
+    let for_machines = machine_output(global.output, &all);
     if valid {
-        complain(&drawn);
+        print_error(&rendered);
         let text = for_machines.unwrap_or_else(|| {
             all.iter()
                 .map(|(path, loaded)| verdict(path, loaded))
@@ -75,14 +75,14 @@ pub(crate) fn validate(
     let mut error = CliError::new(Kind::Invalid, diagnostic::render::summary(&faults));
     error.shown = Some(Shown {
         fields,
-        preamble: drawn,
+        preamble: rendered,
         result: for_machines.unwrap_or_default(),
     });
     Err(error)
 }
 
 /// Returns the diagnostics as GitHub annotations or SARIF, if requested.
-fn for_machines(output: Output, all: &[(PathBuf, Loaded)]) -> Option<String> {
+fn machine_output(output: Output, all: &[(PathBuf, LoadedBlueprint)]) -> Option<String> {
     match output {
         Output::Github => Some(
             all.iter()
@@ -110,14 +110,14 @@ fn for_machines(output: Output, all: &[(PathBuf, Loaded)]) -> Option<String> {
     }
 }
 
-fn shown(loaded: &Loaded) -> impl Iterator<Item = Json> + '_ {
+fn diagnostics_json(loaded: &LoadedBlueprint) -> impl Iterator<Item = Json> + '_ {
     loaded
         .diagnostics
         .iter()
         .map(|one| diagnostic::json::diagnostic(one, &loaded.sources))
 }
 
-fn verdict(path: &Path, loaded: &Loaded) -> String {
+fn verdict(path: &Path, loaded: &LoadedBlueprint) -> String {
     format!(
         "{}: valid ({})\n",
         path.display(),
@@ -126,17 +126,17 @@ fn verdict(path: &Path, loaded: &Loaded) -> String {
 }
 
 /// Adds the diagnostics from expanding the blueprint into instances.
-fn expand(loaded: &Loaded, d: &mut Diagnostics) {
+fn expand(loaded: &LoadedBlueprint, d: &mut Diagnostics) {
     if loaded.is_valid() {
         let before = d.len();
         let _ = crate::model::expand(&loaded.blueprint, &[], &mut fastrand::Rng::with_seed(0), d);
-        d[before..].iter_mut().for_each(blueprint::soften);
+        d[before..].iter_mut().for_each(blueprint::downgrade);
     }
 }
 
 /// Adds warnings about reasons for install to fail. The blueprint is valid nevertheless: a tarball
 /// may be created later, a plugin may be available elsewhere.
-fn warn_of_what_would_be_refused(loaded: &mut Loaded, path: &Path, strict: bool) {
+fn warn_about_install_failures(loaded: &mut LoadedBlueprint, path: &Path, strict: bool) {
     let absolute = blueprint::absolute(path);
     let mut d = Diagnostics::default();
     Plugins::default().check_files(
@@ -149,15 +149,18 @@ fn warn_of_what_would_be_refused(loaded: &mut Loaded, path: &Path, strict: bool)
     }
     expand(loaded, &mut d);
     for node in loaded.blueprint.nodes.values() {
-        let of_node = node.operations.iter().filter(|(name, _)| runs(name));
-        let of_ties = node
+        let of_node = node
+            .operations
+            .iter()
+            .filter(|(name, _)| is_lifecycle_operation(name));
+        let of_relationships = node
             .relationships
             .iter()
             .flat_map(crate::model::Relationship::operations);
-        let runs = of_node
-            .chain(of_ties.filter(|(name, _)| runs(name)))
+        let operations = of_node
+            .chain(of_relationships.filter(|(name, _)| is_lifecycle_operation(name)))
             .filter(|(_, operation)| !operation.is_empty());
-        for (name, operation) in runs.filter(|(_, operation)| {
+        for (name, operation) in operations.filter(|(_, operation)| {
             !Plugins::default().supports(&operation.plugin, &operation.operation)
         }) {
             let message = format!(
@@ -173,5 +176,5 @@ fn warn_of_what_would_be_refused(loaded: &mut Loaded, path: &Path, strict: bool)
         }
     }
     loaded.diagnostics.append(d);
-    loaded.diagnostics.settle(strict);
+    loaded.diagnostics.finish(strict);
 }

@@ -1,22 +1,22 @@
 //! `dockctl heal --watch`.
 
-use super::{Outcome, complain, error::CliError, runtime};
+use super::{Outcome, error::CliError, print_error, runtime};
 use crate::operate::{
-    execute::Order,
-    watch::{self, Patience},
+    execute::RequestContext,
+    watch::{self, RepairLimit},
 };
 use std::io::IsTerminal as _;
 
 /// Watches and repairs a deployment until Ctrl-C.
 pub(crate) fn watch(
-    order: &Order<'_>,
+    order: &RequestContext<'_>,
     instances: &[String],
-    patience: Patience,
+    patience: RepairLimit,
 ) -> Result<Outcome, CliError> {
     runtime()?.block_on(watch::watch(order, instances, patience))?;
     // End the line with the ^C that a terminal shows.
     if std::io::stderr().is_terminal() {
-        complain("\n");
+        print_error("\n");
     }
     Ok(Outcome::silent())
 }

@@ -91,7 +91,7 @@ codes! {
     ///
     /// Write exactly one document. Define each anchor (`&name`) once, before its aliases (`*name`)
     /// and in the same file.
-    Yaml = "D0003", Some(("ComposerError", None));
+    YamlDocument = "D0003", Some(("ComposerError", None));
     /// A limit that protects against hostile input is exceeded.
     ///
     /// Make the blueprint smaller. `docs/compatibility.md` lists the limits on file size, depth,
@@ -104,16 +104,16 @@ codes! {
     /// The file is not valid YAML: a token is malformed.
     ///
     /// Use spaces instead of tabs, close every quote, and quote text that contains `: `.
-    Scanner = "D0006", Some(("ScannerError", None));
+    MalformedToken = "D0006", Some(("ScannerError", None));
     /// The file is YAML, but one of its values has no meaning in a blueprint.
     ///
     /// Remove tags of other languages, merge only mappings with `<<`, and do not nest a value in
     /// itself.
-    Construct = "D0007", Some(("ConstructorError", None));
+    MeaninglessValue = "D0007", Some(("ConstructorError", None));
     /// A value is not allowed here, such as a date, `null` as a name, or a number out of range.
     ///
     /// Quote values that are meant as text: YAML reads `2020-01-31` as a date and `~` as null.
-    Foreign = "D0008", Some(("ValueError", None));
+    ValueNotAllowed = "D0008", Some(("ValueError", None));
     /// A value has the wrong type, or a key is unknown or missing.
     ///
     /// Correct the key that the message names. `dockctl schema` prints the JSON Schema of a
@@ -180,7 +180,7 @@ codes! {
     ///
     /// Import the edition that the message names. Types, defaults and operations can differ
     /// slightly between editions.
-    Catalog = "D0024", None;
+    OtherEdition = "D0024", None;
     /// A node has a type that is not defined.
     ///
     /// Import the file that defines the type, or correct the name.
@@ -277,7 +277,7 @@ codes! {
     /// A node is contained in two other nodes.
     ///
     /// Keep one `contained_in`, and use `connected_to` or `depends_on` for the other.
-    SeveralContainers = "D0053", Some((LOGIC, Some(112)));
+    MultipleContainedIn = "D0053", Some((LOGIC, Some(112)));
     /// `connection_type` is neither `all_to_all` nor `all_to_one`.
     ///
     /// Set it to one of the two. The basic relationship types declare it with the default
@@ -312,7 +312,7 @@ codes! {
     /// A node sets both `instances.deploy` and `capabilities.scalable`.
     ///
     /// Keep only `capabilities.scalable`.
-    TwoScalings = "D0061", Some((LOGIC, Some(209)));
+    ScalingSetTwice = "D0061", Some((LOGIC, Some(209)));
     /// `use_external_resource` is computed by a function.
     ///
     /// Write true or false: the value decides which properties are required.
@@ -424,7 +424,7 @@ codes! {
     /// An input has an `item_type` but is not a list.
     ///
     /// Declare `type: list`.
-    ItemTypeOfNoList = "D0089", Some((LOGIC, Some(218)));
+    ItemTypeWithoutList = "D0089", Some((LOGIC, Some(218)));
     /// Scaling groups contain each other in a cycle.
     ///
     /// Break the cycle that the message shows.
@@ -432,7 +432,7 @@ codes! {
     /// A node or group is a member of two scaling groups.
     ///
     /// Make one of the groups a member of the other.
-    MemberOfTwo = "D0091", Some((LOGIC, Some(201)));
+    MemberOfTwoGroups = "D0091", Some((LOGIC, Some(201)));
     /// Members of a scaling group are contained in different nodes.
     ///
     /// Contain all members in one common node or in each other, or leave all of them uncontained.
@@ -470,7 +470,7 @@ codes! {
     ///
     /// Use two or more of the characters [a-zA-Z0-9_.-], and start with a letter or digit. A node
     /// that adopts a container must name it.
-    ContainerName = "D0100", None;
+    ObjectName = "D0100", None;
     /// An operation does not accept one of its arguments.
     ///
     /// Use the arguments that `docs/blueprint.md` or `dockctl explain params` lists.
@@ -494,7 +494,7 @@ codes! {
     /// Two nodes use the same name for a container, network or volume.
     ///
     /// Rename one of them.
-    SameContainer = "D0106", None;
+    DuplicateName = "D0106", None;
     /// An operation belongs to a plugin that dockctl does not provide.
     ///
     /// Install with `--skip-unsupported`. Without it, install refuses the blueprint.
@@ -502,7 +502,7 @@ codes! {
     /// The blueprint uses a DSL feature that this version of dockctl ignores.
     ///
     /// Do not rely on the feature. The message names it.
-    NotYet = "D0111", None;
+    NotImplemented = "D0111", None;
     /// `get_sys` names an unknown property.
     ///
     /// Use `name` of a tenant, or `id`, `name`, `blueprint` or `owner` of a deployment.
@@ -524,7 +524,7 @@ codes! {
     ///
     /// Use the type that the message names, such as an integer, a list or a name. A list or mapping
     /// cannot be a key: quote `"{{ name }}"`.
-    WrongKind = "D0116", Some(("TypeError", None));
+    WrongType = "D0116", Some(("TypeError", None));
     /// A data type under a namespace is derived from a type in the same file.
     ///
     /// Import the file without a namespace. The namespace is not added to the name of the parent,
@@ -534,23 +534,23 @@ codes! {
     ///
     /// Give the container a health check to wait for `healthy`, and a network to wait for a port.
     /// Do not wait for `exited` if the engine restarts or removes the container when it exits.
-    ImpossibleWait = "D0118", None;
+    UnmeetableWait = "D0118", None;
     /// A relationship to a network or volume has an invalid source, target or property.
     ///
     /// Connect a container to a network with `attached_to_network`, or to a volume with `mounts`,
     /// on the same engine. Give `mounts` a `target`. Use plain values as properties: functions are
     /// not evaluated there.
-    Attachment = "D0119", None;
+    InvalidAttachment = "D0119", None;
     /// `metadata.dockctl` is malformed or names something that the blueprint does not declare.
     ///
     /// Use only the keys `protect` (nodes), `sensitive` (inputs) and `adopted` (nodes). Set each to
     /// a list of names that the blueprint declares.
-    Note = "D0120", None;
+    InvalidMetadata = "D0120", None;
     /// An operation reads an attribute of a node that starts later.
     ///
     /// Remove the dependency of that node on the reader, or read the attribute in an operation that
     /// runs after both nodes have started. Until then the attribute is null.
-    EarlyAttribute = "D0121", None;
+    AttributeReadEarly = "D0121", None;
     /// A node reads an attribute of another node, but no relationship starts that node first.
     ///
     /// Add a relationship. dockctl starts the other node first anyway, but Cloudify orders nodes

@@ -3,38 +3,38 @@ use std::ops::{Deref, DerefMut};
 
 /// Diagnostics in the order in which they were found.
 ///
-/// A small file can have a million of them. Beyond [`Diagnostics::MOST`] errors, and as many
+/// A small file can have a million of them. Beyond [`Diagnostics::MAX_STORED`] errors, and as many
 /// warnings, diagnostics are counted but not stored.
 #[derive(Clone, Debug, Default)]
 pub struct Diagnostics {
-    all: Vec<Diagnostic>,
+    stored: Vec<Diagnostic>,
     errors: usize,
     omitted: usize,
 }
 
 impl Diagnostics {
     /// Maximum number of stored errors, and of stored warnings.
-    pub const MOST: usize = 10_000;
+    pub const MAX_STORED: usize = 10_000;
 
     /// Adds a diagnostic.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         let same = if diagnostic.is_error() {
             self.errors
         } else {
-            self.all.len() - self.errors
+            self.stored.len() - self.errors
         };
-        if same >= Self::MOST {
+        if same >= Self::MAX_STORED {
             self.omitted += 1;
             return;
         }
         self.errors += usize::from(diagnostic.is_error());
-        self.all.push(diagnostic);
+        self.stored.push(diagnostic);
     }
 
     /// Adds all diagnostics of `others`, including its count of omitted ones.
     pub fn append(&mut self, others: Self) {
         self.omitted += others.omitted;
-        self.extend(others.all);
+        self.extend(others.stored);
     }
 
     /// Returns the number of diagnostics that were counted but not stored.
@@ -45,35 +45,35 @@ impl Diagnostics {
 
     /// Removes all but the first `length` stored diagnostics.
     pub fn truncate(&mut self, length: usize) {
-        self.all.truncate(length);
+        self.stored.truncate(length);
         self.count();
     }
 
     /// Removes the diagnostics for which `keep` returns false.
     pub fn retain(&mut self, keep: impl FnMut(&Diagnostic) -> bool) {
-        self.all.retain(keep);
+        self.stored.retain(keep);
         self.count();
     }
 
     /// Sorts by place, removes duplicates, and turns warnings into errors if `strict` is set.
-    pub fn settle(&mut self, strict: bool) {
-        for diagnostic in self.all.iter_mut().filter(|_| strict) {
+    pub fn finish(&mut self, strict: bool) {
+        for diagnostic in self.stored.iter_mut().filter(|_| strict) {
             diagnostic.severity = Severity::Error;
         }
-        self.all
+        self.stored
             .sort_by(|a, b| (a.span, a.code, &a.message).cmp(&(b.span, b.code, &b.message)));
         // A default of the wrong type is reported for every node that uses it.
         let same = |a: &Diagnostic, b: &Diagnostic| {
             (a.span, a.code) == (b.span, b.code)
                 && matches!(a.code, Code::TypeMismatch | Code::UndefinedProperty)
         };
-        self.all.dedup_by(|a, b| a == b || same(a, b));
+        self.stored.dedup_by(|a, b| a == b || same(a, b));
         self.count();
     }
 
     fn count(&mut self) {
         self.errors = self
-            .all
+            .stored
             .iter()
             .filter(|diagnostic| diagnostic.is_error())
             .count();
@@ -84,13 +84,13 @@ impl Deref for Diagnostics {
     type Target = [Diagnostic];
 
     fn deref(&self) -> &[Diagnostic] {
-        &self.all
+        &self.stored
     }
 }
 
 impl DerefMut for Diagnostics {
     fn deref_mut(&mut self) -> &mut [Diagnostic] {
-        &mut self.all
+        &mut self.stored
     }
 }
 
@@ -115,17 +115,17 @@ mod tests {
     use crate::diagnostic::{FileId, Span};
 
     #[test]
-    fn a_flood_of_warnings_hides_no_error() {
+    fn many_warnings_do_not_hide_errors() {
         let span = |start| Span {
             file: FileId(0),
             start,
             end: start,
         };
-        let mut all: Diagnostics = (0..Diagnostics::MOST + 5)
+        let mut all: Diagnostics = (0..Diagnostics::MAX_STORED + 5)
             .map(|at| span(at).warning(Code::DuplicateKey, "w"))
             .collect();
         all.push(span(0).error(Code::Format, "e"));
-        assert_eq!((all.len(), all.omitted()), (Diagnostics::MOST + 1, 5));
+        assert_eq!((all.len(), all.omitted()), (Diagnostics::MAX_STORED + 1, 5));
         assert!(all.iter().any(Diagnostic::is_error));
     }
 }

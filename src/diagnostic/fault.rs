@@ -37,26 +37,26 @@ impl Fault {
     pub(crate) fn unknown_among(name: &str, known: &[&str]) -> Self {
         let fault = Self::new(format!("there is no argument `{name}` here"))
             .unknown()
-            .within(&[name.to_owned()]);
-        match near(name, known) {
+            .nested_in(&[name.to_owned()]);
+        match nearest_key(name, known) {
             Some(near) => fault.hint(format!("did you mean `{near}`?")),
             None => fault.hint(format!("known arguments: {}", known.join(", "))),
         }
     }
 
-    pub(crate) fn within(mut self, outer: &[String]) -> Self {
+    pub(crate) fn nested_in(mut self, outer: &[String]) -> Self {
         self.path.splice(0..0, outer.iter().cloned());
         self
     }
 
-    pub(crate) fn under(self, key: impl Into<String>) -> Self {
-        self.within(&[key.into()])
+    pub(crate) fn at_key(self, key: impl Into<String>) -> Self {
+        self.nested_in(&[key.into()])
     }
 }
 
 /// Returns the known name closest to `name`. One that differs only in case and underscores wins.
-pub(crate) fn near<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-    let same = |known: &&&'k str| plain(known) == plain(name);
+pub(crate) fn nearest_key<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    let same = |known: &&&'k str| normalized_key(known) == normalized_key(name);
     known
         .iter()
         .find(same)
@@ -65,6 +65,6 @@ pub(crate) fn near<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
 }
 
 /// Returns a key without underscores and case, so that snake case equals camel case.
-pub(crate) fn plain(key: &str) -> String {
+pub(crate) fn normalized_key(key: &str) -> String {
     key.replace('_', "").to_lowercase()
 }

@@ -13,7 +13,7 @@ pub fn annotations(diagnostics: &[Diagnostic], sources: &Sources) -> String {
 }
 
 fn annotation(diagnostic: &Diagnostic, sources: &Sources) -> String {
-    let span = sources.own(diagnostic.span);
+    let span = sources.own_place(diagnostic.span);
     let (line, column) = sources.line_column(span.file, span.start);
     let (end_line, end_column) = sources.line_column(span.file, span.end);
     let kind = match diagnostic.severity {
@@ -21,14 +21,14 @@ fn annotation(diagnostic: &Diagnostic, sources: &Sources) -> String {
         Severity::Warning => "warning",
     };
     let mut message = diagnostic.message.clone();
-    for (place, text) in &places::beside_import(diagnostic, span) {
+    for (place, text) in &places::related_to_import(diagnostic, span) {
         let (line, column) = sources.line_column(place.file, place.start);
         message += &format!("\n{text}: {}:{line}:{column}", sources.name(place.file));
     }
     for hint in &diagnostic.hints {
         message += &format!("\n{hint}");
     }
-    let file = property(sources.name(span.file));
+    let file = escape_property(sources.name(span.file));
     // GitHub accepts columns only for a single line.
     let columns = if line == end_line {
         format!(",col={column},endColumn={}", end_column.max(column + 1))
@@ -38,18 +38,18 @@ fn annotation(diagnostic: &Diagnostic, sources: &Sources) -> String {
     format!(
         "::{kind} file={file},line={line},endLine={end_line}{columns},title={}::{}\n",
         diagnostic.code.as_str(),
-        data(&message)
+        escape_data(&message)
     )
 }
 
 /// Escapes line ends and percent signs.
-fn data(text: &str) -> String {
+fn escape_data(text: &str) -> String {
     text.replace('%', "%25")
         .replace('\r', "%0D")
         .replace('\n', "%0A")
 }
 
 /// Escapes the separators of properties as well.
-fn property(text: &str) -> String {
-    data(text).replace(':', "%3A").replace(',', "%2C")
+fn escape_property(text: &str) -> String {
+    escape_data(text).replace(':', "%3A").replace(',', "%2C")
 }

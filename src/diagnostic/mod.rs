@@ -110,17 +110,17 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// Applies `scrub` to every text of the diagnostic.
     pub fn scrub(&mut self, scrub: impl Fn(&str) -> String) {
-        let said = [&mut self.message]
+        let texts = [&mut self.message]
             .into_iter()
             .chain(&mut self.label)
             .chain(&mut self.hints);
-        for text in said.chain(self.related.iter_mut().map(|(_, text)| text)) {
+        for text in texts.chain(self.related.iter_mut().map(|(_, text)| text)) {
             *text = scrub(text);
         }
     }
 
     fn new(span: Span, severity: Severity, code: Code, message: String) -> Self {
-        let message = if message.len() > LONGEST {
+        let message = if message.len() > MAX_MESSAGE_BYTES {
             shortened(&message)
         } else {
             message
@@ -154,22 +154,22 @@ impl Diagnostic {
     #[must_use]
     pub fn did_you_mean<'a>(self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         match nearest(word, known) {
-            Some(name) => self.hint(format!("did you mean `{}`?", as_written(word, name))),
+            Some(name) => self.hint(format!("did you mean `{}`?", without_namespace(word, name))),
             None => self,
         }
     }
 
     /// Adds a hint that lists `known`, shortened to the first 20 names.
     #[must_use]
-    pub fn list<'a>(self, what: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
-        const NAMED: usize = 20;
+    pub fn list_hint<'a>(self, heading: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        const MAX_NAMES: usize = 20;
         let mut known = known.into_iter();
-        let names: Vec<&str> = known.by_ref().take(NAMED).collect();
+        let names: Vec<&str> = known.by_ref().take(MAX_NAMES).collect();
         if names.is_empty() {
             return self;
         }
-        let rest = and_more(known.count());
-        self.hint(format!("{what}: {}{rest}", names.join(", ")))
+        let rest = rest_suffix(known.count());
+        self.hint(format!("{heading}: {}{rest}", names.join(", ")))
     }
 
     /// Adds a related place.
@@ -187,7 +187,7 @@ impl Diagnostic {
 }
 
 /// Returns the end of a shortened list.
-fn and_more(left_out: usize) -> String {
+fn rest_suffix(left_out: usize) -> String {
     match left_out {
         0 => String::new(),
         more => format!(" and {more} more"),
@@ -195,24 +195,24 @@ fn and_more(left_out: usize) -> String {
 }
 
 /// Maximum length of a message, in bytes. Messages can quote long input.
-const LONGEST: usize = 1_000;
+const MAX_MESSAGE_BYTES: usize = 1_000;
 
 /// Returns the beginning and the end of a message.
 fn shortened(message: &str) -> String {
     let (start, end) = (
-        message.floor_char_boundary(LONGEST / 2),
-        message.ceil_char_boundary(message.len() - LONGEST / 2),
+        message.floor_char_boundary(MAX_MESSAGE_BYTES / 2),
+        message.ceil_char_boundary(message.len() - MAX_MESSAGE_BYTES / 2),
     );
     format!("{} … {}", &message[..start], &message[end..])
 }
 
 /// Maximum number of name comparisons in one run. With thousands of errors and thousands of names,
 /// suggestions would take longer than everything else.
-const COMPARISONS: usize = 200_000;
-static COMPARED: AtomicUsize = AtomicUsize::new(0);
+const MAX_COMPARISONS: usize = 200_000;
+static COMPARISONS_DONE: AtomicUsize = AtomicUsize::new(0);
 
 /// Returns a name as a file under a namespace writes it: without the namespace of `word`.
-fn as_written<'a>(word: &str, name: &'a str) -> &'a str {
+fn without_namespace<'a>(word: &str, name: &'a str) -> &'a str {
     let namespace = word.rfind("--").map(|at| &word[..at + 2]);
     namespace
         .and_then(|namespace| name.strip_prefix(namespace))
@@ -222,7 +222,7 @@ fn as_written<'a>(word: &str, name: &'a str) -> &'a str {
 /// Returns the known name closest to `word`, if `word` could be a typo of it.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // A single letter is equally far from every other letter.
-    if COMPARED.load(Relaxed) > COMPARISONS || word.chars().count() < 2 {
+    if COMPARISONS_DONE.load(Relaxed) > MAX_COMPARISONS || word.chars().count() < 2 {
         return None;
     }
     let limit = (word.chars().count() / 3).clamp(1, 4);
@@ -236,7 +236,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .filter(|(distance, _)| *distance <= limit)
         .min()
         .map(|(_, name)| name);
-    COMPARED.fetch_add(compared, Relaxed);
+    COMPARISONS_DONE.fetch_add(compared, Relaxed);
     best
 }
 
@@ -245,7 +245,7 @@ mod tests {
     use super::{Code, FileId, Span, nearest};
 
     #[test]
-    fn what_is_long_is_cut() {
+    fn long_messages_and_lists_are_shortened() {
         let span = Span {
             file: FileId(0),
             start: 0,
@@ -253,7 +253,7 @@ mod tests {
         };
         let fault = span
             .error(Code::Format, "x".repeat(10_000))
-            .list("known", vec!["name"; 500]);
+            .list_hint("known", vec!["name"; 500]);
         assert!(
             fault.message.len() < 1_100 && fault.hints[0].ends_with("name and 480 more"),
             "{fault:?}"
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_that_both_have_is_not_told() {
+    fn suggestions_omit_the_shared_namespace() {
         let span = Span {
             file: FileId(0),
             start: 0,
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_of_the_pen_is_recognised_and_a_different_word_is_not() {
+    fn typos_are_recognized_and_different_words_are_not() {
         let known = ["port_bindings", "binds", "links"];
         assert_eq!(nearest("port_binding", known), Some("port_bindings"));
         assert_eq!(nearest("lniks", known), Some("links"));

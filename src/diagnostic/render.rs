@@ -16,7 +16,7 @@ pub fn render(diagnostics: &Diagnostics, sources: &Sources, color: bool) -> Stri
     let mut text: String = diagnostics
         .iter()
         .take(SHOWN)
-        .map(|diagnostic| one(diagnostic, sources, &renderer) + "\n\n")
+        .map(|diagnostic| render_one(diagnostic, sources, &renderer) + "\n\n")
         .collect();
     let more = (diagnostics.len() + diagnostics.omitted()).saturating_sub(SHOWN);
     if more > 0 {
@@ -51,7 +51,7 @@ pub fn summary(diagnostics: &Diagnostics) -> String {
     }
 }
 
-fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> String {
+fn render_one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> String {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -73,7 +73,7 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
     // An unreadable file has no line to show.
     let mut elements = match sources.text(diagnostic.span.file) {
         "" => vec![Origin::path(sources.name(diagnostic.span.file)).into()],
-        _ => together(&[&[primary], &here[..]].concat(), sources),
+        _ => excerpts(&[&[primary], &here[..]].concat(), sources),
     };
     elements.extend(
         elsewhere
@@ -109,13 +109,13 @@ type Mark<'a> = (Span, Option<&'a str>, AnnotationKind);
 
 /// Maximum length of an excerpt, in bytes. Rendering time grows with it, and a file can have
 /// thousands of errors.
-const LONG: usize = 4_000;
+const MAX_EXCERPT_BYTES: usize = 4_000;
 
 /// Returns the excerpts of some places in one file: a single one if the places are close together.
-fn together<'a>(marks: &[Mark<'a>], sources: &'a Sources) -> Vec<Element<'a>> {
+fn excerpts<'a>(marks: &[Mark<'a>], sources: &'a Sources) -> Vec<Element<'a>> {
     let starts = || marks.iter().map(|(span, ..)| span.start);
     let distance = starts().max().unwrap_or(0) - starts().min().unwrap_or(0);
-    if distance > LONG {
+    if distance > MAX_EXCERPT_BYTES {
         marks
             .iter()
             .flat_map(|mark| excerpt(&[*mark], sources))
@@ -155,9 +155,9 @@ fn excerpt<'a>(marks: &[Mark<'a>], sources: &'a Sources) -> Vec<Element<'a>> {
                 .into(),
         ];
     }
-    let is_long = line_end - line_start > 2 * LONG;
+    let is_long = line_end - line_start > 2 * MAX_EXCERPT_BYTES;
     let (start, end) = if is_long {
-        around(text, first, last, line_start..line_end)
+        excerpt_range(text, first, last, line_start..line_end)
     } else {
         (line_start, line_end)
     };
@@ -187,7 +187,7 @@ fn excerpt<'a>(marks: &[Mark<'a>], sources: &'a Sources) -> Vec<Element<'a>> {
 }
 
 /// Returns the part of a very long line to show.
-fn around(text: &str, first: usize, last: usize, line: Range<usize>) -> (usize, usize) {
+fn excerpt_range(text: &str, first: usize, last: usize, line: Range<usize>) -> (usize, usize) {
     const SHOWN: usize = 40;
     let start = text
         .floor_char_boundary(first.saturating_sub(SHOWN))

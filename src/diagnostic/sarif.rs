@@ -36,8 +36,8 @@ pub fn result(diagnostic: &Diagnostic, sources: &Sources) -> Json {
         .cloned()
         .collect::<Vec<_>>()
         .join("\n");
-    let own = sources.own(diagnostic.span);
-    let related: Vec<Json> = places::beside_import(diagnostic, own)
+    let own = sources.own_place(diagnostic.span);
+    let related: Vec<Json> = places::related_to_import(diagnostic, own)
         .iter()
         .enumerate()
         .map(|(id, (span, text))| {

@@ -11,7 +11,7 @@ use std::{
 use thiserror::Error;
 
 /// Maximum size of a file, in bytes.
-const LIMIT: u64 = 16 << 20;
+const MAX_FILE_SIZE: u64 = 16 << 20;
 
 /// A file that could not be used.
 #[derive(Debug, Error)]
@@ -26,9 +26,9 @@ pub enum SourceError {
     },
     /// A directory, a FIFO or a device.
     #[error("{} is not a regular file", .0.display())]
-    NotAFile(PathBuf),
+    NotRegularFile(PathBuf),
     /// Too large for a blueprint.
-    #[error("{} is larger than {} MiB", .0.display(), LIMIT >> 20)]
+    #[error("{} is larger than {} MiB", .0.display(), MAX_FILE_SIZE >> 20)]
     TooLarge(PathBuf),
     /// Not text.
     #[error("{} is not UTF-8 text (at byte {at}){}", path.display(), if *utf_16 { ", but UTF-16: save it as UTF-8" } else { "" })]
@@ -52,13 +52,13 @@ struct Source {
     text: String,
     /// Offset of the first byte of each line.
     lines: Vec<usize>,
-    /// Number of characters before each block of [`BLOCK`] bytes; empty if the text is ASCII.
+    /// Number of characters before each block of [`BLOCK_SIZE`] bytes; empty if the text is ASCII.
     characters: Vec<usize>,
 }
 
 /// Size of the blocks in which characters are counted, in bytes. A line can be as long as the file:
 /// counting all its characters for each column would be slow.
-const BLOCK: usize = 1024;
+const BLOCK_SIZE: usize = 1024;
 
 impl Source {
     fn new(name: String, path: Option<PathBuf>, text: String) -> Self {
@@ -67,8 +67,8 @@ impl Source {
             .collect();
         let mut characters = Vec::new();
         if !text.is_ascii() {
-            let blocks =
-                (0..=text.len() / BLOCK).map(|block| text.floor_char_boundary(block * BLOCK));
+            let blocks = (0..=text.len() / BLOCK_SIZE)
+                .map(|block| text.floor_char_boundary(block * BLOCK_SIZE));
             let counts = blocks
                 .clone()
                 .zip(blocks.skip(1))
@@ -92,12 +92,12 @@ impl Source {
 
     /// Returns the number of characters before a byte.
     fn characters_before(&self, at: usize) -> usize {
-        let block = at / BLOCK;
+        let block = at / BLOCK_SIZE;
         match self.characters.get(block) {
             None => at,
             Some(before) => {
                 before
-                    + self.text[self.text.floor_char_boundary(block * BLOCK)..at]
+                    + self.text[self.text.floor_char_boundary(block * BLOCK_SIZE)..at]
                         .chars()
                         .count()
             }
@@ -112,7 +112,7 @@ pub struct Sources {
     /// Places with text that must not be shown.
     withheld: Vec<Span>,
     /// Files that are never quoted.
-    unquoted: Vec<FileId>,
+    never_quoted: Vec<FileId>,
 }
 
 /// Omits the texts: they can contain sensitive values.
@@ -150,13 +150,13 @@ impl Sources {
 
     /// Hides the lines of this file from now on. Messages about it are still shown.
     pub fn never_quote(&mut self, file: FileId) {
-        self.unquoted.push(file);
+        self.never_quoted.push(file);
     }
 
     /// Returns true if the text at a place may be shown.
     #[must_use]
     pub fn is_quoted(&self, span: Span) -> bool {
-        !self.unquoted.contains(&span.file) && !self.is_withheld(span)
+        !self.never_quoted.contains(&span.file) && !self.is_withheld(span)
     }
 
     /// Returns true if a place overlaps or touches a withheld one.
@@ -208,7 +208,7 @@ impl Sources {
 
     /// Returns the place in the user's own file: the span itself, or the import that leads to it.
     #[must_use]
-    pub fn own(&self, span: Span) -> Span {
+    pub fn own_place(&self, span: Span) -> Span {
         // A chain of imports cannot be longer than the number of files.
         (0..self.files.len())
             .try_fold(span, |span, _| self.import(span.file).ok_or(span))
@@ -253,9 +253,9 @@ fn read_text(path: &Path) -> Result<String, SourceError> {
     // Check before opening: opening a FIFO would wait for a writer.
     let data = path.metadata().map_err(io)?;
     if !data.is_file() {
-        return Err(SourceError::NotAFile(path.to_owned()));
+        return Err(SourceError::NotRegularFile(path.to_owned()));
     }
-    if data.len() > LIMIT {
+    if data.len() > MAX_FILE_SIZE {
         return Err(SourceError::TooLarge(path.to_owned()));
     }
     // Reading some kernel files would block without this flag.
@@ -266,8 +266,10 @@ fn read_text(path: &Path) -> Result<String, SourceError> {
         .open(path)
         .map_err(io)?;
     let mut bytes = Vec::new();
-    file.take(LIMIT + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > LIMIT {
+    file.take(MAX_FILE_SIZE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(io)?;
+    if bytes.len() as u64 > MAX_FILE_SIZE {
         return Err(SourceError::TooLarge(path.to_owned()));
     }
     String::from_utf8(bytes).map_err(|error| {

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn every_spelling_is_read() {
+    fn every_form_is_parsed() {
         let ssh = |user: Option<&str>, port, socket: Option<&str>| Address::Ssh {
             user: user.map(str::to_owned),
             host: "h".into(),
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn invalid_addresses_are_rejected() {
         for (text, reason) in [
             ("tcp://h", "missing port"),
             ("tcp://", "missing port"),

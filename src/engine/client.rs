@@ -6,19 +6,19 @@
 
 use crate::{
     engine::{
-        Kind, Says,
-        answer::{asked_for, done, list, list_path, mapping, object, object_path},
-        encode::in_query,
-        error::{EngineError, innermost, is_passing, is_passing_when_read, status},
+        Kind, KnownMessage,
+        encode::encode_query,
+        encode_path,
+        error::{EngineError, is_temporary, is_temporary_on_read, root_cause, status},
         host::{ConnectError, Host},
-        in_path,
+        response::{confirm_success, list, list_path, mapping, object, object_path, verify_id},
         stream::{documents, pieces},
+        transport::{Body, Transport, body, streamed_body},
         version::{NEWEST, OLDEST, Version},
-        wire::{Body, Wire, body, streamed},
     },
     event::now,
-    printable::shortened,
-    seam::Piece,
+    printable::truncated,
+    seam::LogChunk,
 };
 use backon::{ExponentialBuilder, Retryable as _};
 use bytes::Bytes;
@@ -45,31 +45,31 @@ const FIRST_CONTACT: Duration = Duration::from_millis(2500);
 /// The same over ssh, which must log in first.
 const FIRST_CONTACT_SSH: Duration = Duration::from_secs(15);
 /// Default of `--engine-timeout`: longest wait for an ordinary response, in seconds.
-pub(crate) const ANSWER: u64 = 120;
+pub(crate) const RESPONSE_TIMEOUT: u64 = 120;
 /// Clock differences below this limit are ignored, in milliseconds: engines report whole seconds.
-const SAME_CLOCK: i64 = 2000;
+const CLOCK_TOLERANCE: i64 = 2000;
 
 /// Longest reason in a message, in characters.
-const REASON: usize = 500;
+const MAX_REASON: usize = 500;
 /// Largest response, in bytes.
-const SIZE: usize = 64 << 20;
+const MAX_RESPONSE: usize = 64 << 20;
 /// Most values and most JSON objects in one response. Each needs far more memory than its text.
-const VALUES: usize = 4 << 20;
-const MAPPINGS: usize = 1 << 20;
+const MAX_VALUES: usize = 4 << 20;
+const MAX_OBJECTS: usize = 1 << 20;
 /// Most bytes to read of an error response.
-const REFUSAL: usize = 8 << 20;
+const MAX_ERROR_BODY: usize = 8 << 20;
 /// Most bytes of a stream to read at once.
-const PIECE: usize = 64 << 10;
+const READ_SIZE: usize = 64 << 10;
 
 /// Request body that is produced while it is sent.
 pub(crate) type Upload = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
 /// Connection to one engine.
 pub(crate) struct Client {
-    wire: Arc<Wire>,
+    wire: Arc<Transport>,
     version: Version,
     /// Longest wait for an ordinary response, in seconds.
-    answer: u64,
+    response_timeout: u64,
     host: Option<String>,
     is_podman: bool,
     /// How far the engine's clock is ahead of this machine's, in milliseconds.
@@ -78,14 +78,14 @@ pub(crate) struct Client {
 
 /// Time of the last activity of a long call.
 #[derive(Clone)]
-struct Heard(Arc<Mutex<Instant>>);
+struct Activity(Arc<Mutex<Instant>>);
 
-impl Heard {
+impl Activity {
     fn now() -> Self {
         Self(Arc::new(Mutex::new(Instant::now())))
     }
 
-    fn again(&self) {
+    fn record(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
@@ -96,15 +96,15 @@ impl Heard {
     /// Waits for a response. Times out after `patience` without activity.
     async fn within<T>(
         &self,
-        patience: Duration,
+        limit: Duration,
         answer: impl Future<Output = Result<T, EngineError>>,
     ) -> Result<T, EngineError> {
         let mut answer = std::pin::pin!(answer);
         loop {
-            let end = self.last() + patience;
+            let end = self.last() + limit;
             tokio::select! {
                 answer = &mut answer => return answer,
-                () = sleep_until(end) => if self.last() + patience <= end { return Err(EngineError::Silent) },
+                () = sleep_until(end) => if self.last() + limit <= end { return Err(EngineError::TimedOut) },
             }
         }
     }
@@ -113,38 +113,42 @@ impl Heard {
 impl Client {
     /// Connects and negotiates the API version. Takes at most about three seconds, or 15 over ssh.
     pub(crate) async fn connect(host: &Host) -> Result<Self, ConnectError> {
-        let wire = Arc::new(Wire::open(host)?);
+        let wire = Arc::new(Transport::open(host)?);
         let silent = |reason: String| {
-            let reason = shortened(&wire.complaint().unwrap_or(reason), REASON);
-            ConnectError::Silent {
+            let reason = truncated(&wire.complaint().unwrap_or(reason), MAX_REASON);
+            ConnectError::Unreachable {
                 host: host.clone(),
                 reason,
             }
         };
-        let patience = if host.address.starts_with("ssh:") {
+        let limit = if host.address.starts_with("ssh:") {
             FIRST_CONTACT_SSH
         } else {
             FIRST_CONTACT
         };
         let asked = now();
-        let answer = timeout(patience, exchange(&wire, Method::GET, "/version", None)).await;
+        let answer = timeout(
+            limit,
+            request_with_date(&wire, Method::GET, "/version", None),
+        )
+        .await;
         let (date, engine) = match answer {
-            Ok(answer) => answer.map_err(|error| silent(first_answer(&error)))?,
+            Ok(answer) => answer.map_err(|error| silent(explain_first_response(&error)))?,
             Err(_) => {
                 return Err(silent(format!(
                     "no response within {} seconds",
-                    patience.as_secs_f32()
+                    limit.as_secs_f32()
                 )));
             }
         };
         let skew = date.map_or(0, |date| skew(date, asked, now()));
         let version = negotiate(&engine, host)?;
         tracing::info!(%host, %version, "connected");
-        let answer = host.timeout.unwrap_or(ANSWER);
+        let answer = host.timeout.unwrap_or(RESPONSE_TIMEOUT);
         Ok(Self {
             wire,
             version,
-            answer,
+            response_timeout: answer,
             host: host.machine(),
             is_podman: is_podman(&engine),
             skew,
@@ -158,13 +162,13 @@ impl Client {
 
     /// Converts a time on this machine's clock to the engine's clock; both in milliseconds since
     /// 1970 UTC.
-    pub(crate) fn on_its_clock(&self, at: u64) -> u64 {
+    pub(crate) fn to_engine_clock(&self, at: u64) -> u64 {
         at.saturating_add_signed(self.skew)
     }
 
     /// Returns the time on the engine's clock, in milliseconds since 1970 UTC.
     pub(crate) fn now(&self) -> u64 {
-        self.on_its_clock(now())
+        self.to_engine_clock(now())
     }
 
     /// Returns the difference up to which two times on the engine's clock count as equal, in
@@ -173,12 +177,12 @@ impl Client {
         if self.skew == 0 {
             0
         } else {
-            SAME_CLOCK.unsigned_abs()
+            CLOCK_TOLERANCE.unsigned_abs()
         }
     }
 
     /// Returns true if a connection to the engine was lost since the last call of this method.
-    pub(crate) fn was_cut(&self) -> bool {
+    pub(crate) fn was_disconnected(&self) -> bool {
         self.wire.was_cut()
     }
 
@@ -189,11 +193,11 @@ impl Client {
 
     /// Makes Podman run a container's health check. Podman leaves that to a service manager, which
     /// may not be running.
-    pub(crate) async fn run_podman_check(&self, id: &str) {
+    pub(crate) async fn run_podman_health_check(&self, id: &str) {
         let path = format!("/v4.0.0/libpod/containers/{id}/healthcheck");
         // The result appears in the state of the container.
         let _ = self
-            .answered(ask(&self.wire, Method::GET, &path, None))
+            .with_response_timeout(request_json(&self.wire, Method::GET, &path, None))
             .await;
     }
 
@@ -209,17 +213,17 @@ impl Client {
         query: &[(&str, String)],
     ) -> Result<Vec<Json>, EngineError> {
         let path = self.path(list_path(kind), query);
-        self.repeat_if(is_passing_when_read, || async {
-            list(self.asked(&path).await?, kind)
+        self.repeat_if(is_temporary_on_read, || async {
+            list(self.get_json(&path).await?, kind)
         })
         .await
     }
 
     /// Returns the object with a name or ID, or `None` if it does not exist.
     pub(crate) async fn object(&self, kind: Kind, name: &str) -> Result<Option<Json>, EngineError> {
-        let path = self.path(&object_path(kind, &in_path(name)), &[]);
-        let asked = || async { asked_for(object(self.asked(&path).await?, kind)?, name) };
-        match self.repeat_if(is_passing_when_read, asked).await {
+        let path = self.path(&object_path(kind, &encode_path(name)), &[]);
+        let asked = || async { verify_id(object(self.get_json(&path).await?, kind)?, name) };
+        match self.repeat_if(is_temporary_on_read, asked).await {
             Err(error) if status(&error) == Some(404) => Ok(None),
             found => found.map(Some),
         }
@@ -232,8 +236,8 @@ impl Client {
         query: &[(&str, String)],
     ) -> Result<Json, EngineError> {
         let path = self.path(path, query);
-        self.repeat_if(is_passing_when_read, || async {
-            mapping(self.asked(&path).await?)
+        self.repeat_if(is_temporary_on_read, || async {
+            mapping(self.get_json(&path).await?)
         })
         .await
     }
@@ -246,15 +250,15 @@ impl Client {
         query: &[(&str, String)],
     ) -> Result<Json, EngineError> {
         let path = self.path(path, query);
-        let asked = async || match self.asked(&path).await? {
+        let asked = async || match self.get_json(&path).await? {
             Json::Null => Ok(Json::Null),
             other => mapping(other),
         };
-        self.repeat_if(is_passing_when_read, asked).await
+        self.repeat_if(is_temporary_on_read, asked).await
     }
 
-    async fn asked(&self, path: &str) -> Result<Json, EngineError> {
-        self.answered(ask(&self.wire, Method::GET, path, None))
+    async fn get_json(&self, path: &str) -> Result<Json, EngineError> {
+        self.with_response_timeout(request_json(&self.wire, Method::GET, path, None))
             .await
     }
 
@@ -266,8 +270,10 @@ impl Client {
         body: &Json,
     ) -> Result<Json, EngineError> {
         let path = self.path(path, query);
-        self.repeat(|| self.answered(ask(&self.wire, Method::POST, &path, Some(body))))
-            .await
+        self.repeat(|| {
+            self.with_response_timeout(request_json(&self.wire, Method::POST, &path, Some(body)))
+        })
+        .await
     }
 
     /// Creates an object and returns the ID that the engine assigned.
@@ -279,7 +285,7 @@ impl Client {
     ) -> Result<String, EngineError> {
         let made = object(self.post(path, query, body).await?, Kind::Container);
         Ok(made.map_err(|_| {
-            EngineError::Nonsense("missing the ID of the created object".to_owned())
+            EngineError::Unexpected("missing the ID of the created object".to_owned())
         })?["Id"]
             .as_str()
             .unwrap_or_default()
@@ -287,8 +293,12 @@ impl Client {
     }
 
     /// Sends a JSON body and checks that the engine confirms success.
-    pub(crate) async fn post_to_do(&self, path: &str, body: &Json) -> Result<(), EngineError> {
-        done(self.post(path, &[], body).await?)
+    pub(crate) async fn post_and_confirm(
+        &self,
+        path: &str,
+        body: &Json,
+    ) -> Result<(), EngineError> {
+        confirm_success(self.post(path, &[], body).await?)
     }
 
     /// Sends a request without a body and checks that the engine confirms success.
@@ -297,29 +307,36 @@ impl Client {
         path: &str,
         query: &[(&str, String)],
     ) -> Result<(), EngineError> {
-        self.send_patiently(path, query, 0).await
+        self.send_with_extra_time(path, query, 0).await
     }
 
     /// Like [`send`](Self::send), for a call that may take `seconds` longer than others.
-    pub(crate) async fn send_patiently(
+    pub(crate) async fn send_with_extra_time(
         &self,
         path: &str,
         query: &[(&str, String)],
         seconds: u64,
     ) -> Result<(), EngineError> {
         let path = self.path(path, query);
-        let patience = Duration::from_secs(self.answer.saturating_add(seconds));
-        done(
-            self.repeat(|| within(patience, ask(&self.wire, Method::POST, &path, None)))
-                .await?,
+        let limit = Duration::from_secs(self.response_timeout.saturating_add(seconds));
+        confirm_success(
+            self.repeat(|| {
+                with_timeout(limit, request_json(&self.wire, Method::POST, &path, None))
+            })
+            .await?,
         )
     }
 
     /// Like [`send`](Self::send), but never repeats the call: it must not reach the engine twice.
     pub(crate) async fn send_once(&self, path: &str) -> Result<(), EngineError> {
-        done(
-            self.answered(ask(&self.wire, Method::POST, &self.path(path, &[]), None))
-                .await?,
+        confirm_success(
+            self.with_response_timeout(request_json(
+                &self.wire,
+                Method::POST,
+                &self.path(path, &[]),
+                None,
+            ))
+            .await?,
         )
     }
 
@@ -330,9 +347,11 @@ impl Client {
         query: &[(&str, String)],
     ) -> Result<(), EngineError> {
         let path = self.path(path, query);
-        done(
-            self.repeat(|| self.answered(ask(&self.wire, Method::DELETE, &path, None)))
-                .await?,
+        confirm_success(
+            self.repeat(|| {
+                self.with_response_timeout(request_json(&self.wire, Method::DELETE, &path, None))
+            })
+            .await?,
         )
     }
 
@@ -347,13 +366,19 @@ impl Client {
         auth: Option<&str>,
         body: Option<Upload>,
     ) -> impl Stream<Item = Result<Json, EngineError>> + use<'s> {
-        self.lines_within(Duration::from_secs(self.answer), path, query, auth, body)
+        self.lines_with_idle_timeout(
+            Duration::from_secs(self.response_timeout),
+            path,
+            query,
+            auth,
+            body,
+        )
     }
 
     /// Like [`lines`](Self::lines), with another limit for the time without activity.
-    pub(crate) fn lines_within<'s>(
+    pub(crate) fn lines_with_idle_timeout<'s>(
         &'s self,
-        patience: Duration,
+        limit: Duration,
         path: &str,
         query: &[(&str, String)],
         auth: Option<&str>,
@@ -366,17 +391,20 @@ impl Client {
         let head = auth
             .iter()
             .fold(head, |head, auth| head.header("X-Registry-Auth", *auth));
-        let activity = Heard::now();
-        let sent_now = activity.clone();
+        let activity = Activity::now();
+        let sent_activity = activity.clone();
         let body = body.map_or_else(
             || self::body(Bytes::new()),
-            |body| streamed(body.inspect(move |_| sent_now.again())),
+            |body| streamed_body(body.inspect(move |_| sent_activity.record())),
         );
         let sent = async move {
             let request = head.body(body).map_err(EngineError::lost)?;
             let response =
-                accepted(activity.within(patience, self.wire.send(request)).await?).await?;
-            Ok(in_time(patience, documents(data(response.into_body()))))
+                expect_success(activity.within(limit, self.wire.send(request)).await?).await?;
+            Ok(with_idle_timeout(
+                limit,
+                documents(body_stream(response.into_body())),
+            ))
         };
         sent.try_flatten_stream()
     }
@@ -395,14 +423,14 @@ impl Client {
         ];
         let (wire, path) = (self.wire.clone(), self.path("/events", &query));
         let sent = async move {
-            let response = accepted(
+            let response = expect_success(
                 wire.send(request(Method::GET, &path, Bytes::new())?)
                     .await?,
             )
             .await?;
             Ok(
                 futures_util::stream::once(std::future::ready(Ok(Json::Null)))
-                    .chain(documents(data(response.into_body()))),
+                    .chain(documents(body_stream(response.into_body()))),
             )
         };
         sent.try_flatten_stream()
@@ -415,7 +443,7 @@ impl Client {
         id: &str,
         query: &[(&str, String)],
         (is_raw, follows): (bool, bool),
-    ) -> impl Stream<Item = Result<Piece, EngineError>> + Send + use<> {
+    ) -> impl Stream<Item = Result<LogChunk, EngineError>> + Send + use<> {
         let query: Vec<_> = [("stdout", "1".to_owned()), ("stderr", "1".to_owned())]
             .into_iter()
             .chain(query.iter().cloned())
@@ -426,20 +454,20 @@ impl Client {
             self.wire.clone(),
             self.path(&format!("/containers/{id}/logs"), &query),
         );
-        let patience = Duration::from_secs(self.answer);
+        let limit = Duration::from_secs(self.response_timeout);
         let sent = async move {
-            let response = within(patience, async {
-                accepted(
+            let response = with_timeout(limit, async {
+                expect_success(
                     wire.send(request(Method::GET, &path, Bytes::new())?)
                         .await?,
                 )
                 .await
             });
-            let all = pieces(data(response.await?.into_body()), is_raw);
+            let all = pieces(body_stream(response.await?.into_body()), is_raw);
             Ok(if follows {
                 all.left_stream()
             } else {
-                in_time(patience, all).right_stream()
+                with_idle_timeout(limit, all).right_stream()
             })
         };
         sent.try_flatten_stream()
@@ -464,29 +492,31 @@ impl Client {
         request
             .headers_mut()
             .insert(header::UPGRADE, header::HeaderValue::from_static("tcp"));
-        let response = self.answered(self.wire.send(request)).await?;
+        let response = self.with_response_timeout(self.wire.send(request)).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            let response = accepted(response).await?;
+            let response = expect_success(response).await?;
             return Ok((
-                Box::pin(pieces(data(response.into_body()), terminal)),
+                Box::pin(pieces(body_stream(response.into_body()), terminal)),
                 Box::pin(tokio::io::sink()),
             ));
         }
         let upgraded = self
-            .answered(hyper::upgrade::on(response).map_err(EngineError::lost))
+            .with_response_timeout(hyper::upgrade::on(response).map_err(EngineError::lost))
             .await?;
         let (output, input) = tokio::io::split(TokioIo::new(upgraded));
-        let output = ReaderStream::with_capacity(output, PIECE).map_err(EngineError::lost);
+        let output = ReaderStream::with_capacity(output, READ_SIZE).map_err(EngineError::lost);
         Ok((Box::pin(pieces(output, terminal)), Box::pin(input)))
     }
 
     /// Waits until a container does not run. Returns true if the engine confirmed it.
-    pub(crate) async fn ended(&self, id: &str) -> bool {
+    pub(crate) async fn wait_for_exit(&self, id: &str) -> bool {
         let path = self.path(
             &format!("/containers/{id}/wait"),
             &[("condition", "not-running".to_owned())],
         );
-        ask(&self.wire, Method::POST, &path, None).await.is_ok()
+        request_json(&self.wire, Method::POST, &path, None)
+            .await
+            .is_ok()
     }
 
     /// Returns the platform of the engine, as `os/architecture`.
@@ -499,7 +529,7 @@ impl Client {
     fn path(&self, path: &str, query: &[(&str, String)]) -> String {
         let pairs: Vec<String> = query
             .iter()
-            .map(|(name, value)| format!("{name}={}", in_query(value)))
+            .map(|(name, value)| format!("{name}={}", encode_query(value)))
             .collect();
         let query = if pairs.is_empty() {
             String::new()
@@ -509,11 +539,11 @@ impl Client {
         format!("/v{}{path}{query}", self.version)
     }
 
-    async fn answered<T>(
+    async fn with_response_timeout<T>(
         &self,
         call: impl Future<Output = Result<T, EngineError>>,
     ) -> Result<T, EngineError> {
-        within(Duration::from_secs(self.answer), call).await
+        with_timeout(Duration::from_secs(self.response_timeout), call).await
     }
 
     /// Repeats a call that was lost or failed temporarily. Only for calls that may reach the engine
@@ -522,16 +552,16 @@ impl Client {
         &self,
         call: impl FnMut() -> F,
     ) -> Result<T, EngineError> {
-        self.repeat_if(is_passing, call).await
+        self.repeat_if(is_temporary, call).await
     }
 
     async fn repeat_if<T, F: Future<Output = Result<T, EngineError>>>(
         &self,
-        passes: fn(&EngineError) -> bool,
+        is_temporary: fn(&EngineError) -> bool,
         call: impl FnMut() -> F,
     ) -> Result<T, EngineError> {
-        call.retry(pauses())
-            .when(passes)
+        call.retry(retry_delays())
+            .when(is_temporary)
             .notify(|error, delay| tracing::warn!(%error, ?delay, "repeating an engine call"))
             .await
     }
@@ -539,17 +569,17 @@ impl Client {
 
 /// Output and input of a command.
 pub(crate) type Attachment = (
-    Pin<Box<dyn Stream<Item = Result<Piece, EngineError>> + Send>>,
+    Pin<Box<dyn Stream<Item = Result<LogChunk, EngineError>> + Send>>,
     Pin<Box<dyn AsyncWrite + Send>>,
 );
 
-async fn within<T>(
-    patience: Duration,
+async fn with_timeout<T>(
+    limit: Duration,
     call: impl Future<Output = Result<T, EngineError>>,
 ) -> Result<T, EngineError> {
-    timeout(patience, call)
+    timeout(limit, call)
         .await
-        .unwrap_or(Err(EngineError::Silent))
+        .unwrap_or(Err(EngineError::TimedOut))
 }
 
 fn request(method: Method, path: &str, content: Bytes) -> Result<Request<Body>, EngineError> {
@@ -561,7 +591,7 @@ fn request(method: Method, path: &str, content: Bytes) -> Result<Request<Body>, 
 }
 
 /// Returns the pauses between attempts of one call: four pauses, about two seconds in total.
-pub(crate) fn pauses() -> ExponentialBuilder {
+pub(crate) fn retry_delays() -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(100))
         .with_max_times(4)
@@ -569,15 +599,15 @@ pub(crate) fn pauses() -> ExponentialBuilder {
 }
 
 /// Ends a stream with an error after `patience` without data.
-fn in_time<T>(
-    patience: Duration,
+fn with_idle_timeout<T>(
+    limit: Duration,
     stream: impl Stream<Item = Result<T, EngineError>> + Send,
 ) -> impl Stream<Item = Result<T, EngineError>> + Send {
     futures_util::stream::unfold(Some(Box::pin(stream)), move |stream| async move {
         let mut stream = stream?;
-        match timeout(patience, stream.next()).await {
+        match timeout(limit, stream.next()).await {
             Ok(next) => next.map(|item| (item, Some(stream))),
-            Err(_) => Some((Err(EngineError::Silent), None)),
+            Err(_) => Some((Err(EngineError::TimedOut), None)),
         }
     })
 }
@@ -590,21 +620,25 @@ fn skew(date: i64, asked: u64, answered: u64) -> i64 {
         .saturating_mul(1000)
         .saturating_add(500)
         .saturating_sub(here);
-    if ahead.abs() < SAME_CLOCK { 0 } else { ahead }
+    if ahead.abs() < CLOCK_TOLERANCE {
+        0
+    } else {
+        ahead
+    }
 }
 
 /// Explains why the first response is not usable. Does not quote servers that are not engines.
-fn first_answer(error: &EngineError) -> String {
+fn explain_first_response(error: &EngineError) -> String {
     match error {
-        EngineError::Refused { message, .. } if Says::WantsTls.is_in(message) => {
+        EngineError::Refused { message, .. } if KnownMessage::TlsRequired.is_in(message) => {
             "the engine requires TLS: set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the directory with ca.pem, cert.pem and key.pem".to_owned()
         }
         EngineError::Refused { status, .. } => format!("the server at this address is not a Docker engine (HTTP {status})"),
-        EngineError::Garbled(_) | EngineError::Nonsense(_) | EngineError::Said(_) => {
+        EngineError::Malformed(_) | EngineError::Unexpected(_) | EngineError::Reported(_) => {
             "the server at this address is not a Docker engine".to_owned()
         }
-        other => match innermost(other) {
-            reason if Says::NotTls.is_in(&reason) => format!("the engine does not use TLS ({reason})"),
+        other => match root_cause(other) {
+            reason if KnownMessage::NotTls.is_in(&reason) => format!("the engine does not use TLS ({reason})"),
             reason => reason,
         },
     }
@@ -626,15 +660,15 @@ fn is_podman(engine: &Json) -> bool {
 /// an engine.
 fn negotiate(engine: &Json, host: &Host) -> Result<Version, ConnectError> {
     if !engine["ApiVersion"].is_string() {
-        let reason = first_answer(&EngineError::Nonsense(String::new()));
-        return Err(ConnectError::Silent {
+        let reason = explain_first_response(&EngineError::Unexpected(String::new()));
+        return Err(ConnectError::Unreachable {
             host: host.clone(),
             reason,
         });
     }
     let [newest, oldest] = ["ApiVersion", "MinAPIVersion"]
         .map(|field| engine[field].as_str().and_then(Version::parse));
-    let spoken = format!(
+    let supported = format!(
         "{} to {}",
         oldest.unwrap_or(OLDEST),
         newest.unwrap_or(NEWEST)
@@ -643,32 +677,34 @@ fn negotiate(engine: &Json, host: &Host) -> Result<Version, ConnectError> {
     if version < oldest.unwrap_or(OLDEST).max(OLDEST) {
         return Err(ConnectError::Version {
             host: host.clone(),
-            spoken,
+            supported,
         });
     }
     // A requested version is only a preference: blueprints name the version that was current when
     // they were written.
     Ok(host
         .version
-        .filter(|wish| *wish <= version && *wish >= oldest.unwrap_or(OLDEST).max(OLDEST))
+        .filter(|requested| {
+            *requested <= version && *requested >= oldest.unwrap_or(OLDEST).max(OLDEST)
+        })
         .unwrap_or(version))
 }
 
-async fn ask(
-    wire: &Wire,
+async fn request_json(
+    wire: &Transport,
     method: Method,
     path: &str,
     content: Option<&Json>,
 ) -> Result<Json, EngineError> {
-    exchange(wire, method, path, content)
+    request_with_date(wire, method, path, content)
         .await
         .map(|(_, json)| json)
 }
 
 /// Sends a request and returns the response with its date: seconds since 1970 UTC on the engine's
 /// clock.
-async fn exchange(
-    wire: &Wire,
+async fn request_with_date(
+    wire: &Transport,
     method: Method,
     path: &str,
     content: Option<&Json>,
@@ -676,7 +712,7 @@ async fn exchange(
     let content = content
         .map(|content| Bytes::from(content.to_string()))
         .unwrap_or_default();
-    let response = accepted(wire.send(request(method, path, content)?).await?).await?;
+    let response = expect_success(wire.send(request(method, path, content)?).await?).await?;
     // Podman sends `OK` where Docker sends nothing.
     let kind = response.headers().get(header::CONTENT_TYPE);
     let is_json = kind.is_none_or(|kind| kind.to_str().is_ok_and(|kind| kind.contains("json")));
@@ -685,32 +721,34 @@ async fn exchange(
         .get(header::DATE)
         .and_then(|date| jiff::fmt::rfc2822::parse(date.to_str().ok()?).ok());
     let date = date.map(|date| date.timestamp().as_second());
-    let (bytes, is_whole) = at_most(SIZE, response.into_body()).await?;
+    let (bytes, is_whole) = read_at_most(MAX_RESPONSE, response.into_body()).await?;
     if !is_whole {
-        return Err(EngineError::Nonsense(format!(
+        return Err(EngineError::Unexpected(format!(
             "larger than {} MiB",
-            SIZE >> 20
+            MAX_RESPONSE >> 20
         )));
     }
     let text = bytes.trim_ascii();
     if text.is_empty() || !is_json {
         return Ok((date, Json::Null));
     }
-    if is_too_much(text) {
-        return Err(EngineError::Nonsense(format!("more than {VALUES} values")));
+    if has_too_many_values(text) {
+        return Err(EngineError::Unexpected(format!(
+            "more than {MAX_VALUES} values"
+        )));
     }
     let json = serde_json::from_slice(text)
-        .map_err(|error| EngineError::Garbled(format!("not valid JSON ({error})")))?;
+        .map_err(|error| EngineError::Malformed(format!("not valid JSON ({error})")))?;
     Ok((date, json))
 }
 
 /// Accepts a response that reports success, or that there was nothing to do.
-async fn accepted(response: Response<Incoming>) -> Result<Response<Incoming>, EngineError> {
+async fn expect_success(response: Response<Incoming>) -> Result<Response<Incoming>, EngineError> {
     let status = response.status();
     if status.is_success() || status == StatusCode::NOT_MODIFIED {
         return Ok(response);
     }
-    let (bytes, _) = at_most(REFUSAL, response.into_body()).await?;
+    let (bytes, _) = read_at_most(MAX_ERROR_BODY, response.into_body()).await?;
     let answer: Json = serde_json::from_slice(&bytes).unwrap_or_default();
     let message = answer["message"].as_str().map_or_else(
         || String::from_utf8_lossy(&bytes).into_owned(),
@@ -718,7 +756,7 @@ async fn accepted(response: Response<Incoming>) -> Result<Response<Incoming>, En
     );
     // An object may exist even if the engine does not know the path of the request.
     if status == StatusCode::NOT_FOUND && message.trim() == "page not found" {
-        return Err(EngineError::Nonsense(
+        return Err(EngineError::Unexpected(
             "the engine does not support this request".to_owned(),
         ));
     }
@@ -730,19 +768,19 @@ async fn accepted(response: Response<Incoming>) -> Result<Response<Incoming>, En
 
 /// Returns true if JSON contains too many values to parse. Counts delimiters, including those in
 /// strings.
-fn is_too_much(text: &[u8]) -> bool {
+fn has_too_many_values(text: &[u8]) -> bool {
     let (mut values, mut mappings) = (0, 0);
     for byte in text {
         values += usize::from(matches!(byte, b',' | b'[' | b'{'));
         mappings += usize::from(*byte == b'{');
     }
-    values > VALUES || mappings > MAPPINGS
+    values > MAX_VALUES || mappings > MAX_OBJECTS
 }
 
 /// Reads at most `most` bytes of a body. Returns true if that is the whole body.
-async fn at_most(most: usize, body: Incoming) -> Result<(Vec<u8>, bool), EngineError> {
+async fn read_at_most(most: usize, body: Incoming) -> Result<(Vec<u8>, bool), EngineError> {
     let mut bytes = Vec::new();
-    let mut data = data(body);
+    let mut data = body_stream(body);
     while let Some(part) = data.next().await {
         let part = part?;
         let room = most - bytes.len();
@@ -755,6 +793,6 @@ async fn at_most(most: usize, body: Incoming) -> Result<(Vec<u8>, bool), EngineE
 }
 
 /// Streams the bytes of a body.
-fn data(body: Incoming) -> impl Stream<Item = Result<Bytes, EngineError>> + Send + Unpin {
+fn body_stream(body: Incoming) -> impl Stream<Item = Result<Bytes, EngineError>> + Send + Unpin {
     body.into_data_stream().map_err(EngineError::lost)
 }

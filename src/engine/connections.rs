@@ -25,12 +25,12 @@ impl Connections {
     /// Returns the connection to an engine and opens it if needed. Concurrent callers share one
     /// connection.
     pub(crate) async fn get(&self, host: &Host) -> Result<Rc<Client>, ConnectError> {
-        let place = self.place(host);
+        let place = self.slot(host);
         let connect = async || Client::connect(host).await.map(Rc::new);
         place.get_or_try_init(connect).await.cloned()
     }
 
-    fn place(&self, host: &Host) -> Rc<OnceCell<Rc<Client>>> {
+    fn slot(&self, host: &Host) -> Rc<OnceCell<Rc<Client>>> {
         let mut open = self.open.borrow_mut();
         open.entry(host.key()).or_default().clone()
     }
@@ -44,7 +44,7 @@ impl Connections {
     pub(crate) fn host(&self, target: &Target) -> Result<Host, ConnectError> {
         match target {
             Target::Default => Ok(self.default.clone()),
-            Target::At { arguments, .. } => Host::of_client(arguments, &self.default),
+            Target::At { arguments, .. } => Host::from_daemon_client(arguments, &self.default),
         }
     }
 

@@ -6,7 +6,7 @@ use crate::{
         address::Address,
         tls::{Tls, Verify},
     },
-    model::function::{holds_call, is_call, python_text},
+    model::function::{contains_call, is_call, python_text},
 };
 use serde_json::Value as Json;
 use std::path::PathBuf;
@@ -48,19 +48,19 @@ impl DaemonClient {
     pub(crate) fn read(client: &Json) -> Result<Self, Vec<Fault>> {
         let mut read = Self::default();
         let Some(arguments) = client.as_object().filter(|_| !is_call(client)) else {
-            let nothing = client.is_null() || holds_call(client);
-            return if nothing {
+            let is_unset = client.is_null() || contains_call(client);
+            return if is_unset {
                 Ok(read)
             } else {
                 Err(vec![Fault::new("`daemon_client` must be a mapping")])
             };
         };
-        let known = |value: &Json| !value.is_null() && !holds_call(value);
+        let known = |value: &Json| !value.is_null() && !contains_call(value);
         let each = arguments.iter().map(|(name, value)| match name.as_str() {
             name if !KNOWN.contains(&name) => Err(Fault::unknown_among(name, &KNOWN)),
             name if known(value) => read
                 .argument(name, value)
-                .map_err(|fault| fault.within(&[name.to_owned()])),
+                .map_err(|fault| fault.nested_in(&[name.to_owned()])),
             _ => Ok(()),
         });
         let faults: Vec<Fault> = each.filter_map(Result::err).collect();
@@ -143,13 +143,13 @@ fn tls(value: &Json) -> Result<Option<Tls>, Fault> {
     };
     let mut tls = Tls::default();
     for (name, value) in arguments.iter().filter(|(_, value)| !value.is_null()) {
-        let under = |fault: Fault| fault.within(std::slice::from_ref(name));
+        let at_argument = |fault: Fault| fault.nested_in(std::slice::from_ref(name));
         match (name.as_str(), value) {
             ("client_cert", Json::Array(pair)) => match &pair[..] {
                 [Json::String(certificate), Json::String(key)] => {
                     tls.client = Some((certificate.into(), key.into()))
                 }
-                _ => return Err(under(Fault::new("this must be [CERTIFICATE, KEY]"))),
+                _ => return Err(at_argument(Fault::new("this must be [CERTIFICATE, KEY]"))),
             },
             // As in docker-py, `verify` can be a file of trusted certificates.
             ("ca_cert" | "verify", Json::String(path)) => tls.ca = Some(PathBuf::from(path)),
@@ -159,7 +159,9 @@ fn tls(value: &Json) -> Result<Option<Tls>, Fault> {
             }
             ("verify" | "assert_hostname", Json::Bool(_)) | ("ssl_version", _) => {}
             (name, _) if NAMES.contains(&name) => {
-                return Err(under(Fault::new(format!("this is not a valid `{name}`"))));
+                return Err(at_argument(Fault::new(format!(
+                    "this is not a valid `{name}`"
+                ))));
             }
             (name, _) => return Err(Fault::unknown_among(name, &NAMES)),
         }
@@ -173,7 +175,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn everything_that_docker_py_takes_is_read() {
+    fn all_arguments_of_docker_py_are_read() {
         let client = json!({
             "base_url": "unix://var/run/docker.sock", "timeout": 30, "version": "1.18", "num_pools": 3, "user_agent": "x",
             "tls": { "client_cert": ["/c.pem", "/k.pem"], "ca_cert": "/ca.pem", "assert_hostname": false },
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_refuses_is_a_fault_with_its_place() {
+    fn invalid_arguments_are_reported_with_their_path() {
         for (client, path, message) in [
             (
                 json!({ "base_ulr": "x" }),
@@ -231,7 +233,7 @@ mod tests {
             let faults = DaemonClient::read(&client).unwrap_err();
             assert_eq!(
                 (faults[0].path.clone(), faults[0].message.as_str()),
-                (vec_of(&path), message)
+                (strings(&path), message)
             );
         }
         assert_eq!(
@@ -242,7 +244,7 @@ mod tests {
         );
     }
 
-    fn vec_of(path: &[&str]) -> Vec<String> {
+    fn strings(path: &[&str]) -> Vec<String> {
         path.iter().map(|part| (*part).to_owned()).collect()
     }
 }

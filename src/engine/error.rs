@@ -1,8 +1,8 @@
 //! Errors of engine calls, and the step failures that they cause.
 
-use super::{host::ConnectError, says::Says};
+use super::{host::ConnectError, known_message::KnownMessage};
 use crate::{
-    printable::{SHOWN, on_one_line, shortened},
+    printable::{MAX_SHOWN, on_one_line, truncated},
     seam::{Failure, FailureKind},
 };
 use thiserror::Error;
@@ -20,16 +20,16 @@ pub(crate) enum EngineError {
     },
     /// The engine reported an error inside a response that had started.
     #[error("{0}")]
-    Said(String),
+    Reported(String),
     /// The engine did not respond in time.
     #[error("the engine did not respond in time")]
-    Silent,
+    TimedOut,
     /// The response cannot be parsed; it may be incomplete.
     #[error("{0}")]
-    Garbled(String),
+    Malformed(String),
     /// The response does not match the request.
     #[error("{0}")]
-    Nonsense(String),
+    Unexpected(String),
     /// The connection was lost or could not be opened.
     #[error("{0}")]
     Lost(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -44,72 +44,79 @@ impl EngineError {
     }
 
     /// Returns the message for people.
-    pub(super) fn told(&self) -> String {
+    pub(super) fn text(&self) -> String {
         match self {
-            Self::Refused { message, .. } | Self::Said(message) => message.trim().to_owned(),
-            Self::Silent => "the engine did not respond in time (see --engine-timeout)".to_owned(),
-            Self::Garbled(why) | Self::Nonsense(why) => {
+            Self::Refused { message, .. } | Self::Reported(message) => message.trim().to_owned(),
+            Self::TimedOut => {
+                "the engine did not respond in time (see --engine-timeout)".to_owned()
+            }
+            Self::Malformed(why) | Self::Unexpected(why) => {
                 format!("invalid engine response: {why}")
             }
-            Self::Lost(_) => format!("the connection to the engine was lost: {}", innermost(self)),
+            Self::Lost(_) => format!(
+                "the connection to the engine was lost: {}",
+                root_cause(self)
+            ),
         }
     }
 
     /// Returns true if the engine itself reported the error.
-    pub(crate) fn is_said(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::Said(_))
+    pub(crate) fn is_reported(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::Reported(_))
     }
 
     /// Returns true if the outcome of the call is unknown.
     fn is_lost(&self) -> bool {
         match self {
             Self::Refused { status, .. } => *status >= 500,
-            Self::Said(_) => false,
-            Self::Silent | Self::Garbled(_) | Self::Nonsense(_) | Self::Lost(_) => true,
+            Self::Reported(_) => false,
+            Self::TimedOut | Self::Malformed(_) | Self::Unexpected(_) | Self::Lost(_) => true,
         }
     }
 
     /// Returns true if the engine reports a conflict that a person must resolve.
-    fn is_lasting(&self) -> bool {
-        self.is_said() && LASTING.iter().any(|says| says.is_said_by(self))
+    fn is_permanent(&self) -> bool {
+        self.is_reported() && PERMANENT.iter().any(|says| says.matches_error(self))
     }
 }
 
 /// Engine messages about conflicts that do not resolve by themselves.
-const LASTING: [Says; 5] = [
-    Says::PortTaken,
-    Says::NoPortLeft,
-    Says::NoProgram,
-    Says::NoRegistry,
-    Says::PlainRegistry,
+const PERMANENT: [KnownMessage; 5] = [
+    KnownMessage::PortTaken,
+    KnownMessage::PortsExhausted,
+    KnownMessage::ProgramNotFound,
+    KnownMessage::RegistryUnreachable,
+    KnownMessage::RegistryWithoutTls,
 ];
 
 /// Returns true if an error of a read-only call may be temporary.
-pub(crate) fn is_passing_when_read(error: &EngineError) -> bool {
+pub(crate) fn is_temporary_on_read(error: &EngineError) -> bool {
     match error {
         // Some engines return 500 for a container that does not run.
-        EngineError::Refused { status, message } => *status >= 500 && !Says::Running.is_in(message),
-        EngineError::Garbled(_) => true,
-        other => is_passing(other),
+        EngineError::Refused { status, message } => {
+            *status >= 500 && !KnownMessage::Running.is_in(message)
+        }
+        EngineError::Malformed(_) => true,
+        other => is_temporary(other),
     }
 }
 
 /// Returns true if an error may be temporary.
-pub(crate) fn is_passing(error: &EngineError) -> bool {
+pub(crate) fn is_temporary(error: &EngineError) -> bool {
     match error {
         EngineError::Refused { status, message } => {
-            *status >= 502 || (*status == 409 && Says::InProgress.is_in(message))
+            *status >= 502 || (*status == 409 && KnownMessage::InProgress.is_in(message))
         }
         EngineError::Lost(_) => true,
-        EngineError::Said(_)
-        | EngineError::Silent
-        | EngineError::Garbled(_)
-        | EngineError::Nonsense(_) => false,
+        EngineError::Reported(_)
+        | EngineError::TimedOut
+        | EngineError::Malformed(_)
+        | EngineError::Unexpected(_) => false,
     }
 }
 
 /// Returns the root cause of an error, which is the part that a user can act on.
-pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;
@@ -128,19 +135,19 @@ pub(crate) fn status(error: &EngineError) -> Option<u16> {
 
 /// Converts an error to a step failure. Refusals (4xx) are final, and so are 5xx errors about a
 /// conflict that a person must resolve.
-pub(crate) fn failure(error: &EngineError, doing: &str) -> Failure {
-    let message = error.told();
-    let may_pass = error.is_lost() || matches!(error, EngineError::Said(_));
+pub(crate) fn failure(error: &EngineError, action: &str) -> Failure {
+    let message = error.text();
+    let may_pass = error.is_lost() || matches!(error, EngineError::Reported(_));
     let failure = Failure {
-        message: format!("{doing}: {}", shortened(&on_one_line(&message), SHOWN)),
-        kind: FailureKind::of(may_pass && !error.is_lasting(), error.is_lost()),
+        message: format!("{action}: {}", truncated(&on_one_line(&message), MAX_SHOWN)),
+        kind: FailureKind::of(may_pass && !error.is_permanent(), error.is_lost()),
         ..Failure::default()
     };
-    with_advice(failure, &message)
+    with_hint(failure, &message)
 }
 
-fn with_advice(failure: Failure, message: &str) -> Failure {
-    if Says::PortTaken.is_in(message) {
+fn with_hint(failure: Failure, message: &str) -> Failure {
+    if KnownMessage::PortTaken.is_in(message) {
         return failure
             .hint("publish a different port, or stop the program or container that uses this one");
     }
@@ -155,7 +162,7 @@ impl From<ConnectError> for Failure {
             ..Self::fatal(error.to_string())
         };
         match error {
-            ConnectError::Silent { .. } => failure.hint(
+            ConnectError::Unreachable { .. } => failure.hint(
                 "check that the engine is running and that you may use it, or select another one with --host, --context or DOCKER_HOST",
             ),
             ConnectError::Context { .. } => {
@@ -174,9 +181,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_message_is_cut_and_can_do_nothing_to_a_terminal() {
+    fn long_messages_are_cut_and_escaped() {
         let message = format!("\u{1b}]0;x\u{7}{}", "x".repeat(5_000_000));
-        let told = failure(
+        let shown = failure(
             &EngineError::Refused {
                 status: 409,
                 message,
@@ -185,11 +192,11 @@ mod tests {
         )
         .message;
         assert!(
-            told.len() < 3000
-                && told.starts_with("creating the container: \\u{1b}]0;x\\u{7}xx")
-                && told.ends_with("more bytes)"),
+            shown.len() < 3000
+                && shown.starts_with("creating the container: \\u{1b}]0;x\\u{7}xx")
+                && shown.ends_with("more bytes)"),
             "{}",
-            told.len()
+            shown.len()
         );
     }
 }

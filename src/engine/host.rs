@@ -56,28 +56,28 @@ impl Host {
     /// and the CA certificate is missing.
     pub fn find(host: Option<&str>, context: Option<&str>) -> Result<Self, ConnectError> {
         if let Some(address) = host.filter(|address| !address.is_empty()) {
-            return Self::new(address, "--host or DOCKCTL_HOST", None).with_environment();
+            return Self::new(address, "--host or DOCKCTL_HOST", None).with_env();
         }
         let context = context.filter(|name| !name.is_empty());
         if context.is_none()
-            && let Some(address) = variable("DOCKER_HOST")
+            && let Some(address) = env_var("DOCKER_HOST")
         {
-            return Self::new(address, "DOCKER_HOST", None).with_environment();
+            return Self::new(address, "DOCKER_HOST", None).with_env();
         }
         let named = context
             .map(|name| (name.to_owned(), "--context or DOCKCTL_CONTEXT"))
-            .or_else(|| Some((variable("DOCKER_CONTEXT")?, "DOCKER_CONTEXT")));
+            .or_else(|| Some((env_var("DOCKER_CONTEXT")?, "DOCKER_CONTEXT")));
         let current = named.or_else(|| Some((current_context()?, "current docker context")));
         match current.filter(|(name, _)| name != "default") {
-            Some((name, origin)) => Self::of_context(&name, origin),
-            None => Self::new("unix:///var/run/docker.sock", "default", None).with_environment(),
+            Some((name, origin)) => Self::from_context(&name, origin),
+            None => Self::new("unix:///var/run/docker.sock", "default", None).with_env(),
         }
     }
 
     /// Adds the TLS settings of the environment. Like the docker CLI, fails if the engine must be
     /// verified and the CA certificate is missing, regardless of the transport.
-    fn with_environment(self) -> Result<Self, ConnectError> {
-        let tls = tls_of_environment();
+    fn with_env(self) -> Result<Self, ConnectError> {
+        let tls = tls_from_env();
         let missing = tls
             .as_ref()
             .filter(|tls| tls.verify == Verify::Full)
@@ -104,8 +104,8 @@ impl Host {
         }
     }
 
-    fn of_context(name: &str, origin: &str) -> Result<Self, ConnectError> {
-        let contexts = config_folder().unwrap_or_default().join("contexts");
+    fn from_context(name: &str, origin: &str) -> Result<Self, ConnectError> {
+        let contexts = config_dir().unwrap_or_default().join("contexts");
         let id = hex(&Sha256::digest(name.as_bytes()));
         let path = contexts.join("meta").join(&id).join("meta.json");
         let endpoint = read_json(&path)
@@ -123,9 +123,8 @@ impl Host {
         } else {
             Verify::Full
         };
-        let folder = contexts.join("tls").join(id).join("docker");
-        let tls =
-            (folder.is_dir() || verify == Verify::Nothing).then(|| Tls::of_folder(&folder, verify));
+        let dir = contexts.join("tls").join(id).join("docker");
+        let tls = (dir.is_dir() || verify == Verify::Nothing).then(|| Tls::from_dir(&dir, verify));
         Ok(Self::new(address, format!("{origin} `{name}`"), tls))
     }
 
@@ -145,7 +144,7 @@ impl Host {
     /// # Errors
     ///
     /// Returns an error if an argument is invalid.
-    pub(crate) fn of_client(client: &Json, default: &Self) -> Result<Self, ConnectError> {
+    pub(crate) fn from_daemon_client(client: &Json, default: &Self) -> Result<Self, ConnectError> {
         let read = DaemonClient::read(client).map_err(|faults| {
             let address = client["base_url"].as_str().unwrap_or(&default.address);
             let reasons: Vec<String> = faults
@@ -177,17 +176,17 @@ impl Host {
 /// Returns the TLS settings of the environment, by the rules of the docker CLI: `DOCKER_TLS_VERIFY`
 /// verifies the engine, `DOCKER_TLS` alone does not. Both use the files in `DOCKER_CERT_PATH`.
 /// Verification requires the CA certificate.
-fn tls_of_environment() -> Option<Tls> {
-    let verify = match (variable("DOCKER_TLS_VERIFY"), variable("DOCKER_TLS")) {
+fn tls_from_env() -> Option<Tls> {
+    let verify = match (env_var("DOCKER_TLS_VERIFY"), env_var("DOCKER_TLS")) {
         (Some(_), _) => Verify::Full,
         (None, Some(_)) => Verify::Nothing,
         (None, None) => return None,
     };
-    let folder = variable("DOCKER_CERT_PATH")
+    let dir = env_var("DOCKER_CERT_PATH")
         .map(PathBuf::from)
-        .or_else(config_folder)
+        .or_else(config_dir)
         .unwrap_or_default();
-    Some(Tls::required(&folder, verify))
+    Some(Tls::required(&dir, verify))
 }
 
 impl fmt::Display for Host {
@@ -196,15 +195,15 @@ impl fmt::Display for Host {
     }
 }
 
-fn variable(name: &str) -> Option<String> {
+fn env_var(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Returns the configuration directory of the docker CLI.
-pub(crate) fn config_folder() -> Option<PathBuf> {
-    variable("DOCKER_CONFIG")
+pub(crate) fn config_dir() -> Option<PathBuf> {
+    env_var("DOCKER_CONFIG")
         .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(variable("HOME")?).join(".docker")))
+        .or_else(|| Some(PathBuf::from(env_var("HOME")?).join(".docker")))
 }
 
 pub(crate) fn read_json(path: &Path) -> Option<Json> {
@@ -225,8 +224,8 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Returns the error in the docker CLI's configuration, or `None` if the file is absent or valid.
 #[must_use]
-pub fn broken_config() -> Option<String> {
-    let path = config_folder()?.join("config.json");
+pub fn config_error() -> Option<String> {
+    let path = config_dir()?.join("config.json");
     let why = match read_file(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => error.to_string(),
@@ -245,7 +244,7 @@ pub fn broken_config() -> Option<String> {
 }
 
 fn current_context() -> Option<String> {
-    read_json(&config_folder()?.join("config.json"))?
+    read_json(&config_dir()?.join("config.json"))?
         .get("currentContext")?
         .as_str()
         .map(str::to_owned)
@@ -274,7 +273,7 @@ pub enum ConnectError {
     },
     /// No engine responds.
     #[error("cannot connect to the engine at {host}: {reason}")]
-    Silent {
+    Unreachable {
         /// The address.
         host: Host,
         /// Reason.
@@ -282,7 +281,7 @@ pub enum ConnectError {
     },
     /// The engine and dockctl have no API version in common.
     #[error(
-        "the engine at {host} supports API versions {spoken}, but dockctl supports {} to {}",
+        "the engine at {host} supports API versions {supported}, but dockctl supports {} to {}",
         OLDEST,
         NEWEST
     )]
@@ -290,6 +289,6 @@ pub enum ConnectError {
         /// The address.
         host: Host,
         /// API versions of the engine.
-        spoken: String,
+        supported: String,
     },
 }

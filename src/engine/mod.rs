@@ -2,7 +2,6 @@
 //! validating responses, and repeating lost calls.
 
 mod address;
-mod answer;
 mod client;
 mod connections;
 mod daemon_client;
@@ -10,20 +9,21 @@ mod encode;
 mod error;
 mod host;
 mod kind;
-mod says;
+mod known_message;
+mod response;
 mod stream;
 mod tls;
+mod transport;
 mod version;
-mod wire;
 
-pub(crate) use client::{ANSWER, Client, pauses};
+pub(crate) use client::{Client, RESPONSE_TIMEOUT, retry_delays};
 pub use connections::Connections;
 pub(crate) use daemon_client::check as check_daemon_client;
-pub(crate) use encode::in_path;
-pub(crate) use error::{EngineError, failure, is_passing, status};
-pub use host::{ConnectError, Host, broken_config};
-pub(crate) use host::{config_folder, read_json};
+pub(crate) use encode::encode_path;
+pub(crate) use error::{EngineError, failure, is_temporary, status};
+pub use host::{ConnectError, Host, config_error};
+pub(crate) use host::{config_dir, read_json};
 pub use kind::Kind;
-pub(crate) use says::Says;
+pub(crate) use known_message::KnownMessage;
 pub(crate) use stream::Lines;
 pub(crate) use version::Version;

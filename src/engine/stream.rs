@@ -1,7 +1,7 @@
 //! Streams from an engine: output of containers and commands, and JSON documents, one per line.
 //! Output is passed on as it arrives: it is not buffered until a line or a frame is complete.
 
-use crate::{engine::error::EngineError, seam::Piece};
+use crate::{engine::error::EngineError, seam::LogChunk};
 use bytes::{Buf as _, Bytes};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use serde_json::Value as Json;
@@ -12,44 +12,45 @@ use tokio_util::{
 };
 
 /// Longest line of a response with one document per line, in bytes.
-const LINE: usize = 16 << 20;
+const MAX_LINE: usize = 16 << 20;
 /// Size of a frame header, in bytes: stream number, three zeros, length.
-const HEAD: usize = 8;
+const HEADER: usize = 8;
 
 /// Splits a stream that interleaves standard output and standard error into frames.
 #[derive(Debug, Default)]
 struct Frames {
     /// The stream has no frames: a terminal has only one stream.
     is_raw: bool,
-    has_begun: bool,
-    head: Vec<u8>,
+    has_started: bool,
+    header: Vec<u8>,
     is_error: bool,
     /// Remaining bytes of the present frame.
-    left: usize,
+    remaining: usize,
 }
 
 impl Frames {
-    fn take(&mut self, mut bytes: Bytes) -> Result<Vec<Piece>, EngineError> {
+    fn push(&mut self, mut bytes: Bytes) -> Result<Vec<LogChunk>, EngineError> {
         let mut pieces = Vec::new();
         while bytes.has_remaining() {
             if self.is_raw {
-                pieces.push(Piece {
+                pieces.push(LogChunk {
                     is_error: false,
                     bytes,
                 });
                 break;
             }
-            if self.left == 0 {
-                self.head
-                    .extend_from_slice(&bytes.split_to(bytes.len().min(HEAD - self.head.len())));
-                if self.head.len() == HEAD {
-                    pieces.extend(self.open()?);
+            if self.remaining == 0 {
+                self.header.extend_from_slice(
+                    &bytes.split_to(bytes.len().min(HEADER - self.header.len())),
+                );
+                if self.header.len() == HEADER {
+                    pieces.extend(self.read_header()?);
                 }
                 continue;
             }
-            let part = bytes.split_to(bytes.len().min(self.left));
-            self.left -= part.len();
-            pieces.push(Piece {
+            let part = bytes.split_to(bytes.len().min(self.remaining));
+            self.remaining -= part.len();
+            pieces.push(LogChunk {
                 is_error: self.is_error,
                 bytes: part,
             });
@@ -59,32 +60,33 @@ impl Frames {
 
     /// Reads a frame header. A stream that does not start with one has no frames: some engines send
     /// terminal output without declaring it.
-    fn open(&mut self) -> Result<Option<Piece>, EngineError> {
-        let head = std::mem::take(&mut self.head);
-        let first = !std::mem::replace(&mut self.has_begun, true);
+    fn read_header(&mut self) -> Result<Option<LogChunk>, EngineError> {
+        let head = std::mem::take(&mut self.header);
+        let first = !std::mem::replace(&mut self.has_started, true);
         match head[..] {
             [kind @ 0..=3, 0, 0, 0, a, b, c, d] => {
                 self.is_error = kind == 2;
-                self.left = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
+                self.remaining =
+                    usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
                 Ok(None)
             }
             _ if first => {
                 self.is_raw = true;
-                Ok(Some(Piece {
+                Ok(Some(LogChunk {
                     is_error: false,
                     bytes: head.into(),
                 }))
             }
-            _ => Err(EngineError::Nonsense(
+            _ => Err(EngineError::Unexpected(
                 "a frame of the stream has no header".to_owned(),
             )),
         }
     }
 
     /// Returns bytes that looked like a partial header when the stream ended.
-    fn rest(&mut self) -> Option<Piece> {
-        let rest = std::mem::take(&mut self.head);
-        (!rest.is_empty() && !self.has_begun).then(|| Piece {
+    fn rest(&mut self) -> Option<LogChunk> {
+        let rest = std::mem::take(&mut self.header);
+        (!rest.is_empty() && !self.has_started).then(|| LogChunk {
             is_error: false,
             bytes: rest.into(),
         })
@@ -95,7 +97,7 @@ impl Frames {
 pub(crate) fn pieces(
     body: impl Stream<Item = Result<Bytes, EngineError>> + Send + 'static,
     is_raw: bool,
-) -> impl Stream<Item = Result<Piece, EngineError>> + Send {
+) -> impl Stream<Item = Result<LogChunk, EngineError>> + Send {
     let state = (
         Box::pin(body),
         Frames {
@@ -116,7 +118,7 @@ pub(crate) fn pieces(
                     return None;
                 }
                 match body.next().await {
-                    Some(Ok(bytes)) => match frames.take(bytes) {
+                    Some(Ok(bytes)) => match frames.push(bytes) {
                         Ok(pieces) => ready.extend(pieces),
                         Err(error) => return Some((Err(error), (body, frames, ready, true))),
                     },
@@ -135,14 +137,14 @@ pub(crate) fn pieces(
 #[derive(Clone, Debug)]
 pub(crate) struct Lines {
     line: Vec<u8>,
-    most: usize,
+    max_length: usize,
 }
 
 impl Lines {
-    pub(crate) fn of_at_most(most: usize) -> Self {
+    pub(crate) fn with_max_length(most: usize) -> Self {
         Self {
             line: Vec::new(),
-            most,
+            max_length: most,
         }
     }
 
@@ -153,7 +155,7 @@ impl Lines {
             let (text, ends) = part
                 .strip_suffix(b"\n")
                 .map_or((part, false), |text| (text, true));
-            let room = self.most.saturating_sub(self.line.len());
+            let room = self.max_length.saturating_sub(self.line.len());
             self.line.extend_from_slice(&text[..text.len().min(room)]);
             if ends {
                 complete.push(text_of(&std::mem::take(&mut self.line)));
@@ -180,14 +182,14 @@ pub(crate) fn documents(
     body: impl Stream<Item = Result<Bytes, EngineError>> + Send,
 ) -> impl Stream<Item = Result<Json, EngineError>> {
     let reader = StreamReader::new(Box::pin(body.map_err(io::Error::other)));
-    let lines = FramedRead::new(reader, LinesCodec::new_with_max_length(LINE));
+    let lines = FramedRead::new(reader, LinesCodec::new_with_max_length(MAX_LINE));
     let read = |line: Result<String, LinesCodecError>| match line {
         Ok(line) if line.trim().is_empty() => Ok(None),
         Ok(line) => document(&line).map(Some),
         Err(LinesCodecError::Io(error)) => Err(EngineError::lost(error)),
-        Err(LinesCodecError::MaxLineLengthExceeded) => Err(EngineError::Nonsense(format!(
+        Err(LinesCodecError::MaxLineLengthExceeded) => Err(EngineError::Unexpected(format!(
             "a line is longer than {} MiB",
-            LINE >> 20
+            MAX_LINE >> 20
         ))),
     };
     lines
@@ -197,9 +199,9 @@ pub(crate) fn documents(
 
 fn document(line: &str) -> Result<Json, EngineError> {
     let json: Json = serde_json::from_str(line)
-        .map_err(|error| EngineError::Garbled(format!("a line is not valid JSON ({error})")))?;
+        .map_err(|error| EngineError::Malformed(format!("a line is not valid JSON ({error})")))?;
     match json["error"].as_str() {
-        Some(error) => Err(EngineError::Said(error.to_owned())),
+        Some(error) => Err(EngineError::Reported(error.to_owned())),
         None => Ok(json),
     }
 }
@@ -217,11 +219,11 @@ mod tests {
     fn read(
         frames: &mut Frames,
         bytes: &[u8],
-        at_once: usize,
+        chunk_size: usize,
     ) -> Result<(Vec<u8>, Vec<u8>), EngineError> {
         let mut both = (Vec::new(), Vec::new());
-        for part in bytes.chunks(at_once) {
-            for piece in frames.take(Bytes::copy_from_slice(part))? {
+        for part in bytes.chunks(chunk_size) {
+            for piece in frames.push(Bytes::copy_from_slice(part))? {
                 (if piece.is_error {
                     &mut both.1
                 } else {
@@ -236,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_taken_apart_however_they_arrive() {
+    fn frames_are_split_regardless_of_chunks() {
         let bytes = [
             frame(1, b"one\n"),
             frame(2, b"two"),
@@ -244,14 +246,18 @@ mod tests {
             frame(1, b"three"),
         ]
         .concat();
-        for at_once in 1..=bytes.len() {
-            let both = read(&mut Frames::default(), &bytes, at_once).unwrap();
-            assert_eq!(both, (b"one\nthree".to_vec(), b"two".to_vec()), "{at_once}");
+        for chunk_size in 1..=bytes.len() {
+            let both = read(&mut Frames::default(), &bytes, chunk_size).unwrap();
+            assert_eq!(
+                both,
+                (b"one\nthree".to_vec(), b"two".to_vec()),
+                "{chunk_size}"
+            );
         }
     }
 
     #[test]
-    fn what_has_no_frames_comes_as_it_is() {
+    fn stream_without_frames_is_unchanged() {
         for text in ["hello world", "hi"] {
             assert_eq!(
                 read(&mut Frames::default(), text.as_bytes(), 3).unwrap().0,
@@ -266,24 +272,24 @@ mod tests {
         let broken = [frame(1, b"x"), b"no header at all".to_vec()].concat();
         assert!(matches!(
             read(&mut Frames::default(), &broken, 5),
-            Err(EngineError::Nonsense(_))
+            Err(EngineError::Unexpected(_))
         ));
     }
 
     #[test]
-    fn a_frame_that_announces_gigabytes_is_handed_on_as_it_comes() {
+    fn huge_frame_is_passed_on_as_it_arrives() {
         let mut frames = Frames::default();
         let head = [1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff];
         assert!(
             frames
-                .take(Bytes::copy_from_slice(&head))
+                .push(Bytes::copy_from_slice(&head))
                 .unwrap()
                 .is_empty()
         );
-        let pieces = frames.take(Bytes::from_static(b"at once")).unwrap();
+        let pieces = frames.push(Bytes::from_static(b"at once")).unwrap();
         assert_eq!(
             pieces,
-            [Piece {
+            [LogChunk {
                 is_error: false,
                 bytes: Bytes::from_static(b"at once")
             }]
@@ -291,8 +297,8 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_cut_and_none_is_lost() {
-        let mut lines = Lines::of_at_most(4);
+    fn long_lines_are_cut_and_none_is_lost() {
+        let mut lines = Lines::with_max_length(4);
         assert_eq!(lines.take(b"ab"), Vec::<String>::new());
         assert_eq!(lines.take(b"c\r\n\nlong line\nx"), ["abc", "", "long"]);
         assert_eq!((lines.rest().as_deref(), lines.rest()), (Some("x"), None));

@@ -41,8 +41,8 @@ pub(crate) enum Verify {
 
 impl Tls {
     /// Uses the files `ca.pem`, `cert.pem` and `key.pem` of a directory, if they exist.
-    pub(crate) fn of_folder(folder: &Path, verify: Verify) -> Self {
-        let file = |name: &str| Some(folder.join(name)).filter(|path| path.exists());
+    pub(crate) fn from_dir(dir: &Path, verify: Verify) -> Self {
+        let file = |name: &str| Some(dir.join(name)).filter(|path| path.exists());
         Self {
             ca: file("ca.pem").filter(|_| verify != Verify::Nothing),
             client: file("cert.pem").zip(file("key.pem")),
@@ -50,11 +50,11 @@ impl Tls {
         }
     }
 
-    /// Like [`of_folder`](Self::of_folder), but a missing file must not weaken the checks: it is an
+    /// Like [`Self::from_dir`], but a missing file must not weaken the checks: it is an
     /// error when the files are read. Certificate and key of the client are optional, but one
     /// without the other is an error.
-    pub(crate) fn required(folder: &Path, verify: Verify) -> Self {
-        let file = |name: &str| folder.join(name);
+    pub(crate) fn required(dir: &Path, verify: Verify) -> Self {
+        let file = |name: &str| dir.join(name);
         let (certificate, key) = (file("cert.pem"), file("key.pem"));
         let is_known = certificate.exists() || key.exists();
         Self {
@@ -101,7 +101,7 @@ impl Tls {
         provider: &Arc<CryptoProvider>,
     ) -> Result<Arc<dyn ServerCertVerifier>, String> {
         if self.verify == Verify::Nothing {
-            return Ok(Arc::new(Lenient {
+            return Ok(Arc::new(LenientVerifier {
                 signature: None,
                 provider: provider.clone(),
             }));
@@ -111,7 +111,7 @@ impl Tls {
                 .build();
         let full = full.map_err(|error| format!("no trusted certificates: {error}"))?;
         Ok(match self.verify {
-            Verify::Signature => Arc::new(Lenient {
+            Verify::Signature => Arc::new(LenientVerifier {
                 signature: Some(full),
                 provider: provider.clone(),
             }),
@@ -152,12 +152,12 @@ fn cannot_read(path: &Path, error: &dyn fmt::Display) -> String {
 
 /// Verifier that ignores the host name. Without `signature` it checks nothing.
 #[derive(Debug)]
-struct Lenient {
+struct LenientVerifier {
     signature: Option<Arc<WebPkiServerVerifier>>,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Lenient {
+impl ServerCertVerifier for LenientVerifier {
     fn verify_server_cert(
         &self,
         end: &CertificateDer<'_>,
@@ -217,20 +217,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_engine_that_is_to_be_checked_is_not_trusted_for_want_of_a_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let error = Tls::required(folder.path(), Verify::Full)
+    fn missing_ca_is_an_error_if_verification_is_required() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = Tls::required(dir.path(), Verify::Full)
             .config()
             .unwrap_err();
         assert!(error.contains("ca.pem cannot be used"), "{error}");
-        std::fs::write(folder.path().join("key.pem"), "").unwrap();
-        let half = Tls::required(folder.path(), Verify::Nothing);
+        std::fs::write(dir.path().join("key.pem"), "").unwrap();
+        let half = Tls::required(dir.path(), Verify::Nothing);
         assert!(
             half.config().unwrap_err().contains("cert.pem"),
             "a key without a certificate is an error"
         );
         assert_eq!(
-            Tls::of_folder(folder.path(), Verify::Full).ca,
+            Tls::from_dir(dir.path(), Verify::Full).ca,
             None,
             "ca.pem is optional in a context"
         );

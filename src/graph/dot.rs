@@ -7,10 +7,11 @@ use super::{Graph, RelationshipKind};
 pub fn dot(graph: &Graph) -> String {
     let mut text = "digraph deployment {\n  node [shape=box, style=\"rounded,filled\", fontname=\"sans-serif\"];\n".to_owned();
     for (at, vertex) in graph.vertices.iter().enumerate() {
-        let (border, ground) = vertex.mood.colours();
-        let label = format!("{}\\n{}", quoted(&vertex.name), quoted(&vertex.below));
-        text +=
-            &format!("  n{at} [label=\"{label}\", color=\"{border}\", fillcolor=\"{ground}\"];\n");
+        let (border, background) = vertex.condition.colors();
+        let label = format!("{}\\n{}", quoted(&vertex.name), quoted(&vertex.caption));
+        text += &format!(
+            "  n{at} [label=\"{label}\", color=\"{border}\", fillcolor=\"{background}\"];\n"
+        );
     }
     for arrow in &graph.arrows {
         let style = match arrow.kind {

@@ -8,23 +8,23 @@ use rust_sugiyama::{
 use std::collections::{BTreeSet, HashMap};
 
 /// Height of a box.
-pub(super) const HEIGHT: f64 = 44.0;
+pub(super) const BOX_HEIGHT: f64 = 44.0;
 /// Distance from one layer to the next.
-const LAYER: f64 = 104.0;
+const LAYER_DISTANCE: f64 = 104.0;
 /// Space between the boxes of a layer, and around the drawing.
 const GAP: f64 = 28.0;
 /// Width of a letter.
-const LETTER: f64 = 7.6;
+const LETTER_WIDTH: f64 = 7.6;
 /// Connected parts are placed in rows up to this width.
-const WIDTH: f64 = 1600.0;
+const MAX_WIDTH: f64 = 1600.0;
 /// Number of passes that improve the positions.
-const ROUNDS: usize = 24;
+const PASSES: usize = 24;
 /// Width of a line where it crosses a layer.
-const PASSAGE: f64 = 2.0;
+const LINE_WIDTH: f64 = 2.0;
 
 /// A box: its center and its width.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Place {
+pub(super) struct BoxPosition {
     pub x: f64,
     pub y: f64,
     pub width: f64,
@@ -32,29 +32,29 @@ pub(super) struct Place {
 
 /// The finished layout.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Placed {
-    pub boxes: Vec<Place>,
+pub(super) struct Layout {
+    pub boxes: Vec<BoxPosition>,
     /// For each arrow, the points on its way from box to box.
     pub lines: Vec<Vec<(f64, f64)>>,
     pub width: f64,
     pub height: f64,
 }
 
-pub(super) fn place(graph: &Graph) -> Placed {
+pub(super) fn layout(graph: &Graph) -> Layout {
     let layers = Layers::of(graph);
-    let mut page = Page::default();
+    let mut page = Drawing::default();
     let edges = layers.edges();
     for (layout, _, _) in from_vertices_and_edges(&layers.vertices(), &edges, &config()) {
         page.add(layers.part(&layout, &edges), &layers);
     }
-    let spot = |at: &usize| page.spots.get(at).copied().unwrap_or_default();
-    let placed = |(at, width): (usize, &f64)| Place {
+    let spot = |at: &usize| page.positions.get(at).copied().unwrap_or_default();
+    let placed = |(at, width): (usize, &f64)| BoxPosition {
         x: spot(&at).0,
         y: spot(&at).1,
         width: *width,
     };
     let line = |chain: &Vec<usize>| chain.iter().map(spot).collect();
-    Placed {
+    Layout {
         boxes: layers.widths.iter().enumerate().map(placed).collect(),
         lines: layers.chains.iter().map(line).collect(),
         width: page.widest.max(GAP * 2.0),
@@ -88,22 +88,22 @@ impl Layers {
     fn of(graph: &Graph) -> Self {
         let vertices = graph.vertices.iter();
         let mut ranks = ranks(graph);
-        let (points, chains) = passages(graph, &ranks);
+        let (points, chains) = crossings(graph, &ranks);
         ranks.extend(points);
         Self {
-            widths: vertices.map(|it| width(&it.name, &it.below)).collect(),
+            widths: vertices.map(|it| width(&it.name, &it.caption)).collect(),
             ranks,
             chains,
         }
     }
 
     fn size(&self, at: usize) -> f64 {
-        self.widths.get(at).copied().unwrap_or(PASSAGE)
+        self.widths.get(at).copied().unwrap_or(LINE_WIDTH)
     }
 
     fn vertices(&self) -> Vec<(u32, (f64, f64))> {
         let all = 0..self.ranks.len();
-        all.map(|at| (number(at), (self.size(at), HEIGHT)))
+        all.map(|at| (vertex_id(at), (self.size(at), BOX_HEIGHT)))
             .collect()
     }
 
@@ -111,7 +111,7 @@ impl Layers {
     fn edges(&self) -> Vec<(u32, u32)> {
         let pairs = self.chains.iter().flat_map(|chain| chain.windows(2));
         let down = pairs.filter(|pair| self.ranks[pair[0]] < self.ranks[pair[1]]);
-        let edges = down.map(|pair| (number(pair[0]), number(pair[1])));
+        let edges = down.map(|pair| (vertex_id(pair[0]), vertex_id(pair[1])));
         edges.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
@@ -121,13 +121,13 @@ impl Layers {
         let first = ranks.min().unwrap_or_default();
         let placed = layout.iter();
         let placed = placed.map(|(at, (x, _))| (*at, self.ranks[*at] - first, *x));
-        spread(placed.collect(), edges, &|at| self.size(at))
+        position_part(placed.collect(), edges, &|at| self.size(at))
     }
 }
 
 /// A drawing that is filled row by row with connected parts.
-struct Page {
-    spots: HashMap<usize, (f64, f64)>,
+struct Drawing {
+    positions: HashMap<usize, (f64, f64)>,
     left: f64,
     top: f64,
     /// Height of the current row.
@@ -135,10 +135,10 @@ struct Page {
     widest: f64,
 }
 
-impl Default for Page {
+impl Default for Drawing {
     fn default() -> Self {
         Self {
-            spots: HashMap::new(),
+            positions: HashMap::new(),
             left: GAP,
             top: GAP,
             row: 0.0,
@@ -147,20 +147,23 @@ impl Default for Page {
     }
 }
 
-impl Page {
+impl Drawing {
     fn add(&mut self, part: Vec<(usize, f64, f64)>, layers: &Layers) {
         let edges = part.iter().map(|(at, x, _)| x + layers.size(*at) / 2.0);
-        let wide = edges.fold(0.0, f64::max);
-        let high = part.iter().map(|(_, _, y)| y + HEIGHT).fold(0.0, f64::max);
-        if self.left > GAP && self.left + wide > WIDTH {
+        let width = edges.fold(0.0, f64::max);
+        let height = part
+            .iter()
+            .map(|(_, _, y)| y + BOX_HEIGHT)
+            .fold(0.0, f64::max);
+        if self.left > GAP && self.left + width > MAX_WIDTH {
             (self.left, self.top, self.row) = (GAP, self.top + self.row + GAP * 2.0, 0.0);
         }
-        let (left, top) = (self.left, self.top + HEIGHT / 2.0);
+        let (left, top) = (self.left, self.top + BOX_HEIGHT / 2.0);
         let spots = part.into_iter();
-        self.spots
+        self.positions
             .extend(spots.map(|(at, x, y)| (at, (left + x, top + y))));
-        self.left += wide + GAP * 2.0;
-        self.row = self.row.max(high);
+        self.left += width + GAP * 2.0;
+        self.row = self.row.max(height);
         self.widest = self.widest.max(self.left - GAP);
     }
 }
@@ -169,10 +172,10 @@ fn width(name: &str, below: &str) -> f64 {
     let letters = |text: &str, each: f64| {
         each * f64::from(u32::try_from(text.chars().count()).unwrap_or(u32::MAX))
     };
-    letters(name, LETTER).max(letters(below, LETTER * 0.84)) + 24.0
+    letters(name, LETTER_WIDTH).max(letters(below, LETTER_WIDTH * 0.84)) + 24.0
 }
 
-fn number(at: usize) -> u32 {
+fn vertex_id(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
 
@@ -198,7 +201,7 @@ fn ranks(graph: &Graph) -> Vec<usize> {
         }
     }
     let highest = heights.iter().max().copied().unwrap_or_default();
-    narrowed(
+    split_wide_layers(
         graph,
         heights.into_iter().map(|height| highest - height).collect(),
     )
@@ -206,7 +209,7 @@ fn ranks(graph: &Graph) -> Vec<usize> {
 
 /// Splits layers that are wider than a screen. This is safe because no arrow connects two boxes of
 /// one layer.
-fn narrowed(graph: &Graph, ranks: Vec<usize>) -> Vec<usize> {
+fn split_wide_layers(graph: &Graph, ranks: Vec<usize>) -> Vec<usize> {
     let mut layers: Vec<Vec<usize>> =
         vec![Vec::new(); ranks.iter().max().map_or(0, |deepest| deepest + 1)];
     ranks
@@ -217,12 +220,12 @@ fn narrowed(graph: &Graph, ranks: Vec<usize>) -> Vec<usize> {
     for layer in layers {
         let mut left = 0.0;
         for at in layer {
-            let wide = width(&graph.vertices[at].name, &graph.vertices[at].below) + GAP;
-            if left > 0.0 && left + wide > WIDTH {
+            let width = width(&graph.vertices[at].name, &graph.vertices[at].caption) + GAP;
+            if left > 0.0 && left + width > MAX_WIDTH {
                 (left, top) = (0.0, top + 1);
             }
             narrow[at] = top;
-            left += wide;
+            left += width;
         }
         top += 1;
     }
@@ -231,7 +234,7 @@ fn narrowed(graph: &Graph, ranks: Vec<usize>) -> Vec<usize> {
 
 /// Returns the layers of the points where long arrows cross the layers in between, and for each
 /// arrow the boxes and points on its way.
-fn passages(graph: &Graph, ranks: &[usize]) -> (Vec<usize>, Vec<Vec<usize>>) {
+fn crossings(graph: &Graph, ranks: &[usize]) -> (Vec<usize>, Vec<Vec<usize>>) {
     let mut points = Vec::new();
     let chain = |arrow: &super::Arrow| {
         let mut chain = vec![arrow.from];
@@ -248,7 +251,7 @@ fn passages(graph: &Graph, ranks: &[usize]) -> (Vec<usize>, Vec<Vec<usize>>) {
 
 /// Positions a connected part. The order within each layer is given; the positions follow from the
 /// connected boxes. The left edge is 0.
-fn spread(
+fn position_part(
     part: Vec<(usize, usize, f64)>,
     edges: &[(u32, u32)],
     size: &dyn Fn(usize) -> f64,
@@ -269,16 +272,16 @@ fn spread(
         .into_iter()
         .map(|layer| layer.into_iter().map(|(at, _)| at).collect())
         .collect();
-    let mut neighbours: HashMap<usize, Vec<usize>> = HashMap::new();
+    let mut neighbors: HashMap<usize, Vec<usize>> = HashMap::new();
     for (from, to) in edges {
-        neighbours.entry(index(*from)).or_default().push(index(*to));
-        neighbours.entry(index(*to)).or_default().push(index(*from));
+        neighbors.entry(index(*from)).or_default().push(index(*to));
+        neighbors.entry(index(*to)).or_default().push(index(*from));
     }
     let mut x: HashMap<usize, f64> = layers
         .iter()
-        .flat_map(|layer| apart(layer, &vec![0.0; layer.len()], size))
+        .flat_map(|layer| separate(layer, &vec![0.0; layer.len()], size))
         .collect();
-    for round in 0..ROUNDS {
+    for round in 0..PASSES {
         for at in 0..layers.len() {
             let layer = &layers[if round % 2 == 0 {
                 at
@@ -286,7 +289,7 @@ fn spread(
                 layers.len() - 1 - at
             }];
             let middle = |vertex: &usize| {
-                let near: Vec<f64> = neighbours
+                let near: Vec<f64> = neighbors
                     .get(vertex)
                     .into_iter()
                     .flatten()
@@ -296,8 +299,8 @@ fn spread(
                 let mean = near.iter().sum::<f64>() / near.len() as f64;
                 if near.is_empty() { x[vertex] } else { mean }
             };
-            let wanted: Vec<f64> = layer.iter().map(middle).collect();
-            x.extend(apart(layer, &wanted, size));
+            let desired: Vec<f64> = layer.iter().map(middle).collect();
+            x.extend(separate(layer, &desired, size));
         }
     }
     let left = x
@@ -305,24 +308,25 @@ fn spread(
         .map(|(at, x)| x - size(*at) / 2.0)
         .fold(f64::MAX, f64::min);
     #[expect(clippy::cast_precision_loss, reason = "no graph has 2^53 layers")]
-    let placed = layers
-        .iter()
-        .enumerate()
-        .flat_map(|(rank, layer)| layer.iter().map(move |at| (*at, rank as f64 * LAYER)));
+    let placed = layers.iter().enumerate().flat_map(|(rank, layer)| {
+        layer
+            .iter()
+            .map(move |at| (*at, rank as f64 * LAYER_DISTANCE))
+    });
     placed.map(|(at, y)| (at, x[&at] - left, y)).collect()
 }
 
 /// Returns the positions nearest to the desired ones (least squares), without overlaps and in the
 /// same order. Neighbors that would overlap form a block at the average of their desired positions.
-fn apart(layer: &[usize], wanted: &[f64], size: &dyn Fn(usize) -> f64) -> Vec<(usize, f64)> {
+fn separate(layer: &[usize], desired: &[f64], size: &dyn Fn(usize) -> f64) -> Vec<(usize, f64)> {
     let mut offsets = vec![0.0; layer.len()];
     for at in 1..layer.len() {
         offsets[at] = offsets[at - 1] + f64::midpoint(size(layer[at - 1]), size(layer[at])) + GAP;
     }
     // Blocks: the sum of the desired positions, and the number of members.
     let mut blocks: Vec<(f64, f64)> = Vec::new();
-    for (wanted, offset) in wanted.iter().zip(&offsets) {
-        let mut block = (wanted - offset, 1.0);
+    for (desired, offset) in desired.iter().zip(&offsets) {
+        let mut block = (desired - offset, 1.0);
         while let Some(before) = blocks
             .last()
             .copied()

@@ -1,6 +1,6 @@
 //! Mermaid output, which code forges render in Markdown.
 
-use super::{Graph, Mood, RelationshipKind};
+use super::{Condition, Graph, RelationshipKind};
 
 /// Returns the graph as a Mermaid flowchart.
 #[must_use]
@@ -10,8 +10,8 @@ pub fn mermaid(graph: &Graph) -> String {
         text += &format!(
             "  n{at}[\"{}<br/><small>{}</small>\"]{}\n",
             escaped(&vertex.name),
-            escaped(&vertex.below),
-            class(vertex.mood)
+            escaped(&vertex.caption),
+            class(vertex.condition)
         );
     }
     for arrow in &graph.arrows {
@@ -22,33 +22,42 @@ pub fn mermaid(graph: &Graph) -> String {
         };
         text += &format!("  n{} {line} n{}\n", arrow.from, arrow.to);
     }
-    for mood in [Mood::Well, Mood::Underway, Mood::Resting, Mood::Ill] {
-        if graph.vertices.iter().any(|vertex| vertex.mood == mood) {
-            let (border, ground) = mood.colours();
+    for condition in [
+        Condition::Healthy,
+        Condition::Pending,
+        Condition::Stopped,
+        Condition::Unhealthy,
+    ] {
+        if graph
+            .vertices
+            .iter()
+            .any(|vertex| vertex.condition == condition)
+        {
+            let (border, background) = condition.colors();
             text += &format!(
-                "  classDef {} fill:{ground},stroke:{border},color:#1f2328\n",
-                name(mood)
+                "  classDef {} fill:{background},stroke:{border},color:#1f2328\n",
+                class_name(condition)
             );
         }
     }
     text
 }
 
-fn name(mood: Mood) -> &'static str {
-    match mood {
-        Mood::Plain => "plain",
-        Mood::Well => "healthy",
-        Mood::Underway => "pending",
-        Mood::Resting => "stopped",
-        Mood::Ill => "unhealthy",
+fn class_name(condition: Condition) -> &'static str {
+    match condition {
+        Condition::Unknown => "plain",
+        Condition::Healthy => "healthy",
+        Condition::Pending => "pending",
+        Condition::Stopped => "stopped",
+        Condition::Unhealthy => "unhealthy",
     }
 }
 
-fn class(mood: Mood) -> String {
-    if mood == Mood::Plain {
+fn class(condition: Condition) -> String {
+    if condition == Condition::Unknown {
         String::new()
     } else {
-        format!(":::{}", name(mood))
+        format!(":::{}", class_name(condition))
     }
 }
 

@@ -21,36 +21,36 @@ pub struct Vertex {
     /// The name.
     pub name: String,
     /// The line below the name: a type or a state.
-    pub below: String,
+    pub caption: String,
     /// The condition.
-    pub mood: Mood,
+    pub condition: Condition,
 }
 
 /// The condition of an instance. It determines the color.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Mood {
+pub enum Condition {
     /// Unknown.
     #[default]
-    Plain,
+    Unknown,
     /// Healthy.
-    Well,
+    Healthy,
     /// Between two states.
-    Underway,
+    Pending,
     /// Stopped or missing.
-    Resting,
+    Stopped,
     /// Unhealthy or drifted.
-    Ill,
+    Unhealthy,
 }
 
-impl Mood {
+impl Condition {
     /// Returns the colors of the border and the background.
-    fn colours(self) -> (&'static str, &'static str) {
+    fn colors(self) -> (&'static str, &'static str) {
         match self {
-            Self::Plain => ("#57606a", "#f6f8fa"),
-            Self::Well => ("#1a7f37", "#dafbe1"),
-            Self::Underway => ("#9a6700", "#fff8c5"),
-            Self::Resting => ("#8c959f", "#eaeef2"),
-            Self::Ill => ("#cf222e", "#ffebe9"),
+            Self::Unknown => ("#57606a", "#f6f8fa"),
+            Self::Healthy => ("#1a7f37", "#dafbe1"),
+            Self::Pending => ("#9a6700", "#fff8c5"),
+            Self::Stopped => ("#8c959f", "#eaeef2"),
+            Self::Unhealthy => ("#cf222e", "#ffebe9"),
         }
     }
 }
@@ -127,17 +127,17 @@ mod tests {
 
     /// top → left, right → base; aside alone.
     fn diamond() -> Graph {
-        let vertex = |(name, mood): (&str, Mood)| Vertex {
+        let vertex = |(name, condition): (&str, Condition)| Vertex {
             name: name.to_owned(),
-            below: "t\"<".to_owned(),
-            mood,
+            caption: "t\"<".to_owned(),
+            condition,
         };
         let all = [
-            ("top", Mood::Well),
-            ("left", Mood::Ill),
-            ("right", Mood::Underway),
-            ("base", Mood::Resting),
-            ("aside", Mood::Plain),
+            ("top", Condition::Healthy),
+            ("left", Condition::Unhealthy),
+            ("right", Condition::Pending),
+            ("base", Condition::Stopped),
+            ("aside", Condition::Unknown),
         ];
         let arrow = |(from, to, kind)| Arrow { from, to, kind };
         let arrows = [
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_focus_keeps_what_is_needed_and_what_needs() {
+    fn focus_keeps_dependencies_and_dependents() {
         let names = |graph: &Graph| {
             graph
                 .vertices
@@ -175,18 +175,18 @@ mod tests {
     }
 
     #[test]
-    fn pictures_in_words() {
+    fn graphs_are_rendered_in_every_format() {
         insta::assert_snapshot!("dot", dot(&diamond()));
         insta::assert_snapshot!("mermaid", mermaid(&diamond()));
         insta::assert_snapshot!("svg", svg(&diamond()));
     }
 
     #[test]
-    fn boxes_of_a_hundred_do_not_overlap_and_arrows_go_down() {
+    fn hundred_boxes_do_not_overlap_and_arrows_point_down() {
         let vertex = |n: usize| Vertex {
             name: format!("node-{n}"),
-            below: "a.type".to_owned(),
-            mood: Mood::Plain,
+            caption: "a.type".to_owned(),
+            condition: Condition::Unknown,
         };
         let arrows = (1..100)
             .flat_map(|n| [(n, n / 2), (n, n / 3)])
@@ -202,11 +202,11 @@ mod tests {
             vertices: (0..100).map(vertex).collect(),
             arrows,
         };
-        let placed = layers::place(&graph);
+        let placed = layers::layout(&graph);
         for (at, one) in placed.boxes.iter().enumerate() {
             for other in &placed.boxes[at + 1..] {
                 let apart = (one.x - other.x).abs() >= f64::midpoint(one.width, other.width)
-                    || (one.y - other.y).abs() >= layers::HEIGHT;
+                    || (one.y - other.y).abs() >= layers::BOX_HEIGHT;
                 assert!(apart, "{one:?} {other:?}");
             }
         }
@@ -220,8 +220,8 @@ mod tests {
     }
 
     #[test]
-    fn circles_and_nothing_are_drawn_too() {
-        let circle = Graph {
+    fn cycles_and_empty_graphs_are_drawn() {
+        let cycle = Graph {
             arrows: vec![
                 Arrow {
                     from: 0,
@@ -236,7 +236,7 @@ mod tests {
             ],
             ..diamond()
         };
-        assert_eq!(svg(&circle).matches("<rect").count(), 5);
+        assert_eq!(svg(&cycle).matches("<rect").count(), 5);
         assert!(svg(&Graph::default()).starts_with("<svg"));
     }
 }

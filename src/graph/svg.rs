@@ -7,7 +7,7 @@ const STYLE: &str = "text{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas
 /// Returns the graph as an SVG document, readable on light and dark backgrounds.
 #[must_use]
 pub fn svg(graph: &Graph) -> String {
-    let placed = layers::place(graph);
+    let placed = layers::layout(graph);
     let (width, height) = (placed.width, placed.height);
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" viewBox=\"0 0 {width:.0} {height:.0}\">\n<style>{STYLE}</style>\n<defs><marker id=\"a\" viewBox=\"0 0 8 8\" refX=\"7.5\" refY=\"4\" markerWidth=\"8\" markerHeight=\"8\" markerUnits=\"userSpaceOnUse\" orient=\"auto\"><path d=\"M0 0L8 4L0 8z\" style=\"fill:#8c959f;stroke:none\"/></marker></defs>\n"
@@ -24,29 +24,32 @@ pub fn svg(graph: &Graph) -> String {
         );
     }
     for (vertex, place) in graph.vertices.iter().zip(&placed.boxes) {
-        let (border, ground) = vertex.mood.colours();
-        let (left, top) = (place.x - place.width / 2.0, place.y - layers::HEIGHT / 2.0);
-        text += &format!(
-            "<rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{}\" rx=\"6\" fill=\"{ground}\" stroke=\"{border}\" stroke-width=\"1.6\"/>\n",
-            place.width,
-            layers::HEIGHT
+        let (border, background) = vertex.condition.colors();
+        let (left, top) = (
+            place.x - place.width / 2.0,
+            place.y - layers::BOX_HEIGHT / 2.0,
         );
-        let line = |class: &str, y: f64, words: &str| {
+        text += &format!(
+            "<rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{}\" rx=\"6\" fill=\"{background}\" stroke=\"{border}\" stroke-width=\"1.6\"/>\n",
+            place.width,
+            layers::BOX_HEIGHT
+        );
+        let line = |class: &str, y: f64, text: &str| {
             format!(
                 "<text class=\"{class}\" x=\"{:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{}</text>\n",
                 place.x,
-                escaped(words)
+                escaped(text)
             )
         };
         text += &line("n", place.y - 3.0, &vertex.name);
-        text += &line("b", place.y + 13.0, &vertex.below);
+        text += &line("b", place.y + 13.0, &vertex.caption);
     }
     text + "</svg>\n"
 }
 
 /// Returns a smooth path from the lower edge of a box through points to the upper edge of another.
 fn curve(points: &[(f64, f64)]) -> String {
-    let half = layers::HEIGHT / 2.0;
+    let half = layers::BOX_HEIGHT / 2.0;
     let mut points = points.to_vec();
     let upwards = points
         .first()

@@ -7,7 +7,7 @@ use std::{io, path::PathBuf};
 use thiserror::Error;
 
 /// Free bytes that the state directory needs before a run starts.
-pub(super) const ROOM: u64 = 1 << 20;
+pub(super) const MIN_FREE_BYTES: u64 = 1 << 20;
 
 /// An error of the journal.
 #[derive(Debug, Error)]
@@ -64,7 +64,7 @@ pub enum JournalError {
     },
     /// A row contradicts earlier rows.
     #[error("row {row} of the journal {} contradicts earlier rows: {source}", path.display())]
-    Illegal {
+    Contradiction {
         /// The database.
         path: PathBuf,
         /// The row, from 1.
@@ -81,8 +81,8 @@ pub enum JournalError {
         reason: String,
     },
     /// The disk of the state directory is nearly full.
-    #[error("not enough disk space for the journal in {}: {free} bytes free, {ROOM} required", path.display())]
-    NoRoom {
+    #[error("not enough disk space for the journal in {}: {free} bytes free, {MIN_FREE_BYTES} required", path.display())]
+    DiskFull {
         /// The directory.
         path: PathBuf,
         /// Free bytes on its disk.
@@ -90,7 +90,7 @@ pub enum JournalError {
     },
     /// Another user could have written to the directory or replaced a file with a link.
     #[error("refusing to write to {}: {why}", path.display())]
-    Distrusted {
+    Untrusted {
         /// The directory or file.
         path: PathBuf,
         /// The reason.
@@ -98,7 +98,7 @@ pub enum JournalError {
     },
     /// Another run holds the lock.
     #[error("the deployment is in use{}", holder.as_ref().map(|holder| format!(" by {holder}")).unwrap_or_default())]
-    Busy {
+    Locked {
         /// The holder of the lock; none if it has not written its details yet.
         holder: Option<Holder>,
     },
@@ -108,9 +108,9 @@ impl JournalError {
     /// Returns true if the file itself is damaged: it can be set aside, and the record rebuilt from
     /// labels on the engine.
     #[must_use]
-    pub fn is_damage(&self) -> bool {
+    pub fn is_damaged(&self) -> bool {
         match self {
-            Self::Damaged { .. } | Self::Row { .. } | Self::Illegal { .. } => true,
+            Self::Damaged { .. } | Self::Row { .. } | Self::Contradiction { .. } => true,
             Self::Sqlite { source, .. } => is_damage(source),
             _ => false,
         }
@@ -118,9 +118,9 @@ impl JournalError {
 
     /// Returns true if the disk is full.
     #[must_use]
-    pub fn is_full(&self) -> bool {
+    pub fn is_disk_full(&self) -> bool {
         match self {
-            Self::NoRoom { .. } => true,
+            Self::DiskFull { .. } => true,
             Self::Sqlite { source, .. } => source.sqlite_error_code() == Some(ErrorCode::DiskFull),
             Self::Io { source, .. } => source.kind() == io::ErrorKind::StorageFull,
             _ => false,

@@ -4,13 +4,13 @@
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 /// Returns true if a row may contain data in the old format.
-pub(super) fn may_be(text: &str) -> bool {
+pub(super) fn may_need_upgrade(text: &str) -> bool {
     text.contains(r#""backend":""#) || text.contains(r#""recovered":true"#)
 }
 
 /// Converts a row or a snapshot to format 3. Data that is already in that format stays the same.
-pub(super) fn upgraded(mut row: Json) -> Json {
-    let kept = kept_volumes(&row["deployment"]);
+pub(super) fn upgrade(mut row: Json) -> Json {
+    let kept = kept_volume_instances(&row["deployment"]);
     if let Some(tasks) = row.pointer_mut("/stage/tasks").and_then(Json::as_array_mut) {
         tasks.iter_mut().for_each(upgrade_step_of);
     }
@@ -26,7 +26,7 @@ pub(super) fn upgraded(mut row: Json) -> Json {
 }
 
 /// Returns the IDs of the instances of a recovered deployment that have kept volumes.
-fn kept_volumes(deployment: &Json) -> Vec<String> {
+fn kept_volume_instances(deployment: &Json) -> Vec<String> {
     let is_kept = |node: &Json| {
         let operations = node["operations"].as_object().into_iter().flatten();
         let makes_volume = |(_, it): (&String, &Json)| it["operation"] == "volume.create";

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Number of attempts to acquire a lock: a command that only reads may hold it briefly.
-pub(super) const TRIES: u32 = 10;
+pub(super) const ATTEMPTS: u32 = 10;
 
 /// The process that holds a deployment's lock.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -26,7 +26,7 @@ pub struct Holder {
 impl Holder {
     /// Describes this process as the holder from now on.
     #[must_use]
-    pub fn this(command: &str, execution: &str) -> Self {
+    pub fn this_process(command: &str, execution: &str) -> Self {
         let since = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
         Self {
             pid: std::process::id(),
@@ -54,8 +54,8 @@ impl std::fmt::Display for Holder {
     }
 }
 
-pub(super) fn take(lock: &File) -> Result<(), TryLockError> {
-    for _ in 1..TRIES {
+pub(super) fn acquire(lock: &File) -> Result<(), TryLockError> {
+    for _ in 1..ATTEMPTS {
         match lock.try_lock() {
             Err(TryLockError::WouldBlock) => {
                 std::thread::sleep(std::time::Duration::from_millis(20))

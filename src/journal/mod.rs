@@ -19,7 +19,7 @@ pub use error::JournalError;
 pub use holder::Holder;
 pub(crate) use holder::write_holder;
 pub use state_dir::StateDir;
-pub use store::{Held, Requests, Store};
+pub use store::{HeldDeployment, Requests, Store};
 
 use crate::event::Entry;
 

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 
 /// The reason why a row cannot be parsed.
 #[derive(Debug)]
-pub(super) enum Unread {
+pub(super) enum RowError {
     /// The row is damaged.
     Damaged(serde_json::Error),
     /// Another version of dockctl wrote data that this one does not know; contains a description of
@@ -22,20 +22,20 @@ pub(super) enum Unread {
 pub(super) fn read<T: DeserializeOwned + Serialize>(
     text: &str,
     is_strict: bool,
-) -> Result<T, Unread> {
-    let read = if !is_strict && format2::may_be(text) {
+) -> Result<T, RowError> {
+    let read = if !is_strict && format2::may_need_upgrade(text) {
         serde_json::from_str(text)
-            .map(format2::upgraded)
+            .map(format2::upgrade)
             .and_then(serde_json::from_value)
     } else {
         serde_json::from_str(text)
     };
     if !is_strict {
-        return read.map_err(Unread::Damaged);
+        return read.map_err(RowError::Damaged);
     }
-    let known: T = read.map_err(|error| unknown(text, error))?;
-    match lost(text, &known) {
-        Some(path) => Err(Unread::Unknown(format!("the field `{path}`"))),
+    let known: T = read.map_err(|error| unknown_or_damaged(text, error))?;
+    match first_lost_key(text, &known) {
+        Some(path) => Err(RowError::Unknown(format!("the field `{path}`"))),
         None => Ok(known),
     }
 }
@@ -44,14 +44,14 @@ pub(super) fn read<T: DeserializeOwned + Serialize>(
 const VERSION: &str = "dockctl";
 
 /// Serializes a snapshot with the version of this dockctl.
-pub(super) fn sign(record: &Record) -> serde_json::Result<String> {
+pub(super) fn with_version(record: &Record) -> serde_json::Result<String> {
     let mut json = serde_json::to_value(record)?;
     json[VERSION] = env!("CARGO_PKG_VERSION").into();
     Ok(json.to_string())
 }
 
 /// Returns the version that wrote a snapshot, if present, and the snapshot without it.
-pub(super) fn signed(text: &str) -> (Option<String>, String) {
+pub(super) fn split_version(text: &str) -> (Option<String>, String) {
     let Ok(Json::Object(mut json)) = serde_json::from_str(text) else {
         return (None, text.to_owned());
     };
@@ -63,7 +63,7 @@ pub(super) fn signed(text: &str) -> (Option<String>, String) {
 
 /// Returns the version that wrote a row: that of the execution that contains the row, or else of
 /// the next execution.
-pub(super) fn version<'t>(rows: impl Iterator<Item = &'t str>, at: usize) -> Option<String> {
+pub(super) fn version_of<'t>(rows: impl Iterator<Item = &'t str>, at: usize) -> Option<String> {
     let rows: Vec<Json> = rows
         .map(|row| serde_json::from_str(row).unwrap_or_default())
         .collect();
@@ -77,9 +77,9 @@ pub(super) fn version<'t>(rows: impl Iterator<Item = &'t str>, at: usize) -> Opt
 }
 
 /// Valid JSON is not damage: another version wrote it.
-fn unknown(text: &str, error: serde_json::Error) -> Unread {
+fn unknown_or_damaged(text: &str, error: serde_json::Error) -> RowError {
     let Ok(json) = serde_json::from_str::<Json>(text) else {
-        return Unread::Damaged(error);
+        return RowError::Damaged(error);
     };
     let message = error.to_string();
     let what = message.split(", expected").next().unwrap_or_default();
@@ -90,11 +90,11 @@ fn unknown(text: &str, error: serde_json::Error) -> Unread {
         what if what.starts_with("unknown ") => what.to_owned(),
         what => format!("a value of an unexpected type ({what})"),
     };
-    Unread::Unknown(event.map_or_else(other, |event| format!("the event `{event}`")))
+    RowError::Unknown(event.map_or_else(other, |event| format!("the event `{event}`")))
 }
 
 /// Returns the path of the first key that is lost when a parsed text is serialized again.
-fn lost<T: Serialize>(text: &str, known: &T) -> Option<String> {
+fn first_lost_key<T: Serialize>(text: &str, known: &T) -> Option<String> {
     // The common case: the text is identical.
     let again = serde_json::to_string(known).unwrap_or_default();
     if again == text {
@@ -105,7 +105,7 @@ fn lost<T: Serialize>(text: &str, known: &T) -> Option<String> {
 }
 
 /// Returns the path of a lost value, with its first key if it is a mapping.
-fn first(step: String, lost: &Json) -> String {
+fn with_first_key(step: String, lost: &Json) -> String {
     let entries = lost.as_object();
     match entries.and_then(|entries| entries.keys().next()) {
         Some(key) => format!("{step}.{key}"),
@@ -115,7 +115,7 @@ fn first(step: String, lost: &Json) -> String {
 
 fn missing(before: &Json, after: &Json) -> Option<String> {
     let inside = |step: String, before: &Json, after: Option<&Json>| match after {
-        None => Some(first(step, before)),
+        None => Some(with_first_key(step, before)),
         Some(after) => missing(before, after).map(|path| format!("{step}.{path}")),
     };
     match before {
@@ -137,13 +137,13 @@ mod tests {
 
     fn said(text: &str, is_strict: bool) -> Result<Entry, String> {
         read(text, is_strict).map_err(|unread| match unread {
-            Unread::Damaged(_) => "damaged".to_owned(),
-            Unread::Unknown(what) => what,
+            RowError::Damaged(_) => "damaged".to_owned(),
+            RowError::Unknown(what) => what,
         })
     }
 
     #[test]
-    fn a_row_is_of_the_version_of_its_execution() {
+    fn row_has_the_version_of_its_execution() {
         let rows = [
             r#"{"event":"defined"}"#,
             r#"{"event":"execution_started","dockctl":"1.0.0","mood":"good"}"#,
@@ -155,7 +155,7 @@ mod tests {
             r#"{"event":"defined"}"#,
         ];
         let versions: Vec<Option<String>> = (0..rows.len())
-            .map(|at| version(rows.iter().copied(), at))
+            .map(|at| version_of(rows.iter().copied(), at))
             .collect();
         let versions: Vec<&str> = versions
             .iter()
@@ -170,16 +170,16 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_says_who_wrote_it() {
-        let text = sign(&Record::default()).unwrap();
-        let (version, json) = signed(&text);
+    fn snapshot_contains_the_version_that_wrote_it() {
+        let text = with_version(&Record::default()).unwrap();
+        let (version, json) = split_version(&text);
         assert_eq!(version.as_deref(), Some(env!("CARGO_PKG_VERSION")));
         assert!(read::<Record>(&json, true).is_ok(), "{json}");
-        assert_eq!(signed("{}"), (None, "{}".to_owned()));
+        assert_eq!(split_version("{}"), (None, "{}".to_owned()));
     }
 
     #[test]
-    fn what_is_not_known_is_told_apart_from_damage() {
+    fn unknown_data_is_not_reported_as_damage() {
         for (text, strict, lenient) in [
             (
                 r#"{"at":1,"event":"teleported","where":"x"}"#,

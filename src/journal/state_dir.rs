@@ -1,9 +1,11 @@
 //! The state directory.
 
 use super::{
-    Held, Holder, JournalError, Store,
-    files::{KEY, expect_room, make_folder, make_key, new_key, open_no_link},
-    holder::{TRIES, read_holder, take, write_holder},
+    HeldDeployment, Holder, JournalError, Store,
+    files::{
+        KEY_BYTES, check_free_space, create_dir, create_key, generate_key, open_without_links,
+    },
+    holder::{ATTEMPTS, acquire, read_holder, write_holder},
     store::FORMAT,
 };
 use crate::{
@@ -18,7 +20,7 @@ use std::{
 };
 
 /// Upper limit for reading a key file, in bytes.
-const MOST_KEY: u64 = 4096;
+const MAX_KEY_BYTES: u64 = 4096;
 
 /// The directory with everything that dockctl stores.
 #[derive(Clone, Debug)]
@@ -58,31 +60,31 @@ impl StateDir {
     /// Returns the reason why the content cannot be trusted and nothing may be written; none if the
     /// directory belongs to this user and no other user can write to it.
     #[must_use]
-    pub fn distrusted(&self) -> Option<JournalError> {
+    pub fn untrusted(&self) -> Option<JournalError> {
         let me = rustix::process::geteuid();
         let why = |path: &Path| {
             let data = fs::symlink_metadata(path).ok()?;
-            let is_mine = me.is_root() || data.uid() == me.as_raw();
+            let is_own = me.is_root() || data.uid() == me.as_raw();
             match () {
                 () if data.is_symlink() => Some("it is a symbolic link"),
-                () if !is_mine => Some("it belongs to another user"),
+                () if !is_own => Some("it belongs to another user"),
                 () if data.mode() & 0o002 != 0 => Some("it is world-writable"),
                 () => None,
             }
         };
         let resolved = self.resolved();
-        let folders = [resolved.path.clone(), resolved.deployments()];
-        folders
+        let directories = [resolved.path.clone(), resolved.deployments()];
+        directories
             .into_iter()
-            .find_map(|path| why(&path).map(|why| JournalError::Distrusted { path, why }))
+            .find_map(|path| why(&path).map(|why| JournalError::Untrusted { path, why }))
     }
 
     /// Creates the directory if needed and returns it with links resolved. Every method that writes
     /// calls this first.
-    fn ready(&self) -> Result<Self, JournalError> {
-        make_folder(&self.path)?;
+    fn prepare(&self) -> Result<Self, JournalError> {
+        create_dir(&self.path)?;
         let resolved = self.resolved();
-        match self.distrusted() {
+        match self.untrusted() {
             Some(error) => Err(error),
             None => Ok(resolved),
         }
@@ -127,20 +129,22 @@ impl StateDir {
             source,
         };
         if !path.exists() {
-            path = match self.ready() {
+            path = match self.prepare() {
                 // A command that only reads has sealed nothing, and one that writes is refused
                 // later.
-                Err(JournalError::Distrusted { .. }) => {
-                    return new_key().map(Vec::from).map_err(|error| io(&path, error));
+                Err(JournalError::Untrusted { .. }) => {
+                    return generate_key()
+                        .map(Vec::from)
+                        .map_err(|error| io(&path, error));
                 }
                 ready => ready?.path.join("key"),
             };
-            make_key(&path).map_err(|error| io(&path, error))?;
+            create_key(&path).map_err(|error| io(&path, error))?;
         }
         let mut key = Vec::new();
-        let opened = open_no_link(&path, OpenOptions::new().read(true));
+        let opened = open_without_links(&path, OpenOptions::new().read(true));
         opened
-            .and_then(|file| file.take(MOST_KEY).read_to_end(&mut key))
+            .and_then(|file| file.take(MAX_KEY_BYTES).read_to_end(&mut key))
             .map_err(|error| io(&path, error))?;
         // With another key, every container would look changed.
         let damaged = || {
@@ -149,7 +153,7 @@ impl StateDir {
                 io::Error::new(io::ErrorKind::InvalidData, "the key is damaged"),
             )
         };
-        if key.len() < KEY {
+        if key.len() < KEY_BYTES {
             Err(damaged())
         } else {
             Ok(key)
@@ -166,7 +170,7 @@ impl StateDir {
         if !path.exists() {
             return Ok(None);
         }
-        Store::look(&path)?.replay().map(Some)
+        Store::open_read_only(&path)?.replay().map(Some)
     }
 
     /// Returns the snapshot and every entry since, oldest first.
@@ -179,7 +183,7 @@ impl StateDir {
         if !path.exists() {
             return Ok((Record::default(), Vec::new()));
         }
-        let store = Store::look(&path)?;
+        let store = Store::open_read_only(&path)?;
         Ok((store.snapshot()?.1, store.entries()?))
     }
 
@@ -189,7 +193,7 @@ impl StateDir {
     ///
     /// If it cannot be renamed.
     pub fn set_aside(&self, deployment: &str) -> Result<PathBuf, JournalError> {
-        let state = self.ready()?;
+        let state = self.prepare()?;
         let path = state.database(deployment);
         let stamp = humantime::format_rfc3339_seconds(std::time::SystemTime::now())
             .to_string()
@@ -225,21 +229,21 @@ impl StateDir {
     /// # Errors
     ///
     /// If the journal cannot be written.
-    pub fn ask_to_stop(&self, deployment: &str, force: bool) -> Result<(), JournalError> {
-        let path = self.ready()?.database(deployment);
+    pub fn request_stop(&self, deployment: &str, force: bool) -> Result<(), JournalError> {
+        let path = self.prepare()?.database(deployment);
         // A run that has just started creates the database within moments.
-        for _ in 0..TRIES {
-            if Store::look(&path).is_ok_and(|store| store.format == FORMAT) {
+        for _ in 0..ATTEMPTS {
+            if Store::open_read_only(&path).is_ok_and(|store| store.format == FORMAT) {
                 break;
             }
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
         let connection = Store::connect(&path)?;
-        let asked = connection.execute(
+        let inserted = connection.execute(
             "INSERT INTO request (at, force) VALUES (?1, ?2)",
             (i64::try_from(now()).unwrap_or(i64::MAX), force),
         );
-        asked
+        inserted
             .map(drop)
             .map_err(|source| JournalError::Sqlite { path, source })
     }
@@ -254,7 +258,7 @@ impl StateDir {
             .resolved()
             .deployments()
             .join(format!("{deployment}.lock"));
-        let Ok(mut file) = open_no_link(&path, OpenOptions::new().read(true)) else {
+        let Ok(mut file) = open_without_links(&path, OpenOptions::new().read(true)) else {
             return Ok(None);
         };
         match file.try_lock_shared() {
@@ -269,14 +273,14 @@ impl StateDir {
     /// # Errors
     ///
     /// If another run holds the lock, the disk is nearly full, or the journal cannot be used.
-    pub fn hold(&self, deployment: &str, holder: &Holder) -> Result<Held, JournalError> {
+    pub fn hold(&self, deployment: &str, holder: &Holder) -> Result<HeldDeployment, JournalError> {
         let since = now();
         let lock = self.lock(deployment, holder)?;
         let store = Store::open(&self.resolved().database(deployment))?;
         // Drops requests to earlier runs. Requests made since this run started stay.
         store.clear_requests(since)?;
         let record = store.replay()?;
-        Ok(Held {
+        Ok(HeldDeployment {
             store,
             record,
             lock,
@@ -289,14 +293,14 @@ impl StateDir {
     ///
     /// If another run holds the lock, or the disk is nearly full.
     pub fn lock(&self, deployment: &str, holder: &Holder) -> Result<File, JournalError> {
-        let deployments = self.ready()?.deployments();
-        make_folder(&deployments)?;
+        let deployments = self.prepare()?.deployments();
+        create_dir(&deployments)?;
         let path = deployments.join(format!("{deployment}.lock"));
         let io = |source| JournalError::Io {
             path: path.clone(),
             source,
         };
-        let mut lock = open_no_link(
+        let mut lock = open_without_links(
             &path,
             OpenOptions::new()
                 .read(true)
@@ -305,13 +309,13 @@ impl StateDir {
                 .truncate(false),
         )
         .map_err(io)?;
-        take(&lock).map_err(|error| match error {
-            TryLockError::WouldBlock => JournalError::Busy {
+        acquire(&lock).map_err(|error| match error {
+            TryLockError::WouldBlock => JournalError::Locked {
                 holder: read_holder(&mut lock),
             },
             TryLockError::Error(source) => io(source),
         })?;
-        expect_room(&deployments)?;
+        check_free_space(&deployments)?;
         write_holder(&mut lock, holder).map_err(io)?;
         Ok(lock)
     }

@@ -4,8 +4,8 @@ use crate::{
     event::{Entry, Event},
     journal::{
         Journal, JournalError,
-        files::{expect_no_links, open_no_link},
-        rows::{self, Unread},
+        files::{check_no_links, open_without_links},
+        rows::{self, RowError},
     },
     record::Record,
 };
@@ -34,10 +34,10 @@ const MIGRATIONS: [&str; 3] = [
        FROM (SELECT seq FROM event UNION ALL SELECT seq FROM snapshot);",
 ];
 /// Bytes of free pages from which compacting the database is worthwhile.
-const SLACK: i64 = 1 << 20;
+const VACUUM_THRESHOLD: i64 = 1 << 20;
 
 /// A deployment whose lock this process holds.
-pub struct Held {
+pub struct HeldDeployment {
     /// Its journal.
     pub store: Store,
     /// The record, as replayed from the journal.
@@ -62,7 +62,7 @@ impl Store {
             source,
         };
         // Create the file before SQLite does: SQLite gives its other files the same mode.
-        let file = open_no_link(path, OpenOptions::new().append(true).create(true));
+        let file = open_without_links(path, OpenOptions::new().append(true).create(true));
         file.map_err(|source| JournalError::Io {
             path: path.to_owned(),
             source,
@@ -104,7 +104,7 @@ impl Store {
             path: path.to_owned(),
             source,
         };
-        expect_no_links(path)?;
+        check_no_links(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_NOFOLLOW;
@@ -116,14 +116,14 @@ impl Store {
     }
 
     /// Opens a journal for reading, even in a read-only directory.
-    pub(super) fn look(path: &Path) -> Result<Self, JournalError> {
+    pub(super) fn open_read_only(path: &Path) -> Result<Self, JournalError> {
         let is_writable =
             |path: &Path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
         let writable = is_writable(path) && path.parent().is_some_and(is_writable);
         let connection = if writable {
             Self::connect(path)?
         } else {
-            Self::connect_unwritable(path)?
+            Self::connect_read_only(path)?
         };
         let format = format_of(&connection, path)?;
         Ok(Self {
@@ -134,8 +134,8 @@ impl Store {
     }
 
     /// Opens a database that cannot be written. Without writers, SQLite needs no WAL files.
-    fn connect_unwritable(path: &Path) -> Result<Connection, JournalError> {
-        expect_no_links(path)?;
+    fn connect_read_only(path: &Path) -> Result<Connection, JournalError> {
+        check_no_links(path)?;
         let escaped = path
             .display()
             .to_string()
@@ -178,8 +178,8 @@ impl Store {
         let strict = self.strict_after()?;
         let entry = |(at, (row, json)): (usize, &(i64, String))| {
             let entry = rows::read(json, *row > strict);
-            let version = || rows::version(rows.iter().map(|(_, json)| &json[..]), at);
-            let entry = entry.map_err(|unread| self.unread(*row, unread, version()))?;
+            let version = || rows::version_of(rows.iter().map(|(_, json)| &json[..]), at);
+            let entry = entry.map_err(|unread| self.row_error(*row, unread, version()))?;
             Ok((*row, entry))
         };
         rows.iter().enumerate().map(entry).collect()
@@ -195,11 +195,11 @@ impl Store {
             .map_err(|error| self.sqlite(error))
     }
 
-    fn unread(&self, row: i64, unread: Unread, version: Option<String>) -> JournalError {
+    fn row_error(&self, row: i64, unread: RowError, version: Option<String>) -> JournalError {
         let path = self.path.clone();
         match unread {
-            Unread::Damaged(source) => JournalError::Row { path, row, source },
-            Unread::Unknown(what) => JournalError::Unknown {
+            RowError::Damaged(source) => JournalError::Row { path, row, source },
+            RowError::Unknown(what) => JournalError::Unknown {
                 path,
                 row,
                 what,
@@ -231,9 +231,9 @@ impl Store {
         let Some((row, json)) = found.optional().map_err(|error| self.sqlite(error))? else {
             return Ok((0, Record::default()));
         };
-        let (version, json) = rows::signed(&json);
+        let (version, json) = rows::split_version(&json);
         let record = rows::read(&json, version.is_some());
-        let record = record.map_err(|unread| self.unread(row, unread, version))?;
+        let record = record.map_err(|unread| self.row_error(row, unread, version))?;
         Ok((row, record))
     }
 
@@ -251,11 +251,13 @@ impl Store {
     }
 
     fn apply(&self, record: &mut Record, row: i64, entry: &Entry) -> Result<(), JournalError> {
-        record.apply(entry).map_err(|source| JournalError::Illegal {
-            path: self.path.clone(),
-            row,
-            source,
-        })
+        record
+            .apply(entry)
+            .map_err(|source| JournalError::Contradiction {
+                path: self.path.clone(),
+                row,
+                source,
+            })
     }
 
     /// Prunes all executions but the last `keep`. A snapshot replaces their entries and all earlier
@@ -287,13 +289,13 @@ impl Store {
             self.apply(&mut record, *row, entry)?;
             last = *row;
         }
-        record.forget_executions();
+        record.drop_executions();
         self.replace(last, &record)
             .map_err(|error| self.sqlite(error))
     }
 
     fn replace(&mut self, last: i64, record: &Record) -> rusqlite::Result<()> {
-        let json = rows::sign(record)
+        let json = rows::with_version(record)
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
         let transaction = self.connection.transaction()?;
         transaction.execute("DELETE FROM snapshot", [])?;
@@ -307,7 +309,7 @@ impl Store {
             self.connection
                 .pragma_query_value(None, name, |row| row.get::<_, i64>(0))
         };
-        if pragma("freelist_count")? * pragma("page_size")? > SLACK {
+        if pragma("freelist_count")? * pragma("page_size")? > VACUUM_THRESHOLD {
             self.connection.execute_batch("VACUUM")?;
         }
         Ok(())
@@ -382,7 +384,7 @@ impl Journal for Store {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Holder, StateDir, files::make_folder};
+    use super::super::{Holder, StateDir, files::create_dir};
     use super::*;
     use crate::{event::Outcome, stage::Workflow};
     use std::fs;
@@ -394,7 +396,7 @@ mod tests {
             parameters: Box::new(Workflow::Install.into()),
             of: None,
             rolls_back: false,
-            takes_back: crate::known::Taken::default(),
+            rollback_scope: crate::instance_record::RollbackScope::default(),
         };
         let both = |n| {
             [
@@ -410,14 +412,14 @@ mod tests {
             .collect()
     }
 
-    fn hold(state: &StateDir) -> Held {
-        state.hold("d", &Holder::this("test", "x")).unwrap()
+    fn hold(state: &StateDir) -> HeldDeployment {
+        state.hold("d", &Holder::this_process("test", "x")).unwrap()
     }
 
     /// However much of the write-ahead log is lost in a power failure, the rest is a prefix of the
     /// entries.
     #[test]
-    fn a_write_ahead_log_cut_anywhere_is_a_journal_cut_after_an_entry() {
+    fn truncated_write_ahead_log_yields_a_prefix_of_the_entries() {
         let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let state = StateDir::new(whole.path().to_owned());
         let mut held = hold(&state);
@@ -428,7 +430,7 @@ mod tests {
         let files = ["d.db", "d.db-wal"]
             .map(|name| fs::read(whole.path().join("deployments").join(name)).unwrap());
         let torn = StateDir::new(cut.path().to_owned());
-        make_folder(&torn.deployments()).unwrap();
+        create_dir(&torn.deployments()).unwrap();
         let step = if std::env::var("DOCKCTL_SWEEP").is_ok_and(|value| value == "all") {
             1
         } else {
@@ -452,30 +454,30 @@ mod tests {
     }
 
     #[test]
-    fn what_others_can_write_to_is_read_and_not_written() {
+    fn world_writable_directory_is_read_but_not_written() {
         use std::os::unix::fs::{PermissionsExt as _, symlink};
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         // Access through a link is allowed: the permissions of the directory itself decide.
-        symlink(folder.path(), folder.path().join("link")).unwrap();
-        let state = StateDir::new(folder.path().join("link/state"));
+        symlink(directory.path(), directory.path().join("link")).unwrap();
+        let state = StateDir::new(directory.path().join("link/state"));
         drop(hold(&state));
-        assert!(state.distrusted().is_none());
+        assert!(state.untrusted().is_none());
         let mode = |path: &Path, mode| {
             fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap()
         };
         for path in [
-            folder.path().join("state"),
-            folder.path().join("state/deployments"),
+            directory.path().join("state"),
+            directory.path().join("state/deployments"),
         ] {
             mode(&path, 0o1777);
-            let refused = state.hold("d", &Holder::this("test", "x")).err();
+            let refused = state.hold("d", &Holder::this_process("test", "x")).err();
             assert!(
-                matches!(refused, Some(JournalError::Distrusted { .. })),
+                matches!(refused, Some(JournalError::Untrusted { .. })),
                 "{refused:?}"
             );
             assert!(matches!(
-                state.ask_to_stop("d", false),
-                Err(JournalError::Distrusted { .. })
+                state.request_stop("d", false),
+                Err(JournalError::Untrusted { .. })
             ));
             assert!(state.read("d").unwrap().is_some(), "it can still be read");
             mode(&path, 0o700);
@@ -484,7 +486,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_in_the_place_of_a_file_is_not_followed() {
+    fn link_in_place_of_a_file_is_not_followed() {
         use std::os::unix::fs::symlink;
         for name in [
             "deployments/d.lock",
@@ -493,12 +495,12 @@ mod tests {
             "deployments/d.db-shm",
             "key",
         ] {
-            let folder = tempfile::tempdir().unwrap();
-            let state = StateDir::new(folder.path().join("state"));
+            let directory = tempfile::tempdir().unwrap();
+            let state = StateDir::new(directory.path().join("state"));
             drop(hold(&state));
             let (victim, path) = (
-                folder.path().join("victim"),
-                folder.path().join("state").join(name),
+                directory.path().join("victim"),
+                directory.path().join("state").join(name),
             );
             let _ = fs::remove_file(&path);
             fs::write(&victim, "precious").unwrap();
@@ -506,7 +508,7 @@ mod tests {
             let failed = if name == "key" {
                 state.key().is_err()
             } else {
-                state.hold("d", &Holder::this("test", "x")).is_err()
+                state.hold("d", &Holder::this_process("test", "x")).is_err()
             };
             assert!(failed, "{name}");
             assert_eq!(fs::read_to_string(&victim).unwrap(), "precious", "{name}");
@@ -514,16 +516,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_pruned_stays_in_the_snapshot() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = StateDir::new(folder.path().to_owned());
+    fn pruned_entries_remain_in_the_snapshot() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = StateDir::new(directory.path().to_owned());
         let mut held = hold(&state);
         for entry in entries(9) {
             held.store.append(&entry).unwrap();
         }
         held.store.prune(3).unwrap();
         let record = held.store.replay().unwrap();
-        assert_eq!((record.executions.len(), record.ran), (3, 9));
+        assert_eq!((record.executions.len(), record.execution_count), (3, 9));
         assert_eq!(record.executions[0].id, "x6");
         held.store.prune(3).unwrap();
         assert_eq!(
@@ -536,15 +538,15 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_for_the_run_that_holds_the_deployment() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = StateDir::new(folder.path().to_owned());
+    fn stop_request_reaches_only_the_run_that_holds_the_lock() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = StateDir::new(directory.path().to_owned());
         let held = hold(&state);
         let requests = held.store.requests().unwrap();
         assert_eq!(requests.stop(), None);
-        state.ask_to_stop("d", false).unwrap();
+        state.request_stop("d", false).unwrap();
         assert_eq!(requests.stop(), Some(false));
-        state.ask_to_stop("d", true).unwrap();
+        state.request_stop("d", true).unwrap();
         assert_eq!(requests.stop(), Some(true));
         drop((held, requests));
         std::thread::sleep(std::time::Duration::from_millis(2));

@@ -34,7 +34,7 @@ pub(super) fn check(name: &str, value: &Value, schema: &Schema, place: Span, d: 
             schema
                 .constraints
                 .iter()
-                .find(|constraint| !holds(&constraint.operator, value))
+                .find(|constraint| !is_satisfied(&constraint.operator, value))
                 .map(|broken| violation(name, value, broken, place)),
         );
     }
@@ -46,7 +46,7 @@ fn violation(name: &str, value: &Value, broken: &Constraint, place: Span) -> Dia
         Some(message) => format!("invalid value {shown} for input `{name}`: {message}"),
         None => format!(
             "invalid value {shown} for input `{name}`: {}",
-            rule(&broken.operator)
+            requirement(&broken.operator)
         ),
     };
     place
@@ -54,7 +54,7 @@ fn violation(name: &str, value: &Value, broken: &Constraint, place: Span) -> Dia
         .related(broken.span, "the constraint")
 }
 
-fn rule(operator: &Operator) -> String {
+fn requirement(operator: &Operator) -> String {
     use crate::syntax::Comparison as C;
     let word = |comparison: &C| match comparison {
         C::Equal => "equal to",
@@ -76,7 +76,7 @@ fn rule(operator: &Operator) -> String {
             format!("must be one of: {}", values.join(", "))
         }
         Operator::Pattern(_) => "must be a string that matches the pattern".to_owned(),
-        Operator::Remote(name) => {
+        Operator::NeedsManager(name) => {
             format!("the constraint `{name}` can only be checked on a Cloudify server")
         }
         Operator::Unevaluated(name) => {
@@ -85,7 +85,7 @@ fn rule(operator: &Operator) -> String {
     }
 }
 
-fn holds(operator: &Operator, value: &Value) -> bool {
+fn is_satisfied(operator: &Operator, value: &Value) -> bool {
     match operator {
         Operator::Compare(comparison, number) => {
             as_number(value).is_some_and(|value| comparison.holds(value, *number))
@@ -96,11 +96,13 @@ fn holds(operator: &Operator, value: &Value) -> bool {
         Operator::InRange(low, high) => {
             as_number(value).is_some_and(|value| *low <= value && value <= *high)
         }
-        Operator::ValidValues(values) => values.iter().any(|other| same(value, other)),
+        Operator::ValidValues(values) => {
+            values.iter().any(|other| equal_as_in_python(value, other))
+        }
         Operator::Pattern(regex) => value
             .as_str()
             .is_some_and(|text| regex.is_match(text).unwrap_or(false)),
-        Operator::Remote(_) | Operator::Unevaluated(_) => false,
+        Operator::NeedsManager(_) | Operator::Unevaluated(_) => false,
     }
 }
 
@@ -130,7 +132,7 @@ fn length(value: &Value) -> Option<f64> {
 }
 
 /// Compares two values as Python does: `1`, `1.0` and `true` are equal.
-fn same(one: &Value, other: &Value) -> bool {
+fn equal_as_in_python(one: &Value, other: &Value) -> bool {
     match (&one.data, &other.data) {
         (Data::Null, Data::Null) => true,
         (Data::Str(one), Data::Str(other)) | (Data::Date(one), Data::Date(other)) => one == other,
@@ -140,15 +142,14 @@ fn same(one: &Value, other: &Value) -> bool {
                 && one
                     .iter()
                     .zip(other.iter())
-                    .all(|(one, other)| same(one, other))
+                    .all(|(one, other)| equal_as_in_python(one, other))
         }
         (Data::Map(one), Data::Map(other)) => {
             one.entries.len() == other.entries.len()
                 && one.entries.iter().all(|(key, value)| {
-                    other
-                        .entries
-                        .iter()
-                        .any(|(other_key, other)| same(key, other_key) && same(value, other))
+                    other.entries.iter().any(|(other_key, other)| {
+                        equal_as_in_python(key, other_key) && equal_as_in_python(value, other)
+                    })
                 })
         }
         _ => {

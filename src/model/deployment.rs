@@ -3,7 +3,7 @@
 use super::function::{WITHHELD, is_call};
 use super::{
     Blueprint, Instance, Operations, RelationshipKind, Retry, Structure, expand,
-    instances::check_ties, modify,
+    instances::check_relationships, modify,
 };
 use crate::{
     diagnostic::{Diagnostics, Sources, Span},
@@ -66,7 +66,7 @@ pub struct Deployment {
 }
 
 /// Everything that a deployment is created from, besides its blueprint.
-pub struct Origin<'a> {
+pub struct DeploymentSource<'a> {
     /// Name of the deployment.
     pub name: &'a str,
     /// Absolute path of the blueprint.
@@ -75,7 +75,7 @@ pub struct Origin<'a> {
     pub given: JsonMap<String, Json>,
     /// The present deployment. Its instances keep their IDs. The number of instances of a node
     /// changes only if its declared number changes.
-    pub before: Option<&'a Deployment>,
+    pub previous: Option<&'a Deployment>,
     /// Planned instances. New instances get their IDs.
     pub planned: &'a [Instance],
     /// Source files.
@@ -90,22 +90,23 @@ pub struct Definition {
     /// Properties.
     pub properties: JsonMap<String, Json>,
     /// Operations that do something, by `interface.operation`.
-    pub operations: IndexMap<String, Planned>,
+    pub operations: IndexMap<String, OperationDefinition>,
     /// Relationships, in the order of the template.
-    pub ties: Vec<Tie>,
+    #[serde(rename = "ties")]
+    pub relationships: Vec<RelationshipDefinition>,
     /// Keyed digests of the secrets that its operations use, by name. A new value counts as a
     /// change.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, String>,
     /// Location of the node.
-    pub place: Place,
+    pub place: SourceLocation,
     /// Locations of its properties, by name.
-    pub property_places: IndexMap<String, Place>,
+    pub property_places: IndexMap<String, SourceLocation>,
 }
 
 /// An operation of a deployment.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Planned {
+pub struct OperationDefinition {
     /// Name of the plugin as the blueprint declares it.
     pub plugin: String,
     /// Name of the operation in the plugin.
@@ -115,12 +116,12 @@ pub struct Planned {
     /// Retry rules from the blueprint.
     pub retry: Retry,
     /// Location of the definition.
-    pub place: Place,
+    pub place: SourceLocation,
 }
 
 /// A relationship of a deployment.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Tie {
+pub struct RelationshipDefinition {
     /// Its type.
     pub type_name: String,
     /// Base type of the relationship.
@@ -134,7 +135,7 @@ pub struct Tie {
     /// Target node.
     pub target: String,
     /// Operations that do something, by `side/interface.operation`.
-    pub operations: IndexMap<String, Planned>,
+    pub operations: IndexMap<String, OperationDefinition>,
 }
 
 /// A workflow that a blueprint declares.
@@ -154,7 +155,7 @@ pub struct DeclaredParameter {
     /// Default value. Null is a value.
     #[serde(
         default,
-        deserialize_with = "given",
+        deserialize_with = "deserialize_present",
         skip_serializing_if = "Option::is_none"
     )]
     pub default: Option<Json>,
@@ -166,13 +167,13 @@ pub struct DeclaredParameter {
     pub type_name: Option<String>,
 }
 
-fn given<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Option<Json>, D::Error> {
+fn deserialize_present<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Option<Json>, D::Error> {
     Json::deserialize(deserializer).map(Some)
 }
 
 /// A location in a blueprint, for messages at run time. Lines and columns count from 1.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-pub struct Place {
+pub struct SourceLocation {
     /// Path of the file, as given.
     pub file: String,
     /// Line.
@@ -181,7 +182,7 @@ pub struct Place {
     pub column: usize,
 }
 
-impl Place {
+impl SourceLocation {
     fn of(span: Span, sources: &Sources) -> Self {
         let (line, column) = sources.line_column(span.file, span.start);
         Self {
@@ -192,7 +193,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SourceLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file, self.line, self.column)
     }
@@ -202,7 +203,7 @@ impl Deployment {
     /// Creates a deployment from an evaluated blueprint.
     #[must_use]
     pub fn new(
-        origin: &Origin<'_>,
+        origin: &DeploymentSource<'_>,
         blueprint: &Blueprint,
         inputs: &IndexMap<String, Value>,
         random: &mut fastrand::Rng,
@@ -212,7 +213,7 @@ impl Deployment {
         Self {
             name: origin.name.to_owned(),
             id: origin
-                .before
+                .previous
                 .map(|before| before.id.clone())
                 .unwrap_or_default(),
             blueprint: origin.path.to_owned(),
@@ -223,14 +224,14 @@ impl Deployment {
                 .iter()
                 .map(|(name, node)| (name.clone(), Arc::new(Definition::of(node, sources))))
                 .collect(),
-            instances: match origin.before {
+            instances: match origin.previous {
                 Some(before) => {
-                    check_ties(blueprint, d);
+                    check_relationships(blueprint, d);
                     modify(
                         blueprint,
                         &before.skeleton(),
                         &before.instances,
-                        &before.declared_anew(blueprint),
+                        &before.changed_counts(blueprint),
                         random,
                         d,
                     )
@@ -241,8 +242,8 @@ impl Deployment {
             structure: Structure {
                 emptied: Some(
                     origin
-                        .before
-                        .map(|before| before.still_emptied(blueprint))
+                        .previous
+                        .map(|before| before.still_scaled_to_zero(blueprint))
                         .unwrap_or_default(),
                 ),
                 ..Structure::of(blueprint)
@@ -267,11 +268,11 @@ impl Deployment {
                     )
                 })
                 .collect(),
-            protected: blueprint.notes.protect.clone(),
+            protected: blueprint.dockctl_metadata.protect.clone(),
             workflows: blueprint
                 .workflows
                 .iter()
-                .map(|(name, workflow)| (name.clone(), declared(workflow)))
+                .map(|(name, workflow)| (name.clone(), declared_workflow(workflow)))
                 .collect(),
             recovered: false,
             positions: Positions::default(),
@@ -283,14 +284,14 @@ impl Deployment {
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut JsonMap<String, Json>> {
         let nodes = self.nodes.values_mut().flat_map(|node| {
             let node = Arc::make_mut(node);
-            let ties = node
-                .ties
+            let relationships = node
+                .relationships
                 .iter_mut()
                 .flat_map(|tie| tie.operations.values_mut());
             let operations = node
                 .operations
                 .values_mut()
-                .chain(ties)
+                .chain(relationships)
                 .map(|operation| &mut operation.inputs);
             [&mut node.properties].into_iter().chain(operations)
         });
@@ -306,13 +307,14 @@ impl Deployment {
     }
 
     /// Changes the ID of an instance, also in relationships that point to it.
-    pub fn exchange(&mut self, at: usize, id: &str) {
+    pub fn replace_instance_id(&mut self, at: usize, id: &str) {
         let former = std::mem::replace(&mut self.instances[at].id, id.to_owned());
-        let ties = self
+        let relationships = self
             .instances
             .iter_mut()
-            .flat_map(|instance| &mut instance.ties);
-        ties.filter(|tie| tie.target == former)
+            .flat_map(|instance| &mut instance.relationships);
+        relationships
+            .filter(|tie| tie.target == former)
             .for_each(|tie| id.clone_into(&mut tie.target));
     }
 
@@ -349,8 +351,8 @@ impl Deployment {
             };
             compare(
                 format!("nodes.{name}.secrets"),
-                &node.hidden_secrets(),
-                &newer.hidden_secrets(),
+                &node.withheld_secrets(),
+                &newer.withheld_secrets(),
                 &mut all,
             );
         }
@@ -360,7 +362,7 @@ impl Deployment {
     /// Returns everything that affects execution: without locations, without values that are
     /// generated per installation, and with secrets by name only.
     #[must_use]
-    pub fn content(&self) -> Json {
+    pub fn comparable_content(&self) -> Json {
         self.comparable()
     }
 
@@ -392,21 +394,21 @@ impl Definition {
             "type": self.hierarchy.last(),
             "properties": self.properties,
             "operations": operations,
-            "relationships": self.relationships(),
+            "relationships": self.comparable_relationships(),
             "instances": instances,
         })
     }
 
     /// Returns the relationships by type and target. If several share both, the last one applies.
-    fn relationships(&self) -> JsonMap<String, Json> {
-        let name = |tie: &Tie| {
+    fn comparable_relationships(&self) -> JsonMap<String, Json> {
+        let name = |tie: &RelationshipDefinition| {
             format!(
                 "{} to {}",
                 tie.type_name.trim_start_matches("cloudify.relationships."),
                 tie.target
             )
         };
-        self.ties
+        self.relationships
             .iter()
             .map(|tie| (name(tie), tie.comparable()))
             .collect()
@@ -425,13 +427,13 @@ impl Definition {
         );
         compare(
             "secrets".to_owned(),
-            &self.hidden_secrets(),
-            &newer.hidden_secrets(),
+            &self.withheld_secrets(),
+            &newer.withheld_secrets(),
             &mut all,
         );
         all.into_iter()
             .map(|difference| Difference {
-                field: shortened(&difference.field),
+                field: short_path(&difference.field),
                 ..difference
             })
             .collect()
@@ -439,15 +441,16 @@ impl Definition {
 
     /// Returns true if both definitions are the same. Locations are ignored.
     #[must_use]
-    pub fn is_like(&self, other: &Self) -> bool {
-        self.is_made_like(other) && self.relationships() == other.relationships()
+    pub fn is_equivalent(&self, other: &Self) -> bool {
+        self.creates_same_object(other)
+            && self.comparable_relationships() == other.comparable_relationships()
     }
 
     /// Returns true if both definitions create the same object. Relationships may differ, except
     /// the one to the container.
     #[must_use]
-    pub fn is_made_like(&self, other: &Self) -> bool {
-        let like = |(name, operation): (&String, &Planned)| {
+    pub fn creates_same_object(&self, other: &Self) -> bool {
+        let like = |(name, operation): (&String, &OperationDefinition)| {
             other
                 .operations
                 .get(name)
@@ -462,7 +465,7 @@ impl Definition {
     }
 
     /// Returns the digests of secrets as withheld values, which are not shown.
-    fn hidden_secrets(&self) -> Json {
+    fn withheld_secrets(&self) -> Json {
         self.secrets
             .iter()
             .map(|(name, digest)| (name.clone(), json!({ WITHHELD: digest })))
@@ -491,7 +494,7 @@ impl Definition {
 
     /// Returns the node that contains this one.
     fn container(&self) -> Option<&str> {
-        self.ties
+        self.relationships
             .iter()
             .find(|tie| tie.kind == RelationshipKind::ContainedIn)
             .map(|tie| tie.target.as_str())
@@ -507,13 +510,13 @@ impl Definition {
     }
 }
 
-impl Planned {
+impl OperationDefinition {
     fn comparable(&self) -> Json {
         json!({ "plugin": self.plugin, "operation": self.operation, "inputs": self.inputs, "retry": self.retry })
     }
 }
 
-impl Tie {
+impl RelationshipDefinition {
     fn comparable(&self) -> Json {
         let operations: JsonMap<String, Json> = self
             .operations
@@ -536,7 +539,7 @@ pub struct Difference {
 }
 
 /// Removes common prefixes from a path into a definition.
-fn shortened(field: &str) -> String {
+fn short_path(field: &str) -> String {
     let field = field
         .strip_prefix("operations.cloudify.interfaces.")
         .unwrap_or(field);
@@ -564,18 +567,18 @@ fn secrets_in(value: &Json, names: &mut BTreeSet<String>) {
 }
 
 /// Formats a value for display, without sensitive parts.
-fn shown(value: &Json) -> String {
-    hidden(value).to_string()
+fn redacted_text(value: &Json) -> String {
+    redacted(value).to_string()
 }
 
-fn hidden(value: &Json) -> Json {
+fn redacted(value: &Json) -> Json {
     match value {
         Json::Object(object) if object.contains_key(WITHHELD) => "(sensitive)".into(),
         Json::Object(object) => object
             .iter()
-            .map(|(key, value)| (key.clone(), hidden(value)))
+            .map(|(key, value)| (key.clone(), redacted(value)))
             .collect(),
-        Json::Array(items) => items.iter().map(hidden).collect(),
+        Json::Array(items) => items.iter().map(redacted).collect(),
         other => other.clone(),
     }
 }
@@ -584,21 +587,27 @@ impl Difference {
     /// Returns the difference as JSON, without sensitive values.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        json!({ "field": self.field, "before": self.before.as_ref().map(hidden), "after": self.after.as_ref().map(hidden) })
+        json!({ "field": self.field, "before": self.before.as_ref().map(redacted), "after": self.after.as_ref().map(redacted) })
     }
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.before, &self.after) {
-            (Some(before), Some(after)) if shown(before) == shown(after) => {
+            (Some(before), Some(after)) if redacted_text(before) == redacted_text(after) => {
                 write!(f, "{}: changed (sensitive)", self.field)
             }
             (Some(before), Some(after)) => {
-                write!(f, "{}: {} → {}", self.field, shown(before), shown(after))
+                write!(
+                    f,
+                    "{}: {} → {}",
+                    self.field,
+                    redacted_text(before),
+                    redacted_text(after)
+                )
             }
             (None, Some(Json::Object(_))) => write!(f, "{}: added", self.field),
-            (None, Some(after)) => write!(f, "{}: added {}", self.field, shown(after)),
+            (None, Some(after)) => write!(f, "{}: added {}", self.field, redacted_text(after)),
             (Some(_), None) => write!(f, "{}: removed", self.field),
             (None, None) => f.write_str(&self.field),
         }
@@ -651,11 +660,11 @@ fn compare(field: String, before: &Json, after: &Json, all: &mut Vec<Difference>
 
 /// Returns the strings in a value, except those inside calls.
 #[must_use]
-pub fn texts(value: &Json) -> Vec<String> {
+pub fn strings_in(value: &Json) -> Vec<String> {
     match value {
         Json::String(text) => vec![text.clone()],
-        Json::Array(items) => items.iter().flat_map(texts).collect(),
-        Json::Object(object) if !is_call(value) => object.values().flat_map(texts).collect(),
+        Json::Array(items) => items.iter().flat_map(strings_in).collect(),
+        Json::Object(object) if !is_call(value) => object.values().flat_map(strings_in).collect(),
         _ => Vec::new(),
     }
 }
@@ -673,23 +682,26 @@ impl Definition {
     /// Returns the definition of a node of an evaluated blueprint.
     #[must_use]
     pub fn of(node: &super::Node, sources: &Sources) -> Self {
-        let ties = node.relationships.iter();
+        let relationships = node.relationships.iter();
         let properties = node.properties.iter();
-        let placed =
-            |(name, value): (&Arc<str>, &Value)| (name.to_string(), Place::of(value.span, sources));
+        let placed = |(name, value): (&Arc<str>, &Value)| {
+            (name.to_string(), SourceLocation::of(value.span, sources))
+        };
         Self {
             hierarchy: node.hierarchy.iter().map(ToString::to_string).collect(),
             properties: to_json(&node.properties),
-            operations: planned("", &node.operations, sources),
-            ties: ties.map(|it| tie(it, sources)).collect(),
+            operations: operation_definitions("", &node.operations, sources),
+            relationships: relationships
+                .map(|it| relationship_definition(it, sources))
+                .collect(),
             secrets: BTreeMap::new(),
-            place: Place::of(node.name.span, sources),
+            place: SourceLocation::of(node.name.span, sources),
             property_places: properties.map(placed).collect(),
         }
     }
 }
 
-fn declared(workflow: &super::Workflow) -> DeclaredWorkflow {
+fn declared_workflow(workflow: &super::Workflow) -> DeclaredWorkflow {
     let parameter = |schema: &Schema| DeclaredParameter {
         default: schema.default.as_ref().map(Value::to_json),
         required: schema.is_required() && schema.default.is_none(),
@@ -707,13 +719,13 @@ fn declared(workflow: &super::Workflow) -> DeclaredWorkflow {
 }
 
 /// Returns the operations that do something, with `prefix` before their names.
-fn planned<'o>(
+fn operation_definitions<'o>(
     prefix: &'o str,
     operations: &'o Operations,
     sources: &Sources,
-) -> IndexMap<String, Planned> {
+) -> IndexMap<String, OperationDefinition> {
     let planned = |(name, operation): (&std::sync::Arc<str>, &std::sync::Arc<super::Operation>)| {
-        let planned = Planned {
+        let planned = OperationDefinition {
             plugin: operation.plugin.to_string(),
             operation: operation.operation.to_string(),
             inputs: to_json(&operation.inputs),
@@ -724,7 +736,7 @@ fn planned<'o>(
                 timeout: number(operation.rules.timeout.as_ref()).filter(|seconds| *seconds > 0.0),
                 timeout_recoverable: operation.rules.timeout_recoverable.unwrap_or(false),
             },
-            place: Place::of(operation.span, sources),
+            place: SourceLocation::of(operation.span, sources),
         };
         (format!("{prefix}{name}"), planned)
     };
@@ -748,10 +760,17 @@ fn number(value: Option<&Value>) -> Option<f64> {
     }
 }
 
-fn tie(relationship: &super::Relationship, sources: &Sources) -> Tie {
-    let mut operations = planned("source/", &relationship.source_operations, sources);
-    operations.extend(planned("target/", &relationship.target_operations, sources));
-    Tie {
+fn relationship_definition(
+    relationship: &super::Relationship,
+    sources: &Sources,
+) -> RelationshipDefinition {
+    let mut operations = operation_definitions("source/", &relationship.source_operations, sources);
+    operations.extend(operation_definitions(
+        "target/",
+        &relationship.target_operations,
+        sources,
+    ));
+    RelationshipDefinition {
         type_name: relationship.type_name.node.clone(),
         kind: relationship.kind.unwrap_or(RelationshipKind::DependsOn),
         hierarchy: relationship

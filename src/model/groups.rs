@@ -2,7 +2,7 @@
 
 use super::{
     Group, GroupPolicy, Node, ScalingGroup, ScalingPolicy,
-    scaling::Numbers,
+    scaling::InstanceCounts,
     types::{DataTypes, Fields, Owner, fill},
 };
 use crate::{
@@ -82,7 +82,7 @@ fn group_policy(
     data: &DataTypes,
     d: &mut Diagnostics,
 ) -> Option<GroupPolicy> {
-    let declared = defined(
+    let declared = find_policy_type(
         &policy.body.type_name,
         &ast.policy_types,
         Code::PolicyType,
@@ -91,7 +91,7 @@ fn group_policy(
     );
     let mut triggers = IndexMap::new();
     for (name, trigger) in &policy.body.triggers {
-        let Some(declared) = defined(
+        let Some(declared) = find_policy_type(
             &trigger.body.type_name,
             &ast.policy_triggers,
             Code::PolicyTrigger,
@@ -134,7 +134,7 @@ fn group_policy(
     })
 }
 
-fn defined<'a>(
+fn find_policy_type<'a>(
     name: &Spanned<String>,
     all: &'a Named<ast::PolicyType>,
     code: Code,
@@ -198,13 +198,19 @@ pub(super) fn policies(
             );
             d.push(fault.did_you_mean(&target.node, groups.keys().map(String::as_str)));
         }
-        let numbers = Numbers::new(properties, None, policy.name, d);
+        let numbers = InstanceCounts::new(properties, None, policy.name, d);
         let targets = targets
             .iter()
             .map(|target| target.node.clone())
             .filter(|target| groups.contains_key(target))
             .collect();
-        all.insert(name.clone(), ScalingPolicy { targets, numbers });
+        all.insert(
+            name.clone(),
+            ScalingPolicy {
+                targets,
+                instance_counts: numbers,
+            },
+        );
     }
     all
 }
@@ -225,7 +231,7 @@ pub(super) fn scaling_groups(
                 target.clone(),
                 ScalingGroup {
                     members,
-                    numbers: policy.numbers.clone(),
+                    instance_counts: policy.instance_counts.clone(),
                 },
             );
         }
@@ -235,11 +241,14 @@ pub(super) fn scaling_groups(
         scaling: &scaling,
         nodes,
     };
-    if checker.circles(d) || checker.several(d) {
+    if checker.check_cycles(d) || checker.check_shared_members(d) {
         return IndexMap::new();
     }
-    checker.containment(d);
-    let kept: Vec<BTreeSet<String>> = scaling.keys().map(|name| checker.kept(name)).collect();
+    checker.check_containment(d);
+    let kept: Vec<BTreeSet<String>> = scaling
+        .keys()
+        .map(|name| checker.outermost_members(name))
+        .collect();
     for (group, members) in scaling.values_mut().zip(kept) {
         group.members = members;
     }
@@ -255,18 +264,18 @@ struct Checker<'a> {
 impl Checker<'_> {
     /// Reports groups that contain themselves, directly or indirectly. Returns true if there are
     /// any.
-    fn circles(&self, d: &mut Diagnostics) -> bool {
+    fn check_cycles(&self, d: &mut Diagnostics) -> bool {
         let before = d.len();
-        let mut settled: BTreeSet<&str> = BTreeSet::new();
+        let mut visited: BTreeSet<&str> = BTreeSet::new();
         for start in self.scaling.keys() {
-            let mut path: Vec<(&str, Vec<&str>)> = if settled.contains(start.as_str()) {
+            let mut path: Vec<(&str, Vec<&str>)> = if visited.contains(start.as_str()) {
                 Vec::new()
             } else {
-                vec![(start, self.inner(start))]
+                vec![(start, self.inner_groups(start))]
             };
             while let Some((name, inner)) = path.last_mut() {
                 let Some(next) = inner.pop() else {
-                    settled.insert(name);
+                    visited.insert(name);
                     path.pop();
                     continue;
                 };
@@ -284,15 +293,15 @@ impl Checker<'_> {
                             names.join(" → ")
                         ),
                     ));
-                } else if !settled.contains(next) {
-                    path.push((next, self.inner(next)));
+                } else if !visited.contains(next) {
+                    path.push((next, self.inner_groups(next)));
                 }
             }
         }
         d.len() > before
     }
 
-    fn inner(&self, group: &str) -> Vec<&str> {
+    fn inner_groups(&self, group: &str) -> Vec<&str> {
         let members = self
             .scaling
             .get(group)
@@ -305,14 +314,14 @@ impl Checker<'_> {
     }
 
     /// Reports members of more than one scaling group. Returns true if there are any.
-    fn several(&self, d: &mut Diagnostics) -> bool {
+    fn check_shared_members(&self, d: &mut Diagnostics) -> bool {
         let before = d.len();
         let mut of: HashMap<&str, &str> = HashMap::new();
         for (name, group) in self.scaling {
             for member in &group.members {
                 if let Some(first) = of.insert(member, name) {
                     let fault = self.groups[name].span.error(
-                        Code::MemberOfTwo,
+                        Code::MemberOfTwoGroups,
                         format!(
                             "`{member}` is a member of two scaling groups: `{first}` and `{name}`"
                         ),
@@ -326,18 +335,18 @@ impl Checker<'_> {
 
     /// Reports scaling groups whose members are in different containers. Members of an inner group
     /// count as members of the outermost group.
-    fn containment(&self, d: &mut Diagnostics) {
+    fn check_containment(&self, d: &mut Diagnostics) {
         let inner: BTreeSet<&str> = self
             .scaling
             .keys()
-            .flat_map(|name| self.inner(name))
+            .flat_map(|name| self.inner_groups(name))
             .collect();
         for name in self
             .scaling
             .keys()
             .filter(|name| !inner.contains(name.as_str()))
         {
-            let leaves = self.leaves(name);
+            let leaves = self.nodes_of(name);
             let outermost = |node: &&str| {
                 !self
                     .containers(node)
@@ -346,7 +355,7 @@ impl Checker<'_> {
             };
             let members: Vec<&str> = leaves.iter().copied().filter(outermost).collect();
             for pair in members.windows(2) {
-                if !self.share(pair[0], pair[1]) {
+                if !self.share_container(pair[0], pair[1]) {
                     let message = format!(
                         "`{}` and `{}` of the scaling group `{name}` are in different containers",
                         pair[0], pair[1]
@@ -362,7 +371,7 @@ impl Checker<'_> {
     }
 
     /// Returns the nodes of a group, including those of inner groups.
-    fn leaves(&self, group: &str) -> BTreeSet<&str> {
+    fn nodes_of(&self, group: &str) -> BTreeSet<&str> {
         let mut leaves = BTreeSet::new();
         let mut open = vec![group];
         while let Some(name) = open.pop() {
@@ -389,7 +398,7 @@ impl Checker<'_> {
         all
     }
 
-    fn share(&self, one: &str, other: &str) -> bool {
+    fn share_container(&self, one: &str, other: &str) -> bool {
         let (first, second) = (self.containers(one), self.containers(other));
         (first.is_empty() && second.is_empty())
             || first.contains(&other)
@@ -399,11 +408,11 @@ impl Checker<'_> {
 
     /// Returns the members that are not contained in another member, not even in part. Contained
     /// members scale with their container.
-    fn kept(&self, group: &str) -> BTreeSet<String> {
-        let leaves = self.leaves(group);
+    fn outermost_members(&self, group: &str) -> BTreeSet<String> {
+        let leaves = self.nodes_of(group);
         let inside = |member: &str| {
             let nodes = if self.scaling.contains_key(member) {
-                self.leaves(member)
+                self.nodes_of(member)
             } else {
                 BTreeSet::from([member])
             };

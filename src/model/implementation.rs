@@ -2,13 +2,13 @@
 
 use super::{
     Operation, Operations, Values,
-    types::{DataTypes, Declared, Flat, Owner, Place, complete},
+    types::{CompletedValue, DataTypes, DeclaredOperations, FlatType, Owner, complete},
 };
 use crate::{
     diagnostic::{Code, Diagnostics, Span, Spanned},
     syntax::{
         Data, Map, Value,
-        ast::{self, Ast, Definition, Interfaces, Named, Rules, Schema},
+        ast::{self, Ast, Definition, ExecutionRules, Interfaces, Named, Schema},
     },
 };
 use std::{
@@ -28,23 +28,23 @@ pub(super) struct Implementations<'a> {
     ast: &'a Ast,
     data: &'a DataTypes,
     /// Directory of the blueprint. Paths of scripts are relative to it.
-    folder: PathBuf,
+    directory: PathBuf,
     /// Whether a text names a script. Cached, to check the file system once per text.
     scripts: RefCell<HashMap<Arc<str>, bool>>,
     /// Operations of types, by type and side, for templates that add nothing.
-    shared: HashMap<(Arc<str>, Side), Rc<TypeOperations>>,
+    shared: HashMap<(Arc<str>, InterfaceSide), Rc<TypeOperations>>,
 }
 
 /// The set of operations of a type: of a node, or of one side of a relationship.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
-pub(super) enum Side {
+pub(super) enum InterfaceSide {
     Node,
     Source,
     Target,
 }
 
-impl Side {
-    fn interfaces(self, flat: &Flat) -> &Declared {
+impl InterfaceSide {
+    fn interfaces(self, flat: &FlatType) -> &DeclaredOperations {
         if self == Self::Target {
             &flat.target_interfaces
         } else {
@@ -52,7 +52,7 @@ impl Side {
         }
     }
 
-    fn unknown(self) -> Code {
+    fn unknown_code(self) -> Code {
         if self == Self::Node {
             Code::UnknownImplementation
         } else {
@@ -82,11 +82,11 @@ pub(super) struct Implementation {
 }
 
 impl<'a> Implementations<'a> {
-    pub(super) fn new(ast: &'a Ast, data: &'a DataTypes, folder: PathBuf) -> Self {
+    pub(super) fn new(ast: &'a Ast, data: &'a DataTypes, directory: PathBuf) -> Self {
         Self {
             ast,
             data,
-            folder,
+            directory,
             scripts: RefCell::default(),
             shared: HashMap::new(),
         }
@@ -95,15 +95,15 @@ impl<'a> Implementations<'a> {
     /// Returns the operations of a template, merged over those of its type.
     pub(super) fn operations(
         &mut self,
-        flat: &Flat,
-        side: Side,
-        mine: &Interfaces<Arc<Map>>,
+        flat: &FlatType,
+        side: InterfaceSide,
+        own: &Interfaces<Arc<Map>>,
         owner: &Owner<'_>,
         d: &mut Diagnostics,
     ) -> Arc<Operations> {
-        let shared = self.of_type(flat, side);
+        let shared = self.type_operations(flat, side);
         let written = |name: &str| {
-            mine.iter().any(|(interface, it)| {
+            own.iter().any(|(interface, it)| {
                 name.strip_prefix(interface.as_str())
                     .and_then(|rest| rest.strip_prefix('.'))
                     .is_some_and(|name| it.body.contains_key(name))
@@ -130,16 +130,16 @@ impl<'a> Implementations<'a> {
             .partition(|(operation, _)| written(operation));
         shared.faults.replace(overridden);
         Vec::into_iter(inherited).for_each(|(_, faults)| d.append(faults));
-        if mine.values().all(|interface| interface.body.is_empty()) {
+        if own.values().all(|interface| interface.body.is_empty()) {
             return shared.operations.clone();
         }
         let mut all = Operations::clone(&shared.operations);
         let declared = side.interfaces(flat);
-        for (interface, it) in mine {
+        for (interface, it) in own {
             let declared = declared.get(interface.as_str());
             for (name, operation) in &it.body {
                 let declared = declared.and_then(|it| it.get(name.as_str()));
-                let what = OperationOf {
+                let what = OperationName {
                     name,
                     owner: owner.what,
                 };
@@ -147,7 +147,7 @@ impl<'a> Implementations<'a> {
                     what: &what,
                     span: operation.name,
                 };
-                let merged = self.overlay(operation, declared, side, &place, d);
+                let merged = self.merge(operation, declared, side, &place, d);
                 all.insert(format!("{interface}.{name}").into(), Arc::new(merged));
             }
         }
@@ -155,20 +155,20 @@ impl<'a> Implementations<'a> {
     }
 
     /// Reports the errors in operations of a type, unless they were already reported.
-    pub(super) fn check(&mut self, flat: &Flat, side: Side, d: &mut Diagnostics) {
-        self.of_type(flat, side)
+    pub(super) fn check_type(&mut self, flat: &FlatType, side: InterfaceSide, d: &mut Diagnostics) {
+        self.type_operations(flat, side)
             .faults
             .take()
             .into_iter()
             .for_each(|(_, faults)| d.append(faults));
     }
 
-    fn of_type(&mut self, flat: &Flat, side: Side) -> Rc<TypeOperations> {
+    fn type_operations(&mut self, flat: &FlatType, side: InterfaceSide) -> Rc<TypeOperations> {
         let name = flat
             .hierarchy
             .last()
             .cloned()
-            .unwrap_or_else(|| NOTHING.clone());
+            .unwrap_or_else(|| EMPTY_NAME.clone());
         if let Some(known) = self.shared.get(&(name.clone(), side)) {
             return known.clone();
         }
@@ -185,11 +185,11 @@ impl<'a> Implementations<'a> {
                     },
                 );
                 let what = format!("operation `{operation}` of type `{name}`");
-                let given = Given {
+                let given = MergedOperation {
                     implementation: declared.body.implementation.as_ref(),
                     inputs: values,
                     input_types: types,
-                    rules: declared.body.rules.clone(),
+                    rules: declared.body.policy.clone(),
                     span: declared.body.span,
                 };
                 let mut found = Diagnostics::default();
@@ -212,15 +212,15 @@ impl<'a> Implementations<'a> {
     }
 
     /// Merges an operation of a template over that of its type.
-    fn overlay(
+    fn merge(
         &self,
-        mine: &Definition<ast::Operation<Arc<Map>>>,
+        own: &Definition<ast::Operation<Arc<Map>>>,
         declared: Option<&Definition<Arc<ast::Operation<Named<Schema>>>>>,
-        side: Side,
+        side: InterfaceSide,
         owner: &Owner<'_>,
         d: &mut Diagnostics,
     ) -> Operation {
-        let body = &mine.body;
+        let body = &own.body;
         let declared = declared.map(|declared| &declared.body).filter(|declared| {
             let same = |own: &Spanned<Arc<str>>| {
                 declared
@@ -241,8 +241,8 @@ impl<'a> Implementations<'a> {
                     );
                     d.push(fault.related(span, "declared here"));
                 });
-            let rules = body.rules.or(&declared.rules);
-            Given {
+            let rules = body.policy.or(&declared.policy);
+            MergedOperation {
                 implementation: declared.implementation.as_ref(),
                 inputs,
                 input_types,
@@ -254,13 +254,13 @@ impl<'a> Implementations<'a> {
                 .inputs
                 .entries
                 .iter()
-                .map(|(key, value)| (name_of(key), value.clone()))
+                .map(|(key, value)| (key_text(key), value.clone()))
                 .collect();
-            Given {
+            MergedOperation {
                 implementation: body.implementation.as_ref(),
                 inputs,
                 input_types: Vec::new(),
-                rules: body.rules.clone(),
+                rules: body.policy.clone(),
                 span: body.span,
             }
         };
@@ -269,28 +269,28 @@ impl<'a> Implementations<'a> {
 
     fn operation(
         &self,
-        given: Given<'_>,
-        side: Side,
+        given: MergedOperation<'_>,
+        side: InterfaceSide,
         what: &dyn std::fmt::Display,
         d: &mut Diagnostics,
     ) -> Operation {
         let Some(text) = given.implementation else {
-            return nothing(given.span);
+            return empty_operation(given.span);
         };
         let mut inputs = given.inputs;
         if self.is_script(&text.node) {
             check_script_inputs(&inputs, text.span, what, d);
         }
-        let Some(found) = self.find(text, RUN_SCRIPT, side.unknown(), what, d) else {
+        let Some(found) = self.find(text, RUN_SCRIPT, side.unknown_code(), what, d) else {
             // Keep the inputs: they are checked later.
             return Operation {
                 inputs,
-                ..nothing(given.span)
+                ..empty_operation(given.span)
             };
         };
         inputs.extend(found.script.map(|(name, value)| (name.into(), value)));
         let executor = given.rules.executor.clone().unwrap_or(found.executor);
-        let rules = Rules {
+        let rules = ExecutionRules {
             executor: Some(executor),
             ..given.rules
         };
@@ -371,7 +371,7 @@ impl<'a> Implementations<'a> {
         let path = text
             .rsplit_once(crate::catalog::NAMESPACE_DELIMITER)
             .map_or(text, |(_, path)| path);
-        let is_file = |path: &str| !path.is_empty() && self.folder.join(path).is_file();
+        let is_file = |path: &str| !path.is_empty() && self.directory.join(path).is_file();
         text.contains("://") || text.contains('\n') || is_file(text) || is_file(path)
     }
 
@@ -413,12 +413,12 @@ impl<'a> Implementations<'a> {
                 d.push(if text.node.contains('/') {
                     fault.hint(format!(
                         "file {} does not exist",
-                        self.folder.join(&*text.node).display()
+                        self.directory.join(&*text.node).display()
                     ))
                 } else {
                     fault
                         .did_you_mean(first, names.iter().copied())
-                        .list("declared plugins", names.iter().copied())
+                        .list_hint("declared plugins", names.iter().copied())
                 });
             }
             _ => {
@@ -436,40 +436,40 @@ impl<'a> Implementations<'a> {
 }
 
 /// Formats as "operation `x` of node `y`", only if a message needs it.
-struct OperationOf<'a> {
+struct OperationName<'a> {
     name: &'a str,
     owner: &'a dyn std::fmt::Display,
 }
 
-impl std::fmt::Display for OperationOf<'_> {
+impl std::fmt::Display for OperationName<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "operation `{}` of {}", self.name, self.owner)
     }
 }
 
 /// A merged operation, before its plugin is looked up.
-struct Given<'a> {
+struct MergedOperation<'a> {
     implementation: Option<&'a Spanned<Arc<str>>>,
     inputs: Values,
     input_types: Vec<(Arc<str>, String)>,
-    rules: Rules,
+    rules: ExecutionRules,
     span: Span,
 }
 
-static NOTHING: LazyLock<Arc<str>> = LazyLock::new(|| "".into());
+static EMPTY_NAME: LazyLock<Arc<str>> = LazyLock::new(|| "".into());
 
-fn nothing(span: Span) -> Operation {
+fn empty_operation(span: Span) -> Operation {
     Operation {
-        plugin: NOTHING.clone(),
-        operation: NOTHING.clone(),
+        plugin: EMPTY_NAME.clone(),
+        operation: EMPTY_NAME.clone(),
         inputs: Values::new(),
         input_types: Vec::new(),
-        rules: Rules::default(),
+        rules: ExecutionRules::default(),
         span,
     }
 }
 
-pub(super) fn name_of(key: &Value) -> Arc<str> {
+pub(super) fn key_text(key: &Value) -> Arc<str> {
     match &key.data {
         Data::Str(text) => text.clone(),
         _ => key.to_key().into(),
@@ -493,9 +493,9 @@ fn with_defaults(
             complete(
                 default,
                 &schema.body,
-                &Place {
+                &CompletedValue {
                     what: &name,
-                    missing: false,
+                    reports_missing: false,
                 },
                 data,
                 &mut Diagnostics::default(),
@@ -523,7 +523,7 @@ fn with_defaults(
         .iter()
         .filter(|(key, _)| key.as_str().is_none_or(|name| !declared.contains_key(name)))
     {
-        values.insert(name_of(key), value.clone());
+        values.insert(key_text(key), value.clone());
     }
     (values, types)
 }

@@ -13,24 +13,24 @@ use serde_json::Value as Json;
 
 /// A value that the user set for an input.
 #[derive(Clone, Debug)]
-pub struct Given {
+pub struct GivenInput {
     /// The value, with its location on the command line or in a file.
     pub value: Value,
     /// True if it was written as `K=V`. Such text is converted to the declared type.
     pub bare: bool,
 }
 
-impl Given {
+impl GivenInput {
     /// Returns all possible readings: bare text may also be a number or a boolean.
     #[must_use]
-    pub fn readings(&self) -> Vec<Json> {
+    pub fn possible_values(&self) -> Vec<Json> {
         let mut all = vec![self.value.to_json()];
         if let Some(text) = self.value.as_str().filter(|_| self.bare) {
             let types = [Data::Int(0), Data::Float(0.0), Data::Bool(true)];
             all.extend(
                 types
                     .iter()
-                    .filter_map(|data| read_as(data, text))
+                    .filter_map(|data| parse_as(data, text))
                     .map(|data| Value::new(self.value.span, data).to_json()),
             );
         }
@@ -39,7 +39,7 @@ impl Given {
 }
 
 /// Parses bare text as the same kind of data as `kind`, if possible.
-fn read_as(kind: &Data, text: &str) -> Option<Data> {
+fn parse_as(kind: &Data, text: &str) -> Option<Data> {
     match (kind, text) {
         (Data::Int(_), _) => text.trim().parse().ok().map(Data::Int),
         (Data::Float(_), _) => text.trim().parse().ok().map(Data::Float),
@@ -51,32 +51,32 @@ fn read_as(kind: &Data, text: &str) -> Option<Data> {
 
 /// How to treat inputs without a value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Missing {
+pub enum MissingInputs {
     /// Report an error: a deployment cannot be created without them.
-    Fault,
+    Reject,
     /// Accept them: only the blueprint is checked, and calls that depend on them are kept.
-    Open,
+    Allow,
 }
 
 /// Returns the values of all inputs that have one.
 #[must_use]
-pub fn supply(
+pub fn input_values(
     blueprint: &Blueprint,
-    given: &IndexMap<String, Given>,
-    missing: Missing,
+    given: &IndexMap<String, GivenInput>,
+    missing: MissingInputs,
     d: &mut Diagnostics,
 ) -> IndexMap<String, Value> {
     let mut values = IndexMap::new();
     for (name, input) in &blueprint.inputs {
         let value = match given.get(name) {
-            Some(given) => Some(checked(
+            Some(given) => Some(check_value(
                 name,
                 &convert(given, &input.body),
                 input,
                 blueprint,
                 d,
             )),
-            None => default(name, input, blueprint, d),
+            None => default_value(name, input, blueprint, d),
         };
         match value {
             Some(value) => {
@@ -85,7 +85,7 @@ pub fn supply(
             None if !input.body.is_required() => {
                 values.insert(name.clone(), Value::new(input.name, Data::Null));
             }
-            None if missing == Missing::Fault => {
+            None if missing == MissingInputs::Reject => {
                 let fault = input.name.error(
                     Code::MissingInput,
                     format!("the input `{name}` has no value and no default"),
@@ -113,7 +113,7 @@ pub fn supply(
 }
 
 /// Checks a given value against its declaration and completes it.
-fn checked(
+fn check_value(
     name: &str,
     value: &Value,
     input: &Definition<Schema>,
@@ -123,7 +123,7 @@ fn checked(
     constraints::check(name, value, &input.body, value.span, d);
     check_items(name, value, &input.body, d);
     // A given value replaces the default as a whole.
-    completed(
+    complete_value(
         name,
         value,
         &Schema {
@@ -138,7 +138,7 @@ fn checked(
 /// Returns the default, completed. Its type was checked with the blueprint; only missing properties
 /// of data types are reported here. A data type with defaults for all properties is its own
 /// default.
-fn default(
+fn default_value(
     name: &str,
     input: &Definition<Schema>,
     blueprint: &Blueprint,
@@ -149,12 +149,12 @@ fn default(
         .type_of()
         .is_some_and(|name| blueprint.data_types.contains_key(name));
     match schema.default.as_ref().filter(|default| !default.is_null()) {
-        Some(default) if is_custom => Some(completed(name, default, schema, blueprint, d)),
+        Some(default) if is_custom => Some(complete_value(name, default, schema, blueprint, d)),
         Some(default) => Some(default.clone()),
         None if is_custom => {
             let mut faults = Diagnostics::default();
             let empty = Value::new(input.name, Data::Map(std::sync::Arc::default()));
-            let value = completed(name, &empty, schema, blueprint, &mut faults);
+            let value = complete_value(name, &empty, schema, blueprint, &mut faults);
             let full =
                 faults.is_empty() && value.as_map().is_some_and(|map| !map.entries.is_empty());
             full.then_some(value)
@@ -165,7 +165,7 @@ fn default(
 
 /// Completes a value of an input. All its errors get the same code, regardless of the violated
 /// rule.
-fn completed(
+fn complete_value(
     name: &str,
     value: &Value,
     schema: &Schema,
@@ -173,9 +173,9 @@ fn completed(
     d: &mut Diagnostics,
 ) -> Value {
     let before = d.len();
-    let place = types::Place {
+    let place = types::CompletedValue {
         what: &format!("input `{name}`"),
-        missing: true,
+        reports_missing: true,
     };
     let value = types::complete(value, schema, &place, &blueprint.data_types, d);
     for fault in &mut d[before..] {
@@ -189,15 +189,15 @@ fn completed(
 
 /// Converts bare text to the declared type if possible. Otherwise it stays a string and fails the
 /// type check.
-fn convert(given: &Given, schema: &Schema) -> Value {
+fn convert(given: &GivenInput, schema: &Schema) -> Value {
     let text = given.value.as_str().filter(|_| given.bare);
     let (Some(text), Some(type_name)) = (text, schema.type_of()) else {
         return given.value.clone();
     };
     let data = match type_name {
-        "integer" => read_as(&Data::Int(0), text),
-        "float" => read_as(&Data::Float(0.0), text),
-        "boolean" => read_as(&Data::Bool(true), text),
+        "integer" => parse_as(&Data::Int(0), text),
+        "float" => parse_as(&Data::Float(0.0), text),
+        "boolean" => parse_as(&Data::Bool(true), text),
         _ => None,
     };
     data.map_or_else(

@@ -13,10 +13,10 @@ use std::{
 };
 
 /// Maximum number of instances of one deployment.
-const LIMIT: usize = 100_000;
+const MAX_INSTANCES: usize = 100_000;
 /// Maximum estimated size of the instances of one deployment, in bytes, including relationships and
 /// groups.
-const SIZE: usize = 32 << 20;
+const MAX_SIZE: usize = 32 << 20;
 
 /// One instance of a node.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -31,7 +31,8 @@ pub struct Instance {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// Relationships to other instances, in the order of the template.
-    pub ties: Vec<InstanceTie>,
+    #[serde(rename = "ties")]
+    pub relationships: Vec<InstanceRelationship>,
     /// Instances of scaling groups that contain it, innermost first. Its container may be in
     /// further groups.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -41,13 +42,13 @@ pub struct Instance {
 impl Instance {
     /// Creates an instance with only an ID and the name of its node.
     #[must_use]
-    pub fn named(id: &str, node: &str) -> Self {
+    pub fn placeholder(id: &str, node: &str) -> Self {
         Self {
             id: id.to_owned(),
             node: node.to_owned(),
             index: 0,
             host: None,
-            ties: Vec::new(),
+            relationships: Vec::new(),
             groups: Vec::new(),
         }
     }
@@ -55,7 +56,7 @@ impl Instance {
 
 /// A relationship to another instance.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct InstanceTie {
+pub struct InstanceRelationship {
     /// ID of the target.
     pub target: String,
     /// Base type of the relationship.
@@ -75,7 +76,7 @@ pub struct GroupInstance {
 }
 
 /// Instances. Containers precede their contents.
-pub type Expanded = Vec<Instance>;
+pub type Instances = Vec<Instance>;
 
 /// Expands nodes into instances. Containers precede their contents. Instances in `previous` keep
 /// their IDs.
@@ -85,19 +86,19 @@ pub fn expand(
     previous: &[Instance],
     random: &mut fastrand::Rng,
     d: &mut Diagnostics,
-) -> Expanded {
-    check_ties(blueprint, d);
-    populate(blueprint, previous, Population::Counted, random, d)
+) -> Instances {
+    check_relationships(blueprint, d);
+    populate(blueprint, previous, MemberChoice::AsDeclared, random, d)
 }
 
 /// Creates the instances of a blueprint. Some of them may exist already.
 pub(super) fn populate<'p>(
     blueprint: &Blueprint,
     previous: &[Instance],
-    population: Population<'p>,
+    population: MemberChoice<'p>,
     random: &'p mut fastrand::Rng,
     d: &mut Diagnostics,
-) -> Expanded {
+) -> Instances {
     let groups = previous
         .iter()
         .flat_map(|instance| instance.groups.iter().map(|group| group.id.clone()));
@@ -116,33 +117,33 @@ pub(super) fn populate<'p>(
             .collect(),
         random,
         instances: Vec::new(),
-        outers: Vec::new(),
-        of: HashMap::with_capacity(blueprint.nodes.len()),
+        parents: Vec::new(),
+        of_node: HashMap::with_capacity(blueprint.nodes.len()),
         groups: Vec::new(),
         of_group: HashMap::new(),
         size: 0,
     };
     for part in outermost_first(blueprint, d) {
-        if !expansion.part(part, d) {
+        if !expansion.add_part(part, d) {
             break;
         }
     }
-    expansion.tie(d);
+    expansion.connect(d);
     expansion.instances
 }
 
 /// How the members of each part are chosen.
-pub(super) enum Population<'a> {
+pub(super) enum MemberChoice<'a> {
     /// As many as the blueprint declares. Members with a known number keep their IDs.
-    Counted,
+    AsDeclared,
     /// Chosen by a function of the part, the ID of the enclosing instance and the declared number.
-    Decided(&'a mut dyn FnMut(Part<'_>, Option<&str>, usize) -> Vec<Member>),
+    Chosen(&'a mut dyn FnMut(Part<'_>, Option<&str>, usize) -> Vec<Member>),
 }
 
 /// One instance of a part.
 pub(super) enum Member {
     /// An existing instance with its ID and, for nodes, its number.
-    Known(String, usize),
+    Existing(String, usize),
     /// A new instance with its number.
     New(usize),
 }
@@ -150,7 +151,7 @@ pub(super) enum Member {
 impl Member {
     /// Returns its number, which is meaningful only for nodes.
     fn index(&self) -> usize {
-        let (Self::Known(_, index) | Self::New(index)) = self;
+        let (Self::Existing(_, index) | Self::New(index)) = self;
         *index
     }
 }
@@ -225,10 +226,10 @@ impl<'a> Containment<'a> {
 
     /// Returns the node that contains the members of a group but is not itself a member.
     fn container_of_group(&self, group: &str) -> Option<&'a str> {
-        let mut open: Vec<&'a str> = vec![self.blueprint.scaling_groups.get_key_value(group)?.0];
-        while let Some(name) = open.pop() {
+        let mut pending: Vec<&'a str> = vec![self.blueprint.scaling_groups.get_key_value(group)?.0];
+        while let Some(name) = pending.pop() {
             if let Some(group) = self.blueprint.scaling_groups.get(name) {
-                open.extend(group.members.iter().map(String::as_str));
+                pending.extend(group.members.iter().map(String::as_str));
             } else if let Some(container) = self
                 .blueprint
                 .nodes
@@ -248,11 +249,15 @@ impl<'a> Containment<'a> {
     /// # Errors
     ///
     /// Returns the cycle if the part contains itself.
-    fn outward(&self, part: Part<'a>, stop: impl Fn(&Part<'a>) -> bool) -> Outward<'a> {
+    fn with_ancestors_until(
+        &self,
+        part: Part<'a>,
+        stop: impl Fn(&Part<'a>) -> bool,
+    ) -> AncestorsResult<'a> {
         let (mut chain, mut current) = (IndexSet::new(), Some(part));
         while let Some(part) = current.filter(|part| !stop(part)) {
             if let (at, false) = chain.insert_full(part) {
-                return Err(Circle(chain.into_iter().skip(at).collect()));
+                return Err(ContainmentCycle(chain.into_iter().skip(at).collect()));
             }
             current = self.parent(part);
         }
@@ -261,26 +266,27 @@ impl<'a> Containment<'a> {
 
     /// Returns a part and everything that encloses it, innermost first. Returns only the part if it
     /// contains itself.
-    pub(super) fn around(&self, part: Part<'a>) -> Vec<Part<'a>> {
-        self.outward(part, |_| false).unwrap_or_else(|_| vec![part])
+    pub(super) fn with_ancestors(&self, part: Part<'a>) -> Vec<Part<'a>> {
+        self.with_ancestors_until(part, |_| false)
+            .unwrap_or_else(|_| vec![part])
     }
 
     /// Returns all scaling groups that enclose a part, innermost first.
-    fn groups(&self, part: Part<'a>) -> Vec<&'a str> {
-        let outer = self.around(part).into_iter().skip(1);
-        outer.filter_map(Part::as_group).collect()
+    fn enclosing_groups(&self, part: Part<'a>) -> Vec<&'a str> {
+        let parent = self.with_ancestors(part).into_iter().skip(1);
+        parent.filter_map(Part::as_group).collect()
     }
 }
 
 /// A part and everything that encloses it, innermost first, or the cycle that they form.
-type Outward<'a> = Result<Vec<Part<'a>>, Circle<'a>>;
+type AncestorsResult<'a> = Result<Vec<Part<'a>>, ContainmentCycle<'a>>;
 
 /// Parts that contain each other.
 #[derive(Debug)]
-struct Circle<'a>(Vec<Part<'a>>);
+struct ContainmentCycle<'a>(Vec<Part<'a>>);
 
-impl Circle<'_> {
-    fn fault(&self, span: Span) -> Diagnostic {
+impl ContainmentCycle<'_> {
+    fn to_diagnostic(&self, span: Span) -> Diagnostic {
         let closed = self.0.iter().chain(self.0.first());
         let names: Vec<&str> = closed.map(|part| part.name()).collect();
         let message = format!(
@@ -295,19 +301,19 @@ impl Circle<'_> {
 /// Reports a cycle as an error and returns nothing, because a partial list would look like a
 /// deployment that lost its other instances.
 fn outermost_first<'b>(blueprint: &'b Blueprint, d: &mut Diagnostics) -> Vec<Part<'b>> {
-    order(blueprint).unwrap_or_else(|circle| {
-        d.push(circle);
+    containment_order(blueprint).unwrap_or_else(|cycle| {
+        d.push(cycle);
         Vec::new()
     })
 }
 
 /// Returns all parts, containers and groups before their contents. Fails if there is a cycle.
-fn order(blueprint: &Blueprint) -> Result<Vec<Part<'_>>, Diagnostic> {
+fn containment_order(blueprint: &Blueprint) -> Result<Vec<Part<'_>>, Diagnostic> {
     let containment = Containment::new(blueprint);
     let mut order: IndexSet<Part<'_>> = IndexSet::with_capacity(blueprint.nodes.len());
     for (name, node) in &blueprint.nodes {
-        let chain = containment.outward(Part::Node(name), |part| order.contains(part));
-        let chain = chain.map_err(|circle| circle.fault(node.name.span))?;
+        let chain = containment.with_ancestors_until(Part::Node(name), |part| order.contains(part));
+        let chain = chain.map_err(|cycle| cycle.to_diagnostic(node.name.span))?;
         order.extend(chain.into_iter().rev());
     }
     Ok(order.into_iter().collect())
@@ -315,23 +321,23 @@ fn order(blueprint: &Blueprint) -> Result<Vec<Part<'_>>, Diagnostic> {
 
 /// Reports relationships that cannot be expanded: without a base type, or with an unknown
 /// `connection_type`.
-pub(super) fn check_ties(blueprint: &Blueprint, d: &mut Diagnostics) {
+pub(super) fn check_relationships(blueprint: &Blueprint, d: &mut Diagnostics) {
     for (name, node) in &blueprint.nodes {
         let ties = node.relationships.iter();
-        d.extend(ties.filter_map(|it| fault_of_tie(name, it)));
+        d.extend(ties.filter_map(|it| relationship_error(name, it)));
     }
 }
 
-fn fault_of_tie(source: &str, relationship: &Relationship) -> Option<Diagnostic> {
-    let is_connected = connection(relationship).is_some();
+fn relationship_error(source: &str, relationship: &Relationship) -> Option<Diagnostic> {
+    let is_connected = is_all_to_one(relationship).is_some();
     match relationship.kind {
-        None => Some(underived(&relationship.type_name)),
+        None => Some(no_base_type_error(&relationship.type_name)),
         Some(RelationshipKind::ContainedIn) => None,
-        Some(_) => (!is_connected).then(|| unconnected(source, relationship)),
+        Some(_) => (!is_connected).then(|| connection_type_error(source, relationship)),
     }
 }
 
-fn underived(type_name: &Spanned<String>) -> Diagnostic {
+fn no_base_type_error(type_name: &Spanned<String>) -> Diagnostic {
     let message = format!(
         "relationship type `{}` is not derived from a base type",
         type_name.node
@@ -340,7 +346,7 @@ fn underived(type_name: &Spanned<String>) -> Diagnostic {
     fault.hint("derive it from cloudify.relationships.depends_on, connected_to or contained_in")
 }
 
-fn unconnected(source: &str, relationship: &Relationship) -> Diagnostic {
+fn connection_type_error(source: &str, relationship: &Relationship) -> Diagnostic {
     let given = relationship.properties.get("connection_type");
     let quoted = |value: &Value| format!("`{}`", value.to_key());
     let shown = given.map_or_else(|| "missing".to_owned(), quoted);
@@ -355,7 +361,7 @@ fn unconnected(source: &str, relationship: &Relationship) -> Diagnostic {
 
 /// Returns the relationships of a node that are expanded. If several have the same target, the last
 /// one applies.
-fn edges(node: &Node) -> Vec<&Relationship> {
+fn expanded_relationships(node: &Node) -> Vec<&Relationship> {
     let mut targets: HashSet<&str> = HashSet::with_capacity(node.relationships.len());
     let last_first = node.relationships.iter().rev();
     let mut edges: Vec<&Relationship> = last_first
@@ -377,7 +383,7 @@ fn container(node: &Node) -> Option<&str> {
 }
 
 /// Returns true for `all_to_one`, false for `all_to_all`, and `None` for anything else.
-fn connection(relationship: &Relationship) -> Option<bool> {
+fn is_all_to_one(relationship: &Relationship) -> Option<bool> {
     let given = relationship.properties.get("connection_type");
     match given.and_then(Value::as_str) {
         Some("all_to_all") => Some(false),
@@ -388,7 +394,7 @@ fn connection(relationship: &Relationship) -> Option<bool> {
 
 /// An enclosing instance of a node or of a group, by its position.
 #[derive(Clone, Copy)]
-enum Outer {
+enum Parent {
     Instance(usize),
     Group(usize),
 }
@@ -396,17 +402,17 @@ enum Outer {
 struct Expansion<'a, 'p> {
     blueprint: &'a Blueprint,
     containment: Containment<'a>,
-    population: Population<'p>,
+    population: MemberChoice<'p>,
     known: HashMap<(&'a str, usize), &'a Instance>,
     used: HashSet<String>,
     random: &'p mut fastrand::Rng,
     instances: Vec<Instance>,
     /// Direct parent of each instance.
-    outers: Vec<Option<Outer>>,
+    parents: Vec<Option<Parent>>,
     /// Positions of the instances of each node.
-    of: HashMap<&'a str, Vec<usize>>,
+    of_node: HashMap<&'a str, Vec<usize>>,
     /// Instances of groups, each with its direct parent.
-    groups: Vec<(GroupInstance, Option<Outer>)>,
+    groups: Vec<(GroupInstance, Option<Parent>)>,
     /// Positions of the instances of each group.
     of_group: HashMap<&'a str, Vec<usize>>,
     /// Estimated size of all instances, in bytes.
@@ -415,33 +421,34 @@ struct Expansion<'a, 'p> {
 
 impl<'a> Expansion<'a, '_> {
     /// Creates the instances of a part. Returns false if there would be too many.
-    fn part(&mut self, part: Part<'a>, d: &mut Diagnostics) -> bool {
+    fn add_part(&mut self, part: Part<'a>, d: &mut Diagnostics) -> bool {
         let numbers = match part {
-            Part::Node(name) => &self.blueprint.nodes[name].numbers,
-            Part::Group(name) => &self.blueprint.scaling_groups[name].numbers,
+            Part::Node(name) => &self.blueprint.nodes[name].instance_counts,
+            Part::Group(name) => &self.blueprint.scaling_groups[name].instance_counts,
         };
         // The number is unknown after a reported error or while an input has no value.
-        let each = numbers.first().unwrap_or(1).min(LIMIT + 1);
-        let mut members: Vec<(Option<Outer>, Member)> = Vec::new();
-        for outer in self.outers_of(part) {
+        let each = numbers.initial().unwrap_or(1).min(MAX_INSTANCES + 1);
+        let mut members: Vec<(Option<Parent>, Member)> = Vec::new();
+        for parent in self.parents_of(part) {
             let first = members.len();
             let here = match &mut self.population {
-                Population::Counted => (first..first.saturating_add(each).min(LIMIT + 1))
+                MemberChoice::AsDeclared => (first
+                    ..first.saturating_add(each).min(MAX_INSTANCES + 1))
                     .map(Member::New)
                     .collect(),
-                Population::Decided(decide) => {
-                    let id = outer.map(|outer| match outer {
-                        Outer::Instance(at) => self.instances[at].id.as_str(),
-                        Outer::Group(at) => self.groups[at].0.id.as_str(),
+                MemberChoice::Chosen(decide) => {
+                    let id = parent.map(|parent| match parent {
+                        Parent::Instance(at) => self.instances[at].id.as_str(),
+                        Parent::Group(at) => self.groups[at].0.id.as_str(),
                     });
                     decide(part, id, each)
                 }
             };
-            members.extend(here.into_iter().map(|member| (outer, member)));
-            if members.len() + self.instances.len() + self.groups.len() > LIMIT {
+            members.extend(here.into_iter().map(|member| (parent, member)));
+            if members.len() + self.instances.len() + self.groups.len() > MAX_INSTANCES {
                 d.push(numbers.default.span.error(
                     Code::Limit,
-                    format!("the deployment would have more than {LIMIT} instances"),
+                    format!("the deployment would have more than {MAX_INSTANCES} instances"),
                 ));
                 return false;
             }
@@ -449,8 +456,8 @@ impl<'a> Expansion<'a, '_> {
         // All members are nested in as many groups as the first one.
         let groups = members
             .first()
-            .map_or(0, |(outer, _)| self.size_of_groups(*outer));
-        if !self.fits(
+            .map_or(0, |(parent, _)| self.size_of_groups(*parent));
+        if !self.reserve_size(
             members.len() * (part.name().len() + size_of::<Instance>() + groups),
             numbers.default.span,
             d,
@@ -458,56 +465,56 @@ impl<'a> Expansion<'a, '_> {
             return false;
         }
         match part {
-            Part::Node(name) => self.nodes(name, &members),
-            Part::Group(name) => self.group(name, members),
+            Part::Node(name) => self.add_nodes(name, &members),
+            Part::Group(name) => self.add_group(name, members),
         }
         true
     }
 
     /// Returns the parents of the instances of a part; `None` is the top level.
-    fn outers_of(&self, part: Part<'a>) -> Vec<Option<Outer>> {
+    fn parents_of(&self, part: Part<'a>) -> Vec<Option<Parent>> {
         match self.containment.parent(part) {
             None => vec![None],
-            Some(Part::Node(name)) => places(self.of.get(name), Outer::Instance),
-            Some(Part::Group(name)) => places(self.of_group.get(name), Outer::Group),
+            Some(Part::Node(name)) => parents_at(self.of_node.get(name), Parent::Instance),
+            Some(Part::Group(name)) => parents_at(self.of_group.get(name), Parent::Group),
         }
     }
 
     /// Adds to the estimated size. Reports an error and returns false if the limit is exceeded.
-    fn fits(&mut self, bytes: usize, span: Span, d: &mut Diagnostics) -> bool {
+    fn reserve_size(&mut self, bytes: usize, span: Span, d: &mut Diagnostics) -> bool {
         self.size = self.size.saturating_add(bytes);
-        if self.size > SIZE {
-            d.push(too_large(span));
+        if self.size > MAX_SIZE {
+            d.push(too_large_error(span));
         }
-        self.size <= SIZE
+        self.size <= MAX_SIZE
     }
 
-    fn size_of_groups(&self, mut outer: Option<Outer>) -> usize {
+    fn size_of_groups(&self, mut parent: Option<Parent>) -> usize {
         let mut size = 0;
-        while let Some(Outer::Group(at)) = outer {
+        while let Some(Parent::Group(at)) = parent {
             let (group, next) = &self.groups[at];
             size += group.name.len() + group.id.len() + size_of::<GroupInstance>();
-            outer = *next;
+            parent = *next;
         }
         size
     }
 
-    fn nodes(&mut self, name: &'a str, members: &[(Option<Outer>, Member)]) {
+    fn add_nodes(&mut self, name: &'a str, members: &[(Option<Parent>, Member)]) {
         let first = self.instances.len();
-        for (outer, member) in members {
-            let instance = self.instance(name, member.index(), *outer);
+        for (parent, member) in members {
+            let instance = self.new_instance(name, member.index(), *parent);
             self.instances.push(instance);
-            self.outers.push(*outer);
+            self.parents.push(*parent);
         }
-        self.of
+        self.of_node
             .insert(name, (first..self.instances.len()).collect());
     }
 
-    fn group(&mut self, name: &'a str, members: Vec<(Option<Outer>, Member)>) {
+    fn add_group(&mut self, name: &'a str, members: Vec<(Option<Parent>, Member)>) {
         let first = self.groups.len();
-        for (outer, member) in members {
+        for (parent, member) in members {
             let group = self.group_instance(name, member);
-            self.groups.push((group, outer));
+            self.groups.push((group, parent));
         }
         let positions = (first..self.groups.len()).collect();
         self.of_group.insert(name, positions);
@@ -515,50 +522,50 @@ impl<'a> Expansion<'a, '_> {
 
     fn group_instance(&mut self, name: &str, member: Member) -> GroupInstance {
         let id = match member {
-            Member::Known(id, _) => id,
+            Member::Existing(id, _) => id,
             Member::New(_) => self.fresh_id(name),
         };
         let name = name.to_owned();
         GroupInstance { name, id }
     }
 
-    fn instance(&mut self, name: &str, index: usize, outer: Option<Outer>) -> Instance {
+    fn new_instance(&mut self, name: &str, index: usize, parent: Option<Parent>) -> Instance {
         let known = self.known.get(&(name, index)).copied();
         let id = known.map_or_else(|| self.fresh_id(name), |known| known.id.clone());
-        let container = self.container(outer);
+        let container = self.container(parent);
         let host = container.and_then(|at| self.instances[at].host.clone());
         let host = host.or_else(|| self.blueprint.nodes[name].is_host().then(|| id.clone()));
-        let groups = self.groups_around(outer, known);
+        let groups = self.enclosing_groups(parent, known);
         Instance {
             id,
             node: name.to_owned(),
             index,
             host,
-            ties: Vec::new(),
+            relationships: Vec::new(),
             groups,
         }
     }
 
     /// Returns the innermost enclosing node instance.
-    fn container(&self, mut outer: Option<Outer>) -> Option<usize> {
-        while let Some(Outer::Group(at)) = outer {
-            outer = self.groups[at].1;
+    fn container(&self, mut parent: Option<Parent>) -> Option<usize> {
+        while let Some(Parent::Group(at)) = parent {
+            parent = self.groups[at].1;
         }
-        match outer {
-            Some(Outer::Instance(at)) => Some(at),
+        match parent {
+            Some(Parent::Instance(at)) => Some(at),
             _ => None,
         }
     }
 
     /// Returns the group instances that directly enclose an instance, innermost first. Known group
     /// instances keep their IDs.
-    fn groups_around(
+    fn enclosing_groups(
         &mut self,
-        mut outer: Option<Outer>,
+        mut parent: Option<Parent>,
         known: Option<&Instance>,
     ) -> Vec<GroupInstance> {
         let mut around = Vec::new();
-        while let Some(Outer::Group(at)) = outer {
+        while let Some(Parent::Group(at)) = parent {
             let (group, next) = &mut self.groups[at];
             if let Some(before) =
                 known.and_then(|known| known.groups.iter().find(|before| before.name == group.name))
@@ -566,7 +573,7 @@ impl<'a> Expansion<'a, '_> {
                 group.id.clone_from(&before.id);
             }
             around.push(group.clone());
-            outer = *next;
+            parent = *next;
         }
         around
     }
@@ -580,31 +587,32 @@ impl<'a> Expansion<'a, '_> {
         }
     }
 
-    fn tie(&mut self, d: &mut Diagnostics) {
+    fn connect(&mut self, d: &mut Diagnostics) {
         for (name, node) in &self.blueprint.nodes {
-            let sources = self.of.get(name.as_str()).cloned().unwrap_or_default();
-            let edges = edges(node);
+            let sources = self.of_node.get(name.as_str()).cloned().unwrap_or_default();
+            let edges = expanded_relationships(node);
             let chosen: Vec<Targets> = edges
                 .iter()
                 .map(|relationship| self.targets(name, relationship, d))
                 .collect();
             for at in sources {
-                let mut ties: Vec<InstanceTie> = Vec::new();
+                let mut ties: Vec<InstanceRelationship> = Vec::new();
                 for (relationship, targets) in edges.iter().zip(&chosen) {
-                    let targets = self.of_source(at, targets);
+                    let targets = self.targets_of(at, targets);
                     let name = &relationship.type_name;
-                    let each =
-                        relationship.target.node.len() + name.node.len() + size_of::<InstanceTie>();
-                    if !self.fits(targets.len() * each, name.span, d) {
+                    let each = relationship.target.node.len()
+                        + name.node.len()
+                        + size_of::<InstanceRelationship>();
+                    if !self.reserve_size(targets.len() * each, name.span, d) {
                         return;
                     }
-                    ties.extend(targets.iter().map(|target| InstanceTie {
+                    ties.extend(targets.iter().map(|target| InstanceRelationship {
                         target: self.instances[*target].id.clone(),
                         kind: relationship.kind.unwrap_or(RelationshipKind::DependsOn),
                         type_name: relationship.type_name.node.clone(),
                     }));
                 }
-                self.instances[at].ties = ties;
+                self.instances[at].relationships = ties;
             }
         }
     }
@@ -615,25 +623,28 @@ impl<'a> Expansion<'a, '_> {
         if relationship.kind == Some(RelationshipKind::ContainedIn) {
             return Targets::Container;
         }
-        let all = self.of.get(target).cloned().unwrap_or_default();
-        let one = connection(relationship) == Some(true);
+        let all = self.of_node.get(target).cloned().unwrap_or_default();
+        let one = is_all_to_one(relationship) == Some(true);
         match self.shared_group(source, target) {
             Some(group) if one => {
-                if !all.is_empty() && self.of.get(source).is_some_and(|of| !of.is_empty()) {
-                    d.push(all_to_one_in_group(source, relationship, group));
+                if !all.is_empty() && self.of_node.get(source).is_some_and(|of| !of.is_empty()) {
+                    d.push(all_to_one_in_group_error(source, relationship, group));
                 }
                 Targets::All(Vec::new())
             }
-            Some(group) => Targets::OfGroup(group.to_owned(), self.by_group(&all, group)),
-            None if one => Targets::All(self.the_one(source, &all, relationship, d)),
+            Some(group) => Targets::InGroup(group.to_owned(), self.by_group(&all, group)),
+            None if one => Targets::All(self.single_target(source, &all, relationship, d)),
             None => Targets::All(all),
         }
     }
 
     /// Returns the innermost scaling group that contains both nodes.
     fn shared_group<'s>(&'s self, source: &'s str, target: &'s str) -> Option<&'s str> {
-        let around = self.containment.groups(Part::Node(target));
-        let mut own = self.containment.groups(Part::Node(source)).into_iter();
+        let around = self.containment.enclosing_groups(Part::Node(target));
+        let mut own = self
+            .containment
+            .enclosing_groups(Part::Node(source))
+            .into_iter();
         own.find(|group| around.contains(group))
     }
 
@@ -641,7 +652,7 @@ impl<'a> Expansion<'a, '_> {
     fn by_group(&self, all: &[usize], group: &str) -> HashMap<String, Vec<usize>> {
         let mut of_group: HashMap<String, Vec<usize>> = HashMap::new();
         for at in all {
-            if let Some(id) = self.id_of_group(*at, group) {
+            if let Some(id) = self.enclosing_group_id(*at, group) {
                 of_group.entry(id.to_owned()).or_default().push(*at);
             }
         }
@@ -650,7 +661,7 @@ impl<'a> Expansion<'a, '_> {
 
     /// Returns the target of an `all_to_one` relationship: the present target, otherwise the
     /// instance with the smallest ID.
-    fn the_one(
+    fn single_target(
         &self,
         source: &str,
         all: &[usize],
@@ -661,7 +672,7 @@ impl<'a> Expansion<'a, '_> {
             .known
             .values()
             .filter(|instance| instance.node == source)
-            .flat_map(|instance| &instance.ties);
+            .flat_map(|instance| &instance.relationships);
         let used: HashSet<&str> = before
             .filter(|tie| tie.type_name == relationship.type_name.node)
             .map(|tie| tie.target.as_str())
@@ -694,35 +705,35 @@ impl<'a> Expansion<'a, '_> {
 
     /// Returns the ID of the group instance that contains an instance, directly or through its
     /// containers.
-    fn id_of_group(&self, at: usize, group: &str) -> Option<&str> {
-        let places = std::iter::successors(self.outers[at], |place| self.around(*place));
+    fn enclosing_group_id(&self, at: usize, group: &str) -> Option<&str> {
+        let places = std::iter::successors(self.parents[at], |place| self.parent_of(*place));
         let mut groups = places.filter_map(|place| self.as_group(place));
         let found = groups.find(|instance| instance.name == group);
         found.map(|instance| instance.id.as_str())
     }
 
     /// Returns the direct parent.
-    fn around(&self, place: Outer) -> Option<Outer> {
+    fn parent_of(&self, place: Parent) -> Option<Parent> {
         match place {
-            Outer::Group(at) => self.groups[at].1,
-            Outer::Instance(at) => self.outers[at],
+            Parent::Group(at) => self.groups[at].1,
+            Parent::Instance(at) => self.parents[at],
         }
     }
 
     /// Returns the group instance, unless it is a node instance.
-    fn as_group(&self, place: Outer) -> Option<&GroupInstance> {
+    fn as_group(&self, place: Parent) -> Option<&GroupInstance> {
         match place {
-            Outer::Group(at) => Some(&self.groups[at].0),
-            Outer::Instance(_) => None,
+            Parent::Group(at) => Some(&self.groups[at].0),
+            Parent::Instance(_) => None,
         }
     }
 
-    fn of_source<'t>(&self, at: usize, targets: &'t Targets) -> Cow<'t, [usize]> {
+    fn targets_of<'t>(&self, at: usize, targets: &'t Targets) -> Cow<'t, [usize]> {
         match targets {
-            Targets::Container => self.container(self.outers[at]).into_iter().collect(),
+            Targets::Container => self.container(self.parents[at]).into_iter().collect(),
             Targets::All(all) => all.as_slice().into(),
-            Targets::OfGroup(group, of) => {
-                let together = self.id_of_group(at, group).and_then(|id| of.get(id));
+            Targets::InGroup(group, of) => {
+                let together = self.enclosing_group_id(at, group).and_then(|id| of.get(id));
                 together.map_or(&[][..], Vec::as_slice).into()
             }
         }
@@ -730,15 +741,15 @@ impl<'a> Expansion<'a, '_> {
 }
 
 /// Returns the instances at some positions as parents.
-fn places(positions: Option<&Vec<usize>>, outer: fn(usize) -> Outer) -> Vec<Option<Outer>> {
+fn parents_at(positions: Option<&Vec<usize>>, parent: fn(usize) -> Parent) -> Vec<Option<Parent>> {
     let positions = positions.into_iter().flatten();
-    positions.map(|at| Some(outer(*at))).collect()
+    positions.map(|at| Some(parent(*at))).collect()
 }
 
-fn too_large(span: Span) -> Diagnostic {
+fn too_large_error(span: Span) -> Diagnostic {
     let message = format!(
         "the instances and relationships of the deployment would need more than {} MiB",
-        SIZE >> 20
+        MAX_SIZE >> 20
     );
     span.error(Code::Limit, message)
 }
@@ -755,7 +766,7 @@ fn random_id(name: &str, random: &mut fastrand::Rng) -> String {
     id
 }
 
-fn all_to_one_in_group(source: &str, relationship: &Relationship, group: &str) -> Diagnostic {
+fn all_to_one_in_group_error(source: &str, relationship: &Relationship, group: &str) -> Diagnostic {
     let target = &relationship.target.node;
     let message = format!(
         "`all_to_one` cannot connect `{source}` and `{target}`: both are in the scaling group `{group}`"
@@ -772,5 +783,5 @@ enum Targets {
     /// These instances, for every source.
     All(Vec<usize>),
     /// The instances in the same group instance as the source, by ID of the group instance.
-    OfGroup(String, HashMap<String, Vec<usize>>),
+    InGroup(String, HashMap<String, Vec<usize>>),
 }

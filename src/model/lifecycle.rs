@@ -46,20 +46,20 @@ impl fmt::Display for InstanceState {
 
 /// A relationship between two instances, seen from one of its ends.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Side {
+pub struct RelationshipSide {
     /// ID of the instance that has the relationship.
     pub source: String,
     /// ID of the instance that it points to.
     pub target: String,
     /// The end that the operation belongs to.
-    pub end: End,
+    pub end: RelationshipEnd,
 }
 
 /// An end of a relationship.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names are self-explanatory")]
-pub enum End {
+pub enum RelationshipEnd {
     Source,
     Target,
 }

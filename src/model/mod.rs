@@ -12,39 +12,39 @@ mod implementation;
 pub mod inputs;
 mod instances;
 mod lifecycle;
-mod loose;
+mod metadata;
 mod modification;
 pub mod normal;
-mod notes;
 mod positions;
 mod precedence;
+mod relationship_changes;
 mod resolve;
 mod scaling;
 mod structure;
 mod types;
 
 pub use deployment::{
-    DeclaredParameter, DeclaredWorkflow, Definition, Deployment, Difference, Origin, Place,
-    Planned, Tie, texts,
+    DeclaredParameter, DeclaredWorkflow, Definition, Deployment, DeploymentSource, Difference,
+    OperationDefinition, RelationshipDefinition, SourceLocation, strings_in,
 };
 pub use function::evaluate;
-pub use instances::{Expanded, GroupInstance, Instance, InstanceTie, expand};
-pub use lifecycle::{End, InstanceState, Side};
-pub use loose::{Link, LooseEnd, links};
-pub use modification::{Modification, Touched, Wanted, modify};
-pub use notes::Notes;
+pub use instances::{GroupInstance, Instance, InstanceRelationship, Instances, expand};
+pub use lifecycle::{InstanceState, RelationshipEnd, RelationshipSide};
+pub use metadata::DockctlMetadata;
+pub use modification::{AffectedInstance, DesiredCount, Modification, modify};
 pub use positions::Positions;
 pub use precedence::Precedence;
-pub use resolve::{Provided, resolve};
-pub use scaling::Numbers;
-pub use structure::{Scaled, Scaling, Structure, Unscalable};
-pub use types::{DataTypes, Declared, Fields, Flat};
+pub use relationship_changes::{DefinedRelationship, RelationshipChange, defined_relationships};
+pub use resolve::{IsBuiltIn, resolve};
+pub use scaling::InstanceCounts;
+pub use structure::{ScalingError, ScalingRequest, ScalingResult, Structure};
+pub use types::{DataTypes, DeclaredOperations, Fields, FlatType};
 
 use crate::{
     diagnostic::{Span, Spanned},
     syntax::{
         Data, Value, Version,
-        ast::{Label, Named, Output, Plugin, Rules, Schema, Settings},
+        ast::{ExecutionRules, Label, Named, Output, Plugin, Schema, Settings},
     },
 };
 use indexmap::IndexMap;
@@ -64,7 +64,7 @@ pub struct Blueprint {
     /// Free-form data.
     pub metadata: Option<Value>,
     /// Settings for dockctl in `metadata`.
-    pub notes: Notes,
+    pub dockctl_metadata: DockctlMetadata,
     /// Declared inputs.
     pub inputs: Named<Schema>,
     /// Declared data types.
@@ -72,7 +72,7 @@ pub struct Blueprint {
     /// Declared plugins.
     pub plugins: Named<Plugin>,
     /// Declared relationship types, inheritance applied.
-    pub relationship_types: IndexMap<String, Arc<Flat>>,
+    pub relationship_types: IndexMap<String, Arc<FlatType>>,
     /// Nodes in document order.
     pub nodes: IndexMap<String, Node>,
     /// Groups of nodes.
@@ -119,7 +119,7 @@ impl Default for Blueprint {
             version: Version::LATEST,
             description: None,
             metadata: None,
-            notes: Notes::default(),
+            dockctl_metadata: DockctlMetadata::default(),
             inputs: Named::default(),
             data_types: DataTypes::default(),
             plugins: Named::default(),
@@ -147,16 +147,16 @@ impl Blueprint {
     /// not expect them.
     pub fn strip_input_types(&mut self) {
         for node in self.nodes.values_mut() {
-            strip(&mut node.operations);
+            strip_operations(&mut node.operations);
             for relationship in &mut node.relationships {
-                strip(&mut relationship.source_operations);
-                strip(&mut relationship.target_operations);
+                strip_operations(&mut relationship.source_operations);
+                strip_operations(&mut relationship.target_operations);
             }
         }
     }
 }
 
-fn strip(operations: &mut Arc<Operations>) {
+fn strip_operations(operations: &mut Arc<Operations>) {
     if operations
         .values()
         .all(|operation| operation.input_types.is_empty())
@@ -209,11 +209,11 @@ pub struct Node {
     pub relationships: Vec<Relationship>,
     /// True if its type or an ancestor type is unknown. The unknown type was reported, so missing
     /// members are not errors.
-    pub is_open: bool,
+    pub has_unknown_type: bool,
     /// `instances.deploy`, if given.
     pub deploy: Option<Value>,
     /// Number of instances per instance of its container.
-    pub numbers: Numbers,
+    pub instance_counts: InstanceCounts,
     /// Host node: the node itself or the host that contains it.
     pub host: Option<String>,
 }
@@ -251,7 +251,7 @@ pub struct Operation {
     /// `type`.
     pub input_types: Vec<(Arc<str>, String)>,
     /// Executor, retries and timeout.
-    pub rules: Rules,
+    pub rules: ExecutionRules,
     /// Location of the definition.
     pub span: Span,
 }
@@ -285,7 +285,7 @@ pub struct Retry {
 #[derive(Clone, Debug)]
 pub struct Relationship {
     /// Its type, including inherited members.
-    pub relationship_type: Arc<Flat>,
+    pub relationship_type: Arc<FlatType>,
     /// Name of its type, with the location of its use.
     pub type_name: Spanned<String>,
     /// Base type that its type is derived from, if any.
@@ -349,7 +349,7 @@ pub struct ScalingPolicy {
     /// Target groups.
     pub targets: Vec<String>,
     /// Number of instances of each target group.
-    pub numbers: Numbers,
+    pub instance_counts: InstanceCounts,
 }
 
 /// A group whose members are scaled together.
@@ -358,7 +358,7 @@ pub struct ScalingGroup {
     /// Members, except those that are contained in another member.
     pub members: BTreeSet<String>,
     /// Number of instances of the group.
-    pub numbers: Numbers,
+    pub instance_counts: InstanceCounts,
 }
 
 /// A workflow.

@@ -2,8 +2,8 @@
 //! and removed relationships of the others.
 
 use super::{
-    Blueprint, Expanded, Instance, InstanceTie, RelationshipKind,
-    instances::{Containment, Member, Part, Population, populate},
+    Blueprint, Instance, InstanceRelationship, Instances, RelationshipKind,
+    instances::{Containment, Member, MemberChoice, Part, populate},
 };
 use crate::diagnostic::Diagnostics;
 use indexmap::IndexMap;
@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Desired number of instances of a node or scaling group, per instance of its container.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct DesiredCount {
     /// Desired number.
     pub instances: usize,
     /// IDs of instances to remove first. A member of a group instance selects the whole group
@@ -23,7 +23,7 @@ pub struct Wanted {
 
 /// An instance that a modification affects.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Touched {
+pub struct AffectedInstance {
     /// The instance. A neighbor has only its added or removed relationships.
     pub instance: Instance,
     /// True if the instance itself is added, removed, extended or reduced; false for a neighbor.
@@ -34,15 +34,15 @@ pub struct Touched {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Modification {
     /// Added instances.
-    pub added_and_related: Vec<Touched>,
+    pub added_and_related: Vec<AffectedInstance>,
     /// Removed instances.
-    pub removed_and_related: Vec<Touched>,
+    pub removed_and_related: Vec<AffectedInstance>,
     /// Remaining instances with their new relationships to other remaining instances.
-    pub extended_and_related: Vec<Touched>,
+    pub extended_and_related: Vec<AffectedInstance>,
     /// Remaining instances with their removed relationships to other remaining instances.
-    pub reduced_and_related: Vec<Touched>,
+    pub reduced_and_related: Vec<AffectedInstance>,
     /// All instances after the modification.
-    pub instances: Expanded,
+    pub instances: Instances,
 }
 
 /// Computes the changes from `before` with its `previous` instances to `blueprint`. Nodes and
@@ -57,17 +57,17 @@ pub fn modify(
     blueprint: &Blueprint,
     before: &Blueprint,
     previous: &[Instance],
-    wanted: &IndexMap<String, Wanted>,
+    desired: &IndexMap<String, DesiredCount>,
     random: &mut fastrand::Rng,
     d: &mut Diagnostics,
 ) -> Modification {
-    let mut census = Census::new(before, blueprint, previous, wanted);
+    let mut census = Census::new(before, blueprint, previous, desired);
     let mut decide =
         |part: Part<'_>, outer: Option<&str>, default: usize| census.members(part, outer, default);
     let instances = populate(
         blueprint,
         previous,
-        Population::Decided(&mut decide),
+        MemberChoice::Chosen(&mut decide),
         random,
         d,
     );
@@ -80,23 +80,23 @@ pub fn modify(
         .map(|instance| (instance.id.as_str(), instance))
         .collect();
     Modification {
-        added_and_related: with_related(&instances, |id| !known.contains_key(id)),
-        removed_and_related: with_related(previous, |id| !after.contains_key(id)),
-        extended_and_related: changed_ties(&instances, &known, &after),
-        reduced_and_related: changed_ties(previous, &after, &known),
+        added_and_related: with_neighbors(&instances, |id| !known.contains_key(id)),
+        removed_and_related: with_neighbors(previous, |id| !after.contains_key(id)),
+        extended_and_related: changed_relationships(&instances, &known, &after),
+        reduced_and_related: changed_relationships(previous, &after, &known),
         instances,
     }
 }
 
 /// Existing instances, by node or group and by direct parent.
 struct Census<'a> {
-    wanted: &'a IndexMap<String, Wanted>,
+    desired: &'a IndexMap<String, DesiredCount>,
     /// IDs and numbers of the instances in each parent, lowest number first.
     inside: HashMap<(String, Option<String>), Vec<(String, usize)>>,
     /// Nodes and groups before the change.
-    before: HashSet<&'a str>,
+    previous_names: HashSet<&'a str>,
     /// Highest number of instances of each part in one parent.
-    most: HashMap<String, usize>,
+    highest: HashMap<String, usize>,
     /// Next free number of each node.
     next: HashMap<String, usize>,
     /// IDs of the instances in each group instance.
@@ -112,7 +112,7 @@ impl<'a> Census<'a> {
         before: &'a Blueprint,
         after: &Blueprint,
         previous: &'a [Instance],
-        wanted: &'a IndexMap<String, Wanted>,
+        desired: &'a IndexMap<String, DesiredCount>,
     ) -> Self {
         let names = before
             .nodes
@@ -120,10 +120,10 @@ impl<'a> Census<'a> {
             .chain(before.scaling_groups.keys())
             .map(String::as_str);
         let mut census = Self {
-            wanted,
+            desired,
             inside: HashMap::new(),
-            before: names.collect(),
-            most: HashMap::new(),
+            previous_names: names.collect(),
+            highest: HashMap::new(),
             next: HashMap::new(),
             members: HashMap::new(),
             moved: HashMap::new(),
@@ -133,7 +133,7 @@ impl<'a> Census<'a> {
         }
         for ((name, _), inside) in &mut census.inside {
             inside.sort_by_key(|(_, index)| *index);
-            let most = census.most.entry(name.clone()).or_default();
+            let most = census.highest.entry(name.clone()).or_default();
             *most = (*most).max(inside.len());
         }
         census.moved = census.moved(before, after);
@@ -173,23 +173,23 @@ impl<'a> Census<'a> {
         let next = self.next.entry(instance.node.clone()).or_default();
         *next = (*next).max(instance.index + 1);
         let container = instance
-            .ties
+            .relationships
             .iter()
             .find(|tie| tie.kind == RelationshipKind::ContainedIn)
             .map(|tie| tie.target.clone());
         let mut part = (instance.node.clone(), instance.id.clone());
         for group in &instance.groups {
-            self.put(part, Some(group.id.clone()), instance.index);
+            self.add(part, Some(group.id.clone()), instance.index);
             self.members
                 .entry(group.id.clone())
                 .or_default()
                 .insert(instance.id.clone());
             part = (group.name.clone(), group.id.clone());
         }
-        self.put(part, container, instance.index);
+        self.add(part, container, instance.index);
     }
 
-    fn put(&mut self, (name, id): (String, String), outer: Option<String>, index: usize) {
+    fn add(&mut self, (name, id): (String, String), outer: Option<String>, index: usize) {
         let inside = self.inside.entry((name, outer)).or_default();
         if !inside.iter().any(|(other, _)| *other == id) {
             inside.push((id, index));
@@ -200,10 +200,10 @@ impl<'a> Census<'a> {
     fn members(&mut self, part: Part<'_>, outer: Option<&str>, default: usize) -> Vec<Member> {
         let (Part::Node(name) | Part::Group(name)) = part;
         let as_elsewhere = || {
-            self.most
+            self.highest
                 .get(name)
                 .copied()
-                .unwrap_or(if self.before.contains(name) {
+                .unwrap_or(if self.previous_names.contains(name) {
                     0
                 } else {
                     default
@@ -217,19 +217,19 @@ impl<'a> Census<'a> {
                 .cloned()
                 .unwrap_or_default(),
         };
-        let number = match self.wanted.get(name) {
-            Some(wanted) => wanted.instances,
+        let number = match self.desired.get(name) {
+            Some(desired) => desired.instances,
             None if there.is_empty() || self.moved.contains_key(name) => as_elsewhere(),
             None => there.len(),
         };
-        let staying = self.staying(name, &there, number);
+        let staying = self.remaining(name, &there, number);
         if let Some(moved) = self.moved.get_mut(name) {
             moved.retain(|member| !staying.contains(member));
         }
         let more = number.saturating_sub(staying.len());
         let mut members: Vec<Member> = staying
             .into_iter()
-            .map(|(id, index)| Member::Known(id, index))
+            .map(|(id, index)| Member::Existing(id, index))
             .collect();
         let next = self.next.entry(name.to_owned()).or_default();
         members.extend((*next..*next + more).map(Member::New));
@@ -239,7 +239,7 @@ impl<'a> Census<'a> {
 
     /// Returns `number` members that remain: first those to keep, then those with the lowest
     /// numbers; those to remove only if no others are left.
-    fn staying(
+    fn remaining(
         &self,
         name: &str,
         there: &[(String, usize)],
@@ -252,9 +252,9 @@ impl<'a> Census<'a> {
                     .get(id)
                     .is_some_and(|members| !members.is_disjoint(hints))
         };
-        let rank = |id: &str| match self.wanted.get(name) {
-            Some(wanted) if hinted(id, &wanted.include) => 2,
-            Some(wanted) if hinted(id, &wanted.exclude) => 0,
+        let rank = |id: &str| match self.desired.get(name) {
+            Some(desired) if hinted(id, &desired.include) => 2,
+            Some(desired) if hinted(id, &desired.exclude) => 0,
             _ => 1,
         };
         let mut all = there.to_vec();
@@ -267,29 +267,29 @@ impl<'a> Census<'a> {
 
 /// Returns the changed instances, and their neighbors with only the relationships to changed
 /// instances.
-fn with_related(all: &[Instance], changed: impl Fn(&str) -> bool) -> Vec<Touched> {
+fn with_neighbors(all: &[Instance], changed: impl Fn(&str) -> bool) -> Vec<AffectedInstance> {
     let targets: HashSet<&str> = all
         .iter()
         .filter(|instance| changed(&instance.id))
-        .flat_map(|instance| &instance.ties)
+        .flat_map(|instance| &instance.relationships)
         .map(|tie| tie.target.as_str())
         .collect();
     let touched = |instance: &Instance| {
         if changed(&instance.id) {
-            return Some(Touched {
+            return Some(AffectedInstance {
                 instance: instance.clone(),
                 is_changed: true,
             });
         }
-        let ties: Vec<InstanceTie> = instance
-            .ties
+        let ties: Vec<InstanceRelationship> = instance
+            .relationships
             .iter()
             .filter(|tie| changed(&tie.target))
             .cloned()
             .collect();
-        (!ties.is_empty() || targets.contains(instance.id.as_str())).then(|| Touched {
+        (!ties.is_empty() || targets.contains(instance.id.as_str())).then(|| AffectedInstance {
             instance: Instance {
-                ties,
+                relationships: ties,
                 ..instance.clone()
             },
             is_changed: false,
@@ -300,37 +300,37 @@ fn with_related(all: &[Instance], changed: impl Fn(&str) -> bool) -> Vec<Touched
 
 /// Returns the instances of `here` that also exist in `there`, each with its relationships between
 /// remaining instances that are missing in `there`. `this` maps the instances of `here` by ID.
-fn changed_ties(
+fn changed_relationships(
     here: &[Instance],
     there: &HashMap<&str, &Instance>,
     this: &HashMap<&str, &Instance>,
-) -> Vec<Touched> {
-    let mut changed: HashMap<&str, Vec<InstanceTie>> = HashMap::new();
+) -> Vec<AffectedInstance> {
+    let mut changed: HashMap<&str, Vec<InstanceRelationship>> = HashMap::new();
     let mut targets: HashSet<&str> = HashSet::new();
     for instance in here {
         let Some(other) = there.get(instance.id.as_str()) else {
             continue;
         };
-        let stays = |tie: &&InstanceTie| {
+        let stays = |tie: &&InstanceRelationship| {
             there.contains_key(tie.target.as_str()) && this.contains_key(tie.target.as_str())
         };
-        let lacks = |tie: &&InstanceTie| {
+        let missing = |tie: &&InstanceRelationship| {
             !other
-                .ties
+                .relationships
                 .iter()
                 .any(|old| (&old.target, &old.type_name) == (&tie.target, &tie.type_name))
         };
-        let ties: Vec<InstanceTie> = instance
-            .ties
+        let ties: Vec<InstanceRelationship> = instance
+            .relationships
             .iter()
             .filter(stays)
-            .filter(lacks)
+            .filter(missing)
             .cloned()
             .collect();
         if !ties.is_empty() {
             targets.extend(
                 instance
-                    .ties
+                    .relationships
                     .iter()
                     .filter(|tie| ties.contains(tie))
                     .map(|tie| tie.target.as_str()),
@@ -339,20 +339,22 @@ fn changed_ties(
         }
     }
     let touched = |instance: &Instance| match changed.get(instance.id.as_str()) {
-        Some(ties) => Some(Touched {
+        Some(ties) => Some(AffectedInstance {
             instance: Instance {
-                ties: ties.clone(),
+                relationships: ties.clone(),
                 ..instance.clone()
             },
             is_changed: true,
         }),
-        None => targets.contains(instance.id.as_str()).then(|| Touched {
-            instance: Instance {
-                ties: Vec::new(),
-                ..instance.clone()
-            },
-            is_changed: false,
-        }),
+        None => targets
+            .contains(instance.id.as_str())
+            .then(|| AffectedInstance {
+                instance: Instance {
+                    relationships: Vec::new(),
+                    ..instance.clone()
+                },
+                is_changed: false,
+            }),
     };
     here.iter().filter_map(touched).collect()
 }
@@ -377,7 +379,7 @@ relationships:
     fn blueprint(text: &str) -> Blueprint {
         let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
         let file = sources.add_text("t.yaml", format!("{TYPES}{text}"));
-        let ast = catalog::follow(
+        let ast = catalog::load_source(
             file,
             &catalog::Options::default(),
             &mut sources,
@@ -397,27 +399,27 @@ relationships:
         )
     }
 
-    fn to(instances: usize) -> Wanted {
-        Wanted {
+    fn scaled_to(instances: usize) -> DesiredCount {
+        DesiredCount {
             instances,
-            ..Wanted::default()
+            ..DesiredCount::default()
         }
     }
 
     fn change(
         blueprint: &Blueprint,
         previous: &[Instance],
-        wanted: &[(&str, Wanted)],
+        desired: &[(&str, DesiredCount)],
     ) -> Modification {
-        let wanted = wanted
+        let desired = desired
             .iter()
-            .map(|(name, wanted)| ((*name).to_owned(), wanted.clone()))
+            .map(|(name, desired)| ((*name).to_owned(), desired.clone()))
             .collect();
         modify(
             blueprint,
             blueprint,
             previous,
-            &wanted,
+            &desired,
             &mut fastrand::Rng::with_seed(2),
             &mut Diagnostics::default(),
         )
@@ -425,16 +427,16 @@ relationships:
 
     /// Formats changed instances as node and number, neighbors in parentheses, each with its
     /// targets.
-    fn shown(touched: &[Touched], all: &[Instance]) -> String {
+    fn format_affected(touched: &[AffectedInstance], all: &[Instance]) -> String {
         let name = |id: &str| {
             all.iter()
                 .find(|it| it.id == id)
                 .map_or_else(|| "new".to_owned(), |it| format!("{}{}", it.node, it.index))
         };
-        let one = |touched: &Touched| {
+        let one = |touched: &AffectedInstance| {
             let targets: Vec<String> = touched
                 .instance
-                .ties
+                .relationships
                 .iter()
                 .map(|tie| name(&tie.target))
                 .collect();
@@ -463,12 +465,12 @@ relationships:
 ";
 
     #[test]
-    fn growing_adds_whole_subtrees_and_names_the_neighbours() {
+    fn scaling_up_adds_subtrees_and_lists_neighbors() {
         let blueprint = blueprint(HOSTS);
         let previous = expanded(&blueprint);
-        let changed = change(&blueprint, &previous, &[("host", to(3))]);
+        let changed = change(&blueprint, &previous, &[("host", scaled_to(3))]);
         assert_eq!(
-            shown(&changed.added_and_related, &changed.instances),
+            format_affected(&changed.added_and_related, &changed.instances),
             "host2 app4>host2 app5>host2 (web0>app4+app5)"
         );
         assert_eq!(
@@ -492,15 +494,15 @@ relationships:
     }
 
     #[test]
-    fn numbers_of_contained_nodes_count_for_each_container() {
+    fn counts_of_contained_nodes_apply_per_container() {
         let blueprint = blueprint(HOSTS);
         let previous = expanded(&blueprint);
-        let changed = change(&blueprint, &previous, &[("app", to(3))]);
+        let changed = change(&blueprint, &previous, &[("app", scaled_to(3))]);
         assert_eq!(
-            shown(&changed.added_and_related, &changed.instances),
+            format_affected(&changed.added_and_related, &changed.instances),
             "(host0) (host1) app4>host0 app5>host1 (web0>app4+app5)"
         );
-        let again = change(&blueprint, &changed.instances, &[("host", to(3))]);
+        let again = change(&blueprint, &changed.instances, &[("host", scaled_to(3))]);
         assert_eq!(
             again.instances.iter().filter(|it| it.node == "app").count(),
             9,
@@ -509,7 +511,7 @@ relationships:
     }
 
     #[test]
-    fn shrinking_takes_what_is_hinted_and_then_the_highest() {
+    fn scaling_down_removes_hinted_then_highest_instances() {
         let blueprint = blueprint(HOSTS);
         let previous = expanded(&blueprint);
         let id = |node: &str, index: usize| {
@@ -520,35 +522,35 @@ relationships:
                 .id
                 .clone()
         };
-        let changed = change(&blueprint, &previous, &[("host", to(1))]);
+        let changed = change(&blueprint, &previous, &[("host", scaled_to(1))]);
         assert_eq!(
-            shown(&changed.removed_and_related, &previous),
+            format_affected(&changed.removed_and_related, &previous),
             "host1 app2>host1 app3>host1 (web0>app2+app3)"
         );
-        let hint = Wanted {
+        let hint = DesiredCount {
             instances: 1,
             include: BTreeSet::from([id("host", 0)]),
             exclude: BTreeSet::new(),
         };
         let changed = change(&blueprint, &previous, &[("host", hint)]);
         assert_eq!(
-            shown(&changed.removed_and_related, &previous),
+            format_affected(&changed.removed_and_related, &previous),
             "host0 app0>host0 app1>host0 (web0>app0+app1)"
         );
-        let hint = Wanted {
+        let hint = DesiredCount {
             instances: 1,
             include: BTreeSet::new(),
             exclude: BTreeSet::from([id("app", 1)]),
         };
         let changed = change(&blueprint, &previous, &[("app", hint)]);
         assert_eq!(
-            shown(&changed.removed_and_related, &previous),
+            format_affected(&changed.removed_and_related, &previous),
             "(host0) (host1) app0>host0 app3>host1 (web0>app0+app3)"
         );
     }
 
     #[test]
-    fn groups_scale_as_one_and_members_stand_for_them() {
+    fn groups_scale_as_a_unit_and_members_select_them() {
         let blueprint = blueprint(
             "node_templates:
   a: {type: t}
@@ -558,9 +560,9 @@ policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {defau
 ",
         );
         let previous = expanded(&blueprint);
-        let changed = change(&blueprint, &previous, &[("g", to(3))]);
+        let changed = change(&blueprint, &previous, &[("g", scaled_to(3))]);
         assert_eq!(
-            shown(&changed.added_and_related, &changed.instances),
+            format_affected(&changed.added_and_related, &changed.instances),
             "a2 b2>a2"
         );
         let first = previous
@@ -569,17 +571,20 @@ policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {defau
             .unwrap()
             .id
             .clone();
-        let hint = Wanted {
+        let hint = DesiredCount {
             instances: 1,
             include: BTreeSet::from([first]),
             exclude: BTreeSet::new(),
         };
         let changed = change(&blueprint, &previous, &[("g", hint)]);
-        assert_eq!(shown(&changed.removed_and_related, &previous), "a0 b0>a0");
+        assert_eq!(
+            format_affected(&changed.removed_and_related, &previous),
+            "a0 b0>a0"
+        );
     }
 
     #[test]
-    fn an_update_adds_removes_extends_and_reduces() {
+    fn update_adds_removes_extends_and_reduces_instances() {
         let before = blueprint(
             "node_templates:
   a: {type: t}
@@ -606,18 +611,21 @@ policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {defau
             &mut Diagnostics::default(),
         );
         assert_eq!(
-            shown(&changed.added_and_related, &changed.instances),
+            format_affected(&changed.added_and_related, &changed.instances),
             "(b0) new0>b0 new1>b0"
         );
         assert_eq!(
-            shown(&changed.removed_and_related, &previous),
+            format_affected(&changed.removed_and_related, &previous),
             "(c0) old0>c0"
         );
         assert_eq!(
-            shown(&changed.extended_and_related, &changed.instances),
+            format_affected(&changed.extended_and_related, &changed.instances),
             "b0>c0 (c0)"
         );
-        assert_eq!(shown(&changed.reduced_and_related, &previous), "(a0) b0>a0");
+        assert_eq!(
+            format_affected(&changed.reduced_and_related, &previous),
+            "(a0) b0>a0"
+        );
     }
 
     /// Returns a blueprint with these node templates and groups; each group has two instances.
@@ -648,7 +656,7 @@ policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {defau
     }
 
     #[test]
-    fn an_instance_stays_if_a_group_is_put_around_it_or_taken_away() {
+    fn instance_is_kept_when_its_group_is_added_or_removed() {
         let node = "  a: {type: t}\n";
         let plain = blueprint(&format!("node_templates:\n{node}"));
         let (one, two) = (
@@ -680,7 +688,7 @@ policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {defau
     }
 
     #[test]
-    fn an_instance_stays_if_another_node_contains_it() {
+    fn instance_is_kept_when_its_container_changes() {
         let of = |host: &str| {
             blueprint(&format!(
                 "node_templates:\n  one: {{type: t}}\n  two: {{type: t}}\n  a: {{type: t, relationships: [{host}]}}\n"
@@ -703,7 +711,7 @@ policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {defau
     }
 
     #[test]
-    fn nothing_wanted_changes_nothing() {
+    fn empty_request_changes_nothing() {
         let blueprint = blueprint(HOSTS);
         let previous = expanded(&blueprint);
         let changed = change(&blueprint, &previous, &[]);

@@ -4,14 +4,15 @@
 //! sections are omitted.
 
 use super::{
-    Blueprint, Instance, Node, Numbers, Operation, Operations, Relationship, ScalingGroup, Values,
-    types::{Fields, Flat, Place, complete},
+    Blueprint, Instance, InstanceCounts, Node, Operation, Operations, Relationship, ScalingGroup,
+    Values,
+    types::{CompletedValue, Fields, FlatType, complete},
 };
 use crate::{
     diagnostic::{Diagnostics, FileId, Span},
     syntax::{
         Call, Data, Map, Value,
-        ast::{Named, Output, Plugin, Rules, Schema},
+        ast::{ExecutionRules, Named, Output, Plugin, Schema},
         call,
     },
 };
@@ -24,7 +25,7 @@ use std::{
 
 /// Whether inputs have been applied.
 #[derive(Clone, Copy, Debug)]
-pub enum Stage<'a> {
+pub enum PlanPhase<'a> {
     /// The parsed blueprint: inputs are declarations.
     Parsed,
     /// Inputs applied, functions evaluated.
@@ -51,8 +52,8 @@ impl Sections {
 
 /// Returns the plan of a blueprint.
 #[must_use]
-pub fn plan(blueprint: &Blueprint, stage: Stage<'_>) -> Json {
-    let deployed = matches!(stage, Stage::Deployed { .. });
+pub fn plan(blueprint: &Blueprint, stage: PlanPhase<'_>) -> Json {
+    let deployed = matches!(stage, PlanPhase::Deployed { .. });
     let plugins = Plugins::of(blueprint);
     let mut plan = Sections::default();
     plan.put("version", blueprint.version.as_str().into());
@@ -65,11 +66,11 @@ pub fn plan(blueprint: &Blueprint, stage: Stage<'_>) -> Json {
             .map_or(Json::Null, Value::to_plan),
     );
     match stage {
-        Stage::Parsed => plan.put(
+        PlanPhase::Parsed => plan.put(
             "inputs",
             named(&blueprint.inputs, |schema| input(schema, blueprint)),
         ),
-        Stage::Deployed { inputs } => plan.put(
+        PlanPhase::Deployed { inputs } => plan.put(
             "inputs",
             sorted(
                 inputs
@@ -131,13 +132,13 @@ fn put_types(plan: &mut Sections, blueprint: &Blueprint) {
     plan.put(
         "policy_types",
         named(&blueprint.policy_types, |it| {
-            program(it, "properties", blueprint)
+            policy_type_form(it, "properties", blueprint)
         }),
     );
     plan.put(
         "policy_triggers",
         named(&blueprint.policy_triggers, |it| {
-            program(it, "parameters", blueprint)
+            policy_type_form(it, "parameters", blueprint)
         }),
     );
 }
@@ -163,7 +164,7 @@ fn put_groups(plan: &mut Sections, blueprint: &Blueprint) {
         ),
     );
     let scaling = blueprint.scaling_groups.iter();
-    let form = |group: &ScalingGroup| json!({ "members": group.members, "properties": numbers(&group.numbers) });
+    let form = |group: &ScalingGroup| json!({ "members": group.members, "properties": numbers(&group.instance_counts) });
     plan.put(
         "scaling_groups",
         sorted(scaling.map(|(name, group)| (name.clone(), form(group)))),
@@ -252,7 +253,7 @@ pub fn instances(instances: &[Instance]) -> Json {
     all.sort_by_key(|instance| (&instance.node, instance.index));
     let form = |instance: &&Instance| {
         let ties = instance
-            .ties
+            .relationships
             .iter()
             .map(|tie| json!({ "type": tie.type_name, "target_name": node_of.get(tie.target.as_str()), "target_id": tie.target }));
         let mut form = json!({ "id": instance.id, "node": instance.node, "relationships": ties.collect::<Vec<_>>() });
@@ -274,7 +275,7 @@ pub fn instances(instances: &[Instance]) -> Json {
 /// Returns a summary of the instances without their IDs: how many exist, on which hosts, and with
 /// which relationships.
 #[must_use]
-pub fn shape(instances: &[Instance]) -> Json {
+pub fn instance_summary(instances: &[Instance]) -> Json {
     let by_id: BTreeMap<&str, &Instance> =
         instances.iter().map(|it| (it.id.as_str(), it)).collect();
     let mut count: BTreeMap<&str, usize> = BTreeMap::new();
@@ -294,7 +295,7 @@ pub fn shape(instances: &[Instance]) -> Json {
                 .entry(&host.id)
                 .or_default() += 1;
         }
-        for tie in &instance.ties {
+        for tie in &instance.relationships {
             let Some(target) = by_id.get(tie.target.as_str()) else {
                 continue;
             };
@@ -371,7 +372,7 @@ fn schema_form(schema: &Schema, default: Option<Json>) -> Json {
     put("description", schema.description.clone().map(Json::from));
     put(
         "constraints",
-        schema.constraints_given.as_ref().map(Value::to_plan),
+        schema.raw_constraints.as_ref().map(Value::to_plan),
     );
     put(
         "item_type",
@@ -386,7 +387,12 @@ fn schema_form(schema: &Schema, default: Option<Json>) -> Json {
     );
     put("hidden", schema.hidden.map(Json::from));
     put("display", schema.display.as_ref().map(Value::to_plan));
-    form.extend(schema.nulls.iter().map(|key| (key.to_string(), Json::Null)));
+    form.extend(
+        schema
+            .null_keys
+            .iter()
+            .map(|key| (key.to_string(), Json::Null)),
+    );
     Json::Object(form)
 }
 
@@ -443,9 +449,9 @@ fn property(schema: &Schema, blueprint: &Blueprint) -> Json {
         complete(
             given,
             schema,
-            &Place {
+            &CompletedValue {
                 what: &"",
-                missing: false,
+                reports_missing: false,
             },
             &blueprint.data_types,
             &mut Diagnostics::default(),
@@ -463,7 +469,7 @@ fn fields(fields: &Fields, blueprint: &Blueprint) -> Json {
     )
 }
 
-fn data_type(flat: &Flat, blueprint: &Blueprint) -> Json {
+fn data_type(flat: &FlatType, blueprint: &Blueprint) -> Json {
     json!({
         "derived_from": flat.parent,
         "description": flat.description,
@@ -472,9 +478,9 @@ fn data_type(flat: &Flat, blueprint: &Blueprint) -> Json {
     })
 }
 
-fn relationship_type(flat: &Flat, blueprint: &Blueprint) -> Json {
+fn relationship_type(flat: &FlatType, blueprint: &Blueprint) -> Json {
     let operation = |operation: &crate::syntax::ast::Operation<Named<Schema>>| {
-        let mut form = rules(&operation.rules);
+        let mut form = rules(&operation.policy);
         form["implementation"] = operation
             .implementation
             .as_ref()
@@ -495,7 +501,7 @@ fn relationship_type(flat: &Flat, blueprint: &Blueprint) -> Json {
             ),
         )
     };
-    let interfaces = |declared: &super::Declared| sorted(declared.iter().map(interface));
+    let interfaces = |declared: &super::DeclaredOperations| sorted(declared.iter().map(interface));
     json!({
         "derived_from": flat.parent,
         "properties": fields(&flat.properties, blueprint),
@@ -505,7 +511,11 @@ fn relationship_type(flat: &Flat, blueprint: &Blueprint) -> Json {
     })
 }
 
-fn program(it: &crate::syntax::ast::PolicyType, properties: &str, blueprint: &Blueprint) -> Json {
+fn policy_type_form(
+    it: &crate::syntax::ast::PolicyType,
+    properties: &str,
+    blueprint: &Blueprint,
+) -> Json {
     let Some(source) = &it.source else {
         return json!({});
     };
@@ -514,7 +524,7 @@ fn program(it: &crate::syntax::ast::PolicyType, properties: &str, blueprint: &Bl
     form
 }
 
-fn rules(rules: &Rules) -> Json {
+fn rules(rules: &ExecutionRules) -> Json {
     let plain = |value: &Option<Value>| value.as_ref().map_or(Json::Null, Value::to_plan);
     json!({
         "executor": rules.executor.as_deref(),
@@ -531,7 +541,7 @@ fn operation(operation: &Operation, deployed: bool) -> Json {
     form["operation"] = operation.operation.as_ref().into();
     form["inputs"] = values(&operation.inputs);
     form["has_intrinsic_functions"] =
-        (deployed && operation.inputs.values().any(holds_call)).into();
+        (deployed && operation.inputs.values().any(contains_call)).into();
     form
 }
 
@@ -592,7 +602,7 @@ fn node(name: &str, node: &Node, plugins: &Plugins<'_>, deployed: bool) -> Json 
         "plugins_to_install": to_install,
         "properties": values(&node.properties),
         "relationships": node.relationships.iter().map(|it| relationship(it, deployed)).collect::<Vec<_>>(),
-        "scalable": numbers(&node.numbers),
+        "scalable": numbers(&node.instance_counts),
         "type": node.hierarchy.last().map(AsRef::as_ref),
         "type_hierarchy": names(&node.hierarchy),
     })
@@ -616,7 +626,7 @@ fn relationship(relationship: &Relationship, deployed: bool) -> Json {
     form
 }
 
-fn numbers(numbers: &Numbers) -> Json {
+fn numbers(numbers: &InstanceCounts) -> Json {
     let default = numbers.default.to_plan();
     json!({
         "current_instances": default,
@@ -640,7 +650,7 @@ fn group_form(group: &super::Group) -> Json {
 }
 
 fn policy_form(policy: &super::ScalingPolicy) -> Json {
-    json!({ "properties": numbers(&policy.numbers), "targets": policy.targets, "type": "cloudify.policies.scaling" })
+    json!({ "properties": numbers(&policy.instance_counts), "targets": policy.targets, "type": "cloudify.policies.scaling" })
 }
 
 fn workflow(workflow: &super::Workflow, blueprint: &Blueprint) -> Json {
@@ -767,7 +777,7 @@ fn plugin(name: &str, plugin: &Plugin, executor: &str) -> Json {
 /// and two if the operation also has a short name, as in Cloudify.
 pub(super) fn requirements(blueprint: &Blueprint) -> super::Requirements {
     let mut requirements = super::Requirements::default();
-    each_demand(blueprint, &mut |call| match call.name {
+    visit_requirements(blueprint, &mut |call| match call.name {
         "get_secret" => requirements.secrets.push(call.arguments.to_plan()),
         "get_environment_capability" => {
             let arguments = call.arguments.to_plan();
@@ -788,7 +798,7 @@ pub(super) fn requirements(blueprint: &Blueprint) -> super::Requirements {
 #[must_use]
 pub fn secrets(blueprint: &Blueprint) -> BTreeMap<String, Span> {
     let mut all = BTreeMap::new();
-    each_demand(blueprint, &mut |call| {
+    visit_requirements(blueprint, &mut |call| {
         let first = call
             .arguments
             .as_list()
@@ -804,18 +814,18 @@ pub fn secrets(blueprint: &Blueprint) -> BTreeMap<String, Span> {
 }
 
 /// Functions that read values from outside the deployment.
-const DEMANDS: [&str; 2] = ["get_secret", "get_environment_capability"];
+const REQUIREMENT_FUNCTIONS: [&str; 2] = ["get_secret", "get_environment_capability"];
 
-/// Visits each call of one of [`DEMANDS`] in a blueprint, in the order of Cloudify.
-fn each_demand(blueprint: &Blueprint, visit: &mut dyn FnMut(Call<'_>)) {
-    let mut other = |value: &Value| demands_in(value, visit);
+/// Visits each call of one of [`REQUIREMENT_FUNCTIONS`] in a blueprint, in the order of Cloudify.
+fn visit_requirements(blueprint: &Blueprint, visit: &mut dyn FnMut(Call<'_>)) {
+    let mut other = |value: &Value| visit_requirements_in(value, visit);
     for node in blueprint.nodes.values() {
         node.properties.values().for_each(&mut other);
-        of_numbers(&node.numbers, &mut other);
-        by_both_names(&node.operations, &mut other);
+        visit_counts(&node.instance_counts, &mut other);
+        visit_inputs_by_name(&node.operations, &mut other);
         for relationship in &node.relationships {
-            by_both_names(&relationship.source_operations, &mut other);
-            by_both_names(&relationship.target_operations, &mut other);
+            visit_inputs_by_name(&relationship.source_operations, &mut other);
+            visit_inputs_by_name(&relationship.target_operations, &mut other);
         }
     }
     blueprint
@@ -825,11 +835,11 @@ fn each_demand(blueprint: &Blueprint, visit: &mut dyn FnMut(Call<'_>)) {
     blueprint
         .policies
         .values()
-        .for_each(|policy| of_numbers(&policy.numbers, &mut other));
+        .for_each(|policy| visit_counts(&policy.instance_counts, &mut other));
     blueprint
         .scaling_groups
         .values()
-        .for_each(|group| of_numbers(&group.numbers, &mut other));
+        .for_each(|group| visit_counts(&group.instance_counts, &mut other));
     blueprint
         .capabilities
         .values()
@@ -848,7 +858,7 @@ fn each_demand(blueprint: &Blueprint, visit: &mut dyn FnMut(Call<'_>)) {
 
 /// Visits the instance counts. The default counts three times, because the plan also contains it as
 /// the current and the planned number.
-fn of_numbers(numbers: &Numbers, visit: &mut dyn FnMut(&Value)) {
+fn visit_counts(numbers: &InstanceCounts, visit: &mut dyn FnMut(&Value)) {
     [
         &numbers.default,
         &numbers.default,
@@ -861,13 +871,13 @@ fn of_numbers(numbers: &Numbers, visit: &mut dyn FnMut(&Value)) {
 }
 
 /// Visits the inputs of operations, twice if an operation also has a short name.
-fn by_both_names(operations: &Operations, visit: &mut dyn FnMut(&Value)) {
+fn visit_inputs_by_name(operations: &Operations, visit: &mut dyn FnMut(&Value)) {
     // Most operations contain no such call; skip the search for short names then.
     let mut asks = false;
     operations
         .values()
         .flat_map(|operation| operation.inputs.values())
-        .for_each(|value| demands_in(value, &mut |_| asks = true));
+        .for_each(|value| visit_requirements_in(value, &mut |_| asks = true));
     if !asks {
         return;
     }
@@ -879,16 +889,20 @@ fn by_both_names(operations: &Operations, visit: &mut dyn FnMut(&Value)) {
     }
 }
 
-fn demands_in(value: &Value, visit: &mut dyn FnMut(Call<'_>)) {
+fn visit_requirements_in(value: &Value, visit: &mut dyn FnMut(Call<'_>)) {
     match &value.data {
-        Data::List(list) => list.iter().for_each(|item| demands_in(item, visit)),
+        Data::List(list) => list
+            .iter()
+            .for_each(|item| visit_requirements_in(item, visit)),
         Data::Map(map) => {
-            if let Some(call) = call(value).filter(|call| DEMANDS.contains(&call.name)) {
+            if let Some(call) =
+                call(value).filter(|call| REQUIREMENT_FUNCTIONS.contains(&call.name))
+            {
                 visit(call);
             }
             map.entries
                 .iter()
-                .for_each(|(_, item)| demands_in(item, visit));
+                .for_each(|(_, item)| visit_requirements_in(item, visit));
         }
         _ => {}
     }
@@ -897,20 +911,20 @@ fn demands_in(value: &Value, visit: &mut dyn FnMut(Call<'_>)) {
 /// Visits all values that may contain functions, nested ones included, with their paths.
 fn walk(blueprint: &Blueprint, visit: &mut dyn FnMut(&str, &Value)) {
     for (name, node) in &blueprint.nodes {
-        inside_all(
+        walk_values(
             &format!("nodes.{name}.properties"),
             node.properties.iter(),
             visit,
         );
-        of_operations(&format!("nodes.{name}.operations"), &node.operations, visit);
+        walk_operations(&format!("nodes.{name}.operations"), &node.operations, visit);
         for relationship in &node.relationships {
             let path = format!("{name}.relationships.{}", relationship.target.node);
-            of_operations(
+            walk_operations(
                 &format!("{path}.source_operations"),
                 &relationship.source_operations,
                 visit,
             );
-            of_operations(
+            walk_operations(
                 &format!("{path}.target_operations"),
                 &relationship.target_operations,
                 visit,
@@ -922,7 +936,7 @@ fn walk(blueprint: &Blueprint, visit: &mut dyn FnMut(&str, &Value)) {
         ("capabilities", &blueprint.capabilities),
     ] {
         for (name, output) in outputs {
-            inside(
+            walk_value(
                 &format!("{section}.{name}.value"),
                 &output.body.value,
                 visit,
@@ -931,24 +945,24 @@ fn walk(blueprint: &Blueprint, visit: &mut dyn FnMut(&str, &Value)) {
     }
     for (name, label) in &blueprint.labels {
         for value in &label.body.values {
-            inside(&format!("labels.{name}.values"), value, visit);
+            walk_value(&format!("labels.{name}.values"), value, visit);
         }
     }
 }
 
 /// Returns true if a value is or contains a call.
-fn holds_call(value: &Value) -> bool {
+fn contains_call(value: &Value) -> bool {
     call(value).is_some()
         || match &value.data {
-            Data::List(list) => list.iter().any(holds_call),
-            Data::Map(map) => map.entries.iter().any(|(_, value)| holds_call(value)),
+            Data::List(list) => list.iter().any(contains_call),
+            Data::Map(map) => map.entries.iter().any(|(_, value)| contains_call(value)),
             _ => false,
         }
 }
 
-fn of_operations(path: &str, operations: &Operations, visit: &mut dyn FnMut(&str, &Value)) {
+fn walk_operations(path: &str, operations: &Operations, visit: &mut dyn FnMut(&str, &Value)) {
     for (name, operation) in operations {
-        inside_all(
+        walk_values(
             &format!("{path}.{name}.inputs"),
             operation.inputs.iter(),
             visit,
@@ -956,29 +970,29 @@ fn of_operations(path: &str, operations: &Operations, visit: &mut dyn FnMut(&str
     }
 }
 
-fn inside_all<'v>(
+fn walk_values<'v>(
     path: &str,
     values: impl Iterator<Item = (&'v Arc<str>, &'v Value)>,
     visit: &mut dyn FnMut(&str, &Value),
 ) {
     for (name, value) in values {
         if matches!(value.data, Data::Map(_) | Data::List(_)) {
-            inside(&format!("{path}.{name}"), value, visit);
+            walk_value(&format!("{path}.{name}"), value, visit);
         }
     }
 }
 
-fn inside(path: &str, value: &Value, visit: &mut dyn FnMut(&str, &Value)) {
+fn walk_value(path: &str, value: &Value, visit: &mut dyn FnMut(&str, &Value)) {
     visit(path, value);
     match &value.data {
         Data::List(list) => list
             .iter()
             .enumerate()
-            .for_each(|(at, item)| inside(&format!("{path}[{at}]"), item, visit)),
+            .for_each(|(at, item)| walk_value(&format!("{path}[{at}]"), item, visit)),
         Data::Map(map) => map
             .entries
             .iter()
-            .for_each(|(key, item)| inside(&format!("{path}.{}", key.to_key()), item, visit)),
+            .for_each(|(key, item)| walk_value(&format!("{path}.{}", key.to_key()), item, visit)),
         _ => {}
     }
 }

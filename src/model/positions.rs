@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_that_changed_is_gone_through() {
+    fn changed_list_is_searched() {
         let positions = Positions::default();
         let find = |list: &[&str], key: &str| positions.find(list, key, |it| Some(it)).is_some();
         assert!(find(&["a", "b"], "b"));

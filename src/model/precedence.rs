@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_close_a_circle_is_left_out() {
+    fn rule_that_would_close_a_cycle_is_rejected() {
         let mut order = Precedence::default();
         order.require("c", "b");
         order.require("b", "a");

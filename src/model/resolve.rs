@@ -1,31 +1,34 @@
 //! Converts an `Ast` to a [`Blueprint`]: resolves all references and flattens all types.
 
 use super::{
-    Blueprint, Node, Notes, Relationship, RelationshipKind, Values, Workflow, constraints,
-    function, groups,
-    implementation::{Implementations, Side},
+    Blueprint, DockctlMetadata, Node, Relationship, RelationshipKind, Values, Workflow,
+    constraints, function, groups,
+    implementation::{Implementations, InterfaceSide},
     normal,
-    scaling::Numbers,
-    types::{BASES, BASIC_TYPES, DataTypes, Flat, Owner, Place, Types, complete, fill, is_basic},
+    scaling::InstanceCounts,
+    types::{
+        BASIC_TYPES_HINT, CompletedValue, DataTypes, FlatType, Owner, ROOT_TYPES, Types, complete,
+        fill, is_basic,
+    },
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, Sources, Span, Spanned},
     syntax::{
         Map, Value,
         ast::{self, Ast, Definition, Named, Schema},
-        fits,
+        matches_type,
     },
 };
 use indexmap::IndexMap;
 use std::{path::Path, sync::Arc};
 
 /// Returns true if dockctl itself provides a plugin. Such a plugin does not need a host to run on.
-pub type Provided = fn(plugin: &str) -> bool;
+pub type IsBuiltIn = fn(plugin: &str) -> bool;
 
 /// Resolves a merged blueprint. Invalid parts are left out, to find all errors in one run.
 #[must_use]
-pub fn resolve(ast: Ast, sources: &Sources, provided: Provided, d: &mut Diagnostics) -> Blueprint {
-    let folder = sources
+pub fn resolve(ast: Ast, sources: &Sources, provided: IsBuiltIn, d: &mut Diagnostics) -> Blueprint {
+    let directory = sources
         .path(ast.file)
         .and_then(Path::parent)
         .map(Path::to_owned)
@@ -35,12 +38,16 @@ pub fn resolve(ast: Ast, sources: &Sources, provided: Provided, d: &mut Diagnost
     let mut resolver = Resolver {
         ast: &ast,
         types: &types,
-        implementations: Implementations::new(&ast, &types.data, folder),
-        filled: 0,
+        implementations: Implementations::new(&ast, &types.data, directory),
+        filled_values: 0,
     };
     for flat in types.relationships.values() {
-        resolver.implementations.check(flat, Side::Source, d);
-        resolver.implementations.check(flat, Side::Target, d);
+        resolver
+            .implementations
+            .check_type(flat, InterfaceSide::Source, d);
+        resolver
+            .implementations
+            .check_type(flat, InterfaceSide::Target, d);
     }
     let mut nodes = IndexMap::with_capacity(ast.node_templates.len());
     for (name, node) in &ast.node_templates {
@@ -51,7 +58,7 @@ pub fn resolve(ast: Ast, sources: &Sources, provided: Provided, d: &mut Diagnost
         );
     }
     let workflows = resolver.workflows(d);
-    check_circles(&nodes, d);
+    check_cycles(&nodes, d);
     find_hosts(&mut nodes);
     check_hosts(&nodes, provided, d);
     let all_groups = groups::groups(&ast, &types.data, d);
@@ -71,7 +78,7 @@ pub fn resolve(ast: Ast, sources: &Sources, provided: Provided, d: &mut Diagnost
         scaling_groups,
         workflows,
         description: ast.description,
-        notes: Notes::read(ast.metadata.as_ref(), &names, &inputs, d),
+        dockctl_metadata: DockctlMetadata::read(ast.metadata.as_ref(), &names, &inputs, d),
         metadata: ast.metadata,
         inputs: ast.inputs,
         plugins: ast.plugins,
@@ -99,9 +106,9 @@ fn check_defaults(inputs: &Named<Schema>, data: &DataTypes, d: &mut Diagnostics)
             let whole = complete(
                 default,
                 &input.body,
-                &Place {
+                &CompletedValue {
                     what: &"",
-                    missing: false,
+                    reports_missing: false,
                 },
                 data,
                 &mut Diagnostics::default(),
@@ -121,7 +128,10 @@ pub(super) fn check_items(name: &str, value: &Value, schema: &Schema, d: &mut Di
         || value.as_list().unwrap_or_default(),
         |_| std::slice::from_ref(value),
     );
-    for item in items.iter().filter(|item| !fits(item, &item_type.node)) {
+    for item in items
+        .iter()
+        .filter(|item| !matches_type(item, &item_type.node))
+    {
         let message = format!(
             "items of input `{name}` must be of type {}, not {}",
             item_type.node,
@@ -140,19 +150,19 @@ struct Resolver<'a> {
     types: &'a Types,
     implementations: Implementations<'a>,
     /// Maximum number of values that data types have filled in up to now.
-    filled: usize,
+    filled_values: usize,
 }
 
 /// Maximum number of values that data types fill in, for all nodes and relationships together.
-const FILLED: usize = 500_000;
+const MAX_FILLED_VALUES: usize = 500_000;
 
 /// A node or relationship in a message, formatted only if needed.
-struct What<'a> {
+struct OwnerName<'a> {
     node: &'a str,
     target: Option<&'a str>,
 }
 
-impl std::fmt::Display for What<'_> {
+impl std::fmt::Display for OwnerName<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.target {
             None => write!(f, "node `{}`", self.node),
@@ -169,16 +179,16 @@ impl Resolver<'_> {
         d: &mut Diagnostics,
     ) -> Option<Node> {
         let type_name = node.body.type_name.as_ref()?;
-        let unknown = Flat {
-            is_open: true,
-            ..Flat::default()
+        let unknown = FlatType {
+            has_unknown_ancestor: true,
+            ..FlatType::default()
         };
-        let known: Option<&Flat> = self.types.nodes.get(&type_name.node).map(AsRef::as_ref);
+        let known: Option<&FlatType> = self.types.nodes.get(&type_name.node).map(AsRef::as_ref);
         if known.is_none() {
             d.push(self.unknown_type(type_name));
         }
         let flat = known.unwrap_or(&unknown);
-        let what = What {
+        let what = OwnerName {
             node: name,
             target: None,
         };
@@ -195,15 +205,20 @@ impl Resolver<'_> {
             properties: self.fill(&node.body.properties, flat, &owner, d),
             operations: self.implementations.operations(
                 flat,
-                Side::Node,
+                InterfaceSide::Node,
                 &node.body.interfaces,
                 &owner,
                 d,
             ),
             relationships: self.relationships(name, node, d),
-            is_open: flat.is_open,
+            has_unknown_type: flat.has_unknown_ancestor,
             deploy: node.body.deploy.clone(),
-            numbers: Numbers::new(&node.body.scalable, node.body.deploy.as_ref(), node.name, d),
+            instance_counts: InstanceCounts::new(
+                &node.body.scalable,
+                node.body.deploy.as_ref(),
+                node.name,
+                d,
+            ),
             host: None,
         })
     }
@@ -220,20 +235,26 @@ impl Resolver<'_> {
             &type_name.node,
             self.ast.node_types.keys().map(String::as_str),
         );
-        let lacks_basic = !self.types.nodes.contains_key(BASES[0]);
+        let lacks_basic = !self.types.nodes.contains_key(ROOT_TYPES[0]);
         if lacks_basic && is_basic(&type_name.node) {
-            fault.hint(BASIC_TYPES)
+            fault.hint(BASIC_TYPES_HINT)
         } else {
             fault
         }
     }
 
     /// Fills in properties, unless the maximum number of values is exceeded.
-    fn fill(&mut self, given: &Map, flat: &Flat, owner: &Owner<'_>, d: &mut Diagnostics) -> Values {
-        let before = self.filled;
-        self.filled = before.saturating_add(flat.filled(&self.types.data));
-        if self.filled <= FILLED {
-            if !flat.is_open {
+    fn fill(
+        &mut self,
+        given: &Map,
+        flat: &FlatType,
+        owner: &Owner<'_>,
+        d: &mut Diagnostics,
+    ) -> Values {
+        let before = self.filled_values;
+        self.filled_values = before.saturating_add(flat.max_filled_values(&self.types.data));
+        if self.filled_values <= MAX_FILLED_VALUES {
+            if !flat.has_unknown_ancestor {
                 return fill(given, &flat.properties, owner, &self.types.data, d);
             }
             // Unknown ancestor types may declare these properties.
@@ -249,10 +270,12 @@ impl Resolver<'_> {
             d.append(faults);
             return values;
         }
-        if before <= FILLED {
+        if before <= MAX_FILLED_VALUES {
             let fault = owner.span.error(
                 Code::Limit,
-                format!("data types expand to more than {FILLED} values in this blueprint"),
+                format!(
+                    "data types expand to more than {MAX_FILLED_VALUES} values in this blueprint"
+                ),
             );
             d.push(fault.hint("a property of a data type adds all values of that type to each node or relationship"));
         }
@@ -276,7 +299,7 @@ impl Resolver<'_> {
             .filter(|relationship| relationship.kind == Some(RelationshipKind::ContainedIn));
         if let (Some(first), Some(second)) = (containers.next(), containers.next()) {
             let fault = second.target.span.error(
-                Code::SeveralContainers,
+                Code::MultipleContainedIn,
                 format!("node `{source}` is contained in two nodes"),
             );
             d.push(fault.related(first.target.span, "the first container"));
@@ -304,15 +327,15 @@ impl Resolver<'_> {
                 &type_name.node,
                 self.ast.relationships.keys().map(String::as_str),
             );
-            let lacks_basic = !self.types.relationships.contains_key(BASES[1]);
+            let lacks_basic = !self.types.relationships.contains_key(ROOT_TYPES[1]);
             d.push(if lacks_basic && is_basic(&type_name.node) {
-                fault.hint(BASIC_TYPES)
+                fault.hint(BASIC_TYPES_HINT)
             } else {
                 fault
             });
             return None;
         };
-        let what = What {
+        let what = OwnerName {
             node: source,
             target: Some(&target.node),
         };
@@ -331,14 +354,14 @@ impl Resolver<'_> {
             target: target.clone(),
             source_operations: self.implementations.operations(
                 flat,
-                Side::Source,
+                InterfaceSide::Source,
                 &relationship.source_interfaces,
                 &owner,
                 d,
             ),
             target_operations: self.implementations.operations(
                 flat,
-                Side::Target,
+                InterfaceSide::Target,
                 &relationship.target_interfaces,
                 &owner,
                 d,
@@ -449,7 +472,7 @@ impl Resolver<'_> {
     }
 }
 
-fn kind(flat: &Arc<Flat>) -> Option<RelationshipKind> {
+fn kind(flat: &Arc<FlatType>) -> Option<RelationshipKind> {
     let derived = |name: &str| {
         flat.hierarchy
             .iter()
@@ -464,13 +487,13 @@ fn kind(flat: &Arc<Flat>) -> Option<RelationshipKind> {
 }
 
 /// Reports relationships that form a cycle.
-fn check_circles(nodes: &IndexMap<String, Node>, d: &mut Diagnostics) {
-    let mut settled: Vec<bool> = vec![false; nodes.len()];
+fn check_cycles(nodes: &IndexMap<String, Node>, d: &mut Diagnostics) {
+    let mut visited: Vec<bool> = vec![false; nodes.len()];
     // One flag per node, to avoid a search of the path for each step of a long chain.
     let mut on_path: Vec<bool> = vec![false; nodes.len()];
     for start in 0..nodes.len() {
         // Each frame: a node and the position of its next relationship.
-        let mut path: Vec<(usize, usize)> = if settled[start] {
+        let mut path: Vec<(usize, usize)> = if visited[start] {
             vec![]
         } else {
             vec![(start, 0)]
@@ -479,7 +502,7 @@ fn check_circles(nodes: &IndexMap<String, Node>, d: &mut Diagnostics) {
             let at = *at;
             on_path[at] = true;
             let Some(relationship) = nodes[at].relationships.get(*next) else {
-                (settled[at], on_path[at]) = (true, false);
+                (visited[at], on_path[at]) = (true, false);
                 path.pop();
                 continue;
             };
@@ -502,7 +525,7 @@ fn check_circles(nodes: &IndexMap<String, Node>, d: &mut Diagnostics) {
                     names.join(" → ")
                 );
                 d.push(relationship.target.span.error(Code::Cycle, message));
-            } else if !settled[target] {
+            } else if !visited[target] {
                 path.push((target, 0));
             }
         }
@@ -544,10 +567,10 @@ fn find_hosts(nodes: &mut IndexMap<String, Node>) {
 
 /// Returns true if the types of a node and of its containers are known. A node of an unknown type
 /// may be a host.
-fn is_all_known<'a>(mut node: &'a Node, nodes: &'a IndexMap<String, Node>) -> bool {
+fn is_fully_known<'a>(mut node: &'a Node, nodes: &'a IndexMap<String, Node>) -> bool {
     for _ in 0..nodes.len() {
-        let Some(container) = node.container().filter(|_| !node.is_open) else {
-            return !node.is_open;
+        let Some(container) = node.container().filter(|_| !node.has_unknown_type) else {
+            return !node.has_unknown_type;
         };
         let Some(next) = nodes.get(container) else {
             return false;
@@ -558,12 +581,12 @@ fn is_all_known<'a>(mut node: &'a Node, nodes: &'a IndexMap<String, Node>) -> bo
 }
 
 /// Reports nodes without a host whose plugins run on hosts. Plugins of dockctl itself need no host.
-fn check_hosts(nodes: &IndexMap<String, Node>, provided: Provided, d: &mut Diagnostics) {
+fn check_hosts(nodes: &IndexMap<String, Node>, provided: IsBuiltIn, d: &mut Diagnostics) {
     let on_host = |operation: &super::Operation| {
         operation.rules.executor.as_deref() == Some("host_agent") && !provided(&operation.plugin)
     };
     let mut refuse = |node: &Node, operation: &super::Operation| {
-        if !is_all_known(node, nodes) {
+        if !is_fully_known(node, nodes) {
             return;
         }
         let message = format!(

@@ -7,7 +7,7 @@ use crate::{
 
 /// Number of instances of a node or scaling group, per instance of its container.
 #[derive(Clone, Debug)]
-pub struct Numbers {
+pub struct InstanceCounts {
     /// Minimum: an integer, or a function until it is evaluated.
     pub min: Value,
     /// Maximum; -1 for no limit.
@@ -19,7 +19,7 @@ pub struct Numbers {
 /// No limit.
 const UNBOUNDED: i64 = -1;
 
-impl Numbers {
+impl InstanceCounts {
     /// Reads the declared numbers. `deploy` is the older name of the default.
     pub(super) fn new(
         given: &Scalable,
@@ -28,17 +28,17 @@ impl Numbers {
         d: &mut Diagnostics,
     ) -> Self {
         let span = given.span.unwrap_or(place);
-        let whole = |number| Value::new(span, Data::Int(number));
+        let integer = |number| Value::new(span, Data::Int(number));
         let numbers = Self {
-            min: given.min.clone().unwrap_or_else(|| whole(0)),
+            min: given.min.clone().unwrap_or_else(|| integer(0)),
             max: given
                 .max
                 .clone()
-                .map_or_else(|| whole(UNBOUNDED), unbounded),
+                .map_or_else(|| integer(UNBOUNDED), parse_unbounded),
             default: deploy
                 .or(given.default.as_ref())
                 .cloned()
-                .unwrap_or_else(|| whole(1)),
+                .unwrap_or_else(|| integer(1)),
         };
         numbers.check(d);
         numbers
@@ -58,7 +58,7 @@ impl Numbers {
         ];
         let faults: Vec<Diagnostic> = shapes
             .iter()
-            .filter_map(|(name, value)| shape(name, value))
+            .filter_map(|(name, value)| shape_error(name, value))
             .collect();
         if !faults.is_empty() {
             d.extend(faults);
@@ -116,12 +116,12 @@ impl Numbers {
     /// Returns the initial number if it is known. A negative result of a function counts as 0, as
     /// in Cloudify.
     #[must_use]
-    pub fn first(&self) -> Option<usize> {
+    pub fn initial(&self) -> Option<usize> {
         count(&self.default).map(|count| usize::try_from(count).unwrap_or(0))
     }
 }
 
-fn unbounded(value: Value) -> Value {
+fn parse_unbounded(value: Value) -> Value {
     if value.as_str() == Some("UNBOUNDED") {
         Value::new(value.span, Data::Int(UNBOUNDED))
     } else {
@@ -138,7 +138,7 @@ fn count(value: &Value) -> Option<i64> {
     }
 }
 
-fn shape(name: &str, value: &Value) -> Option<Diagnostic> {
+fn shape_error(name: &str, value: &Value) -> Option<Diagnostic> {
     match &value.data {
         Data::Int(_) | Data::Bool(_) => None,
         Data::Map(_) if call(value).is_some() => None,
@@ -154,7 +154,7 @@ fn shape(name: &str, value: &Value) -> Option<Diagnostic> {
             Some(fault.hint("use an integer or UNBOUNDED"))
         }
         Data::Date(_) | Data::Bytes(_) => Some(value.span.error(
-            Code::Foreign,
+            Code::ValueNotAllowed,
             format!("`{name}` cannot be {}", value.kind()),
         )),
         _ => Some(value.span.error(

@@ -2,8 +2,8 @@
 //! are stored with the deployment, to scale it without its blueprint.
 
 use super::{
-    Blueprint, Definition, Deployment, Instance, Node, Numbers, Relationship, RelationshipKind,
-    ScalingGroup, Tie, Wanted,
+    Blueprint, Definition, Deployment, DesiredCount, Instance, InstanceCounts, Node, Relationship,
+    RelationshipDefinition, RelationshipKind, ScalingGroup,
     instances::{Containment, Part},
     modify,
 };
@@ -38,15 +38,15 @@ impl Structure {
         let nodes = blueprint
             .nodes
             .iter()
-            .map(|(name, node)| (name, &node.numbers));
+            .map(|(name, node)| (name, &node.instance_counts));
         let groups = blueprint
             .scaling_groups
             .iter()
-            .map(|(name, group)| (name, &group.numbers));
+            .map(|(name, group)| (name, &group.instance_counts));
         Self {
             numbers: nodes
                 .chain(groups)
-                .map(|(name, numbers)| (name.clone(), numbers.first().unwrap_or(1)))
+                .map(|(name, numbers)| (name.clone(), numbers.initial().unwrap_or(1)))
                 .collect(),
             groups: blueprint
                 .scaling_groups
@@ -61,7 +61,7 @@ impl Structure {
 /// Reason why a node or group cannot be scaled as requested.
 #[derive(Clone, Debug, Error, PartialEq)]
 #[expect(missing_docs, reason = "the messages explain the variants")]
-pub enum Unscalable {
+pub enum ScalingError {
     #[error("there is no node or scaling group `{0}`")]
     Unknown(String),
     #[error("cannot scale `{name}` from {current} to {after} instances ({delta:+})")]
@@ -72,22 +72,22 @@ pub enum Unscalable {
         after: i64,
     },
     #[error("instances to remove or to keep can only be selected when scaling down")]
-    HintsWhenGrowing,
+    HintsWhenScalingUp,
     #[error("`{0}` is not an instance of the scaled node or group")]
     UnknownInstance(String),
     #[error("`{0}` is selected both to remove and to keep")]
-    Contradiction(String),
+    ConflictingHints(String),
     #[error("more instances are selected to keep ({kept}) than would remain ({wanted})")]
     TooManyKept { kept: usize, wanted: usize },
     #[error("more instances are selected to remove ({removed}) than scaling removes ({fewer})")]
     TooManyRemoved { removed: usize, fewer: usize },
     #[error("the deployment would have too many instances")]
-    TooMany,
+    TooManyInstances,
 }
 
 /// Request to scale a node or scaling group.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Scaling {
+pub struct ScalingRequest {
     /// Name of the node or group.
     pub entity: String,
     /// Change of the number of instances, per instance of the container.
@@ -100,7 +100,7 @@ pub struct Scaling {
 
 /// Result of scaling.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Scaled {
+pub struct ScalingResult {
     /// All instances, including those to remove.
     pub instances: Vec<Instance>,
     /// IDs of the added instances.
@@ -120,10 +120,10 @@ impl Deployment {
     /// If the request is invalid.
     pub fn scale(
         &self,
-        scaling: &Scaling,
+        scaling: &ScalingRequest,
         random: &mut fastrand::Rng,
-    ) -> Result<Scaled, Unscalable> {
-        let wanted = self.wanted(scaling)?;
+    ) -> Result<ScalingResult, ScalingError> {
+        let wanted = self.desired_count(scaling)?;
         let mut emptied = self.structure.emptied.clone();
         if let Some(emptied) = &mut emptied {
             emptied.remove(&scaling.entity);
@@ -140,9 +140,9 @@ impl Deployment {
             &mut d,
         );
         if d.iter().any(crate::diagnostic::Diagnostic::is_error) {
-            return Err(Unscalable::TooMany);
+            return Err(ScalingError::TooManyInstances);
         }
-        let ids = |touched: &[super::Touched]| {
+        let ids = |touched: &[super::AffectedInstance]| {
             touched
                 .iter()
                 .filter(|it| it.is_changed)
@@ -158,7 +158,7 @@ impl Deployment {
         } else {
             self.instances.clone()
         };
-        Ok(Scaled {
+        Ok(ScalingResult {
             instances,
             added,
             removed,
@@ -166,20 +166,20 @@ impl Deployment {
         })
     }
 
-    fn wanted(&self, scaling: &Scaling) -> Result<Wanted, Unscalable> {
-        let Scaling {
+    fn desired_count(&self, scaling: &ScalingRequest) -> Result<DesiredCount, ScalingError> {
+        let ScalingRequest {
             entity,
             delta,
             include,
             exclude,
         } = scaling;
         let current = self
-            .number(entity)
-            .ok_or_else(|| Unscalable::Unknown(entity.clone()))?;
+            .instance_count(entity)
+            .ok_or_else(|| ScalingError::Unknown(entity.clone()))?;
         let after = i64::try_from(current)
             .unwrap_or(i64::MAX)
             .saturating_add(*delta);
-        let negative = |_| Unscalable::Negative {
+        let negative = |_| ScalingError::Negative {
             name: entity.clone(),
             current,
             delta: *delta,
@@ -187,7 +187,7 @@ impl Deployment {
         };
         let instances = usize::try_from(after).map_err(negative)?;
         self.check_hints(scaling, instances, current)?;
-        Ok(Wanted {
+        Ok(DesiredCount {
             instances,
             include: include.clone(),
             exclude: exclude.clone(),
@@ -196,11 +196,11 @@ impl Deployment {
 
     fn check_hints(
         &self,
-        scaling: &Scaling,
+        scaling: &ScalingRequest,
         wanted: usize,
         current: usize,
-    ) -> Result<(), Unscalable> {
-        let Scaling {
+    ) -> Result<(), ScalingError> {
+        let ScalingRequest {
             entity,
             include,
             exclude,
@@ -210,7 +210,7 @@ impl Deployment {
             return Ok(());
         }
         if wanted >= current {
-            return Err(Unscalable::HintsWhenGrowing);
+            return Err(ScalingError::HintsWhenScalingUp);
         }
         let is_its = |id: &str| {
             self.instance(id).is_some_and(|it| {
@@ -218,19 +218,19 @@ impl Deployment {
             })
         };
         if let Some(unknown) = include.iter().chain(exclude).find(|id| !is_its(id)) {
-            return Err(Unscalable::UnknownInstance(unknown.clone()));
+            return Err(ScalingError::UnknownInstance(unknown.clone()));
         }
         if let Some(both) = include.intersection(exclude).next() {
-            return Err(Unscalable::Contradiction(both.clone()));
+            return Err(ScalingError::ConflictingHints(both.clone()));
         }
         if exclude.len() > wanted {
-            return Err(Unscalable::TooManyKept {
+            return Err(ScalingError::TooManyKept {
                 kept: exclude.len(),
                 wanted,
             });
         }
         if include.len() > current - wanted {
-            return Err(Unscalable::TooManyRemoved {
+            return Err(ScalingError::TooManyRemoved {
                 removed: include.len(),
                 fewer: current - wanted,
             });
@@ -241,7 +241,7 @@ impl Deployment {
     /// Returns the number of instances of a node or group, per instance of its container; `None` if
     /// there is no such node or group.
     #[must_use]
-    pub fn number(&self, entity: &str) -> Option<usize> {
+    pub fn instance_count(&self, entity: &str) -> Option<usize> {
         let is_group = self.structure.groups.contains_key(entity);
         if !is_group && !self.nodes.contains_key(entity) {
             return None;
@@ -249,7 +249,7 @@ impl Deployment {
         let mut inside: HashMap<Option<&str>, BTreeSet<&str>> = HashMap::new();
         for instance in &self.instances {
             let container = instance
-                .ties
+                .relationships
                 .iter()
                 .find(|tie| tie.kind == RelationshipKind::ContainedIn)
                 .map(|tie| tie.target.as_str());
@@ -283,7 +283,7 @@ impl Deployment {
     /// their number to 0. A non-empty result means a bug in dockctl: continuing would remove the
     /// objects of these nodes.
     #[must_use]
-    pub fn unpopulated(&self) -> Vec<&str> {
+    pub fn nodes_without_instances(&self) -> Vec<&str> {
         let Some(emptied) = &self.structure.emptied else {
             return Vec::new();
         };
@@ -303,21 +303,26 @@ impl Deployment {
             .map(String::as_str)
             .filter(|name| !populated.contains(name));
         empty
-            .filter(|name| !containment.around(Part::Node(name)).iter().any(is_zero))
+            .filter(|name| {
+                !containment
+                    .with_ancestors(Part::Node(name))
+                    .iter()
+                    .any(is_zero)
+            })
             .collect()
     }
 
     /// Returns the nodes and groups of a newer blueprint that were scaled to 0 and for which it
     /// declares no new number.
-    pub(super) fn still_emptied(&self, blueprint: &Blueprint) -> BTreeSet<String> {
-        let declared = self.declared_anew(blueprint);
+    pub(super) fn still_scaled_to_zero(&self, blueprint: &Blueprint) -> BTreeSet<String> {
+        let declared = self.changed_counts(blueprint);
         let names = blueprint
             .nodes
             .keys()
             .chain(blueprint.scaling_groups.keys());
         let is_empty = |name: &&String| match &self.structure.emptied {
             Some(emptied) => emptied.contains(*name),
-            None => self.number(name) == Some(0),
+            None => self.instance_count(name) == Some(0),
         };
         names
             .filter(is_empty)
@@ -333,7 +338,9 @@ impl Deployment {
         left.instances
             .retain(|instance| !ids.contains(&instance.id));
         for instance in &mut left.instances {
-            instance.ties.retain(|tie| !ids.contains(&tie.target));
+            instance
+                .relationships
+                .retain(|tie| !ids.contains(&tie.target));
         }
         left
     }
@@ -341,7 +348,8 @@ impl Deployment {
     /// Returns the part of the blueprint that determines the instances.
     #[must_use]
     pub fn skeleton(&self) -> Blueprint {
-        let number = |name: &str| numbers(self.structure.numbers.get(name).copied().unwrap_or(1));
+        let number =
+            |name: &str| instance_counts(self.structure.numbers.get(name).copied().unwrap_or(1));
         let node = |(name, definition): (&String, &Arc<Definition>)| {
             (name.clone(), node(name, definition, number(name)))
         };
@@ -350,7 +358,7 @@ impl Deployment {
                 name.clone(),
                 ScalingGroup {
                     members: members.clone(),
-                    numbers: number(name),
+                    instance_counts: number(name),
                 },
             )
         };
@@ -364,15 +372,15 @@ impl Deployment {
     /// Returns the nodes and groups whose declared number differs in a blueprint, with the new
     /// number. An unchanged number has no effect on an existing deployment, which may have been
     /// scaled.
-    pub(super) fn declared_anew(&self, blueprint: &Blueprint) -> IndexMap<String, Wanted> {
+    pub(super) fn changed_counts(&self, blueprint: &Blueprint) -> IndexMap<String, DesiredCount> {
         let now = Structure::of(blueprint).numbers;
         let before = &self.structure.numbers;
         let is_other = |(name, number): &(&String, &usize)| {
             before.get(*name) != Some(number) && (before.contains_key(*name) || before.is_empty())
         };
-        let wanted = |number: usize| Wanted {
+        let wanted = |number: usize| DesiredCount {
             instances: number,
-            ..Wanted::default()
+            ..DesiredCount::default()
         };
         now.iter()
             .filter(is_other)
@@ -382,15 +390,15 @@ impl Deployment {
 }
 
 /// Span of values that were not read from a file.
-const NOWHERE: Span = Span {
+const NO_SPAN: Span = Span {
     file: FileId(0),
     start: 0,
     end: 0,
 };
 
-fn numbers(number: usize) -> Numbers {
-    let whole = |number: i64| Value::new(NOWHERE, Data::Int(number));
-    Numbers {
+fn instance_counts(number: usize) -> InstanceCounts {
+    let whole = |number: i64| Value::new(NO_SPAN, Data::Int(number));
+    InstanceCounts {
         min: whole(0),
         max: whole(-1),
         default: whole(i64::try_from(number).unwrap_or(i64::MAX)),
@@ -400,11 +408,11 @@ fn numbers(number: usize) -> Numbers {
 fn spanned<T>(node: T) -> Spanned<T> {
     Spanned {
         node,
-        span: NOWHERE,
+        span: NO_SPAN,
     }
 }
 
-fn node(name: &str, definition: &Definition, numbers: Numbers) -> Node {
+fn node(name: &str, definition: &Definition, numbers: InstanceCounts) -> Node {
     Node {
         name: spanned(name.to_owned()),
         hierarchy: Arc::new(
@@ -416,15 +424,15 @@ fn node(name: &str, definition: &Definition, numbers: Numbers) -> Node {
         ),
         properties: IndexMap::new(),
         operations: Arc::default(),
-        relationships: definition.ties.iter().map(relationship).collect(),
-        is_open: false,
+        relationships: definition.relationships.iter().map(relationship).collect(),
+        has_unknown_type: false,
         deploy: None,
-        numbers,
+        instance_counts: numbers,
         host: None,
     }
 }
 
-fn relationship(tie: &Tie) -> Relationship {
+fn relationship(tie: &RelationshipDefinition) -> Relationship {
     let connection = tie
         .properties
         .get("connection_type")
@@ -436,7 +444,7 @@ fn relationship(tie: &Tie) -> Relationship {
         kind: Some(tie.kind),
         properties: [(
             Arc::from("connection_type"),
-            Value::text(NOWHERE, connection),
+            Value::text(NO_SPAN, connection),
         )]
         .into_iter()
         .collect(),
@@ -467,7 +475,7 @@ policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {defau
     fn deployment(hosts: &str, before: Option<&Deployment>) -> Deployment {
         let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
         let file = sources.add_text("t.yaml", NODES.replace("HOSTS", hosts));
-        let ast = catalog::follow(
+        let ast = catalog::load_source(
             file,
             &catalog::Options::default(),
             &mut sources,
@@ -475,11 +483,11 @@ policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {defau
         );
         let blueprint = model::resolve(ast, &sources, |_| false, &mut faults);
         let path = "/srv/t.yaml".as_ref();
-        let origin = model::Origin {
+        let origin = model::DeploymentSource {
             name: "t",
             path,
             given: serde_json::Map::new(),
-            before,
+            previous: before,
             planned: &[],
             sources: &sources,
         };
@@ -495,10 +503,10 @@ policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {defau
     }
 
     fn scaled(deployment: &Deployment, entity: &str, delta: i64) -> Deployment {
-        let scaling = Scaling {
+        let scaling = ScalingRequest {
             entity: entity.to_owned(),
             delta,
-            ..Scaling::default()
+            ..ScalingRequest::default()
         };
         let scaled = deployment
             .scale(&scaling, &mut fastrand::Rng::with_seed(2))
@@ -516,9 +524,9 @@ policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {defau
     }
 
     #[test]
-    fn a_node_without_instances_is_a_fault_unless_something_says_0() {
+    fn node_without_instances_is_reported_unless_set_to_0() {
         let whole = deployment("1", None);
-        assert_eq!(whole.unpopulated(), [""; 0]);
+        assert_eq!(whole.nodes_without_instances(), [""; 0]);
         let lost = |node: &str| {
             let ids: Vec<String> = whole
                 .instances
@@ -529,19 +537,26 @@ policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {defau
             whole.without(&ids)
         };
         assert_eq!(
-            (lost("app").unpopulated(), lost("other").unpopulated()),
+            (
+                lost("app").nodes_without_instances(),
+                lost("other").nodes_without_instances()
+            ),
             (vec!["app"], vec!["other"])
         );
         assert_eq!(
-            deployment("0", None).unpopulated(),
+            deployment("0", None).nodes_without_instances(),
             [""; 0],
             "the blueprint declares 0 for its container"
         );
         for entity in ["host", "app", "other", "g"] {
             let empty = scaled(&whole, entity, -1);
-            assert_eq!(empty.unpopulated(), [""; 0], "{entity} was scaled to 0");
             assert_eq!(
-                deployment("1", Some(&empty)).unpopulated(),
+                empty.nodes_without_instances(),
+                [""; 0],
+                "{entity} was scaled to 0"
+            );
+            assert_eq!(
+                deployment("1", Some(&empty)).nodes_without_instances(),
                 [""; 0],
                 "still 0 after an update"
             );

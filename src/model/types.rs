@@ -10,7 +10,7 @@ use crate::{
             Ast, DataType, Definition, Interfaces, Named, NodeType, Operation, RelationshipType,
             Schema,
         },
-        call, fits,
+        call, matches_type,
     },
 };
 use indexmap::{IndexMap, IndexSet};
@@ -23,24 +23,24 @@ use std::{
 pub type Fields = IndexMap<Arc<str>, Definition<Arc<Schema>>>;
 
 /// Data types by name.
-pub type DataTypes = IndexMap<String, Flat>;
+pub type DataTypes = IndexMap<String, FlatType>;
 
 /// Declared operations by interface, then by name. A type shares unchanged interfaces with its
 /// parent.
-pub type Declared =
+pub type DeclaredOperations =
     IndexMap<Arc<str>, Arc<IndexMap<Arc<str>, Definition<Arc<Operation<Named<Schema>>>>>>>;
 
 /// A type with all inherited members.
 #[derive(Clone, Debug, Default)]
-pub struct Flat {
+pub struct FlatType {
     /// Names of the type and its ancestors, ancestors first.
     pub hierarchy: Arc<Vec<Arc<str>>>,
     /// Properties.
     pub properties: Arc<Fields>,
     /// Operations; for a relationship type, those of the source side.
-    pub interfaces: Arc<Declared>,
+    pub interfaces: Arc<DeclaredOperations>,
     /// Operations of the target side.
-    pub target_interfaces: Arc<Declared>,
+    pub target_interfaces: Arc<DeclaredOperations>,
     /// Parent type.
     pub parent: Option<String>,
     /// Description; only for data types.
@@ -51,12 +51,12 @@ pub struct Flat {
     pub size: usize,
     /// True if an ancestor type is unknown. The unknown type was reported, so missing members are
     /// not errors.
-    pub is_open: bool,
+    pub has_unknown_ancestor: bool,
 }
 
-impl Flat {
+impl FlatType {
     /// Returns the maximum number of values that data types add to its properties.
-    pub(super) fn filled(&self, data: &DataTypes) -> usize {
+    pub(super) fn max_filled_values(&self, data: &DataTypes) -> usize {
         let inner = |field: &Definition<Arc<Schema>>| {
             field
                 .body
@@ -71,7 +71,7 @@ impl Flat {
 /// Common behavior of node types, relationship types and data types.
 trait Derived {
     fn parent(&self) -> Option<&Spanned<String>>;
-    fn overlay(&self, flat: &mut Flat, data: &Named<DataType>);
+    fn overlay(&self, flat: &mut FlatType, data: &Named<DataType>);
 }
 
 impl Derived for NodeType {
@@ -79,7 +79,7 @@ impl Derived for NodeType {
         self.derived_from.as_ref()
     }
 
-    fn overlay(&self, flat: &mut Flat, data: &Named<DataType>) {
+    fn overlay(&self, flat: &mut FlatType, data: &Named<DataType>) {
         overlay_properties(&mut flat.properties, &self.properties, data);
         overlay_interfaces(&mut flat.interfaces, &self.interfaces);
     }
@@ -90,7 +90,7 @@ impl Derived for RelationshipType {
         self.derived_from.as_ref()
     }
 
-    fn overlay(&self, flat: &mut Flat, data: &Named<DataType>) {
+    fn overlay(&self, flat: &mut FlatType, data: &Named<DataType>) {
         overlay_properties(&mut flat.properties, &self.properties, data);
         overlay_interfaces(&mut flat.interfaces, &self.source_interfaces);
         overlay_interfaces(&mut flat.target_interfaces, &self.target_interfaces);
@@ -102,7 +102,7 @@ impl Derived for DataType {
         self.derived_from.as_ref()
     }
 
-    fn overlay(&self, flat: &mut Flat, data: &Named<DataType>) {
+    fn overlay(&self, flat: &mut FlatType, data: &Named<DataType>) {
         overlay_properties(&mut flat.properties, &self.properties, data);
         flat.description.clone_from(&self.description);
         flat.version.clone_from(&self.version);
@@ -159,7 +159,7 @@ fn deep_merge(base: &Value, over: &Value) -> Value {
 }
 
 /// Adds the operations of a child. They replace those of the parent one by one.
-fn overlay_interfaces(parent: &mut Arc<Declared>, child: &Interfaces<Named<Schema>>) {
+fn overlay_interfaces(parent: &mut Arc<DeclaredOperations>, child: &Interfaces<Named<Schema>>) {
     if child.is_empty() {
         return;
     }
@@ -180,8 +180,8 @@ fn overlay_interfaces(parent: &mut Arc<Declared>, child: &Interfaces<Named<Schem
 
 /// The types of a blueprint, with all inherited members.
 pub(super) struct Types {
-    pub nodes: IndexMap<String, Arc<Flat>>,
-    pub relationships: IndexMap<String, Arc<Flat>>,
+    pub nodes: IndexMap<String, Arc<FlatType>>,
+    pub relationships: IndexMap<String, Arc<FlatType>>,
     pub data: DataTypes,
 }
 
@@ -189,8 +189,8 @@ impl Types {
     pub(super) fn new(ast: &Ast, d: &mut Diagnostics) -> Self {
         check_names(&ast.data_types, d);
         let mut data = flatten(&ast.data_types, "data type", &ast.data_types, d);
-        check_data_circles(&mut data, d);
-        let shared = |types: IndexMap<String, Flat>| {
+        check_data_cycles(&mut data, d);
+        let shared = |types: IndexMap<String, FlatType>| {
             types
                 .into_iter()
                 .map(|(name, flat)| (name, Arc::new(flat)))
@@ -294,9 +294,9 @@ impl Types {
                 complete(
                     default,
                     &schema.body,
-                    &Place {
+                    &CompletedValue {
                         what: &format!("the default of `{name}`"),
-                        missing: false,
+                        reports_missing: false,
                     },
                     &self.data,
                     d,
@@ -323,13 +323,13 @@ fn check_names(types: &Named<DataType>, d: &mut Diagnostics) {
 }
 
 /// Maximum number of values in one value of a data type, nested values included.
-const DATA_SIZE: usize = 100_000;
+const MAX_DATA_SIZE: usize = 100_000;
 /// Maximum nesting depth of data types.
-const DATA_DEPTH: usize = 100;
+const MAX_DATA_DEPTH: usize = 100;
 /// Maximum number of ancestors of a type.
-const ANCESTORS: usize = 2000;
+const MAX_ANCESTORS: usize = 2000;
 /// Maximum number of properties of all types together. Inherited properties count for each type.
-const PROPERTIES: usize = 1_000_000;
+const MAX_PROPERTIES: usize = 1_000_000;
 
 /// Returns the size of a data type and its fields, without nested data types.
 fn own_size(at: usize, data: &DataTypes) -> usize {
@@ -338,7 +338,7 @@ fn own_size(at: usize, data: &DataTypes) -> usize {
 
 /// Reports data types that contain themselves or exceed the limits. The invalid field loses its
 /// type, to ensure that filling in terminates.
-fn check_data_circles(data: &mut DataTypes, d: &mut Diagnostics) {
+fn check_data_cycles(data: &mut DataTypes, d: &mut Diagnostics) {
     let mut sizes: Vec<Option<usize>> = vec![None; data.len()];
     for start in 0..data.len() {
         // Each frame: a data type, the position of its next field, its size up to there.
@@ -379,17 +379,17 @@ fn check_data_circles(data: &mut DataTypes, d: &mut Diagnostics) {
                         ),
                     ))
                 }
-                Some((_, None)) if path.len() >= DATA_DEPTH => Some(field.name.error(
+                Some((_, None)) if path.len() >= MAX_DATA_DEPTH => Some(field.name.error(
                     Code::Limit,
-                    format!("data types are nested more than {DATA_DEPTH} levels deep"),
+                    format!("data types are nested more than {MAX_DATA_DEPTH} levels deep"),
                 )),
                 Some((inner, None)) => {
                     path.push((inner, 0, own_size(inner, data)));
                     continue;
                 }
-                Some((_, Some(inner))) if size + inner > DATA_SIZE => Some(field.name.error(
+                Some((_, Some(inner))) if size + inner > MAX_DATA_SIZE => Some(field.name.error(
                     Code::Limit,
-                    format!("a data type expands to more than {DATA_SIZE} values"),
+                    format!("a data type expands to more than {MAX_DATA_SIZE} values"),
                 )),
                 Some((_, Some(inner))) => {
                     path.last_mut().expect("checked above").2 += inner;
@@ -411,32 +411,32 @@ fn flatten<T: Derived>(
     what: &str,
     data: &Named<DataType>,
     d: &mut Diagnostics,
-) -> IndexMap<String, Flat> {
-    let mut flat: HashMap<String, Flat> = HashMap::new();
-    let (mut properties, mut told) = (0, HashSet::new());
+) -> IndexMap<String, FlatType> {
+    let mut flat: HashMap<String, FlatType> = HashMap::new();
+    let (mut properties, mut reported) = (0, HashSet::new());
     for name in all.keys() {
-        for step in lineage(name, all, &flat, what, &mut told, d) {
+        for step in unflattened_ancestors(name, all, &flat, what, &mut reported, d) {
             let definition = &all[step];
             let parent = definition.body.parent();
             let inherited = parent.and_then(|parent| flat.get(&parent.node));
-            if inherited.is_some_and(|inherited| inherited.hierarchy.len() >= ANCESTORS) {
+            if inherited.is_some_and(|inherited| inherited.hierarchy.len() >= MAX_ANCESTORS) {
                 d.push(definition.name.error(
                     Code::Limit,
-                    format!("the {what} `{step}` has more than {ANCESTORS} ancestors"),
+                    format!("the {what} `{step}` has more than {MAX_ANCESTORS} ancestors"),
                 ));
                 return IndexMap::new();
             }
             let mut mine = inherited.cloned().unwrap_or_default();
-            mine.is_open |= parent.is_some() && inherited.is_none();
+            mine.has_unknown_ancestor |= parent.is_some() && inherited.is_none();
             Arc::make_mut(&mut mine.hierarchy).push(step.into());
             mine.parent = parent.map(|parent| parent.node.clone());
             definition.body.overlay(&mut mine, data);
             properties += mine.properties.len();
-            if properties > PROPERTIES {
+            if properties > MAX_PROPERTIES {
                 d.push(definition.name.error(
                     Code::Limit,
                     format!(
-                        "the types have more than {PROPERTIES} properties, including inherited ones"
+                        "the types have more than {MAX_PROPERTIES} properties, including inherited ones"
                     ),
                 ));
                 return IndexMap::new();
@@ -450,18 +450,19 @@ fn flatten<T: Derived>(
 }
 
 /// Hint for unknown names of basic types.
-pub(super) const BASIC_TYPES: &str =
+pub(super) const BASIC_TYPES_HINT: &str =
     "import the basic types: `imports: [cloudify/types/types.yaml]`";
 
 /// Root types of the basic node types and relationship types.
-pub(super) const BASES: [&str; 2] = ["cloudify.nodes.Root", "cloudify.relationships.depends_on"];
+pub(super) const ROOT_TYPES: [&str; 2] =
+    ["cloudify.nodes.Root", "cloudify.relationships.depends_on"];
 
 /// Returns true if a name belongs to a basic type.
 pub(super) fn is_basic(name: &str) -> bool {
     name.starts_with("cloudify.nodes.") || name.starts_with("cloudify.relationships.")
 }
 
-fn unknown_parent<T>(parent: &Spanned<String>, all: &Named<T>, what: &str) -> Diagnostic {
+fn unknown_parent_error<T>(parent: &Spanned<String>, all: &Named<T>, what: &str) -> Diagnostic {
     let fault = parent.span.error(
         Code::UnknownType,
         format!("there is no {what} `{}`", parent.node),
@@ -471,7 +472,7 @@ fn unknown_parent<T>(parent: &Spanned<String>, all: &Named<T>, what: &str) -> Di
 
 /// Returns an error if the parent exists only under the namespace of the type. Parents of data
 /// types are looked up without a namespace, as in Cloudify.
-fn lost_namespace<T>(
+fn namespaced_parent_error<T>(
     name: &str,
     parent: &Spanned<String>,
     all: &Named<T>,
@@ -495,12 +496,12 @@ fn lost_namespace<T>(
 
 /// Returns a type and its ancestors that are not flattened yet, oldest first. Stops at a cycle or
 /// an unknown parent.
-fn lineage<'a, T: Derived>(
+fn unflattened_ancestors<'a, T: Derived>(
     name: &'a str,
     all: &'a Named<T>,
-    flat: &HashMap<String, Flat>,
+    flat: &HashMap<String, FlatType>,
     what: &str,
-    told: &mut HashSet<String>,
+    reported: &mut HashSet<String>,
     d: &mut Diagnostics,
 ) -> Vec<&'a str> {
     let mut line: IndexSet<&str> = IndexSet::new();
@@ -510,7 +511,7 @@ fn lineage<'a, T: Derived>(
         let Some(parent) = definition.body.parent() else {
             break;
         };
-        let lost = lost_namespace(name, parent, all, what);
+        let lost = namespaced_parent_error(name, parent, all, what);
         if lost.is_some() || flat.contains_key(&parent.node) {
             d.extend(lost);
             break;
@@ -518,24 +519,26 @@ fn lineage<'a, T: Derived>(
         current = all
             .get_key_value(&parent.node)
             .map(|(name, definition)| (name.as_str(), definition));
-        if line.len() >= ANCESTORS {
+        if line.len() >= MAX_ANCESTORS {
             d.push(parent.span.error(
                 Code::Limit,
-                format!("a {what} has more than {ANCESTORS} ancestors"),
+                format!("a {what} has more than {MAX_ANCESTORS} ancestors"),
             ));
             break;
         }
         match current {
             // Without the basic types, each library causes many errors of this kind: report each
             // name once.
-            None if is_basic(&parent.node) && !BASES.iter().any(|base| all.contains_key(*base)) => {
-                if told.insert(parent.node.clone()) {
-                    d.push(unknown_parent(parent, all, what).hint(BASIC_TYPES));
+            None if is_basic(&parent.node)
+                && !ROOT_TYPES.iter().any(|base| all.contains_key(*base)) =>
+            {
+                if reported.insert(parent.node.clone()) {
+                    d.push(unknown_parent_error(parent, all, what).hint(BASIC_TYPES_HINT));
                 }
             }
-            None => d.push(unknown_parent(parent, all, what)),
+            None => d.push(unknown_parent_error(parent, all, what)),
             Some((again, _)) if line.contains(again) => {
-                let circle: Vec<&str> = line
+                let cycle: Vec<&str> = line
                     .iter()
                     .copied()
                     .skip_while(|step| *step != again)
@@ -543,7 +546,7 @@ fn lineage<'a, T: Derived>(
                     .collect();
                 d.push(parent.span.error(
                     Code::Cycle,
-                    format!("{what} is derived from itself: {}", circle.join(" → ")),
+                    format!("{what} is derived from itself: {}", cycle.join(" → ")),
                 ));
                 break;
             }
@@ -553,7 +556,7 @@ fn lineage<'a, T: Derived>(
     line.into_iter().rev().collect()
 }
 
-const NUMBERS: &str = "write numbers as 1000, 017, 0x1f, 1.5 or 1.0e+3 with at most 64 bits: anything else is a string";
+const NUMBER_HINT: &str = "write numbers as 1000, 017, 0x1f, 1.5 or 1.0e+3 with at most 64 bits: anything else is a string";
 
 /// The owner of the properties, for messages.
 pub(super) struct Owner<'a> {
@@ -585,13 +588,13 @@ pub(super) fn fill(
             "`use_external_resource` cannot be a function",
         ));
     }
-    let waived = external.is_some_and(|value| call(value).is_none() && truthy(value));
+    let is_adopted = external.is_some_and(|value| call(value).is_none() && truthy(value));
     let mut values = fill_with(
         given,
         schema,
         owner,
-        Missing {
-            own: !waived,
+        ReportMissing {
+            own: !is_adopted,
             nested: true,
         },
         data,
@@ -611,7 +614,7 @@ pub(super) fn fill(
 
 /// Whether missing properties are errors: those of the schema itself, and those of nested values.
 #[derive(Clone, Copy)]
-struct Missing {
+struct ReportMissing {
     own: bool,
     nested: bool,
 }
@@ -620,7 +623,7 @@ fn fill_with(
     given: &Map,
     schema: &Fields,
     owner: &Owner<'_>,
-    missing: Missing,
+    missing: ReportMissing,
     data: &DataTypes,
     d: &mut Diagnostics,
 ) -> Values {
@@ -635,7 +638,7 @@ fn fill_with(
             d.push(
                 fault
                     .did_you_mean(&name, known.iter().copied())
-                    .list("declared properties", known),
+                    .list_hint("declared properties", known),
             );
         }
     }
@@ -645,10 +648,10 @@ fn fill_with(
             .body
             .default
             .as_ref()
-            .filter(|default| !default.is_null() || !is_custom(&property.body, data)));
+            .filter(|default| !default.is_null() || !is_data_type(&property.body, data)));
         match value
             .cloned()
-            .or_else(|| empty_of_custom_type(&property.body, owner.span, data))
+            .or_else(|| empty_data_type(&property.body, owner.span, data))
         {
             Some(value) => {
                 let value = if property.body.type_name.is_some() {
@@ -659,9 +662,9 @@ fn fill_with(
                     complete(
                         &value,
                         &property.body,
-                        &Place {
+                        &CompletedValue {
                             what: &what,
-                            missing: missing.nested,
+                            reports_missing: missing.nested,
                         },
                         data,
                         d,
@@ -710,27 +713,27 @@ fn truthy(value: &Value) -> bool {
     }
 }
 
-fn is_custom(schema: &Schema, data: &DataTypes) -> bool {
+fn is_data_type(schema: &Schema, data: &DataTypes) -> bool {
     schema.type_of().is_some_and(|name| data.contains_key(name))
 }
 
 /// Returns an empty mapping for a property of a data type. Such a property is never missing: the
 /// defaults of the type fill it.
-fn empty_of_custom_type(schema: &Schema, span: Span, data: &DataTypes) -> Option<Value> {
-    is_custom(schema, data).then(|| Value::new(span, Data::Map(Arc::default())))
+fn empty_data_type(schema: &Schema, span: Span, data: &DataTypes) -> Option<Value> {
+    is_data_type(schema, data).then(|| Value::new(span, Data::Map(Arc::default())))
 }
 
 /// The value to complete, for messages, and whether missing properties in it are errors.
-pub(super) struct Place<'a> {
+pub(super) struct CompletedValue<'a> {
     pub what: &'a dyn std::fmt::Display,
-    pub missing: bool,
+    pub reports_missing: bool,
 }
 
 /// Checks a value against its declared type and fills in the defaults of data types.
 pub(super) fn complete(
     value: &Value,
     schema: &Schema,
-    place: &Place<'_>,
+    place: &CompletedValue<'_>,
     data: &DataTypes,
     d: &mut Diagnostics,
 ) -> Value {
@@ -743,7 +746,7 @@ pub(super) fn complete(
     if let Some(custom) = data.get(&type_name.node) {
         return complete_custom(value, schema, &custom.properties, place, data, d);
     }
-    if !fits(value, &type_name.node) {
+    if !matches_type(value, &type_name.node) {
         let message = format!(
             "{} must be of type {}, not {}",
             place.what,
@@ -760,7 +763,7 @@ pub(super) fn complete(
         });
         d.push(
             if like_a_number && matches!(type_name.node.as_str(), "integer" | "float") {
-                fault.hint(NUMBERS)
+                fault.hint(NUMBER_HINT)
             } else {
                 fault
             },
@@ -773,7 +776,7 @@ fn complete_custom(
     value: &Value,
     schema: &Schema,
     fields: &Fields,
-    place: &Place<'_>,
+    place: &CompletedValue<'_>,
     data: &DataTypes,
     d: &mut Diagnostics,
 ) -> Value {
@@ -803,9 +806,9 @@ fn complete_custom(
             None => given.entries.push((key, value)),
         }
     }
-    let missing = Missing {
-        own: place.missing,
-        nested: place.missing,
+    let missing = ReportMissing {
+        own: place.reports_missing,
+        nested: place.reports_missing,
     };
     let filled = fill_with(
         &given,

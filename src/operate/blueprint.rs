@@ -3,16 +3,16 @@
 use super::{
     caller::Notice,
     error::{Error, Kind},
-    given::{self, Hidden},
+    input_args::{self, HiddenInputs},
     settings::Settings,
     workspace::Workspace,
 };
 use crate::{
     catalog,
     diagnostic::{self, Code, Diagnostic, Diagnostics, Sources},
-    model::{self, Blueprint, Deployment, Instance, Origin, function, inputs},
+    model::{self, Blueprint, Deployment, DeploymentSource, Instance, function, inputs},
     plugins::Plugins,
-    secrets::{Secrets, Sensitive},
+    secrets::{Secrets, SensitiveInputs},
     syntax::Value,
 };
 use indexmap::IndexMap;
@@ -23,10 +23,10 @@ use std::{
 };
 
 /// File names to look for if only a directory is given.
-pub(crate) const USUAL: [&str; 2] = ["blueprint.yaml", "blueprint.yml"];
+pub(crate) const DEFAULT_NAMES: [&str; 2] = ["blueprint.yaml", "blueprint.yml"];
 
 /// The result of reading a blueprint, valid or not.
-pub(crate) struct Loaded {
+pub(crate) struct LoadedBlueprint {
     pub sources: Sources,
     pub diagnostics: Diagnostics,
     /// The blueprint with inputs applied and functions evaluated as far as possible.
@@ -35,15 +35,16 @@ pub(crate) struct Loaded {
     /// Inputs passed now or when the deployment was installed.
     pub given: JsonMap<String, Json>,
     /// Inputs that must not be stored or shown.
-    pub sensitive: Sensitive,
+    pub sensitive: SensitiveInputs,
     /// The blueprint with the values of sensitive inputs, if there are any. Used only for checks.
-    whole: Option<Blueprint>,
+    with_sensitive: Option<Blueprint>,
 }
 
-impl Loaded {
+impl LoadedBlueprint {
     fn new(mut sources: Sources, diagnostics: Diagnostics, blueprint: Blueprint) -> Self {
         sensitive_defaults(&blueprint).for_each(|value| sources.withhold(value.span));
-        let (inputs, given, sensitive) = (IndexMap::new(), JsonMap::new(), Sensitive::default());
+        let (inputs, given, sensitive) =
+            (IndexMap::new(), JsonMap::new(), SensitiveInputs::default());
         let mut loaded = Self {
             sources,
             diagnostics,
@@ -51,7 +52,7 @@ impl Loaded {
             inputs,
             given,
             sensitive,
-            whole: None,
+            with_sensitive: None,
         };
         loaded.redact();
         loaded
@@ -66,7 +67,7 @@ impl Loaded {
             }
             let related = &mut fault.related;
             related.retain(|(span, _)| !self.sources.is_withheld(*span));
-            fault.scrub(|text| secrets.scrub(text));
+            fault.scrub(|text| secrets.redact(text));
         }
     }
 
@@ -75,12 +76,12 @@ impl Loaded {
         let secrets = Secrets::default();
         let defaults = sensitive_defaults(&self.blueprint).map(Value::to_json);
         let values = defaults.chain(self.sensitive.inputs.values().cloned());
-        values.for_each(|value| secrets.hide_value(&value));
+        values.for_each(|value| secrets.register_value(&value));
         secrets
     }
 
     /// Returns the error for a request that requires a valid blueprint.
-    pub(crate) fn refusal(&self) -> Error {
+    pub(crate) fn to_error(&self) -> Error {
         Error::invalid(self.diagnostics.clone(), self.sources.clone())
     }
 
@@ -91,14 +92,14 @@ impl Loaded {
 
 /// Returns the default values of sensitive inputs.
 fn sensitive_defaults(blueprint: &Blueprint) -> impl Iterator<Item = &Value> {
-    let names = blueprint.notes.sensitive.iter();
+    let names = blueprint.dockctl_metadata.sensitive.iter();
     names.filter_map(move |name| blueprint.inputs.get(name)?.body.default.as_ref())
 }
 
 /// Returns the default deployment name of a blueprint.
 pub(crate) fn default_name(path: &Path) -> String {
     let path = absolute(path);
-    let name = sanitize(&namesake(&path).unwrap_or_default().to_string_lossy());
+    let name = sanitize(&base_name(&path).unwrap_or_default().to_string_lossy());
     if name.is_empty() {
         "deployment".to_owned()
     } else {
@@ -107,8 +108,8 @@ pub(crate) fn default_name(path: &Path) -> String {
 }
 
 /// Returns the name of the file, or of its directory if the file has a usual name.
-fn namesake(path: &Path) -> Option<&OsStr> {
-    if USUAL.iter().any(|name| path.ends_with(name)) {
+fn base_name(path: &Path) -> Option<&OsStr> {
+    if DEFAULT_NAMES.iter().any(|name| path.ends_with(name)) {
         path.parent()?.file_name()
     } else {
         path.file_stem()
@@ -129,7 +130,7 @@ fn sanitize(name: &str) -> String {
 }
 
 /// Returns the given name if it is a valid deployment name.
-pub(crate) fn checked_name(name: &str) -> Result<String, Error> {
+pub(crate) fn check_name(name: &str) -> Result<String, Error> {
     if !name.is_empty() && sanitize(name) == name {
         return Ok(name.to_owned());
     }
@@ -141,7 +142,7 @@ pub(crate) fn checked_name(name: &str) -> Result<String, Error> {
 
 /// Returns the given name, or the default name of the blueprint.
 pub(crate) fn deployment_name(given: Option<&str>, path: &Path) -> Result<String, Error> {
-    given.map_or_else(|| Ok(default_name(path)), checked_name)
+    given.map_or_else(|| Ok(default_name(path)), check_name)
 }
 
 pub(crate) fn absolute(path: &Path) -> PathBuf {
@@ -151,61 +152,64 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
 }
 
 /// Reads a blueprint with its imports, and collects the diagnostics that do not depend on inputs.
-pub(crate) fn resolve(path: &Path, settings: &Settings) -> Loaded {
+pub(crate) fn resolve(path: &Path, settings: &Settings) -> LoadedBlueprint {
     let (mut sources, mut d) = (Sources::default(), Diagnostics::default());
     let ast = match catalog::load(path, &settings.imports, &mut sources, &mut d) {
         Ok(ast) => ast,
-        Err(error) => return unreadable(path, &error.to_string()),
+        Err(error) => return unreadable_blueprint(path, &error.to_string()),
     };
     let provides = |plugin: &str| Plugins::default().provides(plugin);
     let blueprint = model::resolve(ast, &sources, provides, &mut d);
-    Loaded::new(sources, d, blueprint)
+    LoadedBlueprint::new(sources, d, blueprint)
 }
 
 /// Applies inputs, and collects the diagnostics that depend on them. Inputs stored in `before`
 /// apply unless they are passed again.
 pub(crate) fn apply_inputs(
-    loaded: &mut Loaded,
-    (arguments, variables): (&[String], &given::Variables),
+    loaded: &mut LoadedBlueprint,
+    (arguments, variables): (&[String], &input_args::Variables),
     before: Option<&Deployment>,
-    missing: inputs::Missing,
+    missing: inputs::MissingInputs,
 ) -> Result<(), Error> {
-    let sensitive = loaded.blueprint.notes.sensitive.clone();
+    let sensitive = loaded.blueprint.dockctl_metadata.sensitive.clone();
     // The inputs of an unreadable blueprint are unknown.
     let is_unknown = !loaded.is_valid() && loaded.blueprint.inputs.is_empty();
     let hidden = if is_unknown {
-        Hidden::All
+        HiddenInputs::All
     } else {
-        Hidden::Named(&sensitive)
+        HiddenInputs::Named(&sensitive)
     };
-    let mut given = given::read(
+    let mut given = input_args::read(
         arguments,
         hidden,
         &mut loaded.sources,
         &mut loaded.diagnostics,
     )?;
-    given::add_variables(
+    input_args::add_variables(
         &mut given,
         (&loaded.blueprint.inputs, variables),
         hidden,
         (&mut loaded.sources, &mut loaded.diagnostics),
     )?;
-    remember(before, &loaded.blueprint, &mut given, &mut loaded.sources)?;
-    let mut late = Diagnostics::default();
-    loaded.inputs = inputs::supply(&loaded.blueprint, &given, missing, &mut late);
-    late.append(evaluate(loaded));
-    if missing == inputs::Missing::Open && given.is_empty() {
-        late.iter_mut().for_each(soften);
+    add_stored_inputs(before, &loaded.blueprint, &mut given, &mut loaded.sources)?;
+    let mut input_diagnostics = Diagnostics::default();
+    loaded.inputs =
+        inputs::input_values(&loaded.blueprint, &given, missing, &mut input_diagnostics);
+    input_diagnostics.append(evaluate(loaded));
+    if missing == inputs::MissingInputs::Allow && given.is_empty() {
+        input_diagnostics.iter_mut().for_each(downgrade);
     }
     // Do not repeat errors of the blueprint itself.
-    let told = |fault: &Diagnostic| {
+    let is_reported = |fault: &Diagnostic| {
         loaded
             .diagnostics
             .iter()
             .any(|other| other.is_error() && other.span == fault.span)
     };
-    late.retain(|fault| !told(fault) && (fault.code != Code::UndeclaredInput || !is_unknown));
-    loaded.diagnostics.append(late);
+    input_diagnostics.retain(|fault| {
+        !is_reported(fault) && (fault.code != Code::UndeclaredInput || !is_unknown)
+    });
+    loaded.diagnostics.append(input_diagnostics);
     loaded.redact();
     loaded.given = given
         .keys()
@@ -216,15 +220,15 @@ pub(crate) fn apply_inputs(
 
 /// Evaluates a blueprint with its inputs, and returns the diagnostics. Sensitive inputs are not
 /// inserted: their `get_input` calls remain.
-fn evaluate(loaded: &mut Loaded) -> Diagnostics {
+fn evaluate(loaded: &mut LoadedBlueprint) -> Diagnostics {
     let mut faults = Diagnostics::default();
     let blueprint = std::mem::take(&mut loaded.blueprint);
-    let is_sensitive = |name: &String| blueprint.notes.sensitive.contains(name);
+    let is_sensitive = |name: &String| blueprint.dockctl_metadata.sensitive.contains(name);
     let values = loaded
         .inputs
         .iter()
         .filter(|(name, value)| is_sensitive(name) && !value.is_null());
-    loaded.sensitive = Sensitive::new(
+    loaded.sensitive = SensitiveInputs::new(
         values
             .map(|(name, value)| (name.clone(), value.to_json()))
             .collect(),
@@ -233,22 +237,32 @@ fn evaluate(loaded: &mut Loaded) -> Diagnostics {
         loaded.blueprint = model::evaluate(blueprint, &mut loaded.inputs, &mut faults);
         return faults;
     }
-    let mut open_inputs = loaded.inputs.clone();
-    open_inputs.retain(|name, _| !loaded.sensitive.inputs.contains_key(name));
-    let mut open_faults = Diagnostics::default();
-    let whole = model::evaluate(blueprint.clone(), &mut loaded.inputs, &mut faults);
-    let mut open = model::evaluate(blueprint, &mut open_inputs, &mut open_faults);
-    loaded.sensitive.cover(&mut open, &whole);
+    let mut inputs_without_sensitive = loaded.inputs.clone();
+    inputs_without_sensitive.retain(|name, _| !loaded.sensitive.inputs.contains_key(name));
+    let mut faults_without_sensitive = Diagnostics::default();
+    let with_sensitive = model::evaluate(blueprint.clone(), &mut loaded.inputs, &mut faults);
+    let mut without_sensitive = model::evaluate(
+        blueprint,
+        &mut inputs_without_sensitive,
+        &mut faults_without_sensitive,
+    );
     loaded
         .sensitive
-        .cover_inputs(&mut open_inputs, &loaded.inputs);
-    redact_others(&mut faults, &open_faults);
-    (loaded.blueprint, loaded.whole, loaded.inputs) = (open, Some(whole), open_inputs);
+        .merge_evaluations(&mut without_sensitive, &with_sensitive);
+    loaded
+        .sensitive
+        .merge_inputs(&mut inputs_without_sensitive, &loaded.inputs);
+    redact_sensitive(&mut faults, &faults_without_sensitive);
+    (loaded.blueprint, loaded.with_sensitive, loaded.inputs) = (
+        without_sensitive,
+        Some(with_sensitive),
+        inputs_without_sensitive,
+    );
     faults
 }
 
 /// Redacts the diagnostics that occur only with the values of sensitive inputs.
-fn redact_others(faults: &mut Diagnostics, without: &Diagnostics) {
+fn redact_sensitive(faults: &mut Diagnostics, without: &Diagnostics) {
     for fault in faults.iter_mut().filter(|fault| !without.contains(fault)) {
         redact(fault);
     }
@@ -267,7 +281,7 @@ fn redact(fault: &mut Diagnostic) {
 
 /// Turns an error into a warning if other inputs may avoid it. Cyclic properties and exceeded
 /// limits remain errors.
-pub(crate) fn soften(fault: &mut Diagnostic) {
+pub(crate) fn downgrade(fault: &mut Diagnostic) {
     if !matches!(fault.code, Code::FunctionCycle | Code::Limit) {
         fault.severity = diagnostic::Severity::Warning;
         fault
@@ -281,32 +295,32 @@ pub(crate) fn load(
     path: &Path,
     arguments: &[String],
     before: Option<&Deployment>,
-    missing: inputs::Missing,
+    missing: inputs::MissingInputs,
     settings: &Settings,
-) -> Result<Loaded, Error> {
+) -> Result<LoadedBlueprint, Error> {
     let mut loaded = resolve(path, settings);
     apply_inputs(&mut loaded, (arguments, &settings.inputs), before, missing)?;
     loaded.blueprint.strip_input_types();
     let mut faults = Diagnostics::default();
     Plugins::default().check(&loaded.blueprint, &loaded.sources, &mut faults);
-    if let Some(mut whole) = loaded.whole.take() {
-        whole.strip_input_types();
+    if let Some(mut with_sensitive) = loaded.with_sensitive.take() {
+        with_sensitive.strip_input_types();
         let mut more = Diagnostics::default();
-        Plugins::default().check(&whole, &loaded.sources, &mut more);
+        Plugins::default().check(&with_sensitive, &loaded.sources, &mut more);
         more.retain(|fault| !faults.contains(fault));
         more.iter_mut().for_each(redact);
         faults.append(more);
     }
     loaded.diagnostics.append(faults);
     loaded.redact();
-    if missing == inputs::Missing::Fault {
+    if missing == inputs::MissingInputs::Reject {
         check_secrets(
             &loaded.blueprint,
             &Secrets::new(settings.secrets.clone()),
             &mut loaded.diagnostics,
         );
     }
-    loaded.diagnostics.settle(settings.strict);
+    loaded.diagnostics.finish(settings.strict);
     Ok(loaded)
 }
 
@@ -320,30 +334,30 @@ pub(crate) fn check_secrets(blueprint: &Blueprint, secrets: &Secrets, d: &mut Di
 }
 
 /// Adds stored inputs that are not passed again. Withheld values must be passed again.
-fn remember(
+fn add_stored_inputs(
     before: Option<&Deployment>,
     blueprint: &Blueprint,
-    given: &mut IndexMap<String, inputs::Given>,
+    given: &mut IndexMap<String, inputs::GivenInput>,
     sources: &mut Sources,
 ) -> Result<(), Error> {
     let known = before.into_iter().flat_map(|before| &before.given);
-    let open: Vec<_> = known
+    let without_sensitive: Vec<_> = known
         .filter(|(name, _)| blueprint.inputs.contains_key(*name) && !given.contains_key(*name))
         .collect();
     let is_withheld = |value: &serde_json::Value| !function::withheld_digests(value).is_empty();
-    let missing: Vec<&String> = open
+    let missing: Vec<&String> = without_sensitive
         .iter()
         .filter(|(_, value)| is_withheld(value))
         .map(|(name, _)| *name)
         .collect();
     if !missing.is_empty() {
-        return Err(not_kept(&missing));
+        return Err(missing_inputs(&missing));
     }
-    for (name, value) in open {
+    for (name, value) in without_sensitive {
         let file = sources.add_text("<stored inputs>", format!("{name}: {value}"));
         given.insert(
             name.clone(),
-            inputs::Given {
+            inputs::GivenInput {
                 value: Value::from_json(value, sources.start(file)),
                 bare: false,
             },
@@ -353,14 +367,14 @@ fn remember(
 }
 
 /// Returns the error for sensitive inputs that must be passed again. The caller adds the command.
-fn not_kept(names: &[&String]) -> Error {
-    let mut error = Error::new(Kind::Invalid, hold_secrets(names));
+fn missing_inputs(names: &[&String]) -> Error {
+    let mut error = Error::new(Kind::Invalid, not_stored_message(names));
     let again = names.iter().map(|name| format!(" -i {name}=VALUE"));
-    error.again = again.collect();
+    error.missing_args = again.collect();
     error
 }
 
-fn hold_secrets(inputs: &[&String]) -> String {
+fn not_stored_message(inputs: &[&String]) -> String {
     let names: Vec<String> = inputs.iter().map(|name| format!("`{name}`")).collect();
     let all = names.join(", ");
     if names.len() == 1 {
@@ -370,19 +384,19 @@ fn hold_secrets(inputs: &[&String]) -> String {
     }
 }
 
-pub(crate) fn unreadable(path: &Path, message: &str) -> Loaded {
+pub(crate) fn unreadable_blueprint(path: &Path, message: &str) -> LoadedBlueprint {
     let mut sources = Sources::default();
     let file = sources.add_text(path.display().to_string(), "");
     let diagnostics = [sources.start(file).error(Code::Unreadable, message)]
         .into_iter()
         .collect();
-    Loaded::new(sources, diagnostics, Blueprint::default())
+    LoadedBlueprint::new(sources, diagnostics, Blueprint::default())
 }
 
 /// Creates a deployment from a valid blueprint and shows warnings. Returns the diagnostics as an
 /// error if the blueprint is invalid.
-pub(crate) fn deploy(
-    loaded: &mut Loaded,
+pub(crate) fn create_deployment(
+    loaded: &mut LoadedBlueprint,
     name: &str,
     path: &Path,
     (before, planned): (Option<&Deployment>, &[Instance]),
@@ -390,11 +404,11 @@ pub(crate) fn deploy(
     workspace: &Workspace<'_>,
 ) -> Result<Deployment, Error> {
     let path = absolute(path);
-    let origin = Origin {
+    let origin = DeploymentSource {
         name,
         path: &path,
         given: loaded.given.clone(),
-        before,
+        previous: before,
         planned,
         sources: &loaded.sources,
     };
@@ -404,14 +418,14 @@ pub(crate) fn deploy(
         .is_valid()
         .then(|| Deployment::new(&origin, blueprint, inputs, &mut random, &mut d));
     loaded.diagnostics.append(d);
-    loaded.diagnostics.settle(workspace.settings.strict);
+    loaded.diagnostics.finish(workspace.settings.strict);
     match deployment {
         Some(deployment) if loaded.is_valid() => {
             let caller = workspace.caller;
-            caller.say(&Notice::Faults(&loaded.diagnostics, &loaded.sources));
+            caller.notify(&Notice::Diagnostics(&loaded.diagnostics, &loaded.sources));
             Ok(deployment)
         }
-        _ => Err(loaded.refusal()),
+        _ => Err(loaded.to_error()),
     }
 }
 
@@ -420,7 +434,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn deployments_are_named_after_their_blueprints() {
+    fn default_name_comes_from_the_blueprint_path() {
         for (path, name) in [
             ("/srv/My App/blueprint.yaml", "my-app"),
             ("/srv/x/web (2).yaml", "web-2-"),
@@ -433,9 +447,9 @@ mod tests {
     }
 
     #[test]
-    fn given_names_are_checked() {
-        assert!(checked_name("web-2").is_ok());
-        assert!(checked_name("../web").is_err());
-        assert!(checked_name("Web").is_err());
+    fn invalid_deployment_names_are_refused() {
+        assert!(check_name("web-2").is_ok());
+        assert!(check_name("../web").is_err());
+        assert!(check_name("Web").is_err());
     }
 }

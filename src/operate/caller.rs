@@ -3,11 +3,11 @@
 use super::error::Error;
 use crate::{
     diagnostic::{Diagnostics, Sources},
+    discovery::{Claim, RecoveredDeployment},
     executor::StopRequests,
-    plan::effect::Prospect,
+    plan::effect::InstanceEffect,
     record::Record,
     report::Reporter,
-    told::{Claim, Recovered},
 };
 use std::{collections::BTreeMap, path::Path};
 
@@ -17,10 +17,10 @@ pub trait Caller {
     fn reporter(&self) -> Box<dyn Reporter>;
 
     /// Shows a notice. Events of a run and its result are not notices.
-    fn say(&self, notice: &Notice<'_>);
+    fn notify(&self, notice: &Notice<'_>);
 
     /// Returns true if a person can answer questions.
-    fn is_attended(&self) -> bool;
+    fn is_interactive(&self) -> bool;
 
     /// Asks a person, even if they consented in advance (`--yes`).
     ///
@@ -38,7 +38,7 @@ pub trait Caller {
 
     /// Returns the command line that repeats a request, for hints. `words` are the command and its
     /// arguments.
-    fn command_line(&self, words: &[&str]) -> String;
+    fn command_line(&self, arguments: &[&str]) -> String;
 
     /// Returns the requests to stop. The first call happens when a deployment is held, before any
     /// engine call. Until then the process can exit at any time.
@@ -57,35 +57,35 @@ pub enum Notice<'n> {
     /// Information.
     Note(String),
     /// Diagnostics of a valid blueprint, with its source text.
-    Faults(&'n Diagnostics, &'n Sources),
+    Diagnostics(&'n Diagnostics, &'n Sources),
     /// Fields that engines do not report, by instance, for objects of another state directory.
     NotCompared(&'n BTreeMap<String, Vec<String>>),
     /// A deployment known only from labels.
     Labels {
         /// The reason for using labels.
-        why: String,
+        reason: String,
         /// The deployment.
-        found: &'n Recovered,
+        found: &'n RecoveredDeployment,
     },
     /// A damaged journal was renamed.
-    SetAside {
+    JournalRenamed {
         /// Name of the deployment.
         deployment: &'n str,
         /// The damage.
         damage: String,
         /// New path of the damaged journal.
-        kept: &'n Path,
+        new_path: &'n Path,
         /// The deployment recovered from labels instead.
-        found: Option<&'n Recovered>,
+        found: Option<&'n RecoveredDeployment>,
     },
     /// Ignored failures of the last run.
-    Ignored(&'n Record),
+    IgnoredFailures(&'n Record),
     /// Progress of `heal --watch`.
     Watch {
         /// Name of the deployment.
         deployment: &'n str,
         /// The message.
-        news: String,
+        message: String,
     },
     /// A repair by `heal --watch` failed; watching continues.
     RepairFailed(&'n Error),
@@ -95,20 +95,20 @@ pub enum Notice<'n> {
 #[derive(Debug)]
 pub struct Question<'q> {
     /// Text of the question.
-    pub words: String,
+    pub text: String,
     /// The danger of answering yes.
     pub danger: Option<String>,
     /// The subject of the question.
-    pub about: About<'q>,
+    pub subject: QuestionSubject<'q>,
 }
 
 /// The subject of a question, shown before it.
 #[derive(Debug)]
-pub enum About<'q> {
+pub enum QuestionSubject<'q> {
     /// No further details.
     Nothing,
     /// Effects of a stage.
-    Plan(Vec<Prospect>),
+    Plan(Vec<InstanceEffect>),
     /// Objects that belong to a deployment only according to their labels.
     Claims {
         /// Name of the deployment.

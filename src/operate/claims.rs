@@ -3,11 +3,11 @@
 
 use super::error::{Claimed, Detail, Error, Kind};
 use crate::{
+    discovery::{Claim, Discovery, RecoveredDeployment},
     printable::printable,
-    told::{Claim, Recovered, Told},
 };
 
-fn claimed(name: &str, claims: &[Claim]) -> Detail {
+fn claims_detail(name: &str, claims: &[Claim]) -> Detail {
     Detail::Claims(Claimed {
         deployment: name.to_owned(),
         objects: None,
@@ -21,12 +21,12 @@ fn claimed(name: &str, claims: &[Claim]) -> Detail {
 /// # Errors
 ///
 /// If no object has the ID, or several deployments claim the name and no ID is given.
-pub(crate) fn chosen(
-    told: &Told,
+pub(crate) fn select(
+    told: &Discovery,
     name: &str,
     id: Option<&str>,
     flag: &str,
-) -> Result<Option<Recovered>, Error> {
+) -> Result<Option<RecoveredDeployment>, Error> {
     let claims = told.claims();
     let ids = || {
         claims
@@ -36,8 +36,8 @@ pub(crate) fn chosen(
             .join(", or ")
     };
     let chosen = match id {
-        Some(id) => told.identified(id),
-        None => told.meant(),
+        Some(id) => told.by_id(id),
+        None => told.unique(),
     };
     let error = match (&chosen, id) {
         (None, Some(id)) => Error::usage(format!(
@@ -54,7 +54,7 @@ pub(crate) fn chosen(
     } else {
         error.hint(format!("select one: {}", ids()))
     };
-    Err(error.with(claimed(name, &claims)))
+    Err(error.with(claims_detail(name, &claims)))
 }
 
 /// Returns the error for uninstalling objects that are not proven to be ours.
@@ -62,8 +62,8 @@ pub(crate) fn unproven(name: &str, claims: &[Claim]) -> Error {
     let message = format!(
         "`{name}` is known only from labels on the engine, not from this state directory; nothing was done"
     );
-    let error = Error::new(Kind::Failed, message).with(claimed(name, claims));
-    proceed(
+    let error = Error::new(Kind::Failed, message).with(claims_detail(name, claims));
+    with_hints(
         error.hint("use the state directory that installed it: --state-dir DIR"),
         name,
         claims,
@@ -71,18 +71,18 @@ pub(crate) fn unproven(name: &str, claims: &[Claim]) -> Error {
 }
 
 /// Returns the error for a deployment that another state directory created objects for.
-pub(crate) fn elsewhere(name: &str, claims: &[Claim]) -> Error {
+pub(crate) fn created_elsewhere(name: &str, claims: &[Claim]) -> Error {
     let message = format!(
         "another state directory created objects of `{name}` that this one has no record of; nothing was done"
     );
-    let error = Error::new(Kind::Failed, message).with(claimed(name, claims));
-    proceed(error, name, claims)
+    let error = Error::new(Kind::Failed, message).with(claims_detail(name, claims));
+    with_hints(error, name, claims)
 }
 
 /// Adds hints for taking over or uninstalling the claimed deployments.
-pub(crate) fn proceed(error: Error, name: &str, claims: &[Claim]) -> Error {
+pub(crate) fn with_hints(error: Error, name: &str, claims: &[Claim]) -> Error {
     let ids = claims.iter().map(|claim| printable(&claim.id));
-    let taken = |error: Error, id: String| {
+    let with_hint = |error: Error, id: String| {
         let which = if claims.len() > 1 {
             format!(" --id {id}")
         } else {
@@ -93,5 +93,5 @@ pub(crate) fn proceed(error: Error, name: &str, claims: &[Claim]) -> Error {
             "to uninstall it: dockctl uninstall {name} --from-labels {id}"
         ))
     };
-    ids.fold(error, taken)
+    ids.fold(error, with_hint)
 }

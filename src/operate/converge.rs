@@ -1,24 +1,24 @@
 //! `install` and `update`: changes a deployment to match its blueprint.
 
 use super::{
-    caller::{About, Notice, Question},
+    caller::{Notice, Question, QuestionSubject},
+    desired::{self, Decision, Desired},
     error::{Error, Kind},
-    given,
+    input_args,
     plan_file::PlanFile,
     recover,
-    session::{Held, Job, Session},
+    session::{HeldSession, Job, Session},
     settings::RunOptions,
-    wish::{self, Decision, Wish},
     workspace::Workspace,
 };
 use crate::{
+    discovery::Discovery,
     event,
-    plan::{Known, Proposal, effect, protected},
-    plugins::{Drivers, Plugins, Scene},
+    plan::{PlanInput, Proposal, effect, protected},
+    plugins::{Drivers, ObserveContext, Plugins},
     record::Record,
     seam::Observed,
     stage::{Parameters, Workflow, parameters::Update},
-    told::Told,
 };
 use std::path::{Path, PathBuf};
 
@@ -58,28 +58,28 @@ pub(crate) async fn converge(
     workspace: &Workspace<'_>,
     request: &Request,
 ) -> Result<Converged, Error> {
-    Box::pin(Converge { workspace, request }.run()).await
+    Box::pin(ConvergeRun { workspace, request }.run()).await
 }
 
-struct Converge<'a> {
+struct ConvergeRun<'a> {
     workspace: &'a Workspace<'a>,
     request: &'a Request,
 }
 
-impl Converge<'_> {
+impl ConvergeRun<'_> {
     /// Plans first, and holds the deployment only if there is something to do.
     async fn run(&self) -> Result<Converged, Error> {
-        recover::mend(self.workspace, self.name()).await?;
-        let wish = self.wish()?;
+        recover::replace_damaged_journal(self.workspace, self.name()).await?;
+        let desired = self.read_desired()?;
         let systems = self.workspace.connect()?;
         let drivers = systems.drivers();
-        let Some(proposal) = self.settle(&wish, &drivers, true).await? else {
-            return Ok(Converged::UpToDate(wish.record.unwrap_or_default()));
+        let Some(proposal) = self.plan_work(&desired, &drivers, true).await? else {
+            return Ok(Converged::UpToDate(desired.record.unwrap_or_default()));
         };
-        self.confirm(&wish, &proposal)?;
+        self.confirm(&desired, &proposal)?;
         let mut session = Session::new(self.workspace, &drivers, self.name());
         let mut held = session.hold(self.request.parameters.workflow().as_str())?;
-        let done = Box::pin(self.run_held(&mut held, &drivers, &wish)).await;
+        let done = Box::pin(self.run_held(&mut held, &drivers, &desired)).await;
         held.release().await;
         Ok(if done? {
             Converged::Ran(session.record)
@@ -97,23 +97,23 @@ impl Converge<'_> {
     }
 
     /// Asks before deleting or replacing anything.
-    fn confirm(&self, wish: &Wish, proposal: &Proposal) -> Result<(), Error> {
-        let danger = protected::words(&wish.deployment, wish.before(), &proposal.stage);
+    fn confirm(&self, desired: &Desired, proposal: &Proposal) -> Result<(), Error> {
+        let danger = protected::warning(&desired.deployment, desired.before(), &proposal.stage);
         let observed = Observed::default();
-        let known = Known::new(&wish.deployment, &wish.known, &observed);
+        let known = PlanInput::new(&desired.deployment, &desired.updated_record, &observed);
         let workflow = self.request.parameters.workflow();
-        let touched =
+        let changes =
             effect::summary(&known, &proposal.stage).filter(|_| workflow == Workflow::Update);
-        if touched.is_none() && danger.is_none() {
+        if changes.is_none() && danger.is_none() {
             return Ok(());
         }
-        let words = touched
-            .map(|words| format!(": {words}"))
+        let changes = changes
+            .map(|changes| format!(": {changes}"))
             .unwrap_or_default();
         self.workspace.caller.confirm(&Question {
-            words: format!("{} `{}`{words}?", workflow.capitalized(), self.name()),
+            text: format!("{} `{}`{changes}?", workflow.capitalized(), self.name()),
             danger,
-            about: About::Plan(effect::prospects(&known, &proposal.stage)),
+            subject: QuestionSubject::Plan(effect::instance_effects(&known, &proposal.stage)),
         })
     }
 
@@ -121,14 +121,14 @@ impl Converge<'_> {
     /// run may have changed the deployment since the first plan.
     async fn run_held(
         &self,
-        held: &mut Held<'_, '_>,
+        held: &mut HeldSession<'_, '_>,
         drivers: &Drivers<'_>,
-        first: &Wish,
+        first: &Desired,
     ) -> Result<bool, Error> {
         let places = Plugins::default()
-            .places(Scene {
+            .places(ObserveContext {
                 deployment: &first.deployment,
-                record: &first.known,
+                record: &first.updated_record,
                 secrets: &self.workspace.secrets,
             })
             .map_err(|message| Error::new(Kind::Engine, message))?;
@@ -138,37 +138,37 @@ impl Converge<'_> {
             self.request.parameters.workflow().as_str(),
         )
         .await?;
-        let wish = self.wish()?;
-        let Some(proposal) = self.settle(&wish, drivers, false).await? else {
+        let desired = self.read_desired()?;
+        let Some(proposal) = self.plan_work(&desired, drivers, false).await? else {
             return Ok(false);
         };
         let job = Job {
             parameters: self.parameters(),
-            of: unfinished(held.record(), self.request.parameters.workflow()),
+            previous: unfinished(held.record(), self.request.parameters.workflow()),
             stage: proposal.stage,
-            before: wish.definition(held.record()),
-            how: self.request.options,
-            again: self.again(),
+            first_events: desired.definition_event(held.record()),
+            options: self.request.options,
+            resume_command: self.repeat_command(),
             replan: None,
         };
-        held.carry_out(job).await.map(|()| true)
+        held.execute_job(job).await.map(|()| true)
     }
 
     /// Returns the command line that repeats this request.
-    fn again(&self) -> String {
+    fn repeat_command(&self) -> String {
         let path = self.path().display().to_string();
         let skip = self
             .request
             .skip_unsupported
             .then(|| "--skip-unsupported".to_owned());
         let rolling = match self.parameters() {
-            Parameters::Update(said) => said,
+            Parameters::Update(update) => update,
             _ => Update::default(),
         };
         let most = rolling.max_unavailable;
         let most = most.map(|most| format!("--max-unavailable={most}"));
         let first = rolling.start_first.then(|| "--start-first".to_owned());
-        let words = [
+        let arguments = [
             self.request.parameters.workflow().as_str(),
             &path,
             "-d",
@@ -176,44 +176,44 @@ impl Converge<'_> {
         ]
         .map(str::to_owned)
         .into_iter();
-        let words: Vec<String> = words
+        let arguments: Vec<String> = arguments
             .chain(skip)
             .chain(most)
             .chain(first)
             .chain(self.request.options.flags())
             .collect();
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        self.workspace.caller.command_line(&words)
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        self.workspace.caller.command_line(&arguments)
     }
 
     /// Returns the parameters of the plan file if there is one, else those of the request.
     fn parameters(&self) -> Parameters {
-        let asked = &self.request.parameters;
+        let requested = &self.request.parameters;
         let planned = self.request.plan.iter().map(|plan| &plan.parameters);
-        let mut planned = planned.filter(|it| it.workflow() == asked.workflow());
-        planned.next().unwrap_or(asked).clone()
+        let mut planned = planned.filter(|it| it.workflow() == requested.workflow());
+        planned.next().unwrap_or(requested).clone()
     }
 
-    fn wish(&self) -> Result<Wish, Error> {
-        let read = Wish::read(
+    fn read_desired(&self) -> Result<Desired, Error> {
+        let read = Desired::read(
             self.workspace,
             (self.path(), self.name()),
             &self.request.inputs,
             self.request.plan.as_ref(),
         );
-        let given: String = given::named(&self.request.inputs)
+        let given: String = input_args::redacted_args(&self.request.inputs)
             .iter()
             .map(|word| format!(" {word}"))
             .collect();
-        read.map_err(|error| error.repeated(&format!("{}{given}", self.again())))
+        read.map_err(|error| error.with_repeat_hint(&format!("{}{given}", self.repeat_command())))
     }
 
     /// Returns the error for updating a deployment that this state directory has no record of.
-    fn not_installed(&self, told: &Told) -> Error {
+    fn not_installed(&self, told: &Discovery) -> Error {
         let name = self.name();
         let error = Error::usage(format!("cannot update `{name}`: it is not installed"));
-        let is_labelled = told.ours().is_some() || !told.claims().is_empty();
-        if is_labelled {
+        let is_labeled = told.own().is_some() || !told.claims().is_empty();
+        if is_labeled {
             let error = error.hint(format!(
                 "labels on the engine name `{name}`, but this state directory has no record of it"
             ));
@@ -221,54 +221,60 @@ impl Converge<'_> {
         }
         error.hint(format!(
             "install it first: {}",
-            self.again().replacen("update", "install", 1)
+            self.repeat_command().replacen("update", "install", 1)
         ))
     }
 
     /// Returns the work to do, or `None` if the deployment is up to date. Checks everything that
     /// can be refused, before any write.
-    async fn settle(
+    async fn plan_work(
         &self,
-        wish: &Wish,
+        desired: &Desired,
         drivers: &Drivers<'_>,
         first: bool,
     ) -> Result<Option<Proposal>, Error> {
         let is_update = self.request.parameters.workflow() == Workflow::Update;
-        if is_update && !wish.record.as_ref().is_some_and(Record::is_installed) {
-            return Err(self.not_installed(&self.workspace.told(drivers, self.name()).await?));
+        if is_update && !desired.record.as_ref().is_some_and(Record::is_installed) {
+            return Err(self.not_installed(&self.workspace.discover(drivers, self.name()).await?));
         }
         let observed = self
             .workspace
-            .observe(drivers, &wish.deployment, &wish.known)
+            .observe(drivers, &desired.deployment, &desired.updated_record)
             .await?;
         if first {
-            let not_compared = wish::not_compared(&observed);
+            let not_compared = desired::unobservable_fields(&observed);
             self.workspace
                 .caller
-                .say(&Notice::NotCompared(&not_compared));
+                .notify(&Notice::NotCompared(&not_compared));
         }
-        let proposal = wish.propose(&self.parameters(), &observed);
+        let proposal = desired.propose(&self.parameters(), &observed);
         if let Some(plan) = &self.request.plan {
-            plan.expect(&PlanFile::new(
+            plan.check(&PlanFile::new(
                 &self.parameters(),
-                &wish.deployment,
+                &desired.deployment,
                 &observed,
                 &proposal.stage,
             ))?;
         }
-        match wish.decide(&proposal, &observed) {
+        match desired.decide(&proposal, &observed) {
             Decision::UpToDate => return Ok(None),
             Decision::Different(differences) if !is_update => {
-                return Err(wish::different(&wish.deployment.name, &differences));
+                return Err(desired::differs_error(
+                    &desired.deployment.name,
+                    &differences,
+                ));
             }
             _ => {}
         }
-        wish.refuse_strangers(self.workspace, drivers, &observed)
+        desired
+            .refuse_unknown_objects(self.workspace, drivers, &observed)
             .await?;
-        wish::refuse_unsupported(&proposal.unsupported, self.request.skip_unsupported)?;
-        wish::refuse_refused(&proposal.stage)?;
-        wish::refuse_too_old(&wish::too_old(drivers, &proposal.stage).await?)?;
-        wish.check_files(&proposal)?;
+        desired::refuse_unsupported(&proposal.unsupported, self.request.skip_unsupported)?;
+        desired::refuse_impossible_steps(&proposal.stage)?;
+        desired::refuse_unmet_requirements(
+            &desired::unmet_requirements(drivers, &proposal.stage).await?,
+        )?;
+        desired.check_files(&proposal)?;
         Ok(Some(proposal))
     }
 }
@@ -276,8 +282,8 @@ impl Converge<'_> {
 /// Returns the ID of the unfinished execution that this run resumes, if any.
 fn unfinished(record: &Record, workflow: Workflow) -> Option<String> {
     let last = record.executions.last()?;
-    let goes_on = last.workflow() == workflow
+    let is_unfinished = last.workflow() == workflow
         && last.outcome != Some(event::Outcome::Terminated)
         && record.is_installed();
-    goes_on.then(|| last.id.clone())
+    is_unfinished.then(|| last.id.clone())
 }

@@ -2,13 +2,13 @@
 
 use crate::{
     diagnostic::{self, Diagnostics, Sources},
+    discovery::Claim,
     engine::ConnectError,
     journal::JournalError,
     model::Difference,
-    plan::{Reading, Unsupported},
+    plan::{AttributeRead, Unsupported},
     record::Record,
     seam::Failure,
-    told::Claim,
 };
 use serde::Serialize;
 use thiserror::Error;
@@ -45,7 +45,7 @@ pub struct Error {
     /// ID of the execution that did not succeed.
     pub execution: Option<String>,
     /// Arguments that the repeated command requires in addition.
-    pub again: String,
+    pub missing_args: String,
     /// The facts behind the message.
     pub detail: Detail,
 }
@@ -61,13 +61,13 @@ pub enum Detail {
     /// Objects that belong to the deployment only according to their labels.
     Claims(Claimed),
     /// Attributes that containers would read before they exist.
-    Early(Vec<Reading>),
+    EarlyReads(Vec<AttributeRead>),
     /// Operations that no plugin can run.
     Unsupported(Vec<Unsupported>),
     /// Impossible changes, one paragraph each.
     Refused(Vec<String>),
     /// Requirements that an engine does not meet, one paragraph each.
-    TooOld(Vec<String>),
+    Unmet(Vec<String>),
     /// Differences between the request and the deployment.
     Different {
         /// Name of the deployment.
@@ -76,16 +76,16 @@ pub enum Detail {
         differences: Vec<Difference>,
     },
     /// Changes since a plan was created.
-    Moved {
+    OutOfDate {
         /// Name of the deployment.
         deployment: String,
         /// The parts that changed.
-        moved: Vec<&'static str>,
+        changed: Vec<&'static str>,
     },
     /// Missing values and files.
-    Lacking(Vec<Lacking>),
+    Missing(Vec<MissingItem>),
     /// A failed or cancelled run.
-    Ended(Box<Ended>),
+    Ended(Box<FailedRun>),
 }
 
 /// Objects that belong to a deployment only according to their labels.
@@ -110,7 +110,7 @@ pub struct Faults {
 
 /// A missing value or file of a task.
 #[derive(Debug, Serialize)]
-pub struct Lacking {
+pub struct MissingItem {
     /// ID of the instance.
     pub instance: String,
     /// Operation of the task.
@@ -126,7 +126,7 @@ pub struct Lacking {
 
 /// A failed or cancelled run.
 #[derive(Debug)]
-pub struct Ended {
+pub struct FailedRun {
     /// The deployment at the end of the run.
     pub record: Record,
     /// The deployment at the end of the rollback, if there was one.
@@ -135,7 +135,7 @@ pub struct Ended {
     pub skipped: Vec<String>,
 }
 
-impl Ended {
+impl FailedRun {
     /// Returns the deployment at the end of the run and its rollback.
     #[must_use]
     pub fn last(&self) -> &Record {
@@ -151,7 +151,7 @@ impl Error {
             message: message.into(),
             hints: Vec::new(),
             execution: None,
-            again: String::new(),
+            missing_args: String::new(),
             detail: Detail::None,
         }
     }
@@ -189,8 +189,8 @@ impl Error {
 
     /// Adds a hint with the command that repeats the request, if it requires more arguments.
     #[must_use]
-    pub fn repeated(self, command: &str) -> Self {
-        let again = self.again.clone();
+    pub fn with_repeat_hint(self, command: &str) -> Self {
+        let again = self.missing_args.clone();
         if again.is_empty() {
             self
         } else {
@@ -201,42 +201,44 @@ impl Error {
 
 impl From<JournalError> for Error {
     fn from(error: JournalError) -> Self {
-        let kind = if matches!(error, JournalError::Busy { .. }) {
+        let kind = if matches!(error, JournalError::Locked { .. }) {
             Kind::Busy
         } else {
             Kind::Failed
         };
-        let told = Self::new(kind, error.to_string());
-        advice(&error)
+        let result = Self::new(kind, error.to_string());
+        journal_hints(&error)
             .iter()
-            .fold(told, |told, hint| told.hint(*hint))
+            .fold(result, |result, hint| result.hint(*hint))
     }
 }
 
 /// Returns the hints for an error of the journal.
-fn advice(error: &JournalError) -> &'static [&'static str] {
+fn journal_hints(error: &JournalError) -> &'static [&'static str] {
     match error {
-        JournalError::Busy { .. } => {
+        JournalError::Locked { .. } => {
             &["wait until it finishes; if it dies, its lock is released automatically"]
         }
         JournalError::Format { .. } | JournalError::Unknown { .. } => {
             &["use the dockctl version that wrote it, or a newer one"]
         }
-        _ if error.is_damage() => &[
+        _ if error.is_damaged() => &[
             "to rename it and recover the deployment from labels, run dockctl install, uninstall, resume or recover",
         ],
-        _ if error.is_full() => &["free disk space, or use another directory: --state-dir DIR"],
+        _ if error.is_disk_full() => {
+            &["free disk space, or use another directory: --state-dir DIR"]
+        }
         JournalError::Sqlite { .. }
         | JournalError::Row { .. }
-        | JournalError::Illegal { .. }
+        | JournalError::Contradiction { .. }
         | JournalError::Damaged { .. } => {
             &["the file was not changed; back it up before you continue"]
         }
-        JournalError::Distrusted { .. } => &[
+        JournalError::Untrusted { .. } => &[
             "a state directory must belong to you and must not be writable by others: chmod o-w DIR",
             "or use your own directory: --state-dir DIR",
         ],
-        JournalError::Io { .. } | JournalError::NoRoom { .. } => {
+        JournalError::Io { .. } | JournalError::DiskFull { .. } => {
             &["use another directory: --state-dir DIR or DOCKCTL_STATE_DIR=DIR"]
         }
     }

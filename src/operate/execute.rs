@@ -1,25 +1,25 @@
 //! Runs workflows and operations on an existing deployment.
 
 use super::{
-    caller::{About, Question},
+    caller::{Question, QuestionSubject},
+    desired,
     error::{Error, Kind},
-    given::{self, Hidden},
+    input_args::{self, HiddenInputs},
     recover, scale,
-    session::{Held, Job, Session},
+    session::{HeldSession, Job, Session},
     settings::RunOptions,
-    wish,
     workspace::Workspace,
 };
 use crate::{
     diagnostic::{Diagnostics, Sources, nearest},
     event::{Entry, Event},
     model::{DeclaredWorkflow, Deployment, Instance},
-    plan::{self, Known, effect, operation, protected, restore},
-    plugins::{Part, Plugins, Scene},
+    plan::{self, PlanInput, effect, operation, protected, restore},
+    plugins::{InstanceRef, ObserveContext, Plugins},
     record::Record,
     seam::{Effect, Observed},
     stage::{
-        Chosen, Parameters, Selection, Stage, Task, Workflow, parameter_names,
+        Criteria, Parameters, Selection, Stage, Task, Workflow, parameter_names,
         parameters::{self, ExecuteOperation, OneOperation},
     },
 };
@@ -27,7 +27,7 @@ use indexmap::IndexSet;
 use serde_json::{Map as JsonMap, Value as Json};
 
 /// The context of a request to a deployment, and the options of its run.
-pub(crate) struct Order<'a> {
+pub(crate) struct RequestContext<'a> {
     /// The state directory.
     pub workspace: &'a Workspace<'a>,
     /// Name of the deployment.
@@ -37,12 +37,12 @@ pub(crate) struct Order<'a> {
     /// Options of the run.
     pub options: RunOptions,
     /// The command and its arguments without global flags, for hints.
-    pub words: Vec<String>,
+    pub arguments: Vec<String>,
 }
 
 /// A request to a deployment. Instances are named by ID, node or object.
 #[derive(Clone, Debug)]
-pub(crate) enum Asked {
+pub(crate) enum Request {
     /// A workflow: built in or declared by the blueprint.
     Workflow {
         /// Its name.
@@ -106,22 +106,28 @@ pub(crate) enum Executed {
     },
 }
 
-impl Asked {
+impl Request {
     /// Returns the workflow with its parameters for the present record.
     fn parameters(&self, record: &Record) -> Result<Parameters, Error> {
         Ok(match self {
-            Self::Workflow { name, parameters } => of_workflow(name, parameters.clone(), record)?,
+            Self::Workflow { name, parameters } => {
+                workflow_parameters(name, parameters.clone(), record)?
+            }
             Self::Operation(operation) => Parameters::ExecuteOperation(ExecuteOperation {
                 operation_kwargs: operation.kwargs.clone(),
-                selection: selected(operation, record)?,
-                operation: known_operation(&operation.name, record)?,
+                selection: select_for_operation(operation, record)?,
+                operation: resolve_operation(&operation.name, record)?,
                 allow_kwargs_override: Some(operation.allow_override),
                 run_by_dependency_order: Some(operation.in_order),
             }),
-            Self::Start(names) => Parameters::Start(recorded(named(names, record)?)),
-            Self::Stop(names) => Parameters::Stop(recorded(named(names, record)?)),
+            Self::Start(names) => {
+                Parameters::Start(recorded_operation(select_instances(names, record)?))
+            }
+            Self::Stop(names) => {
+                Parameters::Stop(recorded_operation(select_instances(names, record)?))
+            }
             Self::Restart(names) => Parameters::Restart(parameters::Restart {
-                selection: named(names, record)?,
+                selection: select_instances(names, record)?,
                 is_recorded: true,
                 ..parameters::Restart::default()
             }),
@@ -129,17 +135,19 @@ impl Asked {
                 instances,
                 ignore_failure,
             } => Parameters::Reinstall(parameters::Reinstall {
-                selection: named(instances, record)?,
+                selection: select_instances(instances, record)?,
                 ignore_failure: *ignore_failure,
             }),
-            Self::Heal(names) => Parameters::Heal(forgiving(named(names, record)?)),
-            Self::HealOnly(selection) => Parameters::Heal(forgiving(selection.clone())),
+            Self::Heal(names) => {
+                Parameters::Heal(heal_parameters(select_instances(names, record)?))
+            }
+            Self::HealOnly(selection) => Parameters::Heal(heal_parameters(selection.clone())),
             Self::Scale(scaling) => Parameters::Scale(scaling.parameters(record)?),
         })
     }
 }
 
-fn of_workflow(
+fn workflow_parameters(
     name: &str,
     mut parameters: JsonMap<String, Json>,
     record: &Record,
@@ -158,35 +166,35 @@ fn of_workflow(
         Some(declared) => with_defaults(name, declared, parameters, &parameter_names(workflow))?,
         None => parameters,
     };
-    Parameters::read(workflow, typed(parameters)?).map_err(Error::usage)
+    Parameters::read(workflow, parse_parameters(parameters)?).map_err(Error::usage)
 }
 
-impl Order<'_> {
+impl RequestContext<'_> {
     /// Executes a request.
     ///
     /// # Errors
     ///
     /// If the request is refused, or its run does not succeed.
-    pub(crate) async fn execute(&self, asked: &Asked) -> Result<Executed, Error> {
+    pub(crate) async fn execute(&self, request: &Request) -> Result<Executed, Error> {
         let (workspace, name) = (self.workspace, self.deployment.as_str());
-        recover::mend(workspace, name).await?;
+        recover::replace_damaged_journal(workspace, name).await?;
         // Report mistyped arguments before acquiring the lock.
         let known = workspace.record(name)?;
-        let parameters = asked.parameters(&known)?;
+        let parameters = request.parameters(&known)?;
         let workflow = parameters.workflow();
         require_installed(name, workflow, &known)?;
-        let ill: Vec<String> = parameters
-            .named_ill()
+        let named_ids: Vec<String> = parameters
+            .unhealthy_instance()
             .map(str::to_owned)
             .into_iter()
             .collect();
-        named(&ill, &known)?;
-        workspace.supply(&self.inputs)?;
+        select_instances(&named_ids, &known)?;
+        workspace.supply_inputs(&self.inputs)?;
         let systems = workspace.connect()?;
         let drivers = systems.drivers();
         let mut session = Session::new(workspace, &drivers, name);
         let mut held = session.hold(workflow.as_str())?;
-        let done = Box::pin(self.run_held(&mut held, asked)).await;
+        let done = Box::pin(self.run_held(&mut held, request)).await;
         held.release().await;
         let record = session.record;
         Ok(if done? {
@@ -197,92 +205,98 @@ impl Order<'_> {
     }
 
     /// Asks before deleting instances.
-    fn confirm(&self, asked: &Settled, stage: &Stage) -> Result<(), Error> {
-        let (observed, workflow) = (Observed::default(), asked.parameters.workflow());
-        let known = Known::new(&asked.deployment, &asked.record, &observed);
+    fn confirm(&self, request: &PreparedRun, stage: &Stage) -> Result<(), Error> {
+        let (observed, workflow) = (Observed::default(), request.parameters.workflow());
+        let known = PlanInput::new(&request.deployment, &request.record, &observed);
         let deletes = stage.tasks().iter().any(|task| task.step.traits.deletes);
         let words =
             effect::summary(&known, stage).filter(|_| deletes && workflow != Workflow::Heal);
         let Some(words) = words else { return Ok(()) };
-        let (workflow, name) = (workflow.capitalized(), &asked.deployment.name);
+        let (workflow, name) = (workflow.capitalized(), &request.deployment.name);
         self.workspace.caller.confirm(&Question {
-            words: format!("{workflow} `{name}`: {words}?"),
-            danger: protected::words(&asked.deployment, None, stage),
-            about: About::Plan(effect::prospects(&known, stage)),
+            text: format!("{workflow} `{name}`: {words}?"),
+            danger: protected::warning(&request.deployment, None, stage),
+            subject: QuestionSubject::Plan(effect::instance_effects(&known, stage)),
         })
     }
 
     /// Runs the request on the held deployment. Returns false if there was nothing to do.
-    async fn run_held(&self, held: &mut Held<'_, '_>, asked: &Asked) -> Result<bool, Error> {
+    async fn run_held(
+        &self,
+        held: &mut HeldSession<'_, '_>,
+        request: &Request,
+    ) -> Result<bool, Error> {
         let Some(deployment) = held.record().deployment.clone() else {
             return Ok(false);
         };
-        let parameters = self.settled(held, &deployment, asked).await?;
-        let settled = Settled::of(parameters, deployment, self.workspace, held.record())?;
+        let parameters = self.settle_and_read(held, &deployment, request).await?;
+        let settled = PreparedRun::new(parameters, deployment, self.workspace, held.record())?;
         settled.check(self.workspace)?;
         let observed = held.observe().await?;
         if observed.objects().iter().any(|object| object.is_claimed) {
-            let told = held.told(&self.deployment).await?;
-            recover::refuse_elsewhere(&told, held.record(), &self.deployment)?;
+            let told = held.discover(&self.deployment).await?;
+            recover::refuse_created_elsewhere(&told, held.record(), &self.deployment)?;
         }
-        let stage = self.planned(&settled, &observed)?;
-        if stage.is_empty() && settled.is_done() {
+        let stage = self.plan_stage(&settled, &observed)?;
+        if stage.is_empty() && settled.is_up_to_date() {
             return Ok(false);
         }
         let job = Job {
             parameters: settled.parameters,
-            of: None,
+            previous: None,
             stage,
-            before: settled.before,
-            how: self.options,
-            again: self.again(),
+            first_events: settled.first_events,
+            options: self.options,
+            resume_command: self.repeat_command(),
             replan: None,
         };
-        held.carry_out(job).await.map(|()| true)
+        held.execute_job(job).await.map(|()| true)
     }
 
     /// Settles the last run, then returns the requested parameters.
-    async fn settled(
+    async fn settle_and_read(
         &self,
-        held: &mut Held<'_, '_>,
+        held: &mut HeldSession<'_, '_>,
         deployment: &Deployment,
-        asked: &Asked,
+        request: &Request,
     ) -> Result<Parameters, Error> {
-        let scene = Scene {
+        let scene = ObserveContext {
             deployment,
             record: held.record(),
             secrets: &self.workspace.secrets,
         };
         let places = Plugins::default().places(scene);
         let places = places.map_err(|message| Error::new(Kind::Engine, message))?;
-        let parameters = asked.parameters(held.record())?;
+        let parameters = request.parameters(held.record())?;
         let command = parameters.workflow().as_str();
         held.settle(&deployment.name, &places, command).await?;
         Ok(parameters)
     }
 
     /// Returns the first stage after all checks and the confirmation.
-    fn planned(&self, settled: &Settled, observed: &Observed) -> Result<Stage, Error> {
-        let known = Known::new(&settled.deployment, &settled.record, observed);
+    fn plan_stage(&self, settled: &PreparedRun, observed: &Observed) -> Result<Stage, Error> {
+        let known = PlanInput::new(&settled.deployment, &settled.record, observed);
         let proposal = plan::first(&settled.parameters, &known);
-        refuse_hearsay(&settled.deployment, &proposal.stage)?;
+        refuse_unknown_definitions(&settled.deployment, &proposal.stage)?;
         self.confirm(settled, &proposal.stage)?;
-        wish::refuse_unsupported(&proposal.unsupported, false)?;
+        desired::refuse_unsupported(&proposal.unsupported, false)?;
         Ok(proposal.stage)
     }
 
     /// Returns the command line that repeats this request.
-    fn again(&self) -> String {
-        let words = self.words.iter().cloned();
+    fn repeat_command(&self) -> String {
+        let words = self.arguments.iter().cloned();
         let words = words.chain(["-d".to_owned(), self.deployment.clone()]);
         let words = words.chain(self.options.flags());
-        let words: Vec<String> = words.chain(given::named(&self.inputs)).collect();
+        let words: Vec<String> = words
+            .chain(input_args::redacted_args(&self.inputs))
+            .collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         self.workspace.caller.command_line(&words)
     }
 }
 
-fn recorded(selection: Selection) -> OneOperation {
+fn recorded_operation(selection: Selection) -> OneOperation {
     OneOperation {
         selection,
         is_recorded: true,
@@ -291,26 +305,26 @@ fn recorded(selection: Selection) -> OneOperation {
 }
 
 /// A requested workflow, with the deployment and the record to plan it from.
-struct Settled {
+struct PreparedRun {
     parameters: Parameters,
     deployment: Deployment,
     /// The record with the events of `before` applied.
     record: Record,
     /// Events that belong to the run and are journaled first.
-    before: Vec<Event>,
+    first_events: Vec<Event>,
 }
 
-impl Settled {
-    fn of(
+impl PreparedRun {
+    fn new(
         mut parameters: Parameters,
         mut deployment: Deployment,
         workspace: &Workspace<'_>,
         record: &Record,
     ) -> Result<Self, Error> {
         let (mut before, mut record) = (Vec::new(), record.clone());
-        if let Parameters::Scale(asked) = &mut parameters {
-            let mut random = workspace.random(&deployment.name, Some(&record))?;
-            deployment = scale::begin(deployment, asked, &record, &mut random)?;
+        if let Parameters::Scale(request) = &mut parameters {
+            let mut random = workspace.id_generator(&deployment.name, Some(&record))?;
+            deployment = scale::apply(deployment, request, &record, &mut random)?;
             before.push(Event::Defined {
                 deployment: Box::new(deployment.clone()),
             });
@@ -323,16 +337,16 @@ impl Settled {
             parameters,
             deployment,
             record,
-            before,
+            first_events: before,
         })
     }
 
     /// Refuses a request that the blueprint does not allow.
     fn check(&self, workspace: &Workspace<'_>) -> Result<(), Error> {
-        wish::warn_of_early(workspace, &self.deployment);
-        wish::refuse_unpopulated(&self.deployment.without(self.removed()))?;
-        if let Parameters::ExecuteOperation(asked) = &self.parameters {
-            operation::check(asked, &self.deployment)
+        desired::warn_of_early_reads(workspace, &self.deployment);
+        desired::refuse_unpopulated(&self.deployment.without(self.removed()))?;
+        if let Parameters::ExecuteOperation(request) = &self.parameters {
+            operation::check_inputs(request, &self.deployment)
                 .map_err(|message| Error::new(Kind::Invalid, message))?;
         }
         Ok(())
@@ -341,22 +355,22 @@ impl Settled {
     /// Returns the IDs of the instances that scaling removes.
     fn removed(&self) -> &[String] {
         match &self.parameters {
-            Parameters::Scale(asked) => &asked.removed,
+            Parameters::Scale(request) => &request.removed,
             _ => &[],
         }
     }
 
     /// Returns true if an empty stage means that there is nothing to do at all.
-    fn is_done(&self) -> bool {
+    fn is_up_to_date(&self) -> bool {
         let may_be =
             self.removed().is_empty() && !matches!(self.parameters, Parameters::Rollback(_));
-        may_be && !restore::comes_first(&self.record, Plugins::default(), &self.parameters)
+        may_be && !restore::must_come_first(&self.record, Plugins::default(), &self.parameters)
     }
 }
 
 /// Refuses workflows that require an installed deployment.
 fn require_installed(name: &str, workflow: Workflow, record: &Record) -> Result<(), Error> {
-    let makes_sense = match workflow {
+    let is_allowed = match workflow {
         Workflow::Install
         | Workflow::Uninstall
         | Workflow::Rollback
@@ -383,7 +397,7 @@ fn require_installed(name: &str, workflow: Workflow, record: &Record) -> Result<
             verb(workflow)
         ))
     };
-    if makes_sense {
+    if is_allowed {
         Ok(())
     } else {
         Err(error().hint(format!(
@@ -406,7 +420,7 @@ fn workflow(
     deployment: Option<&Deployment>,
 ) -> Result<Workflow, Error> {
     let Some(declared) = declared else {
-        return Workflow::named(name).ok_or_else(|| {
+        return Workflow::from_name(name).ok_or_else(|| {
             let own = deployment
                 .into_iter()
                 .flat_map(|deployment| deployment.workflows.keys().map(String::as_str));
@@ -415,10 +429,10 @@ fn workflow(
                 .map(|workflow| workflow.as_str())
                 .chain(own)
                 .collect();
-            unknown("workflow", name, &names)
+            unknown_name("workflow", name, &names)
         });
     };
-    Workflow::of_mapping(&declared.operation).ok_or_else(|| {
+    Workflow::from_mapping(&declared.operation).ok_or_else(|| {
         let message = format!(
             "the workflow `{name}` is implemented by `{}` of the plugin `{}`, which dockctl does not support",
             declared.operation, declared.plugin
@@ -429,12 +443,13 @@ fn workflow(
 }
 
 /// Refuses to create objects of a recovered deployment: labels do not contain their definitions.
-fn refuse_hearsay(deployment: &Deployment, stage: &Stage) -> Result<(), Error> {
-    let makes = |task: &Task| matches!(task.step.effect(), Effect::Creates | Effect::Replaces);
+fn refuse_unknown_definitions(deployment: &Deployment, stage: &Stage) -> Result<(), Error> {
+    let creates_object =
+        |task: &Task| matches!(task.step.effect(), Effect::Creates | Effect::Replaces);
     let Some(task) = stage
         .tasks()
         .iter()
-        .find(|task| deployment.recovered && makes(task))
+        .find(|task| deployment.recovered && creates_object(task))
     else {
         return Ok(());
     };
@@ -450,7 +465,7 @@ fn refuse_hearsay(deployment: &Deployment, stage: &Stage) -> Result<(), Error> {
 }
 
 /// Returns the error for an unknown name, with the available names.
-pub(super) fn unknown(what: &str, name: &str, known: &[&str]) -> Error {
+pub(super) fn unknown_name(what: &str, name: &str, known: &[&str]) -> Error {
     let mut error = Error::usage(format!("there is no {what} `{name}`"));
     if let Some(near) = nearest(name, known.iter().copied()) {
         error = error.hint(format!("did you mean `{near}`?"));
@@ -461,14 +476,14 @@ pub(super) fn unknown(what: &str, name: &str, known: &[&str]) -> Error {
     error.hint(format!("available: {}", known.join(", ")))
 }
 
-/// Reads parameters from arguments: `NAME=TEXT`, `NAME:=YAML` or a file.
+/// Reads parameters from arguments: `NAME=MAX_TEXT_BYTES`, `NAME:=YAML` or a file.
 ///
 /// # Errors
 ///
 /// If an argument is invalid.
 pub(crate) fn read_parameters(given: &[String]) -> Result<JsonMap<String, Json>, Error> {
     let (mut sources, mut d) = (Sources::default(), Diagnostics::default());
-    let read = given::read(given, Hidden::Named(&[]), &mut sources, &mut d)?;
+    let read = input_args::read(given, HiddenInputs::Named(&[]), &mut sources, &mut d)?;
     match d.iter().next() {
         Some(fault) => Err(Error::usage(format!(
             "cannot read a parameter: {}",
@@ -495,19 +510,19 @@ fn with_defaults(
         .chain(built_in.iter().copied())
         .collect();
     if let Some(other) = given.keys().find(|key| !known.contains(&key.as_str())) {
-        return Err(unknown(
+        return Err(unknown_name(
             &format!("parameter of the workflow `{name}` named"),
             other,
             &known,
         ));
     }
     // Libraries declare parameters of other versions of the workflow too: ignore their defaults.
-    let is_taken = |name: &&String| built_in.contains(&name.as_str());
+    let is_built_in = |name: &&String| built_in.contains(&name.as_str());
     let mut all = given;
     for (parameter, schema) in &declared.parameters {
         match &schema.default {
             _ if all.contains_key(parameter) => {}
-            Some(value) if is_taken(&parameter) => {
+            Some(value) if is_built_in(&parameter) => {
                 drop(all.insert(parameter.clone(), value.clone()))
             }
             None if schema.required
@@ -524,7 +539,7 @@ fn with_defaults(
 }
 
 /// Parses the text of parameters that are not strings as YAML: `-p ignore_failure=true`.
-fn typed(given: JsonMap<String, Json>) -> Result<JsonMap<String, Json>, Error> {
+fn parse_parameters(given: JsonMap<String, Json>) -> Result<JsonMap<String, Json>, Error> {
     const TEXTS: [&str; 7] = [
         "scalable_entity_name",
         "operation",
@@ -547,7 +562,7 @@ fn typed(given: JsonMap<String, Json>) -> Result<JsonMap<String, Json>, Error> {
 }
 
 /// Returns the instances with the given IDs, nodes, container names or container IDs.
-pub(crate) fn named(names: &[String], record: &Record) -> Result<Selection, Error> {
+pub(crate) fn select_instances(names: &[String], record: &Record) -> Result<Selection, Error> {
     let Some(deployment) = &record.deployment else {
         return Ok(Selection::All);
     };
@@ -556,7 +571,7 @@ pub(crate) fn named(names: &[String], record: &Record) -> Result<Selection, Erro
         let found: Vec<String> = deployment
             .instances
             .iter()
-            .filter(|it| is_called(it, name, deployment, record))
+            .filter(|it| matches_name(it, name, deployment, record))
             .map(|it| it.id.clone())
             .collect();
         if found.is_empty() {
@@ -565,7 +580,7 @@ pub(crate) fn named(names: &[String], record: &Record) -> Result<Selection, Erro
                 .iter()
                 .flat_map(|it| [it.node.as_str(), it.id.as_str()])
                 .collect();
-            return Err(unknown("instance or node", name, &known));
+            return Err(unknown_name("instance or node", name, &known));
         }
         ids.extend(
             found
@@ -581,14 +596,14 @@ pub(crate) fn named(names: &[String], record: &Record) -> Result<Selection, Erro
     })
 }
 
-fn is_called(instance: &Instance, name: &str, deployment: &Deployment, record: &Record) -> bool {
+fn matches_name(instance: &Instance, name: &str, deployment: &Deployment, record: &Record) -> bool {
     let object = || {
-        let node = record.made_from(instance, deployment.node(instance)?);
+        let node = record.object_definition(instance, deployment.node(instance)?);
         Plugins::default().known_id(record, instance, node)
     };
     instance.id == name
         || instance.node == name
-        || Part::of(deployment, instance)
+        || InstanceRef::of(deployment, instance)
             .and_then(|part| Plugins::default().name(part))
             .as_deref()
             == Some(name)
@@ -596,8 +611,8 @@ fn is_called(instance: &Instance, name: &str, deployment: &Deployment, record: &
 }
 
 /// Returns the instances that an operation selects. Refuses unknown names in its filters.
-fn selected(args: &Operation, record: &Record) -> Result<Selection, Error> {
-    let instances = named(&args.instances, record)?;
+fn select_for_operation(args: &Operation, record: &Record) -> Result<Selection, Error> {
+    let instances = select_instances(&args.instances, record)?;
     let nodes = || {
         record
             .deployment
@@ -613,10 +628,10 @@ fn selected(args: &Operation, record: &Record) -> Result<Selection, Error> {
         ("node type", &args.types, types),
     ] {
         if let Some(name) = given.iter().find(|name| !known.contains(&name.as_str())) {
-            return Err(unknown(what, name, &known));
+            return Err(unknown_name(what, name, &known));
         }
     }
-    let chosen = Chosen {
+    let chosen = Criteria {
         node_ids: args.nodes.clone(),
         type_names: args.types.clone(),
         ..instances.into()
@@ -625,33 +640,33 @@ fn selected(args: &Operation, record: &Record) -> Result<Selection, Error> {
 }
 
 /// Returns the full name of an operation. Accepts its last part if that is unique.
-fn known_operation(asked: &str, record: &Record) -> Result<String, Error> {
+fn resolve_operation(request: &str, record: &Record) -> Result<String, Error> {
     let Some(deployment) = &record.deployment else {
-        return Ok(asked.to_owned());
+        return Ok(request.to_owned());
     };
     let operations = deployment
         .nodes
         .values()
         .flat_map(|node| node.operations.keys());
     let all: IndexSet<&str> = operations.map(String::as_str).collect();
-    let last = format!(".{asked}");
-    let is_meant = |name: &&str| *name == asked || name.ends_with(&last);
-    let matching: Vec<&str> = all.iter().copied().filter(is_meant).collect();
+    let last = format!(".{request}");
+    let is_match = |name: &&str| *name == request || name.ends_with(&last);
+    let matching: Vec<&str> = all.iter().copied().filter(is_match).collect();
     match &matching[..] {
         [only] => Ok((*only).to_owned()),
         [] => {
             let all: Vec<&str> = all.into_iter().collect();
-            Err(unknown("operation", asked, &all))
+            Err(unknown_name("operation", request, &all))
         }
         several => Err(
-            Error::usage(format!("`{asked}` matches several operations"))
+            Error::usage(format!("`{request}` matches several operations"))
                 .hint(format!("use one of: {}", several.join(", "))),
         ),
     }
 }
 
 /// Returns the parameters of a repair that ignores failures while stopping and deleting.
-pub(crate) fn forgiving(selection: Selection) -> parameters::Heal {
+pub(crate) fn heal_parameters(selection: Selection) -> parameters::Heal {
     parameters::Heal {
         selection,
         ignore_failure: true,

@@ -2,10 +2,10 @@
 
 use super::{claims, error::Error, recover, workspace::Workspace};
 use crate::{
+    discovery::{Claim, Discovery, RecoveredDeployment},
     plugins::Drivers,
     record::Record,
     seam::{Object, Observed},
-    told::{Claim, Recovered, Told},
 };
 
 /// The record of a deployment, with the present state of its engines.
@@ -13,7 +13,7 @@ pub(crate) struct Observation {
     /// The deployment.
     pub record: Record,
     /// The deployment recovered from labels, if there is no journal.
-    pub recovered: Option<Recovered>,
+    pub recovered: Option<RecoveredDeployment>,
     /// Unproven objects that claim to belong to the deployment.
     pub claims: Vec<Claim>,
     /// The present state of the engines.
@@ -30,36 +30,36 @@ pub(crate) async fn observe(workspace: &Workspace<'_>, name: &str) -> Result<Obs
     let systems = workspace.connect()?;
     let drivers = systems.drivers();
     let known = match workspace.state.read(name) {
-        Err(error) if error.is_damage() => {
+        Err(error) if error.is_damaged() => {
             workspace.warn(error.to_string());
             None
         }
         known => known?.filter(|record| record.deployment.is_some()),
     };
     let installed = known.as_ref().is_some_and(Record::is_installed);
-    let told = if installed {
-        Told::default()
+    let discovery = if installed {
+        Discovery::default()
     } else {
-        workspace.told(&drivers, name).await?
+        workspace.discover(&drivers, name).await?
     };
-    let recovered = told.meant();
+    let recovered = discovery.unique();
     let record = match (&recovered, known) {
         (Some(recovered), _) => recover::record(recovered),
         (None, Some(known)) => known,
-        (None, None) if !told.claims().is_empty() => Record::default(),
+        (None, None) if !discovery.claims().is_empty() => Record::default(),
         (None, None) => workspace.record(name)?,
     };
     let Some(deployment) = record.deployment.clone() else {
-        let error = claims::chosen(&told, name, None, "--id")
+        let error = claims::select(&discovery, name, None, "--id")
             .err()
-            .unwrap_or_else(|| Workspace::unknown(name));
+            .unwrap_or_else(|| Workspace::unknown_deployment(name));
         return Err(error);
     };
     let observed = workspace.observe(&drivers, &deployment, &record).await?;
     let claims = if installed {
-        claims_on(workspace, &drivers, name, &observed).await?
+        claims_of_installed(workspace, &drivers, name, &observed).await?
     } else {
-        told.claims()
+        discovery.claims()
     };
     Ok(Observation {
         record,
@@ -70,7 +70,7 @@ pub(crate) async fn observe(workspace: &Workspace<'_>, name: &str) -> Result<Obs
 }
 
 /// Returns the claims on observed objects that name an installed deployment.
-async fn claims_on(
+async fn claims_of_installed(
     workspace: &Workspace<'_>,
     drivers: &Drivers<'_>,
     name: &str,
@@ -89,7 +89,7 @@ async fn claims_on(
         observed.objects().iter().any(|object| names(&object))
     };
     Ok(workspace
-        .told(drivers, name)
+        .discover(drivers, name)
         .await?
         .claims()
         .into_iter()

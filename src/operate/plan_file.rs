@@ -2,7 +2,7 @@
 
 use super::error::{Detail, Error, Kind};
 use crate::{
-    digest::plain,
+    digest::sha256,
     model::{Deployment, Instance},
     seam::Observed,
     stage::{Parameters, Stage},
@@ -52,8 +52,8 @@ impl PlanFile {
             kind: "dockctl.plan".to_owned(),
             deployment: deployment.name.clone(),
             parameters: parameters.clone(),
-            blueprint: plain(&deployment.content().to_string()),
-            inputs: plain(&json!(deployment.inputs).to_string()),
+            blueprint: sha256(&deployment.comparable_content().to_string()),
+            inputs: sha256(&json!(deployment.inputs).to_string()),
             observed: objects.collect(),
             instances: deployment.instances.clone(),
             stages: vec![stage.clone()],
@@ -62,34 +62,35 @@ impl PlanFile {
 
     /// Reads a plan file.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
-        let cannot = |why: String| {
+        let unusable = |why: String| {
             Error::usage(format!(
                 "cannot use the plan file {}: {why}",
                 path.display()
             ))
         };
-        let text = fs::read_to_string(path).map_err(|error| cannot(error.to_string()))?;
-        let json: Json = serde_json::from_str(&text).map_err(|error| cannot(error.to_string()))?;
+        let text = fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
+        let json: Json =
+            serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))?;
         if json["kind"] != "dockctl.plan" {
-            return Err(cannot(
+            return Err(unusable(
                 "not a plan; create one with `dockctl plan --out FILE`".to_owned(),
             ));
         }
         match json["format"].as_u64() {
             Some(format) if format == u64::from(FORMAT) => {}
             Some(format) if format < FORMAT.into() => {
-                let error = cannot("written by an older dockctl".to_owned());
+                let error = unusable("written by an older dockctl".to_owned());
                 return Err(error.hint("create a new plan: dockctl plan --out FILE"));
             }
-            _ => return Err(cannot("written by a newer dockctl".to_owned())),
+            _ => return Err(unusable("written by a newer dockctl".to_owned())),
         }
-        serde_json::from_value(json).map_err(|error| cannot(error.to_string()))
+        serde_json::from_value(json).map_err(|error| unusable(error.to_string()))
     }
 
     /// Returns an error if anything changed since the plan was created.
-    pub(crate) fn expect(&self, now: &Self) -> Result<(), Error> {
+    pub(crate) fn check(&self, now: &Self) -> Result<(), Error> {
         let inputs = self.inputs != now.inputs;
-        let mut moved: Vec<&'static str> = [
+        let mut changed: Vec<&'static str> = [
             ("the deployment", self.deployment != now.deployment),
             ("the inputs", inputs),
             // Other inputs change the evaluated blueprint too: report only the inputs.
@@ -97,27 +98,27 @@ impl PlanFile {
             ("what is on the engine", self.observed != now.observed),
         ]
         .into_iter()
-        .filter_map(|(what, moved)| moved.then_some(what))
+        .filter_map(|(what, changed)| changed.then_some(what))
         .collect();
         // Empty plans of different workflows are equal.
         let is_empty = |plan: &Self| plan.stages.iter().all(Stage::is_empty);
-        let (planned, asked) = (self.parameters.workflow(), now.parameters.workflow());
-        if moved.is_empty() && planned != asked && !(is_empty(self) && is_empty(now)) {
+        let (planned, requested) = (self.parameters.workflow(), now.parameters.workflow());
+        if changed.is_empty() && planned != requested && !(is_empty(self) && is_empty(now)) {
             let error = Error::new(
                 Kind::Different,
-                format!("the plan is for {planned}, not for {asked}; nothing was done"),
+                format!("the plan is for {planned}, not for {requested}; nothing was done"),
             );
             return Err(error.hint(format!("run it with: dockctl {planned} --plan FILE")));
         }
-        if moved.is_empty() && self.stages != now.stages {
-            moved.push("what is to be done");
+        if changed.is_empty() && self.stages != now.stages {
+            changed.push("what is to be done");
         }
-        if moved.is_empty() {
+        if changed.is_empty() {
             return Ok(());
         }
         let message = format!(
             "the plan is out of date: {} changed; nothing was done",
-            moved
+            changed
                 .iter()
                 .map(|what| moved_text(what))
                 .collect::<Vec<_>>()
@@ -130,7 +131,10 @@ impl PlanFile {
                 .hint("a plan must run with the inputs that it was created with: pass the same -i");
         }
         let deployment = now.deployment.clone();
-        Err(error.with(Detail::Moved { deployment, moved }))
+        Err(error.with(Detail::OutOfDate {
+            deployment,
+            changed,
+        }))
     }
 }
 

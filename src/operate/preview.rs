@@ -1,16 +1,16 @@
 //! Previews of `install` and `update`. Changes nothing.
 
 use super::{
+    desired::{Decision, Desired, unmet_requirements, unobservable_fields},
     error::Error,
     plan_file::PlanFile,
-    wish::{Decision, Wish, not_compared, too_old},
     workspace::Workspace,
 };
 use crate::{
     model::Difference,
     plan::{
-        Known, Proposal,
-        effect::{Prospect, prospects},
+        PlanInput, Proposal,
+        effect::{InstanceEffect, instance_effects},
         protected, restore,
     },
     plugins::Plugins,
@@ -21,14 +21,14 @@ use crate::{
 use std::{collections::BTreeMap, path::Path};
 
 /// A preview with the data that it was computed from.
-pub(crate) struct Previewed {
-    wish: Wish,
+pub(crate) struct PreviewResult {
+    desired: Desired,
     observed: Observed,
     /// The preview.
     pub preview: Preview,
 }
 
-impl Previewed {
+impl PreviewResult {
     /// Returns the plan file.
     pub(crate) fn plan_file(&self) -> PlanFile {
         let Preview {
@@ -38,7 +38,7 @@ impl Previewed {
         } = &self.preview;
         PlanFile::new(
             parameters,
-            &self.wish.deployment,
+            &self.desired.deployment,
             &self.observed,
             &proposal.stage,
         )
@@ -55,24 +55,25 @@ pub(crate) async fn preview(
     workspace: &Workspace<'_>,
     (path, name): (&Path, &str),
     inputs: &[String],
-    rolling: Update,
-) -> Result<Previewed, Error> {
-    let wish = Wish::read(workspace, (path, name), inputs, None);
-    let wish = wish.map_err(|error| {
+    update_options: Update,
+) -> Result<PreviewResult, Error> {
+    let desired = Desired::read(workspace, (path, name), inputs, None);
+    let desired = desired.map_err(|error| {
         let words = ["plan", &path.display().to_string(), "-d", name];
-        error.repeated(&workspace.caller.command_line(&words))
+        error.with_repeat_hint(&workspace.caller.command_line(&words))
     })?;
     let systems = workspace.connect()?;
     let drivers = systems.drivers();
     let observed = workspace
-        .observe(&drivers, &wish.deployment, &wish.known)
+        .observe(&drivers, &desired.deployment, &desired.updated_record)
         .await?;
-    wish.refuse_strangers(workspace, &drivers, &observed)
+    desired
+        .refuse_unknown_objects(workspace, &drivers, &observed)
         .await?;
-    let mut preview = Preview::new(&wish, &observed, rolling);
-    preview.too_old = too_old(&drivers, &preview.proposal.stage).await?;
-    Ok(Previewed {
-        wish,
+    let mut preview = Preview::new(&desired, &observed, update_options);
+    preview.unmet = unmet_requirements(&drivers, &preview.proposal.stage).await?;
+    Ok(PreviewResult {
+        desired,
         observed,
         preview,
     })
@@ -89,74 +90,78 @@ pub(crate) struct Preview {
     /// Changes since the deployment was installed.
     pub differences: Vec<Difference>,
     /// Effects on instances.
-    pub prospects: Vec<Prospect>,
+    pub effects: Vec<InstanceEffect>,
     /// Names of new containers that foreign containers already use.
     pub conflicts: Vec<String>,
     /// Protected nodes that the workflow would delete objects of.
     pub protected: Vec<String>,
     /// IDs of the instances that the run restores first.
-    pub restores: Vec<String>,
+    pub restored: Vec<String>,
     /// Fields that engines do not report, by instance, for objects of another state directory.
     pub not_compared: BTreeMap<String, Vec<String>>,
     /// Requirements that an engine does not meet, one paragraph each.
-    pub too_old: Vec<String>,
+    pub unmet: Vec<String>,
 }
 
 impl Preview {
-    fn new(wish: &Wish, observed: &Observed, rolling: Update) -> Self {
-        let known = &wish.known;
-        let (parameters, proposal) = proposed(wish, observed, rolling);
-        let prospects = prospects(
-            &Known::new(&wish.deployment, known, observed),
+    fn new(desired: &Desired, observed: &Observed, update_options: Update) -> Self {
+        let known = &desired.updated_record;
+        let (parameters, proposal) = plan_workflow(desired, observed, update_options);
+        let effects = instance_effects(
+            &PlanInput::new(&desired.deployment, known, observed),
             &proposal.stage,
         );
-        let is_installed = wish.record.as_ref().is_some_and(Record::is_installed);
+        let is_installed = desired.record.as_ref().is_some_and(Record::is_installed);
         let differences = if is_installed {
-            wish.differences(observed)
+            desired.differences(observed)
         } else {
             Vec::new()
         };
         let conflicts = conflicts(&proposal.stage, observed);
-        let protected = protected::nodes(&wish.deployment, wish.before(), &proposal.stage);
+        let protected = protected::nodes(&desired.deployment, desired.before(), &proposal.stage);
         let plugins = Plugins::default();
-        let restores = if restore::comes_first(known, plugins, &parameters) {
-            restore::whose(known, plugins)
+        let restores = if restore::must_come_first(known, plugins, &parameters) {
+            restore::instances_to_restore(known, plugins)
         } else {
             Vec::new()
         };
-        let name = wish.deployment.name.clone();
-        let not_compared = not_compared(observed);
+        let name = desired.deployment.name.clone();
+        let not_compared = unobservable_fields(observed);
         Self {
             name,
             parameters,
             proposal,
             differences,
-            prospects,
+            effects,
             conflicts,
             protected,
-            restores,
+            restored: restores,
             not_compared,
-            too_old: Vec::new(),
+            unmet: Vec::new(),
         }
     }
 
     /// Returns true if the workflow would change anything.
-    pub(crate) fn changes(&self) -> bool {
+    pub(crate) fn has_changes(&self) -> bool {
         !self.proposal.stage.is_empty() || !self.differences.is_empty()
     }
 }
 
 /// Plans `install`, or `update` if a complete deployment differs from its blueprint or inputs.
-fn proposed(wish: &Wish, observed: &Observed, rolling: Update) -> (Parameters, Proposal) {
-    let (install, update) = (Workflow::Install.into(), Parameters::Update(rolling));
-    let proposal = wish.propose(&install, observed);
-    let is_update = match wish.decide(&proposal, observed) {
+fn plan_workflow(
+    desired: &Desired,
+    observed: &Observed,
+    update_options: Update,
+) -> (Parameters, Proposal) {
+    let (install, update) = (Workflow::Install.into(), Parameters::Update(update_options));
+    let proposal = desired.propose(&install, observed);
+    let is_update = match desired.decide(&proposal, observed) {
         Decision::UpToDate => return (install, Proposal::default()),
         Decision::Different(_) => true,
-        Decision::Work => wish.is_changed(observed),
+        Decision::Work => desired.is_changed(observed),
     };
     if is_update {
-        let proposal = wish.propose(&update, observed);
+        let proposal = desired.propose(&update, observed);
         (update, proposal)
     } else {
         (install, proposal)
@@ -166,7 +171,7 @@ fn proposed(wish: &Wish, observed: &Observed, rolling: Update) -> (Parameters, P
 /// Returns the names of new containers that foreign containers already use.
 fn conflicts(stage: &Stage, observed: &Observed) -> Vec<String> {
     let foreign = |task: &&Task| {
-        let creates = task.step.traits.creates.as_deref();
+        let creates = task.step.traits.new_name.as_deref();
         creates
             .and_then(|name| observed.named(&task.instance, name))
             .is_some_and(|object| object.owner.is_none())
@@ -175,6 +180,6 @@ fn conflicts(stage: &Stage, observed: &Observed) -> Vec<String> {
         .tasks()
         .iter()
         .filter(foreign)
-        .filter_map(|task| task.step.traits.creates.clone())
+        .filter_map(|task| task.step.traits.new_name.clone())
         .collect()
 }

@@ -3,15 +3,15 @@
 use super::{
     error::{Error, Kind},
     recover,
-    session::{Held, Job, Session},
+    session::{HeldSession, Job, Session},
     settings::RunOptions,
     workspace::Workspace,
 };
 use crate::{
     event,
     model::Deployment,
-    plan::{self, Known, Proposal, install, rollback},
-    plugins::{Plugins, Scene},
+    plan::{self, PlanInput, Proposal, install, rollback},
+    plugins::{ObserveContext, Plugins},
     record::{Execution, Record},
     stage::Parameters,
 };
@@ -22,7 +22,7 @@ pub(crate) enum Resumed {
     /// The run succeeded; the deployment after it.
     Ran(Record),
     /// The last execution is already complete; the deployment.
-    Done(Record),
+    Complete(Record),
     /// No execution is known; the deployment.
     Unknown(Record),
 }
@@ -37,40 +37,40 @@ pub(crate) async fn resume(
     (name, id): (&str, Option<&str>),
     options: RunOptions,
 ) -> Result<Resumed, Error> {
-    recover::mend(workspace, name).await?;
+    recover::replace_damaged_journal(workspace, name).await?;
     let record = workspace.record(name).map_err(|error| match error.kind {
         Kind::Usage => error.hint(format!(
             "if the state directory was lost, run: dockctl recover {name}"
         )),
         _ => error,
     })?;
-    if is_done(name, id, &record)? {
-        return Ok(nothing(record));
+    if is_complete(name, id, &record)? {
+        return Ok(not_resumed(record));
     }
     let systems = workspace.connect()?;
     let drivers = systems.drivers();
     let mut session = Session::new(workspace, &drivers, name);
     let mut held = session.hold("resume")?;
-    let done = Box::pin(go_on(workspace, &mut held, (name, id), options)).await;
+    let done = Box::pin(run_held(workspace, &mut held, (name, id), options)).await;
     held.release().await;
     let record = session.record;
     Ok(if done? {
         Resumed::Ran(record)
     } else {
-        nothing(record)
+        not_resumed(record)
     })
 }
 
-fn nothing(record: Record) -> Resumed {
+fn not_resumed(record: Record) -> Resumed {
     if record.executions.is_empty() {
         Resumed::Unknown(record)
     } else {
-        Resumed::Done(record)
+        Resumed::Complete(record)
     }
 }
 
 /// Returns true if there is nothing to resume.
-fn is_done(name: &str, id: Option<&str>, record: &Record) -> Result<bool, Error> {
+fn is_complete(name: &str, id: Option<&str>, record: &Record) -> Result<bool, Error> {
     let last = record.executions.last();
     if let Some(id) = id
         && last.is_none_or(|last| last.id != id)
@@ -84,14 +84,14 @@ fn is_done(name: &str, id: Option<&str>, record: &Record) -> Result<bool, Error>
 }
 
 /// Resumes the execution of a held deployment. Returns false if there was nothing to resume.
-async fn go_on(
+async fn run_held(
     workspace: &Workspace<'_>,
-    held: &mut Held<'_, '_>,
+    held: &mut HeldSession<'_, '_>,
     (name, id): (&str, Option<&str>),
     options: RunOptions,
 ) -> Result<bool, Error> {
     // Another run may have completed since the first check.
-    if is_done(name, id, held.record())? {
+    if is_complete(name, id, held.record())? {
         return Ok(false);
     }
     let (Some(last), Some(deployment)) = (
@@ -101,7 +101,7 @@ async fn go_on(
         return Ok(false);
     };
     let places = Plugins::default()
-        .places(Scene {
+        .places(ObserveContext {
             deployment: &deployment,
             record: held.record(),
             secrets: &workspace.secrets,
@@ -111,26 +111,26 @@ async fn go_on(
     let observed = held.observe().await?;
     let (proposal, of) = propose(&last, &deployment, held.record(), &observed);
     let planned = last.clone();
-    let words: Vec<String> = ["resume", "-d", name]
+    let arguments: Vec<String> = ["resume", "-d", name]
         .map(str::to_owned)
         .into_iter()
         .chain(options.flags())
         .collect();
-    let command: Vec<&str> = words.iter().map(String::as_str).collect();
+    let command: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let job = Job {
         parameters: *last.parameters.clone(),
-        of: Some(of),
+        previous: Some(of),
         stage: proposal.stage,
-        before: Vec::new(),
-        how: options,
-        again: workspace.caller.command_line(&command),
+        first_events: Vec::new(),
+        options,
+        resume_command: workspace.caller.command_line(&command),
         replan: Some(Box::new(move |known| {
             propose(&planned, &deployment, known.record, known.observed)
                 .0
                 .stage
         })),
     };
-    held.carry_out(job).await.map(|()| true)
+    held.execute_job(job).await.map(|()| true)
 }
 
 /// Returns the rest of an execution, and the ID of the execution to resume or roll back.
@@ -140,9 +140,9 @@ fn propose(
     record: &Record,
     observed: &crate::seam::Observed,
 ) -> (Proposal, String) {
-    let known = Known::new(deployment, record, observed);
-    let next = match (&*last.parameters, &last.of) {
-        (Parameters::Install(said), _) if said.selection.is_all() => {
+    let known = PlanInput::new(deployment, record, observed);
+    let rest = match (&*last.parameters, &last.of) {
+        (Parameters::Install(requested), _) if requested.selection.is_all() => {
             install::next(deployment, record, observed)
         }
         (Parameters::Rollback(_), Some(failed)) => {
@@ -151,5 +151,5 @@ fn propose(
         }
         (parameters, _) => plan::first(parameters, &known),
     };
-    (next, last.id.clone())
+    (rest, last.id.clone())
 }

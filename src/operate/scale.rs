@@ -2,13 +2,13 @@
 
 use super::{
     error::{Error, Kind},
-    execute::{named, unknown},
+    execute::{select_instances, unknown_name},
 };
 use crate::{
     event,
-    model::{self, Deployment, Instance, Scaled, Structure, Unscalable},
+    model::{self, Deployment, Instance, ScalingError, ScalingResult, Structure},
     plan,
-    plugins::{PORT, Part, Plugins},
+    plugins::{InstanceRef, PORT, Plugins},
     record::Record,
     stage::{Parameters, parameters::Scale},
 };
@@ -46,10 +46,12 @@ impl Scaling {
         let Some(deployment) = &record.deployment else {
             return Err(Error::usage("nothing to scale"));
         };
-        let current = deployment.number(&self.entity);
-        let current = current.ok_or_else(|| no_entity(&self.entity, deployment))?;
+        let current = deployment.instance_count(&self.entity);
+        let current = current.ok_or_else(|| unknown_entity(&self.entity, deployment))?;
         let current = i64::try_from(current).unwrap_or(i64::MAX);
-        let ids = |names: &[String]| named(names, record).map(|chosen| chosen.instances().to_vec());
+        let ids = |names: &[String]| {
+            select_instances(names, record).map(|chosen| chosen.instance_ids().to_vec())
+        };
         Ok(Scale {
             scalable_entity_name: self.entity.clone(),
             delta: match self.number {
@@ -65,29 +67,29 @@ impl Scaling {
     }
 }
 
-fn no_entity(name: &str, deployment: &Deployment) -> Error {
+fn unknown_entity(name: &str, deployment: &Deployment) -> Error {
     let groups = deployment.structure.groups.keys();
     let known = deployment.nodes.keys().chain(groups);
     let known: Vec<&str> = known.map(String::as_str).collect();
-    unknown("node or scaling group", name, &known)
+    unknown_name("node or scaling group", name, &known)
 }
 
 /// Returns the deployment with the added instances, and stores the added and removed instances in
 /// the parameters. Reuses the instances of an unfinished run with the same parameters.
-pub(crate) fn begin(
+pub(crate) fn apply(
     deployment: Deployment,
     parameters: &mut Scale,
     record: &Record,
     random: &mut fastrand::Rng,
 ) -> Result<Deployment, Error> {
-    if let Some(begun) = begun(record, parameters) {
+    if let Some(begun) = unfinished(record, parameters) {
         (parameters.added, parameters.removed) = begun;
         return Ok(deployment);
     }
     let scaling = scaling(&deployment, parameters, record)?;
     let scaled = deployment.scale(&scaling, random);
     let scaled = scaled.map_err(|error| match error {
-        Unscalable::Unknown(name) => no_entity(&name, &deployment),
+        ScalingError::Unknown(name) => unknown_entity(&name, &deployment),
         other => Error::usage(other.to_string()),
     })?;
     refuse_fixed_ports(&deployment, &scaled)?;
@@ -105,7 +107,7 @@ pub(crate) fn begin(
 
 /// Returns the instances that the last run added and removed, if that run had the same parameters,
 /// did not finish and was not rolled back. The new run resumes it.
-fn begun(record: &Record, asked: &Scale) -> Option<(Vec<String>, Vec<String>)> {
+fn unfinished(record: &Record, requested: &Scale) -> Option<(Vec<String>, Vec<String>)> {
     let last = record.executions.last();
     let last = last.filter(|last| last.outcome != Some(event::Outcome::Terminated))?;
     let Parameters::Scale(begun) = &*last.parameters else {
@@ -119,14 +121,14 @@ fn begun(record: &Record, asked: &Scale) -> Option<(Vec<String>, Vec<String>)> {
         .filter(|id| is_there(id))
         .cloned()
         .collect();
-    let goes_on = is_same(begun, asked)
+    let is_resumable = has_same_parameters(begun, requested)
         && begun.added.iter().all(is_there)
         && !(begun.added.is_empty() && removed.is_empty());
-    goes_on.then(|| (begun.added.clone(), removed))
+    is_resumable.then(|| (begun.added.clone(), removed))
 }
 
 /// Returns true if two requests have the same parameters.
-fn is_same(one: &Scale, other: &Scale) -> bool {
+fn has_same_parameters(one: &Scale, other: &Scale) -> bool {
     one.scalable_entity_name == other.scalable_entity_name
         && one.delta == other.delta
         && one.include_instances == other.include_instances
@@ -138,15 +140,15 @@ fn scaling(
     deployment: &Deployment,
     parameters: &Scale,
     record: &Record,
-) -> Result<model::Scaling, Error> {
+) -> Result<model::ScalingRequest, Error> {
     let entity = entity(deployment, parameters)?;
     refuse_adopted(deployment, &entity)?;
     let set = |ids: &[String]| ids.iter().cloned().collect();
     let mut include: BTreeSet<String> = set(&parameters.include_instances);
     if include.is_empty() && parameters.delta < 0 {
-        include = half_done(deployment, &entity, parameters, record);
+        include = interrupted_instances(deployment, &entity, parameters, record);
     }
-    Ok(model::Scaling {
+    Ok(model::ScalingRequest {
         entity,
         delta: parameters.delta,
         include,
@@ -187,7 +189,7 @@ fn refuse_adopted(deployment: &Deployment, entity: &String) -> Result<(), Error>
 }
 
 /// Returns the instances that an interrupted run stopped, to remove them before running ones.
-fn half_done(
+fn interrupted_instances(
     deployment: &Deployment,
     entity: &str,
     parameters: &Scale,
@@ -195,15 +197,15 @@ fn half_done(
 ) -> BTreeSet<String> {
     let is_half_done = |it: &&Instance| {
         it.node == entity
-            && plan::scale::is_half_done(record, &it.id)
+            && plan::scale::is_unfinished(record, &it.id)
             && !parameters.exclude_instances.contains(&it.id)
     };
-    let most = usize::try_from(parameters.delta.unsigned_abs()).unwrap_or(usize::MAX);
+    let limit = usize::try_from(parameters.delta.unsigned_abs()).unwrap_or(usize::MAX);
     let instances = deployment.instances.iter().filter(is_half_done);
-    instances.take(most).map(|it| it.id.clone()).collect()
+    instances.take(limit).map(|it| it.id.clone()).collect()
 }
 
-fn refuse_fixed_ports(deployment: &Deployment, scaled: &Scaled) -> Result<(), Error> {
+fn refuse_fixed_ports(deployment: &Deployment, scaled: &ScalingResult) -> Result<(), Error> {
     let added = scaled.instances.iter();
     let added = added.filter(|it| scaled.added.contains(&it.id));
     let nodes: BTreeSet<&str> = added.map(|it| it.node.as_str()).collect();
@@ -220,7 +222,7 @@ fn refuse_fixed_ports(deployment: &Deployment, scaled: &Scaled) -> Result<(), Er
 /// Returns the description of a fixed host port that all objects of a node would need.
 fn fixed_port(deployment: &Deployment, node: &str) -> Option<String> {
     let mut instances = deployment.instances.iter();
-    let part = Part::of(deployment, instances.find(|it| it.node == node)?)?;
+    let part = InstanceRef::of(deployment, instances.find(|it| it.node == node)?)?;
     let needed = Plugins::default().exclusive(part);
     needed
         .into_iter()

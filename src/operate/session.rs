@@ -2,53 +2,56 @@
 
 use super::{
     caller::{Caller, Notice},
-    ended::{cannot_go_on, ended_badly, lacking, rolled_back, stuck, unguarded, went_away},
     error::{Error, Kind},
+    run_error::{
+        engine_lost, execution_error, guard_error, journal_error, missing_error, rollback_error,
+        stopped_error,
+    },
     settings::RunOptions,
     workspace::Workspace,
 };
 use crate::{
-    event::{Event, Outcome, Why},
-    executor::{Executor, Policy, Replan, Run, StopRequests, Unsettled},
+    discovery::Discovery,
+    event::{Event, Outcome, StopReason},
+    executor::{Executor, Policy, Replan, Run, RunError, StopRequests},
     journal::{self, Holder, JournalError, Requests, Store, write_holder},
     model::InstanceState,
     plan::{
-        Known,
+        PlanInput,
         install::{self, Scope},
         rollback, scale,
     },
-    plugins::{Drivers, GuardHolder, Guards, Places, Plugins},
+    plugins::{Drivers, GuardHolder, Guards, ObjectPlaces, Plugins},
     record::Record,
     report::Reporter,
     seam::Observed,
     stage::{Parameters, Selection, Stage, Workflow},
-    told::Told,
 };
 use serde_json::json;
 use std::{fs::File, time::Duration};
 use tokio::task::JoinHandle;
 
 /// Interval of checks for requests to stop from other commands.
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Longest wait for releasing the guard after an abort.
-const HURRY: Duration = Duration::from_secs(2);
+const ABORT_GRACE: Duration = Duration::from_secs(2);
 /// Maximum number of repair rounds after a lost connection.
-const ROUNDS: usize = 3;
+const MAX_REPAIR_ROUNDS: usize = 3;
 
 /// One run to execute.
 pub struct Job<'j> {
     /// The workflow with its parameters.
     pub parameters: Parameters,
     /// ID of the execution to resume or roll back.
-    pub of: Option<String>,
+    pub previous: Option<String>,
     /// The first stage.
     pub stage: Stage,
     /// Events that belong to the run and are journaled first.
-    pub before: Vec<Event>,
+    pub first_events: Vec<Event>,
     /// Options of the run.
-    pub how: RunOptions,
+    pub options: RunOptions,
     /// Command line that resumes the run.
-    pub again: String,
+    pub resume_command: String,
     /// Plans the stage again after a restore. By default, the workflow plans it.
     pub replan: Option<Replan<'j>>,
 }
@@ -95,19 +98,22 @@ impl<'a> Session<'a> {
     ///
     /// If another process holds the lock, the journal cannot be read, or an unknown plugin worked
     /// on the deployment.
-    pub fn hold(&mut self, command: &str) -> Result<Held<'_, 'a>, Error> {
-        let execution = fresh_id();
-        let holder = Holder::this(command, &execution);
-        let journal::Held {
+    pub fn hold(&mut self, command: &str) -> Result<HeldSession<'_, 'a>, Error> {
+        let execution = new_execution_id();
+        let holder = Holder::this_process(command, &execution);
+        let journal::HeldDeployment {
             store,
             record,
             lock,
         } = self.workspace.state.hold(&self.name, &holder)?;
-        expect_known(&record)?;
+        refuse_unknown_plugins(&record)?;
         self.record = record;
         let stop_requests = self.workspace.caller.stop_requests()?.child();
-        Ok(Held {
-            _requests: Listener(heed(store.requests()?, stop_requests.clone())),
+        Ok(HeldSession {
+            _listener: Listener(watch_stop_requests(
+                store.requests()?,
+                stop_requests.clone(),
+            )),
             reporter: self.workspace.caller.reporter(),
             session: self,
             store,
@@ -135,20 +141,20 @@ impl<'a> Session<'a> {
 
     /// Registers the secrets of recorded definitions for redaction, and trusts the objects that the
     /// user took over. Another run may have recorded both.
-    fn learn(&self) {
+    fn register_record(&self) {
         self.drivers.trust(&self.record);
         let deployment = self.record.deployment.iter();
         let definitions = deployment.map(|deployment| json!(deployment));
-        let dropped = self.record.dropped.iter();
+        let dropped = self.record.removed.iter();
         let dropped = dropped.map(|(_, definition)| json!(definition));
         definitions
             .chain(dropped)
-            .for_each(|definition| self.workspace.secrets.learn(&definition));
+            .for_each(|definition| self.workspace.secrets.register_all(&definition));
     }
 }
 
 /// A deployment with its lock held by this process.
-pub struct Held<'s, 'a> {
+pub struct HeldSession<'s, 'a> {
     session: &'s mut Session<'a>,
     store: Store,
     lock: File,
@@ -158,11 +164,11 @@ pub struct Held<'s, 'a> {
     /// ID of the next execution.
     execution: String,
     /// Watches for requests to stop from other commands.
-    _requests: Listener,
+    _listener: Listener,
 }
 
 /// Refuses to work on a deployment that an unknown plugin worked on.
-pub(crate) fn expect_known(record: &Record) -> Result<(), Error> {
+pub(crate) fn refuse_unknown_plugins(record: &Record) -> Result<(), Error> {
     let Some((instance, plugin)) = record.unknown_plugin(|id| Plugins::default().has(id)) else {
         return Ok(());
     };
@@ -182,7 +188,7 @@ impl Drop for Listener {
     }
 }
 
-impl Held<'_, '_> {
+impl HeldSession<'_, '_> {
     /// Returns the record of the deployment.
     #[must_use]
     pub fn record(&self) -> &Record {
@@ -198,26 +204,29 @@ impl Held<'_, '_> {
     pub async fn settle(
         &mut self,
         name: &str,
-        places: &Places,
+        places: &ObjectPlaces,
         command: &str,
     ) -> Result<(), Error> {
         if self.session.workspace.settings.guarded {
-            let me = GuardHolder::this(Holder::this(command, &self.execution), &self.lock);
-            let taken = unless_stopped(
+            let guard_holder = GuardHolder::this_process(
+                Holder::this_process(command, &self.execution),
+                &self.lock,
+            );
+            let acquired = unless_stopped(
                 &self.stop_requests,
-                self.session.drivers.guard(name, places, &me),
+                self.session.drivers.guard(name, places, &guard_holder),
             )
             .await?;
-            self.guard = Some(taken.map_err(unguarded)?);
+            self.guard = Some(acquired.map_err(guard_error)?);
         }
-        self.session.learn();
+        self.session.register_record();
         let stop_requests = self.stop_requests.clone();
         let (mut executor, _) = self.executor(Policy::default());
         unless_stopped(&stop_requests, executor.settle())
             .await?
             .map_err(|error| match error {
-                Unsettled::Journal(error) => error.into(),
-                Unsettled::Engine(failure) => failure.into(),
+                RunError::Journal(error) => error.into(),
+                RunError::Engine(failure) => failure.into(),
             })
     }
 
@@ -234,7 +243,7 @@ impl Held<'_, '_> {
     }
 
     /// Records events outside an execution.
-    pub(crate) fn note(&mut self, events: Vec<Event>) -> Result<(), Error> {
+    pub(crate) fn record_events(&mut self, events: Vec<Event>) -> Result<(), Error> {
         let (mut executor, _) = self.executor(Policy::default());
         Ok(events
             .into_iter()
@@ -251,10 +260,10 @@ impl Held<'_, '_> {
     }
 
     /// Returns the objects on the default engine that are labeled with a deployment name.
-    pub(crate) async fn told(&self, name: &str) -> Result<Told, Error> {
+    pub(crate) async fn discover(&self, name: &str) -> Result<Discovery, Error> {
         self.session.drivers.trust(&self.session.record);
-        let asked = async { Ok(self.session.drivers.told(name).await?) };
-        unless_stopped(&self.stop_requests, asked).await?
+        let discovery = async { Ok(self.session.drivers.claims(name).await?) };
+        unless_stopped(&self.stop_requests, discovery).await?
     }
 
     /// Executes a job, and rolls it back on failure if the job requires it.
@@ -262,75 +271,83 @@ impl Held<'_, '_> {
     /// # Errors
     ///
     /// If the run cannot start or does not succeed.
-    pub async fn carry_out(&mut self, job: Job<'_>) -> Result<(), Error> {
-        if !job.how.ignore_failures {
-            self.expect_all(&job).await?;
+    pub async fn execute_job(&mut self, job: Job<'_>) -> Result<(), Error> {
+        if !job.options.ignore_failures {
+            self.check_requirements(&job).await?;
         }
-        self.note(job.before)?;
-        self.session.learn();
+        self.record_events(job.first_events)?;
+        self.session.register_record();
         let (id, workflow) = (self.execution.clone(), job.parameters.workflow());
-        let policy = job.how.policy(&self.session.workspace.settings);
+        let policy = job.options.policy(&self.session.workspace.settings);
         let run = Run {
             id: &id,
             parameters: &job.parameters,
-            of: job.of,
+            of: job.previous,
             replan: job.replan,
         };
         self.execute(run, job.stage, policy)
             .await
-            .map_err(|error| stuck(error, &self.execution, &job.again))?;
-        let takes_back = job.how.rollback
+            .map_err(|error| stopped_error(error, &self.execution, &job.resume_command))?;
+        let rolls_back = job.options.rollback
             && workflow == Workflow::Install
             && self.session.record.outcome() == Outcome::Failed
             && !self.stop_requests.is_stopped();
-        if !takes_back {
+        if !rolls_back {
             self.release_guard().await;
         }
-        let was_cut = self.session.record.is_done() && self.session.drivers.was_cut();
-        if was_cut
+        let was_lost = self.session.record.is_done() && self.session.drivers.was_cut();
+        if was_lost
             && !self
-                .lost(workflow)
+                .stopped_stage(workflow)
                 .await
                 .is_some_and(|stage| stage.is_empty())
         {
-            return Err(went_away(&self.execution, &job.again));
+            return Err(engine_lost(&self.execution, &job.resume_command));
         }
         let outcome = self
             .finish()
-            .map_err(|error| cannot_go_on(error, &job.again))?;
+            .map_err(|error| journal_error(error, &job.resume_command))?;
         match outcome {
             Outcome::Terminated => Ok(()),
-            _ if takes_back => {
-                self.take_back(&id, ended_badly(&self.session.record, outcome, &job.again))
-                    .await
+            _ if rolls_back => {
+                self.roll_back(
+                    &id,
+                    execution_error(&self.session.record, outcome, &job.resume_command),
+                )
+                .await
             }
-            _ => Err(ended_badly(&self.session.record, outcome, &job.again)),
+            _ => Err(execution_error(
+                &self.session.record,
+                outcome,
+                &job.resume_command,
+            )),
         }
     }
 
     /// Checks the requirements of a possible restore and of the first stage, before any change.
-    async fn expect_all(&mut self, job: &Job<'_>) -> Result<(), Error> {
+    async fn check_requirements(&mut self, job: &Job<'_>) -> Result<(), Error> {
         let (executor, _) = self.executor(Policy::default());
         // Before an uninstall, dockctl restores only as far as possible.
         if job.parameters.workflow() != Workflow::Uninstall {
-            let restoring = executor.lacks_to_restore(&job.parameters).await;
-            let (first, lacks) = restoring.map_err(|error| stuck(error, "", &job.again))?;
-            if !lacks.is_empty() {
-                return Err(lacking(&lacks, &first, job));
+            let restoring = executor.missing_to_restore(&job.parameters).await;
+            let (first, missing) =
+                restoring.map_err(|error| stopped_error(error, "", &job.resume_command))?;
+            if !missing.is_empty() {
+                return Err(missing_error(&missing, &first, job));
             }
         }
-        let lacks = executor.lacks(&job.stage).await?;
-        if lacks.is_empty() {
+        let missing = executor.missing_requirements(&job.stage).await?;
+        if missing.is_empty() {
             Ok(())
         } else {
-            Err(lacking(&lacks, &job.stage, job))
+            Err(missing_error(&missing, &job.stage, job))
         }
     }
 
     /// Records the end of the execution. Call this after releasing the guard: a completed execution
     /// must leave nothing on an engine for the next run to clean up.
     fn finish(&mut self) -> Result<Outcome, JournalError> {
-        let settled = scale::settled(&self.session.record);
+        let settled = scale::resulting_deployment(&self.session.record);
         let (mut executor, _) = self.executor(Policy::default());
         if let Some(deployment) = settled {
             executor.emit(Event::Defined {
@@ -342,15 +359,15 @@ impl Held<'_, '_> {
 
     /// Returns the stage that starts instances again that the workflow started but that no longer
     /// run. Returns `None` if the engine does not respond.
-    async fn lost(&self, workflow: Workflow) -> Option<Stage> {
-        let Some(selection) = self.brought_up(workflow) else {
+    async fn stopped_stage(&self, workflow: Workflow) -> Option<Stage> {
+        let Some(selection) = self.must_run(workflow) else {
             return Some(Stage::default());
         };
         let (deployment, observed) = (
             self.session.record.deployment.as_ref()?,
             self.observe().await.ok()?,
         );
-        let known = Known::new(deployment, &self.session.record, &observed);
+        let known = PlanInput::new(deployment, &self.session.record, &observed);
         Some(
             install::of(
                 &known,
@@ -364,7 +381,7 @@ impl Held<'_, '_> {
     }
 
     /// Returns the instances that must run after a workflow, if any.
-    fn brought_up(&self, workflow: Workflow) -> Option<Selection> {
+    fn must_run(&self, workflow: Workflow) -> Option<Selection> {
         match workflow {
             Workflow::Install | Workflow::Update => Some(Selection::All),
             Workflow::Scale
@@ -400,17 +417,17 @@ impl Held<'_, '_> {
         // After an abort, do not wait for an engine that does not respond.
         tokio::select! {
             () = guard.release() => {}
-            () = hurried(&self.stop_requests) => {}
+            () = aborted(&self.stop_requests) => {}
         }
     }
 
-    async fn take_back(&mut self, failed: &str, mut error: Error) -> Result<(), Error> {
+    async fn roll_back(&mut self, failed: &str, mut error: Error) -> Result<(), Error> {
         let Some(deployment) = self.session.record.deployment.clone() else {
             return Err(error);
         };
-        let id = fresh_id();
+        let id = new_execution_id();
         // Other commands show the rollback as the holder of the lock.
-        let _ = write_holder(&mut self.lock, &Holder::this("rollback", &id));
+        let _ = write_holder(&mut self.lock, &Holder::this_process("rollback", &id));
         let observed = match self.observe().await {
             Ok(observed) => observed,
             Err(cause) => {
@@ -433,11 +450,13 @@ impl Held<'_, '_> {
         let done = self
             .execute(run, proposal.stage, policy)
             .await
-            .map_err(|error| stuck(error, &id, &again));
+            .map_err(|error| stopped_error(error, &id, &again));
         self.release_guard().await;
         done?;
-        let outcome = self.finish().map_err(|error| cannot_go_on(error, &again))?;
-        Err(rolled_back(error, &self.session.record, outcome, &again))
+        let outcome = self
+            .finish()
+            .map_err(|error| journal_error(error, &again))?;
+        Err(rollback_error(error, &self.session.record, outcome, &again))
     }
 
     async fn execute(
@@ -445,33 +464,41 @@ impl Held<'_, '_> {
         run: Run<'_>,
         stage: Stage,
         policy: Policy,
-    ) -> Result<(), Unsettled> {
+    ) -> Result<(), RunError> {
         let caller = self.session.workspace.caller;
         let workflow = run.parameters.workflow();
         let (mut executor, (guard, stop_requests)) = self.executor(policy);
-        guarded(
+        run_guarded(
             executor.execute(run, stage, stop_requests),
             guard,
             (stop_requests, caller),
         )
         .await?;
-        Ok(self.mend(workflow, policy).await?)
+        Ok(self.restart_stopped(workflow, policy).await?)
     }
 
     /// Starts containers again that stopped while a connection was lost. The engine may have
     /// stopped, together with containers that the run had just started.
-    async fn mend(&mut self, workflow: Workflow, policy: Policy) -> Result<(), JournalError> {
-        for _ in 0..ROUNDS {
+    async fn restart_stopped(
+        &mut self,
+        workflow: Workflow,
+        policy: Policy,
+    ) -> Result<(), JournalError> {
+        for _ in 0..MAX_REPAIR_ROUNDS {
             if !self.session.record.is_done() || !self.session.drivers.was_cut() {
                 return Ok(());
             }
-            let Some(stage) = self.lost(workflow).await.filter(|stage| !stage.is_empty()) else {
+            let Some(stage) = self
+                .stopped_stage(workflow)
+                .await
+                .filter(|stage| !stage.is_empty())
+            else {
                 return Ok(());
             };
             let caller = self.session.workspace.caller;
             let (mut executor, (guard, stop_requests)) = self.executor(policy);
-            guarded(
-                executor.run(stage, stop_requests),
+            run_guarded(
+                executor.run_stage(stage, stop_requests),
                 guard,
                 (stop_requests, caller),
             )
@@ -491,11 +518,11 @@ impl Held<'_, '_> {
 }
 
 /// Completes shortly after an abort is requested.
-async fn hurried(stop_requests: &StopRequests) {
+async fn aborted(stop_requests: &StopRequests) {
     while !stop_requests.is_aborted() {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
-    tokio::time::sleep(HURRY).await;
+    tokio::time::sleep(ABORT_GRACE).await;
 }
 
 /// Cancels work that has not changed anything yet, as soon as a request to stop arrives.
@@ -505,13 +532,13 @@ async fn unless_stopped<T>(
 ) -> Result<T, Error> {
     tokio::select! {
         biased;
-        () = stop_requests.stopped() => Err(Error::new(Kind::Interrupted, "cancelled before any step was started")),
+        () = stop_requests.wait_for_stop() => Err(Error::new(Kind::Interrupted, "cancelled before any step was started")),
         done = work => Ok(done),
     }
 }
 
 /// Aborts a run if it loses the guard to another run.
-async fn guarded<E>(
+async fn run_guarded<E>(
     run: impl Future<Output = Result<(), E>>,
     guard: Option<&mut Guards>,
     (stop_requests, caller): (&StopRequests, &dyn Caller),
@@ -521,15 +548,15 @@ async fn guarded<E>(
     tokio::select! {
         ran = &mut run => ran,
         holder = guard.lost() => {
-            caller.say(&Notice::Warning(format!("the deployment was taken over on the engine by {holder}; stopping this run")));
-            stop_requests.abort(Why::GuardLost);
+            caller.notify(&Notice::Warning(format!("the deployment was taken over on the engine by {holder}; stopping this run")));
+            stop_requests.abort(StopReason::GuardLost);
             run.await
         }
     }
 }
 
 /// Returns a new execution ID: eight characters of [a-z0-9].
-fn fresh_id() -> String {
+fn new_execution_id() -> String {
     std::iter::repeat_with(fastrand::alphanumeric)
         .map(|c| c.to_ascii_lowercase())
         .take(8)
@@ -537,15 +564,15 @@ fn fresh_id() -> String {
 }
 
 /// Watches for requests to stop from other commands.
-fn heed(requests: Requests, stop_requests: StopRequests) -> JoinHandle<()> {
+fn watch_stop_requests(requests: Requests, stop_requests: StopRequests) -> JoinHandle<()> {
     tokio::spawn(async move {
         loop {
             match requests.stop() {
-                Some(true) => return stop_requests.abort(Why::Asked),
-                Some(false) => stop_requests.stop(Why::Asked),
+                Some(true) => return stop_requests.abort(StopReason::Asked),
+                Some(false) => stop_requests.stop(StopReason::Asked),
                 None => {}
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     })
 }

@@ -15,7 +15,7 @@ pub struct Settings {
     /// User name for locks and labels.
     pub user: String,
     /// Maximum number of steps that run in parallel.
-    pub parallel: u16,
+    pub max_parallel: u16,
     /// Maximum number of retries of a failed operation; -1 retries indefinitely.
     pub task_retries: i32,
     /// Pause before the first retry, in seconds; later pauses are longer.
@@ -42,7 +42,7 @@ pub struct DefaultEngine {
     /// Address of the engine, or the reason why it is unknown.
     pub host: Result<Host, Failure>,
     /// Error in the configuration of the Docker CLI, which is ignored then.
-    pub fault: Option<String>,
+    pub config_error: Option<String>,
 }
 
 /// The options of one run.
@@ -75,9 +75,9 @@ impl RunOptions {
     /// Returns the policy of a run that starts now.
     pub(crate) fn policy(&self, settings: &Settings) -> Policy {
         Policy {
-            parallel: settings.parallel.into(),
+            parallel: settings.max_parallel.into(),
             retries: settings.task_retries.into(),
-            interval: settings.task_retry_interval,
+            retry_interval: settings.task_retry_interval,
             subgraph_retries: self.subgraph_retries.into(),
             fail_fast: self.fail_fast,
             ignore_failures: self.ignore_failures,

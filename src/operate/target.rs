@@ -2,20 +2,20 @@
 
 use super::{
     error::{Error, Kind},
-    execute::named,
+    execute::select_instances,
     workspace::Workspace,
 };
 use crate::{
     model::Instance,
-    plugins::{Places, Plugins, Scene, Shell},
+    plugins::{ObjectPlaces, ObserveContext, Plugins, Shell},
     record::Record,
-    seam::Reached,
+    seam::ObjectRef,
 };
 
 /// An instance with its object.
-pub(crate) struct Running {
+pub(crate) struct InstanceObject {
     pub instance: String,
-    pub place: Reached,
+    pub reached: ObjectRef,
 }
 
 /// Returns the objects of the named instances, or of all if there are no names. Skips instances
@@ -24,35 +24,37 @@ pub(crate) fn targets(
     workspace: &Workspace<'_>,
     record: &Record,
     names: &[String],
-) -> Result<Vec<Running>, Error> {
-    let selection = named(names, record)?;
+) -> Result<Vec<InstanceObject>, Error> {
+    let selection = select_instances(names, record)?;
     let Some(deployment) = &record.deployment else {
         return Ok(Vec::new());
     };
     let plugins = Plugins::default();
-    let places = plugins.places(Scene {
+    let places = plugins.places(ObserveContext {
         deployment,
         record,
         secrets: &workspace.secrets,
     });
     let places = places.map_err(|message| Error::new(Kind::Engine, message))?;
-    let is_meant = |instance: &&Instance| {
+    let is_selected = |instance: &&Instance| {
         let node = deployment.node(instance);
-        selection.has(deployment, instance) && node.is_some_and(|node| plugins.has_shell(node))
+        selection.contains(deployment, instance) && node.is_some_and(|node| plugins.has_shell(node))
     };
-    let chosen = deployment.instances.iter().filter(is_meant);
-    let found: Vec<Running> = chosen.filter_map(|it| running(&places, &it.id)).collect();
+    let chosen = deployment.instances.iter().filter(is_selected);
+    let found: Vec<InstanceObject> = chosen
+        .filter_map(|it| instance_object(&places, &it.id))
+        .collect();
     if found.is_empty() {
-        return Err(none_there(&deployment.name));
+        return Err(no_container(&deployment.name));
     }
     Ok(found)
 }
 
-fn running(places: &Places, instance: &str) -> Option<Running> {
+fn instance_object(places: &ObjectPlaces, instance: &str) -> Option<InstanceObject> {
     let place = places.get(instance)?;
-    Some(Running {
+    Some(InstanceObject {
         instance: instance.to_owned(),
-        place: Reached {
+        reached: ObjectRef {
             plugin: place.plugin.clone(),
             target: place.target.clone(),
             object: place.object.clone()?,
@@ -60,22 +62,22 @@ fn running(places: &Places, instance: &str) -> Option<Running> {
     })
 }
 
-fn none_there(deployment: &str) -> Error {
+fn no_container(deployment: &str) -> Error {
     let message = format!("no container found for `{deployment}`");
     let error = Error::new(Kind::Failed, message);
     error.hint(format!("check its state: dockctl status -d {deployment}"))
 }
 
 /// Returns an error if an object no longer exists.
-pub(crate) async fn require(
+pub(crate) async fn require_object(
     shell: &dyn Shell,
-    target: &Running,
+    target: &InstanceObject,
     deployment: &str,
 ) -> Result<(), Error> {
-    if shell.has(&target.place).await? {
+    if shell.exists(&target.reached).await? {
         return Ok(());
     }
-    let short: String = target.place.object.chars().take(12).collect();
+    let short: String = target.reached.object.chars().take(12).collect();
     let message = format!("container {short} of {} no longer exists", target.instance);
     let error = Error::new(Kind::Failed, message);
     Err(error.hint(format!("recreate it: dockctl heal -d {deployment}")))

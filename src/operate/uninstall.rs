@@ -1,25 +1,25 @@
 //! `uninstall`: removes a deployment.
 
 use super::{
-    caller::{About, Notice, Question},
+    caller::{Notice, Question, QuestionSubject},
     claims,
     error::{Error, Kind},
     recover,
-    session::{Held, Job, Session},
+    session::{HeldSession, Job, Session},
     settings::RunOptions,
     workspace::Workspace,
 };
 use crate::{
+    discovery::{Claim, RecoveredDeployment},
     event::Event,
     model::{Definition, Deployment},
-    plan::{self, Known},
-    plugins::{Drivers, Plugins, Scene},
+    plan::{self, PlanInput},
+    plugins::{Drivers, ObserveContext, Plugins},
     printable::printable,
     record::Record,
     report::count,
     seam::Target,
     stage::{Parameters, parameters},
-    told::{Claim, Recovered},
 };
 
 /// A request to uninstall a deployment.
@@ -49,37 +49,37 @@ pub(crate) async fn uninstall(
     request: &Request,
 ) -> Result<Option<Record>, Error> {
     let name = request.deployment.as_str();
-    workspace.supply(&request.inputs)?;
-    recover::mend(workspace, name).await?;
+    workspace.supply_inputs(&request.inputs)?;
+    recover::replace_damaged_journal(workspace, name).await?;
     let systems = workspace.connect()?;
     let drivers = systems.drivers();
     let known = workspace
         .state
         .read(name)?
         .filter(|record| record.is_installed() || record.running().is_some());
-    let labelled = match &known {
-        Some(record) => beside(workspace, &drivers, (name, record), request).await?,
-        None => labelled(workspace, &drivers, name, request).await?,
+    let labeled = match &known {
+        Some(record) => created_elsewhere(workspace, &drivers, (name, record), request).await?,
+        None => find_labeled(workspace, &drivers, name, request).await?,
     };
-    if known.is_none() && labelled.is_none() {
-        tell_others(workspace, name)?;
+    if known.is_none() && labeled.is_none() {
+        warn_of_unknown(workspace, name)?;
         return Ok(None);
     }
-    let told = labelled.as_ref().map(|it| it.recovered.deployment.clone());
+    let told = labeled.as_ref().map(|it| it.recovered.deployment.clone());
     let deployment = known.and_then(|record| record.deployment).or(told);
-    if !labelled.as_ref().is_some_and(|it| it.is_confirmed) || request.volumes {
-        confirmed(workspace, (name, request.volumes), deployment.as_ref())?;
+    if !labeled.as_ref().is_some_and(|it| it.is_confirmed) || request.volumes {
+        confirm(workspace, (name, request.volumes), deployment.as_ref())?;
     }
     let mut session = Session::new(workspace, &drivers, name);
     let mut held = session.hold("uninstall")?;
-    let done = Box::pin(take_down(workspace, &mut held, labelled, request)).await;
+    let done = Box::pin(run_held(workspace, &mut held, labeled, request)).await;
     held.release().await;
     Ok(done?.then_some(session.record))
 }
 
 /// Returns the event that adds leftover objects to the deployment: objects that it created but that
 /// the record no longer contains, such as volumes of nodes that an update dropped.
-async fn left_behind(held: &Held<'_, '_>, volumes: bool) -> Result<Option<Event>, Error> {
+async fn leftover_event(held: &HeldSession<'_, '_>, volumes: bool) -> Result<Option<Event>, Error> {
     let Some(deployment) = held
         .record()
         .deployment
@@ -88,18 +88,18 @@ async fn left_behind(held: &Held<'_, '_>, volumes: bool) -> Result<Option<Event>
     else {
         return Ok(None);
     };
-    let told = held.told(&deployment.name).await?;
-    let left = told.left_of(&deployment.id, &held.record().object_ids(), volumes);
-    let whole = left.and_then(|left| recover::with_more(held.record(), &left.deployment));
-    let whole = whole.filter(|whole| whole.instances.len() > deployment.instances.len());
-    Ok(whole.map(|whole| Event::Defined {
-        deployment: Box::new(whole),
+    let told = held.discover(&deployment.name).await?;
+    let left = told.leftovers(&deployment.id, &held.record().object_ids(), volumes);
+    let merged = left.and_then(|left| recover::with_leftovers(held.record(), &left.deployment));
+    let merged = merged.filter(|merged| merged.instances.len() > deployment.instances.len());
+    Ok(merged.map(|merged| Event::Defined {
+        deployment: Box::new(merged),
     }))
 }
 
 /// A deployment to uninstall, recovered from labels.
-struct Labelled {
-    recovered: Recovered,
+struct Labeled {
+    recovered: RecoveredDeployment,
     /// The user has already confirmed.
     is_confirmed: bool,
     /// The user requested to remove the objects, whoever created them.
@@ -108,16 +108,16 @@ struct Labelled {
 
 /// Returns the objects that another state directory created for an installed deployment, if the
 /// user agrees to remove them too.
-async fn beside(
+async fn created_elsewhere(
     workspace: &Workspace<'_>,
     drivers: &Drivers<'_>,
     (name, record): (&str, &Record),
     request: &Request,
-) -> Result<Option<Labelled>, Error> {
+) -> Result<Option<Labeled>, Error> {
     let deployment = record.deployment.as_ref();
     let places = deployment
         .map(|deployment| {
-            Plugins::default().places(Scene {
+            Plugins::default().places(ObserveContext {
                 deployment,
                 record,
                 secrets: &workspace.secrets,
@@ -127,41 +127,49 @@ async fn beside(
     let places = places
         .map_err(|message| Error::new(Kind::Engine, message))?
         .unwrap_or_default();
-    let is_asked = request.from_labels.is_some();
+    let is_requested = request.from_labels.is_some();
     // Labels are read on the default engine. Skip this if the deployment does not use it.
-    if !is_asked
+    if !is_requested
         && !places.is_empty()
         && places.values().all(|place| place.target != Target::Default)
     {
         return Ok(None);
     }
-    let told = workspace.told(drivers, name).await?;
+    let told = workspace.discover(drivers, name).await?;
     let own_id = deployment
         .map(|deployment| deployment.id.as_str())
         .unwrap_or_default();
     match (
         request.from_labels.as_deref(),
-        recover::elsewhere(&told, record),
+        recover::created_elsewhere(&told, record),
     ) {
         (None, None) => Ok(None),
         (Some(id), Some(recovered)) if id.is_empty() || id == own_id => {
-            Ok(Some(consented(workspace, recovered, false)))
+            Ok(Some(report_labeled(workspace, recovered, false)))
         }
-        (Some(id), _) => Err(known_here(name, id)),
+        (Some(id), _) => Err(has_journal_error(name, id)),
         (None, Some(recovered)) => {
-            let claims = recover::of_deployment(&told, record);
-            agreed(workspace, (name, &claims), claims::elsewhere(name, &claims))?;
-            Ok(Some(consented(workspace, recovered, true)))
+            let claims = recover::claims_of(&told, record);
+            ask(
+                workspace,
+                (name, &claims),
+                claims::created_elsewhere(name, &claims),
+            )?;
+            Ok(Some(report_labeled(workspace, recovered, true)))
         }
     }
 }
 
-fn consented(workspace: &Workspace<'_>, recovered: Recovered, is_confirmed: bool) -> Labelled {
-    workspace.caller.say(&Notice::Labels {
-        why: "objects created by another state directory, from labels on the engine".to_owned(),
+fn report_labeled(
+    workspace: &Workspace<'_>,
+    recovered: RecoveredDeployment,
+    is_confirmed: bool,
+) -> Labeled {
+    workspace.caller.notify(&Notice::Labels {
+        reason: "objects created by another state directory, from labels on the engine".to_owned(),
         found: &recovered,
     });
-    Labelled {
+    Labeled {
         recovered,
         is_confirmed,
         by_consent: true,
@@ -169,7 +177,7 @@ fn consented(workspace: &Workspace<'_>, recovered: Recovered, is_confirmed: bool
 }
 
 /// Returns the error for `--from-labels` with a deployment that has a journal.
-fn known_here(name: &str, id: &str) -> Error {
+fn has_journal_error(name: &str, id: &str) -> Error {
     let error = Error::usage(format!(
         "`{name}` is installed from this state directory; --from-labels is only for deployments known from labels"
     ));
@@ -179,22 +187,22 @@ fn known_here(name: &str, id: &str) -> Error {
 
 /// Returns a deployment known only from labels, if it is ours or the user agrees to uninstall it.
 /// Returns `None` if there are no such objects.
-async fn labelled(
+async fn find_labeled(
     workspace: &Workspace<'_>,
     drivers: &Drivers<'_>,
     name: &str,
     request: &Request,
-) -> Result<Option<Labelled>, Error> {
-    let told = workspace.told(drivers, name).await?;
+) -> Result<Option<Labeled>, Error> {
+    let told = workspace.discover(drivers, name).await?;
     let claims = told.claims();
-    let ours = told.ours();
+    let ours = told.own();
     // Other state directories may have added objects to our deployment.
     let is_shared = ours
         .as_ref()
         .is_some_and(|ours| claims.iter().any(|claim| claim.id == ours.deployment.id));
     let (recovered, is_confirmed) = match (request.from_labels.as_deref(), ours) {
         (Some(id), _) => (
-            claims::chosen(
+            claims::select(
                 &told,
                 name,
                 Some(id).filter(|id| !id.is_empty()),
@@ -206,21 +214,21 @@ async fn labelled(
         (None, None) if claims.is_empty() => (None, false),
         (None, _) => {
             let unproven = || claims::unproven(name, &claims);
-            let meant = told.meant().ok_or_else(unproven)?;
-            agreed(workspace, (name, &claims), unproven())?;
-            (Some(meant), true)
+            let found = told.unique().ok_or_else(unproven)?;
+            ask(workspace, (name, &claims), unproven())?;
+            (Some(found), true)
         }
     };
     if let Some(recovered) = &recovered {
-        workspace.caller.say(&Notice::Labels {
-            why: format!(
+        workspace.caller.notify(&Notice::Labels {
+            reason: format!(
                 "this state directory has no record of `{name}`; from labels on the engine"
             ),
             found: recovered,
         });
     }
     let by_consent = is_confirmed || request.from_labels.is_some();
-    Ok(recovered.map(|recovered| Labelled {
+    Ok(recovered.map(|recovered| Labeled {
         recovered,
         is_confirmed,
         by_consent,
@@ -229,18 +237,18 @@ async fn labelled(
 
 /// Asks on a terminal, even with `--yes`: the flag does not cover objects of others. Without a
 /// terminal, returns the error `otherwise`.
-fn agreed(
+fn ask(
     workspace: &Workspace<'_>,
     (name, claims): (&str, &[Claim]),
     otherwise: Error,
 ) -> Result<(), Error> {
-    if !workspace.caller.is_attended() {
+    if !workspace.caller.is_interactive() {
         return Err(otherwise);
     }
     workspace.caller.ask(&Question {
-        words: format!("Uninstall `{name}` and remove all objects with these labels?"),
+        text: format!("Uninstall `{name}` and remove all objects with these labels?"),
         danger: None,
-        about: About::Claims {
+        subject: QuestionSubject::Claims {
             deployment: name,
             claims,
         },
@@ -249,46 +257,46 @@ fn agreed(
 
 /// Returns the event to record before the uninstall, or `None` if another run has changed the
 /// deployment since the first check.
-fn known_first(record: &Record, labelled: &Labelled) -> Option<Event> {
+fn first_event(record: &Record, labeled: &Labeled) -> Option<Event> {
     let is_same = record
         .deployment
         .as_ref()
-        .is_some_and(|known| known.id == labelled.recovered.deployment.id);
-    match (labelled.by_consent, record.is_installed()) {
+        .is_some_and(|known| known.id == labeled.recovered.deployment.id);
+    match (labeled.by_consent, record.is_installed()) {
         (true, true) if !is_same => None,
-        (true, _) => Some(recover::taken_over(record, &labelled.recovered)),
+        (true, _) => Some(recover::taken_over_event(record, &labeled.recovered)),
         (false, true) => None,
-        (false, false) => Some(recover::event(labelled.recovered.clone())),
+        (false, false) => Some(recover::recovered_event(labeled.recovered.clone())),
     }
 }
 
 /// Uninstalls a held deployment. Returns false if it was not installed.
-async fn take_down(
+async fn run_held(
     workspace: &Workspace<'_>,
-    held: &mut Held<'_, '_>,
-    labelled: Option<Labelled>,
+    held: &mut HeldSession<'_, '_>,
+    labeled: Option<Labeled>,
     request: &Request,
 ) -> Result<bool, Error> {
-    let known = labelled.and_then(|labelled| known_first(held.record(), &labelled));
-    let Some(deployment) = described(known.as_ref(), held.record()) else {
+    let known = labeled.and_then(|labeled| first_event(held.record(), &labeled));
+    let Some(deployment) = deployment_of(known.as_ref(), held.record()) else {
         return Ok(false);
     };
     settle(workspace, held, &deployment).await?;
-    held.note(known.into_iter().collect())?;
-    let left = left_behind(held, request.volumes).await?;
-    held.note(left.into_iter().collect())?;
+    held.record_events(known.into_iter().collect())?;
+    let left = leftover_event(held, request.volumes).await?;
+    held.record_events(left.into_iter().collect())?;
     let installed = held.record().is_installed();
     let Some(deployment) = held.record().deployment.clone().filter(|_| installed) else {
         return Ok(false);
     };
     let job = job(workspace, held, &deployment, request).await?;
-    held.carry_out(job).await?;
-    tell_staying(workspace, held, request.volumes).await?;
+    held.execute_job(job).await?;
+    report_kept(workspace, held, request.volumes).await?;
     Ok(true)
 }
 
 /// Returns the deployment in the event to record first, if there is one, else the recorded one.
-fn described(known: Option<&Event>, record: &Record) -> Option<Deployment> {
+fn deployment_of(known: Option<&Event>, record: &Record) -> Option<Deployment> {
     match known {
         Some(Event::Recovered { deployment, .. }) => Some((**deployment).clone()),
         _ => record.deployment.clone(),
@@ -298,12 +306,12 @@ fn described(known: Option<&Event>, record: &Record) -> Option<Deployment> {
 /// Acquires the guard on the engines, and settles the steps that an earlier run left open.
 async fn settle(
     workspace: &Workspace<'_>,
-    held: &mut Held<'_, '_>,
+    held: &mut HeldSession<'_, '_>,
     deployment: &Deployment,
 ) -> Result<(), Error> {
     let record = Some(held.record()).filter(|record| record.is_installed());
     let record = record.cloned().unwrap_or_default();
-    let places = Plugins::default().places(Scene {
+    let places = Plugins::default().places(ObserveContext {
         deployment,
         record: &record,
         secrets: &workspace.secrets,
@@ -315,7 +323,7 @@ async fn settle(
 /// Plans the uninstall of a held deployment.
 async fn job<'j>(
     workspace: &Workspace<'_>,
-    held: &Held<'_, '_>,
+    held: &HeldSession<'_, '_>,
     deployment: &Deployment,
     request: &Request,
 ) -> Result<Job<'j>, Error> {
@@ -324,20 +332,20 @@ async fn job<'j>(
         ..parameters::Uninstall::default()
     });
     let observed = held.observe().await?;
-    let known = Known::new(deployment, held.record(), &observed);
+    let known = PlanInput::new(deployment, held.record(), &observed);
     Ok(Job {
         stage: plan::first(&parameters, &known).stage,
         parameters,
-        of: None,
-        before: Vec::new(),
-        how: request.options,
-        again: again(workspace, &deployment.name, request),
+        previous: None,
+        first_events: Vec::new(),
+        options: request.options,
+        resume_command: repeat_command(workspace, &deployment.name, request),
         replan: None,
     })
 }
 
 /// Returns the command line that repeats this request.
-fn again(workspace: &Workspace<'_>, name: &str, request: &Request) -> String {
+fn repeat_command(workspace: &Workspace<'_>, name: &str, request: &Request) -> String {
     let volumes = request.volumes.then(|| "--volumes".to_owned());
     let words = ["uninstall", name].map(str::to_owned).into_iter();
     let words: Vec<String> = words
@@ -350,9 +358,9 @@ fn again(workspace: &Workspace<'_>, name: &str, request: &Request) -> String {
 
 /// Reports the remaining objects: kept volumes, and objects of nodes without a `delete` operation.
 /// Their instances are deleted anyway, as in Cloudify.
-async fn tell_staying(
+async fn report_kept(
     workspace: &Workspace<'_>,
-    held: &Held<'_, '_>,
+    held: &HeldSession<'_, '_>,
     volumes: bool,
 ) -> Result<(), Error> {
     const DELETE: &str = "cloudify.interfaces.lifecycle.delete";
@@ -360,26 +368,26 @@ async fn tell_staying(
         return Ok(());
     };
     let plugins = Plugins::default();
-    let stays = |node: &Definition| match plugins.kind(node) {
+    let is_kept = |node: &Definition| match plugins.kind(node) {
         Some(_) if node.is_adopted() || !plugins.has_object(node) => false,
         Some("volume") => !volumes,
         Some(_) => !node.operations.contains_key(DELETE),
         None => false,
     };
-    let staying = |id: &str| {
+    let is_kept_instance = |id: &str| {
         deployment
             .instance(id)
             .and_then(|instance| deployment.node(instance))
-            .is_some_and(stays)
+            .is_some_and(is_kept)
     };
-    if !deployment.nodes.values().any(|node| stays(node)) {
+    if !deployment.nodes.values().any(|node| is_kept(node)) {
         return Ok(());
     }
     for object in held.observe().await?.objects() {
         let Some(owner) = object
             .owner
             .as_ref()
-            .filter(|owner| staying(&owner.instance))
+            .filter(|owner| is_kept_instance(&owner.instance))
         else {
             continue;
         };
@@ -394,12 +402,12 @@ async fn tell_staying(
                 owner.instance
             ),
         };
-        workspace.caller.say(&Notice::Note(note));
+        workspace.caller.notify(&Notice::Note(note));
     }
     Ok(())
 }
 
-fn confirmed(
+fn confirm(
     workspace: &Workspace<'_>,
     (name, volumes): (&str, bool),
     deployment: Option<&Deployment>,
@@ -422,14 +430,14 @@ fn confirmed(
         None => volumes.then(|| "--volumes deletes data that cannot be recreated".to_owned()),
     };
     workspace.caller.confirm(&Question {
-        words: format!("Uninstall `{name}`{instances} and remove {what}?"),
+        text: format!("Uninstall `{name}`{instances} and remove {what}?"),
         danger,
-        about: About::Nothing,
+        subject: QuestionSubject::Nothing,
     })
 }
 
 /// Lists the installed deployments if a name was never used: it may be mistyped.
-fn tell_others(workspace: &Workspace<'_>, name: &str) -> Result<(), Error> {
+fn warn_of_unknown(workspace: &Workspace<'_>, name: &str) -> Result<(), Error> {
     let installed = workspace.installed()?;
     if workspace.state.read(name)?.is_none() && !installed.is_empty() {
         workspace.warn(format!(

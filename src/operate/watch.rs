@@ -8,16 +8,16 @@
 use super::{
     caller::Notice,
     error::{Error, Kind},
-    execute::{Asked, Executed, Order, forgiving, named},
-    target::{Running, targets},
+    execute::{Executed, Request, RequestContext, heal_parameters, select_instances},
+    target::{InstanceObject, targets},
     workspace::Workspace,
 };
 use crate::{
-    plan::{Known, heal},
-    plugins::{Drivers, Happenings, Places},
+    plan::{PlanInput, heal},
+    plugins::{Drivers, ObjectEvents, ObjectPlaces},
     record::Record,
     report::count,
-    seam::{Happening, What},
+    seam::{ObjectEvent, ObjectEventKind},
     stage::Selection,
 };
 use futures_util::StreamExt as _;
@@ -28,18 +28,18 @@ use std::{
 use tokio::time::Instant;
 
 /// Interval of checks while engines send no events.
-const QUIET: Duration = Duration::from_secs(30);
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 /// The period in which the repairs of an instance are counted.
-const HOUR: Duration = Duration::from_hours(1);
+const BUDGET_PERIOD: Duration = Duration::from_hours(1);
 /// Delay that collects simultaneous events into one repair.
-const SETTLE: Duration = Duration::from_millis(300);
+const EVENT_DELAY: Duration = Duration::from_millis(300);
 
 /// Pause before retrying an engine that does not respond.
-const AGAIN: Duration = Duration::from_secs(1);
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The limit for repairs of one instance.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
+pub(crate) struct RepairLimit {
     /// Maximum number of repairs per hour.
     pub budget: usize,
     /// Minimum time between two repairs.
@@ -48,86 +48,90 @@ pub(crate) struct Patience {
 
 /// The progress of a deliberate stop of an instance.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-enum Stopped {
+enum StopProgress {
     #[default]
-    No,
+    NotStopped,
     /// A terminating signal was sent to it.
-    Signalled,
+    Signaled,
     /// It exited after such a signal, which came from a user or from an engine that shuts down.
-    Dead,
+    Exited,
     /// A user stopped it. This has been reported.
-    OnPurpose,
+    ByUser,
 }
 
 /// The state of a watched instance.
 #[derive(Debug, Default)]
 struct Watched {
     /// Times of the repairs in the last hour.
-    mended: VecDeque<Instant>,
+    repairs: VecDeque<Instant>,
     /// Whether a user stopped it.
-    stopped: Stopped,
+    stopped: StopProgress,
     /// Number of cleanup events since its exit.
     cleanups: usize,
     /// Time when it was first seen unhealthy. Engines may report the reason a moment later.
-    ill_since: Option<Instant>,
+    unhealthy_since: Option<Instant>,
     /// It was reported that its budget is exhausted.
-    given_up: bool,
+    is_reported_exhausted: bool,
 }
 
 impl Watched {
     /// Returns the earliest time of the next repair, or `None` if the budget is exhausted.
-    fn mendable_at(&mut self, patience: Patience, now: Instant) -> Option<Instant> {
+    fn next_repair_at(&mut self, patience: RepairLimit, now: Instant) -> Option<Instant> {
         while self
-            .mended
+            .repairs
             .front()
-            .is_some_and(|at| now.duration_since(*at) > HOUR)
+            .is_some_and(|at| now.duration_since(*at) > BUDGET_PERIOD)
         {
-            self.mended.pop_front();
+            self.repairs.pop_front();
         }
-        if self.mended.len() >= patience.budget {
+        if self.repairs.len() >= patience.budget {
             return None;
         }
-        self.given_up = false;
+        self.is_reported_exhausted = false;
         Some(
-            self.mended
+            self.repairs
                 .back()
                 .map_or(now, |last| *last + patience.cool_down),
         )
     }
 
     /// Returns the time by which the engine should have reported the reason.
-    fn is_understood_at(&mut self, now: Instant) -> Instant {
-        *self.ill_since.get_or_insert(now) + SETTLE
+    fn reason_known_at(&mut self, now: Instant) -> Instant {
+        *self.unhealthy_since.get_or_insert(now) + EVENT_DELAY
     }
 
     /// Applies an event.
-    fn note(&mut self, what: What) {
+    fn apply(&mut self, what: ObjectEventKind) {
         match what {
-            What::Died => self.ill_since = Some(Instant::now()),
-            What::Started => self.ill_since = None,
+            ObjectEventKind::Exited => self.unhealthy_since = Some(Instant::now()),
+            ObjectEventKind::Started => self.unhealthy_since = None,
             _ => {}
         }
         self.cleanups = match what {
-            What::Died | What::Started => 0,
-            What::Cleaned => self.cleanups + 1,
+            ObjectEventKind::Exited | ObjectEventKind::Started => 0,
+            ObjectEventKind::Cleaned => self.cleanups + 1,
             _ => self.cleanups,
         };
         self.stopped = match (what, self.stopped) {
-            (What::Cleaned, Stopped::No) if self.cleanups > 1 => Stopped::Dead,
-            (What::Signalled, Stopped::No) => Stopped::Signalled,
-            (What::Died, Stopped::Signalled)
-            | (What::Stopped, Stopped::No | Stopped::Signalled) => Stopped::Dead,
+            (ObjectEventKind::Cleaned, StopProgress::NotStopped) if self.cleanups > 1 => {
+                StopProgress::Exited
+            }
+            (ObjectEventKind::Signaled, StopProgress::NotStopped) => StopProgress::Signaled,
+            (ObjectEventKind::Exited, StopProgress::Signaled)
+            | (ObjectEventKind::Stopped, StopProgress::NotStopped | StopProgress::Signaled) => {
+                StopProgress::Exited
+            }
             // A user cannot start a removed container again: treat it as missing.
-            (What::Started | What::Gone, _) => Stopped::No,
+            (ObjectEventKind::Started | ObjectEventKind::Removed, _) => StopProgress::NotStopped,
             (_, stopped) => stopped,
         };
     }
 
     /// Discards signals before an engine shutdown: the engine sent them, unless the stop was
     /// already attributed to a user.
-    fn forget_signals(&mut self) {
-        if self.stopped != Stopped::OnPurpose {
-            self.stopped = Stopped::No;
+    fn discard_signals(&mut self) {
+        if self.stopped != StopProgress::ByUser {
+            self.stopped = StopProgress::NotStopped;
         }
     }
 }
@@ -138,9 +142,9 @@ impl Watched {
 ///
 /// If there is nothing to watch, or a repair is interrupted.
 pub(crate) async fn watch(
-    order: &Order<'_>,
+    order: &RequestContext<'_>,
     instances: &[String],
-    patience: Patience,
+    patience: RepairLimit,
 ) -> Result<(), Error> {
     let record = order.workspace.record(&order.deployment)?;
     let mut watch = Watch {
@@ -149,30 +153,30 @@ pub(crate) async fn watch(
         name: &order.deployment,
         instances,
         patience,
-        known: HashMap::new(),
-        unseen: None,
+        states: HashMap::new(),
+        query_error: None,
     };
     let targets = targets(order.workspace, &record, instances)?;
-    watch.say(&format!("watching {}", count(targets.len(), "container")));
+    watch.report(&format!("watching {}", count(targets.len(), "container")));
     watch.run().await
 }
 
 struct Watch<'a> {
-    order: &'a Order<'a>,
+    order: &'a RequestContext<'a>,
     workspace: &'a Workspace<'a>,
     name: &'a str,
     instances: &'a [String],
-    patience: Patience,
-    known: HashMap<String, Watched>,
+    patience: RepairLimit,
+    states: HashMap<String, Watched>,
     /// The last reported reason why the engine cannot be queried.
-    unseen: Option<String>,
+    query_error: Option<String>,
 }
 
 /// The event stream and the time of the next check.
-struct Attention {
+struct EventSource {
     /// Events of the engines; `None` while no engine accepts a subscription.
-    told: Option<Happenings>,
-    look_at: Instant,
+    events: Option<ObjectEvents>,
+    check_at: Instant,
 }
 
 impl Watch<'_> {
@@ -184,106 +188,110 @@ impl Watch<'_> {
             self.workspace.caller.stop_requests()?,
         );
         let drivers = systems.drivers();
-        let mut attention = Attention {
-            told: None,
-            look_at: Instant::now(),
+        let mut attention = EventSource {
+            events: None,
+            check_at: Instant::now(),
         };
         loop {
-            let ill = tokio::select! {
-                ill = self.ill_next(&drivers, &mut attention) => ill?,
-                () = stop_requests.stopped() => return Ok(()),
+            let unhealthy = tokio::select! {
+                unhealthy = self.next_repairs(&drivers, &mut attention) => unhealthy?,
+                () = stop_requests.wait_for_stop() => return Ok(()),
             };
-            if self.mend(ill).await? {
-                attention.look_at = attention.look_at.min(Instant::now() + SETTLE);
+            if self.repair(unhealthy).await? {
+                attention.check_at = attention.check_at.min(Instant::now() + EVENT_DELAY);
             }
         }
     }
 
     /// Returns the instances to repair next, each with the reason.
-    async fn ill_next(
+    async fn next_repairs(
         &mut self,
         drivers: &Drivers<'_>,
-        attention: &mut Attention,
+        attention: &mut EventSource,
     ) -> Result<Vec<(String, String)>, Error> {
         loop {
-            let Some(told) = &mut attention.told else {
-                self.listen(drivers, attention).await?;
+            let Some(events) = &mut attention.events else {
+                self.resubscribe(drivers, attention).await?;
                 continue;
             };
             tokio::select! {
                 // Apply pending events before checking.
                 biased;
-                happening = told.next() => if let Some(happening) = happening {
+                happening = events.next() => if let Some(happening) = happening {
                     self.note(&happening);
-                    attention.look_at = attention.look_at.min(Instant::now() + SETTLE);
+                    attention.check_at = attention.check_at.min(Instant::now() + EVENT_DELAY);
                 } else {
                     // The engine stopped or restarted.
-                    attention.told = None;
-                    self.known.values_mut().for_each(Watched::forget_signals);
-                    tokio::time::sleep(AGAIN).await;
+                    attention.events = None;
+                    self.states.values_mut().for_each(Watched::discard_signals);
+                    tokio::time::sleep(RETRY_PAUSE).await;
                 },
-                () = tokio::time::sleep_until(attention.look_at) => {
-                    let (ill, next) = self.look(drivers).await?;
-                    attention.look_at = next;
-                    if !ill.is_empty() {
-                        return Ok(ill);
+                () = tokio::time::sleep_until(attention.check_at) => {
+                    let (unhealthy, next) = self.check(drivers).await?;
+                    attention.check_at = next;
+                    if !unhealthy.is_empty() {
+                        return Ok(unhealthy);
                     }
                 }
             }
         }
     }
 
-    async fn listen(
+    async fn resubscribe(
         &mut self,
         drivers: &Drivers<'_>,
-        attention: &mut Attention,
+        attention: &mut EventSource,
     ) -> Result<(), Error> {
         match self.subscribe(drivers).await {
-            Ok(told) => attention.told = Some(told),
+            Ok(events) => attention.events = Some(events),
             Err(error) if error.kind == Kind::Engine => {
-                self.say_unseen(&error);
-                tokio::time::sleep(AGAIN).await;
+                self.report_query_error(&error);
+                tokio::time::sleep(RETRY_PAUSE).await;
             }
             Err(error) => return Err(error),
         }
-        attention.look_at = Instant::now();
+        attention.check_at = Instant::now();
         Ok(())
     }
 
     /// Reports a failed query. The same reason is reported only once until the engine responds.
-    fn say_unseen(&mut self, error: &Error) {
-        if self.unseen.as_ref() != Some(&error.message) {
-            self.say(&format!("cannot query the engine: {}", error.message));
-            self.unseen = Some(error.message.clone());
+    fn report_query_error(&mut self, error: &Error) {
+        if self.query_error.as_ref() != Some(&error.message) {
+            self.report(&format!("cannot query the engine: {}", error.message));
+            self.query_error = Some(error.message.clone());
         }
     }
 
     /// Subscribes to the events of the deployment.
-    async fn subscribe(&self, drivers: &Drivers<'_>) -> Result<Happenings, Error> {
+    async fn subscribe(&self, drivers: &Drivers<'_>) -> Result<ObjectEvents, Error> {
         let record = self.workspace.record(self.name)?;
-        let mut places = Places::new();
-        for Running { instance, place } in targets(self.workspace, &record, self.instances)? {
+        let mut places = ObjectPlaces::new();
+        for InstanceObject {
+            instance,
+            reached: place,
+        } in targets(self.workspace, &record, self.instances)?
+        {
             places.insert(instance, place.into());
         }
         Ok(drivers.happenings(self.name, &places).await?)
     }
 
-    fn note(&mut self, happening: &Happening) {
-        tracing::debug!(instance = happening.instance, what = ?happening.what, "engine event");
-        self.known
+    fn note(&mut self, happening: &ObjectEvent) {
+        tracing::debug!(instance = happening.instance, what = ?happening.kind, "engine event");
+        self.states
             .entry(happening.instance.clone())
             .or_default()
-            .note(happening.what);
+            .apply(happening.kind);
     }
 
     /// Reports the instances that a user stopped. The engine must still accept connections:
     /// otherwise it may have stopped them itself. This runs after a delay, because removing a
     /// container stops it first. Returns true if the cause of all stops is known.
-    async fn tell_of_stopped(&mut self, drivers: &Drivers<'_>, record: &Record) -> bool {
+    async fn report_stopped(&mut self, drivers: &Drivers<'_>, record: &Record) -> bool {
         let dead = self
-            .known
+            .states
             .iter()
-            .filter(|(_, watched)| watched.stopped == Stopped::Dead);
+            .filter(|(_, watched)| watched.stopped == StopProgress::Exited);
         let dead: Vec<String> = dead.map(|(id, _)| id.clone()).collect();
         if dead.is_empty() {
             return true;
@@ -294,12 +302,12 @@ impl Watch<'_> {
             .into_iter()
             .filter(|target| dead.contains(&target.instance))
         {
-            if drivers.accepts(&target.place).await {
-                self.known
+            if drivers.accepts(&target.reached).await {
+                self.states
                     .entry(target.instance.clone())
                     .or_default()
-                    .stopped = Stopped::OnPurpose;
-                self.say(&format!(
+                    .stopped = StopProgress::ByUser;
+                self.report(&format!(
                     "{} was stopped by a user; ignored until it is started again",
                     target.instance
                 ));
@@ -311,12 +319,12 @@ impl Watch<'_> {
     }
 
     /// Checks the instances. Returns those to repair now, and the time of the next check.
-    async fn look(
+    async fn check(
         &mut self,
         drivers: &Drivers<'_>,
     ) -> Result<(Vec<(String, String)>, Instant), Error> {
         let record = self.workspace.record(self.name)?;
-        let is_known = self.tell_of_stopped(drivers, &record).await;
+        let is_known = self.report_stopped(drivers, &record).await;
         let now = Instant::now();
         if !record.is_installed() {
             return Err(Error::new(
@@ -324,34 +332,39 @@ impl Watch<'_> {
                 format!("`{}` was uninstalled: nothing left to watch", self.name),
             ));
         }
-        let ill = match self.ill(drivers, &record).await {
-            Ok(ill) => ill,
+        let unhealthy = match self.instances_to_repair(drivers, &record).await {
+            Ok(unhealthy) => unhealthy,
             Err(error) => {
-                self.say_unseen(&error);
-                return Ok((Vec::new(), Instant::now() + AGAIN));
+                self.report_query_error(&error);
+                return Ok((Vec::new(), Instant::now() + RETRY_PAUSE));
             }
         };
-        self.unseen = None;
-        let mut next = now + if is_known { QUIET } else { SETTLE };
-        let mut mend = Vec::new();
-        for (id, watched) in &mut self.known {
-            if !ill.iter().any(|(ill, _)| ill == id) {
-                watched.ill_since = None;
+        self.query_error = None;
+        let mut next = now
+            + if is_known {
+                CHECK_INTERVAL
+            } else {
+                EVENT_DELAY
+            };
+        let mut due = Vec::new();
+        for (id, watched) in &mut self.states {
+            if !unhealthy.iter().any(|(unhealthy, _)| unhealthy == id) {
+                watched.unhealthy_since = None;
             }
         }
-        for (id, why) in ill {
-            let watched = self.known.entry(id.clone()).or_default();
-            let understood = watched.is_understood_at(now);
+        for (id, why) in unhealthy {
+            let watched = self.states.entry(id.clone()).or_default();
+            let reason_known = watched.reason_known_at(now);
             match watched
-                .mendable_at(self.patience, now)
-                .map(|at| at.max(understood))
+                .next_repair_at(self.patience, now)
+                .map(|at| at.max(reason_known))
             {
-                Some(at) if at <= now => mend.push((id, why)),
+                Some(at) if at <= now => due.push((id, why)),
                 Some(at) => next = next.min(at),
-                None if !watched.given_up => {
-                    watched.given_up = true;
+                None if !watched.is_reported_exhausted => {
+                    watched.is_reported_exhausted = true;
                     let (times, name) = (self.patience.budget, self.name);
-                    self.say(&format!(
+                    self.report(&format!(
                         "{id} needs another repair ({why}), but its repair budget is exhausted (per hour: {times}); automatic repairs resume one hour \
                          after the first; see its logs: dockctl logs {id} -d {name}; repair it now: dockctl heal {id} -d {name}"
                     ));
@@ -359,12 +372,12 @@ impl Watch<'_> {
                 None => {}
             }
         }
-        Ok((mend, next))
+        Ok((due, next))
     }
 
     /// Returns the IDs of the instances to repair, each with the reason. Excludes stopped
     /// instances.
-    async fn ill(
+    async fn instances_to_repair(
         &self,
         drivers: &Drivers<'_>,
         record: &Record,
@@ -373,61 +386,63 @@ impl Watch<'_> {
             return Ok(Vec::new());
         };
         let observed = self.workspace.observe(drivers, deployment, record).await?;
-        let selection = named(self.instances, record)?;
-        let known = Known::new(deployment, record, &observed);
-        let proposal = heal::first(&known, &forgiving(selection));
+        let selection = select_instances(self.instances, record)?;
+        let known = PlanInput::new(deployment, record, &observed);
+        let proposal = heal::first(&known, &heal_parameters(selection));
         let tasks = proposal
             .stage
             .tasks()
             .iter()
             .filter(|task| task.operation != "check_status");
-        let mut ill: Vec<(String, String)> = tasks
+        let mut unhealthy: Vec<(String, String)> = tasks
             .map(|task| (task.instance.clone(), task.cause.clone()))
             .collect();
         let mut seen = HashSet::new();
         // An instance that received a signal may exit soon: wait for the event.
-        let is_spared = |id: &str| {
-            self.known
+        let is_stopped = |id: &str| {
+            self.states
                 .get(id)
-                .is_some_and(|watched| watched.stopped != Stopped::No)
+                .is_some_and(|watched| watched.stopped != StopProgress::NotStopped)
         };
-        ill.retain(|(id, _)| seen.insert(id.clone()) && !is_spared(id));
-        Ok(ill)
+        unhealthy.retain(|(id, _)| seen.insert(id.clone()) && !is_stopped(id));
+        Ok(unhealthy)
     }
 
     /// Repairs instances. Returns true if another check should follow soon.
-    async fn mend(&mut self, ill: Vec<(String, String)>) -> Result<bool, Error> {
-        for (id, why) in &ill {
-            self.say(&format!("{id} needs repair: {why}"));
+    async fn repair(&mut self, unhealthy: Vec<(String, String)>) -> Result<bool, Error> {
+        for (id, why) in &unhealthy {
+            self.report(&format!("{id} needs repair: {why}"));
         }
-        let ids: Vec<String> = ill.into_iter().map(|(id, _)| id).collect();
+        let ids: Vec<String> = unhealthy.into_iter().map(|(id, _)| id).collect();
         let selection = Selection::of_instances(ids.iter().cloned());
-        let done = Box::pin(self.order.execute(&Asked::HealOnly(selection))).await;
+        let done = Box::pin(self.order.execute(&Request::HealOnly(selection))).await;
         let at = Instant::now();
         match done {
             Err(error) if error.kind == Kind::Interrupted => return Err(error),
             Err(error) if error.kind == Kind::Busy => {
-                self.say("another run is using the deployment");
+                self.report("another run is using the deployment");
                 return Ok(false);
             }
-            Err(error) => self.workspace.caller.say(&Notice::RepairFailed(&error)),
+            Err(error) => self.workspace.caller.notify(&Notice::RepairFailed(&error)),
             Ok(executed) => {
                 if let Executed::Ran(record) = &executed {
-                    self.workspace.caller.say(&Notice::Ignored(record));
+                    self.workspace
+                        .caller
+                        .notify(&Notice::IgnoredFailures(record));
                 }
-                self.say(&format!("repaired: {}", ids.join(", ")));
+                self.report(&format!("repaired: {}", ids.join(", ")));
             }
         }
         for id in ids {
-            self.known.entry(id).or_default().mended.push_back(at);
+            self.states.entry(id).or_default().repairs.push_back(at);
         }
         Ok(true)
     }
 
-    fn say(&self, words: &str) {
-        self.workspace.caller.say(&Notice::Watch {
+    fn report(&self, words: &str) {
+        self.workspace.caller.notify(&Notice::Watch {
             deployment: self.name,
-            news: words.to_owned(),
+            message: words.to_owned(),
         });
     }
 }
@@ -436,116 +451,132 @@ impl Watch<'_> {
 mod tests {
     use super::*;
 
-    const PATIENCE: Patience = Patience {
+    const PATIENCE: RepairLimit = RepairLimit {
         budget: 2,
         cool_down: Duration::from_secs(10),
     };
 
     #[test]
-    fn an_instance_is_mended_so_often_in_an_hour_and_not_at_once() {
+    fn repairs_are_limited_per_hour_and_spaced_by_the_cool_down() {
         let (start, mut watched) = (Instant::now(), Watched::default());
-        assert_eq!(watched.mendable_at(PATIENCE, start), Some(start));
-        watched.mended.push_back(start);
+        assert_eq!(watched.next_repair_at(PATIENCE, start), Some(start));
+        watched.repairs.push_back(start);
         assert_eq!(
-            watched.mendable_at(PATIENCE, start),
+            watched.next_repair_at(PATIENCE, start),
             Some(start + PATIENCE.cool_down)
         );
-        watched.mended.push_back(start + PATIENCE.cool_down);
+        watched.repairs.push_back(start + PATIENCE.cool_down);
         assert_eq!(
-            watched.mendable_at(PATIENCE, start + HOUR),
+            watched.next_repair_at(PATIENCE, start + BUDGET_PERIOD),
             None,
             "the budget is exhausted"
         );
-        let later = start + HOUR + Duration::from_secs(5);
+        let later = start + BUDGET_PERIOD + Duration::from_secs(5);
         assert_eq!(
-            watched.mendable_at(PATIENCE, later),
+            watched.next_repair_at(PATIENCE, later),
             Some(start + PATIENCE.cool_down * 2),
             "the first repair no longer counts"
         );
     }
 
     #[test]
-    fn who_is_signalled_and_dies_is_left_alone_until_it_starts() {
+    fn signaled_instance_that_exits_is_ignored_until_it_starts() {
         let mut watched = Watched::default();
-        watched.note(What::Died);
-        assert_eq!(watched.stopped, Stopped::No, "it exited by itself");
-        watched.note(What::Started);
-        watched.note(What::Signalled);
+        watched.apply(ObjectEventKind::Exited);
         assert_eq!(
             watched.stopped,
-            Stopped::Signalled,
+            StopProgress::NotStopped,
+            "it exited by itself"
+        );
+        watched.apply(ObjectEventKind::Started);
+        watched.apply(ObjectEventKind::Signaled);
+        assert_eq!(
+            watched.stopped,
+            StopProgress::Signaled,
             "it may survive the signal"
         );
-        watched.note(What::Died);
-        assert_eq!(watched.stopped, Stopped::Dead);
-        watched.note(What::Started);
-        assert_eq!(watched.stopped, Stopped::No);
-        watched.note(What::Signalled);
-        watched.note(What::Died);
-        watched.note(What::Gone);
+        watched.apply(ObjectEventKind::Exited);
+        assert_eq!(watched.stopped, StopProgress::Exited);
+        watched.apply(ObjectEventKind::Started);
+        assert_eq!(watched.stopped, StopProgress::NotStopped);
+        watched.apply(ObjectEventKind::Signaled);
+        watched.apply(ObjectEventKind::Exited);
+        watched.apply(ObjectEventKind::Removed);
         assert_eq!(
             watched.stopped,
-            Stopped::No,
+            StopProgress::NotStopped,
             "a removed instance is missing"
         );
     }
 
     #[test]
-    fn a_stop_counts_with_or_without_a_signal_before_or_after_the_death() {
-        let noted = |all: &[What]| {
+    fn stop_is_recognized_in_the_event_order_of_every_engine() {
+        let noted = |all: &[ObjectEventKind]| {
             let mut watched = Watched::default();
             for what in all {
-                watched.note(*what);
+                watched.apply(*what);
             }
             watched.stopped
         };
         assert_eq!(
-            noted(&[What::Signalled, What::Died, What::Stopped]),
-            Stopped::Dead,
+            noted(&[
+                ObjectEventKind::Signaled,
+                ObjectEventKind::Exited,
+                ObjectEventKind::Stopped
+            ]),
+            StopProgress::Exited,
             "Docker"
         );
         assert_eq!(
             (
-                noted(&[What::Stopped, What::Died]),
-                noted(&[What::Died, What::Stopped])
+                noted(&[ObjectEventKind::Stopped, ObjectEventKind::Exited]),
+                noted(&[ObjectEventKind::Exited, ObjectEventKind::Stopped])
             ),
-            (Stopped::Dead, Stopped::Dead),
+            (StopProgress::Exited, StopProgress::Exited),
             "Podman"
         );
         assert_eq!(
-            noted(&[What::Died, What::Cleaned, What::Cleaned]),
-            Stopped::Dead,
+            noted(&[
+                ObjectEventKind::Exited,
+                ObjectEventKind::Cleaned,
+                ObjectEventKind::Cleaned
+            ]),
+            StopProgress::Exited,
             "Podman, which sometimes omits the stop event"
         );
         assert_eq!(
             noted(&[
-                What::Died,
-                What::Cleaned,
-                What::Started,
-                What::Died,
-                What::Cleaned
+                ObjectEventKind::Exited,
+                ObjectEventKind::Cleaned,
+                ObjectEventKind::Started,
+                ObjectEventKind::Exited,
+                ObjectEventKind::Cleaned
             ]),
-            Stopped::No,
+            StopProgress::NotStopped,
             "it exited twice by itself"
         );
         assert_eq!(
-            noted(&[What::Stopped, What::Died, What::Started]),
-            Stopped::No
+            noted(&[
+                ObjectEventKind::Stopped,
+                ObjectEventKind::Exited,
+                ObjectEventKind::Started
+            ]),
+            StopProgress::NotStopped
         );
     }
 
     #[test]
-    fn signals_of_an_engine_that_goes_away_are_nobodys_will() {
+    fn signals_of_an_engine_shutdown_are_discarded() {
         let mut watched = Watched::default();
-        watched.note(What::Signalled);
-        watched.note(What::Died);
-        watched.forget_signals();
-        assert_eq!(watched.stopped, Stopped::No);
-        watched.stopped = Stopped::OnPurpose;
-        watched.forget_signals();
+        watched.apply(ObjectEventKind::Signaled);
+        watched.apply(ObjectEventKind::Exited);
+        watched.discard_signals();
+        assert_eq!(watched.stopped, StopProgress::NotStopped);
+        watched.stopped = StopProgress::ByUser;
+        watched.discard_signals();
         assert_eq!(
             watched.stopped,
-            Stopped::OnPurpose,
+            StopProgress::ByUser,
             "a stop by a user survives an engine restart"
         );
     }

@@ -3,20 +3,20 @@
 use super::{
     caller::{Caller, Notice},
     error::{Error, Kind},
-    given::{self, Hidden},
+    input_args::{self, HiddenInputs},
     settings::Settings,
 };
 use crate::{
     author::{Author, AuthorName},
     diagnostic::{Diagnostics, Sources},
+    discovery::Discovery,
     engine::Connections,
     journal::StateDir,
     model::Deployment,
-    plugins::{self, Connected, Drivers, Plugins, Scene},
+    plugins::{self, ConnectedPlugins, Drivers, ObserveContext, Plugins},
     record::Record,
     seam::Observed,
-    secrets::{SHORTEST, Secrets, sensitive},
-    told::Told,
+    secrets::{MIN_LENGTH, Secrets, sensitive},
 };
 use serde_json::Value as Json;
 use std::{
@@ -40,8 +40,8 @@ impl<'c> Workspace<'c> {
     /// Creates a workspace without connecting to engines or writing anything.
     pub fn new(settings: Settings, caller: &'c dyn Caller) -> Self {
         let state = StateDir::new(settings.state_dir.clone());
-        if let Some(error) = state.distrusted() {
-            caller.say(&Notice::Warning(format!(
+        if let Some(error) = state.untrusted() {
+            caller.notify(&Notice::Warning(format!(
                 "another user may have modified the state directory: {error}"
             )));
         }
@@ -58,15 +58,15 @@ impl<'c> Workspace<'c> {
     /// # Errors
     ///
     /// If no engine is configured, or the state directory is unusable.
-    pub(crate) fn connect(&self) -> Result<Connected, Error> {
+    pub(crate) fn connect(&self) -> Result<ConnectedPlugins, Error> {
         let engine = &self.settings.engine;
-        if let Some(fault) = &engine.fault {
+        if let Some(fault) = &engine.config_error {
             self.warn(format!(
                 "the configuration of the Docker CLI is invalid: {fault}"
             ));
         }
         let host = engine.host.clone()?;
-        Ok(Plugins::default().connect(&plugins::Settings {
+        Ok(Plugins::default().connect(&plugins::DriverSettings {
             author: self.author()?,
             connections: Rc::new(Connections::new(host)),
         }))
@@ -74,25 +74,29 @@ impl<'c> Workspace<'c> {
 
     /// Shows a warning.
     pub fn warn(&self, what: impl Into<String>) {
-        self.caller.say(&Notice::Warning(what.into()));
+        self.caller.notify(&Notice::Warning(what.into()));
     }
 
     /// Returns the creator of new objects.
     fn author(&self) -> Result<Author, Error> {
         Ok(Author {
             key: self.state.key()?,
-            name: AuthorName::this(self.settings.user.clone(), self.state.path()),
+            name: AuthorName::on_this_machine(self.settings.user.clone(), self.state.path()),
         })
     }
 
     /// Returns the objects on the default engine that are labeled with a deployment name. Objects
     /// that the user took over count as ours.
-    pub(crate) async fn told(&self, drivers: &Drivers<'_>, name: &str) -> Result<Told, Error> {
+    pub(crate) async fn discover(
+        &self,
+        drivers: &Drivers<'_>,
+        name: &str,
+    ) -> Result<Discovery, Error> {
         // Ignore an unreadable journal: code that requires it reports the error.
         if let Ok(Some(record)) = self.state.read(name) {
             drivers.trust(&record);
         }
-        Ok(drivers.told(name).await?)
+        Ok(drivers.claims(name).await?)
     }
 
     /// Observes the present state of a deployment on its engines.
@@ -103,7 +107,7 @@ impl<'c> Workspace<'c> {
         record: &Record,
     ) -> Result<Observed, Error> {
         drivers.trust(record);
-        let scene = Scene {
+        let scene = ObserveContext {
             deployment,
             record,
             secrets: &self.secrets,
@@ -111,12 +115,12 @@ impl<'c> Workspace<'c> {
         let places = Plugins::default().places(scene);
         let places = places.map_err(|message| Error::new(Kind::Engine, message))?;
         drivers.reach(&places).await?;
-        Ok(drivers.look(scene).await?)
+        Ok(drivers.observe(scene).await?)
     }
 
     /// Returns the random generator for instance IDs. A plan and the install that follows it use
     /// the same IDs; a later installation uses different ones.
-    pub(crate) fn random(
+    pub(crate) fn id_generator(
         &self,
         name: &str,
         record: Option<&Record>,
@@ -126,17 +130,17 @@ impl<'c> Workspace<'c> {
         }
         let mut hasher = DefaultHasher::new();
         // After a recovery from labels, all state directories use the same IDs.
-        let told = record
+        let recovered_deployment = record
             .and_then(|record| record.deployment.as_ref())
             .filter(|deployment| deployment.recovered);
-        match told {
+        match recovered_deployment {
             Some(deployment) => {
                 (&deployment.id, name, deployment.instances.len()).hash(&mut hasher)
             }
             None => (
                 self.state.key()?,
                 name,
-                record.map_or(0, |record| record.ran),
+                record.map_or(0, |record| record.execution_count),
             )
                 .hash(&mut hasher),
         }
@@ -156,25 +160,26 @@ impl<'c> Workspace<'c> {
     /// Supplies the values of sensitive inputs for this run: the journal contains only their
     /// digests. The declared types are unknown here, and bare text can be a number: all readings
     /// are tried.
-    pub(crate) fn supply(&self, inputs: &[String]) -> Result<(), Error> {
+    pub(crate) fn supply_inputs(&self, inputs: &[String]) -> Result<(), Error> {
         let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
-        let given = given::read(inputs, Hidden::All, &mut sources, &mut faults)?;
+        let given = input_args::read(inputs, HiddenInputs::All, &mut sources, &mut faults)?;
         if !faults.is_empty() {
-            let names = given::named(inputs).join(" ");
+            let names = input_args::redacted_args(inputs).join(" ");
             return Err(Error::usage(format!(
                 "cannot parse the inputs as YAML: {names}"
             )));
         }
         let key = self.state.key()?;
-        let given = given
-            .into_values()
-            .chain(given::of_variables(&self.settings.inputs, &mut sources)?);
-        for value in given.flat_map(|given| given.readings()) {
-            self.secrets.hide_value(&value);
+        let given = given.into_values().chain(input_args::variable_values(
+            &self.settings.inputs,
+            &mut sources,
+        )?);
+        for value in given.flat_map(|given| given.possible_values()) {
+            self.secrets.register_value(&value);
             for part in sensitive::parts(&value) {
                 let digest = sensitive::digest(&key, part);
                 match part {
-                    Json::String(text) if *part == value && text.len() >= SHORTEST => {
+                    Json::String(text) if *part == value && text.len() >= MIN_LENGTH => {
                         self.secrets.withhold_text(digest, text)
                     }
                     part => self.secrets.withhold(digest, part),
@@ -190,11 +195,11 @@ impl<'c> Workspace<'c> {
             .state
             .read(name)?
             .filter(|record| record.deployment.is_some());
-        record.ok_or_else(|| Self::unknown(name))
+        record.ok_or_else(|| Self::unknown_deployment(name))
     }
 
     /// Returns the error for an unknown deployment.
-    pub(crate) fn unknown(name: &str) -> Error {
+    pub(crate) fn unknown_deployment(name: &str) -> Error {
         Error::usage(format!("there is no deployment `{name}`"))
             .hint("list all deployments, including those known only from labels on the engine: dockctl list --all")
     }

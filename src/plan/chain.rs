@@ -1,14 +1,15 @@
 //! Builds the tasks of one instance, in sequence.
 
-use super::{Known, Proposal, Unsupported, uninstall, update::Replacing};
+use super::{PlanInput, Proposal, Unsupported, uninstall, update::Replacing};
 use crate::{
-    known::DoneStep,
+    instance_record::CompletedStep,
     model::{
-        Definition, End, Instance,
+        DefinedRelationship, Definition, Instance,
         InstanceState::{self, Starting, Stopped},
-        Link, Place, Planned, Retry, Side, links,
+        OperationDefinition, RelationshipEnd, RelationshipSide, Retry, SourceLocation,
+        defined_relationships,
     },
-    plugins::{Ends, Part, Replacement},
+    plugins::{InstanceRef, RelationshipRef, Replacement},
     seam::{Effect, Purpose, Step},
     stage::{Task, TaskId},
 };
@@ -23,12 +24,12 @@ pub(super) struct Phase<'o> {
 
 /// Appends the tasks of one instance. Each task depends on the one before.
 pub(super) struct Chain<'a> {
-    pub known: Known<'a>,
+    pub known: PlanInput<'a>,
     pub instance: &'a Instance,
     pub node: &'a Definition,
     pub cause: String,
     /// Steps that the journal records as completed and that are still in effect.
-    pub done: Vec<&'a DoneStep>,
+    pub completed: Vec<&'a CompletedStep>,
     /// Tasks that the next one depends on.
     pub after: Vec<TaskId>,
     pub proposal: &'a mut Proposal,
@@ -44,16 +45,16 @@ pub(super) struct Chain<'a> {
 
 /// Returns the steps of an instance that the journal records as completed and that are still in
 /// effect.
-pub(super) fn done_of<'r>(
-    known: &Known<'r>,
+pub(super) fn completed_steps<'r>(
+    known: &PlanInput<'r>,
     instance: &Instance,
     node: &Definition,
-) -> Vec<&'r DoneStep> {
+) -> Vec<&'r CompletedStep> {
     let done = known
         .record
         .instances
         .get(&instance.id)
-        .map(|known| &known.done[..])
+        .map(|known| &known.completed_steps[..])
         .unwrap_or_default();
     done.iter()
         .filter(|done| {
@@ -66,7 +67,7 @@ pub(super) fn done_of<'r>(
 impl<'a> Chain<'a> {
     /// Creates a chain without tasks.
     pub(super) fn new(
-        known: Known<'a>,
+        known: PlanInput<'a>,
         (instance, node): (&'a Instance, &'a Definition),
         cause: &str,
         proposal: &'a mut Proposal,
@@ -77,7 +78,7 @@ impl<'a> Chain<'a> {
             instance,
             node,
             cause,
-            done: Vec::new(),
+            completed: Vec::new(),
             after: Vec::new(),
             proposal,
             last: None,
@@ -94,7 +95,7 @@ impl<'a> Chain<'a> {
             self.known.part(self.instance, self.node),
         );
         let of_former = || {
-            let part = Part {
+            let part = InstanceRef {
                 node: former,
                 ..part
             };
@@ -125,32 +126,37 @@ impl<'a> Chain<'a> {
     }
 
     /// Appends the given steps of one operation, except those that are still in effect.
-    pub(super) fn operation(&mut self, phase: &Phase<'_>, operation: &Planned, steps: Vec<Step>) {
+    pub(super) fn operation(
+        &mut self,
+        phase: &Phase<'_>,
+        operation: &OperationDefinition,
+        steps: Vec<Step>,
+    ) {
         let name = phase
             .operation
             .rsplit('.')
             .next()
             .unwrap_or(phase.operation);
-        let is_open = |step: &Step| !self.is_done(name, step, None);
-        let steps: Vec<Step> = steps.into_iter().filter(is_open).collect();
+        let is_pending = |step: &Step| !self.is_done(name, step, None);
+        let steps: Vec<Step> = steps.into_iter().filter(is_pending).collect();
         let last = steps.len().saturating_sub(1);
         for (at, step) in steps.into_iter().enumerate() {
             if self.replacing.is_some() && step.traits.makes_successor {
-                self.take_place(name, step, operation);
+                self.append_replacement(name, step, operation);
                 continue;
             }
             let id = self.push(name, step, operation.retry, Some(&operation.place));
             // The predecessor still runs, so the state does not change yet.
-            let is_beside = self.replacing.is_some();
+            let is_replacing = self.replacing.is_some();
             let task = self.proposal.stage.task_mut(id);
-            task.enters = phase.enters.filter(|_| at == 0 && !is_beside);
-            task.leaves = phase.leaves.filter(|_| at == last && !is_beside);
+            task.enters = phase.enters.filter(|_| at == 0 && !is_replacing);
+            task.leaves = phase.leaves.filter(|_| at == last && !is_replacing);
         }
     }
 
     /// Appends the creation of the successor, the stop of the predecessor, and the swap. The
     /// predecessor is stopped as late as possible: when the successor only needs its name.
-    fn take_place(&mut self, name: &str, successor: Step, operation: &Planned) {
+    fn append_replacement(&mut self, name: &str, successor: Step, operation: &OperationDefinition) {
         self.push(name, successor, operation.retry, Some(&operation.place));
         let Some(Replacing {
             former,
@@ -165,7 +171,7 @@ impl<'a> Chain<'a> {
             return;
         };
         if !start_first {
-            self.stop_old(former, stop);
+            self.stop_predecessor(former, stop);
         }
         let id = self.push(name, swap, operation.retry, Some(&operation.place));
         // From here on, the instance is unproven until the successor is known to work.
@@ -174,11 +180,11 @@ impl<'a> Chain<'a> {
 
     /// Appends the stop of the predecessor. An adopted object is stopped too, not returned to its
     /// original state, because the successor needs its place.
-    fn stop_old(&mut self, former: &'a Definition, stop: Step) {
+    fn stop_predecessor(&mut self, former: &'a Definition, stop: Step) {
         let node = std::mem::replace(&mut self.node, former);
         let purpose = std::mem::replace(&mut self.purpose, Purpose::Halt);
         let first = self.proposal.stage.tasks().len();
-        uninstall::stop(self);
+        uninstall::append_stop(self);
         self.purpose = purpose;
         let is_stopped = self.proposal.stage.tasks()[first..]
             .iter()
@@ -193,11 +199,11 @@ impl<'a> Chain<'a> {
     /// Appends an operation for all relationships: concurrently for relationships to the same node,
     /// in sequence for different nodes.
     pub(super) fn relationships(&mut self, name: &str, reversed: bool) {
-        let mut groups: Vec<Vec<Link<'_>>> = Vec::new();
-        for link in links(self.instance, self.node) {
+        let mut groups: Vec<Vec<DefinedRelationship<'_>>> = Vec::new();
+        for link in defined_relationships(self.instance, self.node) {
             match groups
                 .last_mut()
-                .filter(|group| group[0].tie.target == link.tie.target)
+                .filter(|group| group[0].definition.target == link.definition.target)
             {
                 Some(group) => group.push(link),
                 None => groups.push(vec![link]),
@@ -212,28 +218,30 @@ impl<'a> Chain<'a> {
     }
 
     /// Appends an operation for some relationships, concurrently for both ends of each.
-    pub(super) fn relationship(&mut self, name: &str, links: &[Link<'_>]) {
+    pub(super) fn relationship(&mut self, name: &str, links: &[DefinedRelationship<'_>]) {
         let (before, mut ends) = (self.after.clone(), Vec::new());
-        for (link, end) in links
-            .iter()
-            .flat_map(|link| [(link, End::Source), (link, End::Target)])
-        {
-            let prefix = if end == End::Source {
+        for (link, end) in links.iter().flat_map(|link| {
+            [
+                (link, RelationshipEnd::Source),
+                (link, RelationshipEnd::Target),
+            ]
+        }) {
+            let prefix = if end == RelationshipEnd::Source {
                 "source"
             } else {
                 "target"
             };
-            let full = format!("{prefix}/cloudify.interfaces.relationship_lifecycle.{name}");
-            let Some(operation) = link.tie.operations.get(&full) else {
+            let full_name = format!("{prefix}/cloudify.interfaces.relationship_lifecycle.{name}");
+            let Some(operation) = link.definition.operations.get(&full_name) else {
                 continue;
             };
-            let side = Side {
+            let side = RelationshipSide {
                 source: self.instance.id.clone(),
-                target: link.between.target.clone(),
+                target: link.relationship.target.clone(),
                 end,
             };
-            let Some(steps) = self.lowered_relationship(&side, (&full, operation)) else {
-                self.unsupported(&full, operation);
+            let Some(steps) = self.lower_relationship(&side, (&full_name, operation)) else {
+                self.unsupported(&full_name, operation);
                 continue;
             };
             self.after.clone_from(&before);
@@ -249,11 +257,15 @@ impl<'a> Chain<'a> {
         self.after = if ends.is_empty() { before } else { ends };
     }
 
-    fn lowered_relationship(&self, side: &Side, operation: (&str, &Planned)) -> Option<Vec<Step>> {
-        let Known {
+    fn lower_relationship(
+        &self,
+        side: &RelationshipSide,
+        operation: (&str, &OperationDefinition),
+    ) -> Option<Vec<Step>> {
+        let PlanInput {
             deployment, record, ..
         } = self.known;
-        let part = |instance, node| Part {
+        let part = |instance, node| InstanceRef {
             deployment,
             instance,
             node,
@@ -261,11 +273,11 @@ impl<'a> Chain<'a> {
         let present = deployment.instance(&side.target);
         let present = present.and_then(|it| Some(part(it, deployment.node(it)?)));
         let dropped = || {
-            let mut dropped = record.dropped.iter();
+            let mut dropped = record.removed.iter();
             let found = dropped.find(|(instance, _)| instance.id == side.target);
             found.map(|(instance, node)| part(instance, node))
         };
-        let ends = Ends {
+        let ends = RelationshipRef {
             source: part(self.instance, self.node),
             target: present.or_else(dropped),
             end: side.end,
@@ -274,13 +286,13 @@ impl<'a> Chain<'a> {
     }
 
     /// Returns true if the journal records the step as completed and it is still in effect.
-    fn is_done(&self, operation: &str, step: &Step, side: Option<&Side>) -> bool {
-        self.done.iter().any(|done| {
+    fn is_done(&self, operation: &str, step: &Step, side: Option<&RelationshipSide>) -> bool {
+        self.completed.iter().any(|done| {
             done.operation == operation && done.side.as_ref() == side && done.step == *step
         })
     }
 
-    pub(super) fn unsupported(&mut self, name: &str, operation: &Planned) {
+    pub(super) fn unsupported(&mut self, name: &str, operation: &OperationDefinition) {
         let unsupported = Unsupported {
             node: self.instance.node.clone(),
             operation: name.to_owned(),
@@ -298,18 +310,18 @@ impl<'a> Chain<'a> {
         let last = self
             .last
             .filter(|_| self.after.len() == 1)
-            .unwrap_or_else(|| self.nothing(operation));
+            .unwrap_or_else(|| self.push_empty(operation));
         self.proposal.stage.task_mut(last).leaves = Some(state);
     }
 
     /// Marks the instance as stopped without a stop operation.
-    pub(super) fn is_stopped(&mut self) {
-        let id = self.nothing("stop");
+    pub(super) fn mark_stopped(&mut self) {
+        let id = self.push_empty("stop");
         self.proposal.stage.task_mut(id).leaves = Some(Stopped);
     }
 
-    fn nothing(&mut self, operation: &str) -> TaskId {
-        self.push(operation, Step::nothing(), Retry::default(), None)
+    fn push_empty(&mut self, operation: &str) -> TaskId {
+        self.push(operation, Step::no_action(), Retry::default(), None)
     }
 
     pub(super) fn push(
@@ -317,9 +329,9 @@ impl<'a> Chain<'a> {
         operation: &str,
         step: Step,
         retry: Retry,
-        asked_at: Option<&Place>,
+        declared_at: Option<&SourceLocation>,
     ) -> TaskId {
-        let place = self.place(&step, asked_at);
+        let place = self.place(&step, declared_at);
         let id = self.proposal.stage.push(Task {
             instance: self.instance.id.clone(),
             node: self.instance.node.clone(),
@@ -333,7 +345,7 @@ impl<'a> Chain<'a> {
             place,
             side: None,
             ignores_failure: self.ignores_failure,
-            is_as_defined: false,
+            matches_definition: false,
             outdates: Vec::new(),
         });
         self.after = vec![id];
@@ -343,17 +355,17 @@ impl<'a> Chain<'a> {
 
     /// Returns the place in the blueprint where a user can fix a failure of the step: the property,
     /// else the operation, else the node. Skips places in other files, such as bundled catalogs.
-    fn place(&self, step: &Step, asked_at: Option<&Place>) -> Place {
+    fn place(&self, step: &Step, declared_at: Option<&SourceLocation>) -> SourceLocation {
         let property = step
             .traits
             .property
             .as_ref()
             .and_then(|name| self.node.property_places.get(name));
-        let written = |place: &&Place| place.file == self.node.place.file;
+        let is_in_blueprint = |place: &&SourceLocation| place.file == self.node.place.file;
         property
             .into_iter()
-            .chain(asked_at)
-            .find(written)
+            .chain(declared_at)
+            .find(is_in_blueprint)
             .unwrap_or(&self.node.place)
             .clone()
     }

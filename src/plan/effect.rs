@@ -1,6 +1,6 @@
 //! The effect of a stage on each instance, as a plan shows it.
 
-use super::Known;
+use super::PlanInput;
 use crate::{
     model::{Definition, Difference, Instance, InstanceState},
     seam::{Drift, Effect},
@@ -73,7 +73,7 @@ impl fmt::Display for PlannedEffect {
 
 /// The planned effect on one instance, and its reason.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Prospect {
+pub struct InstanceEffect {
     /// ID of the instance.
     pub instance: String,
     /// Its node.
@@ -81,13 +81,13 @@ pub struct Prospect {
     /// The effect.
     pub effect: PlannedEffect,
     /// The reason.
-    pub because: String,
+    pub reason: String,
     /// Differences between the object and the present definition.
     pub fields: Vec<Difference>,
     /// Why the predecessor cannot be restored if the successor fails.
     pub no_rollback: Option<String>,
     /// Instances that have relationships to it.
-    pub used_by: Vec<String>,
+    pub dependents: Vec<String>,
     /// Instances that must be done first.
     pub after: Vec<String>,
     /// Its tasks in the stage.
@@ -95,8 +95,8 @@ pub struct Prospect {
 }
 
 /// Summarizes the effect of a stage on existing instances; none if it only adds instances.
-pub(crate) fn summary(known: &Known<'_>, stage: &Stage) -> Option<String> {
-    let touched: Vec<Prospect> = prospects(known, stage)
+pub(crate) fn summary(known: &PlanInput<'_>, stage: &Stage) -> Option<String> {
+    let touched: Vec<InstanceEffect> = instance_effects(known, stage)
         .into_iter()
         .filter(|it| {
             !matches!(
@@ -105,36 +105,36 @@ pub(crate) fn summary(known: &Known<'_>, stage: &Stage) -> Option<String> {
             )
         })
         .collect();
-    let words = in_words(&touched);
-    (!words.is_empty()).then_some(words)
+    let text = tally_text(&touched);
+    (!text.is_empty()).then_some(text)
 }
 
 /// Returns the effect of a stage on every instance: affected instances in the order of the stage,
 /// then unaffected ones.
 #[must_use]
-pub fn prospects(known: &Known<'_>, stage: &Stage) -> Vec<Prospect> {
+pub fn instance_effects(known: &PlanInput<'_>, stage: &Stage) -> Vec<InstanceEffect> {
     let mut tasks: indexmap::IndexMap<&str, Vec<TaskId>> = indexmap::IndexMap::new();
     for id in stage.ids() {
         tasks.entry(&stage.task(id).instance).or_default().push(id);
     }
-    let used_by = users(known);
+    let used_by = dependents(known);
     let touched = tasks
         .iter()
-        .map(|(instance, tasks)| prospect(known, stage, instance, tasks.clone(), &used_by));
+        .map(|(instance, tasks)| instance_effect(known, stage, instance, tasks.clone(), &used_by));
     let idle = known
         .deployment
         .instances
         .iter()
         .filter(|it| !tasks.contains_key(it.id.as_str()));
     touched
-        .chain(idle.map(|it| prospect(known, stage, &it.id, Vec::new(), &used_by)))
+        .chain(idle.map(|it| instance_effect(known, stage, &it.id, Vec::new(), &used_by)))
         .collect()
 }
 
-fn users<'k>(known: &Known<'k>) -> HashMap<&'k str, Vec<String>> {
+fn dependents<'k>(known: &PlanInput<'k>) -> HashMap<&'k str, Vec<String>> {
     let mut all: HashMap<&str, Vec<String>> = HashMap::new();
     for instance in &known.deployment.instances {
-        for tie in &instance.ties {
+        for tie in &instance.relationships {
             let users = all.entry(tie.target.as_str()).or_default();
             if !users.contains(&instance.id) {
                 users.push(instance.id.clone());
@@ -144,13 +144,13 @@ fn users<'k>(known: &Known<'k>) -> HashMap<&'k str, Vec<String>> {
     all
 }
 
-fn prospect(
-    known: &Known<'_>,
+fn instance_effect(
+    known: &PlanInput<'_>,
     stage: &Stage,
     id: &str,
     tasks: Vec<TaskId>,
     used_by: &HashMap<&str, Vec<String>>,
-) -> Prospect {
+) -> InstanceEffect {
     let instance: Option<&Instance> = known.deployment.instance(id);
     let node = tasks
         .first()
@@ -168,44 +168,44 @@ fn prospect(
         .unwrap_or_default();
     let drift = known
         .observed
-        .of(id)
+        .of_instance(id)
         .into_iter()
         .filter(|_| former.is_none())
         .flat_map(|object| &object.drift);
-    let put_right = |drift: &Drift| Difference {
+    let repaired = |drift: &Drift| Difference {
         field: drift.field.clone(),
-        before: Some(drift.found.clone()),
+        before: Some(drift.present.clone()),
         after: Some(drift.declared.clone()),
     };
-    fields.extend(drift.map(put_right));
+    fields.extend(drift.map(repaired));
     let compared = known
         .observed
-        .of(id)
+        .of_instance(id)
         .into_iter()
         .filter(|_| former.is_none())
-        .flat_map(|object| &object.comparison.differs);
+        .flat_map(|object| &object.comparison.differing);
     fields.extend(compared.map(|field| Difference {
         field: field.clone(),
         before: None,
         after: None,
     }));
-    Prospect {
+    InstanceEffect {
         instance: id.to_owned(),
         node: node.unwrap_or_default(),
         effect: effect(known, stage, &tasks),
-        because: because(stage, &tasks),
+        reason: reason(stage, &tasks),
         fields,
         no_rollback: instance
             .zip(definition)
             .and_then(|it| no_rollback(known, stage, it, &tasks)),
-        used_by: used_by.get(id).cloned().unwrap_or_default(),
+        dependents: used_by.get(id).cloned().unwrap_or_default(),
         after: after(stage, id, &tasks),
         tasks,
     }
 }
 
 /// Returns the reason for the effect, or for its refusal.
-fn because(stage: &Stage, tasks: &[TaskId]) -> String {
+fn reason(stage: &Stage, tasks: &[TaskId]) -> String {
     let refused = tasks
         .iter()
         .find_map(|task| stage.task(*task).step.refusal().map(str::to_owned));
@@ -217,17 +217,17 @@ fn because(stage: &Stage, tasks: &[TaskId]) -> String {
 /// Returns why the predecessor cannot be restored: it disappears when it is stopped, and must be
 /// stopped before the successor starts.
 fn no_rollback(
-    known: &Known<'_>,
+    known: &PlanInput<'_>,
     stage: &Stage,
     (instance, node): (&Instance, &Definition),
     tasks: &[TaskId],
 ) -> Option<String> {
-    let has = |touch: Effect| {
+    let has = |effect: Effect| {
         tasks
             .iter()
-            .any(|task| stage.task(*task).step.effect() == touch)
+            .any(|task| stage.task(*task).step.effect() == effect)
     };
-    let former = known.record.made_from(instance, node);
+    let former = known.record.object_definition(instance, node);
     let is_lost = has(Effect::Replaces)
         && has(Effect::Stops)
         && known.plugins.is_ephemeral(known.part(instance, former));
@@ -236,18 +236,18 @@ fn no_rollback(
     }
     let shared = known
         .plugins
-        .both_need(known.part(instance, node), former)?;
+        .exclusive_conflict(known.part(instance, node), former)?;
     Some(format!(
         "the engine removes the old container when it stops (`auto_remove`), and both containers need {shared}"
     ))
 }
 
-fn effect(known: &Known<'_>, stage: &Stage, tasks: &[TaskId]) -> PlannedEffect {
-    let touches: Vec<Effect> = tasks
+fn effect(known: &PlanInput<'_>, stage: &Stage, tasks: &[TaskId]) -> PlannedEffect {
+    let effects: Vec<Effect> = tasks
         .iter()
         .map(|task| stage.task(*task).step.effect())
         .collect();
-    let has = |touch: Effect| touches.contains(&touch);
+    let has = |effect: Effect| effects.contains(&effect);
     match () {
         () if has(Effect::Replaces) || (has(Effect::Removes) && has(Effect::Creates)) => {
             PlannedEffect::Recreate
@@ -260,20 +260,25 @@ fn effect(known: &Known<'_>, stage: &Stage, tasks: &[TaskId]) -> PlannedEffect {
         () if has(Effect::Starts) => PlannedEffect::Start,
         () if has(Effect::Stops) => PlannedEffect::Stop,
         () if tasks.is_empty() => PlannedEffect::None,
-        () if tasks.iter().all(|id| is_only_known(known, stage.task(*id))) => PlannedEffect::None,
-        () => by_state(stage, tasks),
+        () if tasks
+            .iter()
+            .all(|id| only_updates_record(known, stage.task(*id))) =>
+        {
+            PlannedEffect::None
+        }
+        () => effect_by_state(stage, tasks),
     }
 }
 
 /// Returns true if the task only updates the record of a started instance.
-fn is_only_known(known: &Known<'_>, task: &Task) -> bool {
-    task.step.is_nothing()
+fn only_updates_record(known: &PlanInput<'_>, task: &Task) -> bool {
+    task.step.has_no_action()
         && task.leaves == Some(InstanceState::Started)
         && known.record.state(&task.instance) == InstanceState::Started
 }
 
 /// Returns the effect according to instance states, for tasks that call no engine.
-fn by_state(stage: &Stage, tasks: &[TaskId]) -> PlannedEffect {
+fn effect_by_state(stage: &Stage, tasks: &[TaskId]) -> PlannedEffect {
     let ends: Vec<_> = tasks
         .iter()
         .filter_map(|task| stage.task(*task).leaves)
@@ -294,7 +299,7 @@ fn after(stage: &Stage, id: &str, tasks: &[TaskId]) -> Vec<String> {
     let needs = tasks
         .iter()
         .map(|task| stage.task(*task))
-        .filter(|task| !task.step.brings())
+        .filter(|task| !task.step.obtains_material())
         .flat_map(|task| &task.needs);
     let names = needs
         .map(|need| stage.task(*need).instance.clone())
@@ -309,26 +314,26 @@ fn after(stage: &Stage, id: &str, tasks: &[TaskId]) -> Vec<String> {
 
 /// Counts the instances by effect.
 #[must_use]
-pub fn tally(prospects: &[Prospect]) -> BTreeMap<PlannedEffect, usize> {
+pub fn tally(effects: &[InstanceEffect]) -> BTreeMap<PlannedEffect, usize> {
     let mut all = BTreeMap::new();
-    for prospect in prospects {
-        *all.entry(prospect.effect).or_default() += 1;
+    for effect in effects {
+        *all.entry(effect.effect).or_default() += 1;
     }
     all
 }
 
 /// Returns the tally as text: `2 to create, 1 to recreate`. Empty if nothing happens.
 #[must_use]
-pub fn in_words(prospects: &[Prospect]) -> String {
-    let parts = tally(prospects)
+pub fn tally_text(effects: &[InstanceEffect]) -> String {
+    let parts = tally(effects)
         .into_iter()
         .filter(|(effect, _)| *effect != PlannedEffect::None);
-    let words = |(effect, number)| {
+    let text = |(effect, number)| {
         if effect == PlannedEffect::Refused {
             format!("{number} refused")
         } else {
             format!("{number} to {effect}")
         }
     };
-    parts.map(words).collect::<Vec<_>>().join(", ")
+    parts.map(text).collect::<Vec<_>>().join(", ")
 }

@@ -5,7 +5,7 @@
 //! do not declare it are reinstalled. Then instances with a failed `heal` are reinstalled.
 
 use super::{
-    Known, Proposal,
+    PlanInput, Proposal,
     chain::{Chain, Phase},
     install,
     operation::check_status,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     model::{Instance, InstanceState, Retry},
-    seam::{Standing, Step},
+    seam::{InstanceStatus, Step},
     stage::{Selection, Stage, parameters},
 };
 use std::collections::{HashMap, HashSet};
@@ -40,7 +40,7 @@ const HEAL: [Phase<'static>; 3] = [
 
 /// Plans the first stage.
 #[must_use]
-pub fn first(known: &Known<'_>, parameters: &parameters::Heal) -> Proposal {
+pub fn first(known: &PlanInput<'_>, parameters: &parameters::Heal) -> Proposal {
     let heal = Healing::new(known, parameters);
     if parameters.force_reinstall {
         return reinstall::of(
@@ -50,20 +50,22 @@ pub fn first(known: &Known<'_>, parameters: &parameters::Heal) -> Proposal {
             "reinstall was requested",
         );
     }
-    let mended = heal.look();
-    if !mended.stage.is_empty() {
-        return mended;
+    let repairs = heal.repair_objects();
+    if !repairs.stage.is_empty() {
+        return repairs;
     }
     let mut proposal = heal.checks();
     if proposal.stage.is_empty() {
-        proposal.stage = heal.mend(&heal.never_looked_at()).unwrap_or_default();
+        proposal.stage = heal
+            .heal_unhealthy(&heal.without_check())
+            .unwrap_or_default();
     }
     proposal
 }
 
 /// Plans the stage after the one that has ended.
 #[must_use]
-pub fn next(known: &Known<'_>, parameters: &parameters::Heal, stages: usize) -> Option<Stage> {
+pub fn next(known: &PlanInput<'_>, parameters: &parameters::Heal, stages: usize) -> Option<Stage> {
     let heal = Healing::new(known, parameters);
     let ran = |name: &str| {
         known
@@ -74,10 +76,10 @@ pub fn next(known: &Known<'_>, parameters: &parameters::Heal, stages: usize) -> 
             .any(|task| task.operation == name)
     };
     if ran("check_status") {
-        return heal.mend(
+        return heal.heal_unhealthy(
             &heal
                 .failed(&["check_status"])
-                .union(&heal.never_looked_at())
+                .union(&heal.without_check())
                 .copied()
                 .collect(),
         );
@@ -89,14 +91,14 @@ pub fn next(known: &Known<'_>, parameters: &parameters::Heal, stages: usize) -> 
 }
 
 struct Healing<'a> {
-    known: Known<'a>,
+    known: PlanInput<'a>,
     parameters: &'a parameters::Heal,
     /// IDs of the instances to heal.
     scope: HashSet<&'a str>,
 }
 
 impl<'a> Healing<'a> {
-    fn new(known: &Known<'a>, parameters: &'a parameters::Heal) -> Self {
+    fn new(known: &PlanInput<'a>, parameters: &'a parameters::Heal) -> Self {
         let all = &known.deployment.instances;
         let scope = match parameters
             .node_instance_id
@@ -106,12 +108,12 @@ impl<'a> Healing<'a> {
             None if parameters.node_instance_id.is_some() => HashSet::new(),
             None => all
                 .iter()
-                .filter(|it| parameters.selection.has(known.deployment, it))
+                .filter(|it| parameters.selection.contains(known.deployment, it))
                 .map(|it| it.id.as_str())
                 .collect(),
-            Some(ill) => subtree(
+            Some(unhealthy) => subtree(
                 all,
-                &HashSet::from([ill.host.as_deref().unwrap_or(&ill.id)]),
+                &HashSet::from([unhealthy.host.as_deref().unwrap_or(&unhealthy.id)]),
             ),
         };
         Self {
@@ -123,13 +125,13 @@ impl<'a> Healing<'a> {
 
     /// Returns true if an instance is checked. Instances that were stopped on purpose are skipped;
     /// outdated ones wait for the next update.
-    fn is_looked_at(&self, instance: &Instance) -> bool {
+    fn is_checked(&self, instance: &Instance) -> bool {
         let rests = self
             .known
             .record
             .instances
             .get(&instance.id)
-            .is_some_and(|known| known.rests);
+            .is_some_and(|known| known.stays_stopped);
         self.scope.contains(instance.id.as_str()) && !rests && !self.is_outdated(instance)
     }
 
@@ -137,22 +139,22 @@ impl<'a> Healing<'a> {
     /// instance that referred to a replaced object and is missing is created from the present
     /// definition instead.
     fn is_outdated(&self, instance: &Instance) -> bool {
-        let Known {
+        let PlanInput {
             record, observed, ..
         } = self.known;
         let known = record.instances.get(&instance.id);
-        let waits = known.is_some_and(|known| {
+        let is_waiting = known.is_some_and(|known| {
             known.state == InstanceState::Started
                 && known.is_outdated()
                 && !known.is_being_replaced()
         });
         let has_former = known.is_some_and(|known| known.former.is_some());
-        waits && (has_former || observed.of(&instance.id).is_some())
+        is_waiting && (has_former || observed.of_instance(&instance.id).is_some())
     }
 
     /// Appends the start of outdated instances that are not running, from their former definitions.
     fn start_outdated(&self, proposal: &mut Proposal) {
-        let Known {
+        let PlanInput {
             deployment,
             record,
             observed,
@@ -186,9 +188,9 @@ impl<'a> Healing<'a> {
             if is_gone || !self.known.plugins.is_done(instance, node, observed) {
                 let mut chain = Chain::new(self.known, (instance, node), cause, proposal);
                 if is_gone {
-                    install::way_up(&mut chain, InstanceState::Uninitialized)
+                    install::append_install(&mut chain, InstanceState::Uninitialized)
                 } else {
-                    install::start(&mut chain)
+                    install::append_start(&mut chain)
                 }
                 chain.end_in(InstanceState::Started, "start");
             }
@@ -202,14 +204,14 @@ impl<'a> Healing<'a> {
     }
 
     /// Plans the repair of observed objects.
-    fn look(&self) -> Proposal {
-        let Known {
+    fn repair_objects(&self) -> Proposal {
+        let PlanInput {
             deployment, record, ..
         } = self.known;
         let chosen: Vec<String> = deployment
             .instances
             .iter()
-            .filter(|it| self.is_looked_at(it))
+            .filter(|it| self.is_checked(it))
             .map(|it| it.id.clone())
             .collect();
         if !self.parameters.check_status || !record.is_installed() {
@@ -218,39 +220,40 @@ impl<'a> Healing<'a> {
         let mut proposal = if chosen.is_empty() {
             Proposal::default()
         } else {
-            self.mend_objects(chosen)
+            self.repair_chosen(chosen)
         };
         self.start_outdated(&mut proposal);
         proposal
     }
 
-    fn mend_objects(&self, chosen: Vec<String>) -> Proposal {
-        let Known {
+    fn repair_chosen(&self, chosen: Vec<String>) -> Proposal {
+        let PlanInput {
             deployment,
             record: _,
             observed,
             ..
         } = self.known;
-        let is_ill = |instance: &&Instance| {
+        let is_unhealthy = |instance: &&Instance| {
             let node = deployment
                 .node(instance)
                 .filter(|node| self.known.plugins.has_object(node) && !node.is_adopted());
-            let stands = node.is_some_and(|node| {
-                self.known.plugins.standing(self.known.at(instance, node)) == Standing::UpToDate
+            let is_up_to_date = node.is_some_and(|node| {
+                self.known.plugins.standing(self.known.at(instance, node))
+                    == InstanceStatus::UpToDate
             });
-            stands
+            is_up_to_date
                 && observed
-                    .of(&instance.id)
+                    .of_instance(&instance.id)
                     .is_some_and(|object| object.health.as_deref() == Some("unhealthy"))
         };
-        let ill = deployment
+        let unhealthy = deployment
             .instances
             .iter()
             .filter(|it| self.is_in_scope(it))
-            .filter(is_ill)
+            .filter(is_unhealthy)
             .map(|it| it.id.clone());
         let renew = if self.parameters.allow_reinstall {
-            ill.collect()
+            unhealthy.collect()
         } else {
             HashSet::new()
         };
@@ -258,7 +261,7 @@ impl<'a> Healing<'a> {
             &self.known,
             &install::Scope {
                 selection: &Selection::of_instances(chosen),
-                renew,
+                recreate: renew,
                 cause: "it is unhealthy",
                 ..install::Scope::default()
             },
@@ -291,7 +294,7 @@ impl<'a> Healing<'a> {
 
     /// Returns the instances without any health check. They count as unhealthy if one instance was
     /// reported as unhealthy.
-    fn never_looked_at(&self) -> HashSet<&'a str> {
+    fn without_check(&self) -> HashSet<&'a str> {
         let targeted = self.parameters.node_instance_id.is_some() && self.parameters.check_status;
         let unknown = |it: &&Instance| {
             self.known.deployment.node(it).is_some_and(|node| {
@@ -323,7 +326,7 @@ impl<'a> Healing<'a> {
 
     /// Plans `heal` for unhealthy instances, in dependency order. Instances that do not declare
     /// `heal` are reinstalled.
-    fn mend(&self, ill: &HashSet<&str>) -> Option<Stage> {
+    fn heal_unhealthy(&self, unhealthy: &HashSet<&str>) -> Option<Stage> {
         let can_heal = |id: &&&str| {
             let node = self
                 .known
@@ -332,8 +335,8 @@ impl<'a> Healing<'a> {
                 .and_then(|it| self.known.deployment.node(it));
             node.is_some_and(|node| node.operations.contains_key(HEAL[1].operation))
         };
-        let healed: HashSet<&str> = ill.iter().filter(can_heal).copied().collect();
-        let others: HashSet<&str> = ill.difference(&healed).copied().collect();
+        let healed: HashSet<&str> = unhealthy.iter().filter(can_heal).copied().collect();
+        let others: HashSet<&str> = unhealthy.difference(&healed).copied().collect();
         if healed.is_empty() || (!others.is_empty() && !self.parameters.allow_reinstall) {
             return self.reinstall(&others);
         }
@@ -356,7 +359,7 @@ impl<'a> Healing<'a> {
             );
             chain.ignores_failure = true;
             chain.after = order
-                .needed_by(instance)
+                .dependencies_of(instance)
                 .iter()
                 .filter_map(|id| last.get(*id).copied())
                 .collect();
@@ -367,8 +370,8 @@ impl<'a> Healing<'a> {
         Some(proposal.stage)
     }
 
-    fn append_reinstall(&self, ill: &HashSet<&str>, proposal: &mut Proposal) {
-        let scope = subtree(&self.known.deployment.instances, ill);
+    fn append_reinstall(&self, unhealthy: &HashSet<&str>, proposal: &mut Proposal) {
+        let scope = subtree(&self.known.deployment.instances, unhealthy);
         let chosen = |it: &Instance| scope.contains(it.id.as_str());
         if !scope.is_empty() {
             reinstall::append(
@@ -381,26 +384,26 @@ impl<'a> Healing<'a> {
         }
     }
 
-    fn reinstall(&self, ill: &HashSet<&str>) -> Option<Stage> {
-        if ill.is_empty() {
+    fn reinstall(&self, unhealthy: &HashSet<&str>) -> Option<Stage> {
+        if unhealthy.is_empty() {
             return None;
         }
         if !self.parameters.allow_reinstall {
-            return Some(self.refuse(ill));
+            return Some(self.reject_reinstall(unhealthy));
         }
         let mut proposal = Proposal::default();
-        self.append_reinstall(ill, &mut proposal);
+        self.append_reinstall(unhealthy, &mut proposal);
         Some(proposal.stage)
     }
 
-    fn refuse(&self, ill: &HashSet<&str>) -> Stage {
+    fn reject_reinstall(&self, unhealthy: &HashSet<&str>) -> Stage {
         let mut proposal = Proposal::default();
         for instance in self
             .known
             .deployment
             .instances
             .iter()
-            .filter(|it| ill.contains(it.id.as_str()))
+            .filter(|it| unhealthy.contains(it.id.as_str()))
         {
             let Some(node) = self.known.deployment.node(instance) else {
                 continue;
@@ -420,16 +423,16 @@ impl<'a> Healing<'a> {
 
 /// Returns the given instances and everything that is contained in them.
 fn subtree<'a>(all: &'a [Instance], roots: &HashSet<&str>) -> HashSet<&'a str> {
-    let mut inside: HashSet<&str> = HashSet::new();
+    let mut contained: HashSet<&str> = HashSet::new();
     // Containing instances come before contained ones.
     for instance in all {
-        let contained = instance.ties.iter().any(|tie| {
+        let is_contained = instance.relationships.iter().any(|tie| {
             tie.kind == crate::model::RelationshipKind::ContainedIn
-                && inside.contains(tie.target.as_str())
+                && contained.contains(tie.target.as_str())
         });
-        if contained || roots.contains(instance.id.as_str()) {
-            inside.insert(&instance.id);
+        if is_contained || roots.contains(instance.id.as_str()) {
+            contained.insert(&instance.id);
         }
     }
-    inside
+    contained
 }

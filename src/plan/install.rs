@@ -1,12 +1,13 @@
 //! `install`: creates missing instances, starts stopped ones, and leaves matching ones unchanged.
 
 use super::{
-    Known, Proposal, bring,
-    chain::{Chain, Phase, done_of},
-    neighbours::{Beside, join, tell},
+    PlanInput, Proposal,
+    chain::{Chain, Phase, completed_steps},
+    images,
+    neighbors::{Neighbors, append_operations, establish_new},
     order::Order,
     reinstall, restore, uninstall,
-    update::{self, Outages, Replacing, Rolling},
+    update::{self, Outages, Replacing, RollingUpdate},
 };
 use crate::{
     model::{
@@ -18,7 +19,7 @@ use crate::{
         Retry,
     },
     record::Record,
-    seam::{Change, Observed, Purpose, Standing, Step},
+    seam::{Change, InstanceStatus, Observed, Purpose, Step},
     stage::{CLEAN, Selection, TaskId, operations},
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -70,11 +71,11 @@ pub struct Scope<'a> {
     /// The instances.
     pub selection: &'a Selection,
     /// IDs of the instances to recreate, regardless of their state.
-    pub renew: HashSet<String>,
+    pub recreate: HashSet<String>,
     /// Why they are recreated.
     pub cause: &'a str,
     /// How the instances of one node are replaced.
-    pub rolling: Rolling,
+    pub rolling: RollingUpdate,
 }
 
 impl Default for Scope<'_> {
@@ -82,9 +83,9 @@ impl Default for Scope<'_> {
         const ALL: &Selection = &Selection::All;
         Self {
             selection: ALL,
-            renew: HashSet::new(),
+            recreate: HashSet::new(),
             cause: "",
-            rolling: Rolling {
+            rolling: RollingUpdate {
                 max_unavailable: 1,
                 start_first: false,
             },
@@ -96,58 +97,66 @@ impl Default for Scope<'_> {
 /// is up to date.
 #[must_use]
 pub fn next(deployment: &Deployment, record: &Record, observed: &Observed) -> Proposal {
-    of(&Known::new(deployment, record, observed), &Scope::default())
+    of(
+        &PlanInput::new(deployment, record, observed),
+        &Scope::default(),
+    )
 }
 
 /// Like [`next`], for a part of the deployment. Also runs `establish` for relationships of other
 /// instances to the installed ones.
 #[must_use]
-pub fn of(known: &Known<'_>, scope: &Scope<'_>) -> Proposal {
+pub fn of(known: &PlanInput<'_>, scope: &Scope<'_>) -> Proposal {
     let mut planner = Planner {
         known: *known,
         scope,
         order: Order::new(known.deployment, known.plugins),
         proposal: Proposal::default(),
         last: HashMap::new(),
-        renewed: HashSet::new(),
+        recreated: HashSet::new(),
         images: HashMap::new(),
         outages: Outages::default(),
     };
     let all = scope.selection.is_all();
     let dropped = if all {
-        uninstall::of_dropped(known, Purpose::Ordinary, &mut planner.proposal)
+        uninstall::remove_dropped(known, Purpose::Ordinary, &mut planner.proposal)
     } else {
         Vec::new()
     };
     for instance in planner.order.instances() {
         match known.deployment.node(instance) {
-            Some(node) if scope.selection.has(known.deployment, instance) => {
-                planner.instance(instance, node, &dropped)
+            Some(node) if scope.selection.contains(known.deployment, instance) => {
+                planner.append_instance(instance, node, &dropped)
             }
             _ => {}
         }
     }
-    planner.tell_neighbours();
+    planner.establish_neighbors();
     planner.proposal
 }
 
 struct Planner<'a, 's> {
-    known: Known<'a>,
+    known: PlanInput<'a>,
     scope: &'s Scope<'s>,
     order: Order<'a>,
     proposal: Proposal,
     /// The last task of each instance that has tasks.
     last: HashMap<&'a str, TaskId>,
     /// Instances with recreated objects. Instances that refer to the old objects are recreated too.
-    renewed: HashSet<&'a str>,
+    recreated: HashSet<&'a str>,
     /// The task that pulls each image. Nodes with the same image share one pull.
     images: HashMap<String, TaskId>,
     outages: Outages,
 }
 
 impl<'a> Planner<'a, '_> {
-    fn instance(&mut self, instance: &'a Instance, node: &'a Definition, dropped: &[TaskId]) {
-        let Known {
+    fn append_instance(
+        &mut self,
+        instance: &'a Instance,
+        node: &'a Definition,
+        dropped: &[TaskId],
+    ) {
+        let PlanInput {
             deployment,
             record,
             observed,
@@ -156,16 +165,16 @@ impl<'a> Planner<'a, '_> {
         let (standing, change) = self.standing(instance, node);
         let needs: BTreeSet<TaskId> = self
             .order
-            .needed_by(instance)
+            .dependencies_of(instance)
             .iter()
             .filter_map(|id| self.last.get(id).copied())
             .collect();
         let first = self.proposal.stage.tasks().len();
-        let goes_on = matches!(
+        let is_started_before = matches!(
             standing,
-            Standing::Unfinished | Standing::Stopped | Standing::NotReady
+            InstanceStatus::Unfinished | InstanceStatus::Stopped | InstanceStatus::NotReady
         );
-        let cause = if self.scope.renew.contains(&instance.id) {
+        let cause = if self.scope.recreate.contains(&instance.id) {
             self.scope.cause.to_owned()
         } else {
             standing.to_string()
@@ -173,28 +182,28 @@ impl<'a> Planner<'a, '_> {
         let mut chain = Chain::new(self.known, (instance, node), &cause, &mut self.proposal);
         // Without an object, only the record shows how far the install got.
         let state = record.state(&instance.id);
-        let is_on_its_way = standing == Standing::Absent
+        let is_partly_installed = standing == InstanceStatus::Missing
             && !self.known.plugins.has_object(node)
             && !state.is_gone()
             && !state.is_down();
-        chain.done = if goes_on || is_on_its_way {
-            done_of(&self.known, instance, node)
+        chain.completed = if is_started_before || is_partly_installed {
+            completed_steps(&self.known, instance, node)
         } else {
             Vec::new()
         };
         chain.after = needs.into_iter().chain(dropped.iter().copied()).collect();
         let known = record.instances.get(&instance.id);
         if known.is_some_and(restore::is_proven) {
-            update::clean(&mut chain);
+            update::remove_predecessor(&mut chain);
         }
-        let is_left = known.is_some_and(restore::is_unproven);
-        if standing == Standing::UpToDate && !is_left && chain.last.is_none() {
+        let is_unproven = known.is_some_and(restore::is_unproven);
+        if standing == InstanceStatus::UpToDate && !is_unproven && chain.last.is_none() {
             return;
         }
         let rolling = self.scope.rolling;
-        let around = (&self.order, &self.outages);
-        bring_about(&mut chain, standing, change, around, rolling);
-        if is_left
+        let context = (&self.order, &self.outages);
+        append_tasks(&mut chain, standing, change, context, rolling);
+        if is_unproven
             && chain
                 .last
                 .is_none_or(|last| chain.proposal.stage.task(last).operation != CLEAN)
@@ -203,12 +212,12 @@ impl<'a> Planner<'a, '_> {
         }
         chain.end_in(Started, "install");
         if let Some(last) = chain.last {
-            chain.proposal.stage.task_mut(last).is_as_defined = true;
+            chain.proposal.stage.task_mut(last).matches_definition = true;
             self.outages.add(&instance.node, last);
         }
         // Dependents do not wait for a running instance that only has its drift repaired.
-        let is_ready =
-            standing == Standing::Changed && self.known.plugins.is_done(instance, node, observed);
+        let is_ready = standing == InstanceStatus::Drifted
+            && self.known.plugins.is_done(instance, node, observed);
         self.last.extend(
             chain
                 .last
@@ -218,26 +227,26 @@ impl<'a> Planner<'a, '_> {
         // An image that this stage builds cannot be pulled early.
         if !self
             .order
-            .needed_by(instance)
+            .dependencies_of(instance)
             .iter()
-            .any(|id| self.known.plugins.is_material(deployment, id))
+            .any(|id| self.known.plugins.is_material_instance(deployment, id))
         {
-            self.bring_image_early(TaskId(first));
+            self.pull_image_early(TaskId(first));
         }
     }
 
     /// Returns the standing of an instance, and the change that makes it match its present
     /// definition.
-    fn standing(&mut self, instance: &'a Instance, node: &Definition) -> (Standing, Change) {
+    fn standing(&mut self, instance: &'a Instance, node: &Definition) -> (InstanceStatus, Change) {
         let mut standing = self.known.plugins.standing(self.known.at(instance, node));
-        let there = [
-            Standing::UpToDate,
-            Standing::Unfinished,
-            Standing::Stopped,
-            Standing::NotReady,
-            Standing::Changed,
+        let existing = [
+            InstanceStatus::UpToDate,
+            InstanceStatus::Unfinished,
+            InstanceStatus::Stopped,
+            InstanceStatus::NotReady,
+            InstanceStatus::Drifted,
         ];
-        let exists = there.contains(&standing);
+        let exists = existing.contains(&standing);
         let mut change = Change::Nothing;
         let former = self
             .known
@@ -249,33 +258,37 @@ impl<'a> Planner<'a, '_> {
         // record does.
         let is_other = |former: &Definition| {
             former.secrets != node.secrets
-                || (!former.is_made_like(node)
+                || (!former.creates_same_object(node)
                     && !self
                         .known
                         .plugins
                         .is_replaceable(self.known.part(instance, node)))
         };
-        let is_former = exists && former.is_some_and(is_other);
-        let takes_over = former.is_some_and(Definition::is_adopted)
+        let is_outdated = exists && former.is_some_and(is_other);
+        let replaces_adopted = former.is_some_and(Definition::is_adopted)
             && !node.is_adopted()
             && self.known.plugins.has_object(node)
-            && standing == Standing::Absent;
-        let is_given_up = node.is_adopted()
+            && standing == InstanceStatus::Missing;
+        let becomes_adopted = node.is_adopted()
             && self.known.plugins.has_object(node)
             && former.is_some_and(|former| !former.is_adopted());
-        if standing == Standing::Outdated || is_former || takes_over || is_given_up {
+        if standing == InstanceStatus::Outdated
+            || is_outdated
+            || replaces_adopted
+            || becomes_adopted
+        {
             change = self.known.plugins.change(self.known.at(instance, node));
             standing = if change == Change::Nothing {
                 standing
             } else {
-                Standing::Outdated
+                InstanceStatus::Outdated
             };
         }
         let is_renewed = self
             .order
             .bound_to(instance)
             .iter()
-            .any(|id| self.renewed.contains(id.as_str()));
+            .any(|id| self.recreated.contains(id.as_str()));
         let is_stale = self
             .known
             .record
@@ -283,49 +296,54 @@ impl<'a> Planner<'a, '_> {
             .get(&instance.id)
             .is_some_and(|known| known.is_stale);
         if (is_stale || is_renewed) && (exists || matches!(change, Change::Adjust(_))) {
-            standing = Standing::Bound;
+            standing = InstanceStatus::DependencyRecreated;
         }
         let state = self.known.record.state(&instance.id);
-        if self.scope.renew.contains(&instance.id) && (exists || !state.is_gone()) {
-            (standing, change) = (Standing::Outdated, Change::Replace);
+        if self.scope.recreate.contains(&instance.id) && (exists || !state.is_gone()) {
+            (standing, change) = (InstanceStatus::Outdated, Change::Replace);
         }
-        let as_it_stands = standing == Standing::Outdated
+        let in_place = standing == InstanceStatus::Outdated
             && matches!(change, Change::Adjust(_) | Change::Refused(_));
         if matches!(
             standing,
-            Standing::Absent | Standing::Outdated | Standing::Bound
-        ) && !as_it_stands
+            InstanceStatus::Missing
+                | InstanceStatus::Outdated
+                | InstanceStatus::DependencyRecreated
+        ) && !in_place
         {
-            self.renewed.insert(&instance.id);
+            self.recreated.insert(&instance.id);
         }
         (standing, change)
     }
 
-    fn tell_neighbours(&mut self) {
+    fn establish_neighbors(&mut self) {
         if self.scope.selection.is_all() {
-            return join(self.known, &self.last, &mut self.proposal);
+            return establish_new(self.known, &self.last, &mut self.proposal);
         }
         let after = self
             .last
             .iter()
             .map(|(id, task)| ((*id).to_owned(), *task))
             .collect();
-        let chosen =
-            |instance: &Instance| self.scope.selection.has(self.known.deployment, instance);
+        let chosen = |instance: &Instance| {
+            self.scope
+                .selection
+                .contains(self.known.deployment, instance)
+        };
         let touched = |instance: &Instance| self.last.contains_key(instance.id.as_str());
-        let beside = Beside {
+        let beside = Neighbors {
             chosen: &chosen,
-            touched: &touched,
+            changed: &touched,
             after: &after,
             cause: "the target of its relationship is created",
         };
-        tell(self.known, "establish", &beside, &mut self.proposal);
+        append_operations(self.known, "establish", &beside, &mut self.proposal);
     }
 
     /// Moves the pull of an image forward: it does not wait for the dependencies of the instance.
     /// Nodes with the same image share one pull: the second task waits for the first and finds the
     /// image present.
-    fn bring_image_early(&mut self, first: TaskId) {
+    fn pull_image_early(&mut self, first: TaskId) {
         let next = TaskId(first.0 + 1);
         let task = self.proposal.stage.task_mut(first);
         let Some(key) = task
@@ -333,60 +351,64 @@ impl<'a> Planner<'a, '_> {
             .traits
             .shared
             .clone()
-            .filter(|_| !task.step.is_late())
+            .filter(|_| !task.step.has_late_values())
         else {
             return;
         };
-        let waited_for = std::mem::take(&mut task.needs);
+        let dependencies = std::mem::take(&mut task.needs);
         // An existing instance keeps its state until its object is recreated.
-        let is_there = !self.known.record.state(&task.instance).is_gone();
-        let enters = std::mem::replace(&mut task.enters, Some(Initializing).filter(|_| !is_there));
+        let exists = !self.known.record.state(&task.instance).is_gone();
+        let enters = std::mem::replace(&mut task.enters, Some(Initializing).filter(|_| !exists));
         match self.images.get(&key) {
             Some(earlier) => task.needs.push(*earlier),
             None => drop(self.images.insert(key, first)),
         }
         let creation = self.proposal.stage.task_mut(next);
-        creation.needs.extend(waited_for);
+        creation.needs.extend(dependencies);
         creation.enters = creation.enters.or(enters);
     }
 }
 
 /// Appends the tasks that install an instance, depending on its standing.
-fn bring_about(
+fn append_tasks(
     chain: &mut Chain<'_>,
-    standing: Standing,
+    standing: InstanceStatus,
     change: Change,
-    around: (&Order<'_>, &Outages),
-    rolling: Rolling,
+    context: (&Order<'_>, &Outages),
+    rolling: RollingUpdate,
 ) {
     let has_object = chain.known.plugins.has_object(chain.node);
     match standing {
-        Standing::UpToDate => {}
-        Standing::Changed => put_right(chain),
-        Standing::Outdated => apply(chain, around, change, rolling),
-        Standing::Bound => apply(chain, around, Change::Replace, rolling),
-        Standing::Stopped | Standing::NotReady
+        InstanceStatus::UpToDate => {}
+        InstanceStatus::Drifted => repair_drift(chain),
+        InstanceStatus::Outdated => append_change(chain, context, change, rolling),
+        InstanceStatus::DependencyRecreated => {
+            append_change(chain, context, Change::Replace, rolling)
+        }
+        InstanceStatus::Stopped | InstanceStatus::NotReady
             if chain.node.operations.contains_key(START[0].operation) =>
         {
-            start(chain)
+            append_start(chain)
         }
         // Without a `start` operation, `create` starts it.
-        Standing::Unfinished | Standing::Stopped | Standing::NotReady => {
-            way_up(chain, Uninitialized)
+        InstanceStatus::Unfinished | InstanceStatus::Stopped | InstanceStatus::NotReady => {
+            append_install(chain, Uninitialized)
         }
-        Standing::Absent if has_object => way_up(chain, Uninitialized),
-        Standing::Absent => way_up(chain, chain.known.record.state(&chain.instance.id)),
+        InstanceStatus::Missing if has_object => append_install(chain, Uninitialized),
+        InstanceStatus::Missing => {
+            append_install(chain, chain.known.record.state(&chain.instance.id))
+        }
     }
 }
 
 /// Appends the change of an existing object, in the least disruptive way.
-fn apply(
+fn append_change(
     chain: &mut Chain<'_>,
     (order, outages): (&Order<'_>, &Outages),
     change: Change,
-    rolling: Rolling,
+    rolling: RollingUpdate,
 ) {
-    let Known {
+    let PlanInput {
         record, observed, ..
     } = chain.known;
     let (instance, node) = (chain.instance, chain.node);
@@ -395,7 +417,7 @@ fn apply(
         Change::Adjust(step) => {
             chain.push("update", *step, Retry::default(), Some(&node.place));
             if !chain.known.plugins.is_done(instance, node, observed) {
-                start(chain);
+                append_start(chain);
             }
         }
         // An object that never worked is not kept as a fallback.
@@ -404,9 +426,9 @@ fn apply(
                 .known
                 .plugins
                 .is_replaceable(chain.known.part(instance, node))
-                && worked(record, instance) =>
+                && has_worked(record, instance) =>
         {
-            let former = record.made_from(instance, node);
+            let former = record.object_definition(instance, node);
             let before = outages.before(&instance.node, rolling);
             let start_first = starts_first(chain.known, (instance, former, node), rolling);
             update::replace(
@@ -418,14 +440,14 @@ fn apply(
                 },
             );
         }
-        Change::Remake
+        Change::Recreate
             if UPDATE
                 .iter()
                 .any(|phase| node.operations.contains_key(phase.operation)) =>
         {
             chain.phases(&UPDATE)
         }
-        Change::Replace | Change::Remake => remake(chain, order),
+        Change::Replace | Change::Recreate => recreate(chain, order),
         Change::Refused(why) => drop(chain.push(
             "update",
             Step::refused(why),
@@ -438,21 +460,22 @@ fn apply(
 /// Returns true if the successor starts before the predecessor is stopped: on request, or if the
 /// predecessor disappears when it is stopped; and only if both can exist at the same time.
 fn starts_first(
-    known: Known<'_>,
+    known: PlanInput<'_>,
     (instance, former, node): (&Instance, &Definition, &Definition),
-    rolling: Rolling,
+    rolling: RollingUpdate,
 ) -> bool {
-    let is_wanted = rolling.start_first || known.plugins.is_ephemeral(known.part(instance, former));
-    is_wanted
+    let is_requested =
+        rolling.start_first || known.plugins.is_ephemeral(known.part(instance, former));
+    is_requested
         && known
             .plugins
-            .both_need(known.part(instance, node), former)
+            .exclusive_conflict(known.part(instance, node), former)
             .is_none()
 }
 
 /// Returns true if an instance was started before or is being replaced, so that there is an object
 /// to restore.
-fn worked(record: &Record, instance: &Instance) -> bool {
+fn has_worked(record: &Record, instance: &Instance) -> bool {
     let Some(known) = record.instances.get(&instance.id) else {
         return false;
     };
@@ -462,10 +485,10 @@ fn worked(record: &Record, instance: &Instance) -> bool {
 }
 
 /// Appends the repair of drift, and the start of an instance that is not running.
-fn put_right(chain: &mut Chain<'_>) {
+fn repair_drift(chain: &mut Chain<'_>) {
     let (instance, node, observed) = (chain.instance, chain.node, chain.known.observed);
     for drift in observed
-        .of(&instance.id)
+        .of_instance(&instance.id)
         .into_iter()
         .flat_map(|object| &object.drift)
     {
@@ -477,24 +500,24 @@ fn put_right(chain: &mut Chain<'_>) {
         );
     }
     if !chain.known.plugins.is_done(instance, node, observed) {
-        start(chain);
+        append_start(chain);
     }
 }
 
 /// Appends the removal by the former definition, then the install by the present one.
-fn remake(chain: &mut Chain<'_>, order: &Order<'_>) {
-    bring::append(chain, order);
+fn recreate(chain: &mut Chain<'_>, order: &Order<'_>) {
+    images::append(chain, order);
     let (node, first) = (chain.node, chain.proposal.stage.tasks().len());
-    chain.node = chain.known.record.made_from(chain.instance, node);
-    uninstall::way_down(chain, InstanceState::Started);
+    chain.node = chain.known.record.object_definition(chain.instance, node);
+    uninstall::append_uninstall(chain, InstanceState::Started);
     chain.node = node;
     chain.end_in(Deleted, "uninstall");
     reinstall::keep_images(first, chain.proposal);
-    way_up(chain, Uninitialized);
+    append_install(chain, Uninitialized);
 }
 
 /// Appends the remaining operations that install an instance in `state`.
-pub(super) fn way_up(chain: &mut Chain<'_>, state: InstanceState) {
+pub(super) fn append_install(chain: &mut Chain<'_>, state: InstanceState) {
     let is_made = matches!(state, Created | Configuring | Configured | Starting);
     let is_configured = matches!(state, Configured | Starting);
     match state {
@@ -507,11 +530,11 @@ pub(super) fn way_up(chain: &mut Chain<'_>, state: InstanceState) {
         chain.phases(&CONFIGURE);
     }
     chain.relationships("postconfigure", false);
-    start(chain);
+    append_start(chain);
 }
 
 /// Appends the operations that start a created instance.
-pub(super) fn start(chain: &mut Chain<'_>) {
+pub(super) fn append_start(chain: &mut Chain<'_>) {
     let first = chain.proposal.stage.tasks().len();
     chain.phases(&START);
     for id in first..chain.proposal.stage.tasks().len() {

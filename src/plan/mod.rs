@@ -3,15 +3,15 @@
 //! One file per workflow. Each computes a [`Stage`] from the desired state ([`Deployment`]), the
 //! recorded state ([`Record`]) and the observed state ([`Observed`]).
 
-mod bonds;
-mod bring;
 mod chain;
 pub mod effect;
 pub mod heal;
+mod images;
 pub mod install;
-mod neighbours;
+mod neighbors;
 pub mod operation;
 mod order;
+mod outdated;
 pub(crate) mod protected;
 mod readers;
 pub mod reinstall;
@@ -21,13 +21,13 @@ pub mod scale;
 pub mod uninstall;
 pub mod update;
 
-pub use order::unordered;
-pub use readers::Reading;
+pub use order::unordered_readings;
+pub use readers::AttributeRead;
 
 use crate::{
-    event::Why,
-    model::{Definition, Deployment, Instance, Place},
-    plugins::{At, Part, Plugins},
+    event::StopReason,
+    model::{Definition, Deployment, Instance, SourceLocation},
+    plugins::{InstanceRef, InstanceView, Plugins},
     record::{Execution, Record},
     seam::{Observed, Purpose},
     stage::{Parameters, Restoring, Selection, Stage, Workflow, parameters},
@@ -36,32 +36,32 @@ use serde::Serialize;
 
 /// Plans the first stage of an execution.
 #[must_use]
-pub fn first(parameters: &Parameters, known: &Known<'_>) -> Proposal {
-    let mut proposal = of(parameters, known);
-    bonds::note(known, &mut proposal.stage);
+pub fn first(parameters: &Parameters, known: &PlanInput<'_>) -> Proposal {
+    let mut proposal = for_workflow(parameters, known);
+    outdated::mark_outdated(known, &mut proposal.stage);
     proposal
 }
 
-fn of(parameters: &Parameters, known: &Known<'_>) -> Proposal {
+fn for_workflow(parameters: &Parameters, known: &PlanInput<'_>) -> Proposal {
     match parameters {
-        Parameters::Install(said) => installed(known, said),
-        Parameters::Uninstall(said) => taken_down(known, said),
-        Parameters::Reinstall(said) => made_again(known, said),
-        Parameters::Rollback(said) => rollback::of_states(known, &said.selection),
-        Parameters::Heal(said) => heal::first(known, said),
-        Parameters::Scale(said) => scale::of(known, said),
-        Parameters::Update(said) => update::of(known, *said),
-        Parameters::Start(said) => operation::one("start", said, known),
-        Parameters::Stop(said) => operation::one("stop", said, known),
-        Parameters::Pull(said) => operation::one("pull", said, known),
-        Parameters::Restart(said) => operation::restart(said, known),
-        Parameters::ExecuteOperation(said) => operation::any(said, known),
-        Parameters::CheckStatus(said) => operation::status(said, known),
-        Parameters::CheckDrift(said) => operation::drift(said, known),
+        Parameters::Install(parameters) => plan_install(known, parameters),
+        Parameters::Uninstall(parameters) => plan_uninstall(known, parameters),
+        Parameters::Reinstall(parameters) => plan_reinstall(known, parameters),
+        Parameters::Rollback(parameters) => rollback::by_states(known, &parameters.selection),
+        Parameters::Heal(parameters) => heal::first(known, parameters),
+        Parameters::Scale(parameters) => scale::of(known, parameters),
+        Parameters::Update(parameters) => update::of(known, *parameters),
+        Parameters::Start(parameters) => operation::single("start", parameters, known),
+        Parameters::Stop(parameters) => operation::single("stop", parameters, known),
+        Parameters::Pull(parameters) => operation::single("pull", parameters, known),
+        Parameters::Restart(parameters) => operation::restart(parameters, known),
+        Parameters::ExecuteOperation(parameters) => operation::execute_operation(parameters, known),
+        Parameters::CheckStatus(parameters) => operation::check_status_workflow(parameters, known),
+        Parameters::CheckDrift(parameters) => operation::check_drift(parameters, known),
     }
 }
 
-fn installed(known: &Known<'_>, parameters: &parameters::Install) -> Proposal {
+fn plan_install(known: &PlanInput<'_>, parameters: &parameters::Install) -> Proposal {
     let scope = install::Scope {
         selection: &parameters.selection,
         ..install::Scope::default()
@@ -69,9 +69,9 @@ fn installed(known: &Known<'_>, parameters: &parameters::Install) -> Proposal {
     install::of(known, &scope)
 }
 
-fn taken_down(known: &Known<'_>, parameters: &parameters::Uninstall) -> Proposal {
+fn plan_uninstall(known: &PlanInput<'_>, parameters: &parameters::Uninstall) -> Proposal {
     let purpose = if parameters.volumes {
-        Purpose::GiveUp
+        Purpose::RemoveAll
     } else {
         Purpose::Ordinary
     };
@@ -79,18 +79,19 @@ fn taken_down(known: &Known<'_>, parameters: &parameters::Uninstall) -> Proposal
     uninstall::of(known, selection, ignores_failure, purpose)
 }
 
-fn made_again(known: &Known<'_>, parameters: &parameters::Reinstall) -> Proposal {
-    let is_meant = |instance: &Instance| parameters.selection.has(known.deployment, instance);
-    reinstall::of(known, &is_meant, parameters.ignore_failure, "reinstall")
+fn plan_reinstall(known: &PlanInput<'_>, parameters: &parameters::Reinstall) -> Proposal {
+    let is_selected =
+        |instance: &Instance| parameters.selection.contains(known.deployment, instance);
+    reinstall::of(known, &is_selected, parameters.ignore_failure, "reinstall")
 }
 
 /// Plans the next stage after the earlier ones have finished; none if nothing is left to do.
 /// `subgraph_retries` is how often failed instances are taken down and installed again.
 #[must_use]
-pub fn next(known: &Known<'_>, subgraph_retries: usize) -> Option<Stage> {
+pub fn next(known: &PlanInput<'_>, subgraph_retries: usize) -> Option<Stage> {
     let execution = known.record.running()?;
     let stage = match (known.record.stage().restores, execution.stopped) {
-        (_, Some(Why::GuardLost)) | (Some(Restoring::Recreate), _) => None,
+        (_, Some(StopReason::GuardLost)) | (Some(Restoring::Recreate), _) => None,
         (Some(Restoring::PutBack), _) => Some(restore::recreate(known)),
         (None, Some(_)) => Some(restore::first(known)),
         (None, None) if execution.has_failed() => {
@@ -99,23 +100,25 @@ pub fn next(known: &Known<'_>, subgraph_retries: usize) -> Option<Stage> {
         (None, None) => after_success(execution, known),
     };
     let mut stage = stage.filter(|stage| !stage.is_empty())?;
-    bonds::note(known, &mut stage);
+    outdated::mark_outdated(known, &mut stage);
     Some(stage)
 }
 
-fn after_failure(execution: &Execution, known: &Known<'_>, subgraph_retries: usize) -> Stage {
+fn after_failure(execution: &Execution, known: &PlanInput<'_>, subgraph_retries: usize) -> Stage {
     match &*execution.parameters {
-        _ if is_repeated(execution, subgraph_retries) => try_again(execution, known),
-        Parameters::Scale(said) if execution.stages == 1 => scale::take_back(known, said),
+        _ if is_retried(execution, subgraph_retries) => plan_retry(execution, known),
+        Parameters::Scale(parameters) if execution.stages == 1 => {
+            scale::remove_added(known, parameters)
+        }
         _ => restore::first(known),
     }
 }
 
-fn after_success(execution: &Execution, known: &Known<'_>) -> Option<Stage> {
+fn after_success(execution: &Execution, known: &PlanInput<'_>) -> Option<Stage> {
     let stage = match &*execution.parameters {
-        _ if !goes_on(execution) => None,
-        Parameters::Heal(said) => heal::next(known, said, execution.stages),
-        Parameters::Scale(said) => Some(scale::next(known, said)),
+        _ if !may_have_next_stage(execution) => None,
+        Parameters::Heal(parameters) => heal::next(known, parameters, execution.stages),
+        Parameters::Scale(parameters) => Some(scale::next(known, parameters)),
         Parameters::Rollback(_) => {
             Some(uninstall::of(known, &Selection::All, true, Purpose::Ordinary).stage)
         }
@@ -123,7 +126,7 @@ fn after_success(execution: &Execution, known: &Known<'_>) -> Option<Stage> {
     };
     // Recreate started instances that still share something with a replaced object.
     let is_over = stage.as_ref().is_none_or(Stage::is_empty);
-    if is_over && leaves_working(execution.workflow()) {
+    if is_over && leaves_running(execution.workflow()) {
         Some(restore::first(known))
     } else {
         stage
@@ -131,7 +134,7 @@ fn after_success(execution: &Execution, known: &Known<'_>) -> Option<Stage> {
 }
 
 /// Returns true if a workflow leaves instances running.
-fn leaves_working(workflow: Workflow) -> bool {
+fn leaves_running(workflow: Workflow) -> bool {
     use Workflow::{Heal, Install, Reinstall, Restart, Scale, Start, Update};
     matches!(
         workflow,
@@ -141,12 +144,12 @@ fn leaves_working(workflow: Workflow) -> bool {
 
 /// Returns true if [`next`] may plan anything. Otherwise the engines need not be queried.
 #[must_use]
-pub fn may_go_on(record: &Record, plugins: Plugins, subgraph_retries: usize) -> bool {
+pub fn may_continue(record: &Record, plugins: Plugins, subgraph_retries: usize) -> bool {
     let Some(execution) = record.running() else {
         return false;
     };
     match (record.stage().restores, execution.stopped) {
-        (_, Some(Why::GuardLost)) | (Some(Restoring::Recreate), _) => return false,
+        (_, Some(StopReason::GuardLost)) | (Some(Restoring::Recreate), _) => return false,
         (Some(Restoring::PutBack), _) | (None, Some(_)) => {
             return restore::is_needed(record, plugins);
         }
@@ -154,59 +157,59 @@ pub fn may_go_on(record: &Record, plugins: Plugins, subgraph_retries: usize) -> 
     }
     let is_needed = || restore::is_needed(record, plugins);
     if execution.has_failed() {
-        is_repeated(execution, subgraph_retries) || takes_back(execution) || is_needed()
+        is_retried(execution, subgraph_retries) || may_undo_scale(execution) || is_needed()
     } else {
-        goes_on(execution) || (leaves_working(execution.workflow()) && is_needed())
+        may_have_next_stage(execution) || (leaves_running(execution.workflow()) && is_needed())
     }
 }
 
 /// Returns true if failed instances are tried again.
-fn is_repeated(execution: &Execution, subgraph_retries: usize) -> bool {
+fn is_retried(execution: &Execution, subgraph_retries: usize) -> bool {
     let workflow = execution.workflow();
     matches!(workflow, Workflow::Install | Workflow::Uninstall)
         && execution.stages <= subgraph_retries
 }
 
 /// Returns true if instances that a failed `scale` added may be removed.
-fn takes_back(execution: &Execution) -> bool {
+fn may_undo_scale(execution: &Execution) -> bool {
     execution.workflow() == Workflow::Scale && execution.stages == 1
 }
 
 /// Returns true if a workflow may have another stage after a successful one.
-fn goes_on(execution: &Execution) -> bool {
+fn may_have_next_stage(execution: &Execution) -> bool {
     let is_first = execution.stages == 1;
     match &*execution.parameters {
         Parameters::Heal(_) => true,
-        Parameters::Scale(said) => is_first && !said.removed.is_empty(),
-        Parameters::Rollback(said) => is_first && said.full_rollback,
+        Parameters::Scale(parameters) => is_first && !parameters.removed.is_empty(),
+        Parameters::Rollback(parameters) => is_first && parameters.full_rollback,
         _ => false,
     }
 }
 
 /// Plans another attempt. `install` takes failed instances down and installs them again;
 /// `uninstall` repeats the removal.
-fn try_again(execution: &Execution, known: &Known<'_>) -> Stage {
+fn plan_retry(execution: &Execution, known: &PlanInput<'_>) -> Stage {
     let mut stage = match &*execution.parameters {
-        Parameters::Install(said) => {
+        Parameters::Install(parameters) => {
             let failed = execution.failed.iter().filter(|failed| !failed.ignored);
             let scope = install::Scope {
-                selection: &said.selection,
-                renew: failed.map(|failed| failed.instance.clone()).collect(),
+                selection: &parameters.selection,
+                recreate: failed.map(|failed| failed.instance.clone()).collect(),
                 cause: "its last attempt failed",
                 ..install::Scope::default()
             };
             install::of(known, &scope).stage
         }
-        Parameters::Uninstall(said) => taken_down(known, said).stage,
+        Parameters::Uninstall(parameters) => plan_uninstall(known, parameters).stage,
         _ => Stage::default(),
     };
-    stage.tries_again = true;
+    stage.is_retry = true;
     stage
 }
 
 /// The input of planning.
 #[derive(Clone, Copy)]
-pub struct Known<'a> {
+pub struct PlanInput<'a> {
     /// The desired state.
     pub deployment: &'a Deployment,
     /// The recorded state.
@@ -217,7 +220,7 @@ pub struct Known<'a> {
     pub plugins: Plugins,
 }
 
-impl<'a> Known<'a> {
+impl<'a> PlanInput<'a> {
     /// Creates the input with all plugins.
     #[must_use]
     pub fn new(deployment: &'a Deployment, record: &'a Record, observed: &'a Observed) -> Self {
@@ -231,8 +234,8 @@ impl<'a> Known<'a> {
 
     /// Returns an instance with its node, as plugins expect it.
     #[must_use]
-    pub fn part(&self, instance: &'a Instance, node: &'a Definition) -> Part<'a> {
-        Part {
+    pub fn part(&self, instance: &'a Instance, node: &'a Definition) -> InstanceRef<'a> {
+        InstanceRef {
             deployment: self.deployment,
             instance,
             node,
@@ -241,8 +244,8 @@ impl<'a> Known<'a> {
 
     /// Returns the same with the recorded and the observed state.
     #[must_use]
-    pub fn at(&self, instance: &'a Instance, node: &'a Definition) -> At<'a> {
-        At {
+    pub fn at(&self, instance: &'a Instance, node: &'a Definition) -> InstanceView<'a> {
+        InstanceView {
             part: self.part(instance, node),
             record: self.record,
             observed: self.observed,
@@ -260,7 +263,7 @@ pub struct Unsupported {
     /// The plugin that it belongs to.
     pub plugin: String,
     /// The place of its definition.
-    pub place: Place,
+    pub place: SourceLocation,
 }
 
 /// The result of planning: a stage, and the operations that it leaves out.

@@ -2,9 +2,9 @@
 //! `check_status`, `check_drift`.
 
 use super::{
-    Known, Proposal,
-    bring::{self, Brought},
-    chain::{Chain, Phase, done_of},
+    PlanInput, Proposal,
+    chain::{Chain, Phase, completed_steps},
+    images::{self, ImageTasks},
     install,
     order::Order,
     restore,
@@ -13,7 +13,7 @@ use crate::{
     model::{
         Definition, Deployment, Instance,
         InstanceState::{self, Started, Starting, Stopped, Stopping},
-        Planned, Retry,
+        OperationDefinition, Retry,
     },
     seam::{Purpose, Step},
     stage::{
@@ -31,42 +31,49 @@ const STOP: &str = "cloudify.interfaces.lifecycle.stop";
 
 /// Plans `start`, `stop` or `pull`.
 #[must_use]
-pub fn one(name: &str, given: &OneOperation, known: &Known<'_>) -> Proposal {
+pub fn single(name: &str, parameters: &OneOperation, known: &PlanInput<'_>) -> Proposal {
     let operation = format!("cloudify.interfaces.lifecycle.{name}");
     let mut proposal = Proposal::default();
-    let one = One {
-        kwargs: Some(&given.operation_kwargs),
-        ordered: given.run_by_dependency_order.unwrap_or(true),
-        is_recorded: given.is_recorded,
-        ..One::new(known, &given.selection, &operation)
+    let planner = OperationPlanner {
+        kwargs: Some(&parameters.operation_kwargs),
+        ordered: parameters.run_by_dependency_order.unwrap_or(true),
+        is_recorded: parameters.is_recorded,
+        ..OperationPlanner::new(known, &parameters.selection, &operation)
     };
-    one.plan(&[], &mut proposal);
+    planner.plan(&[], &mut proposal);
     proposal
 }
 
 /// Plans `restart`: stops all instances, then starts all.
 #[must_use]
-pub fn restart(given: &Restart, known: &Known<'_>) -> Proposal {
+pub fn restart(parameters: &Restart, known: &PlanInput<'_>) -> Proposal {
     let mut proposal = Proposal::default();
     let order = Order::new(known.deployment, known.plugins);
-    let again = bound_to_lost(known, &given.selection);
-    let is_made = |it: &Instance| is_lost(known, &given.selection, it) || again.contains(&it.id);
-    let brought = bring::first(known, &order, &is_made, "it was requested", &mut proposal);
-    let one = |operation| One {
-        ordered: given.run_by_dependency_order.unwrap_or(true),
-        is_recorded: given.is_recorded,
-        ..One::new(known, &given.selection, operation)
+    let again = bound_to_ephemeral(known, &parameters.selection);
+    let is_recreated =
+        |it: &Instance| is_ephemeral(known, &parameters.selection, it) || again.contains(&it.id);
+    let brought = images::append_all(
+        known,
+        &order,
+        &is_recreated,
+        "it was requested",
+        &mut proposal,
+    );
+    let planner = |operation| OperationPlanner {
+        ordered: parameters.run_by_dependency_order.unwrap_or(true),
+        is_recorded: parameters.is_recorded,
+        ..OperationPlanner::new(known, &parameters.selection, operation)
     };
-    let stop = One {
-        kwargs: Some(&given.stop_parms),
-        brought,
-        ..one(STOP)
+    let stop = OperationPlanner {
+        kwargs: Some(&parameters.stop_parms),
+        image_tasks: brought,
+        ..planner(STOP)
     };
     let stopped = stop.plan(&[], &mut proposal);
-    let start = One {
-        kwargs: Some(&given.start_parms),
+    let start = OperationPlanner {
+        kwargs: Some(&parameters.start_parms),
         after_stop: Some(again),
-        ..one(START)
+        ..planner(START)
     };
     start.plan(&stopped, &mut proposal);
     proposal
@@ -74,87 +81,87 @@ pub fn restart(given: &Restart, known: &Known<'_>) -> Proposal {
 
 /// Plans `execute_operation`.
 #[must_use]
-pub fn any(given: &ExecuteOperation, known: &Known<'_>) -> Proposal {
+pub fn execute_operation(parameters: &ExecuteOperation, known: &PlanInput<'_>) -> Proposal {
     let mut proposal = Proposal::default();
-    let one = One {
-        kwargs: Some(&given.operation_kwargs),
-        ordered: given.run_by_dependency_order.unwrap_or(false),
-        ..One::new(known, &given.selection, &given.operation)
+    let planner = OperationPlanner {
+        kwargs: Some(&parameters.operation_kwargs),
+        ordered: parameters.run_by_dependency_order.unwrap_or(false),
+        ..OperationPlanner::new(known, &parameters.selection, &parameters.operation)
     };
-    one.plan(&[], &mut proposal);
+    planner.plan(&[], &mut proposal);
     proposal
 }
 
 /// Plans `check_status`.
 #[must_use]
-pub fn status(given: &Check, known: &Known<'_>) -> Proposal {
+pub fn check_status_workflow(parameters: &Check, known: &PlanInput<'_>) -> Proposal {
     let mut proposal = Proposal::default();
-    let ordered = given.run_by_dependency_order.unwrap_or(false);
-    check_status(known, &given.selection, ordered, &mut proposal);
-    let look = Look {
+    let ordered = parameters.run_by_dependency_order.unwrap_or(false);
+    check_status(known, &parameters.selection, ordered, &mut proposal);
+    let look = BuiltInCheck {
         name: "check_status",
         operation: STATUS,
-        wrong: is_ill,
+        problem: unhealthy_reason,
     };
-    look.plan(known, &given.selection, &mut proposal);
+    look.plan(known, &parameters.selection, &mut proposal);
     proposal
 }
 
 /// Plans `check_drift`.
 #[must_use]
-pub fn drift(given: &Check, known: &Known<'_>) -> Proposal {
+pub fn check_drift(parameters: &Check, known: &PlanInput<'_>) -> Proposal {
     let mut proposal = Proposal::default();
-    let one = One {
-        ordered: given.run_by_dependency_order.unwrap_or(true),
+    let planner = OperationPlanner {
+        ordered: parameters.run_by_dependency_order.unwrap_or(true),
         retries: false,
-        ..One::new(known, &given.selection, DRIFT)
+        ..OperationPlanner::new(known, &parameters.selection, DRIFT)
     };
-    one.plan(&[], &mut proposal);
-    let look = Look {
+    planner.plan(&[], &mut proposal);
+    let look = BuiltInCheck {
         name: "check_drift",
         operation: DRIFT,
-        wrong: has_drifted,
+        problem: drift_reason,
     };
-    look.plan(known, &given.selection, &mut proposal);
-    relationships("check_drift", known, &given.selection, &mut proposal);
+    look.plan(known, &parameters.selection, &mut proposal);
+    relationships("check_drift", known, &parameters.selection, &mut proposal);
     proposal
 }
 
 /// Appends `check_status` for the chosen instances, without retries.
 pub(super) fn check_status(
-    known: &Known<'_>,
+    known: &PlanInput<'_>,
     selection: &Selection,
     ordered: bool,
     proposal: &mut Proposal,
 ) {
-    let one = One {
+    let planner = OperationPlanner {
         ordered,
         retries: false,
-        ..One::new(known, selection, STATUS)
+        ..OperationPlanner::new(known, selection, STATUS)
     };
-    one.plan(&[], proposal);
+    planner.plan(&[], proposal);
 }
 
 /// A check of instances that have an object but do not declare the operation. It fails with the
 /// problem that it finds.
-struct Look {
+struct BuiltInCheck {
     name: &'static str,
     operation: &'static str,
-    wrong: fn(&Known<'_>, &Instance, &Definition) -> Option<String>,
+    problem: fn(&PlanInput<'_>, &Instance, &Definition) -> Option<String>,
 }
 
-impl Look {
-    fn plan(&self, known: &Known<'_>, selection: &Selection, proposal: &mut Proposal) {
+impl BuiltInCheck {
+    fn plan(&self, known: &PlanInput<'_>, selection: &Selection, proposal: &mut Proposal) {
         for (instance, node) in chosen(known, selection) {
-            let node = known.record.made_from(instance, node);
-            let is_meant = known.record.state(&instance.id) == Started
+            let node = known.record.object_definition(instance, node);
+            let is_selected = known.record.state(&instance.id) == Started
                 && known.plugins.has_object(node)
                 && !node.operations.contains_key(self.operation);
-            if !is_meant {
+            if !is_selected {
                 continue;
             }
-            let wrong = (self.wrong)(known, instance, node);
-            let step = wrong.map_or_else(Step::nothing, Step::refused);
+            let wrong = (self.problem)(known, instance, node);
+            let step = wrong.map_or_else(Step::no_action, Step::refused);
             let mut chain = Chain::new(*known, (instance, node), "it was requested", proposal);
             chain.push(self.name, step, Retry::default(), Some(&node.place));
         }
@@ -163,24 +170,28 @@ impl Look {
 
 /// Returns the chosen instances with their present nodes.
 fn chosen<'a>(
-    known: &Known<'a>,
+    known: &PlanInput<'a>,
     selection: &Selection,
 ) -> impl Iterator<Item = (&'a Instance, &'a Definition)> {
     let deployment = known.deployment;
     let instances = deployment.instances.iter();
-    let chosen = instances.filter(|it| selection.has(deployment, it));
+    let chosen = instances.filter(|it| selection.contains(deployment, it));
     chosen.filter_map(|it| Some((it, deployment.node(it)?)))
 }
 
 /// Returns the reason why an instance is unhealthy, if it is.
-fn is_ill(known: &Known<'_>, instance: &Instance, node: &Definition) -> Option<String> {
+fn unhealthy_reason(
+    known: &PlanInput<'_>,
+    instance: &Instance,
+    node: &Definition,
+) -> Option<String> {
     let object = known.plugins.object_of(node, instance, known.observed);
     match object {
         None => Some("it is missing".to_owned()),
         Some(object) if object.health.as_deref() == Some("unhealthy") => {
             Some("it is unhealthy".to_owned())
         }
-        Some(object) if !known.plugins.is_as_wanted(node, object) => {
+        Some(object) if !known.plugins.object_is_in_desired_state(node, object) => {
             Some(format!("it is {}", object.state.as_str()))
         }
         Some(_) => None,
@@ -188,11 +199,11 @@ fn is_ill(known: &Known<'_>, instance: &Instance, node: &Definition) -> Option<S
 }
 
 /// Returns how an object differs from its declaration, if it does.
-fn has_drifted(known: &Known<'_>, instance: &Instance, node: &Definition) -> Option<String> {
+fn drift_reason(known: &PlanInput<'_>, instance: &Instance, node: &Definition) -> Option<String> {
     let Some(object) = known.plugins.object_of(node, instance, known.observed) else {
         return Some("it is missing".to_owned());
     };
-    if !known.plugins.is_as_wanted(node, object) {
+    if !known.plugins.object_is_in_desired_state(node, object) {
         return Some(format!("it is {}", object.state.as_str()));
     }
     let changes: Vec<String> = object.drift.iter().map(ToString::to_string).collect();
@@ -200,7 +211,12 @@ fn has_drifted(known: &Known<'_>, instance: &Instance, node: &Definition) -> Opt
 }
 
 /// Appends a relationship operation for all chosen instances.
-fn relationships(name: &str, known: &Known<'_>, selection: &Selection, proposal: &mut Proposal) {
+fn relationships(
+    name: &str,
+    known: &PlanInput<'_>,
+    selection: &Selection,
+    proposal: &mut Proposal,
+) {
     for (instance, node) in chosen(known, selection) {
         let mut chain = Chain::new(*known, (instance, node), name, proposal);
         chain.relationships(name, false);
@@ -212,33 +228,33 @@ fn relationships(name: &str, known: &Known<'_>, selection: &Selection, proposal:
 /// # Errors
 ///
 /// If the operation declares an input of the same name and `allow_kwargs_override` is not set.
-pub fn check(given: &ExecuteOperation, deployment: &Deployment) -> Result<(), String> {
-    if given.allow_kwargs_override == Some(true) {
+pub fn check_inputs(parameters: &ExecuteOperation, deployment: &Deployment) -> Result<(), String> {
+    if parameters.allow_kwargs_override == Some(true) {
         return Ok(());
     }
     let instances = deployment.instances.iter();
     let clash = |it: &Instance| {
-        let planned = deployment.node(it)?.operations.get(&given.operation)?;
-        let mut names = given.operation_kwargs.keys();
+        let planned = deployment.node(it)?.operations.get(&parameters.operation)?;
+        let mut names = parameters.operation_kwargs.keys();
         Some((
             it.node.clone(),
             names.find(|name| planned.inputs.contains_key(*name))?,
         ))
     };
     let mut clashes = instances
-        .filter(|it| given.selection.has(deployment, it))
+        .filter(|it| parameters.selection.contains(deployment, it))
         .filter_map(clash);
     clashes.next().map_or(Ok(()), |(node, name)| {
         Err(format!(
             "`{}` of `{node}` already has an input `{name}`; to override it, set allow_kwargs_override=true",
-            given.operation
+            parameters.operation
         ))
     })
 }
 
 /// One operation on the chosen instances.
-struct One<'a> {
-    known: Known<'a>,
+struct OperationPlanner<'a> {
+    known: PlanInput<'a>,
     selection: &'a Selection,
     operation: &'a str,
     /// Inputs that override those of the blueprint.
@@ -252,13 +268,13 @@ struct One<'a> {
     /// because the objects that they depend on are recreated.
     after_stop: Option<HashSet<String>>,
     /// Tasks that provide images before an instance is stopped.
-    brought: Brought,
+    image_tasks: ImageTasks,
 }
 
 /// Returns the IDs of instances that refer to an object that disappears when it is stopped, and do
 /// not disappear themselves.
-fn bound_to_lost(known: &Known<'_>, selection: &Selection) -> HashSet<String> {
-    let as_made = known.record.as_made(known.deployment);
+fn bound_to_ephemeral(known: &PlanInput<'_>, selection: &Selection) -> HashSet<String> {
+    let as_made = known.record.as_created(known.deployment);
     let order = Order::new(&as_made, known.plugins);
     let (mut lost, mut bound): (HashSet<&str>, HashSet<String>) = (HashSet::new(), HashSet::new());
     for instance in order.instances() {
@@ -266,7 +282,7 @@ fn bound_to_lost(known: &Known<'_>, selection: &Selection) -> HashSet<String> {
             .bound_to(instance)
             .iter()
             .any(|id| lost.contains(id.as_str()) || bound.contains(id));
-        if is_lost(known, selection, instance) {
+        if is_ephemeral(known, selection, instance) {
             lost.insert(&instance.id);
         } else if holds
             && as_made
@@ -281,20 +297,20 @@ fn bound_to_lost(known: &Known<'_>, selection: &Selection) -> HashSet<String> {
 
 /// Returns true if the object of a chosen instance disappears when it is stopped, so that it must
 /// be created again.
-fn is_lost(known: &Known<'_>, selection: &Selection, instance: &Instance) -> bool {
+fn is_ephemeral(known: &PlanInput<'_>, selection: &Selection, instance: &Instance) -> bool {
     let node = known
         .deployment
         .node(instance)
-        .filter(|_| selection.has(known.deployment, instance));
+        .filter(|_| selection.contains(known.deployment, instance));
     node.is_some_and(|node| {
         known
             .plugins
-            .is_ephemeral(known.part(instance, known.record.made_from(instance, node)))
+            .is_ephemeral(known.part(instance, known.record.object_definition(instance, node)))
     })
 }
 
-impl<'a> One<'a> {
-    fn new(known: &Known<'a>, selection: &'a Selection, operation: &'a str) -> Self {
+impl<'a> OperationPlanner<'a> {
+    fn new(known: &PlanInput<'a>, selection: &'a Selection, operation: &'a str) -> Self {
         Self {
             known: *known,
             selection,
@@ -304,81 +320,81 @@ impl<'a> One<'a> {
             retries: true,
             is_recorded: false,
             after_stop: None,
-            brought: Brought::new(),
+            image_tasks: ImageTasks::new(),
         }
     }
 
     /// Appends the operation after some tasks. Returns the tasks that later ones must wait for.
     fn plan(&self, first: &[TaskId], proposal: &mut Proposal) -> Vec<TaskId> {
         // The existing objects determine the dependencies.
-        let as_made = self.known.record.as_made(self.known.deployment);
+        let as_made = self.known.record.as_created(self.known.deployment);
         let order = Order::new(&as_made, self.known.plugins);
-        let backwards = self.operation == STOP && self.is_recorded;
+        let is_reversed = self.operation == STOP && self.is_recorded;
         let mut instances = order.instances();
-        if backwards {
+        if is_reversed {
             instances.reverse();
         }
         // The tasks that dependents of each instance wait for: its own task, or, if it has none,
         // the tasks that it would have waited for.
-        let mut waited: HashMap<&str, BTreeSet<TaskId>> = HashMap::new();
+        let mut wait_for: HashMap<&str, BTreeSet<TaskId>> = HashMap::new();
         let mut ends = BTreeSet::new();
         for instance in instances {
-            let mut after = waited.remove(instance.id.as_str()).unwrap_or_default();
-            if self.ordered && !backwards {
+            let mut after = wait_for.remove(instance.id.as_str()).unwrap_or_default();
+            if self.ordered && !is_reversed {
                 after = order
-                    .needed_by(instance)
+                    .dependencies_of(instance)
                     .iter()
-                    .filter_map(|id| waited.get(id))
+                    .filter_map(|id| wait_for.get(id))
                     .flatten()
                     .copied()
                     .collect();
             }
-            after.extend(self.brought.get(&instance.id).into_iter().flatten());
-            let task = self.instance(
+            after.extend(self.image_tasks.get(&instance.id).into_iter().flatten());
+            let task = self.append_instance(
                 instance,
                 after.iter().chain(first).copied().collect(),
                 proposal,
             );
             ends.extend(task);
-            let handed_on = task.map_or(after, |task| BTreeSet::from([task]));
-            if backwards && self.ordered {
-                for id in order.needed_by(instance) {
+            let passed_on = task.map_or(after, |task| BTreeSet::from([task]));
+            if is_reversed && self.ordered {
+                for id in order.dependencies_of(instance) {
                     let id = as_made.instance(id).map(|instance| instance.id.as_str());
-                    waited
+                    wait_for
                         .entry(id.unwrap_or_default())
                         .or_default()
-                        .extend(&handed_on);
+                        .extend(&passed_on);
                 }
-            } else if !backwards {
-                waited.insert(&instance.id, handed_on);
+            } else if !is_reversed {
+                wait_for.insert(&instance.id, passed_on);
             }
         }
         ends.into_iter().chain(first.iter().copied()).collect()
     }
 
-    fn instance(
+    fn append_instance(
         &self,
         instance: &Instance,
         after: Vec<TaskId>,
         proposal: &mut Proposal,
     ) -> Option<TaskId> {
-        let Known {
+        let PlanInput {
             deployment,
             record,
             observed,
             ..
         } = self.known;
-        let node = record.made_from(
+        let node = record.object_definition(
             instance,
             deployment
                 .node(instance)
-                .filter(|_| self.is_meant(instance))?,
+                .filter(|_| self.applies_to(instance))?,
         );
         let mut chain = Chain::new(self.known, (instance, node), "it was requested", proposal);
         chain.after = after;
         // Without a `start` operation, `create` starts the object. An object that is missing, or
         // will be by then, is created too.
-        let is_there = !self.known.plugins.has_object(node)
+        let exists = !self.known.plugins.has_object(node)
             || self
                 .known
                 .plugins
@@ -393,31 +409,31 @@ impl<'a> One<'a> {
             && self.known.plugins.has_object(node)
             && (self.is_recorded || is_lost);
         let planned = self
-            .planned(node)
-            .filter(|_| !(starts && (is_lost || !is_there)));
+            .with_kwargs(node)
+            .filter(|_| !(starts && (is_lost || !exists)));
         let Some(planned) = planned else {
             if starts {
-                chain.done = if is_lost {
+                chain.completed = if is_lost {
                     Vec::new()
                 } else {
-                    done_of(&self.known, instance, node)
+                    completed_steps(&self.known, instance, node)
                 };
-                install::way_up(&mut chain, InstanceState::Uninitialized);
+                install::append_install(&mut chain, InstanceState::Uninitialized);
                 chain.end_in(Started, "start");
             }
             return chain.last;
         };
         let again = |ids: &HashSet<String>| ids.contains(&instance.id);
         if self.after_stop.as_ref().is_some_and(again) {
-            restore::again(&mut chain);
+            restore::append_recreate(&mut chain);
             return chain.last;
         }
-        self.lowered(&mut chain, &planned);
+        self.append_steps(&mut chain, &planned);
         chain.last
     }
 
     /// Appends the steps of the operation itself.
-    fn lowered(&self, chain: &mut Chain<'_>, planned: &Planned) {
+    fn append_steps(&self, chain: &mut Chain<'_>, planned: &OperationDefinition) {
         let (plugins, part) = (
             chain.known.plugins,
             chain.known.part(chain.instance, chain.node),
@@ -448,28 +464,28 @@ impl<'a> One<'a> {
     /// Returns true if the operation applies to an instance. A recorded operation skips instances
     /// that do not exist, adopted ones unless they are named, and, for a stop, those already
     /// stopped on purpose.
-    fn is_meant(&self, instance: &Instance) -> bool {
-        let Known {
+    fn applies_to(&self, instance: &Instance) -> bool {
+        let PlanInput {
             deployment, record, ..
         } = self.known;
         let selection = self.selection;
         let state = record.state(&instance.id);
-        let rests = state == Stopped
+        let is_stopped = state == Stopped
             && self.operation == STOP
             && record
                 .instances
                 .get(&instance.id)
-                .is_some_and(|known| known.rests);
-        let spared = selection.is_all()
+                .is_some_and(|known| known.stays_stopped);
+        let is_skipped = selection.is_all()
             && deployment
                 .node(instance)
-                .is_some_and(|node| record.made_from(instance, node).is_adopted());
-        selection.has(deployment, instance)
-            && (!self.is_recorded || !(state.is_gone() || rests || spared))
+                .is_some_and(|node| record.object_definition(instance, node).is_adopted());
+        selection.contains(deployment, instance)
+            && (!self.is_recorded || !(state.is_gone() || is_stopped || is_skipped))
     }
 
     /// Returns the operation with the given inputs.
-    fn planned(&self, node: &Definition) -> Option<Planned> {
+    fn with_kwargs(&self, node: &Definition) -> Option<OperationDefinition> {
         let mut planned = node.operations.get(self.operation)?.clone();
         planned
             .inputs

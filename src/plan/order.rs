@@ -1,6 +1,6 @@
 //! The dependency order of instances.
 
-use super::readers::{Reading, readings};
+use super::readers::{AttributeRead, readings};
 use crate::{
     model::{Definition, Deployment, Instance, Precedence},
     plugins::Plugins,
@@ -16,7 +16,7 @@ pub(super) struct Order<'a> {
     /// For each node, the nodes whose attributes it reads while it is installed.
     reads: HashMap<String, Vec<String>>,
     /// Readings that the order cannot satisfy, because the other node comes later.
-    dropped: Vec<Reading>,
+    dropped: Vec<AttributeRead>,
     /// For each node, the IDs of its instances.
     instances: HashMap<&'a str, Vec<&'a str>>,
 }
@@ -24,13 +24,13 @@ pub(super) struct Order<'a> {
 /// Returns the readings of nodes that cannot come first because they depend on the reader. The
 /// attributes are still null when they are read.
 #[must_use]
-pub fn unordered(deployment: &Deployment, plugins: Plugins) -> Vec<Reading> {
+pub fn unordered_readings(deployment: &Deployment, plugins: Plugins) -> Vec<AttributeRead> {
     Order::new(deployment, plugins).dropped
 }
 
 impl<'a> Order<'a> {
     pub(super) fn new(deployment: &'a Deployment, plugins: Plugins) -> Self {
-        let uses = plugins.uses(deployment);
+        let uses = plugins.references(deployment);
         let mut instances: HashMap<&str, Vec<&str>> = HashMap::new();
         for instance in &deployment.instances {
             instances
@@ -38,7 +38,7 @@ impl<'a> Order<'a> {
                 .or_default()
                 .push(&instance.id);
         }
-        let (reads, dropped) = ordered(deployment, plugins, &uses);
+        let (reads, dropped) = split_readings(deployment, plugins, &uses);
         Self {
             deployment,
             uses,
@@ -49,16 +49,17 @@ impl<'a> Order<'a> {
     }
 
     /// Returns the IDs of the instances that must be started before `instance`.
-    pub(super) fn needed_by<'s>(&'s self, instance: &'s Instance) -> Vec<&'s str> {
-        let ties = instance.ties.iter().map(|tie| tie.target.as_str());
-        ties.chain(self.used_by(instance))
-            .chain(self.read_by(instance))
+    pub(super) fn dependencies_of<'s>(&'s self, instance: &'s Instance) -> Vec<&'s str> {
+        let relationships = instance.relationships.iter().map(|tie| tie.target.as_str());
+        relationships
+            .chain(self.references_of(instance))
+            .chain(self.reads_of(instance))
             .filter(|id| *id != instance.id)
             .collect()
     }
 
     /// Returns the IDs of the instances whose attributes `instance` reads while it is installed.
-    fn read_by<'s>(&'s self, instance: &Instance) -> impl Iterator<Item = &'s str> + use<'s, 'a> {
+    fn reads_of<'s>(&'s self, instance: &Instance) -> impl Iterator<Item = &'s str> + use<'s, 'a> {
         let nodes = self.reads.get(&instance.node).into_iter().flatten();
         nodes
             .filter_map(|node| self.instances.get(node.as_str()))
@@ -67,7 +68,7 @@ impl<'a> Order<'a> {
     }
 
     /// Returns the IDs of the instances that the object of `instance` refers to.
-    pub(super) fn used_by<'s>(
+    pub(super) fn references_of<'s>(
         &'s self,
         instance: &Instance,
     ) -> impl Iterator<Item = &'s str> + use<'s> {
@@ -86,8 +87,8 @@ impl<'a> Order<'a> {
             .deployment
             .node(instance)
             .is_some_and(Definition::is_adopted);
-        let read = self.read_by(instance).filter(|_| !is_adopted);
-        self.used_by(instance)
+        let read = self.reads_of(instance).filter(|_| !is_adopted);
+        self.references_of(instance)
             .chain(read)
             .filter(|id| *id != instance.id)
             .map(str::to_owned)
@@ -103,7 +104,7 @@ impl<'a> Order<'a> {
             .map(|(at, instance)| (instance.id.as_str(), at))
             .collect();
         let needs = |at: usize| -> Vec<usize> {
-            self.needed_by(&all[at])
+            self.dependencies_of(&all[at])
                 .iter()
                 .rev()
                 .filter_map(|id| positions.get(id).copied())
@@ -134,20 +135,20 @@ impl<'a> Order<'a> {
 
 /// Returns, for each node, the nodes that it reads and that come before it; and the readings that
 /// would close a cycle.
-fn ordered(
+fn split_readings(
     deployment: &Deployment,
     plugins: Plugins,
     uses: &HashMap<String, Vec<String>>,
-) -> (HashMap<String, Vec<String>>, Vec<Reading>) {
+) -> (HashMap<String, Vec<String>>, Vec<AttributeRead>) {
     let all = readings(deployment, plugins);
-    let (mut reads, mut dropped): (HashMap<String, Vec<String>>, Vec<Reading>) =
+    let (mut reads, mut dropped): (HashMap<String, Vec<String>>, Vec<AttributeRead>) =
         (HashMap::new(), Vec::new());
     if all.is_empty() {
         return (reads, dropped);
     }
     let mut precedence = Precedence::default();
     for (name, node) in &deployment.nodes {
-        node.ties
+        node.relationships
             .iter()
             .for_each(|tie| precedence.require(name, &tie.target));
     }

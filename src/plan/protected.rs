@@ -26,17 +26,17 @@ pub(crate) fn nodes(
 }
 
 /// Returns a warning that names these nodes; none if the stage deletes none of their objects.
-pub(crate) fn words(
+pub(crate) fn warning(
     deployment: &Deployment,
     before: Option<&Deployment>,
     stage: &Stage,
 ) -> Option<String> {
     let names = nodes(deployment, before, stage);
-    let told = || {
+    let warning = || {
         format!(
             "this deletes nodes that the blueprint protects: {}",
             names.join(", ")
         )
     };
-    (!names.is_empty()).then(told)
+    (!names.is_empty()).then(warning)
 }

@@ -2,16 +2,16 @@
 //! are started.
 
 use crate::{
-    model::{Definition, Deployment, Planned, function::attribute_targets},
+    model::{Definition, Deployment, OperationDefinition, function::attribute_targets},
     plugins::Plugins,
-    stage::brings_up,
+    stage::is_install_operation,
 };
 use serde::Serialize;
 use std::{collections::BTreeSet, fmt};
 
 /// An install operation that reads attributes of another node.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Reading {
+pub struct AttributeRead {
     /// The node that reads them.
     pub reader: String,
     /// `interface.operation`; of a relationship `side/interface.operation`.
@@ -22,7 +22,7 @@ pub struct Reading {
     pub makes: bool,
 }
 
-impl fmt::Display for Reading {
+impl fmt::Display for AttributeRead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.operation.rsplit('.').next().unwrap_or(&self.operation);
         write!(
@@ -35,14 +35,14 @@ impl fmt::Display for Reading {
 
 /// Returns all readings of install operations. Operations that create or start containers come
 /// first; later ones find the attributes anyway.
-pub(super) fn readings(deployment: &Deployment, plugins: Plugins) -> Vec<Reading> {
+pub(super) fn readings(deployment: &Deployment, plugins: Plugins) -> Vec<AttributeRead> {
     let readers = Readers {
         deployment,
         plugins,
     };
     let nodes = deployment.nodes.iter();
-    let mut all: Vec<Reading> = nodes
-        .flat_map(|(name, node)| readers.of_node(name, node))
+    let mut all: Vec<AttributeRead> = nodes
+        .flat_map(|(name, node)| readers.readings_of_node(name, node))
         .collect();
     all.sort_by_key(|reading| !reading.makes);
     all
@@ -56,21 +56,23 @@ struct Readers<'a> {
 }
 
 impl Readers<'_> {
-    fn of_node(self, name: &str, node: &Definition) -> Vec<Reading> {
+    fn readings_of_node(self, name: &str, node: &Definition) -> Vec<AttributeRead> {
         let own = node.operations.iter();
-        let of_relationships = node.ties.iter().flat_map(|tie| &tie.operations);
+        let of_relationships = node.relationships.iter().flat_map(|tie| &tie.operations);
         own.chain(of_relationships)
-            .filter(|(operation, _)| brings_up(operation))
-            .flat_map(|(operation, planned)| self.of_operation((name, node), operation, planned))
+            .filter(|(operation, _)| is_install_operation(operation))
+            .flat_map(|(operation, planned)| {
+                self.readings_of_operation((name, node), operation, planned)
+            })
             .collect()
     }
 
-    fn of_operation(
+    fn readings_of_operation(
         self,
         (name, node): (&str, &Definition),
         operation: &str,
-        planned: &Planned,
-    ) -> Vec<Reading> {
+        planned: &OperationDefinition,
+    ) -> Vec<AttributeRead> {
         let makes = self.plugins.makes_or_starts(planned);
         let reads = makes || self.plugins.reads_properties(planned);
         let properties = node.properties.values().filter(|_| reads);
@@ -78,7 +80,7 @@ impl Readers<'_> {
         let targets: BTreeSet<String> = values.flat_map(attribute_targets).collect();
         let nodes = &self.deployment.nodes;
         let is_other = |target: &String| target != name && nodes.contains_key(target);
-        let reading = |target: String| Reading {
+        let reading = |target: String| AttributeRead {
             reader: name.to_owned(),
             operation: operation.to_owned(),
             target,

@@ -1,13 +1,13 @@
 //! `reinstall`: takes instances down and installs them again, in one stage.
 
 use super::{
-    Known, Proposal,
-    bring::{self, Brought},
+    PlanInput, Proposal,
     chain::Chain,
+    images::{self, ImageTasks},
     install,
-    neighbours::{Beside, tell},
+    neighbors::{Neighbors, append_operations},
     order::Order,
-    uninstall::Taking,
+    uninstall::Removal,
 };
 use crate::{
     model::{
@@ -22,7 +22,7 @@ use std::collections::{BTreeSet, HashMap};
 /// Plans to take down all chosen instances that exist, then to install all chosen instances.
 #[must_use]
 pub fn of(
-    known: &Known<'_>,
+    known: &PlanInput<'_>,
     chosen: &dyn Fn(&Instance) -> bool,
     ignores_failure: bool,
     cause: &str,
@@ -36,7 +36,7 @@ pub fn of(
 /// group: if one of their images cannot be pulled or built, all of them stay unchanged. Other
 /// groups do not wait for them.
 pub(super) fn append(
-    known: &Known<'_>,
+    known: &PlanInput<'_>,
     chosen: &dyn Fn(&Instance) -> bool,
     ignores_failure: bool,
     cause: &str,
@@ -46,24 +46,24 @@ pub(super) fn append(
     // reinstall, the adopted container would still hold the name.
     let chosen = &|instance: &Instance| chosen(instance) && !is_still_adopted(known, instance);
     let order = Order::new(known.deployment, known.plugins);
-    let together = together(&order, chosen);
-    let brought = bring::first(known, &order, chosen, cause, proposal);
-    let brought: Brought = together
+    let together = groups(&order, chosen);
+    let all_image_tasks = images::append_all(known, &order, chosen, cause, proposal);
+    let image_tasks: ImageTasks = together
         .iter()
-        .map(|(id, at)| (id.clone(), union(&brought, &together, *at)))
+        .map(|(id, at)| (id.clone(), image_tasks(&all_image_tasks, &together, *at)))
         .collect();
     let first = proposal.stage.tasks().len();
-    Taking {
+    Removal {
         known: *known,
         chosen,
         cause,
         ignores_failure,
-        brought: &brought,
+        image_tasks: &image_tasks,
         purpose: Purpose::Ordinary,
     }
     .plan(&[], proposal);
     keep_images(first, proposal);
-    let gone = ends(&together, first, proposal);
+    let removals = last_tasks(&together, first, proposal);
     let mut last: HashMap<String, TaskId> = HashMap::new();
     for instance in order
         .instances()
@@ -74,14 +74,14 @@ pub(super) fn append(
             continue;
         };
         let needs = order
-            .needed_by(instance)
+            .dependencies_of(instance)
             .into_iter()
             .filter_map(|id| last.get(id).copied());
         let after: BTreeSet<TaskId> = needs
             .chain(
                 together
                     .get(&instance.id)
-                    .and_then(|at| gone.get(at))
+                    .and_then(|at| removals.get(at))
                     .into_iter()
                     .flatten()
                     .copied(),
@@ -89,29 +89,29 @@ pub(super) fn append(
             .collect();
         let mut chain = Chain::new(*known, (instance, node), cause, proposal);
         chain.after = after.into_iter().collect();
-        install::way_up(&mut chain, Uninitialized);
+        install::append_install(&mut chain, Uninitialized);
         chain.end_in(Started, "install");
         last.extend(chain.last.map(|id| (instance.id.clone(), id)));
     }
     let touched = |instance: &Instance| last.contains_key(&instance.id);
-    let beside = Beside {
+    let beside = Neighbors {
         chosen,
-        touched: &touched,
+        changed: &touched,
         after: &last,
         cause: "the target of its relationship is created",
     };
-    tell(*known, "establish", &beside, proposal);
+    append_operations(*known, "establish", &beside, proposal);
 }
 
-fn is_still_adopted(known: &Known<'_>, instance: &Instance) -> bool {
+fn is_still_adopted(known: &PlanInput<'_>, instance: &Instance) -> bool {
     let node = known.deployment.node(instance);
     node.is_some_and(|node| {
-        !node.is_adopted() && known.record.made_from(instance, node).is_adopted()
+        !node.is_adopted() && known.record.object_definition(instance, node).is_adopted()
     })
 }
 
 /// Returns the group number of each chosen instance. Instances that depend on each other share it.
-fn together(order: &Order<'_>, chosen: &dyn Fn(&Instance) -> bool) -> HashMap<String, usize> {
+fn groups(order: &Order<'_>, chosen: &dyn Fn(&Instance) -> bool) -> HashMap<String, usize> {
     let mut numbers: HashMap<String, usize> = HashMap::new();
     for (at, instance) in order
         .instances()
@@ -120,14 +120,14 @@ fn together(order: &Order<'_>, chosen: &dyn Fn(&Instance) -> bool) -> HashMap<St
         .enumerate()
     {
         // Its dependencies come earlier in the order: merge their groups into this one.
-        let joined: BTreeSet<usize> = order
-            .needed_by(instance)
+        let merged: BTreeSet<usize> = order
+            .dependencies_of(instance)
             .iter()
             .filter_map(|id| numbers.get(*id).copied())
             .collect();
         for number in numbers
             .values_mut()
-            .filter(|number| joined.contains(number))
+            .filter(|number| merged.contains(number))
         {
             *number = at;
         }
@@ -137,17 +137,21 @@ fn together(order: &Order<'_>, chosen: &dyn Fn(&Instance) -> bool) -> HashMap<St
 }
 
 /// Returns the tasks that provide the images of a group.
-fn union(brought: &Brought, together: &HashMap<String, usize>, number: usize) -> BTreeSet<TaskId> {
+fn image_tasks(
+    image_tasks: &ImageTasks,
+    together: &HashMap<String, usize>,
+    number: usize,
+) -> BTreeSet<TaskId> {
     let members = together.iter().filter(|(_, at)| **at == number);
     members
-        .filter_map(|(id, _)| brought.get(id))
+        .filter_map(|(id, _)| image_tasks.get(id))
         .flatten()
         .copied()
         .collect()
 }
 
 /// Returns the last tasks that take instances down, by group.
-fn ends(
+fn last_tasks(
     together: &HashMap<String, usize>,
     first: usize,
     proposal: &Proposal,
@@ -172,7 +176,7 @@ pub(super) fn keep_images(first: usize, proposal: &mut Proposal) {
     for id in (first..proposal.stage.tasks().len()).map(TaskId) {
         let task = proposal.stage.task_mut(id);
         if task.step.traits.material == Some(Material::Removes) {
-            task.step = Step::nothing();
+            task.step = Step::no_action();
         }
     }
 }

@@ -10,15 +10,16 @@
 //! execution restores before anything else.
 
 use super::{
-    Known, Proposal, bonds,
+    PlanInput, Proposal,
     chain::Chain,
     install,
     order::Order,
+    outdated,
     update::{self, Replacing},
 };
 use crate::{
     event::Outcome,
-    known::{InstanceRecord, PREDECESSOR},
+    instance_record::{InstanceRecord, PREDECESSOR},
     model::{
         Definition, Instance,
         InstanceState::{Started, Starting, Stopping, Uninitialized},
@@ -34,7 +35,7 @@ use std::collections::{HashMap, HashSet};
 /// Returns true if an instance is being replaced and its successor is not proven yet.
 #[must_use]
 pub(super) fn is_unproven(known: &InstanceRecord) -> bool {
-    known.is_being_replaced() && !(known.state == Started && known.is_replaced())
+    known.is_being_replaced() && !(known.state == Started && known.has_successor())
 }
 
 /// Returns true if the successor of an instance is proven and only the predecessor must be removed.
@@ -47,31 +48,32 @@ pub(super) fn is_proven(known: &InstanceRecord) -> bool {
 /// `heal` of the whole deployment finish the replacement instead, but only if the process of the
 /// last execution died. After a failed or cancelled execution, the predecessor is restored.
 #[must_use]
-pub fn comes_first(record: &Record, plugins: Plugins, parameters: &Parameters) -> bool {
-    let finishes = matches!(
+pub fn must_come_first(record: &Record, plugins: Plugins, parameters: &Parameters) -> bool {
+    let finishes_replacement = matches!(
         parameters,
         Parameters::Install(_) | Parameters::Update(_) | Parameters::Heal(_)
     );
-    let is_whole = parameters.selection().is_all() && parameters.named_ill().is_none();
+    let is_whole_deployment =
+        parameters.selection().is_all() && parameters.unhealthy_instance().is_none();
     let died = record.executions.last().is_some_and(|last| {
         matches!(last.outcome, None | Some(Outcome::Interrupted))
             && !last.has_failed()
             && last.stopped.is_none()
     });
-    is_needed(record, plugins) && !(finishes && is_whole && died)
+    is_needed(record, plugins) && !(finishes_replacement && is_whole_deployment && died)
 }
 
 /// Returns true if the record shows anything to restore.
 #[must_use]
 pub(super) fn is_needed(record: &Record, plugins: Plugins) -> bool {
-    !whose(record, plugins).is_empty()
+    !instances_to_restore(record, plugins).is_empty()
 }
 
 /// Returns the IDs of the instances to restore, according to the record.
 #[must_use]
-pub fn whose(record: &Record, plugins: Plugins) -> Vec<String> {
+pub fn instances_to_restore(record: &Record, plugins: Plugins) -> Vec<String> {
     let is_between =
-        |(_, known): &(&String, &InstanceRecord)| is_unproven(known) || known.is_put_back();
+        |(_, known): &(&String, &InstanceRecord)| is_unproven(known) || known.is_restored();
     let between = record
         .instances
         .iter()
@@ -92,11 +94,11 @@ fn cut_off(record: &Record, plugins: Plugins) -> HashSet<String> {
     else {
         return HashSet::new();
     };
-    let as_made = record.as_made(deployment);
+    let as_made = record.as_created(deployment);
     let order = Order::new(&as_made, plugins);
     let is_cut_off = |instance: &&Instance| {
         record.instances.get(&instance.id).is_some_and(is_stale)
-            && order.used_by(instance).next().is_some()
+            && order.references_of(instance).next().is_some()
     };
     as_made
         .instances
@@ -108,22 +110,22 @@ fn cut_off(record: &Record, plugins: Plugins) -> HashSet<String> {
 
 /// Plans the first stage of restoring; empty if there is nothing to restore.
 #[must_use]
-pub fn first(known: &Known<'_>) -> Stage {
-    let stage = put_back(known);
+pub fn first(known: &PlanInput<'_>) -> Stage {
+    let stage = restore_places(known);
     let mut stage = if stage.is_empty() {
         recreate(known)
     } else {
         stage
     };
-    bonds::note(known, &mut stage);
+    outdated::mark_outdated(known, &mut stage);
     stage
 }
 
 /// Plans to give every predecessor its place back and to start it. A predecessor that is gone is
 /// created again.
-fn put_back(known: &Known<'_>) -> Stage {
+fn restore_places(known: &PlanInput<'_>) -> Stage {
     let cause = "its replacement did not succeed";
-    planned(
+    plan_each(
         known,
         Restoring::PutBack,
         &|_, it| is_unproven(it),
@@ -150,13 +152,13 @@ fn put_back(known: &Known<'_>) -> Stage {
             );
             chain.proposal.stage.task_mut(id).enters = Some(Starting);
             if is_gone {
-                made_again(chain);
+                append_create(chain);
             } else {
                 // An object that fails to start is created again, except an adopted one.
                 chain.ignores_failure = !former.is_adopted();
                 chain.push(
                     PUT_BACK,
-                    replacement.put_back,
+                    replacement.restart,
                     Retry::default(),
                     Some(&former.place),
                 );
@@ -170,21 +172,21 @@ fn put_back(known: &Known<'_>) -> Stage {
 /// its place or is gone, and for each instance that is cut off from an object that it shares
 /// something with.
 #[must_use]
-pub fn recreate(known: &Known<'_>) -> Stage {
+pub fn recreate(known: &PlanInput<'_>) -> Stage {
     let (cut_off, cause) = (
         cut_off(known.record, known.plugins),
         "it cannot be restarted",
     );
-    planned(
+    plan_each(
         known,
         Restoring::Recreate,
-        &|id, it| it.is_put_back() || it.is_lost() || cut_off.contains(id),
+        &|id, it| it.is_restored() || it.lacks_object() || cut_off.contains(id),
         &mut |chain, _| {
             let known = chain.known.record.instances.get(&chain.instance.id);
-            if known.is_some_and(InstanceRecord::is_lost) {
-                made_again(chain);
+            if known.is_some_and(InstanceRecord::lacks_object) {
+                append_create(chain);
             } else {
-                again(chain);
+                append_recreate(chain);
             }
             cause
         },
@@ -193,14 +195,14 @@ pub fn recreate(known: &Known<'_>) -> Stage {
 
 /// Appends the tasks that create the object of an instance that has none. The record lists the
 /// instance as not restored until the object works.
-fn made_again(chain: &mut Chain<'_>) {
-    install::way_up(chain, Uninitialized);
+fn append_create(chain: &mut Chain<'_>) {
+    install::append_install(chain, Uninitialized);
     chain.end_in(Started, "start");
-    update::clean(chain);
+    update::remove_predecessor(chain);
 }
 
 /// Appends the replacement of an instance's object by a new one from the same definition.
-pub(super) fn again(chain: &mut Chain<'_>) {
+pub(super) fn append_recreate(chain: &mut Chain<'_>) {
     if chain
         .known
         .record
@@ -208,7 +210,7 @@ pub(super) fn again(chain: &mut Chain<'_>) {
         .get(&chain.instance.id)
         .is_some_and(is_proven)
     {
-        update::clean(chain);
+        update::remove_predecessor(chain);
     }
     update::replace(
         chain,
@@ -222,7 +224,7 @@ pub(super) fn again(chain: &mut Chain<'_>) {
 
 /// Returns true if the predecessor in a replacement is gone.
 fn is_predecessor_gone(
-    known: &Known<'_>,
+    known: &PlanInput<'_>,
     it: &InstanceRecord,
     instance: &Instance,
     former: &Definition,
@@ -239,8 +241,8 @@ fn is_predecessor_gone(
 }
 
 /// Appends the tasks of each chosen instance. Instances that others refer to come first.
-fn planned(
-    known: &Known<'_>,
+fn plan_each(
+    known: &PlanInput<'_>,
     restores: Restoring,
     chosen: &dyn Fn(&str, &InstanceRecord) -> bool,
     append: &mut dyn FnMut(&mut Chain<'_>, bool) -> &'static str,
@@ -248,7 +250,7 @@ fn planned(
     let mut all: Vec<(Instance, &Definition)> = candidates(known, chosen);
     // An adopted object cannot be created again.
     all.retain(|(_, former)| restores == Restoring::PutBack || !former.is_adopted());
-    let as_made = known.record.as_made(known.deployment);
+    let as_made = known.record.as_created(known.deployment);
     let (order, mut proposal, mut last) = (
         Order::new(&as_made, known.plugins),
         Proposal::default(),
@@ -264,7 +266,7 @@ fn planned(
         let first = proposal.stage.tasks().len();
         let mut chain = Chain::new(*known, (instance, former), "", &mut proposal);
         chain.after = order
-            .used_by(instance)
+            .references_of(instance)
             .filter_map(|id| last.get(id).copied())
             .collect();
         let cause = append(&mut chain, is_gone);
@@ -273,7 +275,7 @@ fn planned(
             .last
             .filter(|_| is_gone || restores == Restoring::Recreate)
         {
-            chain.proposal.stage.task_mut(last).is_as_defined = true;
+            chain.proposal.stage.task_mut(last).matches_definition = true;
         }
         last.extend(chain.last.map(|task| (instance.id.as_str(), task)));
         for id in first..proposal.stage.tasks().len() {
@@ -287,10 +289,10 @@ fn planned(
 /// Returns the chosen instances as they were when their objects were created, with the definitions
 /// that the objects were created from. Instances that the deployment no longer has come last.
 fn candidates<'k>(
-    known: &Known<'k>,
+    known: &PlanInput<'k>,
     chosen: &dyn Fn(&str, &InstanceRecord) -> bool,
 ) -> Vec<(Instance, &'k Definition)> {
-    let Known {
+    let PlanInput {
         deployment, record, ..
     } = *known;
     let is_chosen = |instance: &Instance| {
@@ -299,7 +301,7 @@ fn candidates<'k>(
             .get(&instance.id)
             .is_some_and(|known| chosen(&instance.id, known))
     };
-    let as_made = record.as_made(deployment);
+    let as_made = record.as_created(deployment);
     let ids: Vec<String> = Order::new(&as_made, known.plugins)
         .instances()
         .into_iter()
@@ -312,20 +314,20 @@ fn candidates<'k>(
         .into_iter()
         .filter_map(|it| Some((it, deployment.node(it)?)));
     let dropped = record
-        .dropped
+        .removed
         .iter()
         .map(|(instance, node)| (instance, node));
     let as_made = |(instance, node): (&'k Instance, &'k Definition)| {
         let known = record.instances.get(&instance.id);
         let ties = known
             .filter(|known| known.former.is_some())
-            .map(|known| known.former_ties.clone());
+            .map(|known| known.former_relationships.clone());
         (
             Instance {
-                ties: ties.unwrap_or_else(|| instance.ties.clone()),
+                relationships: ties.unwrap_or_else(|| instance.relationships.clone()),
                 ..instance.clone()
             },
-            record.made_from(instance, node),
+            record.object_definition(instance, node),
         )
     };
     present

@@ -1,11 +1,11 @@
 //! `rollback`: removes what a failed install created.
 
 use super::{
-    Known, Proposal,
-    bring::Brought,
+    PlanInput, Proposal,
     chain::Chain,
+    images::ImageTasks,
     order::Order,
-    uninstall::{self, Taking},
+    uninstall::{self, Removal},
 };
 use crate::{
     model::{
@@ -27,18 +27,18 @@ pub fn next(
     execution: &str,
 ) -> Proposal {
     let mut proposal = Proposal::default();
-    let taken = record.to_take_back(execution);
-    let chosen = |instance: &Instance| taken.instances.contains(&instance.id);
-    let known = Known::new(deployment, record, observed);
+    let to_remove = record.rollback_scope(execution);
+    let chosen = |instance: &Instance| to_remove.instances.contains(&instance.id);
+    let known = PlanInput::new(deployment, record, observed);
     let cause = "it was created by the failed install";
-    Taking {
+    Removal {
         known,
         chosen: &chosen,
         cause,
         ignores_failure: false,
-        brought: &Brought::new(),
-        purpose: Purpose::TakeBack {
-            made_by: &taken.executions,
+        image_tasks: &ImageTasks::new(),
+        purpose: Purpose::RollBack {
+            executions: &to_remove.executions,
         },
     }
     .plan(&[], &mut proposal);
@@ -48,10 +48,10 @@ pub fn next(
 /// Plans Cloudify's `rollback` workflow. Instances in state `starting` are stopped, instances in
 /// state `creating` or `configuring` are deleted, all others stay unchanged.
 #[must_use]
-pub fn of_states(known: &Known<'_>, selection: &Selection) -> Proposal {
+pub fn by_states(known: &PlanInput<'_>, selection: &Selection) -> Proposal {
     let mut proposal = Proposal::default();
     let order = Order::new(known.deployment, known.plugins);
-    let chosen = |instance: &&&Instance| selection.has(known.deployment, instance);
+    let chosen = |instance: &&&Instance| selection.contains(known.deployment, instance);
     for instance in order.instances().iter().rev().filter(chosen) {
         let Some(node) = known.deployment.node(instance) else {
             continue;
@@ -66,11 +66,11 @@ pub fn of_states(known: &Known<'_>, selection: &Selection) -> Proposal {
         chain.ignores_failure = true;
         match state {
             Starting => {
-                uninstall::stop(&mut chain);
+                uninstall::append_stop(&mut chain);
                 chain.end_in(Configured, "rollback");
             }
             Creating | Configuring => {
-                uninstall::delete(&mut chain);
+                uninstall::append_delete(&mut chain);
                 chain.end_in(Uninitialized, "rollback");
             }
             _ => {}

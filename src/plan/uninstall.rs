@@ -1,10 +1,10 @@
 //! `uninstall`: takes everything down, in the reverse order of `install`.
 
 use super::{
-    Known, Proposal,
-    bring::Brought,
-    chain::{Chain, Phase, done_of},
-    neighbours::{Beside, sever, tell},
+    PlanInput, Proposal,
+    chain::{Chain, Phase, completed_steps},
+    images::ImageTasks,
+    neighbors::{Neighbors, append_operations, unlink_removed},
     order::Order,
 };
 use crate::{
@@ -53,7 +53,7 @@ const fn deleting(operation: &'static str) -> Phase<'static> {
 #[must_use]
 pub fn next(deployment: &Deployment, record: &Record, observed: &Observed) -> Proposal {
     of(
-        &Known::new(deployment, record, observed),
+        &PlanInput::new(deployment, record, observed),
         &Selection::All,
         false,
         Purpose::Ordinary,
@@ -64,24 +64,24 @@ pub fn next(deployment: &Deployment, record: &Record, observed: &Observed) -> Pr
 /// instances to the removed ones.
 #[must_use]
 pub fn of(
-    known: &Known<'_>,
+    known: &PlanInput<'_>,
     selection: &Selection,
     ignores_failure: bool,
     purpose: Purpose<'_>,
 ) -> Proposal {
     let mut proposal = Proposal::default();
     let first = if selection.is_all() {
-        of_dropped(known, purpose, &mut proposal)
+        remove_dropped(known, purpose, &mut proposal)
     } else {
         Vec::new()
     };
-    let chosen = |instance: &Instance| selection.has(known.deployment, instance);
-    Taking {
+    let chosen = |instance: &Instance| selection.contains(known.deployment, instance);
+    Removal {
         known: *known,
         chosen: &chosen,
         cause: "uninstall",
         ignores_failure,
-        brought: &Brought::new(),
+        image_tasks: &ImageTasks::new(),
         purpose,
     }
     .plan(&first, &mut proposal);
@@ -90,12 +90,12 @@ pub fn of(
 
 /// Appends the removal of instances that are no longer in the definition, after `unlink` of removed
 /// relationships. Returns the last tasks.
-pub(super) fn of_dropped(
-    known: &Known<'_>,
+pub(super) fn remove_dropped(
+    known: &PlanInput<'_>,
     purpose: Purpose<'_>,
     proposal: &mut Proposal,
 ) -> Vec<TaskId> {
-    let dropped = known.record.dropped.iter();
+    let dropped = known.record.removed.iter();
     let of = |(instance, node): &(Instance, Definition)| {
         let named = (instance.node.clone(), Arc::new(node.clone()));
         (instance.clone(), named)
@@ -106,19 +106,19 @@ pub(super) fn of_dropped(
         instances,
         ..known.deployment.clone()
     };
-    let mut ends = sever(*known, proposal);
-    let known = Known {
+    let mut ends = unlink_removed(*known, proposal);
+    let known = PlanInput {
         deployment: &earlier,
         ..*known
     };
-    let brought = Brought::new();
+    let brought = ImageTasks::new();
     let cause = "it is no longer in the blueprint";
-    let taking = Taking {
+    let taking = Removal {
         known,
         chosen: &|_| true,
         cause,
         ignores_failure: false,
-        brought: &brought,
+        image_tasks: &brought,
         purpose,
     };
     ends.extend(taking.plan(&ends, proposal));
@@ -126,27 +126,27 @@ pub(super) fn of_dropped(
 }
 
 /// The instances to take down, and how.
-pub(super) struct Taking<'a> {
-    pub known: Known<'a>,
+pub(super) struct Removal<'a> {
+    pub known: PlanInput<'a>,
     pub chosen: &'a dyn Fn(&Instance) -> bool,
     pub cause: &'a str,
     /// Failures are recorded, ignored and not retried.
     pub ignores_failure: bool,
     /// Tasks that provide images before an instance is stopped.
-    pub brought: &'a Brought,
+    pub image_tasks: &'a ImageTasks,
     /// The purpose of the operations.
     pub purpose: Purpose<'a>,
 }
 
-impl Taking<'_> {
+impl Removal<'_> {
     /// Appends the tasks that take them down, each instance after its dependents. Returns the last
     /// tasks.
     pub(super) fn plan(&self, first: &[TaskId], proposal: &mut Proposal) -> Vec<TaskId> {
-        let told = self.tell_neighbours(proposal);
+        let unlinked = self.unlink_neighbors(proposal);
         // Tasks that must end before an instance is removed: those of its dependents.
         let mut waits_for: HashMap<String, BTreeSet<TaskId>> = HashMap::new();
         let mut ends = Vec::new();
-        let as_made = self.known.record.as_made(self.known.deployment);
+        let as_made = self.known.record.as_created(self.known.deployment);
         let order = Order::new(&as_made, self.known.plugins);
         for instance in order
             .instances()
@@ -161,14 +161,14 @@ impl Taking<'_> {
             after.extend(
                 first
                     .iter()
-                    .chain(told.get(&instance.id).into_iter().flatten()),
+                    .chain(unlinked.get(&instance.id).into_iter().flatten()),
             );
-            after.extend(self.brought.get(&instance.id).into_iter().flatten());
-            let waited_for: Vec<TaskId> = after.iter().copied().collect();
-            let last = self.take_down(instance, node, waited_for, proposal);
+            after.extend(self.image_tasks.get(&instance.id).into_iter().flatten());
+            let dependencies: Vec<TaskId> = after.iter().copied().collect();
+            let last = self.append_instance(instance, node, dependencies, proposal);
             ends.extend(last);
             let handed_on: BTreeSet<TaskId> = last.map_or(after, |last| BTreeSet::from([last]));
-            for id in order.needed_by(instance) {
+            for id in order.dependencies_of(instance) {
                 waits_for
                     .entry(id.to_owned())
                     .or_default()
@@ -178,32 +178,32 @@ impl Taking<'_> {
         ends
     }
 
-    fn tell_neighbours(&self, proposal: &mut Proposal) -> HashMap<String, Vec<TaskId>> {
+    fn unlink_neighbors(&self, proposal: &mut Proposal) -> HashMap<String, Vec<TaskId>> {
         let touched = |instance: &Instance| (self.chosen)(instance) && self.exists(instance);
-        let beside = Beside {
+        let beside = Neighbors {
             chosen: self.chosen,
-            touched: &touched,
+            changed: &touched,
             after: &HashMap::new(),
             cause: "the target of its relationship is removed",
         };
-        tell(self.known, "unlink", &beside, proposal)
+        append_operations(self.known, "unlink", &beside, proposal)
     }
 
     fn exists(&self, instance: &Instance) -> bool {
         !self.known.record.state(&instance.id).is_gone()
-            || self.known.observed.of(&instance.id).is_some()
+            || self.known.observed.of_instance(&instance.id).is_some()
     }
 
     /// Appends the removal of one instance. An outdated instance is removed by the definition that
     /// it was created from, so an adopted object stays.
-    fn take_down(
+    fn append_instance(
         &self,
         instance: &Instance,
         node: &Definition,
         after: Vec<TaskId>,
         proposal: &mut Proposal,
     ) -> Option<TaskId> {
-        let Known {
+        let PlanInput {
             deployment: _,
             record,
             observed: _,
@@ -212,24 +212,24 @@ impl Taking<'_> {
         if !self.exists(instance) {
             return None;
         }
-        let node = record.made_from(instance, node);
+        let node = record.object_definition(instance, node);
         let state = record.state(&instance.id);
         let mut chain = Chain::new(self.known, (instance, node), self.cause, proposal);
         chain.ignores_failure = self.ignores_failure;
         chain.purpose = self.purpose;
         chain.after = after;
-        chain.done = if state.is_down() {
-            done_of(&self.known, instance, node)
+        chain.completed = if state.is_down() {
+            completed_steps(&self.known, instance, node)
         } else {
             Vec::new()
         };
         if !self
             .known
             .plugins
-            .is_out_of_reach(self.known.at(instance, node))
+            .has_no_location(self.known.at(instance, node))
         {
             // Without an object, the state shows which operations are left. An object is observed.
-            way_down(
+            append_uninstall(
                 &mut chain,
                 if self.known.plugins.has_object(node) {
                     InstanceState::Started
@@ -244,9 +244,9 @@ impl Taking<'_> {
 }
 
 /// Appends the remaining operations that take down an instance in `state`.
-pub(super) fn way_down(chain: &mut Chain<'_>, state: InstanceState) {
+pub(super) fn append_uninstall(chain: &mut Chain<'_>, state: InstanceState) {
     match state {
-        Configured => chain.is_stopped(),
+        Configured => chain.mark_stopped(),
         Stopped | Deleting | Deleted | Uninitialized => {}
         _ => chain.phases(&STOP),
     }
@@ -255,12 +255,12 @@ pub(super) fn way_down(chain: &mut Chain<'_>, state: InstanceState) {
 }
 
 /// Appends the operations that stop an instance without deleting it.
-pub(super) fn stop(chain: &mut Chain<'_>) {
+pub(super) fn append_stop(chain: &mut Chain<'_>) {
     chain.phases(&STOP);
 }
 
 /// Appends the operations that delete a stopped instance.
-pub(super) fn delete(chain: &mut Chain<'_>) {
+pub(super) fn append_delete(chain: &mut Chain<'_>) {
     chain.relationships("unlink", true);
     chain.phases(&DELETE);
 }

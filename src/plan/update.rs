@@ -5,7 +5,7 @@
 //! objects to be replaced keep running.
 
 use super::{
-    Known, Proposal,
+    PlanInput, Proposal,
     chain::Chain,
     install::{self, Scope},
 };
@@ -22,14 +22,14 @@ use std::collections::HashMap;
 
 /// How the instances of one node are replaced.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Rolling {
+pub struct RollingUpdate {
     /// How many instances of a node may be out of service at once; at least 1.
     pub max_unavailable: usize,
     /// The successor starts before the predecessor is stopped.
     pub start_first: bool,
 }
 
-impl Default for Rolling {
+impl Default for RollingUpdate {
     fn default() -> Self {
         Self {
             max_unavailable: 1,
@@ -40,9 +40,9 @@ impl Default for Rolling {
 
 /// Plans the update. The record already contains the new definition.
 #[must_use]
-pub fn of(known: &Known<'_>, parameters: Update) -> Proposal {
+pub fn of(known: &PlanInput<'_>, parameters: Update) -> Proposal {
     let max_unavailable = parameters.max_unavailable.unwrap_or(1).max(1);
-    let rolling = Rolling {
+    let rolling = RollingUpdate {
         max_unavailable,
         start_first: parameters.start_first,
     };
@@ -64,7 +64,7 @@ pub(super) struct Outages {
 
 impl Outages {
     /// Returns the task that must end before another instance of a node goes out of service.
-    pub(super) fn before(&self, node: &str, rolling: Rolling) -> Option<TaskId> {
+    pub(super) fn before(&self, node: &str, rolling: RollingUpdate) -> Option<TaskId> {
         let ends = self.ends.get(node)?;
         ends.len()
             .checked_sub(rolling.max_unavailable)
@@ -88,7 +88,7 @@ pub(super) struct Replacing<'a> {
 /// Appends the tasks that replace the container of an instance.
 pub(super) fn replace<'a>(chain: &mut Chain<'a>, replacing: Replacing<'a>) {
     chain.replacing = Some(replacing);
-    install::way_up(chain, InstanceState::Uninitialized);
+    install::append_install(chain, InstanceState::Uninitialized);
     chain.replacing = None;
     prove(chain);
 }
@@ -111,14 +111,14 @@ pub(super) fn prove(chain: &mut Chain<'_>) {
     }
     chain.end_in(Started, "start");
     if let Some(proven) = chain.last {
-        chain.proposal.stage.task_mut(proven).is_as_defined = true;
+        chain.proposal.stage.task_mut(proven).matches_definition = true;
     }
-    clean(chain);
+    remove_predecessor(chain);
 }
 
 /// Appends the task that removes the predecessor, unless it is adopted, and any successor that
 /// never took its place.
-pub(super) fn clean(chain: &mut Chain<'_>) {
+pub(super) fn remove_predecessor(chain: &mut Chain<'_>) {
     let former = chain
         .known
         .record

@@ -1,33 +1,33 @@
 //! Drivers: they run the steps of a plugin on its systems and observe objects.
 
-use super::{Guard, Places};
+use super::{Guard, ObjectPlaces};
 use crate::{
+    discovery::Discovery,
     model::Deployment,
     record::Record,
     seam::{
-        Call, Command, Excerpt, Failure, Happening, Log, Note, Observed, Outputs, Reached, Settled,
-        Step, Streams, Target,
+        Call, Command, Failure, Log, LogOptions, ObjectEvent, ObjectRef, Observed, Outputs,
+        Settled, Step, StepNote, Streams, Target,
     },
     secrets::Secrets,
-    told::Told,
 };
 use futures_util::stream::LocalBoxStream;
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, future::Future, pin::Pin};
 
 /// The future result of a driver method.
-pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + 'a>>;
+pub type DriverFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + 'a>>;
 
 /// Receives the messages of a running step. Changes are in the journal once the returned future
 /// completes.
-pub type Notes<'a> = &'a dyn Fn(Note) -> Heard;
+pub type NoteSink<'a> = &'a dyn Fn(StepNote) -> Processed;
 
 /// Completes once a message was processed.
-pub type Heard = Pin<Box<dyn Future<Output = ()>>>;
+pub type Processed = Pin<Box<dyn Future<Output = ()>>>;
 
 /// The context of an observation.
 #[derive(Clone, Copy)]
-pub struct Scene<'a> {
+pub struct ObserveContext<'a> {
     /// The declared deployment.
     pub deployment: &'a Deployment,
     /// The record of the deployment.
@@ -39,7 +39,7 @@ pub struct Scene<'a> {
 /// Runs commands in the objects of a plugin and reads their logs.
 pub trait Shell {
     /// Returns true if the object exists.
-    fn has<'a>(&'a self, _place: &'a Reached) -> Answer<'a, bool> {
+    fn exists<'a>(&'a self, _place: &'a ObjectRef) -> DriverFuture<'a, bool> {
         Box::pin(async { Ok(true) })
     }
 
@@ -47,34 +47,37 @@ pub trait Shell {
     /// the end.
     fn run<'a>(
         &'a self,
-        place: &'a Reached,
+        place: &'a ObjectRef,
         command: &'a Command,
         streams: &'a mut dyn Streams,
-    ) -> Answer<'a, Option<i64>>;
+    ) -> DriverFuture<'a, Option<i64>>;
 
     /// Returns the log of an object.
-    fn log<'a>(&'a self, place: &'a Reached, _excerpt: Excerpt) -> Answer<'a, Log> {
+    fn log<'a>(&'a self, place: &'a ObjectRef, _excerpt: LogOptions) -> DriverFuture<'a, Log> {
         let nothing = format!("no log is available for `{}`", place.object);
         Box::pin(async { Err(Failure::fatal(nothing)) })
     }
 }
 
 /// A stream of object events.
-pub type Happenings = LocalBoxStream<'static, Happening>;
+pub type ObjectEvents = LocalBoxStream<'static, ObjectEvent>;
 
 /// Watches the objects of a plugin.
 pub trait Watch {
     /// Streams the events of a deployment's objects from now on. The stream ends when a connection
     /// is lost.
-    fn happenings<'a>(
+    fn events<'a>(
         &'a self,
         deployment: &'a str,
         targets: &'a [Target],
-    ) -> Answer<'a, Happenings>;
+    ) -> DriverFuture<'a, ObjectEvents>;
 
     /// Returns true if a system accepts new connections. A system that is shutting down does not,
     /// but still sends events to existing subscribers while it stops its objects.
-    fn accepts<'a>(&'a self, target: &'a Target) -> Pin<Box<dyn Future<Output = bool> + 'a>>;
+    fn accepts_connections<'a>(
+        &'a self,
+        target: &'a Target,
+    ) -> Pin<Box<dyn Future<Output = bool> + 'a>>;
 }
 
 /// An existing object that could be adopted.
@@ -83,7 +86,7 @@ pub struct Candidate {
     /// Its name.
     pub name: String,
     /// It runs. Install starts an adopted object that does not.
-    pub runs: bool,
+    pub is_running: bool,
     /// The deployment that created it, if any; such an object is skipped.
     pub owner: Option<String>,
 }
@@ -104,31 +107,31 @@ pub trait Adopter {
         &'a self,
         names: &'a [String],
         filters: Option<&'a [(String, String)]>,
-    ) -> Answer<'a, Adoptable>;
+    ) -> DriverFuture<'a, Adoptable>;
 }
 
 /// The object that a step runs in, with its shell.
 #[derive(Clone, Copy)]
-pub struct Inside<'a> {
+pub struct StepShell<'a> {
     /// The shell of the driver that the object belongs to.
     pub shell: &'a dyn Shell,
     /// The object.
-    pub place: &'a Reached,
+    pub place: &'a ObjectRef,
 }
 
 /// The context of a step for its driver.
 #[derive(Clone, Copy)]
-pub struct Tools<'a> {
+pub struct StepContext<'a> {
     /// Receives the messages of the step.
-    pub notes: Notes<'a>,
+    pub notes: NoteSink<'a>,
     /// The object that the step runs in, if it names one.
-    pub inside: Option<Inside<'a>>,
+    pub inside: Option<StepShell<'a>>,
 }
 
 /// A plugin with its connections, created for one run.
 pub trait Driver {
     /// Runs one step. It must be idempotent: after a crash, a step can run a second time.
-    fn perform<'a>(&'a self, call: &'a Call, tools: Tools<'a>) -> Answer<'a, Outputs>;
+    fn perform<'a>(&'a self, call: &'a Call, tools: StepContext<'a>) -> DriverFuture<'a, Outputs>;
 
     /// Settles a step whose outcome was lost: finds out whether it took effect. Changes nothing.
     /// Only the target of the step is bound. `since` is the time of the attempt, in milliseconds
@@ -137,46 +140,53 @@ pub trait Driver {
         &'a self,
         _call: &'a Call,
         _since: u64,
-        _inside: Option<Inside<'a>>,
-    ) -> Answer<'a, Settled> {
+        _inside: Option<StepShell<'a>>,
+    ) -> DriverFuture<'a, Settled> {
         Box::pin(async { Ok(Settled::NotDone) })
     }
 
     /// Observes the objects of a deployment at these places, and foreign objects that have names it
     /// uses. Changes nothing.
-    fn observe<'a>(&'a self, _scene: Scene<'a>, _places: &'a Places) -> Answer<'a, Observed> {
+    fn observe<'a>(
+        &'a self,
+        _scene: ObserveContext<'a>,
+        _places: &'a ObjectPlaces,
+    ) -> DriverFuture<'a, Observed> {
         Box::pin(async { Ok(Observed::default()) })
     }
 
     /// Returns, for each of these steps, the features that its system does not support. Changes
     /// nothing.
-    fn refusals<'a>(&'a self, steps: &'a [&'a Step]) -> Answer<'a, Vec<Vec<String>>> {
+    fn unsupported_features<'a>(
+        &'a self,
+        steps: &'a [&'a Step],
+    ) -> DriverFuture<'a, Vec<Vec<String>>> {
         Box::pin(async { Ok(vec![Vec::new(); steps.len()]) })
     }
 
     /// Contacts every system that is known by now, so that an unreachable system is reported before
     /// work starts.
-    fn reach<'a>(&'a self, _places: &'a Places) -> Answer<'a, ()> {
+    fn check_connections<'a>(&'a self, _places: &'a ObjectPlaces) -> DriverFuture<'a, ()> {
         Box::pin(async { Ok(()) })
     }
 
     /// From now on, treats objects that the user took over as sealed. The record contains their
     /// IDs.
-    fn trust(&self, _record: &Record) {}
+    fn trust_taken_over(&self, _record: &Record) {}
 
     /// Adds the claims of objects on the default system about deployments with this name.
-    fn tell<'a>(&'a self, _told: &'a mut Told) -> Answer<'a, ()> {
+    fn add_claims<'a>(&'a self, _told: &'a mut Discovery) -> DriverFuture<'a, ()> {
         Box::pin(async { Ok(()) })
     }
 
     /// Returns the names of all deployments that have objects on the default system, with each
     /// with its number of objects.
-    fn deployments(&self) -> Answer<'_, BTreeMap<String, usize>> {
+    fn deployments(&self) -> DriverFuture<'_, BTreeMap<String, usize>> {
         Box::pin(async { Ok(BTreeMap::new()) })
     }
 
     /// Returns true if a connection was lost since the last call: the system may have restarted.
-    fn was_cut(&self) -> bool {
+    fn lost_connection(&self) -> bool {
         false
     }
 

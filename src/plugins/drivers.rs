@@ -1,13 +1,13 @@
 //! All drivers of a run.
 
 use super::{
-    Adoptable, Driver, Guard, GuardHolder, Guarding, Guards, Happenings, Inside, Notes, Places,
-    Plugins, Scene, Shell, Tools, Unguarded, table::places_of,
+    Adoptable, Driver, FoundGuard, Guard, GuardError, GuardHolder, Guards, NoteSink, ObjectEvents,
+    ObjectPlaces, ObserveContext, Plugins, Shell, StepContext, StepShell, registry::places_of,
 };
 use crate::{
+    discovery::Discovery,
     record::Record,
-    seam::{Call, Failure, Observed, Outputs, Reached, Settled, Step, Target},
-    told::Told,
+    seam::{Call, Failure, ObjectRef, Observed, Outputs, Settled, Step, Target},
 };
 use futures_util::{StreamExt as _, stream};
 use std::collections::BTreeMap;
@@ -34,11 +34,13 @@ impl<'d> Drivers<'d> {
     pub async fn perform<'a>(
         &'a self,
         call: &'a Call,
-        notes: Notes<'a>,
+        notes: NoteSink<'a>,
     ) -> Result<Outputs, Failure> {
         let inside = self.inside(call)?;
-        let tools = Tools { notes, inside };
-        self.of(&call.step.plugin)?.perform(call, tools).await
+        let tools = StepContext { notes, inside };
+        self.by_plugin(&call.step.plugin)?
+            .perform(call, tools)
+            .await
     }
 
     /// Settles a step whose outcome was lost. A step without an action always took effect.
@@ -47,11 +49,11 @@ impl<'d> Drivers<'d> {
     ///
     /// Same as [`Driver::settle`], or if the plugin is missing.
     pub async fn settle(&self, call: &Call, since: u64) -> Result<Settled, Failure> {
-        if call.step.is_nothing() {
+        if call.step.has_no_action() {
             return Ok(Settled::Done(Outputs::default()));
         }
         let inside = self.inside(call)?;
-        self.of(&call.step.plugin)?
+        self.by_plugin(&call.step.plugin)?
             .settle(call, since, inside)
             .await
     }
@@ -62,7 +64,7 @@ impl<'d> Drivers<'d> {
     /// # Errors
     ///
     /// If a system does not respond, or the location of an object is unknown.
-    pub async fn look(&self, scene: Scene<'_>) -> Result<Observed, Failure> {
+    pub async fn observe(&self, scene: ObserveContext<'_>) -> Result<Observed, Failure> {
         let places = self.plugins.places(scene).map_err(Failure::fatal)?;
         let mut observed = Observed::default();
         for (id, driver) in &self.all {
@@ -84,29 +86,34 @@ impl<'d> Drivers<'d> {
                 .filter(|at| steps[*at].plugin == *id)
                 .collect();
             let asked: Vec<&Step> = mine.iter().map(|at| steps[*at]).collect();
-            for (at, refusal) in mine.into_iter().zip(driver.refusals(&asked).await?) {
+            for (at, refusal) in mine
+                .into_iter()
+                .zip(driver.unsupported_features(&asked).await?)
+            {
                 refusals[at] = refusal;
             }
         }
         Ok(refusals)
     }
 
-    /// Calls [`Driver::reach`] of every driver.
+    /// Calls [`Driver::check_connections`] of every driver.
     ///
     /// # Errors
     ///
     /// The error of the first system that cannot be used.
-    pub async fn reach(&self, places: &Places) -> Result<(), Failure> {
+    pub async fn reach(&self, places: &ObjectPlaces) -> Result<(), Failure> {
         for (id, driver) in &self.all {
             let mine = places_of(id, places);
-            driver.reach(&mine).await?;
+            driver.check_connections(&mine).await?;
         }
         Ok(())
     }
 
-    /// Calls [`Driver::trust`] of every driver.
+    /// Calls [`Driver::trust_taken_over`] of every driver.
     pub fn trust(&self, record: &Record) {
-        self.all.iter().for_each(|(_, driver)| driver.trust(record));
+        self.all
+            .iter()
+            .for_each(|(_, driver)| driver.trust_taken_over(record));
     }
 
     /// Returns the claims of objects on the default systems about deployments with this name.
@@ -114,10 +121,10 @@ impl<'d> Drivers<'d> {
     /// # Errors
     ///
     /// If a system cannot be queried.
-    pub async fn told(&self, deployment: &str) -> Result<Told, Failure> {
-        let mut told = Told::of_name(deployment);
+    pub async fn claims(&self, deployment: &str) -> Result<Discovery, Failure> {
+        let mut told = Discovery::of_name(deployment);
         for (_, driver) in &self.all {
-            driver.tell(&mut told).await?;
+            driver.add_claims(&mut told).await?;
         }
         Ok(told)
     }
@@ -142,7 +149,10 @@ impl<'d> Drivers<'d> {
     #[must_use]
     pub fn was_cut(&self) -> bool {
         // Call every driver: the call resets its flag.
-        let cut = self.all.iter().filter(|(_, driver)| driver.was_cut());
+        let cut = self
+            .all
+            .iter()
+            .filter(|(_, driver)| driver.lost_connection());
         cut.count() > 0
     }
 
@@ -151,8 +161,8 @@ impl<'d> Drivers<'d> {
     /// # Errors
     ///
     /// If commands cannot run in the objects of its plugin.
-    pub fn shell(&self, place: &Reached) -> Result<&'d dyn Shell, Failure> {
-        self.of(&place.plugin)?.as_shell().ok_or_else(|| {
+    pub fn shell(&self, place: &ObjectRef) -> Result<&'d dyn Shell, Failure> {
+        self.by_plugin(&place.plugin)?.as_shell().ok_or_else(|| {
             let plugin = &place.plugin;
             Failure::fatal(format!(
                 "plugin `{plugin}` cannot run commands in its objects"
@@ -169,23 +179,23 @@ impl<'d> Drivers<'d> {
     pub async fn happenings(
         &self,
         deployment: &str,
-        places: &Places,
-    ) -> Result<Happenings, Failure> {
+        places: &ObjectPlaces,
+    ) -> Result<ObjectEvents, Failure> {
         let mut all = Vec::new();
         for (id, driver) in &self.all {
             let targets = targets(&places_of(id, places));
             if let Some(watch) = driver.as_watch().filter(|_| !targets.is_empty()) {
-                all.push(watch.happenings(deployment, &targets).await?);
+                all.push(watch.events(deployment, &targets).await?);
             }
         }
-        Ok(until_one_ends(all))
+        Ok(merge_until_one_ends(all))
     }
 
-    /// Same as [`super::Watch::accepts`]; true for plugins without a watch.
-    pub async fn accepts(&self, place: &Reached) -> bool {
-        let driver = self.of(&place.plugin).ok();
+    /// Same as [`super::Watch::accepts_connections`]; true for plugins without a watch.
+    pub async fn accepts(&self, place: &ObjectRef) -> bool {
+        let driver = self.by_plugin(&place.plugin).ok();
         match driver.and_then(Driver::as_watch) {
-            Some(watch) => watch.accepts(&place.target).await,
+            Some(watch) => watch.accepts_connections(&place.target).await,
             None => true,
         }
     }
@@ -198,9 +208,9 @@ impl<'d> Drivers<'d> {
     pub async fn guard(
         &self,
         deployment: &str,
-        places: &Places,
+        places: &ObjectPlaces,
         me: &GuardHolder,
-    ) -> Result<Guards, Unguarded> {
+    ) -> Result<Guards, GuardError> {
         let mut guards = Guards::default();
         for (id, driver) in &self.all {
             let targets = if places.is_empty() {
@@ -211,7 +221,7 @@ impl<'d> Drivers<'d> {
             let Some(guard) = driver.as_guard().filter(|_| !targets.is_empty()) else {
                 continue;
             };
-            match guard.take(deployment, &targets, me).await {
+            match guard.acquire(deployment, &targets, me).await {
                 Ok(held) => guards.add(held),
                 Err(unguarded) => {
                     guards.release().await;
@@ -227,14 +237,14 @@ impl<'d> Drivers<'d> {
     /// # Errors
     ///
     /// If a system cannot be queried.
-    pub async fn guarding(
+    pub async fn list_guards(
         &self,
         deployment: &str,
         me: &GuardHolder,
-    ) -> Result<Vec<Guarding>, Failure> {
+    ) -> Result<Vec<FoundGuard>, Failure> {
         let mut all = Vec::new();
         for guard in self.guards() {
-            all.extend(guard.standing(deployment, me).await?);
+            all.extend(guard.list(deployment, me).await?);
         }
         Ok(all)
     }
@@ -271,15 +281,15 @@ impl<'d> Drivers<'d> {
     }
 
     /// Returns the shell for the object that a step runs in.
-    fn inside<'c>(&'c self, call: &'c Call) -> Result<Option<Inside<'c>>, Failure> {
+    fn inside<'c>(&'c self, call: &'c Call) -> Result<Option<StepShell<'c>>, Failure> {
         let Some(place) = &call.inside else {
             return Ok(None);
         };
         let shell = self.shell(place)?;
-        Ok(Some(Inside { shell, place }))
+        Ok(Some(StepShell { shell, place }))
     }
 
-    fn of(&self, plugin: &str) -> Result<&'d dyn Driver, Failure> {
+    fn by_plugin(&self, plugin: &str) -> Result<&'d dyn Driver, Failure> {
         let found = self.all.iter().find(|(id, _)| *id == plugin);
         found.map(|(_, driver)| *driver).ok_or_else(|| {
             Failure::fatal(format!("this dockctl does not have the plugin `{plugin}`"))
@@ -290,16 +300,16 @@ impl<'d> Drivers<'d> {
 
 /// Merges several streams. The result ends when the first of them ends, because all must be
 /// subscribed to again.
-pub(super) fn until_one_ends(all: Vec<Happenings>) -> Happenings {
-    let ending = |one: Happenings| one.map(Some).chain(stream::iter([None])).boxed_local();
+pub(super) fn merge_until_one_ends(all: Vec<ObjectEvents>) -> ObjectEvents {
+    let ending = |one: ObjectEvents| one.map(Some).chain(stream::iter([None])).boxed_local();
     stream::select_all(all.into_iter().map(ending))
-        .take_while(|happening| std::future::ready(happening.is_some()))
+        .take_while(|event| std::future::ready(event.is_some()))
         .filter_map(std::future::ready)
         .boxed_local()
 }
 
 /// Returns the distinct systems of these places.
-fn targets(places: &Places) -> Vec<Target> {
+fn targets(places: &ObjectPlaces) -> Vec<Target> {
     let mut all: Vec<Target> = Vec::new();
     for place in places.values() {
         if !all.contains(&place.target) {

@@ -1,6 +1,6 @@
 //! Guards: markers on a system that keep other machines from changing the same deployment.
 
-use super::Answer;
+use super::DriverFuture;
 use crate::{
     journal::Holder,
     seam::{Failure, Target},
@@ -31,7 +31,7 @@ pub struct GuardHolder {
 impl GuardHolder {
     /// Describes this process as the holder; it has locked `lock`.
     #[must_use]
-    pub fn this(run: Holder, lock: &fs::File) -> Self {
+    pub fn this_process(run: Holder, lock: &fs::File) -> Self {
         let read = |path: &str| {
             fs::read_to_string(path)
                 .unwrap_or_default()
@@ -50,7 +50,7 @@ impl GuardHolder {
             processes: fs::read_link("/proc/self/ns/pid")
                 .map(|link| link.display().to_string())
                 .unwrap_or_default(),
-            started: start_of(run.pid).unwrap_or_default(),
+            started: start_time(run.pid).unwrap_or_default(),
             lock: lock
                 .metadata()
                 .map(|data| format!("{}:{}", data.dev(), data.ino()))
@@ -61,7 +61,7 @@ impl GuardHolder {
 
     /// Returns true if both are the same run.
     #[must_use]
-    pub fn is(&self, other: &Self) -> bool {
+    pub fn is_same(&self, other: &Self) -> bool {
         self.token == other.token
     }
 
@@ -73,7 +73,7 @@ impl GuardHolder {
         let visible = !self.processes.is_empty()
             && self.processes == me.processes
             && !self.started.is_empty();
-        let gone = visible && start_of(self.run.pid).as_ref() != Some(&self.started);
+        let gone = visible && start_time(self.run.pid).as_ref() != Some(&self.started);
         same_kernel && (gone || (!self.lock.is_empty() && self.lock == me.lock))
     }
 }
@@ -88,7 +88,7 @@ impl fmt::Display for GuardHolder {
 }
 
 /// Returns the start time of a process, if the process exists.
-fn start_of(pid: u32) -> Option<String> {
+fn start_time(pid: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The program name in parentheses can contain any character.
     stat.rsplit_once(')')?
@@ -100,7 +100,7 @@ fn start_of(pid: u32) -> Option<String> {
 
 /// The reason why a deployment cannot be guarded.
 #[derive(Debug)]
-pub enum Unguarded {
+pub enum GuardError {
     /// Another run holds the guard; with the minimum number of seconds until it expires.
     Busy(Box<GuardHolder>, u64),
     /// The system returned an error.
@@ -108,42 +108,43 @@ pub enum Unguarded {
 }
 
 /// A guard found on a system, and whether its holder may be at work.
-pub struct Guarding {
+pub struct FoundGuard {
     /// The holder of the guard.
     pub holder: GuardHolder,
     /// Seconds until it expires; 0 if expired.
-    pub left: u64,
+    pub expires_in: u64,
 }
 
 /// The future result of acquiring a guard.
-pub type Guarded<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn Held>, Unguarded>> + 'a>>;
+pub type GuardFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<Box<dyn HeldGuard>, GuardError>> + 'a>>;
 
 /// Acquires guards on the systems of a plugin.
 pub trait Guard {
     /// Acquires the guard of a deployment on all of these systems, or on none.
-    fn take<'a>(
+    fn acquire<'a>(
         &'a self,
         deployment: &'a str,
         targets: &'a [Target],
         me: &'a GuardHolder,
-    ) -> Guarded<'a>;
+    ) -> GuardFuture<'a>;
 
     /// Returns the guards of a deployment on the default system.
-    fn standing<'a>(
+    fn list<'a>(
         &'a self,
         deployment: &'a str,
         me: &'a GuardHolder,
-    ) -> Answer<'a, Vec<Guarding>>;
+    ) -> DriverFuture<'a, Vec<FoundGuard>>;
 
     /// Removes the guards of a deployment on the default system.
-    fn remove<'a>(&'a self, deployment: &'a str) -> Answer<'a, ()>;
+    fn remove<'a>(&'a self, deployment: &'a str) -> DriverFuture<'a, ()>;
 }
 
 /// A guard that this run holds.
-pub trait Held {
+pub trait HeldGuard {
     /// Renews the guard while it is held. Returns only when another run has taken it over, with the
     /// new holder.
-    fn lost<'a>(&'a mut self) -> Pin<Box<dyn Future<Output = GuardHolder> + 'a>>;
+    fn wait_until_lost<'a>(&'a mut self) -> Pin<Box<dyn Future<Output = GuardHolder> + 'a>>;
 
     /// Releases the deployment. A guard that cannot be removed expires.
     fn release(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()>>>;
@@ -151,10 +152,10 @@ pub trait Held {
 
 /// The guards of a deployment, of all plugins.
 #[derive(Default)]
-pub struct Guards(Vec<Box<dyn Held>>);
+pub struct Guards(Vec<Box<dyn HeldGuard>>);
 
 impl Guards {
-    pub(super) fn add(&mut self, held: Box<dyn Held>) {
+    pub(super) fn add(&mut self, held: Box<dyn HeldGuard>) {
         self.0.push(held);
     }
 
@@ -164,7 +165,7 @@ impl Guards {
         if self.0.is_empty() {
             return std::future::pending().await;
         }
-        select_all(self.0.iter_mut().map(|held| held.lost()))
+        select_all(self.0.iter_mut().map(|held| held.wait_until_lost()))
             .await
             .0
     }

@@ -9,18 +9,19 @@ mod driver;
 mod drivers;
 mod guard;
 mod plugin;
-mod table;
+mod registry;
 
 pub use driver::{
-    Adoptable, Adopter, Answer, Candidate, Driver, Happenings, Heard, Inside, Notes, Scene, Shell,
-    Tools, Watch,
+    Adoptable, Adopter, Candidate, Driver, DriverFuture, NoteSink, ObjectEvents, ObserveContext,
+    Processed, Shell, StepContext, StepShell, Watch,
 };
 pub use drivers::Drivers;
-pub use guard::{Guard, GuardHolder, Guarded, Guarding, Guards, Held, Unguarded};
+pub use guard::{FoundGuard, Guard, GuardError, GuardFuture, GuardHolder, Guards, HeldGuard};
 pub use plugin::{
-    At, Ends, Exclusive, Name, PORT, Part, Plugin, Replacement, Settings, by_record, clash,
+    DriverSettings, ExclusiveResource, InstanceRef, InstanceView, Name, PORT, Plugin,
+    RelationshipRef, Replacement, conflict, recorded_status,
 };
-pub use table::{Connected, Places, Plugins, Whereabouts};
+pub use registry::{ConnectedPlugins, ObjectPlace, ObjectPlaces, Plugins};
 
 /// All plugins. A node belongs to the first plugin that knows its kind.
 pub const PLUGINS: &[&dyn Plugin] = &[&docker::Docker];

@@ -5,17 +5,20 @@ use crate::{
     author::Author,
     diagnostic::Diagnostics,
     engine::Connections,
-    known::InstanceRecord,
-    model::{Blueprint, Definition, Deployment, End, Instance, InstanceState, Planned},
+    instance_record::InstanceRecord,
+    model::{
+        Blueprint, Definition, Deployment, Instance, InstanceState, OperationDefinition,
+        RelationshipEnd,
+    },
     record::Record,
-    seam::{Change, Need, Object, ObjectState, Observed, Purpose, Standing, Step, Target},
+    seam::{Change, InstanceStatus, Need, Object, ObjectState, Observed, Purpose, Step, Target},
 };
 use serde_json::Value as Json;
 use std::{path::Path, rc::Rc};
 
 /// An instance with its node and its deployment.
 #[derive(Clone, Copy)]
-pub struct Part<'a> {
+pub struct InstanceRef<'a> {
     /// The deployment.
     pub deployment: &'a Deployment,
     /// The instance.
@@ -24,7 +27,7 @@ pub struct Part<'a> {
     pub node: &'a Definition,
 }
 
-impl<'a> Part<'a> {
+impl<'a> InstanceRef<'a> {
     /// Returns an instance with the present definition of its node.
     #[must_use]
     pub fn of(deployment: &'a Deployment, instance: &'a Instance) -> Option<Self> {
@@ -38,48 +41,48 @@ impl<'a> Part<'a> {
 
 /// The planner's view of one instance.
 #[derive(Clone, Copy)]
-pub struct At<'a> {
+pub struct InstanceView<'a> {
     /// The declared state.
-    pub part: Part<'a>,
+    pub part: InstanceRef<'a>,
     /// The recorded state.
     pub record: &'a Record,
     /// The observed state.
     pub observed: &'a Observed,
 }
 
-impl<'a> At<'a> {
+impl<'a> InstanceView<'a> {
     /// Returns the record of the instance.
     #[must_use]
-    pub fn known(&self) -> Option<&'a InstanceRecord> {
+    pub fn instance_record(&self) -> Option<&'a InstanceRecord> {
         self.record.instances.get(&self.part.instance.id)
     }
 }
 
 /// The two ends of a relationship, and the end that the operation belongs to.
 #[derive(Clone, Copy)]
-pub struct Ends<'a> {
+pub struct RelationshipRef<'a> {
     /// The source instance.
-    pub source: Part<'a>,
+    pub source: InstanceRef<'a>,
     /// The target instance; none if it no longer exists.
-    pub target: Option<Part<'a>>,
+    pub target: Option<InstanceRef<'a>>,
     /// The end that the operation belongs to.
-    pub end: End,
+    pub end: RelationshipEnd,
 }
 
 /// A name that declarations use to refer to an object.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Name {
     /// Namespace: names in different namespaces never match.
-    pub space: &'static str,
+    pub namespace: &'static str,
     /// The system of the name; empty if irrelevant.
-    pub on: String,
+    pub system: String,
     /// The name.
     pub name: String,
 }
 
 /// A resource that only one object can have at a time, such as a host port.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Exclusive {
+pub struct ExclusiveResource {
     /// Kind of resource.
     pub kind: &'static str,
     /// Key: equal keys mean the same resource.
@@ -95,8 +98,11 @@ pub const PORT: &str = "port";
 
 /// Returns the first resource of one object that conflicts with another object.
 #[must_use]
-pub fn clash<'e>(one: &'e [Exclusive], other: &[Exclusive]) -> Option<&'e Exclusive> {
-    let clashes = |mine: &&Exclusive| {
+pub fn conflict<'e>(
+    one: &'e [ExclusiveResource],
+    other: &[ExclusiveResource],
+) -> Option<&'e ExclusiveResource> {
+    let clashes = |mine: &&ExclusiveResource| {
         let same = other
             .iter()
             .filter(|it| it.kind == mine.kind && it.key == mine.key);
@@ -120,11 +126,11 @@ pub struct Replacement {
     /// Gives the old object its name back, and removes the new one.
     pub step_back: Step,
     /// Starts the restored object.
-    pub put_back: Step,
+    pub restart: Step,
 }
 
 /// Settings for creating drivers.
-pub struct Settings {
+pub struct DriverSettings {
     /// The author of objects.
     pub author: Author,
     /// Connections that several plugins share.
@@ -143,14 +149,14 @@ pub trait Plugin: Sync {
     /// Returns the steps of an operation for a purpose; none if another plugin runs it.
     fn lower(
         &self,
-        part: Part<'_>,
+        part: InstanceRef<'_>,
         name: &str,
-        planned: &Planned,
+        planned: &OperationDefinition,
         purpose: &Purpose<'_>,
     ) -> Option<Vec<Step>>;
 
     /// Creates the driver for one run, without connecting yet.
-    fn connect(&self, settings: &Settings) -> Box<dyn Driver>;
+    fn connect(&self, settings: &DriverSettings) -> Box<dyn Driver>;
 
     /// Returns true if it implements the blueprint plugin with this name.
     fn provides(&self, plugin: &str) -> bool {
@@ -161,7 +167,7 @@ pub trait Plugin: Sync {
     fn check(&self, _blueprint: &Blueprint, _d: &mut Diagnostics) {}
 
     /// Reports errors of the files that a blueprint refers to.
-    fn check_files(&self, _blueprint: &Blueprint, _folder: &Path, _d: &mut Diagnostics) {}
+    fn check_files(&self, _blueprint: &Blueprint, _directory: &Path, _d: &mut Diagnostics) {}
 
     /// Returns the reference page on the arguments of its operations, in Markdown, if it has one.
     fn arguments(&self) -> Option<String> {
@@ -174,9 +180,9 @@ pub trait Plugin: Sync {
     /// Returns the steps of an operation of a relationship; none if another plugin runs it.
     fn lower_relationship(
         &self,
-        _ends: Ends<'_>,
+        _ends: RelationshipRef<'_>,
         _name: &str,
-        _planned: &Planned,
+        _planned: &OperationDefinition,
     ) -> Option<Vec<Step>> {
         None
     }
@@ -194,12 +200,12 @@ pub trait Plugin: Sync {
     }
 
     /// Returns the system of an object.
-    fn target(&self, _part: Part<'_>) -> Target {
+    fn target(&self, _part: InstanceRef<'_>) -> Target {
         Target::Default
     }
 
     /// Returns the name of an object, if it is known by now.
-    fn name(&self, _part: Part<'_>) -> Option<String> {
+    fn name(&self, _part: InstanceRef<'_>) -> Option<String> {
         None
     }
 
@@ -219,58 +225,58 @@ pub trait Plugin: Sync {
     }
 
     /// Returns the names that other declarations can use for the object.
-    fn called(&self, _part: Part<'_>) -> Vec<Name> {
+    fn own_names(&self, _part: InstanceRef<'_>) -> Vec<Name> {
         Vec::new()
     }
 
     /// Returns the names of other objects that the declaration uses.
-    fn names(&self, _part: Part<'_>) -> Vec<Name> {
+    fn referenced_names(&self, _part: InstanceRef<'_>) -> Vec<Name> {
         Vec::new()
     }
 
     /// Returns the exclusive resources of an object, as far as they are known by now.
-    fn exclusive(&self, _part: Part<'_>) -> Vec<Exclusive> {
+    fn exclusive_resources(&self, _part: InstanceRef<'_>) -> Vec<ExclusiveResource> {
         Vec::new()
     }
 
     /// Returns true if an object is deleted as soon as it stops.
-    fn is_ephemeral(&self, _part: Part<'_>) -> bool {
+    fn is_ephemeral(&self, _part: InstanceRef<'_>) -> bool {
         false
     }
 
     /// Returns true if uninstall keeps an object.
-    fn outlives(&self, _node: &Definition) -> bool {
+    fn survives_uninstall(&self, _node: &Definition) -> bool {
         false
     }
 
     /// Returns the state of an instance relative to its installed state.
-    fn standing(&self, at: At<'_>) -> Standing {
-        by_record(at)
+    fn status(&self, at: InstanceView<'_>) -> InstanceStatus {
+        recorded_status(at)
     }
 
     /// Returns true if an object is in its desired state: it runs, exists, or exited as expected.
-    fn is_done(&self, _node: &Definition, object: &Object) -> bool {
+    fn is_in_desired_state(&self, _node: &Definition, object: &Object) -> bool {
         matches!(object.state, ObjectState::Running | ObjectState::Available)
     }
 
     /// Returns the way to change an instance to its present definition.
-    fn change(&self, _at: At<'_>) -> Change {
-        Change::Remake
+    fn change(&self, _at: InstanceView<'_>) -> Change {
+        Change::Recreate
     }
 
     /// Returns the steps that replace an object created from `former`; none if the system has its
     /// own operation for that, or cannot replace it.
-    fn replacement(&self, _part: Part<'_>, _former: &Definition) -> Option<Replacement> {
+    fn replacement(&self, _part: InstanceRef<'_>, _former: &Definition) -> Option<Replacement> {
         None
     }
 
     /// Returns true if the effect of a completed step still exists.
-    fn still_done(&self, _step: &Step, _node: &Definition, _object: Option<&Object>) -> bool {
+    fn effect_exists(&self, _step: &Step, _node: &Definition, _object: Option<&Object>) -> bool {
         true
     }
 
     /// Returns true if a step has nothing to do for an existing object.
-    fn is_needless(&self, _step: &Step, _object: &Object) -> bool {
+    fn is_redundant(&self, _step: &Step, _object: &Object) -> bool {
         false
     }
 
@@ -280,12 +286,12 @@ pub trait Plugin: Sync {
     }
 
     /// Returns true if an operation creates or starts an object.
-    fn makes_or_starts(&self, _planned: &Planned) -> bool {
+    fn creates_or_starts(&self, _planned: &OperationDefinition) -> bool {
         false
     }
 
     /// Returns true if an operation creates an object from the properties of its node.
-    fn reads_properties(&self, _planned: &Planned) -> bool {
+    fn reads_properties(&self, _planned: &OperationDefinition) -> bool {
         false
     }
 
@@ -298,9 +304,9 @@ pub trait Plugin: Sync {
 
 /// Returns the state of an instance that exists only in the record.
 #[must_use]
-pub fn by_record(at: At<'_>) -> Standing {
+pub fn recorded_status(at: InstanceView<'_>) -> InstanceStatus {
     match at.record.state(&at.part.instance.id) {
-        InstanceState::Started => Standing::UpToDate,
-        _ => Standing::Absent,
+        InstanceState::Started => InstanceStatus::UpToDate,
+        _ => InstanceStatus::Missing,
     }
 }

@@ -1,8 +1,8 @@
 //! One execution, as the record stores it.
 
 use crate::{
-    event::{Outcome, Why},
-    known::Taken,
+    event::{Outcome, StopReason},
+    instance_record::RollbackScope,
     seam::Failure,
     stage::{PUT_BACK, Parameters, Task, Workflow},
 };
@@ -41,14 +41,14 @@ impl FailedTask {
     /// Returns true if the failure still matters: no later stage tried again, and the task was not
     /// the restart of an old container that was recreated instead.
     #[must_use]
-    pub fn is_open(&self) -> bool {
-        let is_created_again = self.ignored && self.operation == PUT_BACK;
-        !self.tried_again && !is_created_again
+    pub fn is_unresolved(&self) -> bool {
+        let is_recreated = self.ignored && self.operation == PUT_BACK;
+        !self.tried_again && !is_recreated
     }
 
     /// Returns true if the failure makes the execution fail.
     #[must_use]
-    pub fn counts(&self) -> bool {
+    pub fn fails_execution(&self) -> bool {
         !self.ignored && !self.tried_again
     }
 }
@@ -85,9 +85,10 @@ pub struct Execution {
     /// Instances that it began to create and that did not exist before.
     pub created: Vec<String>,
     /// For a rollback: the instances and executions that it rolls back.
-    pub(super) takes_back: Taken,
+    #[serde(rename = "takes_back")]
+    pub(super) rollback_scope: RollbackScope,
     /// The reason why it was stopped early.
-    pub stopped: Option<Why>,
+    pub stopped: Option<StopReason>,
 }
 
 impl Execution {
@@ -100,12 +101,12 @@ impl Execution {
     /// Returns true if a task failed and its failure counts.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        self.failed.iter().any(FailedTask::counts)
+        self.failed.iter().any(FailedTask::fails_execution)
     }
 
     /// Returns true if rolling back the execution that resumed this one also rolls back this one:
     /// it died, was stopped, or was to be rolled back itself.
-    pub(super) fn belongs_to_next(&self) -> bool {
+    pub(super) fn is_rolled_back_with_next(&self) -> bool {
         let was_stopped = matches!(
             self.outcome,
             None | Some(Outcome::Interrupted | Outcome::Cancelled)

@@ -1,19 +1,19 @@
 //! The record: the state of a deployment, computed only from its events.
 
-mod around;
 mod execution;
+mod function_context;
 
-pub use around::Around;
 pub use execution::{Execution, FailedTask};
+pub use function_context::FunctionContext;
 
 use crate::{
-    event::{Entry, Event, Outcome, Why},
-    known::{DoneStep, InstanceRecord, Taken},
+    event::{Entry, Event, Outcome, StopReason},
+    instance_record::{CompletedStep, InstanceRecord, RollbackScope},
     model::{
-        Definition, Deployment, GroupInstance, Instance, InstanceState, InstanceTie, LooseEnd,
-        RelationshipKind, function::lookup,
+        Definition, Deployment, GroupInstance, Instance, InstanceRelationship, InstanceState,
+        RelationshipChange, RelationshipKind, function::lookup,
     },
-    seam::{Failure, Outputs, Party, Subject},
+    seam::{Failure, Outputs, Participant, Subject},
     stage::{Parameters, Stage, Task, TaskId, Workflow},
 };
 use indexmap::{IndexMap, IndexSet};
@@ -57,7 +57,7 @@ pub enum TaskState {
 
 impl TaskState {
     /// Returns the state of a task that failed permanently.
-    fn of_failed(is_ignored: bool) -> Self {
+    fn failed(is_ignored: bool) -> Self {
         if is_ignored {
             Self::Ignored
         } else {
@@ -68,7 +68,7 @@ impl TaskState {
 
 /// The progress of a task of the stage.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-struct Progress {
+struct TaskProgress {
     state: TaskState,
     /// Time of the last attempt, in milliseconds since 1970 UTC.
     since: u64,
@@ -76,7 +76,7 @@ struct Progress {
     lost: bool,
 }
 
-impl Progress {
+impl TaskProgress {
     /// Returns true if the task was started and its outcome is unknown.
     fn is_unsettled(&self) -> bool {
         match self.state {
@@ -88,7 +88,7 @@ impl Progress {
 }
 
 /// States from which a task can start.
-const WAITING: [TaskState; 2] = [TaskState::Pending, TaskState::Retrying];
+const STARTABLE: [TaskState; 2] = [TaskState::Pending, TaskState::Retrying];
 /// States from which a task can fail permanently.
 const UNFINISHED: [TaskState; 3] = [TaskState::Started, TaskState::Pending, TaskState::Retrying];
 /// States from which a task can be settled.
@@ -102,11 +102,13 @@ pub struct Record {
     /// Instances by ID, including instances of earlier definitions.
     pub instances: IndexMap<String, InstanceRecord>,
     /// Existing instances that the present definition no longer contains.
-    pub dropped: Vec<(Instance, Definition)>,
+    #[serde(rename = "dropped")]
+    pub removed: Vec<(Instance, Definition)>,
     /// Relationship changes between existing instances whose `establish` or `unlink` operation has
     /// not run yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub loose_ends: Vec<LooseEnd>,
+    #[serde(rename = "loose_ends")]
+    pub relationship_changes: Vec<RelationshipChange>,
     /// IDs of objects that another state directory created and the user took over. Uninstall keeps
     /// them, like kept volumes.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -114,13 +116,14 @@ pub struct Record {
     /// Executions, oldest first. Older ones may have been pruned.
     pub executions: Vec<Execution>,
     /// Number of executions, including pruned ones.
-    pub ran: usize,
+    #[serde(rename = "ran")]
+    pub execution_count: usize,
     stage: Stage,
-    tasks: Vec<Progress>,
+    tasks: Vec<TaskProgress>,
     /// Number of leading tasks that are complete. They stay complete and are skipped when looking
     /// for ready tasks.
     #[serde(skip)]
-    over: usize,
+    complete_prefix: usize,
 }
 
 impl Record {
@@ -152,7 +155,7 @@ impl Record {
                 parameters,
                 of,
                 rolls_back,
-                takes_back,
+                rollback_scope: takes_back,
                 ..
             } => self.start(Execution {
                 id: execution.clone(),
@@ -160,8 +163,8 @@ impl Record {
                 of: of.clone(),
                 started: entry.at,
                 rolls_back: *rolls_back,
-                takes_back: takes_back.clone(),
-                before: self.existing(),
+                rollback_scope: takes_back.clone(),
+                before: self.existing_ids(),
                 ended: None,
                 outcome: None,
                 failed: Vec::new(),
@@ -176,7 +179,7 @@ impl Record {
             Event::TaskNoted { task, outputs } => {
                 self.expect(*task, &[TaskState::Started], &entry.event)?;
                 let instance = &self.stage.task(*task).instance;
-                change(&mut self.instances, instance, outputs);
+                apply_outputs(&mut self.instances, instance, outputs);
             }
             Event::TaskStarted { task, .. } => self.task_started(*task, entry)?,
             Event::TaskSucceeded { task, outputs } => {
@@ -207,7 +210,7 @@ impl Record {
             }
             Event::TaskInterrupted { task } => {
                 self.expect(*task, &UNSETTLED, &entry.event)?;
-                self.turn(*task, TaskState::Pending);
+                self.set_task_state(*task, TaskState::Pending);
             }
             Event::CancelRequested { why } => self
                 .running_mut()
@@ -219,13 +222,13 @@ impl Record {
     }
 
     fn define(&mut self, deployment: &Deployment) {
-        let mut former: HashMap<String, (Definition, Vec<InstanceTie>)> = HashMap::new();
+        let mut former: HashMap<String, (Definition, Vec<InstanceRelationship>)> = HashMap::new();
         if let Some(old) = self.deployment.take() {
             let changed = |(name, node): &(&String, &Arc<Definition>)| {
                 deployment
                     .nodes
                     .get(*name)
-                    .is_some_and(|new| !node.is_like(new))
+                    .is_some_and(|new| !node.is_equivalent(new))
             };
             let nodes: HashMap<&String, &Arc<Definition>> =
                 old.nodes.iter().filter(changed).collect();
@@ -234,7 +237,7 @@ impl Record {
                     instance.id.clone(),
                     (
                         Definition::clone(nodes.get(&instance.node)?),
-                        instance.ties.clone(),
+                        instance.relationships.clone(),
                     ),
                 ))
             };
@@ -247,30 +250,31 @@ impl Record {
                 .collect();
             // Without a journal, labels report kept volumes at every run. A kept volume that the
             // new definition does not contain is not a change.
-            let is_hearsay = |instance: &Instance| {
+            let is_kept_volume = |instance: &Instance| {
                 let known = self.instances.get(&instance.id);
-                old.recovered && known.is_some_and(|known| known.outlives)
+                old.recovered && known.is_some_and(|known| known.is_kept)
             };
             let is_gone = |instance: &&Instance| deployment.instance(&instance.id).is_none();
             let (kept, gone): (Vec<&Instance>, Vec<&Instance>) = old
                 .instances
                 .iter()
                 .filter(is_gone)
-                .partition(|it| is_hearsay(it));
+                .partition(|it| is_kept_volume(it));
             self.instances
                 .retain(|id, _| !kept.iter().any(|instance| instance.id == *id));
             let as_made = |instance: &Instance| {
                 Some((
                     instance.clone(),
-                    self.made_from(instance, old.node(instance)?).clone(),
+                    self.object_definition(instance, old.node(instance)?)
+                        .clone(),
                 ))
             };
             let left: Vec<(Instance, Definition)> = gone.into_iter().filter_map(as_made).collect();
-            self.dropped.extend(left);
-            self.loosen(old.loose_ends(deployment));
+            self.removed.extend(left);
+            self.add_relationship_changes(old.relationship_changes(deployment));
         }
         let instances = &self.instances;
-        self.dropped.retain(|(instance, _)| {
+        self.removed.retain(|(instance, _)| {
             instances
                 .get(&instance.id)
                 .is_some_and(|record| !record.state.is_gone())
@@ -285,43 +289,46 @@ impl Record {
                 continue;
             };
             let (first, ties) = match known.former.take() {
-                Some(first) => (first, std::mem::take(&mut known.former_ties)),
+                Some(first) => (first, std::mem::take(&mut known.former_relationships)),
                 None => (Box::new(old), ties),
             };
-            let is_other = !known.state.is_gone() && !first.is_like(new);
-            (known.former, known.former_ties) = if is_other {
+            let is_other = !known.state.is_gone() && !first.is_equivalent(new);
+            (known.former, known.former_relationships) = if is_other {
                 (Some(first), ties)
             } else {
                 (None, Vec::new())
             };
         }
         self.deployment = Some(deployment.clone());
-        self.forget_loose_ends();
+        self.drop_obsolete_changes();
     }
 
     /// Adds relationship changes. Adding and removing the same relationship cancel each other.
-    fn loosen(&mut self, ends: Vec<LooseEnd>) {
-        let loose = &mut self.loose_ends;
+    fn add_relationship_changes(&mut self, ends: Vec<RelationshipChange>) {
+        let changes = &mut self.relationship_changes;
         for end in ends {
-            match loose.iter().position(|known| known.is_of(&end)) {
-                Some(at) if loose[at].is_new != end.is_new => drop(loose.remove(at)),
+            match changes
+                .iter()
+                .position(|known| known.is_same_relationship(&end))
+            {
+                Some(at) if changes[at].is_new != end.is_new => drop(changes.remove(at)),
                 Some(_) => {}
-                None => loose.push(end),
+                None => changes.push(end),
             }
         }
     }
 
     /// Drops relationship changes whose source is gone or no longer defined, and removals whose
     /// target is gone.
-    fn forget_loose_ends(&mut self) {
+    fn drop_obsolete_changes(&mut self) {
         let (instances, deployment) = (&self.instances, self.deployment.as_ref());
         let is_gone = |id: &str| instances.get(id).is_none_or(|it| it.state.is_gone());
         let stays = |id: &str| deployment.is_some_and(|it| it.instance(id).is_some());
-        let matters = |end: &LooseEnd| {
-            let has_target = end.is_new || !is_gone(&end.between.target);
+        let is_relevant = |end: &RelationshipChange| {
+            let has_target = end.is_new || !is_gone(&end.relationship.target);
             !is_gone(&end.source) && stays(&end.source) && has_target
         };
-        self.loose_ends.retain(matters);
+        self.relationship_changes.retain(is_relevant);
     }
 
     /// Merges instances recovered from labels into the record. Installed instances stay.
@@ -332,16 +339,16 @@ impl Record {
         by_consent: bool,
     ) {
         if !self.is_installed() {
-            let (ran, taken_over) = (self.ran, std::mem::take(&mut self.taken_over));
+            let (ran, taken_over) = (self.execution_count, std::mem::take(&mut self.taken_over));
             *self = Self {
                 taken_over,
-                ran,
+                execution_count: ran,
                 ..Self::default()
             };
         }
         self.deployment = Some(deployment.clone());
         self.instances.extend(instances.clone());
-        let is_dropped = |id: &str| self.dropped.iter().any(|(instance, _)| instance.id == id);
+        let is_dropped = |id: &str| self.removed.iter().any(|(instance, _)| instance.id == id);
         self.instances
             .retain(|id, _| deployment.instance(id).is_some() || is_dropped(id));
         if by_consent {
@@ -351,13 +358,13 @@ impl Record {
     }
 
     fn start(&mut self, execution: Execution) {
-        self.ran += 1;
+        self.execution_count += 1;
         self.executions.push(execution);
         self.begin_stage(Stage::default());
     }
 
     /// Returns the IDs of the instances that exist.
-    fn existing(&self) -> Vec<String> {
+    fn existing_ids(&self) -> Vec<String> {
         let exists = |(_, instance): &(&String, &InstanceRecord)| !instance.state.is_gone();
         let existing = self.instances.iter().filter(exists);
         existing.map(|(id, _)| id.clone()).collect()
@@ -365,8 +372,8 @@ impl Record {
 
     /// Starts a stage.
     fn begin_stage(&mut self, stage: Stage) {
-        self.over = 0;
-        self.tasks = vec![Progress::default(); stage.tasks().len()];
+        self.complete_prefix = 0;
+        self.tasks = vec![TaskProgress::default(); stage.tasks().len()];
         self.stage = stage;
     }
 
@@ -379,7 +386,7 @@ impl Record {
         execution.tasks += stage.tasks().len();
         execution.stages += usize::from(stage.restores.is_none());
         for failed in &mut execution.failed {
-            failed.tried_again |= stage.tries_again;
+            failed.tried_again |= stage.is_retry;
         }
         self.begin_stage(stage.clone());
         Ok(())
@@ -396,13 +403,13 @@ impl Record {
             return Err(illegal(event, "with a task that depends on a later one"));
         }
         self.stage.push(task.clone());
-        self.tasks.push(Progress::default());
+        self.tasks.push(TaskProgress::default());
         Ok(())
     }
 
     fn task_started(&mut self, task: TaskId, entry: &Entry) -> Result<(), IllegalEvent> {
-        self.expect(task, &WAITING, &entry.event)?;
-        self.turn(task, TaskState::Started);
+        self.expect(task, &STARTABLE, &entry.event)?;
+        self.set_task_state(task, TaskState::Started);
         self.tasks[task.0].since = entry.at;
         if let Some(enters) = self.stage.task(task).enters {
             self.enter(task, enters);
@@ -415,14 +422,14 @@ impl Record {
         let id = self.stage.task(task).instance.clone();
         let instance = self.instances.entry(id.clone()).or_default();
         let is_new = instance.state.is_gone() && !state.is_down();
-        instance.enter(state);
+        instance.begin_transition(state);
         if is_new {
-            self.note_created(id);
+            self.record_created(id);
         }
     }
 
     /// Notes that the current execution began to create an instance.
-    fn note_created(&mut self, id: String) {
+    fn record_created(&mut self, id: String) {
         let running = self.running_mut();
         if let Some(execution) = running.filter(|it| !it.before.contains(&id)) {
             execution.created.push(id);
@@ -430,17 +437,17 @@ impl Record {
     }
 
     fn task_succeeded(&mut self, task: TaskId, outputs: &Outputs) {
-        self.turn(task, TaskState::Succeeded);
-        note_step(&mut self.instances, self.stage.task(task), outputs);
+        self.set_task_state(task, TaskState::Succeeded);
+        record_step(&mut self.instances, self.stage.task(task), outputs);
         self.leave(task);
-        self.outdate(task);
+        self.mark_outdated(task);
         if let Some(execution) = self.executions.last_mut() {
             execution.done += 1;
         }
     }
 
     /// Marks the instances as outdated that depend on a recreated object.
-    fn outdate(&mut self, task: TaskId) {
+    fn mark_outdated(&mut self, task: TaskId) {
         for id in &self.stage.task(task).outdates {
             let known = self.instances.get_mut(id);
             if let Some(known) = known.filter(|known| !known.state.is_gone()) {
@@ -451,35 +458,37 @@ impl Record {
 
     /// Sets the instance's state after a task.
     fn leave(&mut self, task: TaskId) {
-        let is_halt = self.is_halt();
+        let is_halt = self.is_stop_workflow();
         let planned = self.stage.task(task);
         let instance = self.instances.entry(planned.instance.clone()).or_default();
-        instance.arrive(planned.leaves, is_halt);
-        note_definition(instance, planned, self.stage.restores.is_some());
+        instance.complete_transition(planned.leaves, is_halt);
+        record_definition(instance, planned, self.stage.restores.is_some());
         if instance.state == InstanceState::Deleted {
-            self.dropped.retain(|(it, _)| it.id != planned.instance);
+            self.removed.retain(|(it, _)| it.id != planned.instance);
         }
     }
 
     /// Returns true if an instance that stops now must stay stopped.
-    fn is_halt(&self) -> bool {
+    fn is_stop_workflow(&self) -> bool {
         let last = self.executions.last();
         last.is_some_and(|execution| execution.workflow() == Workflow::Stop)
     }
 
     fn task_failed(&mut self, task: TaskId, failure: &Failure, ignored: bool) {
-        self.fail(task, TaskState::of_failed(ignored), failure);
+        self.fail(task, TaskState::failed(ignored), failure);
         let failed = FailedTask::of(self.stage.task(task), failure, ignored);
-        self.note_failed(failed);
+        self.record_failed(failed);
         if ignored {
             self.leave(task);
         }
     }
 
-    fn note_failed(&mut self, failed: FailedTask) {
+    fn record_failed(&mut self, failed: FailedTask) {
         // A later attempt repeats the operation from its first step.
         if let Some(known) = self.instances.get_mut(&failed.instance) {
-            known.done.retain(|done| done.operation != failed.operation);
+            known
+                .completed_steps
+                .retain(|done| done.operation != failed.operation);
         }
         if let Some(execution) = self.running_mut() {
             execution.failed.push(failed);
@@ -487,14 +496,16 @@ impl Record {
     }
 
     fn fail(&mut self, task: TaskId, to: TaskState, failure: &Failure) {
-        self.turn(task, to);
+        self.set_task_state(task, to);
         self.tasks[task.0].lost = failure.is_lost();
     }
 
-    fn turn(&mut self, task: TaskId, to: TaskState) {
+    fn set_task_state(&mut self, task: TaskId, to: TaskState) {
         self.tasks[task.0].state = to;
-        while self.over < self.tasks.len() && self.is_over(TaskId(self.over)) {
-            self.over += 1;
+        while self.complete_prefix < self.tasks.len()
+            && self.is_complete_task(TaskId(self.complete_prefix))
+        {
+            self.complete_prefix += 1;
         }
     }
 
@@ -514,27 +525,31 @@ impl Record {
         execution.outcome = Some(outcome);
         execution.ended = Some(entry.at);
         if outcome == Outcome::Terminated {
-            self.is_as_wanted();
+            self.mark_up_to_date();
         }
-        self.forget_loose_ends();
+        self.drop_obsolete_changes();
         Ok(())
     }
 
     /// Marks instances as up to date after an execution that applied the present definition.
-    fn is_as_wanted(&mut self) {
+    fn mark_up_to_date(&mut self) {
         let last = self.executions.last();
         match last.map(|last| &*last.parameters) {
-            Some(Parameters::Install(said)) if said.selection.is_all() => self.is_up_to_date_now(),
-            Some(Parameters::Update(_)) => self.is_up_to_date_now(),
-            Some(Parameters::Scale(said)) => forget_new_ends(&mut self.loose_ends, &said.added),
+            Some(Parameters::Install(parameters)) if parameters.selection.is_all() => {
+                self.mark_all_up_to_date()
+            }
+            Some(Parameters::Update(_)) => self.mark_all_up_to_date(),
+            Some(Parameters::Scale(parameters)) => {
+                drop_new_changes(&mut self.relationship_changes, &parameters.added)
+            }
             _ => {}
         }
     }
 
-    fn is_up_to_date_now(&mut self) {
-        self.loose_ends.clear();
+    fn mark_all_up_to_date(&mut self) {
+        self.relationship_changes.clear();
         let instances = self.instances.values_mut();
-        instances.for_each(InstanceRecord::is_up_to_date_now);
+        instances.for_each(InstanceRecord::mark_up_to_date);
     }
 
     /// Returns the execution that an event belongs to.
@@ -550,7 +565,7 @@ impl Record {
     }
 
     /// Drops past executions; their effects on the record stay.
-    pub fn forget_executions(&mut self) {
+    pub fn drop_executions(&mut self) {
         self.executions.clear();
         self.begin_stage(Stage::default());
     }
@@ -589,7 +604,11 @@ impl Record {
     /// Returns the definition that the object of an instance was created from: the node's
     /// definition, or the former one if an update did not reach the instance.
     #[must_use]
-    pub fn made_from<'r>(&'r self, instance: &Instance, node: &'r Definition) -> &'r Definition {
+    pub fn object_definition<'r>(
+        &'r self,
+        instance: &Instance,
+        node: &'r Definition,
+    ) -> &'r Definition {
         self.instances
             .get(&instance.id)
             .and_then(|known| known.former.as_deref())
@@ -600,20 +619,26 @@ impl Record {
     /// relationships of instances that an update did not reach. If an update missed only some
     /// instances of a node, the former definition counts for the whole node.
     #[must_use]
-    pub fn as_made<'d>(&self, deployment: &'d Deployment) -> Cow<'d, Deployment> {
+    pub fn as_created<'d>(&self, deployment: &'d Deployment) -> Cow<'d, Deployment> {
         let mut made = Cow::Borrowed(deployment);
         for (at, instance) in deployment.instances.iter().enumerate() {
-            if let Some((node, ties)) = self.former_of(instance) {
-                put_former(made.to_mut(), at, node, ties);
+            if let Some((node, ties)) = self.former_definition(instance) {
+                restore_former(made.to_mut(), at, node, ties);
             }
         }
         made
     }
 
     /// Returns the former definition and relationships of an instance that an update did not reach.
-    fn former_of(&self, instance: &Instance) -> Option<(&Definition, &[InstanceTie])> {
+    fn former_definition(
+        &self,
+        instance: &Instance,
+    ) -> Option<(&Definition, &[InstanceRelationship])> {
         let known = self.instances.get(&instance.id)?;
-        Some((known.former.as_deref()?, known.former_ties.as_slice()))
+        Some((
+            known.former.as_deref()?,
+            known.former_relationships.as_slice(),
+        ))
     }
 
     /// Returns the current stage.
@@ -651,13 +676,13 @@ impl Record {
 
     /// Returns true if the last attempt of a task failed and its outcome is unknown.
     #[must_use]
-    pub fn is_lost(&self, id: TaskId) -> bool {
+    pub fn is_outcome_lost(&self, id: TaskId) -> bool {
         self.tasks[id.0].lost
     }
 
     /// Returns the time of a task's last attempt, in milliseconds since 1970 UTC.
     #[must_use]
-    pub fn since(&self, id: TaskId) -> u64 {
+    pub fn last_attempt_at(&self, id: TaskId) -> u64 {
         self.tasks[id.0].since
     }
 
@@ -675,49 +700,53 @@ impl Record {
     pub fn is_complete(&self) -> bool {
         let is_up = |instance: &Instance| {
             let known = self.instances.get(&instance.id);
-            known.is_some_and(|known| known.state == InstanceState::Started || known.rests)
+            known.is_some_and(|known| known.state == InstanceState::Started || known.stays_stopped)
         };
         let deployment = self.deployment.as_ref();
-        self.dropped.is_empty() && deployment.is_some_and(|it| it.instances.iter().all(is_up))
+        self.removed.is_empty() && deployment.is_some_and(|it| it.instances.iter().all(is_up))
     }
 
     /// Returns true if an instance or a relationship does not match the present definition yet,
     /// because an update did not finish.
     #[must_use]
-    pub fn has_former(&self) -> bool {
-        !self.loose_ends.is_empty() || self.instances.values().any(InstanceRecord::is_outdated)
+    pub fn has_outdated(&self) -> bool {
+        !self.relationship_changes.is_empty()
+            || self.instances.values().any(InstanceRecord::is_outdated)
     }
 
     /// Returns the instances and executions that a rollback of a failed execution covers. They
     /// include the executions that it resumed if those died, were stopped, or were themselves to be
     /// rolled back.
     #[must_use]
-    pub fn to_take_back(&self, failed: &str) -> Taken {
+    pub fn rollback_scope(&self, failed: &str) -> RollbackScope {
         let takes_back = |it: &&Execution| {
             it.workflow() == Workflow::Rollback && it.of.as_deref() == Some(failed)
         };
-        let begun = self.executions.iter().rev().find(takes_back);
-        begun.map_or_else(|| self.made_by(failed), |begun| begun.takes_back.clone())
+        let rollback = self.executions.iter().rev().find(takes_back);
+        rollback.map_or_else(
+            || self.created_by(failed),
+            |rollback| rollback.rollback_scope.clone(),
+        )
     }
 
     /// Returns the created instances of an execution and of all executions that are rolled back
     /// with it.
-    fn made_by(&self, id: &str) -> Taken {
-        let mut taken = Taken::default();
+    fn created_by(&self, id: &str) -> RollbackScope {
+        let mut taken = RollbackScope::default();
         let mut next = self.execution(id);
         while let Some(execution) = next {
             taken.instances.extend(execution.created.iter().cloned());
             taken.executions.push(execution.id.clone());
-            next = self.taken_back_with(execution, &taken.executions);
+            next = self.rolled_back_with(execution, &taken.executions);
         }
         taken
     }
 
     /// Returns the execution that this one resumed, if it is rolled back too and is not in `taken`
     /// yet.
-    fn taken_back_with(&self, execution: &Execution, taken: &[String]) -> Option<&Execution> {
+    fn rolled_back_with(&self, execution: &Execution, taken: &[String]) -> Option<&Execution> {
         let before = self.execution(execution.of.as_deref()?)?;
-        let is_taken_back = before.belongs_to_next() && !taken.contains(&before.id);
+        let is_taken_back = before.is_rolled_back_with_next() && !taken.contains(&before.id);
         is_taken_back.then_some(before)
     }
 
@@ -727,7 +756,7 @@ impl Record {
 
     /// Returns the reason why the execution was stopped, if it was.
     #[must_use]
-    pub fn stopped(&self) -> Option<Why> {
+    pub fn stop_reason(&self) -> Option<StopReason> {
         self.executions
             .last()
             .and_then(|execution| execution.stopped)
@@ -736,46 +765,46 @@ impl Record {
     /// Returns true if tasks of the stage may still start: a stopped execution starts only tasks
     /// that restore.
     #[must_use]
-    pub fn goes_on(&self) -> bool {
-        self.stopped().is_none() || self.stage.restores.is_some()
+    pub fn may_continue(&self) -> bool {
+        self.stop_reason().is_none() || self.stage.restores.is_some()
     }
 
     /// Returns the tasks that may start now, in the order of the stage.
     pub fn ready(&self) -> impl Iterator<Item = TaskId> + '_ {
         let brings = OnceCell::new();
         let waits = move |id: TaskId| {
-            self.stage.task(id).step.halts() && *brings.get_or_init(|| self.brings())
+            self.stage.task(id).step.stops_object() && *brings.get_or_init(|| self.awaits_images())
         };
-        let left = self.stage.ids().skip(self.over);
-        left.filter(move |id| self.goes_on() && self.is_open(*id) && !waits(*id))
+        let left = self.stage.ids().skip(self.complete_prefix);
+        left.filter(move |id| self.may_continue() && self.is_open(*id) && !waits(*id))
     }
 
     /// Returns true if a task was not tried yet and all tasks that it depends on are complete.
     fn is_open(&self, id: TaskId) -> bool {
         let mut needs = self.stage.task(id).needs.iter();
-        self.task(id) == TaskState::Pending && needs.all(|need| self.is_over(*need))
+        self.task(id) == TaskState::Pending && needs.all(|need| self.is_complete_task(*need))
     }
 
     /// Returns true if images are still to be pulled or built before anything is stopped. Until
     /// they are available or have failed, no task may stop anything. Stages that restore do not
     /// wait.
-    fn brings(&self) -> bool {
+    fn awaits_images(&self) -> bool {
         if self.stage.restores.is_some() {
             return false;
         }
-        let hindered = self.hindered();
-        let may_come = |id: &TaskId| !hindered[id.0] && !self.is_over(*id);
-        let mut coming = self.stage.ids().filter(may_come);
-        coming.any(|id| self.stage.task(id).step.prepares())
+        let hindered = self.blocked_from_preparing();
+        let may_prepare = |id: &TaskId| !hindered[id.0] && !self.is_complete_task(*id);
+        let mut preparing = self.stage.ids().filter(may_prepare);
+        preparing.any(|id| self.stage.task(id).step.provides_material())
     }
 
     /// Returns, for each task of the stage, whether it or a task that it depends on stops something
     /// or has failed.
-    fn hindered(&self) -> Vec<bool> {
+    fn blocked_from_preparing(&self) -> Vec<bool> {
         let mut hindered: Vec<bool> = Vec::with_capacity(self.stage.tasks().len());
         for id in self.stage.ids() {
             let Task { needs, step, .. } = self.stage.task(id);
-            let is_cause = step.halts() || self.task(id) == TaskState::Failed;
+            let is_cause = step.stops_object() || self.task(id) == TaskState::Failed;
             let is_hindered =
                 is_cause || needs.iter().any(|need| hindered.get(need.0) == Some(&true));
             hindered.push(is_hindered);
@@ -784,7 +813,7 @@ impl Record {
     }
 
     /// Returns true if dependent tasks may run.
-    fn is_over(&self, id: TaskId) -> bool {
+    fn is_complete_task(&self, id: TaskId) -> bool {
         matches!(self.task(id), TaskState::Succeeded | TaskState::Ignored)
     }
 
@@ -793,10 +822,10 @@ impl Record {
     pub fn outcome(&self) -> Outcome {
         let failed = self.running().is_some_and(Execution::has_failed);
         // Restoring completes the stage, but not the work of the execution.
-        let is_whole = self.stopped().is_none() || self.stage.restores.is_none();
-        match self.stopped() {
+        let is_whole = self.stop_reason().is_none() || self.stage.restores.is_none();
+        match self.stop_reason() {
             _ if self.is_done() && is_whole && !failed => Outcome::Terminated,
-            Some(Why::Asked) if !failed => Outcome::Cancelled,
+            Some(StopReason::Asked) if !failed => Outcome::Cancelled,
             _ => Outcome::Failed,
         }
     }
@@ -805,10 +834,10 @@ impl Record {
     #[must_use]
     pub fn subject(&self, task: &Task) -> Subject {
         match &task.side {
-            None => Subject::Instance(self.party(&task.instance, &task.node)),
+            None => Subject::Instance(self.participant(&task.instance, &task.node)),
             Some(side) => Subject::Relationship {
-                source: self.party(&side.source, &task.node),
-                target: self.party(&side.target, &task.node),
+                source: self.participant(&side.source, &task.node),
+                target: self.participant(&side.target, &task.node),
                 end: side.end,
             },
         }
@@ -816,30 +845,30 @@ impl Record {
 
     /// Returns the instances that are targets of the subject's relationships.
     #[must_use]
-    pub fn related_to(&self, subject: &Subject) -> Vec<Party> {
+    pub fn related_to(&self, subject: &Subject) -> Vec<Participant> {
         let ends = match subject {
             Subject::Instance(own) => vec![own],
             Subject::Relationship { source, target, .. } => vec![source, target],
         };
-        let ties = ends.iter().flat_map(|end| &end.instance.ties);
+        let ties = ends.iter().flat_map(|end| &end.instance.relationships);
         let ids: IndexSet<&str> = ties.map(|tie| tie.target.as_str()).collect();
-        ids.into_iter().map(|id| self.party(id, "")).collect()
+        ids.into_iter().map(|id| self.participant(id, "")).collect()
     }
 
     /// Returns the current state of an instance with the definition that its object was created
     /// from. Of an unknown instance only the names are set.
-    fn party(&self, id: &str, node: &str) -> Party {
-        let dropped = self.dropped.iter().find(|(instance, _)| instance.id == id);
+    fn participant(&self, id: &str, node: &str) -> Participant {
+        let dropped = self.removed.iter().find(|(instance, _)| instance.id == id);
         let dropped = dropped.map(|(instance, node)| (instance, Arc::new(node.clone())));
         let known = self.deployment.as_ref().and_then(|deployment| {
             let instance = deployment.instance(id)?;
             Some((instance, self.node_of(instance, deployment)?))
         });
         let (instance, node) = known.or(dropped).map_or_else(
-            || (Instance::named(id, node), Arc::default()),
+            || (Instance::placeholder(id, node), Arc::default()),
             |(instance, node)| (instance.clone(), node),
         );
-        Party {
+        Participant {
             instance,
             node,
             properties: self.properties(id).cloned().unwrap_or_default(),
@@ -854,15 +883,15 @@ impl Record {
 
     /// Returns the number of tasks of the stage that are over, whether they succeeded or failed.
     #[must_use]
-    pub fn ended(&self) -> usize {
-        let ended = |id: &TaskId| self.is_over(*id) || self.task(*id) == TaskState::Failed;
+    pub fn ended_count(&self) -> usize {
+        let ended = |id: &TaskId| self.is_complete_task(*id) || self.task(*id) == TaskState::Failed;
         self.stage.ids().filter(ended).count()
     }
 
     /// Returns true if every task of the stage is complete.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.stage.ids().all(|id| self.is_over(id))
+        self.stage.ids().all(|id| self.is_complete_task(id))
     }
 
     /// Returns the value of `get_attribute`: a runtime property, the ID or index of the instance, a
@@ -880,20 +909,20 @@ impl Record {
         let properties = Json::Object(self.properties(&instance.id).cloned().unwrap_or_default());
         let found = lookup(&properties, path).filter(|found| !found.is_null());
         let found = found.cloned();
-        found.unwrap_or_else(|| self.given_attribute(instance, path))
+        found.unwrap_or_else(|| self.builtin_attribute(instance, path))
     }
 
     /// Returns an attribute that an instance has from the start.
-    fn given_attribute(&self, instance: &Instance, path: &[Json]) -> Json {
+    fn builtin_attribute(&self, instance: &Instance, path: &[Json]) -> Json {
         match path {
             [Json::String(name)] if name == "node_instance_id" => instance.id.clone().into(),
             [Json::String(name)] if name == "node_instance_index" => instance.index.into(),
-            _ => self.declared(instance, path),
+            _ => self.node_property(instance, path),
         }
     }
 
     /// Returns a property of the instance's node, or null.
-    fn declared(&self, instance: &Instance, path: &[Json]) -> Json {
+    fn node_property(&self, instance: &Instance, path: &[Json]) -> Json {
         let node = self.definition(instance);
         let properties = node.map(|node| Json::Object(node.properties.clone()));
         let properties = properties.unwrap_or_default();
@@ -906,12 +935,12 @@ impl Record {
             .deployment
             .iter()
             .flat_map(|deployment| &deployment.instances);
-        present.chain(self.dropped.iter().map(|(instance, _)| instance))
+        present.chain(self.removed.iter().map(|(instance, _)| instance))
     }
 
     fn definition(&self, instance: &Instance) -> Option<&Definition> {
         let is_it = |(dropped, _): &&(Instance, Definition)| dropped.id == instance.id;
-        let dropped = || self.dropped.iter().find(is_it).map(|(_, node)| node);
+        let dropped = || self.removed.iter().find(is_it).map(|(_, node)| node);
         let has_it = |deployment: &&Deployment| deployment.instance(&instance.id).is_some();
         let present = self.deployment.as_ref().filter(has_it);
         let present = present.and_then(|deployment| deployment.node(instance));
@@ -920,7 +949,7 @@ impl Record {
 
     /// Returns the instance that shares a scaling group instance with `me`, if there is exactly
     /// one. Smaller groups take precedence.
-    fn in_my_group<'i>(&self, me: &Instance, all: &[&'i Instance]) -> Option<&'i Instance> {
+    fn in_same_group<'i>(&self, me: &Instance, all: &[&'i Instance]) -> Option<&'i Instance> {
         self.groups_around(me).into_iter().find_map(|group| {
             let is_inside = |other: &&Instance| self.groups_around(other).contains(&group);
             let mut inside = all.iter().copied().filter(is_inside);
@@ -937,37 +966,37 @@ impl Record {
 
     /// Returns the instance that contains this one.
     fn container_of(&self, instance: &Instance) -> Option<&Instance> {
-        let contains = |tie: &&InstanceTie| tie.kind == RelationshipKind::ContainedIn;
-        let container = instance.ties.iter().find(contains)?;
-        self.instance_of(&container.target)
+        let contains = |tie: &&InstanceRelationship| tie.kind == RelationshipKind::ContainedIn;
+        let container = instance.relationships.iter().find(contains)?;
+        self.find_instance(&container.target)
     }
 
-    fn instance_of(&self, id: &str) -> Option<&Instance> {
+    fn find_instance(&self, id: &str) -> Option<&Instance> {
         self.all_instances().find(|instance| instance.id == id)
     }
 
     fn resolve(&self, me: Option<&str>, target: &str) -> Result<&Instance, String> {
-        let mine = me.and_then(|me| self.instance_of(me));
+        let mine = me.and_then(|me| self.find_instance(me));
         if target == "SELF" {
             return mine.ok_or_else(|| "SELF is not defined here".to_owned());
         }
-        let is_meant = |instance: &&Instance| instance.node == target;
-        let all: Vec<&Instance> = self.all_instances().filter(is_meant).collect();
-        let found = only(&all).or_else(|| self.related(mine?, &all));
-        found.ok_or_else(|| not_the_only(target, all.len()))
+        let is_target = |instance: &&Instance| instance.node == target;
+        let all: Vec<&Instance> = self.all_instances().filter(is_target).collect();
+        let found = single(&all).or_else(|| self.related(mine?, &all));
+        found.ok_or_else(|| ambiguous_target(target, all.len()))
     }
 
     /// Returns the one instance that `me` has a relationship to, or else the one that shares a
     /// group with it.
     fn related<'i>(&self, me: &Instance, all: &[&'i Instance]) -> Option<&'i Instance> {
-        let is_tied = |other: &&Instance| me.ties.iter().any(|tie| tie.target == other.id);
+        let is_tied = |other: &&Instance| me.relationships.iter().any(|tie| tie.target == other.id);
         let tied: Vec<&Instance> = all.iter().copied().filter(is_tied).collect();
-        only(&tied).or_else(|| self.in_my_group(me, all))
+        single(&tied).or_else(|| self.in_same_group(me, all))
     }
 }
 
 /// Applies the changes of a step to its own instance and to others.
-fn change(instances: &mut IndexMap<String, InstanceRecord>, own: &str, outputs: &Outputs) {
+fn apply_outputs(instances: &mut IndexMap<String, InstanceRecord>, own: &str, outputs: &Outputs) {
     let known = instances.entry(own.to_owned()).or_default();
     outputs.apply(&mut known.properties);
     for (id, edits) in &outputs.others {
@@ -978,11 +1007,11 @@ fn change(instances: &mut IndexMap<String, InstanceRecord>, own: &str, outputs: 
 }
 
 /// Records a completed step and its changes.
-fn note_step(instances: &mut IndexMap<String, InstanceRecord>, task: &Task, outputs: &Outputs) {
-    change(instances, &task.instance, outputs);
+fn record_step(instances: &mut IndexMap<String, InstanceRecord>, task: &Task, outputs: &Outputs) {
+    apply_outputs(instances, &task.instance, outputs);
     let known = instances.entry(task.instance.clone()).or_default();
-    known.note_step(&task.step);
-    known.done.push(DoneStep {
+    known.record_step(&task.step);
+    known.completed_steps.push(CompletedStep {
         operation: task.operation.clone(),
         step: task.step.clone(),
         side: task.side.clone(),
@@ -990,30 +1019,35 @@ fn note_step(instances: &mut IndexMap<String, InstanceRecord>, task: &Task, outp
 }
 
 /// Records the definition that an instance matches after one of its tasks succeeded.
-fn note_definition(instance: &mut InstanceRecord, task: &Task, is_restored: bool) {
-    if task.is_as_defined && is_restored {
+fn record_definition(instance: &mut InstanceRecord, task: &Task, is_restored: bool) {
+    if task.matches_definition && is_restored {
         // The object is restored, and all objects that it depends on exist.
         instance.is_stale = false;
-    } else if task.is_as_defined || instance.state.is_gone() {
-        instance.is_up_to_date_now();
+    } else if task.matches_definition || instance.state.is_gone() {
+        instance.mark_up_to_date();
     }
 }
 
 /// Drops changes for new relationships to added instances: scaling has run their operations.
-fn forget_new_ends(ends: &mut Vec<LooseEnd>, added: &[String]) {
-    ends.retain(|end| !end.is_new || !added.contains(&end.between.target));
+fn drop_new_changes(ends: &mut Vec<RelationshipChange>, added: &[String]) {
+    ends.retain(|end| !end.is_new || !added.contains(&end.relationship.target));
 }
 
 /// Restores the former definition and relationships of one instance.
-fn put_former(made: &mut Deployment, at: usize, node: &Definition, ties: &[InstanceTie]) {
+fn restore_former(
+    made: &mut Deployment,
+    at: usize,
+    node: &Definition,
+    ties: &[InstanceRelationship],
+) {
     let instance = &mut made.instances[at];
     let node = Arc::new(node.clone());
     made.nodes.insert(instance.node.clone(), node);
-    instance.ties = ties.to_vec();
+    instance.relationships = ties.to_vec();
 }
 
 /// Returns the only element of a list with exactly one instance.
-fn only<'i>(instances: &[&'i Instance]) -> Option<&'i Instance> {
+fn single<'i>(instances: &[&'i Instance]) -> Option<&'i Instance> {
     match instances {
         [only] => Some(*only),
         _ => None,
@@ -1021,7 +1055,7 @@ fn only<'i>(instances: &[&'i Instance]) -> Option<&'i Instance> {
 }
 
 /// Returns the error for a node that does not have exactly one matching instance.
-fn not_the_only(node: &str, instances: usize) -> String {
+fn ambiguous_target(node: &str, instances: usize) -> String {
     match instances {
         0 => format!("node `{node}` has no instance"),
         n => format!("node `{node}` has {n} instances, and no relationship selects one of them"),

@@ -1,7 +1,7 @@
 //! An execution as `JUnit` XML, for pipelines that show test results: an instance is a suite, a
 //! step is a case.
 
-use super::lines::failure;
+use super::lines::failure_text;
 use crate::{
     event::{Entry, Event, timestamp},
     record::{FailedTask, Record},
@@ -43,7 +43,7 @@ impl Junit {
     }
 
     /// Records an event.
-    pub fn take(&mut self, record: &Record, entry: &Entry) {
+    pub fn record(&mut self, record: &Record, entry: &Entry) {
         match &entry.event {
             Event::ExecutionStarted {
                 execution,
@@ -80,8 +80,8 @@ impl Junit {
                     ignored: *ignored,
                     tried_again: false,
                 };
-                let told = (!ignored).then(|| (cause.message.clone(), failure(&failed)));
-                self.end(*task, entry.at, told);
+                let shown = (!ignored).then(|| (cause.message.clone(), failure_text(&failed)));
+                self.end(*task, entry.at, shown);
             }
             _ => {}
         }
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_xml_cannot_hold_is_escaped_or_left_out() {
+    fn invalid_xml_characters_are_escaped_or_omitted() {
         assert_eq!(
             escaped("a<b> & \"c\" \u{1b}[31mred\u{0}"),
             "a&lt;b&gt; &amp; &quot;c&quot; [31mred"

@@ -1,7 +1,7 @@
 //! Events as text.
 
 use crate::{
-    event::{Event, Outcome, Why},
+    event::{Event, Outcome, StopReason},
     record::{FailedTask, Record},
     seam::{Failure, Settling},
     stage::{Task, TaskId, Workflow},
@@ -72,23 +72,23 @@ pub(super) fn line(record: &Record, event: &Event) -> Option<String> {
         Event::TaskInterrupted { task } => {
             format!("{} interrupted: {}", label(of(task)), of(task).step)
         }
-        Event::CancelRequested { why } => stopping(*why).to_owned(),
+        Event::CancelRequested { why } => stop_line(*why).to_owned(),
         Event::ExecutionFinished { outcome } => outcome_line(record, *outcome),
     })
 }
 
-fn stopping(why: Why) -> &'static str {
+fn stop_line(why: StopReason) -> &'static str {
     match why {
-        Why::Asked => {
+        StopReason::Asked => {
             "cancelling: no new steps start, running steps finish (press Ctrl-C again to stop at once)"
         }
-        Why::Failure => {
+        StopReason::Failure => {
             "stopping after a failure (--fail-fast): no new steps start, running steps finish, waits are cancelled"
         }
-        Why::Timeout => {
+        StopReason::Timeout => {
             "timed out (--timeout): no new steps start, running steps have 10 s to finish"
         }
-        Why::GuardLost => "stopping at once: another run took over the deployment",
+        StopReason::GuardLost => "stopping at once: another run took over the deployment",
     }
 }
 
@@ -133,7 +133,7 @@ fn ending(outcome: Outcome) -> &'static str {
 
 /// Returns the closing line of an execution.
 #[must_use]
-pub fn outcome(record: &Record) -> String {
+pub fn closing_line(record: &Record) -> String {
     let Some(execution) = record.executions.last() else {
         return String::new();
     };
@@ -142,7 +142,7 @@ pub fn outcome(record: &Record) -> String {
 
 /// Returns a failure in full: cause, place, exit code, last log lines, hints.
 #[must_use]
-pub fn failure(failed: &FailedTask) -> String {
+pub fn failure_text(failed: &FailedTask) -> String {
     let FailedTask {
         instance,
         operation,

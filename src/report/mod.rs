@@ -15,7 +15,7 @@ pub mod yaml;
 
 pub use json::JsonLines;
 pub use junit::Junit;
-pub use lines::{failure, outcome};
+pub use lines::{closing_line, failure_text};
 pub use plain::Plain;
 pub use progress::Live;
 

@@ -21,7 +21,7 @@ const LINES: usize = 10;
 /// The live view. Everything it drew is gone when it is dropped, but for the plain lines.
 pub struct Live {
     screen: MultiProgress,
-    whole: Option<ProgressBar>,
+    total: Option<ProgressBar>,
     /// One line for each instance at work.
     lines: HashMap<String, ProgressBar>,
     color: bool,
@@ -32,7 +32,7 @@ pub struct Live {
 
 /// Keeps the terminal from writing `^C` into the lines that are drawn. Gives the settings to go
 /// back to.
-fn silence_control_characters() -> Option<Termios> {
+fn disable_control_echo() -> Option<Termios> {
     let found = tcgetattr(stderr()).ok()?;
     let mut silent = found.clone();
     silent.local_modes.remove(LocalModes::ECHOCTL);
@@ -47,11 +47,11 @@ impl Live {
         let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
         Self {
             screen,
-            whole: None,
+            total: None,
             lines: HashMap::new(),
             color,
             charset,
-            terminal: silence_control_characters(),
+            terminal: disable_control_echo(),
         }
     }
 
@@ -65,14 +65,14 @@ impl Live {
         }
     }
 
-    fn adopt(&mut self, tasks: usize) {
-        if let Some(former) = self.whole.take() {
+    fn start_stage(&mut self, tasks: usize) {
+        if let Some(former) = self.total.take() {
             former.finish_and_clear();
         }
         let whole = self.screen.add(ProgressBar::new(tasks as u64));
         whole.set_style(self.style("{bar:30} {pos}/{len} steps  {elapsed_precise}"));
         whole.enable_steady_tick(Duration::from_millis(200));
-        self.whole = Some(whole);
+        self.total = Some(whole);
     }
 
     fn begin(&mut self, record: &Record, task: TaskId, attempt: u32) {
@@ -82,18 +82,18 @@ impl Live {
             return;
         }
         let bar = ProgressBar::new_spinner();
-        let bar = match &self.whole {
+        let bar = match &self.total {
             Some(whole) => self.screen.insert_before(whole, bar),
             None => self.screen.add(bar),
         };
         bar.set_style(self.style("{spinner} {prefix}  {wide_msg} {elapsed:>5}"));
         bar.set_prefix(format!("{}.{}", task.instance, task.operation));
-        let again = if attempt > 1 {
+        let attempt_text = if attempt > 1 {
             format!(" (try {attempt})")
         } else {
             String::new()
         };
-        bar.set_message(format!("{}{again}", task.step));
+        bar.set_message(format!("{}{attempt_text}", task.step));
         bar.enable_steady_tick(Duration::from_millis(125));
         if let Some(old) = self.lines.insert(task.instance.clone(), bar) {
             old.finish_and_clear();
@@ -105,8 +105,8 @@ impl Live {
         if let Some(bar) = self.lines.remove(&task.instance) {
             bar.finish_and_clear();
         }
-        if let Some(whole) = &self.whole {
-            whole.set_position(record.ended() as u64);
+        if let Some(whole) = &self.total {
+            whole.set_position(record.ended_count() as u64);
         }
     }
 
@@ -122,24 +122,24 @@ impl Live {
 
     /// One line for each instance, once everything that was planned for it is done; where its state
     /// does not change, one for each step.
-    fn scroll_done(&self, record: &Record, task: TaskId, event: &Event) {
+    fn print_completed(&self, record: &Record, task: TaskId, event: &Event) {
         let id = &record.stage().task(task).instance;
-        let mut mine = record
+        let mut own = record
             .stage()
             .ids()
             .filter(|it| record.stage().task(*it).instance == *id);
-        if mine
+        if own
             .clone()
             .all(|it| record.stage().task(it).leaves.is_none())
         {
-            return self.scroll(record, event);
+            return self.print_event(record, event);
         }
-        if mine.all(|it| matches!(record.task(it), TaskState::Succeeded | TaskState::Ignored)) {
+        if own.all(|it| matches!(record.task(it), TaskState::Succeeded | TaskState::Ignored)) {
             self.print(&format!("{} {id} {}", self.mark(event), record.state(id)));
         }
     }
 
-    fn scroll(&self, record: &Record, event: &Event) {
+    fn print_event(&self, record: &Record, event: &Event) {
         if let Some(line) = line(record, event) {
             let line = line.replacen("] done: ", "] ", 1);
             self.print(&format!("{} {line}", self.mark(event)));
@@ -155,33 +155,33 @@ impl Live {
 impl Reporter for Live {
     fn report(&mut self, record: &Record, entry: &Entry) {
         match &entry.event {
-            Event::StageAdopted { stage } => self.adopt(stage.tasks().len()),
+            Event::StageAdopted { stage } => self.start_stage(stage.tasks().len()),
             Event::TaskStarted { task, attempt } => self.begin(record, *task, *attempt),
             Event::TaskSucceeded { task, .. } => {
                 self.end(record, *task);
-                self.scroll_done(record, *task, &entry.event);
+                self.print_completed(record, *task, &entry.event);
             }
             Event::TaskFailed { task, .. }
             | Event::TaskInterrupted { task }
             | Event::TaskSettled { task, .. } => {
                 self.end(record, *task);
-                self.scroll(record, &entry.event);
+                self.print_event(record, &entry.event);
             }
             Event::ExecutionFinished { .. } => {
-                if let Some(whole) = self.whole.take() {
+                if let Some(whole) = self.total.take() {
                     whole.finish_and_clear();
                 }
             }
             Event::StageExtended { tasks } => {
-                if let Some(whole) = &self.whole {
+                if let Some(whole) = &self.total {
                     whole.inc_length(tasks.len() as u64);
                 }
-                self.scroll(record, &entry.event);
+                self.print_event(record, &entry.event);
             }
             Event::Defined { .. } | Event::TaskNoted { .. } => {}
             Event::ExecutionStarted { .. }
             | Event::CancelRequested { .. }
-            | Event::Recovered { .. } => self.scroll(record, &entry.event),
+            | Event::Recovered { .. } => self.print_event(record, &entry.event),
         }
     }
 
@@ -209,7 +209,7 @@ impl Drop for Live {
         self.lines
             .drain()
             .for_each(|(_, bar)| bar.finish_and_clear());
-        if let Some(whole) = self.whole.take() {
+        if let Some(whole) = self.total.take() {
             whole.finish_and_clear();
         }
         if let Some(found) = &self.terminal {

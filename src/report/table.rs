@@ -47,7 +47,7 @@ pub struct Screen {
 /// Lays rows out as [`table`] does, for a screen. Columns are left out in the order of `expendable`
 /// until the rest fits; lines that are still too long are cut.
 #[must_use]
-pub fn fitted(
+pub fn table_to_fit(
     header: &[&str],
     rows: &[Vec<String>],
     screen: Screen,
@@ -96,11 +96,11 @@ pub fn cut(text: &str, screen: Screen) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Screen, fitted};
+    use super::{Screen, table_to_fit};
     use crate::report::charset::Charset;
 
     #[test]
-    fn what_matters_least_goes_first_and_the_rest_is_cut() {
+    fn expendable_columns_are_dropped_first_then_lines_are_cut() {
         let rows = [vec![
             "web".to_owned(),
             "8080".to_owned(),
@@ -111,7 +111,7 @@ mod tests {
                 columns,
                 ..Screen::default()
             };
-            fitted(&["NAME", "PORT", "DRIFT"], &rows, screen, &[1])
+            table_to_fit(&["NAME", "PORT", "DRIFT"], &rows, screen, &[1])
         };
         assert_eq!(at(None), "NAME  PORT  DRIFT\nweb   8080  missing\n");
         assert_eq!(at(Some(19)), at(None));
@@ -126,7 +126,7 @@ mod tests {
             columns,
             charset: Charset::Ascii,
         };
-        let at = |columns| fitted(&["NAME", "PORTS"], &rows, screen(columns), &[]);
+        let at = |columns| table_to_fit(&["NAME", "PORTS"], &rows, screen(columns), &[]);
         assert_eq!(at(None), "NAME  PORTS\nweb   8080->80/tcp\n");
         assert_eq!(at(Some(12)), "NAME  PORTS\nweb   808...\n");
     }

@@ -76,12 +76,12 @@ fn inline(value: &Json) -> String {
 /// Returns text unquoted if every parser reads it as this text; otherwise quoted as in JSON, which
 /// YAML accepts.
 fn scalar(text: &str) -> String {
-    const WORDS: [&str; 13] = [
+    const RESERVED: [&str; 13] = [
         "y", "n", "yes", "no", "on", "off", "true", "false", "null", "none", "inf", "nan", "nil",
     ];
     let starts = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '_');
     let plain = |c: char| c.is_ascii_alphanumeric() || "_/.-".contains(c);
-    if starts && text.chars().all(plain) && !WORDS.contains(&text.to_lowercase().as_str()) {
+    if starts && text.chars().all(plain) && !RESERVED.contains(&text.to_lowercase().as_str()) {
         text.to_owned()
     } else {
         Json::from(text).to_string()
@@ -99,7 +99,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_could_be_misread_is_quoted() {
+    fn ambiguous_scalars_are_quoted() {
         let value = json!({ "a": ["yes", "22:22", "1e3", "010", "/bin/sh", "-c", ""], "b": { "c": null, "80": [{ "x": 1, "y": [] }] }, "d": "#", "e": {} });
         let text = "a: [\"yes\", \"22:22\", \"1e3\", \"010\", /bin/sh, \"-c\", \"\"]\nb:\n  c: null\n  \"80\":\n    - x: 1\n      \"y\": []\nd: \"#\"\ne: {}\n";
         assert_eq!(yaml(&value), text);
@@ -123,7 +123,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_value_reads_back_as_it_was(entries in prop::collection::hash_map("[a-z]{1,8}", value(), 1..5)) {
+        fn any_value_reads_back_unchanged(entries in prop::collection::hash_map("[a-z]{1,8}", value(), 1..5)) {
             let value: Json = entries.into_iter().collect::<serde_json::Map<_, _>>().into();
             let text = yaml(&value);
             let mut sources = Sources::default();

@@ -1,8 +1,8 @@
 //! A call: a step that is about to run, with its context, and the notes that it sends.
 
-use super::{Failure, Outputs, Reached, Step};
+use super::{Failure, ObjectRef, Outputs, Step};
 use crate::{
-    model::{Definition, Deployment, End, Instance},
+    model::{Definition, Deployment, Instance, RelationshipEnd},
     printable::printable,
     secrets::Secrets,
 };
@@ -21,13 +21,13 @@ pub struct Call {
     /// The instance or relationship that the step works on.
     pub subject: Subject,
     /// The instances that are targets of the subject's relationships.
-    pub related: Vec<Party>,
+    pub related: Vec<Participant>,
     /// The step, with its functions evaluated.
     pub step: Step,
     /// Number of the attempt in this run, from 1.
     pub attempt: u32,
     /// The object that the step runs in, if it runs in one.
-    pub inside: Option<Reached>,
+    pub inside: Option<ObjectRef>,
     /// Cancelled when the user asks to stop: a step that only waits is abandoned, others continue.
     pub stop: CancellationToken,
 }
@@ -36,21 +36,21 @@ pub struct Call {
 #[derive(Clone, Debug)]
 pub enum Subject {
     /// An instance.
-    Instance(Party),
+    Instance(Participant),
     /// A relationship.
     Relationship {
         /// The source of the relationship.
-        source: Party,
+        source: Participant,
         /// The target of the relationship.
-        target: Party,
+        target: Participant,
         /// The end that the operation belongs to.
-        end: End,
+        end: RelationshipEnd,
     },
 }
 
 /// The state of an instance when a call begins.
 #[derive(Clone, Debug)]
-pub struct Party {
+pub struct Participant {
     /// The instance.
     pub instance: Instance,
     /// The definition that its object was created from.
@@ -62,12 +62,12 @@ pub struct Party {
 impl Call {
     /// Returns the instance that the step belongs to.
     #[must_use]
-    pub fn own(&self) -> &Party {
+    pub fn own_instance(&self) -> &Participant {
         match &self.subject {
             Subject::Instance(own) => own,
             Subject::Relationship {
                 source,
-                end: End::Source,
+                end: RelationshipEnd::Source,
                 ..
             } => source,
             Subject::Relationship { target, .. } => target,
@@ -77,27 +77,27 @@ impl Call {
     /// Returns the ID of the instance that the step belongs to.
     #[must_use]
     pub fn instance(&self) -> &str {
-        &self.own().instance.id
+        &self.own_instance().instance.id
     }
 
     /// Returns the node of that instance.
     #[must_use]
     pub fn node(&self) -> &str {
-        &self.own().instance.node
+        &self.own_instance().instance.node
     }
 
     /// Returns the runtime properties of that instance.
     #[must_use]
     pub fn properties(&self) -> &JsonMap<String, Json> {
-        &self.own().properties
+        &self.own_instance().properties
     }
 
     /// Returns the call with other runtime properties and that instance as its subject.
     #[must_use]
     pub fn with_properties(&self, properties: JsonMap<String, Json>) -> Self {
-        let own = Party {
+        let own = Participant {
             properties,
-            ..self.own().clone()
+            ..self.own_instance().clone()
         };
         Self {
             subject: Subject::Instance(own),
@@ -123,9 +123,9 @@ pub enum Progress {
 impl Progress {
     /// Returns the progress with known secrets redacted and control characters escaped.
     #[must_use]
-    pub fn scrubbed(self, secrets: &Secrets) -> Self {
+    pub fn redacted(self, secrets: &Secrets) -> Self {
         match self {
-            Self::Note(note) => Self::Note(printable(&secrets.scrub(&note))),
+            Self::Note(note) => Self::Note(printable(&secrets.redact(&note))),
             bytes @ Self::Bytes { .. } => bytes,
         }
     }
@@ -133,7 +133,7 @@ impl Progress {
 
 /// A message from a running step.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Note {
+pub enum StepNote {
     /// Progress to show.
     Progress(Progress),
     /// Changes to runtime properties. They stay if the step fails later.

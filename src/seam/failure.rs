@@ -1,11 +1,11 @@
 //! Failures of steps.
 
-use crate::{model::Place, printable::printable};
+use crate::{model::SourceLocation, printable::printable};
 use serde::{Deserialize, Serialize};
 
 /// The failure of a step, described for the user. The journal stores the kind as separate flags.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(from = "Written", into = "Written")]
+#[serde(from = "StoredFailure", into = "StoredFailure")]
 pub struct Failure {
     /// Description of the failure.
     pub message: String,
@@ -16,7 +16,7 @@ pub struct Failure {
     /// The exit of the container, if a container failed.
     pub exit: Option<Exit>,
     /// Place in the blueprint that declares the operation.
-    pub place: Option<Place>,
+    pub place: Option<SourceLocation>,
 }
 
 /// Decides whether a failed step is retried. `lost` means that no response arrived, so the outcome
@@ -24,12 +24,12 @@ pub struct Failure {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FailureKind {
     /// A retry cannot help.
-    Final {
+    Permanent {
         /// As above.
         lost: bool,
     },
     /// A retry may help.
-    Passing {
+    Temporary {
         /// As above.
         lost: bool,
         /// Delay before the retry, in milliseconds, if the system specifies one.
@@ -43,7 +43,7 @@ pub enum FailureKind {
 
 impl Default for FailureKind {
     fn default() -> Self {
-        Self::Final { lost: false }
+        Self::Permanent { lost: false }
     }
 }
 
@@ -52,34 +52,34 @@ impl FailureKind {
     #[must_use]
     pub fn of(is_recoverable: bool, lost: bool) -> Self {
         if is_recoverable {
-            Self::Passing {
+            Self::Temporary {
                 lost,
                 retry_after: None,
             }
         } else {
-            Self::Final { lost }
+            Self::Permanent { lost }
         }
     }
 }
 
 /// The stored form of a failure.
 #[derive(Deserialize, Serialize)]
-struct Written {
+struct StoredFailure {
     message: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     hints: Vec<String>,
     #[serde(flatten)]
-    switches: Switches,
+    kind: StoredKind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     exit: Option<Exit>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    place: Option<Place>,
+    place: Option<SourceLocation>,
 }
 
 /// The stored form of a failure's kind.
 #[expect(clippy::struct_excessive_bools, reason = "the stored form")]
 #[derive(Default, Deserialize, Serialize)]
-struct Switches {
+struct StoredKind {
     #[serde(default)]
     recoverable: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,9 +92,9 @@ struct Switches {
     lost: bool,
 }
 
-impl From<Failure> for Written {
+impl From<Failure> for StoredFailure {
     fn from(failure: Failure) -> Self {
-        let switches = Switches {
+        let switches = StoredKind {
             recoverable: failure.is_recoverable(),
             retry_after: failure.retry_after(),
             cancelled: failure.is_cancelled(),
@@ -104,41 +104,41 @@ impl From<Failure> for Written {
         Self {
             message: failure.message,
             hints: failure.hints,
-            switches,
+            kind: switches,
             exit: failure.exit,
             place: failure.place,
         }
     }
 }
 
-impl From<Written> for Failure {
-    fn from(written: Written) -> Self {
+impl From<StoredFailure> for Failure {
+    fn from(written: StoredFailure) -> Self {
         Self {
             message: written.message,
             hints: written.hints,
-            kind: written.switches.into(),
+            kind: written.kind.into(),
             exit: written.exit,
             place: written.place,
         }
     }
 }
 
-impl From<Switches> for FailureKind {
-    fn from(it: Switches) -> Self {
+impl From<StoredKind> for FailureKind {
+    fn from(it: StoredKind) -> Self {
         match it {
-            Switches {
+            StoredKind {
                 cancelled: true, ..
             } => Self::Cancelled,
-            Switches {
+            StoredKind {
                 unreachable: true, ..
             } => Self::Unreachable,
-            Switches {
+            StoredKind {
                 recoverable: true,
                 lost,
                 retry_after,
                 ..
-            } => Self::Passing { lost, retry_after },
-            Switches { lost, .. } => Self::Final { lost },
+            } => Self::Temporary { lost, retry_after },
+            StoredKind { lost, .. } => Self::Permanent { lost },
         }
     }
 }
@@ -164,14 +164,14 @@ impl Failure {
 
     /// Returns the failure as one that a retry may fix.
     #[must_use]
-    pub fn may_pass(mut self) -> Self {
+    pub fn temporary(mut self) -> Self {
         self.kind = FailureKind::of(true, self.is_lost());
         self
     }
 
     /// Returns the failure as one that is not retried.
     #[must_use]
-    pub fn for_good(mut self) -> Self {
+    pub fn permanent(mut self) -> Self {
         self.kind = FailureKind::of(false, self.is_lost());
         self
     }
@@ -179,14 +179,14 @@ impl Failure {
     /// Returns true if a retry may help.
     #[must_use]
     pub fn is_recoverable(&self) -> bool {
-        matches!(self.kind, FailureKind::Passing { .. })
+        matches!(self.kind, FailureKind::Temporary { .. })
     }
 
     /// Returns the delay before the retry, in milliseconds, if the system specifies one.
     #[must_use]
     pub fn retry_after(&self) -> Option<u64> {
         match self.kind {
-            FailureKind::Passing { retry_after, .. } => retry_after,
+            FailureKind::Temporary { retry_after, .. } => retry_after,
             _ => None,
         }
     }
@@ -202,13 +202,13 @@ impl Failure {
     pub fn is_lost(&self) -> bool {
         matches!(
             self.kind,
-            FailureKind::Final { lost: true } | FailureKind::Passing { lost: true, .. }
+            FailureKind::Permanent { lost: true } | FailureKind::Temporary { lost: true, .. }
         )
     }
 
     /// Removes output of containers.
     #[must_use]
-    pub(crate) fn without_hearsay(mut self) -> Self {
+    pub(crate) fn without_output(mut self) -> Self {
         if let Some(exit) = &mut self.exit {
             exit.log =
                 vec!["(redacted: may contain a secret that this run does not know)".to_owned()];
@@ -271,11 +271,11 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_comes_back_from_its_switches() {
+    fn every_kind_round_trips_through_its_flags() {
         let plain = json!({ "message": "no", "recoverable": false, "cancelled": false });
         assert_eq!(written(FailureKind::default()), plain);
         for (kind, switch, value) in [
-            (FailureKind::Final { lost: true }, "lost", json!(true)),
+            (FailureKind::Permanent { lost: true }, "lost", json!(true)),
             (FailureKind::of(true, false), "recoverable", json!(true)),
             (FailureKind::Cancelled, "cancelled", json!(true)),
             (FailureKind::Unreachable, "unreachable", json!(true)),
@@ -284,7 +284,7 @@ mod tests {
             expected[switch] = value;
             assert_eq!(written(kind), expected);
         }
-        let later = FailureKind::Passing {
+        let later = FailureKind::Temporary {
             lost: true,
             retry_after: Some(7),
         };

@@ -6,20 +6,20 @@
 
 mod call;
 mod failure;
-mod happening;
 mod object;
+mod object_event;
 mod outputs;
 mod purpose;
 mod shell;
 mod step;
 mod target;
 
-pub use call::{Call, Note, Party, Progress, ProgressSink, Settled, Subject};
+pub use call::{Call, Participant, Progress, ProgressSink, Settled, StepNote, Subject};
 pub use failure::{Exit, Failure, FailureKind};
-pub use happening::{Happening, What};
 pub use object::{Comparison, Drift, Object, ObjectState, Observed, Owner};
+pub use object_event::{ObjectEvent, ObjectEventKind};
 pub use outputs::{Edit, Outputs};
-pub use purpose::{Change, Need, Purpose, Standing};
-pub use shell::{Command, Excerpt, Log, Piece, Reached, Streams, Typed};
+pub use purpose::{Change, InstanceStatus, Need, Purpose};
+pub use shell::{Command, CommandInput, Log, LogChunk, LogOptions, ObjectRef, Streams};
 pub use step::{Declares, Effect, Material, Settling, Step, Traits};
 pub use target::Target;

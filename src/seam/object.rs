@@ -50,7 +50,7 @@ impl Observed {
 
     /// Returns the object that was created for an instance.
     #[must_use]
-    pub fn of(&self, instance: &str) -> Option<&Object> {
+    pub fn of_instance(&self, instance: &str) -> Option<&Object> {
         let owner = |object: &Object| Some(object.owner.as_ref()?.instance.clone());
         self.by_instance.first(&self.objects, instance, owner)
     }
@@ -117,9 +117,9 @@ pub struct Object {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Comparison {
     /// Fields that differ from the declaration, as named by the system.
-    pub differs: BTreeSet<String>,
+    pub differing: BTreeSet<String>,
     /// Fields that cannot be observed.
-    pub unseen: BTreeSet<String>,
+    pub unobservable: BTreeSet<String>,
 }
 
 /// A declared field that was changed outside dockctl.
@@ -130,14 +130,14 @@ pub struct Drift {
     /// The declared value.
     pub declared: Json,
     /// The present value.
-    pub found: Json,
+    pub present: Json,
     /// The step that restores the declared value.
     pub repair: Step,
 }
 
 impl fmt::Display for Drift {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} → {}", self.field, self.declared, self.found)
+        write!(f, "{}: {} → {}", self.field, self.declared, self.present)
     }
 }
 

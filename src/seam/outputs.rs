@@ -1,6 +1,6 @@
 //! Changes that a step makes to runtime properties.
 
-use crate::secrets::HIDDEN;
+use crate::secrets::PLACEHOLDER;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
 use std::collections::BTreeMap;
@@ -35,16 +35,16 @@ pub struct Edit {
 impl Outputs {
     /// Redacts the properties in `untrusted`, which may repeat text from containers or scripts.
     #[must_use]
-    pub(crate) fn without(mut self, untrusted: &[&str]) -> Self {
+    pub(crate) fn redact(mut self, untrusted: &[&str]) -> Self {
         let is_untrusted = |name: &str| untrusted.contains(&name);
         for (_, value) in self.set.iter_mut().filter(|(name, _)| is_untrusted(name)) {
-            *value = HIDDEN.into();
+            *value = PLACEHOLDER.into();
         }
         let edits = self.edits.iter_mut();
         for edit in edits.chain(self.others.values_mut().flatten()) {
             let is_hidden = edit.path.first().is_some_and(|name| is_untrusted(name));
             if is_hidden && edit.value.is_some() {
-                edit.value = Some(HIDDEN.into());
+                edit.value = Some(PLACEHOLDER.into());
             }
         }
         self
@@ -90,7 +90,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn parts_of_properties_change_by_path() {
+    fn edits_change_properties_by_path() {
         let edit = |path: &[&str], value: Option<Json>| Edit {
             path: path.iter().map(|step| (*step).to_owned()).collect(),
             value,
@@ -117,7 +117,7 @@ mod tests {
         );
         let read: Edit = serde_json::from_value(json!(outputs.edits[2])).unwrap();
         assert_eq!(read, outputs.edits[2]);
-        let hidden = outputs.without(&["a"]);
-        assert_eq!(hidden.edits[0].value, Some(HIDDEN.into()));
+        let hidden = outputs.redact(&["a"]);
+        assert_eq!(hidden.edits[0].value, Some(PLACEHOLDER.into()));
     }
 }

@@ -15,11 +15,11 @@ pub enum Purpose<'a> {
     /// The object is stopped and kept, even if it was adopted.
     Halt,
     /// The deployment is removed, including objects that uninstall normally keeps.
-    GiveUp,
+    RemoveAll,
     /// Only objects that some executions created are removed, without exception.
-    TakeBack {
+    RollBack {
         /// IDs of the executions.
-        made_by: &'a [String],
+        executions: &'a [String],
     },
 }
 
@@ -33,7 +33,7 @@ pub enum Need {
     /// A file.
     File(PathBuf),
     /// A directory.
-    Folder(PathBuf),
+    Directory(PathBuf),
 }
 
 /// The way to change an instance to another definition.
@@ -46,18 +46,18 @@ pub enum Change {
     /// The object is replaced, and kept until the new one works.
     Replace,
     /// The object is deleted and then recreated.
-    Remake,
+    Recreate,
     /// The change is not possible, for this reason.
     Refused(String),
 }
 
 /// The state of an instance relative to its installed state.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Standing {
+pub enum InstanceStatus {
     /// It is installed and matches its definition.
     UpToDate,
     /// It does not exist.
-    Absent,
+    Missing,
     /// It exists, but its creation did not finish.
     Unfinished,
     /// It exists and does not run.
@@ -65,24 +65,24 @@ pub enum Standing {
     /// It runs, and its readiness is unknown.
     NotReady,
     /// It exists and has drifted.
-    Changed,
+    Drifted,
     /// It was created from another definition.
     Outdated,
     /// It depends on an object that is recreated: on its address, ID or link.
-    Bound,
+    DependencyRecreated,
 }
 
-impl fmt::Display for Standing {
+impl fmt::Display for InstanceStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::UpToDate => "it is up to date",
-            Self::Absent => "it is missing",
+            Self::Missing => "it is missing",
             Self::Unfinished => "its creation did not finish",
             Self::Stopped => "it is not running",
             Self::NotReady => "its readiness is unknown",
-            Self::Changed => "it drifted",
+            Self::Drifted => "it drifted",
             Self::Outdated => "its definition changed",
-            Self::Bound => "an object that it depends on is recreated",
+            Self::DependencyRecreated => "an object that it depends on is recreated",
         })
     }
 }

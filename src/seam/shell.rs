@@ -9,22 +9,22 @@ use std::{future::Future, pin::Pin};
 #[derive(Clone, Debug, Default)]
 pub struct Command {
     /// The command and its arguments.
-    pub words: Vec<String>,
+    pub arguments: Vec<String>,
     /// Environment variables, as `NAME=VALUE`.
     pub environment: Vec<String>,
     /// The user that runs it.
     pub user: Option<String>,
     /// Its working directory.
-    pub folder: Option<String>,
+    pub working_dir: Option<String>,
     /// Allocates a terminal.
     pub terminal: bool,
     /// Connects standard input.
-    pub input: bool,
+    pub has_input: bool,
 }
 
 /// Input from the user of a command.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Typed {
+pub enum CommandInput {
     /// Data for standard input.
     Bytes(Vec<u8>),
     /// End of input.
@@ -41,18 +41,18 @@ pub enum Typed {
 /// The output and the input of a command.
 pub trait Streams {
     /// Receives output. Returns false if nobody reads it any more; the command is then abandoned.
-    fn written(&mut self, bytes: &[u8], is_error: bool) -> bool;
+    fn write_output(&mut self, bytes: &[u8], is_error: bool) -> bool;
 
     /// Returns the next input. Called repeatedly while the command runs, if it has standard input
     /// or a terminal. The future may be dropped before it completes.
-    fn typed<'a>(&'a mut self) -> Pin<Box<dyn Future<Output = Typed> + 'a>> {
+    fn next_input<'a>(&'a mut self) -> Pin<Box<dyn Future<Output = CommandInput> + 'a>> {
         Box::pin(std::future::pending())
     }
 }
 
 /// A piece of an object's log.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Piece {
+pub struct LogChunk {
     /// It is from standard error.
     pub is_error: bool,
     /// The content.
@@ -60,11 +60,11 @@ pub struct Piece {
 }
 
 /// The log of an object, in pieces.
-pub type Log = Pin<Box<dyn Stream<Item = Result<Piece, Failure>> + Send>>;
+pub type Log = Pin<Box<dyn Stream<Item = Result<LogChunk, Failure>> + Send>>;
 
 /// Selects a part of a log.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Excerpt {
+pub struct LogOptions {
     /// Includes future output.
     pub follow: bool,
     /// Excludes older output; seconds since 1970 UTC.
@@ -77,7 +77,7 @@ pub struct Excerpt {
 
 /// The object that a step runs in, of any plugin.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Reached {
+pub struct ObjectRef {
     /// ID of its plugin.
     pub plugin: String,
     /// Its system.

@@ -2,7 +2,7 @@
 
 use super::Target;
 use crate::model::function::{
-    self, Surroundings, holds_late_call, reads_attributes, secret_names, withheld_digests,
+    self, EvaluationContext, contains_late_call, reads_attributes, secret_names, withheld_digests,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -32,7 +32,8 @@ pub struct Step {
     /// The declaration for labels. It is never bound, because its functions may read secrets and
     /// everyone can read labels.
     #[serde(default, skip_serializing_if = "Json::is_null")]
-    pub kept: Json,
+    #[serde(rename = "kept")]
+    pub label_declaration: Json,
 }
 
 impl PartialEq for Step {
@@ -51,7 +52,7 @@ pub struct Traits {
     #[serde(default, skip_serializing_if = "Effect::is_nothing")]
     pub effect: Effect,
     /// The way to settle it when its outcome was lost.
-    #[serde(default, skip_serializing_if = "Settling::is_by_looking")]
+    #[serde(default, skip_serializing_if = "Settling::is_by_observing")]
     pub settling: Settling,
     /// It deletes an object permanently. A late value counts as true.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -73,7 +74,8 @@ pub struct Traits {
     pub property: Option<String>,
     /// Name of the new object, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub creates: Option<String>,
+    #[serde(rename = "creates")]
+    pub new_name: Option<String>,
     /// Of several steps with the same key, one runs first; the others wait and find the work done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<String>,
@@ -109,18 +111,20 @@ impl Effect {
 pub enum Settling {
     /// The system shows whether it took effect.
     #[default]
-    ByLooking,
+    #[serde(rename = "by_looking")]
+    ByObserving,
     /// The system does not show whether it took effect; it runs again.
     AtLeastOnce,
     /// The system does not show whether it took effect, and running it twice does harm; the user
     /// decides.
-    Ask,
+    #[serde(rename = "ask")]
+    AskUser,
 }
 
 impl Settling {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "required by serde")]
-    fn is_by_looking(&self) -> bool {
-        *self == Self::ByLooking
+    fn is_by_observing(&self) -> bool {
+        *self == Self::ByObserving
     }
 }
 
@@ -129,7 +133,8 @@ impl Settling {
 #[serde(rename_all = "snake_case")]
 pub enum Declares {
     /// The object is new; its labels contain the declaration.
-    Anew,
+    #[serde(rename = "anew")]
+    New,
     /// The object was updated to this declaration; its labels still contain the former one.
     Adjusted(String),
 }
@@ -139,9 +144,11 @@ pub enum Declares {
 #[serde(rename_all = "snake_case")]
 pub enum Material {
     /// Obtains it from outside, such as by a pull.
-    Brings,
+    #[serde(rename = "brings")]
+    Provides,
     /// Builds it.
-    Makes,
+    #[serde(rename = "makes")]
+    Builds,
     /// Removes it.
     Removes,
 }
@@ -149,7 +156,7 @@ pub enum Material {
 impl Step {
     /// Returns a step without an action: only the state of the instance changes.
     #[must_use]
-    pub fn nothing() -> Self {
+    pub fn no_action() -> Self {
         Self::own("nothing to do".to_owned(), Effect::Nothing, Json::Null)
     }
 
@@ -178,7 +185,7 @@ impl Step {
 
     /// Returns true if the step has no action.
     #[must_use]
-    pub fn is_nothing(&self) -> bool {
+    pub fn has_no_action(&self) -> bool {
         self.plugin.is_empty() && self.payload.is_null()
     }
 
@@ -197,57 +204,57 @@ impl Step {
 
     /// Returns true if the step stops or removes the object.
     #[must_use]
-    pub fn halts(&self) -> bool {
+    pub fn stops_object(&self) -> bool {
         matches!(self.effect(), Effect::Stops | Effect::Removes)
     }
 
     /// Returns true if the step obtains or builds material. Such a step can fail before any running
     /// object is touched.
     #[must_use]
-    pub fn prepares(&self) -> bool {
+    pub fn provides_material(&self) -> bool {
         matches!(
             self.traits.material,
-            Some(Material::Brings | Material::Makes)
+            Some(Material::Provides | Material::Builds)
         )
     }
 
     /// Returns true if the step obtains material.
     #[must_use]
-    pub fn brings(&self) -> bool {
-        self.traits.material == Some(Material::Brings)
+    pub fn obtains_material(&self) -> bool {
+        self.traits.material == Some(Material::Provides)
     }
 
     /// Returns true if the step creates a new object.
     #[must_use]
-    pub fn declares_anew(&self) -> bool {
-        self.traits.declares == Some(Declares::Anew)
+    pub fn creates_object(&self) -> bool {
+        self.traits.declares == Some(Declares::New)
     }
 
     /// Returns the names of the secrets that it reads.
     #[must_use]
-    pub fn secrets(&self) -> Vec<String> {
-        self.bound_later().flat_map(secret_names).collect()
+    pub fn secret_names(&self) -> Vec<String> {
+        self.late_parts().flat_map(secret_names).collect()
     }
 
     /// Returns the digests of the values withheld from it.
     #[must_use]
-    pub fn withheld(&self) -> Vec<String> {
-        self.bound_later().flat_map(withheld_digests).collect()
+    pub fn withheld_digests(&self) -> Vec<String> {
+        self.late_parts().flat_map(withheld_digests).collect()
     }
 
     /// Returns true if it reads attributes, which other steps may still set.
     #[must_use]
     pub fn reads_attributes(&self) -> bool {
-        self.bound_later().any(reads_attributes)
+        self.late_parts().any(reads_attributes)
     }
 
     /// Returns true if it contains a function that is evaluated only when it runs.
     #[must_use]
-    pub fn is_late(&self) -> bool {
-        self.bound_later().any(holds_late_call)
+    pub fn has_late_values(&self) -> bool {
+        self.late_parts().any(contains_late_call)
     }
 
-    fn bound_later(&self) -> impl Iterator<Item = &Json> {
+    fn late_parts(&self) -> impl Iterator<Item = &Json> {
         self.target.arguments().into_iter().chain([&self.payload])
     }
 
@@ -256,7 +263,7 @@ impl Step {
     /// # Errors
     ///
     /// If a function cannot be evaluated, or the target is unknown.
-    pub fn bind(&self, around: &dyn Surroundings) -> Result<Self, String> {
+    pub fn bind(&self, around: &dyn EvaluationContext) -> Result<Self, String> {
         Ok(Self {
             payload: function::bind(&self.payload, around)?,
             ..self.bind_target(around)?
@@ -269,7 +276,7 @@ impl Step {
     /// # Errors
     ///
     /// If a function in the target cannot be evaluated.
-    pub fn bind_target(&self, around: &dyn Surroundings) -> Result<Self, String> {
+    pub fn bind_target(&self, around: &dyn EvaluationContext) -> Result<Self, String> {
         Ok(Self {
             target: self.target.bind(around)?,
             ..self.clone()

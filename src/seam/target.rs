@@ -1,6 +1,6 @@
 //! Targets: the systems that steps run on and that objects exist on.
 
-use crate::model::function::{Surroundings, bind, holds_call, is_call};
+use crate::model::function::{EvaluationContext, bind, contains_call, is_call};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::fmt;
@@ -46,7 +46,7 @@ impl Target {
     /// Returns true if it contains a late value.
     #[must_use]
     pub fn is_late(&self) -> bool {
-        self.arguments().is_some_and(holds_call)
+        self.arguments().is_some_and(contains_call)
     }
 
     /// Evaluates the functions in the arguments. A function that evaluates to nothing is an error:
@@ -55,13 +55,13 @@ impl Target {
     /// # Errors
     ///
     /// If a function cannot be evaluated or evaluates to nothing.
-    pub fn bind(&self, around: &dyn Surroundings) -> Result<Self, String> {
+    pub fn bind(&self, around: &dyn EvaluationContext) -> Result<Self, String> {
         let Self::At { shown, arguments } = self else {
             return Ok(Self::Default);
         };
         let bound = bind(arguments, around)
             .map_err(|message| format!("its engine is unknown: {message}"))?;
-        match lost(arguments, &bound) {
+        match first_missing(arguments, &bound) {
             Some(name) => Err(format!(
                 "its engine is not known yet: `{name}` has no value"
             )),
@@ -74,7 +74,7 @@ impl Target {
 }
 
 /// Returns the name of the first argument whose function evaluated to nothing.
-fn lost(arguments: &Json, bound: &Json) -> Option<String> {
+fn first_missing(arguments: &Json, bound: &Json) -> Option<String> {
     if is_call(arguments) {
         let entries = bound.as_object().filter(|entries| !entries.is_empty());
         let Some(entries) = entries else {
@@ -84,8 +84,8 @@ fn lost(arguments: &Json, bound: &Json) -> Option<String> {
         return nothing.next().map(|(name, _)| name.clone());
     }
     let is_lost = |(name, value): &(&String, &Json)| match &bound[name.as_str()] {
-        now if is_nothing(now) => holds_call(value),
-        now if now.is_object() => lost(value, now).is_some(),
+        now if is_nothing(now) => contains_call(value),
+        now if now.is_object() => first_missing(value, now).is_some(),
         _ => false,
     };
     let mut all = arguments.as_object().into_iter().flatten();
@@ -111,9 +111,9 @@ mod tests {
     use serde_json::json;
 
     /// Knows one attribute, `there`; every other one is null.
-    struct Around;
+    struct TestContext;
 
-    impl Surroundings for Around {
+    impl EvaluationContext for TestContext {
         fn attribute(&self, _: &str, path: &[Json]) -> Result<Json, String> {
             Ok(match path.first().and_then(Json::as_str) {
                 Some("there") => "tcp://h:1".into(),
@@ -143,14 +143,16 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_to_nothing_is_never_the_default() {
+    fn missing_value_never_selects_the_default_engine() {
         let attribute = |name: &str| json!({ "get_attribute": ["n", name] });
         let of = |arguments: Json| {
             let target = Target::At {
                 shown: "an engine".to_owned(),
                 arguments,
             };
-            target.bind(&Around).map(|bound| bound.arguments().cloned())
+            target
+                .bind(&TestContext)
+                .map(|bound| bound.arguments().cloned())
         };
         for there in [
             json!({ "base_url": attribute("there") }),

@@ -8,11 +8,11 @@
 pub mod sensitive;
 mod withhold;
 
-pub use sensitive::Sensitive;
+pub use sensitive::SensitiveInputs;
 
 use crate::{
     diagnostic::{Diagnostics, Sources},
-    model::function::{Surroundings, WITHHELD, bind, is_call, withheld_digests},
+    model::function::{EvaluationContext, WITHHELD, bind, is_call, withheld_digests},
     syntax::{Value, parse},
 };
 use serde_json::{Value as Json, json};
@@ -24,15 +24,15 @@ use std::{
 };
 
 /// Prefix of the environment variables for secrets.
-pub const VARIABLE: &str = "DOCKCTL_SECRET_";
+pub const VARIABLE_PREFIX: &str = "DOCKCTL_SECRET_";
 /// Placeholder for a redacted secret.
-pub const HIDDEN: &str = "********";
+pub const PLACEHOLDER: &str = "********";
 /// Minimum length of a redacted text. Shorter ones occur everywhere by chance.
-pub(crate) const SHORTEST: usize = 4;
+pub(crate) const MIN_LENGTH: usize = 4;
 /// Minimum length of a line of a secret that is redacted on its own. Shorter ones occur by chance.
-const SHORTEST_LINE: usize = 8;
+const MIN_LINE_LENGTH: usize = 8;
 /// Maximum size of a secret in its own file, in bytes.
-const LIMIT: u64 = 1 << 20;
+const MAX_FILE_SIZE: u64 = 1 << 20;
 
 /// Sources of secrets.
 #[derive(Clone, Default)]
@@ -40,7 +40,7 @@ pub struct SecretSources {
     /// Environment variables `DOCKCTL_SECRET_<NAME>`, by full name. They take precedence.
     pub variables: BTreeMap<String, String>,
     /// Files of secrets, and directories with one file per secret.
-    pub places: Vec<PathBuf>,
+    pub paths: Vec<PathBuf>,
 }
 
 /// Omits the values.
@@ -48,7 +48,7 @@ impl std::fmt::Debug for SecretSources {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SecretSources")
             .field("variables", &self.variables.keys())
-            .field("places", &self.places)
+            .field("places", &self.paths)
             .finish()
     }
 }
@@ -57,9 +57,9 @@ impl SecretSources {
     /// Returns the value of `DOCKCTL_SECRET_<name>`: with the exact name, otherwise with the name
     /// in uppercase and `_` for invalid characters.
     fn variable(&self, name: &str) -> Option<String> {
-        let exact = self.variables.get(&format!("{VARIABLE}{name}"));
+        let exact = self.variables.get(&format!("{VARIABLE_PREFIX}{name}"));
         exact
-            .or_else(|| self.variables.get(&variable(name)))
+            .or_else(|| self.variables.get(&variable_name(name)))
             .cloned()
     }
 }
@@ -72,10 +72,10 @@ pub struct Secrets {
     /// Withheld values of this run, by digest.
     withheld: RefCell<BTreeMap<String, Json>>,
     /// Withheld texts that are also searched for inside other texts, by digest.
-    texts: RefCell<BTreeMap<String, String>>,
+    withheld_texts: RefCell<BTreeMap<String, String>>,
     /// True if some withheld value cannot be recognized in foreign text: it is too short or not a
     /// string.
-    elusive: Cell<bool>,
+    has_unrecognizable: Cell<bool>,
     /// True if some secret of the deployment cannot be read now. Text that contains it would not be
     /// recognized.
     incomplete: Cell<bool>,
@@ -101,35 +101,35 @@ impl Secrets {
             Some(text) => Some(text),
             None => self
                 .sources
-                .places
+                .paths
                 .iter()
-                .find_map(|place| from_place(place, name).transpose())
+                .find_map(|place| from_path(place, name).transpose())
                 .transpose()?,
         };
         // A name can contain a sensitive value.
-        let place = if self.scrub(name) == name {
-            format!("set {}, or ", variable(name))
+        let place = if self.redact(name) == name {
+            format!("set {}, or ", variable_name(name))
         } else {
             String::new()
         };
         let text = found.ok_or_else(|| {
             format!(
                 "there is no secret `{}`: {place}pass a file or directory with --secrets PATH",
-                self.scrub(name)
+                self.redact(name)
             )
         })?;
-        self.hide(&text);
+        self.register(&text);
         Ok(text)
     }
 
     /// Returns true if some withheld value cannot be recognized in foreign text.
     #[must_use]
-    pub fn is_elusive(&self) -> bool {
-        self.elusive.get()
+    pub fn has_unrecognizable_values(&self) -> bool {
+        self.has_unrecognizable.get()
     }
 
     /// Registers a text for redaction, with its lines, and with its quoted and encoded forms.
-    pub fn hide(&self, text: &str) {
+    pub fn register(&self, text: &str) {
         let escaped = |text: &str| {
             let quoted = Json::from(text).to_string();
             quoted[1..quoted.len() - 1].to_owned()
@@ -138,7 +138,7 @@ impl Secrets {
         let lines = text
             .lines()
             .map(str::trim)
-            .filter(|line| line.len() >= SHORTEST_LINE);
+            .filter(|line| line.len() >= MIN_LINE_LENGTH);
         for part in std::iter::once(text).chain(lines) {
             known.extend([
                 part.to_owned(),
@@ -151,14 +151,14 @@ impl Secrets {
 
     /// Registers all secrets that a definition refers to, and the results of functions of sensitive
     /// values: another run may have written them anywhere. If a secret cannot be read,
-    /// [`is_incomplete`](Self::is_incomplete) returns true.
-    pub fn learn(&self, definition: &Json) {
+    /// [`Self::lacks_secrets`] returns true.
+    pub fn register_all(&self, definition: &Json) {
         // Errors are ignored: `bind` has registered all results before the first run-time call.
         if is_call(definition) && !withheld_digests(definition).is_empty() {
-            let _ = bind(definition, &Alone(self));
+            let _ = bind(definition, &SecretsOnly(self));
         }
         match definition {
-            Json::Array(items) => items.iter().for_each(|item| self.learn(item)),
+            Json::Array(items) => items.iter().for_each(|item| self.register_all(item)),
             Json::Object(object) => {
                 for (key, value) in object {
                     let known = match key.as_str() {
@@ -172,7 +172,7 @@ impl Secrets {
                         _ => true,
                     };
                     self.incomplete.set(self.incomplete.get() || !known);
-                    self.learn(value);
+                    self.register_all(value);
                 }
             }
             _ => {}
@@ -181,35 +181,38 @@ impl Secrets {
 
     /// Returns true if this run does not know some secret of the deployment.
     #[must_use]
-    pub fn is_incomplete(&self) -> bool {
+    pub fn lacks_secrets(&self) -> bool {
         self.incomplete.get()
     }
 
     /// Registers a withheld value, which `digest` represents.
     pub fn withhold(&self, digest: String, value: &Json) {
-        let is_found = value.as_str().is_some_and(|text| text.len() >= SHORTEST);
-        self.elusive.set(self.elusive.get() || !is_found);
+        let is_found = value.as_str().is_some_and(|text| text.len() >= MIN_LENGTH);
+        self.has_unrecognizable
+            .set(self.has_unrecognizable.get() || !is_found);
         self.withheld.borrow_mut().insert(digest, value.clone());
     }
 
     /// Registers a withheld text, which is redacted and replaced by its digest inside other texts
     /// too.
     pub fn withhold_text(&self, digest: String, text: &str) {
-        self.hide(text);
+        self.register(text);
         self.withhold(digest.clone(), &text.into());
-        self.texts.borrow_mut().insert(digest, text.to_owned());
+        self.withheld_texts
+            .borrow_mut()
+            .insert(digest, text.to_owned());
     }
 
     /// Registers a sensitive value for redaction: a string of at least four bytes; of any other
     /// value, only parts of at least eight characters that are not just digits. Shorter ones occur
     /// everywhere by chance.
-    pub fn hide_value(&self, value: &Json) {
+    pub fn register_value(&self, value: &Json) {
         match value {
-            Json::String(text) => self.hide(text),
-            other => parts_of(other)
+            Json::String(text) => self.register(text),
+            other => text_parts(other)
                 .iter()
-                .filter(|part| is_telling(part))
-                .for_each(|part| self.hide(part)),
+                .filter(|part| is_distinctive(part))
+                .for_each(|part| self.register(part)),
         }
     }
 
@@ -229,24 +232,24 @@ impl Secrets {
     /// Replaces withheld texts in a value by calls with their digests, which are evaluated at run
     /// time.
     #[must_use]
-    pub fn without_withheld(&self, json: Json) -> Json {
+    pub fn replace_withheld(&self, json: Json) -> Json {
         match json {
-            Json::String(text) => self.text_without_withheld(text),
+            Json::String(text) => self.replace_withheld_in_text(text),
             Json::Array(items) => items
                 .into_iter()
-                .map(|item| self.without_withheld(item))
+                .map(|item| self.replace_withheld(item))
                 .collect(),
             Json::Object(object) => object
                 .into_iter()
-                .map(|(key, value)| (key, self.without_withheld(value)))
+                .map(|(key, value)| (key, self.replace_withheld(value)))
                 .collect(),
             other => other,
         }
     }
 
-    fn text_without_withheld(&self, text: String) -> Json {
+    fn replace_withheld_in_text(&self, text: String) -> Json {
         let call = |digest: &String| json!({ WITHHELD: digest });
-        let withheld = self.texts.borrow();
+        let withheld = self.withheld_texts.borrow();
         if let Some((digest, _)) = withheld.iter().find(|(_, secret)| **secret == text) {
             return call(digest);
         }
@@ -254,13 +257,13 @@ impl Secrets {
             Some((
                 digest,
                 text.split_once(secret.as_str())
-                    .filter(|_| secret.len() >= SHORTEST_LINE)?,
+                    .filter(|_| secret.len() >= MIN_LINE_LENGTH)?,
             ))
         });
         match inside {
             None => text.into(),
             Some((digest, (before, after))) => {
-                let after = self.text_without_withheld(after.to_owned());
+                let after = self.replace_withheld_in_text(after.to_owned());
                 json!({ "concat": [before, call(digest), after] })
             }
         }
@@ -268,7 +271,7 @@ impl Secrets {
 
     /// Returns the length of the longest redacted text, in bytes; 0 if there is none.
     #[must_use]
-    pub fn longest(&self) -> usize {
+    pub fn longest_length(&self) -> usize {
         self.known
             .borrow()
             .iter()
@@ -279,35 +282,35 @@ impl Secrets {
 
     /// Redacts known secrets in a text.
     #[must_use]
-    pub fn scrub(&self, text: &str) -> String {
+    pub fn redact(&self, text: &str) -> String {
         // Longest first, because one secret can be part of another.
         let known = self.known.borrow();
         let mut secrets: Vec<&String> = known
             .iter()
-            .filter(|secret| secret.len() >= SHORTEST && text.contains(secret.as_str()))
+            .filter(|secret| secret.len() >= MIN_LENGTH && text.contains(secret.as_str()))
             .collect();
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         secrets
             .iter()
-            .fold(text.to_owned(), |text, secret| replaced(&text, secret))
+            .fold(text.to_owned(), |text, secret| redact_one(&text, secret))
     }
 
     /// Redacts known secrets in a JSON value.
     #[must_use]
-    pub fn scrub_json(&self, json: Json) -> Json {
+    pub fn redact_json(&self, json: Json) -> Json {
         if self.known.borrow().is_empty() {
             return json;
         }
         match json {
-            Json::String(text) => Json::String(self.scrub(&text)),
+            Json::String(text) => Json::String(self.redact(&text)),
             Json::Array(items) => items
                 .into_iter()
-                .map(|item| self.scrub_json(item))
+                .map(|item| self.redact_json(item))
                 .collect(),
             Json::Object(object) => Json::Object(
                 object
                     .into_iter()
-                    .map(|(key, value)| (self.scrub(&key), self.scrub_json(value)))
+                    .map(|(key, value)| (self.redact(&key), self.redact_json(value)))
                     .collect(),
             ),
             other => other,
@@ -316,9 +319,9 @@ impl Secrets {
 }
 
 /// Context with nothing but secrets.
-struct Alone<'a>(&'a Secrets);
+struct SecretsOnly<'a>(&'a Secrets);
 
-impl Surroundings for Alone<'_> {
+impl EvaluationContext for SecretsOnly<'_> {
     fn withheld(&self, digest: &str) -> Result<Json, String> {
         self.0.withheld(digest)
     }
@@ -339,14 +342,14 @@ impl Surroundings for Alone<'_> {
         Err("the deployment is not available".to_owned())
     }
 
-    fn note_derived(&self, value: &Json) {
-        self.0.hide_value(value);
+    fn register_derived(&self, value: &Json) {
+        self.0.register_value(value);
     }
 }
 
 /// Redacts a secret in a text, except inside an object ID: engines write IDs as 12 or 64
 /// hexadecimal digits.
-fn replaced(text: &str, secret: &str) -> String {
+fn redact_one(text: &str, secret: &str) -> String {
     let mut result = String::new();
     let mut from = 0;
     for (at, _) in text.match_indices(secret) {
@@ -354,7 +357,7 @@ fn replaced(text: &str, secret: &str) -> String {
         result += if is_in_id(text, at, at + secret.len()) {
             secret
         } else {
-            HIDDEN
+            PLACEHOLDER
         };
         from = at + secret.len();
     }
@@ -376,21 +379,21 @@ fn is_in_id(text: &str, start: usize, end: usize) -> bool {
 }
 
 /// Returns the strings and numbers in a value, including keys of mappings.
-fn parts_of(value: &Json) -> Vec<String> {
+fn text_parts(value: &Json) -> Vec<String> {
     match value {
         Json::String(text) => vec![text.clone()],
         Json::Number(number) => vec![number.to_string()],
-        Json::Array(items) => items.iter().flat_map(parts_of).collect(),
+        Json::Array(items) => items.iter().flat_map(text_parts).collect(),
         Json::Object(entries) => entries
             .iter()
-            .flat_map(|(key, value)| [key.clone()].into_iter().chain(parts_of(value)))
+            .flat_map(|(key, value)| [key.clone()].into_iter().chain(text_parts(value)))
             .collect(),
         Json::Null | Json::Bool(_) => Vec::new(),
     }
 }
 
-fn is_telling(part: &str) -> bool {
-    part.chars().count() >= SHORTEST_LINE && !part.chars().all(|c| c.is_ascii_digit())
+fn is_distinctive(part: &str) -> bool {
+    part.chars().count() >= MIN_LINE_LENGTH && !part.chars().all(|c| c.is_ascii_digit())
 }
 
 /// Percent-encodes a text as engines do in URLs.
@@ -407,7 +410,7 @@ fn percent_encoded(text: &str) -> String {
         .collect()
 }
 
-fn variable(name: &str) -> String {
+fn variable_name(name: &str) -> String {
     let clean: String = name
         .chars()
         .map(|c| {
@@ -418,12 +421,12 @@ fn variable(name: &str) -> String {
             }
         })
         .collect();
-    format!("{VARIABLE}{clean}")
+    format!("{VARIABLE_PREFIX}{clean}")
 }
 
-fn from_place(place: &Path, name: &str) -> Result<Option<String>, String> {
+fn from_path(place: &Path, name: &str) -> Result<Option<String>, String> {
     if place.is_dir() {
-        from_folder(place, name)
+        from_directory(place, name)
     } else {
         from_file(place, name)
     }
@@ -431,17 +434,17 @@ fn from_place(place: &Path, name: &str) -> Result<Option<String>, String> {
 
 /// Reads a secret from a directory with one file per secret. Removes one final line break: editors
 /// add it.
-fn from_folder(folder: &Path, name: &str) -> Result<Option<String>, String> {
+fn from_directory(directory: &Path, name: &str) -> Result<Option<String>, String> {
     let safe = !name.is_empty() && !name.contains(['/', '\0']) && name != "." && name != "..";
-    let path = folder.join(name);
+    let path = directory.join(name);
     let Some(data) = path.metadata().ok().filter(|data| safe && data.is_file()) else {
         return Ok(None);
     };
-    if data.len() > LIMIT {
+    if data.len() > MAX_FILE_SIZE {
         return Err(format!(
             "the secret file {} is larger than {} MiB",
             path.display(),
-            LIMIT >> 20
+            MAX_FILE_SIZE >> 20
         ));
     }
     let text = fs::read_to_string(&path)
@@ -482,13 +485,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_come_from_files_and_folders() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("password"), "from a directory\n").unwrap();
-        let file = folder.path().join("all.yaml");
+    fn secrets_are_read_from_files_and_directories() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("password"), "from a directory\n").unwrap();
+        let file = directory.path().join("all.yaml");
         fs::write(&file, "password: from a file\nport: 22\nkeys: {a: 1}\n").unwrap();
         let secrets = Secrets::new(SecretSources {
-            places: vec![folder.path().to_owned(), file],
+            paths: vec![directory.path().to_owned(), file],
             ..SecretSources::default()
         });
         assert_eq!(secrets.get("password").unwrap(), "from a directory");
@@ -504,22 +507,22 @@ mod tests {
     }
 
     #[test]
-    fn what_functions_make_of_a_sensitive_value_is_looked_for() {
+    fn function_results_of_sensitive_values_are_redacted() {
         let secrets = Secrets::default();
         secrets.withhold_text("d1".into(), "Glass-Horse");
         let own = json!({ WITHHELD: "d1" });
-        secrets.learn(&json!({ "env": { "A": { "string_upper": own }, "B": { "concat": [{ "get_attribute": ["x", "ip"] }, { "string_lower": own }] } } }));
+        secrets.register_all(&json!({ "env": { "A": { "string_upper": own }, "B": { "concat": [{ "get_attribute": ["x", "ip"] }, { "string_lower": own }] } } }));
         assert_eq!(
-            secrets.scrub("Glass-Horse GLASS-HORSE 10.0.0.1glass-horse"),
-            format!("{HIDDEN} {HIDDEN} 10.0.0.1{HIDDEN}")
+            secrets.redact("Glass-Horse GLASS-HORSE 10.0.0.1glass-horse"),
+            format!("{PLACEHOLDER} {PLACEHOLDER} 10.0.0.1{PLACEHOLDER}")
         );
     }
 
     #[test]
-    fn what_is_withheld_is_replaced_by_its_digest() {
+    fn withheld_texts_are_replaced_by_their_digest() {
         let secrets = Secrets::default();
         secrets.withhold_text("d1".into(), "correct horse");
-        let json = secrets.without_withheld(
+        let json = secrets.replace_withheld(
             json!({"a": "correct horse", "b": ["x=correct horse;"], "c": "horse"}),
         );
         let call = json!({"dockctl.withheld": "d1"});
@@ -532,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_is_no_text_only_what_tells_something_is_looked_for() {
+    fn only_distinctive_parts_of_non_string_values_are_redacted() {
         let secrets = Secrets::default();
         for value in [
             json!(7),
@@ -541,60 +544,60 @@ mod tests {
             json!({ "key-of-it": { "x": 1.234_567_8 } }),
             json!("abcd"),
         ] {
-            secrets.hide_value(&value);
+            secrets.register_value(&value);
         }
         let text = "7 1234567890 short glass-horse key-of-it 1.2345678 x abcd abc";
         assert_eq!(
-            secrets.scrub(text),
+            secrets.redact(text),
             "7 1234567890 short ******** ******** ******** x ******** abc"
         );
     }
 
     #[test]
-    fn ids_stay_whole() {
+    fn object_ids_are_not_redacted() {
         let secrets = Secrets::default();
-        secrets.hide("beef");
+        secrets.register("beef");
         let id = format!("{}beef", "0".repeat(60));
         for text in [
             format!("container {id}"),
             format!("sha256:{id},"),
             "is 00beef000000".to_owned(),
         ] {
-            assert_eq!(secrets.scrub(&text), text);
+            assert_eq!(secrets.redact(&text), text);
         }
         assert_eq!(
-            secrets.scrub("beef 00beef beef-0"),
+            secrets.redact("beef 00beef beef-0"),
             "******** 00******** ********-0"
         );
-        secrets.hide(&id);
+        secrets.register(&id);
         assert_eq!(
-            secrets.scrub(&format!("key {id}")),
+            secrets.redact(&format!("key {id}")),
             "key ********",
             "a secret can look like an ID"
         );
     }
 
     #[test]
-    fn what_is_known_is_blotted_out() {
+    fn known_secrets_are_redacted() {
         let secrets = Secrets::default();
-        secrets.hide("hunter2");
-        secrets.hide("hunter2-long");
+        secrets.register("hunter2");
+        secrets.register("hunter2-long");
         let json = json!({"a": ["x=hunter2-long", {"b": "hunter2"}], "n": 2});
         assert_eq!(
-            secrets.scrub_json(json),
+            secrets.redact_json(json),
             json!({"a": ["x=********", {"b": "********"}], "n": 2})
         );
     }
 
     #[test]
-    fn what_quoting_and_wrapping_make_of_a_secret_is_blotted_out_too() {
+    fn quoted_and_wrapped_secrets_are_redacted() {
         let secrets = Secrets::default();
-        secrets.hide("a\"b\\c d");
+        secrets.register("a\"b\\c d");
         assert_eq!(
-            secrets.scrub(r#"exec "a\"b\\c d": no; {"text": "a\\\"b\\\\c d"}; ?x=a%22b%5Cc%20d"#),
+            secrets.redact(r#"exec "a\"b\\c d": no; {"text": "a\\\"b\\\\c d"}; ?x=a%22b%5Cc%20d"#),
             r#"exec "********": no; {"text": "********"}; ?x=********"#
         );
-        secrets.hide("line1XyZ\nline2AbC\n");
-        assert_eq!(secrets.scrub("line1XyZ line2AbC"), "******** ********");
+        secrets.register("line1XyZ\nline2AbC\n");
+        assert_eq!(secrets.redact("line1XyZ line2AbC"), "******** ********");
     }
 }

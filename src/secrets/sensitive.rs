@@ -6,12 +6,12 @@
 //! recognized by their origin, not by their content.
 
 use crate::{
-    digest::keyed,
+    digest::keyed_digest,
     model::{
         Blueprint, Operations, Values,
         function::{WITHHELD, apply, call_of, is_call, lookup, withheld_digests},
     },
-    secrets::{HIDDEN, Secrets},
+    secrets::{PLACEHOLDER, Secrets},
     syntax::Value,
 };
 use indexmap::IndexMap;
@@ -20,54 +20,54 @@ use std::sync::Arc;
 
 /// Reserved name of an input, which a blueprint cannot declare. It represents values that can no
 /// longer be expressed as calls of inputs.
-const REST: &str = "\u{0}rest";
+const DERIVED: &str = "\u{0}rest";
 
 /// The sensitive inputs of a blueprint with inputs applied.
 #[derive(Clone, Debug, Default)]
-pub struct Sensitive {
+pub struct SensitiveInputs {
     /// Values by name.
     pub inputs: IndexMap<String, Json>,
     /// Derived values that cannot stay calls.
-    rest: Vec<Json>,
+    derived: Vec<Json>,
 }
 
-impl Sensitive {
+impl SensitiveInputs {
     /// Creates a set of sensitive inputs with their values.
     #[must_use]
     pub fn new(inputs: IndexMap<String, Json>) -> Self {
         Self {
             inputs,
-            rest: Vec::new(),
+            derived: Vec::new(),
         }
     }
 
     /// Copies the instance counts of `whole`, which was evaluated with all inputs, to `open`, which
     /// was evaluated without the sensitive inputs. Withholds the derived values that cannot stay
     /// calls.
-    pub fn cover(&mut self, open: &mut Blueprint, whole: &Blueprint) {
+    pub fn merge_evaluations(&mut self, open: &mut Blueprint, whole: &Blueprint) {
         for (name, node) in &mut open.nodes {
             let Some(known) = whole.nodes.get(name) else {
                 continue;
             };
-            node.numbers = known.numbers.clone();
-            self.values(&mut node.properties, &known.properties);
-            self.operations(&mut node.operations, &known.operations);
+            node.instance_counts = known.instance_counts.clone();
+            self.merge_values(&mut node.properties, &known.properties);
+            self.merge_operations(&mut node.operations, &known.operations);
             for (tie, known) in node.relationships.iter_mut().zip(&known.relationships) {
-                self.operations(&mut tie.source_operations, &known.source_operations);
-                self.operations(&mut tie.target_operations, &known.target_operations);
+                self.merge_operations(&mut tie.source_operations, &known.source_operations);
+                self.merge_operations(&mut tie.target_operations, &known.target_operations);
             }
         }
         for (name, policy) in &mut open.policies {
-            policy.numbers = whole
-                .policies
-                .get(name)
-                .map_or_else(|| policy.numbers.clone(), |known| known.numbers.clone());
+            policy.instance_counts = whole.policies.get(name).map_or_else(
+                || policy.instance_counts.clone(),
+                |known| known.instance_counts.clone(),
+            );
         }
         for (name, group) in &mut open.scaling_groups {
-            group.numbers = whole
-                .scaling_groups
-                .get(name)
-                .map_or_else(|| group.numbers.clone(), |known| known.numbers.clone());
+            group.instance_counts = whole.scaling_groups.get(name).map_or_else(
+                || group.instance_counts.clone(),
+                |known| known.instance_counts.clone(),
+            );
         }
         let outputs = open
             .outputs
@@ -75,7 +75,7 @@ impl Sensitive {
             .zip(&whole.outputs)
             .chain(open.capabilities.iter_mut().zip(&whole.capabilities));
         for ((_, output), (_, known)) in outputs {
-            self.value(&mut output.body.value, &known.body.value);
+            self.merge_value(&mut output.body.value, &known.body.value);
         }
         for ((_, label), (_, known)) in open.labels.iter_mut().zip(&whole.labels) {
             label
@@ -83,12 +83,12 @@ impl Sensitive {
                 .values
                 .iter_mut()
                 .zip(&known.body.values)
-                .for_each(|(value, known)| self.value(value, known));
+                .for_each(|(value, known)| self.merge_value(value, known));
         }
     }
 
     /// Replaces `open` by all inputs of a deployment, with a call for each sensitive one.
-    pub fn cover_inputs(
+    pub fn merge_inputs(
         &mut self,
         open: &mut IndexMap<String, Value>,
         whole: &IndexMap<String, Value>,
@@ -97,7 +97,7 @@ impl Sensitive {
         for (name, value) in &mut all {
             match open.get_mut(name) {
                 Some(open) => {
-                    self.value(open, value);
+                    self.merge_value(open, value);
                     *value = open.clone();
                 }
                 None => *value = Value::from_json(&json!({ "get_input": name }), value.span),
@@ -106,15 +106,15 @@ impl Sensitive {
         *open = all;
     }
 
-    fn values(&mut self, open: &mut Values, whole: &Values) {
+    fn merge_values(&mut self, open: &mut Values, whole: &Values) {
         for (name, value) in open {
             if let Some(known) = whole.get(name) {
-                self.value(value, known);
+                self.merge_value(value, known);
             }
         }
     }
 
-    fn operations(&mut self, open: &mut Arc<Operations>, whole: &Arc<Operations>) {
+    fn merge_operations(&mut self, open: &mut Arc<Operations>, whole: &Arc<Operations>) {
         if Arc::ptr_eq(open, whole) {
             return;
         }
@@ -125,50 +125,53 @@ impl Sensitive {
             else {
                 continue;
             };
-            self.values(&mut Arc::make_mut(operation).inputs, &known.inputs);
+            self.merge_values(&mut Arc::make_mut(operation).inputs, &known.inputs);
         }
     }
 
     /// Compares a value in both evaluations. If they are equal, it does not depend on sensitive
     /// inputs. Otherwise it must be possible to evaluate it later; if not, it is withheld as a
     /// whole.
-    fn value(&mut self, open: &mut Value, whole: &Value) {
+    fn merge_value(&mut self, open: &mut Value, whole: &Value) {
         let (now, then) = (open.to_json(), whole.to_json());
-        if now == then || self.stands_for(&now, &then) {
+        if now == then || self.can_be_evaluated_later(&now, &then) {
             return;
         }
-        *open = Value::from_json(&json!({ "get_input": [REST, self.rest.len()] }), open.span);
-        self.rest.push(then);
+        *open = Value::from_json(
+            &json!({ "get_input": [DERIVED, self.derived.len()] }),
+            open.span,
+        );
+        self.derived.push(then);
     }
 
     /// Returns true if the calls in a value can be evaluated when an operation starts.
-    fn stands_for(&self, open: &Json, whole: &Json) -> bool {
+    fn can_be_evaluated_later(&self, open: &Json, whole: &Json) -> bool {
         let is_late = |name: &str| !matches!(name, "get_input" | "get_property");
         match (call_of(open), open) {
-            (Some(("get_input", arguments)), _) => self.part(arguments).is_some(),
+            (Some(("get_input", arguments)), _) => self.input_part(arguments).is_some(),
             (Some((name, arguments)), _) => {
-                is_late(name) && self.stands_for(arguments, &Json::Null)
+                is_late(name) && self.can_be_evaluated_later(arguments, &Json::Null)
             }
             (None, Json::Array(items)) => items
                 .iter()
                 .enumerate()
-                .all(|(at, item)| self.stands_for(item, &whole[at])),
+                .all(|(at, item)| self.can_be_evaluated_later(item, &whole[at])),
             (None, Json::Object(entries)) => entries
                 .iter()
-                .all(|(key, item)| self.stands_for(item, &whole[key])),
+                .all(|(key, item)| self.can_be_evaluated_later(item, &whole[key])),
             _ => true,
         }
     }
 
     /// Returns the part of a sensitive input that a call reads.
-    fn part(&self, arguments: &Json) -> Option<Json> {
+    fn input_part(&self, arguments: &Json) -> Option<Json> {
         let (name, path) = match arguments.as_array().map(Vec::as_slice) {
             Some([name, path @ ..]) => (name, path),
             _ => (arguments, &[][..]),
         };
         match name.as_str()? {
-            REST => self
-                .rest
+            DERIVED => self
+                .derived
                 .get(usize::try_from(path.first()?.as_u64()?).ok()?)
                 .cloned(),
             name => lookup(self.inputs.get(name)?, path).cloned(),
@@ -179,7 +182,7 @@ impl Sensitive {
     #[must_use]
     pub fn withheld(&self, value: Json, key: &[u8], secrets: &Secrets) -> Json {
         if let Some(("get_input", arguments)) = call_of(&value)
-            && let Some(part) = self.part(arguments)
+            && let Some(part) = self.input_part(arguments)
         {
             let digest = digest(key, &part);
             secrets.withhold(digest.clone(), &part);
@@ -198,7 +201,7 @@ impl Sensitive {
             other => other,
         };
         let Some(plain) = plain else { return value };
-        let as_before = secrets.without_withheld(plain);
+        let as_before = secrets.replace_withheld(plain);
         // Journals of older versions contain this form. The other one must not count as a change.
         if withheld_digests(&as_before).len() == withheld_digests(&value).len() {
             as_before
@@ -213,7 +216,7 @@ impl Sensitive {
             return None;
         };
         let real = |item: &Json| match call_of(item) {
-            Some(("get_input", arguments)) => self.part(arguments),
+            Some(("get_input", arguments)) => self.input_part(arguments),
             Some(_) => None,
             None => Some(item.clone()),
         };
@@ -223,25 +226,25 @@ impl Sensitive {
 
     /// Replaces each sensitive part of a value by a placeholder, for display.
     #[must_use]
-    pub fn hidden(&self, value: Json) -> Json {
-        if is_call(&value) && self.is_in(&value) {
-            return HIDDEN.into();
+    pub fn redacted(&self, value: Json) -> Json {
+        if is_call(&value) && self.is_read_by(&value) {
+            return PLACEHOLDER.into();
         }
         match value {
-            Json::Array(items) => items.into_iter().map(|item| self.hidden(item)).collect(),
+            Json::Array(items) => items.into_iter().map(|item| self.redacted(item)).collect(),
             Json::Object(entries) => entries
                 .into_iter()
-                .map(|(name, item)| (name, self.hidden(item)))
+                .map(|(name, item)| (name, self.redacted(item)))
                 .collect(),
             other => other,
         }
     }
 
-    fn is_in(&self, value: &Json) -> bool {
+    fn is_read_by(&self, value: &Json) -> bool {
         match (call_of(value), value) {
-            (Some(("get_input", arguments)), _) if self.part(arguments).is_some() => true,
-            (_, Json::Array(items)) => items.iter().any(|item| self.is_in(item)),
-            (_, Json::Object(entries)) => entries.values().any(|item| self.is_in(item)),
+            (Some(("get_input", arguments)), _) if self.input_part(arguments).is_some() => true,
+            (_, Json::Array(items)) => items.iter().any(|item| self.is_read_by(item)),
+            (_, Json::Object(entries)) => entries.values().any(|item| self.is_read_by(item)),
             _ => false,
         }
     }
@@ -252,8 +255,8 @@ impl Sensitive {
 #[must_use]
 pub fn digest(key: &[u8], value: &Json) -> String {
     match value {
-        Json::String(text) => keyed(key, text),
-        other => keyed(key, &format!("json\n{}", sorted(other))),
+        Json::String(text) => keyed_digest(key, text),
+        other => keyed_digest(key, &format!("json\n{}", with_sorted_keys(other))),
     }
 }
 
@@ -268,13 +271,13 @@ pub fn parts(value: &Json) -> Vec<&Json> {
     [value].into_iter().chain(inner).collect()
 }
 
-fn sorted(value: &Json) -> Json {
+fn with_sorted_keys(value: &Json) -> Json {
     match value {
-        Json::Array(items) => items.iter().map(sorted).collect(),
+        Json::Array(items) => items.iter().map(with_sorted_keys).collect(),
         Json::Object(entries) => {
             let mut entries: JsonMap<String, Json> = entries
                 .iter()
-                .map(|(key, value)| (key.clone(), sorted(value)))
+                .map(|(key, value)| (key.clone(), with_sorted_keys(value)))
                 .collect();
             entries.sort_keys();
             Json::Object(entries)
@@ -287,13 +290,13 @@ fn sorted(value: &Json) -> Json {
 mod tests {
     use super::*;
 
-    fn sensitive() -> Sensitive {
+    fn sensitive() -> SensitiveInputs {
         let inputs = json!({ "pin": 7, "password": "glass-horse", "creds": { "user": "bo", "ports": [1, 2] } });
-        Sensitive::new(inputs.as_object().unwrap().clone().into_iter().collect())
+        SensitiveInputs::new(inputs.as_object().unwrap().clone().into_iter().collect())
     }
 
     #[test]
-    fn a_value_of_any_type_is_withheld_by_its_origin() {
+    fn values_of_any_type_are_withheld_by_origin() {
         let (all, secrets) = (sensitive(), Secrets::default());
         let of = |value: Json| all.withheld(value, b"k", &secrets);
         let held = |part: &Json| json!({ WITHHELD: digest(b"k", part) });
@@ -325,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_with_a_sensitive_one_in_it_is_written_as_older_versions_did() {
+    fn concat_of_a_sensitive_text_keeps_the_older_form() {
         let (all, secrets) = (sensitive(), Secrets::default());
         secrets.withhold_text(digest(b"k", &json!("glass-horse")), "glass-horse");
         let held = json!({ WITHHELD: digest(b"k", &json!("glass-horse")) });
@@ -340,16 +343,16 @@ mod tests {
     }
 
     #[test]
-    fn people_see_nothing_of_it() {
-        let shown = sensitive().hidden(json!({ "a": { "concat": ["x", { "get_input": "pin" }] }, "b": { "get_attribute": ["n", "ip"] } }));
+    fn sensitive_parts_are_not_displayed() {
+        let shown = sensitive().redacted(json!({ "a": { "concat": ["x", { "get_input": "pin" }] }, "b": { "get_attribute": ["n", "ip"] } }));
         assert_eq!(
             shown,
-            json!({ "a": HIDDEN, "b": { "get_attribute": ["n", "ip"] } })
+            json!({ "a": PLACEHOLDER, "b": { "get_attribute": ["n", "ip"] } })
         );
     }
 
     #[test]
-    fn what_cannot_stay_a_call_is_withheld_as_a_whole() {
+    fn value_that_cannot_stay_a_call_is_withheld_as_a_whole() {
         let mut all = sensitive();
         let at = crate::diagnostic::Span {
             file: crate::diagnostic::FileId(0),
@@ -357,14 +360,14 @@ mod tests {
             end: 0,
         };
         let mut open = Value::from_json(&json!({ "get_property": ["db", "creds", "user"] }), at);
-        all.value(&mut open, &Value::from_json(&json!("bo"), at));
+        all.merge_value(&mut open, &Value::from_json(&json!("bo"), at));
         let secrets = Secrets::default();
         assert_eq!(
             all.withheld(open.to_json(), b"k", &secrets),
             json!({ WITHHELD: digest(b"k", &json!("bo")) })
         );
         let mut same = Value::from_json(&json!({ "get_attribute": ["db", "ip"] }), at);
-        all.value(
+        all.merge_value(
             &mut same,
             &Value::from_json(&json!({ "get_attribute": ["db", "ip"] }), at),
         );

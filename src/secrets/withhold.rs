@@ -1,9 +1,9 @@
 //! Withholds the sensitive values of a deployment.
 
-use super::{SHORTEST, Secrets, Sensitive};
+use super::{MIN_LENGTH, Secrets, SensitiveInputs};
 use crate::{
-    digest::keyed,
-    model::{Deployment, texts},
+    digest::keyed_digest,
+    model::{Deployment, strings_in},
 };
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use std::sync::Arc;
 impl Deployment {
     /// Replaces values that must not be stored by keyed digests: sensitive inputs and credentials
     /// for registries. `secrets` has the values for the rest of this run.
-    pub fn withhold(&mut self, sensitive: &Sensitive, key: &[u8], secrets: &Secrets) {
+    pub fn withhold(&mut self, sensitive: &SensitiveInputs, key: &[u8], secrets: &Secrets) {
         sensitive
             .inputs
             .values()
-            .for_each(|value| secrets.hide_value(value));
+            .for_each(|value| secrets.register_value(value));
         let inputs = sensitive
             .inputs
             .values()
             .filter_map(Json::as_str)
-            .filter(|text| text.len() >= SHORTEST)
+            .filter(|text| text.len() >= MIN_LENGTH)
             .map(str::to_owned);
         let images = || {
             self.nodes
@@ -36,13 +36,13 @@ impl Deployment {
         let addresses = images()
             .map(|image| &image["src"])
             .filter(named)
-            .flat_map(texts);
+            .flat_map(strings_in);
         let told = images()
             .map(|image| &image["auth_config"])
             .flat_map(|auth| {
                 ["password", "auth", "identitytoken", "registrytoken"].map(|field| &auth[field])
             })
-            .flat_map(texts);
+            .flat_map(strings_in);
         let all: Vec<String> = inputs
             .chain(told)
             .chain(addresses)
@@ -52,11 +52,11 @@ impl Deployment {
             return;
         }
         for text in &all {
-            secrets.withhold_text(keyed(key, text), text);
+            secrets.withhold_text(keyed_digest(key, text), text);
         }
         for values in self.values_mut() {
             let withheld =
-                |value: Json| secrets.without_withheld(sensitive.withheld(value, key, secrets));
+                |value: Json| secrets.replace_withheld(sensitive.withheld(value, key, secrets));
             *values = std::mem::take(values)
                 .into_iter()
                 .map(|(name, value)| (name, withheld(value)))
@@ -66,11 +66,14 @@ impl Deployment {
 
     /// Records the digests of the secrets in use, to detect changed values. A secret that cannot be
     /// read now has the same digest as in `before`.
-    pub fn note_secrets(&mut self, key: &[u8], secrets: &Secrets, before: Option<&Self>) {
+    pub fn record_secret_digests(&mut self, key: &[u8], secrets: &Secrets, before: Option<&Self>) {
         for (name, node) in &mut self.nodes {
             let known = before.and_then(|before| before.nodes.get(name));
             let digest = |secret: String| {
-                let now = secrets.get(&secret).ok().map(|text| keyed(key, &text));
+                let now = secrets
+                    .get(&secret)
+                    .ok()
+                    .map(|text| keyed_digest(key, &text));
                 let digest = now.or_else(|| known?.secrets.get(&secret).cloned())?;
                 Some((secret, digest))
             };

@@ -5,13 +5,13 @@ pub mod parameters;
 mod selection;
 mod workflow;
 
-pub use operations::{brings_up, runs, takes_down};
+pub use operations::{is_install_operation, is_lifecycle_operation, is_uninstall_operation};
 pub use parameters::{Parameters, names as parameter_names};
-pub use selection::{Chosen, Selection};
+pub use selection::{Criteria, Selection};
 pub use workflow::Workflow;
 
 use crate::{
-    model::{InstanceState, Place, Retry, Side},
+    model::{InstanceState, RelationshipSide, Retry, SourceLocation},
     seam::Step,
 };
 use serde::{Deserialize, Serialize};
@@ -51,16 +51,17 @@ pub struct Task {
     /// Retry rule of the blueprint.
     pub retry: Retry,
     /// Place in the blueprint that declares the operation.
-    pub place: Place,
+    pub place: SourceLocation,
     /// The relationship and its end, for a relationship operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub side: Option<Side>,
+    pub side: Option<RelationshipSide>,
     /// A failure is recorded and not retried; dependent tasks run as if the task had succeeded.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ignores_failure: bool,
     /// When the task is done, the instance matches the present definition.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_as_defined: bool,
+    #[serde(rename = "is_as_defined")]
+    pub matches_definition: bool,
     /// IDs of instances that refer to the object which the task creates or recreates. They are
     /// outdated when the task is done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -73,7 +74,8 @@ pub struct Stage {
     tasks: Vec<Task>,
     /// The stage retries what failed in the stage before. The earlier failures no longer count.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub tries_again: bool,
+    #[serde(rename = "tries_again")]
+    pub is_retry: bool,
     /// Set if the stage restores predecessors. Such a stage runs even in a cancelled execution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restores: Option<Restoring>,

@@ -35,26 +35,28 @@ const OF_RELATIONSHIPS: [&str; 4] = ["preconfigure", "postconfigure", "establish
 /// Returns true if `install` or `uninstall` runs an operation. Its name is `interface.operation`,
 /// or `side/interface.operation` for a relationship.
 #[must_use]
-pub fn runs(operation: &str) -> bool {
+pub fn is_lifecycle_operation(operation: &str) -> bool {
     match operation.split_once("/cloudify.interfaces.relationship_lifecycle.") {
         Some((_, name)) => OF_RELATIONSHIPS.contains(&name),
-        None => installs(operation) || takes_down(operation),
+        None => is_node_install_operation(operation) || is_uninstall_operation(operation),
     }
 }
 
 /// Returns true if `install` runs an operation of a node or of a relationship.
 #[must_use]
-pub fn brings_up(operation: &str) -> bool {
-    installs(operation)
-        || (operation.contains('/') && runs(operation) && !operation.ends_with(".unlink"))
+pub fn is_install_operation(operation: &str) -> bool {
+    is_node_install_operation(operation)
+        || (operation.contains('/')
+            && is_lifecycle_operation(operation)
+            && !operation.ends_with(".unlink"))
 }
 
 /// Returns true if an operation of a node stops or deletes it.
 #[must_use]
-pub fn takes_down(operation: &str) -> bool {
+pub fn is_uninstall_operation(operation: &str) -> bool {
     STOP.contains(&operation) || DELETE.contains(&operation)
 }
 
-fn installs(operation: &str) -> bool {
+fn is_node_install_operation(operation: &str) -> bool {
     CREATE.contains(&operation) || CONFIGURE.contains(&operation) || START.contains(&operation)
 }

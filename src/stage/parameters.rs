@@ -9,7 +9,7 @@ use std::ops::Not;
 /// A workflow with its parameters. Serialized as the name of the workflow, next to an object of
 /// parameters. Parameters of other workflows are ignored, because journal format 2 contains them.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(try_from = "Said", into = "Said")]
+#[serde(try_from = "Serialized", into = "Serialized")]
 pub enum Parameters {
     /// `install`.
     Install(Install),
@@ -288,15 +288,15 @@ impl Default for Heal {
 
 /// The serialized form of parameters.
 #[derive(Deserialize, Serialize)]
-struct Said {
+struct Serialized {
     workflow: Workflow,
     #[serde(default, skip_serializing_if = "Json::is_null")]
     parameters: Json,
 }
 
-impl From<Parameters> for Said {
+impl From<Parameters> for Serialized {
     fn from(given: Parameters) -> Self {
-        let said = given.said();
+        let said = given.non_default();
         Self {
             workflow: given.workflow(),
             parameters: if said == json!({}) { Json::Null } else { said },
@@ -304,10 +304,10 @@ impl From<Parameters> for Said {
     }
 }
 
-impl TryFrom<Said> for Parameters {
+impl TryFrom<Serialized> for Parameters {
     type Error = serde_json::Error;
 
-    fn try_from(said: Said) -> Result<Self, serde_json::Error> {
+    fn try_from(said: Serialized) -> Result<Self, serde_json::Error> {
         fn read<T: DeserializeOwned + Default>(given: Json) -> Result<T, serde_json::Error> {
             match given {
                 Json::Null => Ok(T::default()),
@@ -363,23 +363,23 @@ impl Parameters {
     ///
     /// If a parameter is unknown to the workflow, has the wrong type, or is missing.
     pub fn read(workflow: Workflow, mut given: JsonMap<String, Json>) -> Result<Self, String> {
-        refuse_unknown(workflow, &given)?;
+        reject_unknown(workflow, &given)?;
         // A null value counts as not given.
         given.retain(|_, value| !value.is_null());
         if workflow == Workflow::Heal {
             given.entry("ignore_failure").or_insert(true.into());
         }
         let parameters = given.into();
-        let read = Self::try_from(Said {
+        let read = Self::try_from(Serialized {
             workflow,
             parameters,
         });
         let read = read.map_err(|error| format!("invalid parameters for `{workflow}`: {error}"))?;
-        read.refuse_incomplete()?;
+        read.reject_incomplete()?;
         Ok(read)
     }
 
-    fn refuse_incomplete(&self) -> Result<(), String> {
+    fn reject_incomplete(&self) -> Result<(), String> {
         let lacking = match self {
             Self::ExecuteOperation(given) if given.operation.is_empty() => {
                 "the workflow `execute_operation` requires the parameter `operation` (interface.operation)"
@@ -435,7 +435,7 @@ impl Parameters {
 
     /// Returns the ID of the instance that is reported as unhealthy.
     #[must_use]
-    pub fn named_ill(&self) -> Option<&str> {
+    pub fn unhealthy_instance(&self) -> Option<&str> {
         match self {
             Self::Heal(heal) => heal.node_instance_id.as_deref(),
             _ => None,
@@ -443,7 +443,7 @@ impl Parameters {
     }
 
     /// Returns the parameters that differ from the defaults.
-    fn said(&self) -> Json {
+    fn non_default(&self) -> Json {
         match self {
             Self::Install(said) => json!(said),
             Self::Uninstall(said) => json!(said),
@@ -460,7 +460,7 @@ impl Parameters {
     }
 }
 
-fn refuse_unknown(workflow: Workflow, given: &JsonMap<String, Json>) -> Result<(), String> {
+fn reject_unknown(workflow: Workflow, given: &JsonMap<String, Json>) -> Result<(), String> {
     let names = names(workflow);
     let Some(unknown) = given.keys().find(|name| !names.contains(&name.as_str())) else {
         return Ok(());
@@ -474,7 +474,7 @@ fn refuse_unknown(workflow: Workflow, given: &JsonMap<String, Json>) -> Result<(
 /// Returns the names of the parameters that a workflow accepts.
 #[must_use]
 pub fn names(workflow: Workflow) -> Vec<&'static str> {
-    let own: &[&str] = match workflow {
+    let specific: &[&str] = match workflow {
         Workflow::Install => &[],
         Workflow::Uninstall => &["ignore_failure", "volumes"],
         Workflow::Reinstall => &["ignore_failure"],
@@ -514,7 +514,8 @@ pub fn names(workflow: Workflow) -> Vec<&'static str> {
             ];
         }
     };
-    own.iter()
+    specific
+        .iter()
         .copied()
         .chain(["node_ids", "node_instance_ids", "type_names"])
         .collect()
@@ -523,14 +524,14 @@ pub fn names(workflow: Workflow) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stage::Chosen;
+    use crate::stage::Criteria;
 
     fn read(workflow: Workflow, given: &Json) -> Result<Parameters, String> {
         Parameters::read(workflow, given.as_object().cloned().unwrap())
     }
 
     #[test]
-    fn what_a_workflow_does_not_take_is_refused() {
+    fn unknown_parameters_are_rejected() {
         let refused = read(Workflow::Start, &json!({ "delta": 1 })).unwrap_err();
         assert_eq!(
             refused,
@@ -549,7 +550,7 @@ mod tests {
     }
 
     #[test]
-    fn one_name_is_a_list_of_one_and_null_is_not_given() {
+    fn single_name_is_a_list_of_one_and_null_is_ignored() {
         let given = read(
             Workflow::Install,
             &json!({ "node_ids": "a", "type_names": null }),
@@ -557,9 +558,9 @@ mod tests {
         .unwrap();
         assert_eq!(
             *given.selection(),
-            Selection::Only(Chosen {
+            Selection::Only(Criteria {
                 node_ids: vec!["a".to_owned()],
-                ..Chosen::default()
+                ..Criteria::default()
             })
         );
         let all = read(Workflow::Install, &json!({ "node_ids": [] })).unwrap();
@@ -568,7 +569,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_come_back_from_the_journal_and_only_what_is_said_is_kept() {
+    fn parameters_round_trip_without_default_values() {
         for workflow in Workflow::ALL {
             let nothing = Parameters::from(workflow);
             assert_eq!(json!(nothing), json!({ "workflow": workflow }));

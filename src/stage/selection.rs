@@ -6,20 +6,20 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// The instances that a workflow applies to. Serialized as three lists; all lists empty means all
 /// instances.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(from = "Chosen", into = "Chosen")]
+#[serde(from = "Criteria", into = "Criteria")]
 pub enum Selection {
     /// All instances.
     #[default]
     All,
     /// Some instances, or none.
-    Only(Chosen),
+    Only(Criteria),
 }
 
 /// Criteria for instances. An instance must match every list that is not empty. If all lists are
 /// empty, no instance is chosen.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Chosen {
+pub struct Criteria {
     /// Names of nodes.
     #[serde(
         deserialize_with = "one_or_many",
@@ -41,9 +41,9 @@ pub struct Chosen {
 }
 
 /// Empty lists from a user mean all instances, as in Cloudify.
-impl From<Chosen> for Selection {
-    fn from(chosen: Chosen) -> Self {
-        if chosen == Chosen::default() {
+impl From<Criteria> for Selection {
+    fn from(chosen: Criteria) -> Self {
+        if chosen == Criteria::default() {
             Self::All
         } else {
             Self::Only(chosen)
@@ -51,7 +51,7 @@ impl From<Chosen> for Selection {
     }
 }
 
-impl From<Selection> for Chosen {
+impl From<Selection> for Criteria {
     fn from(selection: Selection) -> Self {
         match selection {
             Selection::All => Self::default(),
@@ -64,9 +64,9 @@ impl Selection {
     /// Selects instances by ID; none if there are no IDs.
     #[must_use]
     pub fn of_instances(ids: impl IntoIterator<Item = String>) -> Self {
-        Self::Only(Chosen {
+        Self::Only(Criteria {
             node_instance_ids: ids.into_iter().collect(),
-            ..Chosen::default()
+            ..Criteria::default()
         })
     }
 
@@ -79,12 +79,12 @@ impl Selection {
     /// Returns true if no instance is selected.
     #[must_use]
     pub fn is_none(&self) -> bool {
-        matches!(self, Self::Only(chosen) if *chosen == Chosen::default())
+        matches!(self, Self::Only(chosen) if *chosen == Criteria::default())
     }
 
     /// Returns the IDs of the instances that are selected by ID.
     #[must_use]
-    pub fn instances(&self) -> &[String] {
+    pub fn instance_ids(&self) -> &[String] {
         match self {
             Self::All => &[],
             Self::Only(chosen) => &chosen.node_instance_ids,
@@ -93,7 +93,7 @@ impl Selection {
 
     /// Returns true if an instance is selected. Unknown names select nothing, as in Cloudify.
     #[must_use]
-    pub fn has(&self, deployment: &Deployment, instance: &Instance) -> bool {
+    pub fn contains(&self, deployment: &Deployment, instance: &Instance) -> bool {
         let Self::Only(chosen) = self else {
             return true;
         };

@@ -86,9 +86,9 @@ impl Workflow {
 
     /// Returns the workflow for a blueprint's `mapping` to one of Cloudify's functions.
     #[must_use]
-    pub fn of_mapping(operation: &str) -> Option<Self> {
+    pub fn from_mapping(operation: &str) -> Option<Self> {
         let name = operation.strip_prefix("cloudify.plugins.workflows.")?;
-        Self::named(match name {
+        Self::from_name(match name {
             "auto_heal_reinstall_node_subgraph" => "heal",
             "scale_entity" => "scale",
             other => other,
@@ -97,7 +97,7 @@ impl Workflow {
 
     /// Returns the workflow with this name.
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
             .find(|workflow| workflow.as_str() == name)

@@ -5,12 +5,12 @@ pub use super::{
     schema::{Constraint, Schema},
     sections::{Label, Output, Settings, Workflow},
     templates::{NodeTemplate, Relationship, Scalable},
-    types::{DataType, Interfaces, NodeType, Operation, Plugin, RelationshipType, Rules},
+    types::{DataType, ExecutionRules, Interfaces, NodeType, Operation, Plugin, RelationshipType},
 };
 
 use super::{
     Data, Value, Version,
-    fields::{Fields, Owner, Reader, no_mapping},
+    fields::{Fields, Owner, Reader, not_a_mapping},
     groups, schema, sections, templates, types,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, FileId, Span};
@@ -116,7 +116,7 @@ impl Ast {
             version,
             diagnostics,
         };
-        let mut fields = Fields::open_or_empty(root, Owner::only("the blueprint"), r);
+        let mut fields = Fields::open_or_empty(root, Owner::singleton("the blueprint"), r);
         for elsewhere in [
             "tosca_definitions_version",
             "imports",
@@ -125,7 +125,7 @@ impl Ast {
         ] {
             fields.take(elsewhere); // Read when the imports were followed.
         }
-        definitions(&mut fields, r);
+        check_dsl_definitions(&mut fields, r);
         let ast = Self {
             file,
             version,
@@ -134,75 +134,78 @@ impl Ast {
                 .map(|text| text.node),
             metadata: metadata(fields.take("metadata"), r),
             inputs: fields.named("inputs", r, schema::input),
-            plugins: dictionary(&mut fields, "plugins", r, types::plugin),
-            data_types: gated(
+            plugins: non_null_section(&mut fields, "plugins", r, types::plugin),
+            data_types: section_since(
                 &mut fields,
                 "data_types",
                 Version::V1_2,
                 r,
                 types::data_type,
             ),
-            node_types: dictionary(&mut fields, "node_types", r, types::node_type),
+            node_types: non_null_section(&mut fields, "node_types", r, types::node_type),
             relationships: fields.named("relationships", r, types::relationship_type),
             node_templates: fields.named("node_templates", r, templates::node_template),
             policy_types: fields.named("policy_types", r, groups::policy_type),
             policy_triggers: fields.named("policy_triggers", r, groups::policy_trigger),
             groups: fields.named("groups", r, groups::group),
-            policies: gated(&mut fields, "policies", Version::V1_3, r, groups::policy),
+            policies: section_since(&mut fields, "policies", Version::V1_3, r, groups::policy),
             workflows: fields.named("workflows", r, sections::workflow),
             outputs: fields.named("outputs", r, sections::output),
             capabilities: fields.named("capabilities", r, sections::output),
             labels: fields.named("labels", r, sections::label),
             blueprint_labels: fields.named("blueprint_labels", r, sections::blueprint_label),
             settings: fields
-                .given("deployment_settings")
+                .non_null("deployment_settings")
                 .and_then(|value| sections::settings(value, r)),
             resource_tags: fields.since("resource_tags", Version::V1_3, r).cloned(),
         };
-        r.free_map(ast.resource_tags.as_ref(), &Owner::only("`resource_tags`"));
-        fields.close(r);
+        r.any_map(
+            ast.resource_tags.as_ref(),
+            &Owner::singleton("`resource_tags`"),
+        );
+        fields.report_unknown(r);
         ast
     }
 }
 
 /// Checks the form of `dsl_definitions`, which only contains anchors.
-fn definitions(fields: &mut Fields<'_, '_>, r: &mut Reader<'_>) {
+fn check_dsl_definitions(fields: &mut Fields<'_, '_>, r: &mut Reader<'_>) {
     if let Some(value) = fields.since("dsl_definitions", Version::V1_2, r)
         && !matches!(value.data, Data::Map(_) | Data::List(_))
     {
-        let owner = Owner::only("`dsl_definitions`");
+        let owner = Owner::singleton("`dsl_definitions`");
         r.wrong_shape(value, &owner, "a mapping or a list");
     }
 }
 
 fn metadata(value: Option<&Value>, r: &mut Reader<'_>) -> Option<Value> {
     value
-        .filter(|value| is_dictionary(value, Owner::only("`metadata`"), r))
+        .filter(|value| check_mapping(value, Owner::singleton("`metadata`"), r))
         .cloned()
 }
 
 /// Reads a section that must not be `null`, as in Cloudify.
-fn dictionary<'v, T>(
+fn non_null_section<'v, T>(
     fields: &mut Fields<'v, '_>,
     key: &'static str,
     r: &mut Reader<'_>,
     read: impl FnMut(&'v Value, &str, &mut Reader<'_>) -> Option<T>,
 ) -> Named<T> {
     let given = fields.take(key);
-    let value = given.filter(|value| is_dictionary(value, Owner::new("", key), r));
+    let value = given.filter(|value| check_mapping(value, Owner::new("", key), r));
     r.named(value, &fields.owner().part(key), read)
 }
 
-fn is_dictionary(value: &Value, owner: Owner<'_>, r: &mut Reader<'_>) -> bool {
+fn check_mapping(value: &Value, owner: Owner<'_>, r: &mut Reader<'_>) -> bool {
     let is_mapping = value.as_map().is_some();
     if !is_mapping {
-        r.push(no_dictionary(value, owner));
+        r.push(not_a_mapping_hint(value, owner));
     }
     is_mapping
 }
 
-fn no_dictionary(value: &Value, owner: Owner<'_>) -> Diagnostic {
-    let fault = no_mapping(value, &owner);
+fn not_a_mapping_hint(value: &Value, owner: Owner<'_>) -> Diagnostic {
+    let fault = not_a_mapping(value, &owner);
     if value.is_null() {
         fault.hint("remove it if it is empty")
     } else {
@@ -210,7 +213,7 @@ fn no_dictionary(value: &Value, owner: Owner<'_>) -> Diagnostic {
     }
 }
 
-fn gated<'v, T>(
+fn section_since<'v, T>(
     fields: &mut Fields<'v, '_>,
     key: &'static str,
     since: Version,

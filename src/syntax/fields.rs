@@ -37,7 +37,7 @@ impl<'a> Owner<'a> {
     }
 
     /// Creates an owner that is the only one of its kind: "the blueprint".
-    pub(super) fn only(what: &'a str) -> Self {
+    pub(super) fn singleton(what: &'a str) -> Self {
         Self::new(what, "")
     }
 
@@ -71,7 +71,7 @@ impl Reader<'_> {
     }
 
     /// Reports a feature that is newer than the declared version.
-    pub(super) fn gate(&mut self, span: Span, feature: &str, since: Version) {
+    pub(super) fn require_version(&mut self, span: Span, feature: &str, since: Version) {
         let declared = self.version;
         if declared < since {
             let message =
@@ -91,7 +91,7 @@ impl Reader<'_> {
     }
 
     /// Returns the shared mapping. `null` is an empty one.
-    pub(super) fn free_map(&mut self, value: Option<&Value>, owner: &Owner<'_>) -> Arc<Map> {
+    pub(super) fn any_map(&mut self, value: Option<&Value>, owner: &Owner<'_>) -> Arc<Map> {
         match value {
             Some(value) if !value.is_null() => self.shared_map(value, owner),
             _ => Arc::default(),
@@ -104,7 +104,7 @@ impl Reader<'_> {
             return Arc::default();
         };
         for (key, _) in map.entries.iter().filter(|(key, _)| key.as_str().is_none()) {
-            self.bad_key(key, owner);
+            self.invalid_name(key, owner);
         }
         map.clone()
     }
@@ -161,7 +161,7 @@ impl Reader<'_> {
                         );
                     }
                 }
-                None => self.bad_key(key, owner),
+                None => self.invalid_name(key, owner),
             }
         }
         all
@@ -174,15 +174,15 @@ impl Reader<'_> {
 
     /// Reports a name that is not text. Cloudify has its own error for some kinds of names only and
     /// fails with a plain Python error on the others, hence two codes.
-    fn bad_key(&mut self, key: &Value, owner: &Owner<'_>) {
+    fn invalid_name(&mut self, key: &Value, owner: &Owner<'_>) {
         let code = match key.data {
-            Data::Null | Data::Date(_) | Data::Bytes(_) => Code::Foreign,
+            Data::Null | Data::Date(_) | Data::Bytes(_) => Code::ValueNotAllowed,
             _ => Code::Format,
         };
         let kind = key.kind();
         let message = format!("a name in {owner} must be a string, not {kind}");
         let fault = key.span.error(code, message);
-        self.push(fault.hint(format!("quote it: \"{}\"", self::written(key))));
+        self.push(fault.hint(format!("quote it: \"{}\"", self::quoted_form(key))));
     }
 
     /// Reports a value of the wrong kind.
@@ -193,12 +193,12 @@ impl Reader<'_> {
 }
 
 /// Returns the error for a value that is not a mapping, where Cloudify fails with a Python error.
-pub(super) fn no_mapping(value: &Value, owner: &Owner<'_>) -> Diagnostic {
+pub(super) fn not_a_mapping(value: &Value, owner: &Owner<'_>) -> Diagnostic {
     let message = format!("{owner} must be a mapping, not {}", value.kind());
-    value.span.error(Code::Foreign, message)
+    value.span.error(Code::ValueNotAllowed, message)
 }
 
-fn written(key: &Value) -> String {
+fn quoted_form(key: &Value) -> String {
     match key.data {
         Data::Null => "null".into(),
         Data::Bool(true) => "yes".into(),
@@ -212,17 +212,17 @@ pub(super) struct Fields<'v, 'o> {
     owner: Owner<'o>,
     span: Span,
     map: &'v Map,
-    asked: Asked,
+    read_keys: ReadKeys,
 }
 
 /// The keys that were read. A fixed array is enough and avoids an allocation.
 #[derive(Default)]
-struct Asked {
+struct ReadKeys {
     keys: [&'static str; 24],
     count: usize,
 }
 
-impl Asked {
+impl ReadKeys {
     fn add(&mut self, key: &'static str) {
         self.keys[self.count] = key;
         self.count += 1;
@@ -255,7 +255,7 @@ impl<'v, 'o> Fields<'v, 'o> {
             owner,
             span,
             map,
-            asked: Asked::default(),
+            read_keys: ReadKeys::default(),
         }
     }
 
@@ -268,7 +268,7 @@ impl<'v, 'o> Fields<'v, 'o> {
     ) -> Option<T> {
         let mut fields = Self::open(value, owner, r)?;
         let result = read(&mut fields, r);
-        fields.close(r);
+        fields.report_unknown(r);
         Some(result)
     }
 
@@ -283,13 +283,13 @@ impl<'v, 'o> Fields<'v, 'o> {
     }
 
     /// Returns the value of `key`, if given and not `null`.
-    pub(super) fn given(&mut self, key: &'static str) -> Option<&'v Value> {
+    pub(super) fn non_null(&mut self, key: &'static str) -> Option<&'v Value> {
         self.take(key).filter(|value| !value.is_null())
     }
 
     /// Returns the value of `key`; reports an error if it is missing.
     pub(super) fn required(&mut self, key: &'static str, r: &mut Reader<'_>) -> Option<&'v Value> {
-        let value = self.given(key);
+        let value = self.non_null(key);
         if value.is_none() {
             r.missing(self.span, &self.owner, key);
         }
@@ -298,13 +298,13 @@ impl<'v, 'o> Fields<'v, 'o> {
 
     /// Returns the items of the list at `key`, if given.
     pub(super) fn items(&mut self, key: &'static str, r: &mut Reader<'_>) -> &'v [Value] {
-        let value = self.given(key);
+        let value = self.non_null(key);
         value.map_or(&[][..], |value| r.list(value, &self.owner.part(key)))
     }
 
     /// Returns the key and its value, if given.
     pub(super) fn entry(&mut self, key: &'static str) -> Option<&'v (Value, Value)> {
-        self.asked.add(key);
+        self.read_keys.add(key);
         self.map.entry(key)
     }
 
@@ -316,7 +316,7 @@ impl<'v, 'o> Fields<'v, 'o> {
         r: &mut Reader<'_>,
     ) -> Option<&'v Value> {
         let (name, value) = self.entry(key).filter(|(_, value)| !value.is_null())?;
-        r.gate(name.span, &format!("`{key}` of {}", self.owner), since);
+        r.require_version(name.span, &format!("`{key}` of {}", self.owner), since);
         Some(value)
     }
 
@@ -326,7 +326,7 @@ impl<'v, 'o> Fields<'v, 'o> {
         key: &'static str,
         r: &mut Reader<'_>,
     ) -> Option<Spanned<String>> {
-        let value = self.given(key)?;
+        let value = self.non_null(key)?;
         r.text(value, &self.owner.part(key))
     }
 
@@ -353,7 +353,7 @@ impl<'v, 'o> Fields<'v, 'o> {
 
     /// Returns the boolean at `key`, if given.
     pub(super) fn boolean(&mut self, key: &'static str, r: &mut Reader<'_>) -> Option<bool> {
-        let value = self.given(key)?;
+        let value = self.non_null(key)?;
         r.boolean(value, &self.owner.part(key))
     }
 
@@ -364,29 +364,29 @@ impl<'v, 'o> Fields<'v, 'o> {
         r: &mut Reader<'_>,
         read: impl FnMut(&'v Value, &str, &mut Reader<'_>) -> Option<T>,
     ) -> Named<T> {
-        let value = self.given(key);
+        let value = self.non_null(key);
         r.named(value, &self.owner.part(key), read)
     }
 
     /// Returns the mapping at `key`, which may have any content.
     pub(super) fn free_map(&mut self, key: &'static str, r: &mut Reader<'_>) -> Arc<Map> {
         let value = self.take(key);
-        r.free_map(value, &self.owner.part(key))
+        r.any_map(value, &self.owner.part(key))
     }
 
     /// Reports the keys that were not read.
-    pub(super) fn close(self, r: &mut Reader<'_>) {
+    pub(super) fn report_unknown(self, r: &mut Reader<'_>) {
         for (key, _) in &self.map.entries {
             match key.as_str() {
-                Some(name) if self.asked.keys().contains(&name) => {}
+                Some(name) if self.read_keys.keys().contains(&name) => {}
                 Some(name) => r.push(self.unknown_key(key.span, name)),
-                None => r.bad_key(key, &self.owner),
+                None => r.invalid_name(key, &self.owner),
             }
         }
     }
 
     fn unknown_key(&self, span: Span, name: &str) -> Diagnostic {
-        let known = self.asked.keys();
+        let known = self.read_keys.keys();
         let fault = span.error(Code::Format, format!("{} has no key `{name}`", self.owner));
         let fault = fault.did_you_mean(name, known.iter().copied());
         fault.hint(format!("known keys: {}", known.join(", ")))

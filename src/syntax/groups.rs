@@ -64,7 +64,7 @@ pub(super) fn group(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Gro
     let mut fields = Fields::open(value, owner, r)?;
     let given = fields.take("members").filter(|value| !value.is_null());
     let policies = fields.named("policies", r, group_policy);
-    fields.close(r);
+    fields.report_unknown(r);
     let Some(given) = given else {
         r.missing(value.span, &owner, "members");
         return Some(Group {
@@ -97,7 +97,7 @@ fn group_policy(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<GroupPo
     let type_name = required(&mut fields, "type", value, r);
     let properties = fields.free_map("properties", r);
     let triggers = fields.named("triggers", r, group_trigger);
-    fields.close(r);
+    fields.report_unknown(r);
     Some(GroupPolicy {
         type_name: type_name?,
         properties,
@@ -109,7 +109,7 @@ fn group_trigger(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<GroupT
     let mut fields = Fields::open(value, Owner::new("trigger", name), r)?;
     let type_name = required(&mut fields, "type", value, r);
     let parameters = fields.free_map("parameters", r);
-    fields.close(r);
+    fields.report_unknown(r);
     Some(GroupTrigger {
         type_name: type_name?,
         parameters,
@@ -138,7 +138,7 @@ fn program(
         required(&mut fields, "source", value, r)
     };
     let properties = fields.named(properties, r, schema::property);
-    fields.close(r);
+    fields.report_unknown(r);
     Some(PolicyType { source, properties })
 }
 
@@ -151,7 +151,7 @@ pub(super) fn policy(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Po
     let properties = properties.map_or_else(Scalable::default, |value| {
         scalable(value, &owner.part("properties"), r)
     });
-    fields.close(r);
+    fields.report_unknown(r);
     let part = owner.part("targets");
     let targets = match targets {
         None => {

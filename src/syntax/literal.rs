@@ -19,7 +19,7 @@ pub fn literal(json: &Json) -> Option<&Json> {
 /// Wraps a mapping in a mark if it looks like a function call or a mark.
 #[must_use]
 pub(super) fn marked(object: JsonMap<String, Json>) -> Json {
-    let is_like_a_call = object.len() <= 2 && object.keys().any(|key| is_special(key));
+    let is_like_a_call = object.len() <= 2 && object.keys().any(|key| is_reserved_key(key));
     let json = Json::Object(object);
     if is_like_a_call {
         [(LITERAL.to_owned(), json)].into_iter().collect()
@@ -29,7 +29,7 @@ pub(super) fn marked(object: JsonMap<String, Json>) -> Json {
 }
 
 /// Returns true if a key can have a special meaning in a small mapping.
-fn is_special(key: &str) -> bool {
+fn is_reserved_key(key: &str) -> bool {
     FUNCTIONS.contains(&key) || key.starts_with("dockctl.")
 }
 
@@ -38,7 +38,7 @@ fn is_special(key: &str) -> bool {
 pub fn as_literal(json: &Json) -> Json {
     match json {
         Json::Array(items) => items.iter().map(as_literal).collect(),
-        Json::Object(object) => marked(changed(object, as_literal)),
+        Json::Object(object) => marked(map_values(object, as_literal)),
         other => other.clone(),
     }
 }
@@ -46,16 +46,16 @@ pub fn as_literal(json: &Json) -> Json {
 /// Returns the value without marks, in the form that the target system expects. Use it only after
 /// evaluation.
 #[must_use]
-pub fn plain(json: &Json) -> Json {
+pub fn without_marks(json: &Json) -> Json {
     match literal(json).unwrap_or(json) {
-        Json::Array(items) => items.iter().map(plain).collect(),
-        Json::Object(object) => Json::Object(changed(object, plain)),
+        Json::Array(items) => items.iter().map(without_marks).collect(),
+        Json::Object(object) => Json::Object(map_values(object, without_marks)),
         other => other.clone(),
     }
 }
 
 /// Returns an object with the same keys and changed values.
-fn changed(object: &JsonMap<String, Json>, change: fn(&Json) -> Json) -> JsonMap<String, Json> {
+fn map_values(object: &JsonMap<String, Json>, change: fn(&Json) -> Json) -> JsonMap<String, Json> {
     let with = |(key, value): (&String, &Json)| (key.clone(), change(value));
     object.iter().map(with).collect()
 }
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn any_data_is_read_back_as_it_was_marked() {
+    fn marked_data_is_read_back_unchanged() {
         for data in [
             json!({ "get_secret": "x" }),
             json!({ "type": "string", "get_input": { "concat": ["a", { "get_secret": "b" }] } }),
@@ -91,10 +91,10 @@ mod tests {
         ] {
             let value = Value::from_json(&as_literal(&data), SPAN);
             let marked = value.to_json();
-            assert_eq!(plain(&marked), data, "{marked}");
+            assert_eq!(without_marks(&marked), data, "{marked}");
             assert_eq!(Value::from_json(&marked, SPAN).to_json(), marked);
             assert_eq!(read(&marked).to_json(), marked, "as written in a blueprint");
-            assert!(!crate::model::function::holds_call(&marked), "{marked}");
+            assert!(!crate::model::function::contains_call(&marked), "{marked}");
         }
     }
 }

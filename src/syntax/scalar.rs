@@ -8,10 +8,10 @@ use std::{ops::RangeInclusive, str::FromStr};
 
 /// A text in the form of a date that does not exist.
 #[derive(Debug)]
-pub(super) struct NoDate;
+pub(super) struct InvalidDate;
 
 /// Resolves a plain scalar. Everything that matches no other rule is text.
-pub(super) fn resolve(text: &str) -> Result<Data, NoDate> {
+pub(super) fn resolve(text: &str) -> Result<Data, InvalidDate> {
     if text.starts_with(|c: char| !(c.is_ascii_digit() || "~nNyYtTfFoO+-.".contains(c))) {
         return Ok(Data::Str(text.into()));
     }
@@ -37,7 +37,7 @@ fn digits<T: FromStr>(text: &str, lengths: RangeInclusive<usize>) -> Option<T> {
 }
 
 /// Parses `2020-01-31`, or with a time `2020-1-31 1:02:03.5 +02:00`. Returns it in ISO 8601 format.
-fn date(text: &str) -> Option<Result<Data, NoDate>> {
+fn date(text: &str) -> Option<Result<Data, InvalidDate>> {
     let (date, rest) =
         text.split_at_checked(text.find(['T', 't', ' ', '\t']).unwrap_or(text.len()))?;
     let [year, month, day] = date.split('-').collect::<Vec<_>>()[..] else {
@@ -55,12 +55,16 @@ fn date(text: &str) -> Option<Result<Data, NoDate>> {
         time(rest)?
     };
     let is_day = year > 0 && jiff::civil::Date::new(year, month, day).is_ok();
-    let spelt = |time| Data::Date(format!("{year:04}-{month:02}-{day:02}{time}").into());
-    Some(if is_day { time.map(spelt) } else { Err(NoDate) })
+    let format_date = |time| Data::Date(format!("{year:04}-{month:02}-{day:02}{time}").into());
+    Some(if is_day {
+        time.map(format_date)
+    } else {
+        Err(InvalidDate)
+    })
 }
 
 /// Parses the part of a date after the day: separator, time, fraction, zone.
-fn time(text: &str) -> Option<Result<String, NoDate>> {
+fn time(text: &str) -> Option<Result<String, InvalidDate>> {
     let text = text
         .strip_prefix(['T', 't'])
         .unwrap_or_else(|| text.trim_start_matches([' ', '\t']));
@@ -81,7 +85,7 @@ fn time(text: &str) -> Option<Result<String, NoDate>> {
     let offset = offset(zone)?;
     // Second 60 (a leap second) exists in some standards, but not here.
     if second > 59 || jiff::civil::Time::new(hour, minute, second, 0).is_err() {
-        return Some(Err(NoDate));
+        return Some(Err(InvalidDate));
     }
     let micro = format!("{fraction:0<6}")[..6].to_owned();
     let fraction = if micro == "000000" {
@@ -92,7 +96,7 @@ fn time(text: &str) -> Option<Result<String, NoDate>> {
     Some(offset.map(|offset| format!("T{hour:02}:{minute:02}:{second:02}{fraction}{offset}")))
 }
 
-fn offset(zone: &str) -> Option<Result<String, NoDate>> {
+fn offset(zone: &str) -> Option<Result<String, InvalidDate>> {
     let Some(sign) = zone.chars().next().filter(|sign| *sign != 'Z') else {
         return (zone.len() <= 1).then(|| {
             Ok(if zone == "Z" {
@@ -104,12 +108,12 @@ fn offset(zone: &str) -> Option<Result<String, NoDate>> {
     };
     let (hours, minutes) = zone[1..].split_once(':').unwrap_or((&zone[1..], "00"));
     let (hours, minutes) = (digits::<u8>(hours, 1..=2)?, digits::<u8>(minutes, 2..=2)?);
-    let spelt = if hours < 24 {
+    let text = if hours < 24 {
         Ok(format!("{sign}{hours:02}:{minutes:02}"))
     } else {
-        Err(NoDate)
+        Err(InvalidDate)
     };
-    "+-".contains(sign).then_some(spelt)
+    "+-".contains(sign).then_some(text)
 }
 
 fn number(text: &str) -> Option<Data> {
@@ -125,12 +129,12 @@ fn integer(text: &str) -> Option<i64> {
     let (sign, digits) = split_sign(text);
     let value = match digits.as_bytes() {
         [b'0', rest @ ..] if rest.iter().all(|c| *c == b'_') => 0,
-        [b'0', b'b', rest @ ..] => radix(rest, 2)?,
-        [b'0', b'x', rest @ ..] => radix(rest, 16)?,
-        [b'0', rest @ ..] => radix(rest, 8)?,
+        [b'0', b'b', rest @ ..] => parse_radix(rest, 2)?,
+        [b'0', b'x', rest @ ..] => parse_radix(rest, 16)?,
+        [b'0', rest @ ..] => parse_radix(rest, 8)?,
         [b'1'..=b'9', ..] if digits.contains(':') => sexagesimal(digits)?,
         [b'1'..=b'9', rest @ ..] if rest.iter().all(|c| c.is_ascii_digit() || *c == b'_') => {
-            radix(digits.as_bytes(), 10)?
+            parse_radix(digits.as_bytes(), 10)?
         }
         _ => return None,
     };
@@ -145,7 +149,7 @@ fn split_sign(text: &str) -> (i64, &str) {
     }
 }
 
-fn radix(digits: &[u8], radix: u32) -> Option<i64> {
+fn parse_radix(digits: &[u8], radix: u32) -> Option<i64> {
     let digits: String = digits
         .iter()
         .filter(|c| **c != b'_')
@@ -161,7 +165,7 @@ fn radix(digits: &[u8], radix: u32) -> Option<i64> {
 /// Parses `190:20:30` in base 60. Each part after the first is below 60 and has one or two digits.
 fn sexagesimal(text: &str) -> Option<i64> {
     let mut parts = text.split(':');
-    let first = radix(parts.next()?.as_bytes(), 10)?;
+    let first = parse_radix(parts.next()?.as_bytes(), 10)?;
     parts.try_fold(first, |sum, part| {
         sum.checked_mul(60)?.checked_add(base_60_part(part)?)
     })
@@ -245,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn scalars_mean_what_they_mean_to_pyyaml() {
+    fn scalars_resolve_as_in_pyyaml() {
         for (text, meaning) in [
             ("yes", "bool true"),
             ("OFF", "bool false"),

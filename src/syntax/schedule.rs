@@ -25,7 +25,7 @@ pub(super) fn schedule(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<
     let zone = fields
         .take("timezone")
         .filter(|given| !given.is_null())
-        .and_then(|given| zone(given, &owner, r))
+        .and_then(|given| time_zone(given, &owner, r))
         .unwrap_or(TimeZone::UTC);
     for key in ["workflow", "since", "until", "recurrence"] {
         let Some((name, given)) = fields.entry(key).filter(|(_, given)| !given.is_null()) else {
@@ -37,7 +37,7 @@ pub(super) fn schedule(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<
         if let Some(text) = r.text(given, &owner.part(key)) {
             entries.push((
                 name.clone(),
-                Value::text(given.span, &normal(key, &text.node, &zone, given, r)),
+                Value::text(given.span, &normalized(key, &text.node, &zone, given, r)),
             ));
         }
     }
@@ -55,7 +55,7 @@ pub(super) fn schedule(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<
             entries.push((name.clone(), given.clone()));
         }
     }
-    fields.close(r);
+    fields.report_unknown(r);
     Some(Value::new(
         value.span,
         Data::Map(Arc::new(Map::new(entries))),
@@ -105,7 +105,7 @@ fn check(key: &'static str, given: &Value, owner: &Owner<'_>, r: &mut Reader<'_>
                 }) {
                     r.wrong_shape(wait, &part.part("wait_after_fail"), "an integer");
                 }
-                fields.close(r);
+                fields.report_unknown(r);
             }
         }
         _ => {}
@@ -113,7 +113,7 @@ fn check(key: &'static str, given: &Value, owner: &Owner<'_>, r: &mut Reader<'_>
 }
 
 /// Returns a time zone of the IANA database. The spelling must match exactly.
-fn zone(given: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Option<TimeZone> {
+fn time_zone(given: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Option<TimeZone> {
     let text = r
         .text(given, &owner.part("timezone"))
         .filter(|text| !text.node.is_empty())?;
@@ -140,9 +140,9 @@ fn is_weekday(text: &str) -> bool {
     WEEKDAYS.iter().any(|day| text.ends_with(day)) && !text.ends_with("day")
 }
 
-fn normal(key: &str, text: &str, zone: &TimeZone, given: &Value, r: &mut Reader<'_>) -> String {
+fn normalized(key: &str, text: &str, zone: &TimeZone, given: &Value, r: &mut Reader<'_>) -> String {
     match key {
-        "since" | "until" => moment(text, zone).unwrap_or_else(|| {
+        "since" | "until" => normalized_time(text, zone).unwrap_or_else(|| {
             let fault = given
                 .span
                 .error(Code::ScheduleTime, format!("`{text}` is not a valid time"));
@@ -151,7 +151,7 @@ fn normal(key: &str, text: &str, zone: &TimeZone, given: &Value, r: &mut Reader<
             ));
             text.to_owned()
         }),
-        "recurrence" if !is_span(text) => {
+        "recurrence" if !is_interval(text) => {
             let fault = given.span.error(
                 Code::ScheduleTime,
                 format!("`{text}` is not a valid interval"),
@@ -165,11 +165,11 @@ fn normal(key: &str, text: &str, zone: &TimeZone, given: &Value, r: &mut Reader<
 
 /// Returns a time in the format of the plan. Relative times stay unchanged; absolute times are
 /// converted to UTC and get seconds.
-fn moment(text: &str, zone: &TimeZone) -> Option<String> {
+fn normalized_time(text: &str, zone: &TimeZone) -> Option<String> {
     if let Some(rest) = text.strip_prefix('+') {
         return rest
             .split('+')
-            .all(|step| !begins_as_span(step) || is_span(step))
+            .all(|step| !starts_like_interval(step) || is_interval(step))
             .then(|| text.to_owned());
     }
     let today = || jiff::Timestamp::now().to_zoned(TimeZone::UTC).date();
@@ -191,14 +191,14 @@ fn split_number(text: &str) -> (&str, &str) {
 }
 
 /// Returns true if a text starts like an interval. Cloudify accepts all other texts unchecked.
-fn begins_as_span(text: &str) -> bool {
+fn starts_like_interval(text: &str) -> bool {
     let (number, unit) = split_number(text);
     let unit = unit.strip_prefix(' ').unwrap_or(unit);
     !number.is_empty() && unit.starts_with(|c: char| c.is_ascii_lowercase())
 }
 
 /// Returns true for an interval such as `2 weeks` or `1d`.
-fn is_span(text: &str) -> bool {
+fn is_interval(text: &str) -> bool {
     let (number, unit) = split_number(text);
     !number.is_empty() && UNITS.contains(&unit.strip_prefix(' ').unwrap_or(unit))
 }
@@ -208,8 +208,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn points_in_time_are_normalised() {
-        let at = |text: &str, zone: &str| moment(text, &TimeZone::get(zone).unwrap());
+    fn times_are_normalized() {
+        let at = |text: &str, zone: &str| normalized_time(text, &TimeZone::get(zone).unwrap());
         assert_eq!(
             at("2030-01-01 00:00", "UTC").as_deref(),
             Some("2030-01-01 00:00:00")
@@ -242,14 +242,14 @@ mod tests {
     }
 
     #[test]
-    fn spans_and_days_are_known() {
+    fn intervals_and_weekdays_are_recognized() {
         assert!(
-            is_span("2 weeks")
-                && is_span("1d")
-                && is_span("1 M")
-                && !is_span("d")
-                && !is_span("1 m")
-                && !is_span("1  d")
+            is_interval("2 weeks")
+                && is_interval("1d")
+                && is_interval("1 M")
+                && !is_interval("d")
+                && !is_interval("1 m")
+                && !is_interval("1  d")
         );
         assert!(
             is_weekday("2mo")

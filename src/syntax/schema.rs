@@ -24,7 +24,7 @@ pub struct Schema {
     /// Rules that values must satisfy.
     pub constraints: Vec<Constraint>,
     /// The constraints as written.
-    pub constraints_given: Option<Value>,
+    pub raw_constraints: Option<Value>,
     /// Label shown to people instead of the name.
     pub display_label: Option<String>,
     /// True if it is not shown to people.
@@ -32,7 +32,7 @@ pub struct Schema {
     /// Display settings.
     pub display: Option<Value>,
     /// Keys that are `null`. They have no meaning but appear in the plan.
-    pub nulls: Vec<Arc<str>>,
+    pub null_keys: Vec<Arc<str>>,
 }
 
 impl Schema {
@@ -95,7 +95,7 @@ pub enum Operator {
     /// Matches a regular expression from the start of the text.
     Pattern(Arc<Regex>),
     /// Needs a Cloudify Manager to check; without one, no value satisfies it.
-    Remote(&'static str),
+    NeedsManager(&'static str),
     /// Has a function as its argument, which is never evaluated, or was not checked when the
     /// blueprint was read. No value satisfies it.
     Unevaluated(String),
@@ -170,19 +170,20 @@ pub(super) fn schema(
     let mut fields = Fields::open(value, owner, r)?;
     let part = |key| owner.part(key);
     let mut schema = Schema {
-        required: fields
-            .since("required", Version::V1_2, r)
-            .map_or_else(|| unset(value), |value| r.boolean(value, &part("required"))),
+        required: fields.since("required", Version::V1_2, r).map_or_else(
+            || null_required(value),
+            |value| r.boolean(value, &part("required")),
+        ),
         default: fields.take("default").cloned(),
         description: fields.text("description", r).map(|text| text.node),
         // An empty name counts as no type, as in Cloudify.
         type_name: fields.text("type", r).filter(|name| !name.node.is_empty()),
-        nulls: value.as_map().map(nulls).unwrap_or_default(),
+        null_keys: value.as_map().map(nulls).unwrap_or_default(),
         ..Schema::default()
     };
     if kind != Kind::Property {
         schema.item_type = fields.text_since("item_type", Version::V1_4, r);
-        schema.constraints_given = fields.take("constraints").cloned();
+        schema.raw_constraints = fields.take("constraints").cloned();
     }
     if kind == Kind::Input {
         schema.display_label = fields
@@ -196,13 +197,13 @@ pub(super) fn schema(
             .filter(|value| !value.is_null())
             .cloned();
     }
-    fields.close(r);
+    fields.report_unknown(r);
     check(&mut schema, value, &owner, kind, r);
     Some(schema)
 }
 
 /// `required: null` means false, as in Cloudify.
-fn unset(schema: &Value) -> Option<bool> {
+fn null_required(schema: &Value) -> Option<bool> {
     schema.get("required").map(|_| false)
 }
 
@@ -242,7 +243,7 @@ fn check(schema: &mut Schema, value: &Value, owner: &Owner<'_>, kind: Kind, r: &
             default
                 .span
                 .error(
-                    Code::Foreign,
+                    Code::ValueNotAllowed,
                     format!("the default of {owner} cannot be {}", default.kind()),
                 )
                 .hint("quote it"),
@@ -261,7 +262,7 @@ fn check(schema: &mut Schema, value: &Value, owner: &Owner<'_>, kind: Kind, r: &
     if let Some(display) = &schema.display {
         check_display(schema, display, owner, r);
     }
-    if let Some(given) = schema.constraints_given.clone() {
+    if let Some(given) = schema.raw_constraints.clone() {
         // Cloudify ignores `constraints: null` unless there is a default to check.
         if !given.is_null() || schema.default.is_some() {
             schema.constraints = constraints(&given, &owner.part("constraints"), kind, r);
@@ -278,7 +279,7 @@ fn check_since(name: &Spanned<String>, r: &mut Reader<'_>) {
         _ if place >= 8 => Version::V1_4,
         _ => return,
     };
-    r.gate(name.span, &format!("the type `{}`", name.node), since);
+    r.require_version(name.span, &format!("the type `{}`", name.node), since);
 }
 
 fn check_item_type(
@@ -290,7 +291,7 @@ fn check_item_type(
     if schema.type_of() != Some("list") {
         let declared = schema.type_of().unwrap_or("any");
         let fault = item_type.span.error(
-            Code::ItemTypeOfNoList,
+            Code::ItemTypeWithoutList,
             format!("{owner} has an `item_type` but is of type {declared}"),
         );
         r.push(fault.hint("declare `type: list`"));
@@ -322,7 +323,7 @@ fn check_display(schema: &Schema, display: &Value, owner: &Owner<'_>, r: &mut Re
         {
             r.wrong_shape(rows, &part.part("rows"), "an integer");
         }
-        fields.close(r);
+        fields.report_unknown(r);
     }
 }
 
@@ -337,14 +338,14 @@ fn constraints(
         .chain(value.as_list().unwrap_or_default())
         .find(|value| value.is_null())
     {
-        let wanted = if value.is_null() {
+        let expected = if value.is_null() {
             "a list"
         } else {
             "mappings"
         };
         r.push(null.span.error(
-            Code::WrongKind,
-            format!("{owner} must be {wanted}, not null"),
+            Code::WrongType,
+            format!("{owner} must be {expected}, not null"),
         ));
         return Vec::new();
     }
@@ -373,7 +374,7 @@ fn constraint(
     }
     let mut error_message = None;
     if let Some((key, message)) = map.entry("error_message") {
-        r.gate(key.span, "`error_message`", Version::V1_5);
+        r.require_version(key.span, "`error_message`", Version::V1_5);
         error_message = Some(
             message
                 .as_str()
@@ -386,7 +387,7 @@ fn constraint(
         .filter(|(key, _)| key.as_str() != Some("error_message"))
         .collect();
     if let Some((second, _)) = operators.get(1) {
-        r.gate(second.span, "a second key in a constraint", Version::V1_5);
+        r.require_version(second.span, "a second key in a constraint", Version::V1_5);
     }
     let Some(((first, argument), (last, last_argument))) = operators.first().zip(operators.last())
     else {
@@ -411,11 +412,11 @@ fn constraint(
 
 fn operator(key: &Value, argument: &Value) -> Result<Operator, Box<Diagnostic>> {
     let name = key.to_key();
-    let wrong = |wanted: &str| {
+    let wrong = |expected: &str| {
         Box::new(argument.span.error(
             Code::ConstraintArgument,
             format!(
-                "`{name}` takes {wanted}; the argument is {}",
+                "`{name}` takes {expected}; the argument is {}",
                 argument.kind()
             ),
         ))
@@ -455,13 +456,13 @@ fn operator(key: &Value, argument: &Value) -> Result<Operator, Box<Diagnostic>> 
                 ))
             })?))
         }
-        "name_pattern" if argument.as_map().is_some() => Operator::Remote("name_pattern"),
+        "name_pattern" if argument.as_map().is_some() => Operator::NeedsManager("name_pattern"),
         "name_pattern" => return Err(wrong("a mapping")),
-        "labels" if argument.as_list().is_some() => Operator::Remote("labels"),
-        "tenants" if argument.as_list().is_some() => Operator::Remote("tenants"),
+        "labels" if argument.as_list().is_some() => Operator::NeedsManager("labels"),
+        "tenants" if argument.as_list().is_some() => Operator::NeedsManager("tenants"),
         "labels" | "tenants" => return Err(wrong("a list")),
-        "filter_id" if argument.as_str().is_some() => Operator::Remote("filter_id"),
-        DEPLOYMENT_ID if argument.as_str().is_some() => Operator::Remote(DEPLOYMENT_ID),
+        "filter_id" if argument.as_str().is_some() => Operator::NeedsManager("filter_id"),
+        DEPLOYMENT_ID if argument.as_str().is_some() => Operator::NeedsManager(DEPLOYMENT_ID),
         "filter_id" | DEPLOYMENT_ID => return Err(wrong("a string")),
         _ => {
             let fault = key.span.error(
@@ -489,7 +490,7 @@ pub fn regex(text: &str) -> Result<Regex, Box<fancy_regex::Error>> {
 /// Returns true if a value has a type, by Cloudify's rules: `string` and the object types accept
 /// anything, and booleans are not integers.
 #[must_use]
-pub fn fits(value: &Value, type_name: &str) -> bool {
+pub fn matches_type(value: &Value, type_name: &str) -> bool {
     match type_name {
         "integer" => matches!(value.data, Data::Int(_)),
         "float" => matches!(value.data, Data::Int(_) | Data::Float(_)),

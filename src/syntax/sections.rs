@@ -90,7 +90,7 @@ pub(super) fn workflow(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<
             if let Some(rules) = &workflow.availability_rules {
                 availability_rules(rules, &owner, r);
             }
-            fields.close(r);
+            fields.report_unknown(r);
         }
     }
     Some(workflow)
@@ -127,7 +127,7 @@ fn availability_rules(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) {
             r.text(item, &inner);
         }
     }
-    fields.close(r);
+    fields.report_unknown(r);
 }
 
 pub(super) fn output(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Output> {
@@ -145,7 +145,7 @@ pub(super) fn output(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Ou
         .take("value")
         .filter(|value| !value.is_null())
         .cloned();
-    fields.close(r);
+    fields.report_unknown(r);
     if given.is_none() {
         r.missing(value.span, &owner, "value");
     }
@@ -157,7 +157,7 @@ pub(super) fn output(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Ou
 }
 
 pub(super) fn label(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Label> {
-    labelled(value, Owner::new("label", name), r, |item| {
+    label_values(value, Owner::new("label", name), r, |item| {
         match call(item) {
             _ if item.get("get_attribute").is_some() => Some(item.span.error(
                 Code::Label,
@@ -176,7 +176,7 @@ pub(super) fn label(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Lab
 }
 
 pub(super) fn blueprint_label(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Label> {
-    labelled(value, Owner::new("blueprint label", name), r, |item| {
+    label_values(value, Owner::new("blueprint label", name), r, |item| {
         let fault = || {
             item.span.error(
                 Code::Label,
@@ -190,7 +190,7 @@ pub(super) fn blueprint_label(value: &Value, name: &str, r: &mut Reader<'_>) -> 
     })
 }
 
-fn labelled(
+fn label_values(
     value: &Value,
     owner: Owner<'_>,
     r: &mut Reader<'_>,
@@ -198,7 +198,7 @@ fn labelled(
 ) -> Option<Label> {
     let mut fields = Fields::open(value, owner, r)?;
     let values = fields.take("values").filter(|value| !value.is_null());
-    fields.close(r);
+    fields.report_unknown(r);
     let Some(values) = values else {
         r.missing(value.span, &owner, "values");
         return None;
@@ -211,7 +211,7 @@ fn labelled(
 }
 
 pub(super) fn settings(value: &Value, r: &mut Reader<'_>) -> Option<Settings> {
-    let owner = Owner::only("`deployment_settings`");
+    let owner = Owner::singleton("`deployment_settings`");
     let mut fields = Fields::open(value, owner, r)?;
     let id_template = fields
         .text("id_template", r)
@@ -234,7 +234,7 @@ pub(super) fn settings(value: &Value, r: &mut Reader<'_>) -> Option<Settings> {
         r.list(groups, &owner.part("default_groups"));
     }
     let schedules = fields.named("default_schedules", r, schedule::schedule);
-    fields.close(r);
+    fields.report_unknown(r);
     let entries = schedules
         .into_iter()
         .map(|(name, schedule)| (Value::text(schedule.name, &name), schedule.body))

@@ -57,11 +57,11 @@ pub(super) fn node_template(value: &Value, name: &str, r: &mut Reader<'_>) -> Op
     let owner = Owner::new("node template", name);
     let mut fields = Fields::open(value, owner, r)?;
     let type_name = fields.required_text("type", r);
-    let deploy = fields.given("instances");
+    let deploy = fields.non_null("instances");
     let capabilities = fields.since("capabilities", Version::V1_3, r);
     if let (Some(one), Some(other)) = (deploy, capabilities) {
         let message = format!("{owner} sets both `instances` and `capabilities`");
-        let fault = other.span.error(Code::TwoScalings, message);
+        let fault = other.span.error(Code::ScalingSetTwice, message);
         r.push(fault.related(one.span, "`instances` is here"));
     }
     let template = NodeTemplate {
@@ -74,18 +74,18 @@ pub(super) fn node_template(value: &Value, name: &str, r: &mut Reader<'_>) -> Op
         interfaces: fields.named("interfaces", r, given_interface),
         relationships: relationships(&mut fields, r),
     };
-    fields.close(r);
+    fields.report_unknown(r);
     Some(template)
 }
 
 fn instances(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Option<Value> {
     let part = owner.part("instances");
     let deploy = Fields::read(value, part, r, |fields, r| fields.required("deploy", r))??;
-    is_count(deploy, &part.part("deploy"), r).then(|| deploy.clone())
+    check_count(deploy, &part.part("deploy"), r).then(|| deploy.clone())
 }
 
 /// Returns true if a value is a valid number of instances; reports an error otherwise.
-fn is_count(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> bool {
+fn check_count(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> bool {
     let negative = || format!("{owner} must be at least 0");
     match value.data {
         Data::Int(0..) | Data::Bool(_) => return true,
@@ -107,9 +107,9 @@ fn capability(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Option<Sc
 pub(super) fn scalable(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Scalable {
     let scalable = Fields::read(value, *owner, r, |fields, _| Scalable {
         span: Some(value.span),
-        min: fields.given("min_instances").cloned(),
-        max: fields.given("max_instances").cloned(),
-        default: fields.given("default_instances").cloned(),
+        min: fields.non_null("min_instances").cloned(),
+        max: fields.non_null("max_instances").cloned(),
+        default: fields.non_null("default_instances").cloned(),
     });
     scalable.unwrap_or_default()
 }
@@ -129,7 +129,7 @@ fn relationship(value: &Value, node: &Owner<'_>, r: &mut Reader<'_>) -> Option<R
     let properties = fields.free_map("properties", r);
     let source_interfaces = fields.named("source_interfaces", r, given_interface);
     let target_interfaces = fields.named("target_interfaces", r, given_interface);
-    fields.close(r);
+    fields.report_unknown(r);
     Some(Relationship {
         type_name: type_name?,
         target: target?,

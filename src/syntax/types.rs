@@ -76,12 +76,12 @@ pub struct Operation<I> {
     /// Inputs.
     pub inputs: I,
     /// Executor, retries and timeout, as far as they are given.
-    pub rules: Rules,
+    pub policy: ExecutionRules,
 }
 
 /// Executor, retries and timeout of an operation.
 #[derive(Clone, Debug, Default)]
-pub struct Rules {
+pub struct ExecutionRules {
     /// Executor, if it differs from the plugin's.
     pub executor: Option<Arc<str>>,
     /// Maximum number of retries after a failure; -1 retries indefinitely. An integer, or a boolean
@@ -95,7 +95,7 @@ pub struct Rules {
     pub timeout_recoverable: Option<bool>,
 }
 
-impl Rules {
+impl ExecutionRules {
     /// Returns these rules, with missing ones taken from `other`.
     #[must_use]
     pub fn or(&self, other: &Self) -> Self {
@@ -127,7 +127,7 @@ impl Operation<Arc<Map>> {
     /// Returns true if nothing is given: the operation does nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.implementation.is_none() && self.inputs.entries.is_empty() && self.rules.is_empty()
+        self.implementation.is_none() && self.inputs.entries.is_empty() && self.policy.is_empty()
     }
 }
 
@@ -138,7 +138,7 @@ pub(super) fn plugin(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Pl
     let owner = Owner::new("plugin", name);
     if value.as_map().is_none() {
         r.push(value.span.error(
-            Code::Foreign,
+            Code::ValueNotAllowed,
             format!("{owner} must be a mapping, not {}", value.kind()),
         ));
         return None;
@@ -172,7 +172,7 @@ pub(super) fn plugin(value: &Value, name: &str, r: &mut Reader<'_>) -> Option<Pl
         }
     }
     let properties = fields.since("properties", Version::V1_5, r);
-    fields.close(r);
+    fields.report_unknown(r);
     let (properties, property_types) = plugin_properties(properties, &owner, r);
     match &executor {
         None => r.missing(value.span, &owner, "executor"),
@@ -211,18 +211,18 @@ fn plugin_properties(
     };
     if given.as_map().is_none() {
         r.push(given.span.error(
-            Code::Foreign,
+            Code::ValueNotAllowed,
             format!("{part} must be a mapping, not {}", given.kind()),
         ));
         return Default::default();
     }
-    let (properties, mut types) = (r.free_map(Some(given), &part), Vec::new());
+    let (properties, mut types) = (r.any_map(Some(given), &part), Vec::new());
     for (name, property) in &properties.entries {
         let name = name.to_key();
         let part = owner.part(&name);
         if property.as_map().is_none() {
             r.push(property.span.error(
-                Code::Foreign,
+                Code::ValueNotAllowed,
                 format!("{part} must be a mapping, not {}", property.kind()),
             ));
         } else if let Some(mut fields) = Fields::open(property, part, r) {
@@ -230,7 +230,7 @@ fn plugin_properties(
             fields.text("description", r);
             fields.text("display_label", r);
             fields.take("value");
-            fields.close(r);
+            fields.report_unknown(r);
         }
     }
     (properties, types)
@@ -259,7 +259,7 @@ pub(super) fn data_type(value: &Value, name: &str, r: &mut Reader<'_>) -> Option
             .map(|text| Value::text(text.span, &text.node)),
         description: fields.text("description", r).map(|text| text.node),
     };
-    fields.close(r);
+    fields.report_unknown(r);
     Some(data_type)
 }
 
@@ -271,7 +271,7 @@ pub(super) fn node_type(value: &Value, name: &str, r: &mut Reader<'_>) -> Option
         interfaces: fields.named("interfaces", r, declared_interface),
     };
     fields.named("runtime_properties", r, schema::property);
-    fields.close(r);
+    fields.report_unknown(r);
     Some(node_type)
 }
 
@@ -287,7 +287,7 @@ pub(super) fn relationship_type(
         source_interfaces: fields.named("source_interfaces", r, declared_interface),
         target_interfaces: fields.named("target_interfaces", r, declared_interface),
     };
-    fields.close(r);
+    fields.report_unknown(r);
     Some(relationship)
 }
 
@@ -335,7 +335,7 @@ fn operation<I: Default>(
         span: value.span,
         implementation: None,
         inputs: I::default(),
-        rules: Rules::default(),
+        policy: ExecutionRules::default(),
     };
     match &value.data {
         Data::Str(text) => {
@@ -352,8 +352,8 @@ fn operation<I: Default>(
                 span: text.span,
             });
             operation.inputs = inputs(&mut fields, r);
-            operation.rules = rules(&mut fields, r);
-            fields.close(r);
+            operation.policy = rules(&mut fields, r);
+            fields.report_unknown(r);
         }
     }
     operation.implementation = operation
@@ -362,7 +362,7 @@ fn operation<I: Default>(
     Some(operation)
 }
 
-fn rules(fields: &mut Fields<'_, '_>, r: &mut Reader<'_>) -> Rules {
+fn rules(fields: &mut Fields<'_, '_>, r: &mut Reader<'_>) -> ExecutionRules {
     let executor = fields.text("executor", r);
     if let Some(executor) = &executor {
         check_executor(executor, Code::OperationExecutor, r);
@@ -370,7 +370,7 @@ fn rules(fields: &mut Fields<'_, '_>, r: &mut Reader<'_>) -> Rules {
     let max_retries = fields.since("max_retries", Version::V1_1, r);
     let retry_interval = fields.since("retry_interval", Version::V1_1, r);
     let timeout = fields.take("timeout");
-    Rules {
+    ExecutionRules {
         executor: executor.map(|text| text.node.into()),
         max_retries: number(fields, "max_retries", max_retries, -1.0, r),
         retry_interval: number(fields, "retry_interval", retry_interval, 0.0, r),
@@ -398,7 +398,7 @@ fn number(
             let (code, wanted) = if whole {
                 (Code::Format, "an integer")
             } else {
-                (Code::Foreign, "a number")
+                (Code::ValueNotAllowed, "a number")
             };
             r.push(value.span.error(
                 code,
@@ -413,7 +413,7 @@ fn number(
     };
     if number < least {
         r.push(value.span.error(
-            Code::Foreign,
+            Code::ValueNotAllowed,
             format!("`{key}` of {} must be at least {least}", fields.owner()),
         ));
         return None;

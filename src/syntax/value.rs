@@ -2,7 +2,7 @@
 
 use super::literal::{LITERAL, literal, marked};
 use crate::{
-    diagnostic::{Code, Span, Spanned, fault::plain},
+    diagnostic::{Code, Span, Spanned, fault::normalized_key},
     digest::hex,
 };
 use serde_json::Value as Json;
@@ -94,10 +94,12 @@ impl Map {
 
     /// Returns the entry for a step of a path. A key that differs only in case and underscores also
     /// matches.
-    fn step(&self, step: &str) -> Option<&(Value, Value)> {
+    fn entry_for_step(&self, step: &str) -> Option<&(Value, Value)> {
         let mut entries = self.entries.iter();
         let exact = self.entries.iter().find(|(key, _)| key.to_key() == step);
-        exact.or_else(|| entries.find(|(key, _)| plain(&key.to_key()) == plain(step)))
+        exact.or_else(|| {
+            entries.find(|(key, _)| normalized_key(&key.to_key()) == normalized_key(step))
+        })
     }
 
     /// Returns a mapping with the same keys and changed values.
@@ -184,12 +186,12 @@ impl Value {
 
     /// Returns the place of the deepest part of `path` that exists.
     #[must_use]
-    pub fn place(&self, path: &[String]) -> Span {
+    pub fn place_of(&self, path: &[String]) -> Span {
         let Some((step, rest)) = path.split_first() else {
             return self.span;
         };
         self.child(step)
-            .map_or(self.span, |(_, value)| value.place(rest))
+            .map_or(self.span, |(_, value)| value.place_of(rest))
     }
 
     /// Returns the place of the key at the end of `path`, or of the deepest part that exists.
@@ -206,7 +208,9 @@ impl Value {
 
     fn child(&self, step: &str) -> Option<(Span, &Value)> {
         match &self.data {
-            Data::Map(map) => map.step(step).map(|(key, value)| (key.span, value)),
+            Data::Map(map) => map
+                .entry_for_step(step)
+                .map(|(key, value)| (key.span, value)),
             Data::List(list) => {
                 let item = list.get(step.parse::<usize>().ok()?)?;
                 Some((item.span, item))
@@ -218,7 +222,7 @@ impl Value {
     /// Returns the code to report if this kind of value is not allowed.
     pub(crate) fn shape_code(&self) -> Code {
         match self.data {
-            Data::Date(_) | Data::Bytes(_) => Code::Foreign,
+            Data::Date(_) | Data::Bytes(_) => Code::ValueNotAllowed,
             _ => Code::Format,
         }
     }
@@ -300,12 +304,12 @@ impl Value {
         if let Some([(key, inner)]) = self.as_map().map(|map| &map.entries[..])
             && key.as_str() == Some(LITERAL)
         {
-            return inner.with_literals_inside().as_literal();
+            return inner.with_inner_literals().as_literal();
         }
-        self.with_literals_inside()
+        self.with_inner_literals()
     }
 
-    fn with_literals_inside(&self) -> Self {
+    fn with_inner_literals(&self) -> Self {
         let data = match &self.data {
             Data::List(list) => {
                 Data::List(Arc::new(list.iter().map(Self::with_literals).collect()))
@@ -363,14 +367,14 @@ pub fn python_float(value: f64) -> String {
     if !value.is_finite() {
         return value.to_string().to_lowercase();
     }
-    match scientific(value) {
-        (_, -4..16) => with_point(value),
+    match scientific_parts(value) {
+        (_, -4..16) => fixed_notation(value),
         (digits, exponent) => format!("{digits}e{exponent:+03}"),
     }
 }
 
 /// Formats a number without an exponent, with a `.0` if it is an integer.
-fn with_point(value: f64) -> String {
+fn fixed_notation(value: f64) -> String {
     let digits = value.to_string();
     if digits.contains('.') {
         digits
@@ -379,7 +383,7 @@ fn with_point(value: f64) -> String {
     }
 }
 
-fn scientific(value: f64) -> (String, i32) {
+fn scientific_parts(value: f64) -> (String, i32) {
     let text = format!("{value:e}");
     let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     (digits.to_owned(), exponent.parse().unwrap_or(0))
@@ -390,7 +394,7 @@ mod tests {
     use super::python_float;
 
     #[test]
-    fn floats_are_spelt_as_in_python() {
+    fn floats_are_formatted_as_in_python() {
         for (value, text) in [
             (1.5, "1.5"),
             (2.0, "2.0"),

@@ -72,7 +72,7 @@ mod tests {
     use super::Version;
 
     #[test]
-    fn versions_are_read_as_they_are_written() {
+    fn versions_round_trip() {
         assert!(
             Version::ALL
                 .into_iter()

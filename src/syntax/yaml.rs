@@ -14,9 +14,9 @@ use std::{
 };
 
 /// Maximum nesting depth. It also bounds every recursive walk over a value.
-const DEPTH: usize = 200;
+const MAX_DEPTH: usize = 200;
 /// Maximum number of values in a file after alias expansion.
-const NODES: usize = 1_000_000;
+const MAX_VALUES: usize = 1_000_000;
 
 /// Parses one file. An empty file is an empty mapping.
 ///
@@ -30,16 +30,16 @@ pub fn parse(
 ) -> Result<Value, Diagnostic> {
     let whole = sources.text(file);
     let text = whole.strip_prefix('\u{feff}').unwrap_or(whole);
-    let mut mended = Mended {
+    let mut repaired = RepairedText {
         text: text.into(),
         inserted: Vec::new(),
         bom: whole.len() - text.len(),
     };
     loop {
         let before = diagnostics.len();
-        match build(&mended, file, diagnostics) {
+        match build(&repaired, file, diagnostics) {
             Ok(root) => {
-                check_tabs(&mended, file)?;
+                check_tabs(&repaired, file)?;
                 let root = root
                     .unwrap_or_else(|| Value::new(sources.start(file), Data::Map(Arc::default())));
                 return Ok(if text.contains(LITERAL) {
@@ -48,47 +48,47 @@ pub fn parse(
                     root
                 });
             }
-            Err(Stop::Scan(error)) if mended.mend(&error) => diagnostics.truncate(before),
-            Err(Stop::Scan(error)) => return Err(mended.scan_error(&error, file)),
-            Err(Stop::Fault(fault)) => return Err(*fault),
+            Err(ParseStop::Scan(error)) if repaired.repair(&error) => diagnostics.truncate(before),
+            Err(ParseStop::Scan(error)) => return Err(repaired.scan_error(&error, file)),
+            Err(ParseStop::Fault(fault)) => return Err(*fault),
         }
     }
 }
 
 /// The reason why parsing stopped.
-enum Stop {
+enum ParseStop {
     /// The parser rejected the text.
     Scan(ScanError),
     /// The text is valid YAML but not allowed here.
     Fault(Box<Diagnostic>),
 }
 
-impl From<Diagnostic> for Stop {
+impl From<Diagnostic> for ParseStop {
     fn from(fault: Diagnostic) -> Self {
         Self::Fault(Box::new(fault))
     }
 }
 
 fn build(
-    mended: &Mended<'_>,
+    repaired: &RepairedText<'_>,
     file: FileId,
     diagnostics: &mut Diagnostics,
-) -> Result<Option<Value>, Stop> {
+) -> Result<Option<Value>, ParseStop> {
     let options =
         options! { emit_unresolved_aliases: true, emit_comments: false, emit_anchor_events: true };
-    let events = Parser::new_from_str_with_options(&mended.text, options);
+    let events = Parser::new_from_str_with_options(&repaired.text, options);
     let (anchors, names) = (HashMap::new(), HashMap::new());
     let mut builder = Builder {
         file,
-        mended,
+        mended: repaired,
         stack: Vec::new(),
         anchors,
         names,
         root: None,
-        produced: 0,
+        value_count: 0,
         diagnostics,
     };
-    if mended.text.len() < LARGE {
+    if repaired.text.len() < PARALLEL_SIZE {
         builder.take(events)?;
         return Ok(builder.root);
     }
@@ -104,9 +104,9 @@ fn build(
 }
 
 /// Minimum size of a text that is parsed on its own thread, in bytes.
-const LARGE: usize = 128 << 10;
+const PARALLEL_SIZE: usize = 128 << 10;
 /// Number of events sent in one batch.
-const BATCH: usize = 4096;
+const BATCH_SIZE: usize = 4096;
 
 type Parsed<'t> = Result<(Event<'t>, granit_parser::Span), ScanError>;
 
@@ -115,12 +115,15 @@ fn batches<'t>(
     events: impl Iterator<Item = Parsed<'t>>,
     sender: &mpsc::SyncSender<Vec<Parsed<'t>>>,
 ) {
-    let mut batch = Vec::with_capacity(BATCH);
+    let mut batch = Vec::with_capacity(BATCH_SIZE);
     for event in events {
         batch.push(event);
-        if batch.len() == BATCH
+        if batch.len() == BATCH_SIZE
             && sender
-                .send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH)))
+                .send(std::mem::replace(
+                    &mut batch,
+                    Vec::with_capacity(BATCH_SIZE),
+                ))
                 .is_err()
         {
             return;
@@ -130,16 +133,16 @@ fn batches<'t>(
 }
 
 /// Maximum number of repaired places in one file.
-const MENDS: usize = 100;
+const MAX_REPAIRS: usize = 100;
 /// Maximum amount of text that is parsed again for repairs, in bytes.
-const MENDED: usize = 4 << 20;
+const MAX_REPARSED_BYTES: usize = 4 << 20;
 
 /// The text to parse, with repairs.
 ///
 /// Cloudify accepts two forms that the parser rejects: `{a:[1]}` without a space, and quoted text
 /// that continues on an unindented line. Spaces inserted there do not change any value. Reported
 /// places do not count them.
-struct Mended<'t> {
+struct RepairedText<'t> {
     text: Cow<'t, str>,
     /// Positions of inserted spaces in the parsed text, and their number.
     inserted: Vec<(usize, usize)>,
@@ -147,9 +150,9 @@ struct Mended<'t> {
     bom: usize,
 }
 
-impl Mended<'_> {
+impl RepairedText<'_> {
     /// Inserts spaces if that can fix the error. Returns true if it inserted any.
-    fn mend(&mut self, error: &ScanError) -> bool {
+    fn repair(&mut self, error: &ScanError) -> bool {
         let Some(at) = error
             .marker()
             .byte_offset()
@@ -161,13 +164,14 @@ impl Mended<'_> {
             ErrorKind::FlowMappingValueAdjacentCollection if self.text[at..].starts_with(':') => {
                 (at + 1, 1)
             }
-            ErrorKind::InvalidQuotedScalarIndent => {
-                (self.text[..at].rfind('\n').map_or(0, |end| end + 1), DEPTH)
-            }
+            ErrorKind::InvalidQuotedScalarIndent => (
+                self.text[..at].rfind('\n').map_or(0, |end| end + 1),
+                MAX_DEPTH,
+            ),
             _ => return false,
         };
-        let mended = self.inserted.len();
-        let too_many = mended >= MENDS || mended * self.text.len() > MENDED;
+        let repaired = self.inserted.len();
+        let too_many = repaired >= MAX_REPAIRS || repaired * self.text.len() > MAX_REPARSED_BYTES;
         if too_many || self.inserted.iter().any(|(other, _)| *other == at) {
             return false;
         }
@@ -205,10 +209,10 @@ impl Mended<'_> {
         if matches!(error.kind(), ErrorKind::RecursionLimitExceeded) {
             return too_deep(span);
         }
-        let code = if is_of_parser(error.kind()) {
+        let code = if is_token_order_error(error.kind()) {
             Code::Syntax
         } else {
-            Code::Scanner
+            Code::MalformedToken
         };
         let diagnostic = span.error(code, format!("invalid YAML: {}", error.info()));
         if error.info().contains("tab") {
@@ -222,7 +226,7 @@ impl Mended<'_> {
 fn too_deep(span: Span) -> Diagnostic {
     span.error(
         Code::Limit,
-        format!("lists and mappings are nested more than {DEPTH} levels deep"),
+        format!("lists and mappings are nested more than {MAX_DEPTH} levels deep"),
     )
 }
 
@@ -230,14 +234,15 @@ const NO_TABS: &str =
     "use spaces: tabs are only allowed in quoted text, block scalars and comments";
 
 /// Rejects tabs between tokens, as Cloudify does. The parser accepts some of them.
-fn check_tabs(mended: &Mended<'_>, file: FileId) -> Result<(), Diagnostic> {
-    if !mended.text.contains('\t') {
+fn check_tabs(repaired: &RepairedText<'_>, file: FileId) -> Result<(), Diagnostic> {
+    if !repaired.text.contains('\t') {
         return Ok(());
     }
     let mut free: Vec<(usize, usize)> = Vec::new();
-    for event in
-        Parser::new_from_str_with_options(&mended.text, options! { emit_unresolved_aliases: true })
-    {
+    for event in Parser::new_from_str_with_options(
+        &repaired.text,
+        options! { emit_unresolved_aliases: true },
+    ) {
         let Ok((event, span)) = event else {
             return Ok(());
         };
@@ -247,20 +252,20 @@ fn check_tabs(mended: &Mended<'_>, file: FileId) -> Result<(), Diagnostic> {
             free.extend(span.byte_range().map(|range| (range.start, range.end)));
         }
     }
-    let mut tabs = mended.text.match_indices('\t').map(|(at, _)| at);
+    let mut tabs = repaired.text.match_indices('\t').map(|(at, _)| at);
     free.sort_unstable();
     let outside = tabs.find(|at| {
         let before = free.partition_point(|(start, _)| start <= at);
         before.checked_sub(1).is_none_or(|last| free[last].1 <= *at)
     });
-    match outside.map(|at| mended.original(at)) {
+    match outside.map(|at| repaired.original(at)) {
         None => Ok(()),
         Some(at) => Err(Span {
             file,
             start: at,
             end: at + 1,
         }
-        .error(Code::Scanner, "a tab is not allowed here")
+        .error(Code::MalformedToken, "a tab is not allowed here")
         .hint(NO_TABS)),
     }
 }
@@ -285,7 +290,7 @@ enum Open {
 #[derive(Default)]
 struct OpenMap {
     entries: Vec<(Value, Value)>,
-    /// Index of each key; only for mappings with more than [`SMALL`] entries.
+    /// Index of each key; only for mappings with more than [`LINEAR_SEARCH_LIMIT`] entries.
     places: Option<HashMap<Key, usize>>,
     key: Option<Value>,
     /// `key` is a plain `<<`.
@@ -294,7 +299,7 @@ struct OpenMap {
 }
 
 /// Maximum number of entries of a mapping that is searched linearly.
-const SMALL: usize = 12;
+const LINEAR_SEARCH_LIMIT: usize = 12;
 
 /// A key, compared as in Python: `1` and `true` are equal, `1` and `"1"` are not.
 #[derive(Eq, Hash, PartialEq)]
@@ -336,20 +341,20 @@ struct Anchor {
 
 struct Builder<'a> {
     file: FileId,
-    mended: &'a Mended<'a>,
+    mended: &'a RepairedText<'a>,
     stack: Vec<Open>,
     anchors: HashMap<usize, Anchor>,
     /// Place of each anchor name.
     names: HashMap<String, Span>,
     root: Option<Value>,
-    produced: usize,
+    value_count: usize,
     diagnostics: &'a mut Diagnostics,
 }
 
 impl Builder<'_> {
-    fn take<'t>(&mut self, events: impl IntoIterator<Item = Parsed<'t>>) -> Result<(), Stop> {
+    fn take<'t>(&mut self, events: impl IntoIterator<Item = Parsed<'t>>) -> Result<(), ParseStop> {
         for event in events {
-            let (event, span) = event.map_err(Stop::Scan)?;
+            let (event, span) = event.map_err(ParseStop::Scan)?;
             let span = self.span(&span);
             self.event(event, span)?;
         }
@@ -371,8 +376,8 @@ impl Builder<'_> {
                 self.plain(&text, anchor, span)
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let data = tagged(&text, style, tag.as_deref(), span)?;
-                self.finish(Value::new(span, data), anchor, self.produced)
+                let data = resolve_tagged(&text, style, tag.as_deref(), span)?;
+                self.finish(Value::new(span, data), anchor, self.value_count)
             }
             Event::Anchor(_, name) => self.name(&name, span),
             Event::SequenceStart(_, anchor, tag) => {
@@ -382,7 +387,7 @@ impl Builder<'_> {
                         items: Vec::new(),
                         start: span,
                         anchor,
-                        before: self.produced,
+                        before: self.value_count,
                     },
                     anchor,
                     span,
@@ -395,7 +400,7 @@ impl Builder<'_> {
                         map: OpenMap::default(),
                         start: span,
                         anchor,
-                        before: self.produced,
+                        before: self.value_count,
                     },
                     anchor,
                     span,
@@ -404,13 +409,13 @@ impl Builder<'_> {
             Event::SequenceEnd | Event::MappingEnd => self.close(span),
             Event::Alias(anchor) => self.alias(anchor, span),
             Event::UnresolvedAlias(name) => Err(span.error(
-                Code::Yaml,
+                Code::YamlDocument,
                 format!(
                     "undefined alias `*{name}`: its anchor must be defined earlier in the file"
                 ),
             )),
             Event::DocumentStart(..) if self.root.is_some() => Err(span
-                .error(Code::Yaml, "a second document starts here")
+                .error(Code::YamlDocument, "a second document starts here")
                 .hint("remove the `---`: a blueprint is exactly one YAML document")),
             _ => Ok(()),
         }
@@ -422,15 +427,15 @@ impl Builder<'_> {
         let data = match text {
             "=" | "<<" if !is_key => {
                 let fault = span.error(
-                    Code::Construct,
+                    Code::MeaninglessValue,
                     format!("an unquoted `{text}` has no meaning here"),
                 );
                 return Err(fault.hint(format!("quote it: '{text}'")));
             }
             "=" | "<<" => Data::Str(text.into()),
-            _ => plain(text, span)?,
+            _ => resolve_plain(text, span)?,
         };
-        self.finish(Value::new(span, data), anchor, self.produced)?;
+        self.finish(Value::new(span, data), anchor, self.value_count)?;
         if let Some(Open::Map { map, .. }) = self.stack.last_mut() {
             map.merging = is_key && text == "<<";
         }
@@ -443,7 +448,10 @@ impl Builder<'_> {
         match self.names.insert(name.to_owned(), span) {
             None => Ok(()),
             Some(first) => Err(span
-                .error(Code::Yaml, format!("the anchor `&{name}` is defined twice"))
+                .error(
+                    Code::YamlDocument,
+                    format!("the anchor `&{name}` is defined twice"),
+                )
                 .related(first, "first defined here")),
         }
     }
@@ -456,7 +464,7 @@ impl Builder<'_> {
     }
 
     fn open(&mut self, open: Open, anchor: usize, span: Span) -> Result<(), Diagnostic> {
-        if self.stack.len() >= DEPTH {
+        if self.stack.len() >= MAX_DEPTH {
             return Err(too_deep(span));
         }
         if anchor > 0 {
@@ -481,7 +489,7 @@ impl Builder<'_> {
                 before,
             }) => {
                 let span = Span {
-                    end: closing(end, items.last().map(|item| item.span.end)).max(start.end),
+                    end: collection_end(end, items.last().map(|item| item.span.end)).max(start.end),
                     ..start
                 };
                 self.finish(
@@ -499,7 +507,7 @@ impl Builder<'_> {
                 let entries = self.merge(map)?;
                 let last = entries.iter().map(|(_, value)| value.span.end).max();
                 let span = Span {
-                    end: closing(end, last).max(start.end),
+                    end: collection_end(end, last).max(start.end),
                     ..start
                 };
                 self.finish(
@@ -520,36 +528,36 @@ impl Builder<'_> {
         else {
             return Err(span
                 .error(
-                    Code::Construct,
+                    Code::MeaninglessValue,
                     "the alias refers to the value that contains it",
                 )
                 .hint("a value cannot contain itself"));
         };
         let (value, size) = (value.clone(), *size);
-        self.produce(size, span)?;
+        self.count_values(size, span)?;
         self.add(value, span)
     }
 
     /// Counts values. Aliased values count each time.
-    fn produce(&mut self, nodes: usize, span: Span) -> Result<(), Diagnostic> {
-        self.produced += nodes;
-        if self.produced > NODES {
+    fn count_values(&mut self, nodes: usize, span: Span) -> Result<(), Diagnostic> {
+        self.value_count += nodes;
+        if self.value_count > MAX_VALUES {
             return Err(span.error(
                 Code::Limit,
-                format!("the file has more than {NODES} values after alias expansion"),
+                format!("the file has more than {MAX_VALUES} values after alias expansion"),
             ));
         }
         Ok(())
     }
 
     fn finish(&mut self, value: Value, anchor: usize, before: usize) -> Result<(), Diagnostic> {
-        self.produce(1, value.span)?;
+        self.count_values(1, value.span)?;
         if anchor > 0 {
             self.anchors.insert(
                 anchor,
                 Anchor {
                     value: Some(value.clone()),
-                    size: self.produced - before,
+                    size: self.value_count - before,
                 },
             );
         }
@@ -580,11 +588,11 @@ impl Builder<'_> {
             for source in sources {
                 let Some(map) = source.as_map() else {
                     return Err(source.span.error(
-                        Code::Construct,
+                        Code::MeaninglessValue,
                         format!("`<<` can only merge mappings, not {}", source.kind()),
                     ));
                 };
-                self.produce(map.entries.len(), source.span)?;
+                self.count_values(map.entries.len(), source.span)?;
                 open.merge(map);
             }
         }
@@ -603,7 +611,7 @@ impl OpenMap {
     fn add(&mut self, key: Key, entry: (Value, Value)) {
         if let Some(places) = &mut self.places {
             places.insert(key, self.entries.len());
-        } else if self.entries.len() == SMALL {
+        } else if self.entries.len() == LINEAR_SEARCH_LIMIT {
             let mut places: HashMap<Key, usize> = self
                 .entries
                 .iter()
@@ -644,7 +652,7 @@ impl OpenMap {
 
 /// Returns true for errors in the order of tokens. Cloudify reports them with another error class
 /// than errors inside a token.
-fn is_of_parser(kind: &ErrorKind) -> bool {
+fn is_token_order_error(kind: &ErrorKind) -> bool {
     matches!(
         kind,
         ErrorKind::UnexpectedEofFlowSequence
@@ -671,7 +679,7 @@ fn is_of_parser(kind: &ErrorKind) -> bool {
 }
 
 /// Returns the end of a list or mapping: its bracket, or the end of its last part.
-fn closing(end: Span, last: Option<usize>) -> usize {
+fn collection_end(end: Span, last: Option<usize>) -> usize {
     if end.start < end.end {
         end.end
     } else {
@@ -684,7 +692,7 @@ fn checked_key(key: Value) -> Result<Value, Diagnostic> {
         Data::List(_) | Data::Map(_) => {
             let fault = key
                 .span
-                .error(Code::WrongKind, format!("{} cannot be a key", key.kind()));
+                .error(Code::WrongType, format!("{} cannot be a key", key.kind()));
             Err(fault.hint("quote it if it is a template such as \"{{ name }}\""))
         }
         _ => Ok(key),
@@ -692,17 +700,17 @@ fn checked_key(key: Value) -> Result<Value, Diagnostic> {
 }
 
 /// Resolves an unquoted text.
-fn plain(text: &str, span: Span) -> Result<Data, Diagnostic> {
-    scalar::resolve(text).map_err(|scalar::NoDate| {
+fn resolve_plain(text: &str, span: Span) -> Result<Data, Diagnostic> {
+    scalar::resolve(text).map_err(|scalar::InvalidDate| {
         span.error(
-            Code::Foreign,
+            Code::ValueNotAllowed,
             format!("`{text}` looks like a date, but that date does not exist"),
         )
         .hint(format!("quote it: '{text}'"))
     })
 }
 
-fn tagged(
+fn resolve_tagged(
     text: &str,
     style: ScalarStyle,
     tag: Option<&Tag>,
@@ -710,13 +718,16 @@ fn tagged(
 ) -> Result<Data, Diagnostic> {
     let Some(tag) = tag else {
         return if style == ScalarStyle::Plain {
-            plain(text, span)
+            resolve_plain(text, span)
         } else {
             Ok(Data::Str(text.into()))
         };
     };
     let name = tag.suffix_in_namespace("tag:yaml.org,2002:");
-    match (name.as_deref(), name.as_ref().map(|_| plain(text, span))) {
+    match (
+        name.as_deref(),
+        name.as_ref().map(|_| resolve_plain(text, span)),
+    ) {
         (Some("str"), _) => Ok(Data::Str(text.into())),
         (Some("null"), _) => Ok(Data::Null),
         (Some("binary"), _) => binary(text, span),
@@ -728,7 +739,7 @@ fn tagged(
         (Some("float"), Some(Ok(Data::Int(number)))) => Ok(Data::Float(number as f64)),
         (Some("timestamp"), Some(Err(fault))) => Err(fault),
         (Some(name @ ("bool" | "int" | "float" | "timestamp")), _) => Err(span.error(
-            Code::Foreign,
+            Code::ValueNotAllowed,
             format!("`{text}` does not match its tag `!!{name}`"),
         )),
         _ => Err(unknown_tag(tag, span)),
@@ -744,12 +755,15 @@ fn binary(text: &str, span: Span) -> Result<Data, Diagnostic> {
     let bytes = base64::engine::general_purpose::STANDARD.decode(clean);
     bytes
         .map(|bytes| Data::Bytes(bytes.into()))
-        .map_err(|error| span.error(Code::Construct, format!("invalid base64: {error}")))
+        .map_err(|error| span.error(Code::MeaninglessValue, format!("invalid base64: {error}")))
 }
 
 fn unknown_tag(tag: &Tag, span: Span) -> Diagnostic {
-    span.error(Code::Construct, format!("unknown tag `{}`", tag.original()))
-        .hint("remove the tag: blueprints use only the standard YAML tags")
+    span.error(
+        Code::MeaninglessValue,
+        format!("unknown tag `{}`", tag.original()),
+    )
+    .hint("remove the tag: blueprints use only the standard YAML tags")
 }
 
 #[cfg(test)]
@@ -773,7 +787,7 @@ mod tests {
     }
 
     #[test]
-    fn merges_keep_own_keys_and_the_last_of_several() {
+    fn own_keys_win_over_merges_and_the_last_merge_wins() {
         let text = "a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\nc:\n  <<: *a\n  <<: *b\n  x: 0\n";
         assert_eq!(
             json(text),
@@ -782,7 +796,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_plain_key_merges() {
+    fn only_an_unquoted_key_merges() {
         assert_eq!(
             json("a: {'<<': {x: 1}, =: 2}"),
             r#"{"a":{"<<":{"x":1},"=":2}}"#
@@ -790,7 +804,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_two_keys_holds_and_both_places_are_named() {
+    fn last_duplicate_key_wins_and_both_places_are_reported() {
         let (value, warnings) = read("a: 1\na: 2\n");
         assert_eq!(value.unwrap().to_json().to_string(), r#"{"a":2}"#);
         assert_eq!(
@@ -815,7 +829,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_text_is_refused() {
+    fn hostile_text_is_rejected() {
         let bomb: String = (1..30)
             .map(|n| format!("a{n}: &a{n} [*a{m}, *a{m}, *a{m}, *a{m}]\n", m = n - 1))
             .collect();
@@ -835,7 +849,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_that_the_original_takes_are_taken() {
+    fn forms_accepted_by_cloudify_are_accepted() {
         assert_eq!(
             json("a: {b:[1], c:{d: 2}}"),
             r#"{"a":{"b":[1],"c":{"d":2}}}"#
@@ -853,7 +867,7 @@ mod tests {
     }
 
     #[test]
-    fn tabs_stand_in_text_and_in_comments_only() {
+    fn tabs_are_only_allowed_in_text_and_comments() {
         assert_eq!(
             json("a: \"x\ty\" #\tz\nb: |\n  x\ty\n"),
             r#"{"a":"x\ty","b":"x\ty\n"}"#
@@ -864,7 +878,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_at_all_is_an_empty_mapping() {
+    fn empty_text_is_an_empty_mapping() {
         assert_eq!(json(""), "{}");
         assert_eq!(json("# only a comment\n"), "{}");
     }

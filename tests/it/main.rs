@@ -11,9 +11,9 @@
 
 mod cli;
 mod docker;
+mod failures;
 mod kernel;
 mod language;
 mod simulated;
 #[path = "../support/mod.rs"]
 mod support;
-mod trouble;

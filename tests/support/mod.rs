@@ -5,7 +5,7 @@
 //! test, its objects are removed from the machine's engine.
 
 pub(crate) mod engine;
-pub(crate) mod private;
+pub(crate) mod private_engine;
 
 use engine::Engine;
 use serde_json::Value as Json;
@@ -24,7 +24,7 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Returns the root directory of the project.
-pub(crate) fn project() -> &'static Path {
+pub(crate) fn project_root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -32,9 +32,9 @@ pub(crate) fn project() -> &'static Path {
 pub(crate) fn tarball() -> &'static Path {
     static TARBALL: OnceLock<PathBuf> = OnceLock::new();
     TARBALL.get_or_init(|| {
-        let path = project().join("blueprints/demo-image.tar");
+        let path = project_root().join("blueprints/demo-image.tar");
         if !path.exists() {
-            let built = Command::new(project().join("scripts/demo-image"))
+            let built = Command::new(project_root().join("scripts/demo-image"))
                 .output()
                 .expect("start scripts/demo-image");
             assert!(
@@ -71,12 +71,14 @@ pub(crate) fn free_port() -> u16 {
 }
 
 /// Calls `ask` until it returns a value. Panics after [`PATIENCE`].
-pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(condition: &str, mut poll: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
-        match ask() {
+        match poll() {
             Some(answer) => return answer,
-            None if start.elapsed() > PATIENCE => panic!("{what}: timed out after {PATIENCE:?}"),
+            None if start.elapsed() > PATIENCE => {
+                panic!("{condition}: timed out after {PATIENCE:?}")
+            }
             None => std::thread::sleep(Duration::from_millis(20)),
         }
     }
@@ -84,7 +86,7 @@ pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
 
 /// Returns the body of an HTTP response.
 pub(crate) fn fetch(url: &str) -> String {
-    let fetched = Command::new(project().join("target/busybox"))
+    let fetched = Command::new(project_root().join("target/busybox"))
         .args(["wget", "-qO-", url])
         .output()
         .expect("start target/busybox");
@@ -100,7 +102,7 @@ pub(crate) fn fetch(url: &str) -> String {
 pub(crate) struct Test {
     /// In-memory engine; `None` for the machine's engine.
     engine: Option<Engine>,
-    pub(crate) folder: TempDir,
+    pub(crate) directory: TempDir,
     /// Prefix of all names that the test uses on the engine.
     pub(crate) prefix: String,
 }
@@ -113,7 +115,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn of(output: &Output) -> Self {
+    pub(crate) fn from_output(output: &Output) -> Self {
         Self {
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
@@ -123,7 +125,7 @@ impl Run {
 
     /// Asserts the exit code.
     #[track_caller]
-    pub(crate) fn exits(self, code: i32) -> Self {
+    pub(crate) fn exits_with(self, code: i32) -> Self {
         assert_eq!(
             self.code, code,
             "stdout:\n{}\nstderr:\n{}",
@@ -141,7 +143,7 @@ impl Run {
 
     /// Asserts that standard error contains each of these texts.
     #[track_caller]
-    pub(crate) fn says(self, texts: &[&str]) -> Self {
+    pub(crate) fn stderr_contains(self, texts: &[&str]) -> Self {
         for text in texts {
             assert!(
                 self.stderr.contains(text),
@@ -156,7 +158,7 @@ impl Run {
 impl Test {
     /// Returns a test on an in-memory engine: the default, unless only a real engine shows the
     /// tested behavior.
-    pub(crate) fn fake(name: &str) -> Self {
+    pub(crate) fn in_memory(name: &str) -> Self {
         let mut test = Self::new(name);
         test.engine = Some(Engine::start(&test.path("engine")));
         test
@@ -164,7 +166,7 @@ impl Test {
 
     /// Returns a test on the machine's engine.
     pub(crate) fn new(name: &str) -> Self {
-        let folder = tempfile::Builder::new()
+        let directory = tempfile::Builder::new()
             .prefix("dockctl-test-")
             .tempdir()
             .expect("create a temporary directory");
@@ -174,7 +176,7 @@ impl Test {
             .collect();
         Self {
             engine: None,
-            folder,
+            directory,
             prefix: format!("t-{name}-{unique}"),
         }
     }
@@ -206,7 +208,7 @@ impl Test {
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
     /// Writes a file to the test's directory. Replaces `PREFIX` with the prefix of the test and
@@ -235,13 +237,13 @@ impl Test {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dockctl"));
         command
             .args(arguments)
-            .current_dir(self.folder.path())
+            .current_dir(self.directory.path())
             .stdin(Stdio::null());
         command
             .env("DOCKCTL_STATE_DIR", self.path("state"))
             .env("DOCKCTL_TASK_RETRY_INTERVAL", "0.1");
         if let Some(engine) = &self.engine {
-            command.env("DOCKER_HOST", engine.hostile_address());
+            command.env("DOCKER_HOST", engine.dockctl_address());
         }
         for variable in [
             "DOCKCTL_DEPLOYMENT",
@@ -256,7 +258,7 @@ impl Test {
         ] {
             command.env_remove(variable);
         }
-        let others = [
+        let without_deployment = [
             "validate",
             "inspect",
             "explain",
@@ -266,7 +268,8 @@ impl Test {
             "--version",
             "--help",
         ];
-        let is_named = |name: &&&str| !others.contains(*name) && !arguments.contains(&"-d");
+        let is_named =
+            |name: &&&str| !without_deployment.contains(*name) && !arguments.contains(&"-d");
         if arguments.first().as_ref().is_some_and(is_named) {
             command.env("DOCKCTL_DEPLOYMENT", &self.prefix);
         }
@@ -275,7 +278,7 @@ impl Test {
 
     /// Runs dockctl and waits for it to exit.
     pub(crate) fn run(&self, arguments: &[&str]) -> Run {
-        Run::of(&self.command(arguments).output().expect("start dockctl"))
+        Run::from_output(&self.command(arguments).output().expect("start dockctl"))
     }
 
     /// Runs dockctl with 2 GB of address space: too little to buffer an endless response.
@@ -292,8 +295,10 @@ impl Test {
                 None => limited.env_remove(name),
             };
         }
-        limited.stdin(Stdio::null()).current_dir(self.folder.path());
-        Run::of(&limited.output().expect("start bash"))
+        limited
+            .stdin(Stdio::null())
+            .current_dir(self.directory.path());
+        Run::from_output(&limited.output().expect("start bash"))
     }
 
     /// Starts dockctl in the background.
@@ -306,20 +311,18 @@ impl Test {
     }
 
     /// Runs dockctl and kills it when a progress line contains `moment`.
-    pub(crate) fn killed_at(&self, moment: &str, arguments: &[&str]) {
+    pub(crate) fn kill_at(&self, text: &str, arguments: &[&str]) {
         let mut child = self.start(&[arguments, &["--progress", "plain"]].concat());
         let lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
-        let seen = lines
-            .map_while(Result::ok)
-            .any(|line| line.contains(moment));
+        let seen = lines.map_while(Result::ok).any(|line| line.contains(text));
         child.kill().expect("kill dockctl");
         child.wait().expect("wait for dockctl");
-        assert!(seen, "no progress line contains `{moment}`");
+        assert!(seen, "no progress line contains `{text}`");
     }
 
     /// Waits for a background dockctl to exit.
-    pub(crate) fn end(child: Child) -> Run {
-        Run::of(&child.wait_with_output().expect("wait for dockctl"))
+    pub(crate) fn wait(child: Child) -> Run {
+        Run::from_output(&child.wait_with_output().expect("wait for dockctl"))
     }
 
     /// Returns the names and states of the test's containers on the engine, sorted.
@@ -346,8 +349,8 @@ impl Test {
     }
 
     /// Creates a container outside dockctl and returns its ID.
-    pub(crate) fn foreign(&self, name: &str, command: &[&str]) -> String {
-        let image = self.image();
+    pub(crate) fn create_foreign(&self, name: &str, command: &[&str]) -> String {
+        let image = self.import_image();
         let name = self.name(name);
         let arguments: Vec<&str> = ["create", "--name", &name, &image]
             .into_iter()
@@ -357,7 +360,7 @@ impl Test {
     }
 
     /// Imports the demo image under the test's name and returns the name.
-    pub(crate) fn image(&self) -> String {
+    pub(crate) fn import_image(&self) -> String {
         let image = format!("{}:latest", self.prefix);
         self.docker(&["import", &tarball().display().to_string(), &image]);
         image
@@ -377,9 +380,9 @@ impl Drop for Test {
                 let _ = Command::new("docker").args(["rm", "-fv", id]).output();
             }
         }
-        for what in ["network", "volume"] {
+        for condition in ["network", "volume"] {
             for name in docker(&[
-                what,
+                condition,
                 "ls",
                 "-q",
                 "--filter",
@@ -387,7 +390,9 @@ impl Drop for Test {
             ])
             .lines()
             {
-                let _ = Command::new("docker").args([what, "rm", name]).output();
+                let _ = Command::new("docker")
+                    .args([condition, "rm", name])
+                    .output();
             }
         }
         let images = docker(&[

@@ -2,7 +2,7 @@
 //! proxy in front of the engine.
 
 #[allow(dead_code, reason = "not every sweep uses it")]
-pub(crate) mod next;
+pub(crate) mod next_command;
 #[allow(dead_code, reason = "each sweep uses other faults")]
 pub(crate) mod proxy;
 
@@ -75,7 +75,7 @@ node_templates:
 ";
 
 /// Socket of the machine's engine.
-const MACHINE: &str = "/var/run/docker.sock";
+const MACHINE_SOCKET: &str = "/var/run/docker.sock";
 
 /// Number of containers in the blueprint.
 pub(crate) const CONTAINERS: usize = 6;
@@ -93,16 +93,16 @@ pub(crate) struct Sweep {
 }
 
 /// A command on the installed deployment, with its preparation.
-pub(crate) struct Deed {
+pub(crate) struct Scenario {
     pub(crate) command: &'static [&'static str],
     /// Prepares the installed deployment for the command.
     pub(crate) prepare: fn(&Sweep),
     /// Reverts the deployment to its state after the install.
-    pub(crate) undo: fn(&Sweep),
+    pub(crate) revert: fn(&Sweep),
 }
 
 /// The results of a command without faults.
-pub(crate) struct Measured {
+pub(crate) struct Baseline {
     pub(crate) requests: usize,
     #[allow(dead_code, reason = "with a fault, a container can be created twice")]
     pub(crate) created: usize,
@@ -110,13 +110,13 @@ pub(crate) struct Measured {
 }
 
 /// An update that replaces one container, changes one in place, removes one and adds one.
-pub(crate) const UPDATE: Deed = Deed {
+pub(crate) const UPDATE: Scenario = Scenario {
     command: &["update"],
-    prepare: |sweep| sweep.write(&changed()),
-    undo: undo_update,
+    prepare: |sweep| sweep.write(&updated_blueprint()),
+    revert: revert_update,
 };
 
-fn changed() -> String {
+fn updated_blueprint() -> String {
     let left = "PREFIX-left, image: *image}\n    interfaces: *sleep";
     let other = left.replace(
         "*sleep",
@@ -135,53 +135,65 @@ fn changed() -> String {
         .replace("PREFIX-tail", "PREFIX-more")
 }
 
-fn undo_update(sweep: &Sweep) {
+fn revert_update(sweep: &Sweep) {
     sweep.write(BLUEPRINT);
-    sweep.direct(&["update"]).exits(0);
+    sweep.run_directly(&["update"]).exits_with(0);
 }
 
 /// Adds two instances of one container.
-pub(crate) const SCALE_OUT: Deed = Deed {
+pub(crate) const SCALE_OUT: Scenario = Scenario {
     command: &["scale", "left", "--to", "3"],
     prepare: |_| {},
-    undo: |sweep| drop(sweep.direct(&["scale", "left", "--to", "1"]).exits(0)),
+    revert: |sweep| {
+        drop(
+            sweep
+                .run_directly(&["scale", "left", "--to", "1"])
+                .exits_with(0),
+        )
+    },
 };
 
 /// Removes two instances of one container.
-pub(crate) const SCALE_IN: Deed = Deed {
+pub(crate) const SCALE_IN: Scenario = Scenario {
     command: &["scale", "left", "--to", "1"],
-    prepare: |sweep| drop(sweep.direct(&["scale", "left", "--to", "3"]).exits(0)),
-    undo: |_| {},
+    prepare: |sweep| {
+        drop(
+            sweep
+                .run_directly(&["scale", "left", "--to", "3"])
+                .exits_with(0),
+        )
+    },
+    revert: |_| {},
 };
 
 /// Repairs one container that was removed and one that was killed.
-pub(crate) const HEAL: Deed = Deed {
+pub(crate) const HEAL: Scenario = Scenario {
     command: &["heal"],
     prepare: |sweep| {
         sweep.docker(&["rm", "-f", &sweep.test.name("left")]);
         sweep.docker(&["kill", &sweep.test.name("tail")]);
     },
-    undo: |_| {},
+    revert: |_| {},
 };
 
 impl Sweep {
     fn write(&self, blueprint: &str) {
-        let folder = self.test.path("out");
+        let directory = self.test.path("out");
         self.test.write(
             "blueprint.yaml",
-            &blueprint.replace("FOLDER", &folder.display().to_string()),
+            &blueprint.replace("FOLDER", &directory.display().to_string()),
         );
     }
 
     /// Runs the command once without faults and reverts it.
-    pub(crate) fn measure(&self, deed: &Deed) -> Measured {
-        (deed.prepare)(self);
+    pub(crate) fn measure(&self, scenario: &Scenario) -> Baseline {
+        (scenario.prepare)(self);
         self.proxy.arm(None);
-        self.through_proxy(deed.command).exits(0);
-        let (requests, created) = (self.proxy.requests(), self.created());
-        let expected = self.present();
-        (deed.undo)(self);
-        Measured {
+        self.run_through_proxy(scenario.command).exits_with(0);
+        let (requests, created) = (self.proxy.requests(), self.created_containers());
+        let expected = self.observed_state();
+        (scenario.revert)(self);
+        Baseline {
             requests,
             created,
             expected,
@@ -191,20 +203,20 @@ impl Sweep {
     /// Runs the command with a fault at a request, and again if it fails. Asserts that the final
     /// state is the same as without the fault. Returns whether the first run failed, and the number
     /// of created containers.
-    pub(crate) fn disturb(
+    pub(crate) fn run_with_fault(
         &self,
-        deed: &Deed,
-        measured: &Measured,
+        scenario: &Scenario,
+        measured: &Baseline,
         at: usize,
         fault: Fault,
     ) -> (bool, usize) {
-        let point = format!("{:?} with {fault:?} at request {at}", deed.command);
-        (deed.prepare)(self);
+        let point = format!("{:?} with {fault:?} at request {at}", scenario.command);
+        (scenario.prepare)(self);
         self.proxy.arm(Some((at, fault)));
-        let first = self.through_proxy(deed.command);
+        let first = self.run_through_proxy(scenario.command);
         self.proxy.disarm();
         if first.code != 0 {
-            let again = self.through_proxy(deed.command);
+            let again = self.run_through_proxy(scenario.command);
             assert_eq!(
                 again.code, 0,
                 "{point}, second run:\n{}\n{}",
@@ -214,40 +226,40 @@ impl Sweep {
         if fault == Fault::Restart {
             // The restart also stopped containers that the command does not touch.
             self.wait_for_engine();
-            self.direct(&["heal"]).exits(0);
+            self.run_directly(&["heal"]).exits_with(0);
         }
-        let (present, created) = (self.present(), self.created());
+        let (present, created) = (self.observed_state(), self.created_containers());
         assert_eq!(
             present, measured.expected,
             "{point}: the final state differs\n{}\n{present:#}\n{:#}",
             first.stderr, measured.expected
         );
-        (deed.undo)(self);
+        (scenario.revert)(self);
         (first.code != 0, created)
     }
 
     /// Returns a sweep on an in-memory engine, or on the machine's engine if all points are tried.
     pub(crate) fn new(name: &str) -> Self {
-        if is_long() {
-            return Self::real(name);
+        if tries_all_points() {
+            return Self::on_machine(name);
         }
-        let test = Test::fake(name);
+        let test = Test::in_memory(name);
         let engine = test.engine().socket().to_owned();
-        Self::of(test, &engine)
+        Self::start(test, &engine)
     }
 
     /// Returns a sweep on the machine's engine.
-    pub(crate) fn real(name: &str) -> Self {
-        Self::on(name, Path::new(MACHINE))
+    pub(crate) fn on_machine(name: &str) -> Self {
+        Self::on(name, Path::new(MACHINE_SOCKET))
     }
 
     /// Returns a sweep on the engine behind a socket.
     pub(crate) fn on(name: &str, engine: &Path) -> Self {
-        Self::of(Test::new(name), engine)
+        Self::start(Test::new(name), engine)
     }
 
     /// Installs and uninstalls once without faults, and records the results.
-    fn of(test: Test, engine: &Path) -> Self {
+    fn start(test: Test, engine: &Path) -> Self {
         std::fs::create_dir(test.path("out")).unwrap();
         let proxy = Proxy::start(&test.path("proxy.sock"), engine);
         let mut sweep = Self {
@@ -260,9 +272,9 @@ impl Sweep {
         };
         sweep.write(BLUEPRINT);
         sweep.proxy.arm(None);
-        sweep.through_proxy(&["install"]).exits(0);
+        sweep.run_through_proxy(&["install"]).exits_with(0);
         sweep.install = sweep.proxy.requests();
-        sweep.expected = sweep.present();
+        sweep.expected = sweep.observed_state();
         assert_eq!(
             sweep.expected["containers"].as_array().map(Vec::len),
             Some(CONTAINERS),
@@ -270,9 +282,9 @@ impl Sweep {
             sweep.expected
         );
         sweep.proxy.arm(None);
-        sweep.through_proxy(&["uninstall"]).exits(0);
+        sweep.run_through_proxy(&["uninstall"]).exits_with(0);
         sweep.uninstall = sweep.proxy.requests();
-        sweep.expect_nothing("uninstall without faults");
+        sweep.expect_uninstalled("uninstall without faults");
         sweep
     }
 
@@ -288,14 +300,14 @@ impl Sweep {
         let stride = (requests / sample).max(1);
         let first = 1 + (format!("{fault:?}").bytes().map(usize::from).sum::<usize>()) % stride;
         // One point more than requests, because a run with a fault makes more of them.
-        if is_long() {
+        if tries_all_points() {
             (1..=requests + 1).collect()
         } else {
             (first..=requests).step_by(stride).collect()
         }
     }
 
-    fn flags(&self, arguments: &[&str], host: &str) -> Command {
+    fn command(&self, arguments: &[&str], host: &str) -> Command {
         let mut command = self.test.command(arguments);
         command.args([
             "--host",
@@ -311,29 +323,29 @@ impl Sweep {
     }
 
     /// Runs dockctl without the proxy.
-    pub(crate) fn direct(&self, arguments: &[&str]) -> Run {
-        Run::of(
+    pub(crate) fn run_directly(&self, arguments: &[&str]) -> Run {
+        Run::from_output(
             &self
-                .flags(arguments, &format!("unix://{}", self.engine.display()))
+                .command(arguments, &format!("unix://{}", self.engine.display()))
                 .output()
                 .unwrap(),
         )
     }
 
     /// Runs dockctl through the proxy, with the armed fault.
-    pub(crate) fn through_proxy(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn run_through_proxy(&self, arguments: &[&str]) -> Run {
         let child = self
-            .flags(arguments, &self.proxy.address())
+            .command(arguments, &self.proxy.address())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        self.proxy.set_victim(child.id());
-        Run::of(&child.wait_with_output().unwrap())
+        self.proxy.set_kill_target(child.id());
+        Run::from_output(&child.wait_with_output().unwrap())
     }
 
     /// Returns the number of containers created since the proxy was armed, according to the engine.
-    pub(crate) fn created(&self) -> usize {
+    pub(crate) fn created_containers(&self) -> usize {
         let created =
             |(line, status): &&(String, u16)| line.contains("/containers/create") && *status == 201;
         self.proxy.log().iter().filter(created).count()
@@ -385,7 +397,7 @@ impl Sweep {
 
     /// Returns the objects on the engine and the state of the instances, without values that differ
     /// between runs.
-    fn present(&self) -> Json {
+    fn observed_state(&self) -> Json {
         let ids = self.container_ids();
         let inspected: Vec<Json> = if ids.is_empty() {
             Vec::new()
@@ -396,9 +408,12 @@ impl Sweep {
                 .collect();
             serde_json::from_str(&self.docker(&arguments)).unwrap()
         };
-        let mut containers: Vec<Json> = inspected.iter().map(lasting).collect();
+        let mut containers: Vec<Json> = inspected.iter().map(stable_values).collect();
         containers.sort_by_key(|container| container["name"].to_string());
-        let status = self.direct(&["status", "--output", "json"]).exits(0).json();
+        let status = self
+            .run_directly(&["status", "--output", "json"])
+            .exits_with(0)
+            .json();
         let instance = |it: &Json| json!({ "id": it["id"], "state": it["state"], "drift": it["drift"], "object": it["objects"][0]["name"] });
         json!({
             "containers": containers,
@@ -412,13 +427,13 @@ impl Sweep {
     /// Asserts that the engine and the record are as after an install without faults, and that
     /// another install has nothing to do.
     pub(crate) fn expect_installed(&self, point: &str) {
-        let present = self.present();
+        let present = self.observed_state();
         assert_eq!(
             present, self.expected,
             "{point}: the final state differs\n{present:#}\n{:#}",
             self.expected
         );
-        let again = self.direct(&["install"]).exits(0);
+        let again = self.run_directly(&["install"]).exits_with(0);
         assert!(
             again.stdout.contains("up to date"),
             "{point}: {}",
@@ -427,7 +442,7 @@ impl Sweep {
     }
 
     /// Asserts that no object of the blueprint is left on the engine.
-    pub(crate) fn expect_nothing(&self, point: &str) {
+    pub(crate) fn expect_uninstalled(&self, point: &str) {
         let prefix = &self.test.prefix;
         assert_eq!(
             self.container_ids(),
@@ -449,12 +464,12 @@ impl Sweep {
 }
 
 /// Returns true if all points are tried instead of a sample.
-fn is_long() -> bool {
+fn tries_all_points() -> bool {
     std::env::var("DOCKCTL_SWEEP").is_ok_and(|value| value == "all")
 }
 
 /// Returns the values of a container that are the same after each install.
-fn lasting(container: &Json) -> Json {
+fn stable_values(container: &Json) -> Json {
     let mut labels = container["Config"]["Labels"].clone();
     for name in ["dockctl.execution", "dockctl.request", "dockctl.seal"] {
         labels.as_object_mut().map(|labels| labels.remove(name));

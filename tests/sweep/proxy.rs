@@ -31,13 +31,13 @@ pub(crate) enum Fault {
     Truncate,
     /// The engine creates the object without labels and dockctl receives an error, as when an
     /// engine is stopped while it creates an object.
-    Torso,
+    PartialObject,
     /// The engine is restarted before it receives the request.
     Restart,
 }
 
 /// Delay of a frozen response, at least as long as dockctl's timeout in these tests.
-pub(crate) const FROZEN: Duration = Duration::from_secs(4);
+pub(crate) const FREEZE_DURATION: Duration = Duration::from_secs(4);
 
 struct Shared {
     engine: PathBuf,
@@ -46,23 +46,23 @@ struct Shared {
     log: Mutex<Vec<(String, u16)>>,
     fault: Mutex<Option<(usize, Fault)>>,
     /// Requests whose first line contains this text are refused.
-    refused: Mutex<Option<String>>,
+    refused_text: Mutex<Option<String>>,
     /// Name of the volume that the engine creates without labels once.
-    torso: Mutex<Option<String>>,
-    victim: AtomicU32,
+    partial_volume: Mutex<Option<String>>,
+    kill_target: AtomicU32,
     restart: Mutex<Option<Box<dyn Fn() + Send>>>,
 }
 
 impl Shared {
-    fn is_to_be_torso(&self, request: &Message) -> bool {
-        let mut torso = self.torso.lock().unwrap();
-        let asked = torso
+    fn takes_partial_volume(&self, request: &Message) -> bool {
+        let mut partial = self.partial_volume.lock().unwrap();
+        let name = partial
             .as_ref()
             .filter(|_| request.head.contains("/volumes/create"));
-        let hit = asked.is_some_and(|name| {
+        let hit = name.is_some_and(|name| {
             String::from_utf8_lossy(&request.body).contains(&format!("\"Name\":\"{name}\""))
         });
-        hit && torso.take().is_some()
+        hit && partial.take().is_some()
     }
 }
 
@@ -80,16 +80,16 @@ impl Proxy {
             requests: AtomicUsize::new(0),
             log: Mutex::default(),
             fault: Mutex::default(),
-            refused: Mutex::default(),
-            torso: Mutex::default(),
-            victim: AtomicU32::new(0),
+            refused_text: Mutex::default(),
+            partial_volume: Mutex::default(),
+            kill_target: AtomicU32::new(0),
             restart: Mutex::default(),
         });
         let listener = UnixListener::bind(socket).unwrap();
-        let mine = shared.clone();
+        let for_thread = shared.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let shared = mine.clone();
+                let shared = for_thread.clone();
                 // Ignored: broken connections are the purpose of this proxy.
                 std::thread::spawn(move || drop(serve(client, &shared)));
             }
@@ -108,7 +108,7 @@ impl Proxy {
     pub(crate) fn arm(&self, fault: Option<(usize, Fault)>) {
         *self.shared.fault.lock().unwrap() = fault;
         self.shared.requests.store(0, Ordering::SeqCst);
-        self.shared.victim.store(0, Ordering::SeqCst);
+        self.shared.kill_target.store(0, Ordering::SeqCst);
         self.shared.log.lock().unwrap().clear();
     }
 
@@ -118,18 +118,18 @@ impl Proxy {
     }
 
     /// Sets the process that the kill faults kill.
-    pub(crate) fn set_victim(&self, process: u32) {
-        self.shared.victim.store(process, Ordering::SeqCst);
+    pub(crate) fn set_kill_target(&self, process: u32) {
+        self.shared.kill_target.store(process, Ordering::SeqCst);
     }
 
     /// Refuses all requests whose first line contains a text.
     pub(crate) fn refuse(&self, text: &str) {
-        *self.shared.refused.lock().unwrap() = Some(text.to_owned());
+        *self.shared.refused_text.lock().unwrap() = Some(text.to_owned());
     }
 
     /// Lets the engine create a volume without its labels, once.
-    pub(crate) fn leave_half_made(&self, volume: &str) {
-        *self.shared.torso.lock().unwrap() = Some(volume.to_owned());
+    pub(crate) fn create_partial_volume(&self, volume: &str) {
+        *self.shared.partial_volume.lock().unwrap() = Some(volume.to_owned());
     }
 
     /// Sets the function that restarts the engine.
@@ -159,9 +159,10 @@ impl Message {
     }
 
     fn without_labels(&self) -> Self {
-        let mut asked: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
-        asked["Labels"] = serde_json::json!({});
-        let body = asked.to_string().into_bytes();
+        let mut document: serde_json::Value =
+            serde_json::from_slice(&self.body).unwrap_or_default();
+        document["Labels"] = serde_json::json!({});
+        let body = document.to_string().into_bytes();
         let kept = self
             .head
             .trim_end()
@@ -173,7 +174,7 @@ impl Message {
     }
 }
 
-fn refuse(client: &mut UnixStream, status: u16) -> std::io::Result<()> {
+fn respond_with_error(client: &mut UnixStream, status: u16) -> std::io::Result<()> {
     let body = "{\"message\":\"injected fault\"}";
     write!(
         client,
@@ -206,7 +207,7 @@ fn serve(mut client: UnixStream, shared: &Shared) -> std::io::Result<()> {
             .trim_end_matches(" HTTP/1.1")
             .to_owned();
         let refused = shared
-            .refused
+            .refused_text
             .lock()
             .unwrap()
             .as_ref()
@@ -228,16 +229,16 @@ fn serve(mut client: UnixStream, shared: &Shared) -> std::io::Result<()> {
         let mut body = Vec::new();
         read_body(&mut client, &head, true, &mut body)?;
         let mut request = Message { head, body };
-        let fault = if shared.is_to_be_torso(&request) {
-            Some(Fault::Torso)
+        let fault = if shared.takes_partial_volume(&request) {
+            Some(Fault::PartialObject)
         } else {
             fault
         };
-        if fault == Some(Fault::Torso) {
+        if fault == Some(Fault::PartialObject) {
             request = request.without_labels();
         }
         match fault {
-            Some(Fault::KillBefore) => return kill(shared),
+            Some(Fault::KillBefore) => return kill_process(shared),
             Some(Fault::Restart) => shared
                 .restart
                 .lock()
@@ -245,7 +246,7 @@ fn serve(mut client: UnixStream, shared: &Shared) -> std::io::Result<()> {
                 .as_ref()
                 .expect("`set_restart` was called")(),
             Some(Fault::Status(status)) => {
-                refuse(&mut client, status)?;
+                respond_with_error(&mut client, status)?;
                 continue;
             }
             _ => {}
@@ -280,54 +281,62 @@ fn forward(
         .get_mut(entry)
         .into_iter()
         .for_each(|entry| entry.1 = status);
-    let bodiless = matches!(status, 204 | 304);
+    let has_no_body = matches!(status, 204 | 304);
     if fault.is_none() {
         client.write_all(head.as_bytes())?;
-        relay_body(&mut engine, client, &head, bodiless)?;
+        relay_body(&mut engine, client, &head, has_no_body)?;
         return Ok(true);
     }
-    let mut answer = Message {
+    let mut response = Message {
         head,
         body: Vec::new(),
     };
-    if !bodiless {
-        read_body(&mut engine, &answer.head.clone(), false, &mut answer.body)?;
+    if !has_no_body {
+        read_body(
+            &mut engine,
+            &response.head.clone(),
+            false,
+            &mut response.body,
+        )?;
     }
     match fault {
-        Some(Fault::KillAfter) => return kill(shared).map(|()| false),
+        Some(Fault::KillAfter) => return kill_process(shared).map(|()| false),
         Some(Fault::Freeze) => {
-            std::thread::sleep(FROZEN);
+            std::thread::sleep(FREEZE_DURATION);
             return Ok(false);
         }
         Some(Fault::Truncate) => {
-            let whole = [answer.head.as_bytes(), &answer.body].concat();
-            let half = if answer.body.is_empty() {
-                answer.head.len() / 2
+            let whole = [response.head.as_bytes(), &response.body].concat();
+            let half = if response.body.is_empty() {
+                response.head.len() / 2
             } else {
-                answer.head.len() + answer.body.len() / 2
+                response.head.len() + response.body.len() / 2
             };
             client.write_all(&whole[..half])?;
             return Ok(false);
         }
         Some(Fault::ResetAfter) => return Ok(false),
-        Some(Fault::Torso) => refuse(client, 500)?,
+        Some(Fault::PartialObject) => respond_with_error(client, 500)?,
         _ => {
-            client.write_all(answer.head.as_bytes())?;
-            client.write_all(&answer.body)?;
+            client.write_all(response.head.as_bytes())?;
+            client.write_all(&response.body)?;
         }
     }
-    Ok(answer
+    Ok(response
         .header("Connection")
         .is_none_or(|connection| !connection.eq_ignore_ascii_case("close")))
 }
 
-fn kill(shared: &Shared) -> std::io::Result<()> {
-    // The request can arrive before `set_victim` is called.
-    while shared.victim.load(Ordering::SeqCst) == 0 {
+fn kill_process(shared: &Shared) -> std::io::Result<()> {
+    // The request can arrive before `set_kill_target` is called.
+    while shared.kill_target.load(Ordering::SeqCst) == 0 {
         std::thread::yield_now();
     }
     Command::new("kill")
-        .args(["-KILL", &shared.victim.load(Ordering::SeqCst).to_string()])
+        .args([
+            "-KILL",
+            &shared.kill_target.load(Ordering::SeqCst).to_string(),
+        ])
         .status()
         .map(drop)
 }
@@ -384,9 +393,9 @@ fn relay_body(
     engine: &mut UnixStream,
     client: &mut UnixStream,
     head: &str,
-    bodiless: bool,
+    has_no_body: bool,
 ) -> std::io::Result<()> {
-    if bodiless {
+    if has_no_body {
         return Ok(());
     }
     if header(head, "Transfer-Encoding").is_none() {

@@ -17,8 +17,8 @@ pub fn apply(name: &str, arguments: &Json) -> Option<Result<Json, (Code, String)
         "string_find" => items(name, arguments).and_then(find),
         "string_replace" => items(name, arguments).and_then(replace),
         "string_split" => items(name, arguments).and_then(split),
-        "string_lower" => one_text(name, arguments).map(|text| text.to_lowercase().into()),
-        "string_upper" => one_text(name, arguments).map(|text| text.to_uppercase().into()),
+        "string_lower" => single_string(name, arguments).map(|text| text.to_lowercase().into()),
+        "string_upper" => single_string(name, arguments).map(|text| text.to_uppercase().into()),
         _ => return None,
     })
 }
@@ -26,10 +26,10 @@ pub fn apply(name: &str, arguments: &Json) -> Option<Result<Json, (Code, String)
 /// Returns true if the result of a function depends only on its arguments.
 #[must_use]
 pub fn is_pure(name: &str) -> bool {
-    PURE.contains(&name)
+    PURE_FUNCTIONS.contains(&name)
 }
 
-const PURE: [&str; 7] = [
+const PURE_FUNCTIONS: [&str; 7] = [
     "concat",
     "merge",
     "string_find",
@@ -39,81 +39,84 @@ const PURE: [&str; 7] = [
     "string_upper",
 ];
 
-type Applied<T> = Result<T, (Code, String)>;
+type FunctionResult<T> = Result<T, (Code, String)>;
 
-fn wrong<T>(message: String) -> Applied<T> {
+fn evaluation_error<T>(message: String) -> FunctionResult<T> {
     Err((Code::FunctionEvaluation, message))
 }
 
 /// Returns the error for a wrong number or kind of arguments.
-fn miscounted<T>(message: String) -> Applied<T> {
+fn shape_error<T>(message: String) -> FunctionResult<T> {
     Err((Code::FunctionValidation, message))
 }
 
 /// Returns the message for an argument of the wrong type.
-fn unfit(name: &str, wanted: &str, given: &Json) -> String {
+fn type_message(name: &str, wanted: &str, given: &Json) -> String {
     format!("`{name}` requires {wanted}, not {}", python_text(given))
 }
 
-fn items<'j>(name: &str, arguments: &'j Json) -> Applied<&'j [Json]> {
+fn items<'j>(name: &str, arguments: &'j Json) -> FunctionResult<&'j [Json]> {
     let items = arguments.as_array().map(Vec::as_slice);
-    items.map_or_else(|| miscounted(unfit(name, "a list", arguments)), Ok)
+    items.map_or_else(|| shape_error(type_message(name, "a list", arguments)), Ok)
 }
 
-fn text<'j>(name: &str, value: &'j Json) -> Applied<&'j str> {
+fn text<'j>(name: &str, value: &'j Json) -> FunctionResult<&'j str> {
     let text = value.as_str();
-    text.map_or_else(|| wrong(unfit(name, "a string", value)), Ok)
+    text.map_or_else(
+        || evaluation_error(type_message(name, "a string", value)),
+        Ok,
+    )
 }
 
 /// Returns the only argument of a function. If it is not a string, the function has a wrong shape.
-fn one_text<'j>(name: &str, value: &'j Json) -> Applied<&'j str> {
+fn single_string<'j>(name: &str, value: &'j Json) -> FunctionResult<&'j str> {
     text(name, value).map_err(|(_, message)| (Code::FunctionValidation, message))
 }
 
-fn merge(items: &[Json]) -> Applied<Json> {
+fn merge(items: &[Json]) -> FunctionResult<Json> {
     let mut merged = Map::new();
     for item in items {
-        let object = item.as_object().ok_or_else(|| unmergeable(item))?;
+        let object = item.as_object().ok_or_else(|| merge_error(item))?;
         merged.extend(object.clone());
     }
     Ok(Json::Object(merged))
 }
 
-fn unmergeable(item: &Json) -> (Code, String) {
+fn merge_error(item: &Json) -> (Code, String) {
     // Cloudify iterates over strings and lists before it fails, and its error differs then.
     let code = match item {
         Json::String(_) | Json::Array(_) => Code::FunctionResult,
-        _ => Code::WrongKind,
+        _ => Code::WrongType,
     };
     let message = format!("`merge` requires mappings, not {}", python_text(item));
     (code, message)
 }
 
 /// Maximum length of a string that a function returns, in bytes.
-const LONGEST: usize = 4 << 20;
+const MAX_RESULT_BYTES: usize = 4 << 20;
 
-fn too_long<T>(name: &str) -> Applied<T> {
+fn too_long_error<T>(name: &str) -> FunctionResult<T> {
     Err((
         Code::Limit,
-        format!("the result of `{name}` is longer than {LONGEST} bytes"),
+        format!("the result of `{name}` is longer than {MAX_RESULT_BYTES} bytes"),
     ))
 }
 
-fn concat(items: &[Json]) -> Applied<Json> {
+fn concat(items: &[Json]) -> FunctionResult<Json> {
     let mut text = String::new();
     for item in items {
         text += &python_text(item);
-        if text.len() > LONGEST {
-            return too_long("concat");
+        if text.len() > MAX_RESULT_BYTES {
+            return too_long_error("concat");
         }
     }
     Ok(text.into())
 }
 
 /// Returns the position of the first match in characters, or -1.
-fn find(items: &[Json]) -> Applied<Json> {
+fn find(items: &[Json]) -> FunctionResult<Json> {
     let [haystack, needle] = items else {
-        return miscounted("`string_find` requires a string and the text to find".into());
+        return shape_error("`string_find` requires a string and the text to find".into());
     };
     let (haystack, needle) = (text("string_find", haystack)?, text("string_find", needle)?);
     Ok(haystack
@@ -121,12 +124,12 @@ fn find(items: &[Json]) -> Applied<Json> {
         .map_or(Json::from(-1), |at| haystack[..at].chars().count().into()))
 }
 
-fn replace(items: &[Json]) -> Applied<Json> {
+fn replace(items: &[Json]) -> FunctionResult<Json> {
     let (source, old, new, count) = match items {
         [source, old, new] => (source, old, new, None),
-        [source, old, new, count] => (source, old, new, Some(whole("string_replace", count)?)),
+        [source, old, new, count] => (source, old, new, Some(integer("string_replace", count)?)),
         _ => {
-            return miscounted(
+            return shape_error(
                 "`string_replace` requires a string, the text to replace and its replacement"
                     .into(),
             );
@@ -145,9 +148,9 @@ fn replace(items: &[Json]) -> Applied<Json> {
     if places
         .saturating_mul(new.len())
         .saturating_add(source.len())
-        > LONGEST
+        > MAX_RESULT_BYTES
     {
-        return too_long("string_replace");
+        return too_long_error("string_replace");
     }
     Ok(match count.and_then(|count| usize::try_from(count).ok()) {
         Some(count) => source.replacen(old, new, count).into(),
@@ -155,11 +158,11 @@ fn replace(items: &[Json]) -> Applied<Json> {
     })
 }
 
-fn split(items: &[Json]) -> Applied<Json> {
+fn split(items: &[Json]) -> FunctionResult<Json> {
     let (source, separator, place) = match items {
         [source, separator] => (source, separator, None),
-        [source, separator, place] => (source, separator, Some(whole("string_split", place)?)),
-        _ => return miscounted("`string_split` requires a string and a separator".into()),
+        [source, separator, place] => (source, separator, Some(integer("string_split", place)?)),
+        _ => return shape_error("`string_split` requires a string and a separator".into()),
     };
     let (source, separator) = (
         text("string_split", source)?,
@@ -188,11 +191,11 @@ fn split(items: &[Json]) -> Applied<Json> {
         })
 }
 
-fn whole(name: &str, value: &Json) -> Applied<i64> {
+fn integer(name: &str, value: &Json) -> FunctionResult<i64> {
     let number = value.as_i64();
     let number = number.or_else(|| value.as_bool().map(i64::from));
     number.map_or_else(
-        || wrong(unfit(name, "an integer as its last argument", value)),
+        || evaluation_error(type_message(name, "an integer as its last argument", value)),
         Ok,
     )
 }
@@ -209,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_of_text_do_as_in_python() {
+    fn string_functions_match_python() {
         assert_eq!(
             result("concat", &json!(["a", 1, true, null, 1.5])),
             Ok(json!("a1TrueNone1.5"))

@@ -1,7 +1,7 @@
 //! Evaluates calls at run time: just before an operation starts, or when outputs are read.
 
 use super::{apply, index, is_pure, python_text};
-use crate::syntax::{FUNCTIONS, as_literal, literal, plain};
+use crate::syntax::{FUNCTIONS, as_literal, literal, without_marks};
 use serde_json::{Map, Value as Json};
 
 /// Call that replaces a withheld value; its argument is the digest of the value. A blueprint cannot
@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 pub const WITHHELD: &str = "dockctl.withheld";
 
 /// Context of calls at run time: the values that they read.
-pub trait Surroundings {
+pub trait EvaluationContext {
     /// Returns the value that was withheld under a digest.
     ///
     /// # Errors
@@ -46,27 +46,27 @@ pub trait Surroundings {
     fn deployment(&self, call: &str, arguments: &Json) -> Result<Json, String>;
 
     /// Receives the result of a function that has a withheld argument.
-    fn note_derived(&self, _: &Json) {}
+    fn register_derived(&self, _: &Json) {}
 
     /// Returns the placeholder for hidden values, if values are hidden. Results of functions with
     /// hidden arguments are hidden too.
-    fn hidden_text(&self) -> Option<&str> {
+    fn placeholder(&self) -> Option<&str> {
         None
     }
 }
 
 /// Returns true if a JSON value is or contains a call.
 #[must_use]
-pub fn holds_call(json: &Json) -> bool {
-    json_call(json).is_some() || parts(json).any(holds_call)
+pub fn contains_call(json: &Json) -> bool {
+    find_call(json).is_some() || parts(json).any(contains_call)
 }
 
 /// Returns true if a JSON value contains a call that depends on run time. Withheld values do not:
 /// they are known from the beginning.
 #[must_use]
-pub fn holds_late_call(json: &Json) -> bool {
-    json_call(json).is_some_and(|(name, _)| name != WITHHELD && !is_pure(name))
-        || parts(json).any(holds_late_call)
+pub fn contains_late_call(json: &Json) -> bool {
+    find_call(json).is_some_and(|(name, _)| name != WITHHELD && !is_pure(name))
+        || parts(json).any(contains_late_call)
 }
 
 /// Returns the values inside a value, but none inside literal data.
@@ -79,17 +79,17 @@ fn parts(json: &Json) -> impl Iterator<Item = &Json> {
 /// Returns the name and the arguments of a JSON value that is a call.
 #[must_use]
 pub fn call_of(json: &Json) -> Option<(&str, &Json)> {
-    json_call(json)
+    find_call(json)
 }
 
 /// Returns true if a JSON value is a call.
 #[must_use]
 pub fn is_call(json: &Json) -> bool {
-    json_call(json).is_some()
+    find_call(json).is_some()
 }
 
 /// Recognizes a call by the rule of [`call`](crate::syntax::call).
-fn json_call(json: &Json) -> Option<(&str, &Json)> {
+fn find_call(json: &Json) -> Option<(&str, &Json)> {
     let object = json.as_object().filter(|object| object.len() <= 2)?;
     let is_function = |key: &str| FUNCTIONS.contains(&key) || key == WITHHELD;
     let (name, arguments) = object.iter().rev().find(|(key, _)| is_function(key))?;
@@ -102,7 +102,7 @@ fn json_call(json: &Json) -> Option<(&str, &Json)> {
 /// Returns the first argument of each call that reads attributes.
 #[must_use]
 pub fn attribute_targets(json: &Json) -> Vec<String> {
-    match json_call(json) {
+    match find_call(json) {
         Some(("get_attribute" | "get_attributes_list" | "get_attributes_dict", arguments)) => {
             let target = arguments[0].as_str().map(str::to_owned);
             target.into_iter().collect()
@@ -131,7 +131,7 @@ pub fn withheld_digests(json: &Json) -> Vec<String> {
 
 /// Returns the arguments of each call of a function.
 fn arguments_of<'j>(function: &str, json: &'j Json) -> Vec<&'j Json> {
-    match json_call(json) {
+    match find_call(json) {
         Some((name, arguments)) if name == function => vec![arguments],
         _ => parts(json)
             .flat_map(|part| arguments_of(function, part))
@@ -153,12 +153,12 @@ pub fn reads_attributes(json: &Json) -> bool {
 
 /// Replaces each secret and each withheld value inside a value by the result of `hide`.
 #[must_use]
-pub fn without_secrets(json: &Json, hide: &dyn Fn(&Json) -> Json) -> Json {
-    let entry = |(key, value): (&String, &Json)| (key.clone(), without_secrets(value, hide));
-    match (json_call(json), json) {
+pub fn replace_secrets(json: &Json, hide: &dyn Fn(&Json) -> Json) -> Json {
+    let entry = |(key, value): (&String, &Json)| (key.clone(), replace_secrets(value, hide));
+    match (find_call(json), json) {
         (Some(("get_secret" | WITHHELD, arguments)), _) => hide(arguments),
         _ if literal(json).is_some() => json.clone(),
-        (_, Json::Array(items)) => items.iter().map(|it| without_secrets(it, hide)).collect(),
+        (_, Json::Array(items)) => items.iter().map(|it| replace_secrets(it, hide)).collect(),
         (_, Json::Object(object)) => object.iter().map(entry).collect(),
         _ => json.clone(),
     }
@@ -170,80 +170,84 @@ pub fn without_secrets(json: &Json, hide: &dyn Fn(&Json) -> Json) -> Json {
 /// # Errors
 ///
 /// If the context returns an error, or a call cannot be evaluated at run time.
-pub fn bind(json: &Json, around: &dyn Surroundings) -> Result<Json, String> {
-    if let Some((name, arguments)) = json_call(json) {
-        let bound = bind(arguments, around)?;
+pub fn bind(json: &Json, context: &dyn EvaluationContext) -> Result<Json, String> {
+    if let Some((name, arguments)) = find_call(json) {
+        let bound = bind(arguments, context)?;
         // `concat` is not hidden as a whole: only its hidden arguments are placeholders.
-        if let Some(hidden) = around
-            .hidden_text()
-            .filter(|hidden| is_pure(name) && name != "concat" && holds_text(&bound, hidden))
+        if let Some(hidden) = context
+            .placeholder()
+            .filter(|hidden| is_pure(name) && name != "concat" && contains_text(&bound, hidden))
         {
             return Ok(hidden.into());
         }
-        let data = plain(&bound);
+        let data = without_marks(&bound);
         let result = match apply(name, &data) {
             Some(result) => result
                 .map(|it| if data == bound { it } else { as_literal(&it) })
                 .map_err(|(_, message)| message)?,
-            None => return call(name, &bound, around),
+            None => return call(name, &bound, context),
         };
         if !withheld_digests(arguments).is_empty() {
-            around.note_derived(&result);
+            context.register_derived(&result);
         }
         return Ok(result);
     }
     match json {
         _ if literal(json).is_some() => Ok(json.clone()),
-        Json::Array(items) => items.iter().map(|item| bind(item, around)).collect(),
+        Json::Array(items) => items.iter().map(|item| bind(item, context)).collect(),
         Json::Object(object) => {
             let entries = object
                 .iter()
-                .map(|(key, value)| Ok((key.clone(), bind(value, around)?)));
+                .map(|(key, value)| Ok((key.clone(), bind(value, context)?)));
             Ok(Json::Object(entries.collect::<Result<_, String>>()?))
         }
         _ => Ok(json.clone()),
     }
 }
 
-fn holds_text(json: &Json, text: &str) -> bool {
+fn contains_text(json: &Json, text: &str) -> bool {
     match json {
         Json::String(found) => found.contains(text),
-        Json::Array(items) => items.iter().any(|item| holds_text(item, text)),
+        Json::Array(items) => items.iter().any(|item| contains_text(item, text)),
         Json::Object(object) => object
             .iter()
-            .any(|(key, value)| key.contains(text) || holds_text(value, text)),
+            .any(|(key, value)| key.contains(text) || contains_text(value, text)),
         _ => false,
     }
 }
 
-fn call(name: &str, arguments: &Json, around: &dyn Surroundings) -> Result<Json, String> {
+fn call(name: &str, arguments: &Json, context: &dyn EvaluationContext) -> Result<Json, String> {
     match (name, arguments.as_array().map(Vec::as_slice)) {
         ("get_attribute", Some([Json::String(target), path @ ..])) => {
-            around.attribute(target, path)
+            context.attribute(target, path)
         }
-        ("get_attributes_list", Some([Json::String(node), path @ ..])) => Ok(around
+        ("get_attributes_list", Some([Json::String(node), path @ ..])) => Ok(context
             .attributes(node, path)?
             .into_iter()
             .map(|(_, value)| value)
             .collect()),
         ("get_attributes_dict", Some([Json::String(node), paths @ ..])) => {
-            attributes_dict(node, paths, around)
+            attributes_dict(node, paths, context)
         }
-        ("get_secret", None) => around
+        ("get_secret", None) => context
             .secret(arguments.as_str().unwrap_or_default())
             .map(Json::String),
-        ("get_secret", Some([Json::String(name), path @ ..])) => secret_part(name, path, around),
-        (WITHHELD, None) => around.withheld(arguments.as_str().unwrap_or_default()),
-        ("get_label" | "get_sys" | "get_consumers", _) => around.deployment(name, arguments),
+        ("get_secret", Some([Json::String(name), path @ ..])) => secret_part(name, path, context),
+        (WITHHELD, None) => context.withheld(arguments.as_str().unwrap_or_default()),
+        ("get_label" | "get_sys" | "get_consumers", _) => context.deployment(name, arguments),
         _ => Err(format!("`{name}` cannot be evaluated at run time")),
     }
 }
 
-fn attributes_dict(node: &str, paths: &[Json], around: &dyn Surroundings) -> Result<Json, String> {
+fn attributes_dict(
+    node: &str,
+    paths: &[Json],
+    context: &dyn EvaluationContext,
+) -> Result<Json, String> {
     let mut instances = Json::Object(Map::new());
     for path in paths {
         let key = dotted(path);
-        for (id, value) in around.attributes(node, steps(path))? {
+        for (id, value) in context.attributes(node, steps(path))? {
             instances[id][key.as_str()] = value;
         }
     }
@@ -262,8 +266,8 @@ fn steps(path: &Json) -> &[Json] {
 }
 
 /// Returns a part of a secret whose text is JSON.
-fn secret_part(name: &str, path: &[Json], around: &dyn Surroundings) -> Result<Json, String> {
-    let whole: Json = serde_json::from_str(&around.secret(name)?)
+fn secret_part(name: &str, path: &[Json], context: &dyn EvaluationContext) -> Result<Json, String> {
+    let whole: Json = serde_json::from_str(&context.secret(name)?)
         .map_err(|_| format!("the secret `{name}` is not JSON and has no keys"))?;
     lookup(&whole, path)
         .cloned()
@@ -290,7 +294,7 @@ mod tests {
 
     struct Stub;
 
-    impl Surroundings for Stub {
+    impl EvaluationContext for Stub {
         fn withheld(&self, digest: &str) -> Result<Json, String> {
             Err(format!("unknown digest {digest}"))
         }
@@ -327,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn late_calls_are_bound_inside_out() {
+    fn late_calls_are_evaluated_inside_out() {
         let value = json!({"command": {"concat": ["--db=", {"get_attribute": ["db", "ip"]}]}, "plain": {"get_nothing": 1}});
         assert_eq!(
             bind(&value, &Stub).unwrap(),
@@ -344,12 +348,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_marked_as_data_is_never_evaluated() {
+    fn literal_data_is_never_evaluated() {
         let data = json!({"dockctl.literal": {"get_secret": "x"}});
         assert_eq!(bind(&data, &Stub).unwrap(), data);
-        assert!(!holds_call(&data) && !holds_late_call(&data));
+        assert!(!contains_call(&data) && !contains_late_call(&data));
         assert!(secret_names(&json!([data])).is_empty());
-        assert_eq!(without_secrets(&data, &|_| Json::Null), data);
+        assert_eq!(replace_secrets(&data, &|_| Json::Null), data);
         let merged = json!({"merge": [{"a": 1}, data]});
         assert_eq!(
             bind(&merged, &Stub).unwrap(),
@@ -359,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_of_all_instances_are_found() {
+    fn attributes_of_all_instances_are_returned() {
         assert_eq!(
             bind(&json!({"get_attributes_list": ["web", "ip"]}), &Stub).unwrap(),
             json!(["ip1", "ip2"])
@@ -376,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_can_be_looked_into() {
+    fn parts_of_json_secrets_can_be_read() {
         assert_eq!(
             bind(&json!({"get_secret": ["json", "user", 0]}), &Stub).unwrap(),
             json!("root")
@@ -388,16 +392,16 @@ mod tests {
     }
 
     #[test]
-    fn secrets_can_be_left_out() {
+    fn secrets_can_be_replaced() {
         let value = json!({"concat": ["--pin=", {"get_secret": "pin"}]});
-        let hidden = without_secrets(&value, &|name| {
+        let hidden = replace_secrets(&value, &|name| {
             json!(format!("<{}>", name.as_str().unwrap_or_default()))
         });
         assert_eq!(bind(&hidden, &Stub).unwrap(), json!("--pin=<pin>"));
     }
 
     #[test]
-    fn paths_count_from_the_end_too() {
+    fn negative_indexes_count_from_the_end() {
         assert_eq!(
             lookup(&json!({"a": [1, 2]}), &[json!("a"), json!(-1)]),
             Some(&json!(2))

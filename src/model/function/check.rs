@@ -1,6 +1,6 @@
 //! Static checks of calls: their shape, and the names in them.
 
-use super::{index, parts, shape::malformed};
+use super::{index, parts, shape::shape_error};
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics},
     model::Blueprint,
@@ -44,7 +44,7 @@ pub(in crate::model) fn check(
             .flat_map(|operation| operation.inputs.values());
         node.properties
             .values()
-            .chain(node.numbers.values())
+            .chain(node.instance_counts.values())
             .chain(inputs)
             .for_each(|value| checker.value(value, scope));
         for relationship in &node.relationships {
@@ -71,7 +71,7 @@ pub(in crate::model) fn check(
         .values()
         .flat_map(|label| &label.body.values);
     let policies = blueprint.policies.values();
-    let policies = policies.flat_map(|policy| policy.numbers.values());
+    let policies = policies.flat_map(|policy| policy.instance_counts.values());
     let settings = blueprint.settings.iter().flat_map(|settings| {
         settings.display_name.iter().chain(
             settings
@@ -103,7 +103,7 @@ impl Checker<'_> {
     }
 
     fn call(&mut self, call: Call<'_>, scope: Scope<'_>) {
-        match malformed(call, self.blueprint.version) {
+        match shape_error(call, self.blueprint.version) {
             Some(fault) => self.d.push(fault),
             None => self.names(call, scope),
         }
@@ -128,7 +128,7 @@ impl Checker<'_> {
         // A number or a boolean is not the name of an input.
         let is_known = first.as_str().is_some_and(|name| inputs.contains_key(name));
         if self::call(first).is_none() && !is_known {
-            self.d.push(undeclared_input(first, inputs));
+            self.d.push(undeclared_input_error(first, inputs));
         }
     }
 
@@ -194,7 +194,7 @@ impl Checker<'_> {
             .blueprint
             .nodes
             .get(node)
-            .filter(|node| !node.is_open)
+            .filter(|node| !node.has_unknown_type)
             .map(|node| &node.properties)
         else {
             return;
@@ -210,17 +210,12 @@ impl Checker<'_> {
             return;
         };
         self.d
-            .extend(walk_statically(property, &path[1..], call.name, node));
+            .extend(check_path(property, &path[1..], call.name, node));
     }
 }
 
 /// Follows a path up to the first call. Returns an error if a step does not exist.
-fn walk_statically(
-    property: &Value,
-    path: &[Value],
-    function: &str,
-    node: &str,
-) -> Option<Diagnostic> {
+fn check_path(property: &Value, path: &[Value], function: &str, node: &str) -> Option<Diagnostic> {
     let mut value = property;
     for step in path {
         if call(value).is_some() {
@@ -228,7 +223,7 @@ fn walk_statically(
         }
         let Some(next) = child(value, step) else {
             let of = format!("node `{node}`");
-            return Some(nothing_there(function, &of, value, step));
+            return Some(missing_step_error(function, &of, value, step));
         };
         value = next;
     }
@@ -239,7 +234,7 @@ fn walk_statically(
 pub(super) fn child<'v>(value: &'v Value, step: &Value) -> Option<&'v Value> {
     match (&value.data, &step.data) {
         (Data::Map(map), Data::Str(key)) => map.get(key),
-        (Data::Map(map), _) => under_scalar(map, step),
+        (Data::Map(map), _) => scalar_key_value(map, step),
         (Data::List(list), Data::Int(at)) => index(*at, list.len()).map(|at| &list[at]),
         (Data::List(list), Data::Bool(at)) => list.get(usize::from(*at)),
         _ => None,
@@ -247,13 +242,13 @@ pub(super) fn child<'v>(value: &'v Value, step: &Value) -> Option<&'v Value> {
 }
 
 /// Returns the value of a key that is not a string but is written like `step`.
-fn under_scalar<'m>(map: &'m Map, step: &Value) -> Option<&'m Value> {
+fn scalar_key_value<'m>(map: &'m Map, step: &Value) -> Option<&'m Value> {
     let is_it = |key: &Value| key.as_str().is_none() && key.to_key() == step.to_key();
     let entry = map.entries.iter().find(|(key, _)| is_it(key));
     entry.map(|(_, value)| value)
 }
 
-fn undeclared_input(name: &Value, inputs: &Named<Schema>) -> Diagnostic {
+fn undeclared_input_error(name: &Value, inputs: &Named<Schema>) -> Diagnostic {
     let text = name.to_key();
     let message = format!("there is no input `{text}`");
     let fault = name.span.error(Code::UnknownInput, message);
@@ -264,16 +259,21 @@ fn undeclared_input(name: &Value, inputs: &Named<Schema>) -> Diagnostic {
 }
 
 /// Returns the error for a step that does not exist in `value`, which is a part of `of`.
-pub(super) fn nothing_there(function: &str, of: &str, value: &Value, step: &Value) -> Diagnostic {
+pub(super) fn missing_step_error(
+    function: &str,
+    of: &str,
+    value: &Value,
+    step: &Value,
+) -> Diagnostic {
     let key = step.to_key();
-    let why = why_nothing(value, step, &key);
+    let why = missing_step_reason(value, step, &key);
     let message = format!("`{function}` found no value in {of}: {why}");
     let fault = step.span.error(Code::FunctionEvaluation, message);
     let entries = value.as_map().into_iter().flat_map(|map| &map.entries);
     fault.did_you_mean(&key, entries.filter_map(|(key, _)| key.as_str()))
 }
 
-fn why_nothing(value: &Value, step: &Value, key: &str) -> String {
+fn missing_step_reason(value: &Value, step: &Value, key: &str) -> String {
     match &value.data {
         Data::Map(_) => format!("there is no key `{key}`"),
         Data::List(list) if matches!(step.data, Data::Int(_)) => {

@@ -2,17 +2,18 @@
 
 use super::{
     apply,
-    bind::holds_call,
-    check::{child, nothing_there},
-    index, parts,
-    shape::malformed_in_input,
-    trail::{Spent, Trail},
+    bind::contains_call,
+    check::{child, missing_step_error},
+    index,
+    limits::{Cost, LookupPath},
+    parts,
+    shape::shape_error_in_input,
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, Span},
-    model::{Blueprint, Operation, Operations, Values, scaling::Numbers},
+    model::{Blueprint, Operation, Operations, Values, scaling::InstanceCounts},
     syntax::ast::Settings,
-    syntax::{Call, Data, Map, PRIMITIVES, Value, call, fits, plain},
+    syntax::{Call, Data, Map, PRIMITIVES, Value, call, matches_type, without_marks},
 };
 use indexmap::IndexMap;
 use std::{cell::RefCell, collections::HashSet, sync::Arc};
@@ -30,9 +31,9 @@ pub fn evaluate(
     let evaluator = Evaluator {
         blueprint: &blueprint,
         inputs,
-        spent: Spent::default(),
+        cost: Cost::default(),
         rewritten: RefCell::default(),
-        circles: RefCell::default(),
+        reported_cycles: RefCell::default(),
     };
     let changes = evaluator.changes(d);
     for (name, path, part) in evaluator.rewritten.into_inner() {
@@ -55,13 +56,13 @@ enum Change {
     },
     Numbers {
         node: usize,
-        numbers: Numbers,
+        numbers: InstanceCounts,
     },
     Operations {
         node: usize,
         operations: Arc<Operations>,
     },
-    Tie {
+    Relationship {
         node: usize,
         tie: usize,
         source: Arc<Operations>,
@@ -81,7 +82,7 @@ enum Change {
     },
     Policy {
         policy: usize,
-        numbers: Numbers,
+        numbers: InstanceCounts,
     },
     Settings(Settings),
 }
@@ -94,9 +95,9 @@ impl Change {
                 property,
                 value,
             } => blueprint.nodes[node].properties[property] = value,
-            Self::Numbers { node, numbers } => blueprint.nodes[node].numbers = numbers,
+            Self::Numbers { node, numbers } => blueprint.nodes[node].instance_counts = numbers,
             Self::Operations { node, operations } => blueprint.nodes[node].operations = operations,
-            Self::Tie {
+            Self::Relationship {
                 node,
                 tie,
                 source,
@@ -114,10 +115,10 @@ impl Change {
                 let targets = blueprint.policies[policy].targets.clone();
                 for target in targets {
                     if let Some(group) = blueprint.scaling_groups.get_mut(&target) {
-                        group.numbers = numbers.clone();
+                        group.instance_counts = numbers.clone();
                     }
                 }
-                blueprint.policies[policy].numbers = numbers;
+                blueprint.policies[policy].instance_counts = numbers;
             }
             Self::Settings(settings) => blueprint.settings = Some(settings),
         }
@@ -127,18 +128,18 @@ impl Change {
 struct Evaluator<'a> {
     blueprint: &'a Blueprint,
     inputs: &'a IndexMap<String, Value>,
-    spent: Spent,
+    cost: Cost,
     /// Parts of inputs that were changed by evaluation: the input, the path to the part, and the
     /// result.
     rewritten: RefCell<Vec<(String, Vec<Value>, Value)>>,
     /// Cycles that were already reported.
-    circles: RefCell<HashSet<Vec<String>>>,
+    reported_cycles: RefCell<HashSet<Vec<String>>>,
 }
 
 /// The nodes that SELF, SOURCE and TARGET refer to.
 #[derive(Clone, Copy, Default)]
-struct Whose<'a> {
-    me: Option<&'a str>,
+struct CallScope<'a> {
+    this: Option<&'a str>,
     source: Option<&'a str>,
     target: Option<&'a str>,
 }
@@ -147,46 +148,46 @@ struct Whose<'a> {
 type Evaluated = Result<Option<Value>, Box<Diagnostic>>;
 
 /// Result of a lookup.
-type Found = Result<Value, Box<Diagnostic>>;
+type Lookup = Result<Value, Box<Diagnostic>>;
 
 impl Evaluator<'_> {
     fn changes(&self, d: &mut Diagnostics) -> Vec<Change> {
         let mut changes = Vec::new();
         for (at, (name, node)) in self.blueprint.nodes.iter().enumerate() {
-            let whose = Whose {
-                me: Some(name),
-                ..Whose::default()
+            let scope = CallScope {
+                this: Some(name),
+                ..CallScope::default()
             };
             for (property, value) in node.properties.values().enumerate() {
-                changes.extend(self.change(value, whose, d).map(|value| Change::Property {
+                changes.extend(self.change(value, scope, d).map(|value| Change::Property {
                     node: at,
                     property,
                     value,
                 }));
             }
             changes.extend(
-                self.numbers(&node.numbers, whose, d)
+                self.numbers(&node.instance_counts, scope, d)
                     .map(|numbers| Change::Numbers { node: at, numbers }),
             );
             changes.extend(
-                self.operations(&node.operations, whose, d)
+                self.operations(&node.operations, scope, d)
                     .map(|operations| Change::Operations {
                         node: at,
                         operations,
                     }),
             );
             for (tie, relationship) in node.relationships.iter().enumerate() {
-                let whose = Whose {
-                    me: None,
+                let scope = CallScope {
+                    this: None,
                     source: Some(name),
                     target: Some(&relationship.target.node),
                 };
-                let source = self.operations(&relationship.source_operations, whose, d);
-                let target = self.operations(&relationship.target_operations, whose, d);
+                let source = self.operations(&relationship.source_operations, scope, d);
+                let target = self.operations(&relationship.target_operations, scope, d);
                 if source.is_some() || target.is_some() {
                     let source = source.unwrap_or_else(|| relationship.source_operations.clone());
                     let target = target.unwrap_or_else(|| relationship.target_operations.clone());
-                    changes.push(Change::Tie {
+                    changes.push(Change::Relationship {
                         node: at,
                         tie,
                         source,
@@ -195,22 +196,22 @@ impl Evaluator<'_> {
                 }
             }
         }
-        self.rest(&mut changes, d);
+        self.changes_outside_nodes(&mut changes, d);
         changes
     }
 
     /// Evaluates the values outside of nodes.
-    fn rest(&self, changes: &mut Vec<Change>, d: &mut Diagnostics) {
-        let nobody = Whose::default();
+    fn changes_outside_nodes(&self, changes: &mut Vec<Change>, d: &mut Diagnostics) {
+        let no_scope = CallScope::default();
         for (output, one) in self.blueprint.outputs.values().enumerate() {
             changes.extend(
-                self.change(&one.body.value, nobody, d)
+                self.change(&one.body.value, no_scope, d)
                     .map(|value| Change::Output { output, value }),
             );
         }
         for (capability, one) in self.blueprint.capabilities.values().enumerate() {
             changes.extend(
-                self.change(&one.body.value, nobody, d)
+                self.change(&one.body.value, no_scope, d)
                     .map(|value| Change::Capability { capability, value }),
             );
         }
@@ -220,7 +221,7 @@ impl Evaluator<'_> {
                 .values
                 .iter()
                 .map(|value| {
-                    self.change(value, nobody, d)
+                    self.change(value, no_scope, d)
                         .unwrap_or_else(|| value.clone())
                 })
                 .collect();
@@ -228,7 +229,7 @@ impl Evaluator<'_> {
         }
         for (policy, one) in self.blueprint.policies.values().enumerate() {
             changes.extend(
-                self.numbers(&one.numbers, nobody, d)
+                self.numbers(&one.instance_counts, no_scope, d)
                     .map(|numbers| Change::Policy { policy, numbers }),
             );
         }
@@ -240,20 +241,20 @@ impl Evaluator<'_> {
         );
     }
 
-    fn change(&self, value: &Value, whose: Whose<'_>, d: &mut Diagnostics) -> Option<Value> {
-        if self.spent.told.get() {
+    fn change(&self, value: &Value, scope: CallScope<'_>, d: &mut Diagnostics) -> Option<Value> {
+        if self.cost.is_reported.get() {
             return None;
         }
-        let mut trail = Trail::default();
-        let evaluated = self.value(value, whose, &mut trail);
-        let tell = |fault: Box<Diagnostic>| self.tell(*fault, trail.circle, d);
+        let mut trail = LookupPath::default();
+        let evaluated = self.value(value, scope, &mut trail);
+        let tell = |fault: Box<Diagnostic>| self.report(*fault, trail.cycle, d);
         evaluated.map_err(tell).ok().flatten()
     }
 
     /// Reports an error. A cycle is reported once, not for each of its members.
-    fn tell(&self, fault: Diagnostic, circle: Option<Vec<String>>, d: &mut Diagnostics) {
-        self.spent.told.set(fault.code == Code::Limit);
-        if circle.is_none_or(|circle| self.circles.borrow_mut().insert(circle)) {
+    fn report(&self, fault: Diagnostic, cycle: Option<Vec<String>>, d: &mut Diagnostics) {
+        self.cost.is_reported.set(fault.code == Code::Limit);
+        if cycle.is_none_or(|cycle| self.reported_cycles.borrow_mut().insert(cycle)) {
             d.push(fault);
         }
     }
@@ -270,19 +271,26 @@ impl Evaluator<'_> {
     }
 
     fn change_in_place(&self, value: &mut Value, d: &mut Diagnostics) {
-        if let Some(result) = self.change(value, Whose::default(), d) {
+        if let Some(result) = self.change(value, CallScope::default(), d) {
             *value = result;
         }
     }
 
-    fn numbers(&self, numbers: &Numbers, whose: Whose<'_>, d: &mut Diagnostics) -> Option<Numbers> {
+    fn numbers(
+        &self,
+        numbers: &InstanceCounts,
+        scope: CallScope<'_>,
+        d: &mut Diagnostics,
+    ) -> Option<InstanceCounts> {
         let values = numbers.values();
-        let [min, max, default] = values.map(|value| self.change(value, whose, d));
-        d.extend(no_number(default.as_ref().unwrap_or(&numbers.default)));
+        let [min, max, default] = values.map(|value| self.change(value, scope, d));
+        d.extend(default_instances_error(
+            default.as_ref().unwrap_or(&numbers.default),
+        ));
         if min.is_none() && max.is_none() && default.is_none() {
             return None;
         }
-        Some(Numbers {
+        Some(InstanceCounts {
             min: min.unwrap_or_else(|| numbers.min.clone()),
             max: max.unwrap_or_else(|| numbers.max.clone()),
             default: default.unwrap_or_else(|| numbers.default.clone()),
@@ -292,12 +300,12 @@ impl Evaluator<'_> {
     fn operations(
         &self,
         operations: &Arc<Operations>,
-        whose: Whose<'_>,
+        scope: CallScope<'_>,
         d: &mut Diagnostics,
     ) -> Option<Arc<Operations>> {
         let mut changed: Option<Operations> = None;
         for (at, operation) in operations.values().enumerate() {
-            if let Some(inputs) = self.values(&operation.inputs, whose, d) {
+            if let Some(inputs) = self.values(&operation.inputs, scope, d) {
                 let operation = Operation {
                     inputs,
                     ..Operation::clone(operation)
@@ -309,44 +317,44 @@ impl Evaluator<'_> {
         changed.map(Arc::new)
     }
 
-    fn values(&self, values: &Values, whose: Whose<'_>, d: &mut Diagnostics) -> Option<Values> {
+    fn values(&self, values: &Values, scope: CallScope<'_>, d: &mut Diagnostics) -> Option<Values> {
         let mut changed: Option<Values> = None;
         for (at, value) in values.values().enumerate() {
-            if let Some(value) = self.change(value, whose, d) {
+            if let Some(value) = self.change(value, scope, d) {
                 changed.get_or_insert_with(|| values.clone())[at] = value;
             }
         }
         changed
     }
 
-    fn value(&self, value: &Value, whose: Whose<'_>, trail: &mut Trail) -> Evaluated {
+    fn value(&self, value: &Value, scope: CallScope<'_>, trail: &mut LookupPath) -> Evaluated {
         trail.check_depth(value.span)?;
         if let Some(call) = call(value) {
-            return self.call(value, call, whose, trail);
+            return self.call(value, call, scope, trail);
         }
         if trail.is_nested() {
-            self.spent.visit(value.span)?;
+            self.cost.add_visit(value.span)?;
         }
         match &value.data {
             Data::List(list) => {
                 let mut changed: Option<Vec<Value>> = None;
                 for (at, item) in list.iter().enumerate() {
-                    if let Some(item) = trail.within(|trail| self.value(item, whose, trail))? {
+                    if let Some(item) = trail.nested(|trail| self.value(item, scope, trail))? {
                         changed.get_or_insert_with(|| list.to_vec())[at] = item;
                     }
                 }
-                self.spent
-                    .make(changed.as_ref().map_or(0, Vec::len), value.span)?;
+                self.cost
+                    .add_values(changed.as_ref().map_or(0, Vec::len), value.span)?;
                 Ok(changed.map(|list| Value::new(value.span, Data::List(Arc::new(list)))))
             }
             Data::Map(map) => {
                 let mut changed: Option<Map> = None;
                 for (at, (_, item)) in map.entries.iter().enumerate() {
-                    if let Some(item) = trail.within(|trail| self.value(item, whose, trail))? {
+                    if let Some(item) = trail.nested(|trail| self.value(item, scope, trail))? {
                         changed.get_or_insert_with(|| Map::clone(map)).entries[at].1 = item;
                     }
                 }
-                self.spent.make(
+                self.cost.add_values(
                     changed.as_ref().map_or(0, |map| map.entries.len()),
                     value.span,
                 )?;
@@ -360,20 +368,20 @@ impl Evaluator<'_> {
         &self,
         value: &Value,
         call: Call<'_>,
-        whose: Whose<'_>,
-        trail: &mut Trail,
+        scope: CallScope<'_>,
+        trail: &mut LookupPath,
     ) -> Evaluated {
-        self.spent.call(call.span)?;
+        self.cost.add_call(call.span)?;
         // Calls in inputs are only checked here, because an unused input may contain anything.
-        if let Some(fault) = malformed_in_input(call) {
+        if let Some(fault) = shape_error_in_input(call) {
             return Err(Box::new(fault));
         }
-        let arguments = trail.within(|trail| self.value(call.arguments, whose, trail))?;
+        let arguments = trail.nested(|trail| self.value(call.arguments, scope, trail))?;
         let current = arguments.as_ref().unwrap_or(call.arguments);
         let result = match call.name {
-            "get_input" => self.input(call, current, whose, trail)?,
-            "get_property" => self.property(call, current, whose, trail)?,
-            name => self.applied(name, current, value)?,
+            "get_input" => self.input(call, current, scope, trail)?,
+            "get_property" => self.property(call, current, scope, trail)?,
+            name => self.apply_within_limits(name, current, value)?,
         };
         // A call that cannot be evaluated yet is kept, with its arguments evaluated as far as
         // possible.
@@ -382,12 +390,12 @@ impl Evaluator<'_> {
             .map(|result| result.at(value.span)))
     }
 
-    fn applied(&self, name: &str, arguments: &Value, value: &Value) -> Evaluated {
-        let result = applied(name, arguments, value)?;
+    fn apply_within_limits(&self, name: &str, arguments: &Value, value: &Value) -> Evaluated {
+        let result = apply_pure(name, arguments, value)?;
         let made = result.as_ref().map_or(0, |made| parts(made).count());
-        self.spent.make(made, value.span)?;
+        self.cost.add_values(made, value.span)?;
         let text = result.as_ref().map_or(0, text_length);
-        self.spent.write(text, value.span)?;
+        self.cost.add_text(text, value.span)?;
         Ok(result)
     }
 
@@ -395,8 +403,8 @@ impl Evaluator<'_> {
         &self,
         call: Call<'_>,
         arguments: &Value,
-        whose: Whose<'_>,
-        trail: &mut Trail,
+        scope: CallScope<'_>,
+        trail: &mut LookupPath,
     ) -> Evaluated {
         let (name, path) = match arguments.as_list() {
             Some([name, path @ ..]) => (name, path),
@@ -422,8 +430,8 @@ impl Evaluator<'_> {
         if refers_to_itself(&found, call) {
             return Ok(None); // An input that only refers to itself is kept, as in Cloudify.
         }
-        let result = trail.along(format!("input {text}"), call, |trail| {
-            self.looked_up(text, path, found, whose, trail)
+        let result = trail.follow(format!("input {text}"), call, |trail| {
+            self.evaluate_input_part(text, path, found, scope, trail)
         })?;
         check_type(call, text, &result)?;
         Ok(Some(result))
@@ -432,23 +440,23 @@ impl Evaluator<'_> {
     /// Returns the evaluated part of an input. The inputs of the deployment also show the result,
     /// except for a part that is itself a call: it is kept there with its arguments evaluated, as
     /// in Cloudify.
-    fn looked_up(
+    fn evaluate_input_part(
         &self,
         name: &str,
         path: &[Value],
         found: Value,
-        whose: Whose<'_>,
-        trail: &mut Trail,
-    ) -> Found {
+        scope: CallScope<'_>,
+        trail: &mut LookupPath,
+    ) -> Lookup {
         let (shown, result) = match call(&found) {
             None => {
-                let result = self.value(&found, whose, trail)?;
+                let result = self.value(&found, scope, trail)?;
                 (result.clone(), result)
             }
             Some(call) => {
-                let arguments = trail.within(|trail| self.value(call.arguments, whose, trail))?;
+                let arguments = trail.nested(|trail| self.value(call.arguments, scope, trail))?;
                 let shown = arguments.map(|arguments| with_arguments(&found, call, &arguments));
-                let result = self.value(shown.as_ref().unwrap_or(&found), whose, trail)?;
+                let result = self.value(shown.as_ref().unwrap_or(&found), scope, trail)?;
                 (shown, result)
             }
         };
@@ -464,17 +472,17 @@ impl Evaluator<'_> {
         &self,
         call: Call<'_>,
         arguments: &Value,
-        whose: Whose<'_>,
-        trail: &mut Trail,
+        scope: CallScope<'_>,
+        trail: &mut LookupPath,
     ) -> Evaluated {
         let Some([target, path @ ..]) = arguments.as_list() else {
             return Ok(None);
         };
-        let misplaced = || Box::new(out_of_place(target));
+        let misplaced = || Box::new(scope_error(target));
         let node = match target.as_str() {
-            Some("SELF") => Some(whose.me.ok_or_else(misplaced)?),
-            Some("SOURCE") => Some(whose.source.ok_or_else(misplaced)?),
-            Some("TARGET") => Some(whose.target.ok_or_else(misplaced)?),
+            Some("SELF") => Some(scope.this.ok_or_else(misplaced)?),
+            Some("SOURCE") => Some(scope.source.ok_or_else(misplaced)?),
+            Some("TARGET") => Some(scope.target.ok_or_else(misplaced)?),
             other => other,
         };
         let Some(node) = node.filter(|_| path.iter().all(|step| self::call(step).is_none())) else {
@@ -489,7 +497,7 @@ impl Evaluator<'_> {
         let [name, rest @ ..] = path else {
             return Ok(None);
         };
-        if definition.is_open {
+        if definition.has_unknown_type {
             return Ok(None);
         }
         let Some(property) = definition.properties.get(name.to_key().as_str()) else {
@@ -508,16 +516,16 @@ impl Evaluator<'_> {
         );
         let from_itself = trail
             .last()
-            .map_or(whose.me == Some(node), |last| last == step);
+            .map_or(scope.this == Some(node), |last| last == step);
         if from_itself && refers_to_itself(property, call) {
             return Ok(None); // A property that only refers to itself is kept, as in Cloudify.
         }
-        let whose = Whose {
-            me: Some(node),
-            ..Whose::default()
+        let scope = CallScope {
+            this: Some(node),
+            ..CallScope::default()
         };
-        trail.along(step, call, |trail| {
-            self.walk_property(property, rest, call, whose, trail)
+        trail.follow(step, call, |trail| {
+            self.walk_property(property, rest, call, scope, trail)
         })
     }
 
@@ -527,28 +535,28 @@ impl Evaluator<'_> {
         property: &Value,
         path: &[Value],
         call: Call<'_>,
-        whose: Whose<'_>,
-        trail: &mut Trail,
+        scope: CallScope<'_>,
+        trail: &mut LookupPath,
     ) -> Evaluated {
         let mut value = property.clone();
         for step in path {
             if self::call(&value).is_some() {
-                match self.value(&value, whose, trail)? {
+                match self.value(&value, scope, trail)? {
                     Some(result) if self::call(&result).is_none() => value = result,
                     _ => return Ok(None),
                 }
             }
-            let of = format!("node `{}`", whose.me.unwrap_or_default());
+            let of = format!("node `{}`", scope.this.unwrap_or_default());
             value = child(&value, step)
                 .cloned()
-                .ok_or_else(|| Box::new(nothing_there(call.name, &of, &value, step)))?;
+                .ok_or_else(|| Box::new(missing_step_error(call.name, &of, &value, step)))?;
         }
-        Ok(Some(self.value(&value, whose, trail)?.unwrap_or(value)))
+        Ok(Some(self.value(&value, scope, trail)?.unwrap_or(value)))
     }
 }
 
 /// Returns the error if `default_instances` is not an integer.
-fn no_number(default: &Value) -> Option<Diagnostic> {
+fn default_instances_error(default: &Value) -> Option<Diagnostic> {
     let kind = match (&default.data, call(default)) {
         (Data::Int(_) | Data::Bool(_), _) => return None,
         (_, Some(_)) if needs_inputs(default) => return None,
@@ -556,7 +564,7 @@ fn no_number(default: &Value) -> Option<Diagnostic> {
         (_, None) => default.kind(),
     };
     let message = format!("`default_instances` must evaluate to an integer, but is {kind}");
-    Some(default.span.error(Code::WrongKind, message))
+    Some(default.span.error(Code::WrongType, message))
 }
 
 /// Checks the result of a call with a second key `type`. No value matches a data type here, as in
@@ -565,16 +573,16 @@ fn check_type(call: Call<'_>, input: &str, result: &Value) -> Result<(), Box<Dia
     let declared = call.result_type.filter(|_| self::call(result).is_none());
     match declared.filter(|declared| !is_of_type(result, declared)) {
         None => Ok(()),
-        Some(declared) => Err(Box::new(mistyped(call.span, input, declared, result))),
+        Some(declared) => Err(Box::new(type_error(call.span, input, declared, result))),
     }
 }
 
 fn is_of_type(value: &Value, declared: &Value) -> bool {
     let declared = declared.as_str();
-    declared.is_some_and(|name| PRIMITIVES.contains(&name) && fits(value, name))
+    declared.is_some_and(|name| PRIMITIVES.contains(&name) && matches_type(value, name))
 }
 
-fn mistyped(place: Span, input: &str, declared: &Value, result: &Value) -> Diagnostic {
+fn type_error(place: Span, input: &str, declared: &Value, result: &Value) -> Diagnostic {
     let wanted = declared.as_str().unwrap_or("(not a name)");
     let kind = result.kind();
     let message = format!("the value of input `{input}` must be of type {wanted} here, not {kind}");
@@ -593,7 +601,7 @@ fn refers_to_itself(property: &Value, this: Call<'_>) -> bool {
 
 /// Returns the error for SELF, SOURCE or TARGET in an input. In a blueprint, it is reported when
 /// the blueprint is read.
-fn out_of_place(word: &Value) -> Diagnostic {
+fn scope_error(word: &Value) -> Diagnostic {
     word.span.error(
         Code::FunctionScope,
         format!(
@@ -627,17 +635,18 @@ fn replace(value: &mut Value, path: &[Value], part: Value) {
 }
 
 /// Follows a path into the value of an input.
-fn walk_input(name: &str, value: &Value, path: &[Value], call: Call<'_>) -> Found {
+fn walk_input(name: &str, value: &Value, path: &[Value], call: Call<'_>) -> Lookup {
     let mut value = value.clone();
     for step in path {
         let part = child(&value, step).cloned();
-        value = part.ok_or_else(|| Box::new(nothing_in_input(name, call.name, &value, step)))?;
+        value =
+            part.ok_or_else(|| Box::new(missing_in_input_error(name, call.name, &value, step)))?;
     }
     Ok(value)
 }
 
-fn nothing_in_input(name: &str, function: &str, value: &Value, step: &Value) -> Diagnostic {
-    let mut fault = nothing_there(function, &format!("input `{name}`"), value, step);
+fn missing_in_input_error(name: &str, function: &str, value: &Value, step: &Value) -> Diagnostic {
+    let mut fault = missing_step_error(function, &format!("input `{name}`"), value, step);
     // Cloudify reports different errors for values without parts and for missing parts.
     if matches!(value.data, Data::Map(_) | Data::List(_)) {
         fault.code = Code::InputEvaluation;
@@ -646,7 +655,7 @@ fn nothing_in_input(name: &str, function: &str, value: &Value, step: &Value) -> 
 }
 
 /// Evaluates a pure function once all its arguments are known.
-fn applied(name: &str, arguments: &Value, value: &Value) -> Evaluated {
+fn apply_pure(name: &str, arguments: &Value, value: &Value) -> Evaluated {
     let open = |value: &Value| call(value).is_some();
     let items = arguments
         .as_list()
@@ -663,9 +672,9 @@ fn applied(name: &str, arguments: &Value, value: &Value) -> Evaluated {
         return Ok(None);
     }
     let json = arguments.to_json();
-    let data = plain(&json);
+    let data = without_marks(&json);
     // Late calls can only be distinguished from literal data while the marks exist.
-    if data != json && holds_call(&json) {
+    if data != json && contains_call(&json) {
         return Ok(None);
     }
     match apply(name, &data) {

@@ -13,24 +13,25 @@ mod apply;
 mod bind;
 mod check;
 mod evaluate;
+mod limits;
+mod python;
 mod shape;
-mod spell;
-mod trail;
 
 pub use apply::{apply, is_pure};
 pub use bind::{
-    Surroundings, WITHHELD, attribute_targets, bind, call_of, holds_call, holds_late_call, is_call,
-    lookup, reads_attributes, secret_names, withheld_digests, without_secrets,
+    EvaluationContext, WITHHELD, attribute_targets, bind, call_of, contains_call,
+    contains_late_call, is_call, lookup, reads_attributes, replace_secrets, secret_names,
+    withheld_digests,
 };
 pub(super) use check::check;
 pub use evaluate::evaluate;
-pub use spell::python_text;
+pub use python::python_text;
 
 use crate::syntax::Value;
 
 /// Maximum nesting depth of a value with functions. Lists, mappings and calls all count. The limit
 /// is the one of Cloudify.
-const DEPTH: usize = 50;
+const MAX_DEPTH: usize = 50;
 
 /// Returns the values inside a value.
 pub(super) fn parts(value: &Value) -> impl Iterator<Item = &Value> {

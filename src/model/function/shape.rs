@@ -7,15 +7,15 @@ use crate::{
 use std::collections::HashSet;
 
 /// Returns the error in the shape of a call, regardless of its context.
-pub(super) fn malformed(call: Call<'_>, version: Version) -> Option<Diagnostic> {
-    let (code, message) = shape(call).or_else(|| too_new(call.name, version))?;
+pub(super) fn shape_error(call: Call<'_>, version: Version) -> Option<Diagnostic> {
+    let (code, message) = shape(call).or_else(|| version_error(call.name, version))?;
     Some(call.arguments.span.error(code, message))
 }
 
 /// Returns the error in the shape of a call inside an input. Names of `get_sys`, nodes of
 /// `get_attributes_dict` and the arguments of `merge` and of string functions are only checked in
 /// blueprints, as in Cloudify.
-pub(super) fn malformed_in_input(call: Call<'_>) -> Option<Diagnostic> {
+pub(super) fn shape_error_in_input(call: Call<'_>) -> Option<Diagnostic> {
     let (code, message) = shape(call)?;
     let fault = || call.arguments.span.error(code, message);
     (!is_only_in_blueprints(call.name, code)).then(fault)
@@ -23,7 +23,7 @@ pub(super) fn malformed_in_input(call: Call<'_>) -> Option<Diagnostic> {
 
 fn is_only_in_blueprints(name: &str, code: Code) -> bool {
     match code {
-        Code::FunctionValidation => OF_SEVERAL.contains(&name),
+        Code::FunctionValidation => MULTI_ARGUMENT.contains(&name),
         Code::FunctionArguments => name == "get_attributes_dict",
         Code::SysEntity | Code::SysProperty => true,
         _ => false,
@@ -31,13 +31,13 @@ fn is_only_in_blueprints(name: &str, code: Code) -> bool {
 }
 
 /// `merge` and the string functions with several arguments.
-const OF_SEVERAL: [&str; 4] = ["merge", "string_find", "string_replace", "string_split"];
+const MULTI_ARGUMENT: [&str; 4] = ["merge", "string_find", "string_replace", "string_split"];
 
 /// The violated rule and a message.
-type Broken = (Code, String);
+type Violation = (Code, String);
 
 /// Reports functions that are newer than the declared version of the DSL.
-fn too_new(name: &str, declared: Version) -> Option<Broken> {
+fn version_error(name: &str, declared: Version) -> Option<Violation> {
     let since = match name {
         "concat" => Version::V1_1,
         "merge" => Version::V1_3,
@@ -49,7 +49,7 @@ fn too_new(name: &str, declared: Version) -> Option<Broken> {
 
 /// Returns the error if a function does not accept the shape of its arguments.
 #[allow(clippy::too_many_lines, reason = "a flat match is clearest")]
-fn shape(call: Call<'_>) -> Option<Broken> {
+fn shape(call: Call<'_>) -> Option<Violation> {
     let Call {
         name, arguments, ..
     } = call;
@@ -120,7 +120,7 @@ fn shape(call: Call<'_>) -> Option<Broken> {
             let fits = list.is_some_and(|list| {
                 matches!(list.len(), 3 | 4)
                     && list[..3].iter().all(is_text)
-                    && list[3..].iter().all(number)
+                    && list[3..].iter().all(is_number)
             });
             unless(
                 fits,
@@ -132,7 +132,7 @@ fn shape(call: Call<'_>) -> Option<Broken> {
             let fits = list.is_some_and(|list| {
                 matches!(list.len(), 2 | 3)
                     && list[..2].iter().all(is_text)
-                    && list[2..].iter().all(number)
+                    && list[2..].iter().all(is_number)
             });
             unless(
                 fits,
@@ -184,7 +184,7 @@ fn shape(call: Call<'_>) -> Option<Broken> {
                 "the name of a capability, or a list: [capability name, key, …]",
             )
         }
-        "get_sys" => system(call),
+        "get_sys" => get_sys(call),
         "get_consumers" => {
             let fits = matches!(arguments.as_str(), Some("ids" | "names" | "count"));
             unless(fits, Code::FunctionArguments, "one of ids, names, count")
@@ -193,7 +193,7 @@ fn shape(call: Call<'_>) -> Option<Broken> {
     }
 }
 
-fn number(value: &Value) -> bool {
+fn is_number(value: &Value) -> bool {
     matches!(value.data, Data::Int(_) | Data::Bool(_)) || call(value).is_some()
 }
 
@@ -206,7 +206,7 @@ fn is_position(value: &Value) -> bool {
     }
 }
 
-fn attributes_dict(list: Option<&[Value]>) -> Option<Broken> {
+fn attributes_dict(list: Option<&[Value]>) -> Option<Violation> {
     let Some([_, paths @ ..]) = list else {
         return Some((
             Code::FunctionArguments,
@@ -218,7 +218,7 @@ fn attributes_dict(list: Option<&[Value]>) -> Option<Broken> {
         let steps = path.as_list().unwrap_or(std::slice::from_ref(path));
         let Some(names) = steps.iter().map(Value::as_str).collect::<Option<Vec<_>>>() else {
             return Some((
-                Code::WrongKind,
+                Code::WrongType,
                 "accepts only names and lists of names".to_owned(),
             ));
         };
@@ -230,7 +230,7 @@ fn attributes_dict(list: Option<&[Value]>) -> Option<Broken> {
     None
 }
 
-fn system(call: Call<'_>) -> Option<Broken> {
+fn get_sys(call: Call<'_>) -> Option<Violation> {
     let is_plain = |value: &Value| {
         self::call(value).is_some()
             || !matches!(value.data, Data::Null | Data::List(_) | Data::Map(_))

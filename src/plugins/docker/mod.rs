@@ -6,12 +6,14 @@ pub(crate) mod drive;
 
 use drive::engines::Engines;
 
-use super::{At, Driver, Exclusive, Name, Part, Plugin, Replacement, Settings};
+use super::{
+    Driver, DriverSettings, ExclusiveResource, InstanceRef, InstanceView, Name, Plugin, Replacement,
+};
 use crate::{
     diagnostic::Diagnostics,
     engine::Kind,
-    model::{Blueprint, Definition, Planned},
-    seam::{Change, Need, Object, ObjectState, Purpose, Standing, Step, Target},
+    model::{Blueprint, Definition, OperationDefinition},
+    seam::{Change, InstanceStatus, Need, Object, ObjectState, Purpose, Step, Target},
 };
 use declare::{
     action::{Action, ID},
@@ -36,15 +38,15 @@ impl Plugin for Docker {
 
     fn lower(
         &self,
-        part: Part<'_>,
+        part: InstanceRef<'_>,
         name: &str,
-        planned: &Planned,
+        planned: &OperationDefinition,
         purpose: &Purpose<'_>,
     ) -> Option<Vec<Step>> {
         lower::lower(part, name, planned, purpose)
     }
 
-    fn connect(&self, settings: &Settings) -> Box<dyn Driver> {
+    fn connect(&self, settings: &DriverSettings) -> Box<dyn Driver> {
         Box::new(Engines::new(settings))
     }
 
@@ -56,8 +58,8 @@ impl Plugin for Docker {
         check::check(blueprint, d);
     }
 
-    fn check_files(&self, blueprint: &Blueprint, folder: &Path, d: &mut Diagnostics) {
-        check::check_files(blueprint, folder, d);
+    fn check_files(&self, blueprint: &Blueprint, directory: &Path, d: &mut Diagnostics) {
+        check::check_files(blueprint, directory, d);
     }
 
     fn arguments(&self) -> Option<String> {
@@ -77,12 +79,12 @@ impl Plugin for Docker {
         operation::kind(node).is_some_and(|kind| kind != Kind::Image)
     }
 
-    fn target(&self, part: Part<'_>) -> Target {
+    fn target(&self, part: InstanceRef<'_>) -> Target {
         declared::engine(part.node)
     }
 
-    fn name(&self, part: Part<'_>) -> Option<String> {
-        declared::wanted_name(part.deployment, part.instance)
+    fn name(&self, part: InstanceRef<'_>) -> Option<String> {
+        declared::declared_name(part.deployment, part.instance)
     }
 
     fn adopts(&self, node: &Definition) -> Option<String> {
@@ -97,56 +99,57 @@ impl Plugin for Docker {
         operation::kind(node) == Some(Kind::Container)
     }
 
-    fn called(&self, part: Part<'_>) -> Vec<Name> {
-        declared::called(part)
+    fn own_names(&self, part: InstanceRef<'_>) -> Vec<Name> {
+        declared::provided_names(part)
     }
 
-    fn names(&self, part: Part<'_>) -> Vec<Name> {
-        declared::names(part)
+    fn referenced_names(&self, part: InstanceRef<'_>) -> Vec<Name> {
+        declared::referenced_names(part)
     }
 
-    fn exclusive(&self, part: Part<'_>) -> Vec<Exclusive> {
+    fn exclusive_resources(&self, part: InstanceRef<'_>) -> Vec<ExclusiveResource> {
         exclusive::exclusive(part.deployment, part.instance, part.node)
     }
 
-    fn is_ephemeral(&self, part: Part<'_>) -> bool {
+    fn is_ephemeral(&self, part: InstanceRef<'_>) -> bool {
         exclusive::is_removed_when_stopped(part.deployment, part.instance, part.node)
     }
 
-    fn outlives(&self, node: &Definition) -> bool {
+    fn survives_uninstall(&self, node: &Definition) -> bool {
         standing::outlives(node)
     }
 
-    fn standing(&self, at: At<'_>) -> Standing {
+    fn status(&self, at: InstanceView<'_>) -> InstanceStatus {
         standing::standing(at.part.instance, at.part.node, at.record, at.observed)
     }
 
-    fn is_done(&self, node: &Definition, object: &Object) -> bool {
+    fn is_in_desired_state(&self, node: &Definition, object: &Object) -> bool {
         standing::is_done(node, object)
     }
 
-    fn change(&self, at: At<'_>) -> Change {
+    fn change(&self, at: InstanceView<'_>) -> Change {
         change::change(at.part.instance, at.part.node, at.record, at.observed)
     }
 
-    fn replacement(&self, part: Part<'_>, former: &Definition) -> Option<Replacement> {
+    fn replacement(&self, part: InstanceRef<'_>, former: &Definition) -> Option<Replacement> {
         change::replacement(part, former)
     }
 
-    fn still_done(&self, step: &Step, node: &Definition, object: Option<&Object>) -> bool {
-        Action::of(step).is_ok_and(|action| standing::still_done(&action, node, object))
+    fn effect_exists(&self, step: &Step, node: &Definition, object: Option<&Object>) -> bool {
+        Action::from_step(step).is_ok_and(|action| standing::effect_exists(&action, node, object))
     }
 
     /// A container that has run was created with everything that `start` adds.
-    fn is_needless(&self, step: &Step, object: &Object) -> bool {
-        object.state != ObjectState::Created && matches!(Action::of(step), Ok(Action::Recreate(_)))
+    fn is_redundant(&self, step: &Step, object: &Object) -> bool {
+        object.state != ObjectState::Created
+            && matches!(Action::from_step(step), Ok(Action::Recreate(_)))
     }
 
     fn files(&self, step: &Step) -> Vec<Need> {
-        Action::of(step).map_or_else(|_| Vec::new(), |action| action.files())
+        Action::from_step(step).map_or_else(|_| Vec::new(), |action| action.files())
     }
 
-    fn makes_or_starts(&self, planned: &Planned) -> bool {
+    fn creates_or_starts(&self, planned: &OperationDefinition) -> bool {
         let operation = Operation::of(&planned.plugin, &planned.operation);
         matches!(
             operation,
@@ -154,9 +157,9 @@ impl Plugin for Docker {
         )
     }
 
-    fn reads_properties(&self, planned: &Planned) -> bool {
+    fn reads_properties(&self, planned: &OperationDefinition) -> bool {
         Operation::of(&planned.plugin, &planned.operation)
-            .and_then(Operation::makes)
+            .and_then(Operation::creates)
             .is_some()
     }
 

@@ -4,17 +4,17 @@ use crate::support::Test;
 use std::process::Command;
 
 #[test]
-fn every_command_helps_with_examples() {
-    let test = Test::fake("help");
+fn help_of_every_command_has_examples() {
+    let test = Test::in_memory("help");
     // Cleared because help shows the values of environment variables.
     let help_of = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dockctl"));
         command
             .args(arguments)
-            .current_dir(test.folder.path())
+            .current_dir(test.directory.path())
             .env_clear();
-        crate::support::Run::of(&command.output().unwrap())
-            .exits(0)
+        crate::support::Run::from_output(&command.output().unwrap())
+            .exits_with(0)
             .stdout
     };
     let overview = help_of(&["--help"]);

@@ -1,33 +1,33 @@
 //! `dockctl cancel`.
 
 use crate::{
-    cli::{executions, waiting},
+    cli::{executions, start_waiting_install},
     support::{Test, eventually},
 };
 
 #[test]
-fn a_run_is_cancelled_from_another_terminal() {
-    let test = Test::fake("cancel");
-    let child = waiting(&test);
-    let cancelled = test.run(&["cancel", "--output", "json"]).exits(0);
+fn run_is_cancelled_from_another_process() {
+    let test = Test::in_memory("cancel");
+    let child = start_waiting_install(&test);
+    let cancelled = test.run(&["cancel", "--output", "json"]).exits_with(0);
     assert_eq!(cancelled.json()["outcome"], "cancelled");
-    Test::end(child).exits(130).says(&[
+    Test::wait(child).exits_with(130).stderr_contains(&[
         "cancelling: no new steps start",
         "interrupted: wait for process",
     ]);
     let id = executions(&test)[0]["id"].as_str().unwrap().to_owned();
     assert!(
         test.run(&["cancel"])
-            .exits(0)
+            .exits_with(0)
             .stdout
             .contains("no execution of")
     );
     test.run(&["cancel", "nosuchid"])
-        .exits(2)
-        .says(&["has no execution `nosuchid`"]);
+        .exits_with(2)
+        .stderr_contains(&["has no execution `nosuchid`"]);
     assert!(
         test.run(&["cancel", &id])
-            .exits(0)
+            .exits_with(0)
             .stdout
             .contains("no execution of")
     );
@@ -38,23 +38,23 @@ fn a_run_is_cancelled_from_another_terminal() {
             .as_str()
             .map(str::to_owned)
     });
-    let asked = test.engine().asked("/top");
+    let requests = test.engine().request_count("/top");
     eventually("the wait", || {
-        (test.engine().asked("/top") > asked).then_some(())
+        (test.engine().request_count("/top") > requests).then_some(())
     });
     let cancelled = test
         .run(&["cancel", "--force", "--output", "json"])
-        .exits(0)
+        .exits_with(0)
         .json();
     assert_eq!(
         (&cancelled["outcome"], &cancelled["forced"]),
         (&"cancelled".into(), &true.into())
     );
-    Test::end(child).exits(130);
+    Test::wait(child).exits_with(130);
     let all = executions(&test);
     assert_eq!(
         (&all[1]["of"], &all[1]["stopped"]),
         (&id.into(), &"asked".into())
     );
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
 }

@@ -1,15 +1,15 @@
 //! `dockctl completions` and `dockctl man`.
 
-use crate::{cli::installed, support::Test};
+use crate::{cli::installed_pair, support::Test};
 
 #[test]
-fn words_are_completed_from_what_there_is() {
-    let test = installed("complete");
-    let complete = |words: &[&str]| {
-        let mut command = test.command(&[&["--", "dockctl"], words].concat());
+fn existing_names_are_completed() {
+    let test = installed_pair("complete");
+    let complete = |arguments: &[&str]| {
+        let mut command = test.command(&[&["--", "dockctl"], arguments].concat());
         command
             .env("DOCKCTL_COMPLETE", "bash")
-            .env("_CLAP_COMPLETE_INDEX", (words.len()).to_string())
+            .env("_CLAP_COMPLETE_INDEX", (arguments.len()).to_string())
             .env("_CLAP_IFS", "\n")
             .env("_CLAP_COMPLETE_COMP_TYPE", "9");
         String::from_utf8(command.output().unwrap().stdout).unwrap()
@@ -28,7 +28,7 @@ fn words_are_completed_from_what_there_is() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(
             test.run(&["completions", shell])
-                .exits(0)
+                .exits_with(0)
                 .stdout
                 .contains("DOCKCTL_COMPLETE"),
             "{shell}"
@@ -37,16 +37,16 @@ fn words_are_completed_from_what_there_is() {
 }
 
 #[test]
-fn the_manual_has_a_page_for_each_command() {
-    let test = Test::fake("man");
-    let folder = test.path("man").display().to_string();
-    test.run(&["man", "--out", &folder]).exits(0);
-    let pages = std::fs::read_dir(&folder).unwrap().count();
+fn manual_has_a_page_per_command() {
+    let test = Test::in_memory("man");
+    let directory = test.path("man").display().to_string();
+    test.run(&["man", "--out", &directory]).exits_with(0);
+    let pages = std::fs::read_dir(&directory).unwrap().count();
     assert!(pages > 25, "{pages}");
     assert!(
         std::fs::read_to_string(test.path("man/dockctl-update.1"))
             .unwrap()
             .contains("start\\-first")
     );
-    assert!(test.run(&["man"]).exits(0).stdout.starts_with(".ie"));
+    assert!(test.run(&["man"]).exits_with(0).stdout.starts_with(".ie"));
 }

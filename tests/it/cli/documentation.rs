@@ -1,6 +1,6 @@
 //! The examples in the documentation.
 
-use crate::support::{Test, project};
+use crate::support::{Test, project_root};
 use std::path::PathBuf;
 
 /// A fenced YAML block of a page.
@@ -14,7 +14,7 @@ struct Block {
 
 #[test]
 fn every_blueprint_in_the_documentation_is_valid() {
-    let test = Test::fake("documentation");
+    let test = Test::in_memory("documentation");
     test.write("demo-image.tar", "it only has to be there");
     let mut validated = 0;
     for block in pages().iter().flat_map(blocks) {
@@ -48,7 +48,7 @@ node_templates:
 
 #[test]
 fn the_readme_names_both_scripts() {
-    let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
+    let readme = std::fs::read_to_string(project_root().join("README.md")).unwrap();
     for script in ["scripts/demo", "scripts/test"] {
         assert!(readme.contains(script), "the README does not name {script}");
     }
@@ -56,14 +56,14 @@ fn the_readme_names_both_scripts() {
 
 /// The README and every page in `docs/` and `blueprints/`.
 fn pages() -> Vec<PathBuf> {
-    let mut pages = vec![project().join("README.md")];
+    let mut pages = vec![project_root().join("README.md")];
     for pattern in [
         "docs",
         "blueprints/adopt",
         "blueprints/hello",
         "blueprints/nodecellar",
     ] {
-        let entries = std::fs::read_dir(project().join(pattern)).unwrap();
+        let entries = std::fs::read_dir(project_root().join(pattern)).unwrap();
         let paths = entries.map(|entry| entry.unwrap().path());
         pages.extend(paths.filter(|path| path.extension().is_some_and(|it| it == "md")));
     }

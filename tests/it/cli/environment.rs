@@ -8,8 +8,8 @@ use serde_json::{Value as Json, json};
 use std::{os::unix::ffi::OsStrExt as _, process::Command};
 
 #[test]
-fn flags_can_be_set_by_the_environment() {
-    let test = Test::fake("env");
+fn environment_variables_set_flags() {
+    let test = Test::in_memory("env");
     test.blueprint(SLEEPER);
     let run = test
         .command(&["plan"])
@@ -59,8 +59,8 @@ fn flags_can_be_set_by_the_environment() {
 }
 
 #[test]
-fn what_is_set_and_not_read_is_told_once() {
-    let test = Test::fake("unread");
+fn ignored_variables_are_reported_once() {
+    let test = Test::in_memory("unread");
     test.blueprint(SLEEPER);
     let graph = test.path("graph.svg");
     let run = test
@@ -71,10 +71,10 @@ fn what_is_set_and_not_read_is_told_once() {
         .env("DOCKCTL_INPUT_X", "1")
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&run.stderr);
+    let stderr = String::from_utf8_lossy(&run.stderr);
     assert!(!graph.exists(), "DOCKCTL_OUT is ignored");
     assert_eq!(
-        told.lines().collect::<Vec<_>>(),
+        stderr.lines().collect::<Vec<_>>(),
         [
             "warning: variable DOCKCTL_OUT is ignored: only global flags have variables; use --out",
             "warning: variable DOCKCTL_PARAMETER is ignored: pass parameters as -p NAME=VALUE",
@@ -83,8 +83,8 @@ fn what_is_set_and_not_read_is_told_once() {
 }
 
 #[test]
-fn inputs_are_taken_from_the_environment() {
-    let test = Test::fake("env-inputs");
+fn environment_variables_set_inputs() {
+    let test = Test::in_memory("env-inputs");
     let inputs = "
 inputs:
   plain: {default: from blueprint}
@@ -98,25 +98,30 @@ outputs:
   list: {value: {get_input: list-of-things}}
 ";
     test.blueprint(&(SLEEPER.to_owned() + inputs));
-    let set = |mut command: Command| {
+    let with_inputs = |mut command: Command| {
         command
             .env("DOCKCTL_INPUT_plain", "from environment")
             .env("DOCKCTL_INPUT_PLAIN", "from uppercase variable")
             .env("DOCKCTL_INPUT_NUMBER", "7")
             .env("DOCKCTL_INPUT_LIST_OF_THINGS", "[a, b]")
             .env("DOCKCTL_INPUT_PIN", "41524152");
-        Run::of(&command.output().unwrap())
+        Run::from_output(&command.output().unwrap())
     };
-    let outputs = || test.run(&["outputs", "--output", "json"]).exits(0).json()["outputs"].clone();
-    set(test.command(&["install"])).exits(0);
+    let outputs = || {
+        test.run(&["outputs", "--output", "json"])
+            .exits_with(0)
+            .json()["outputs"]
+            .clone()
+    };
+    with_inputs(test.command(&["install"])).exits_with(0);
     assert_eq!(
         outputs(),
         json!({ "plain": "from environment", "number": 7, "list": ["a", "b"] })
     );
     // They are stored like inputs from the command line, which take precedence.
-    test.run(&["install", "-i", "pin=41524152"]).exits(0);
+    test.run(&["install", "-i", "pin=41524152"]).exits_with(0);
     assert_eq!(outputs()["number"], 7);
-    set(test.command(&["update", "-i", "plain=typed", "--yes"])).exits(0);
+    with_inputs(test.command(&["update", "-i", "plain=typed", "--yes"])).exits_with(0);
     assert_eq!(outputs()["plain"], "typed");
     let state = std::fs::read(test.path(&format!("state/deployments/{}.db", test.prefix))).unwrap();
     let state = String::from_utf8_lossy(&state);
@@ -127,42 +132,43 @@ outputs:
     // Values may be multi-line YAML. Empty variables are ignored.
     let mut block = test.command(&["update", "-i", "pin=41524152", "--yes"]);
     block.env("DOCKCTL_INPUT_LIST_OF_THINGS", "\n- c\n- d\n");
-    Run::of(&block.env("DOCKCTL_INPUT_NUMBER", "").output().unwrap()).exits(0);
+    Run::from_output(&block.env("DOCKCTL_INPUT_NUMBER", "").output().unwrap()).exits_with(0);
     assert_eq!(
         (&outputs()["list"], &outputs()["number"]),
         (&json!(["c", "d"]), &json!(7))
     );
-    let mut odd = test.command(&["plan", "-i", "pin=1"]);
-    odd.env(
+    let mut invalid_utf8 = test.command(&["plan", "-i", "pin=1"]);
+    invalid_utf8.env(
         "DOCKCTL_INPUT_PLAIN",
         std::ffi::OsStr::from_bytes(b"caf\xe9"),
     );
-    let odd = Run::of(&odd.output().unwrap()).exits(2);
-    odd.says(&["cannot read the variable DOCKCTL_INPUT_PLAIN: it is not valid UTF-8"]);
+    let invalid_utf8 = Run::from_output(&invalid_utf8.output().unwrap()).exits_with(2);
+    invalid_utf8
+        .stderr_contains(&["cannot read the variable DOCKCTL_INPUT_PLAIN: it is not valid UTF-8"]);
     // The error for a value of the wrong type names its variable.
     let mut wrong = test.command(&["plan"]);
     wrong.env("DOCKCTL_INPUT_NUMBER", "seven");
-    let wrong = Run::of(&wrong.env("DOCKCTL_INPUT_PIN", "1").output().unwrap());
+    let wrong = Run::from_output(&wrong.env("DOCKCTL_INPUT_PIN", "1").output().unwrap());
     wrong
-        .exits(3)
-        .says(&["DOCKCTL_INPUT_NUMBER=VALUE", "<environment>"]);
-    set(test.command(&["uninstall"])).exits(0);
+        .exits_with(3)
+        .stderr_contains(&["DOCKCTL_INPUT_NUMBER=VALUE", "<environment>"]);
+    with_inputs(test.command(&["uninstall"])).exits_with(0);
 }
 
 #[test]
-fn sensitive_mappings_are_taken_from_the_environment_by_every_command() {
-    let test = Test::fake("env-sensitive");
+fn every_command_reads_sensitive_mappings_from_the_environment() {
+    let test = Test::in_memory("env-sensitive");
     let inputs = "
 inputs:
   creds: {type: dict}
 metadata: {dockctl: {sensitive: [creds]}}
 ";
-    let says = "command: [sh, -c, 'echo got $PW; exec sleep 1000'], environment: {PW: {get_input: [creds, a]}}";
-    test.blueprint(&(SLEEPER.replace("command: sleep 1000", says) + inputs));
+    let container = "command: [sh, -c, 'echo got $PW; exec sleep 1000'], environment: {PW: {get_input: [creds, a]}}";
+    test.blueprint(&(SLEEPER.replace("command: sleep 1000", container) + inputs));
     let run = |arguments: &[&str]| {
         let mut command = test.command(arguments);
         command.env("DOCKCTL_INPUT_CREDS", "{a: Topsecret-99}");
-        Run::of(&command.output().unwrap()).exits(0)
+        Run::from_output(&command.output().unwrap()).exits_with(0)
     };
     run(&["install"]);
     let logs = run(&["logs"]);
@@ -176,13 +182,13 @@ metadata: {dockctl: {sensitive: [creds]}}
 
 #[test]
 fn a_locale_without_utf_8_gets_ascii_signs() {
-    let test = Test::fake("locale");
+    let test = Test::in_memory("locale");
     let published = SLEEPER.replace(
         "command: sleep 1000",
         "command: sleep 1000, ports: [80], host_config: {port_bindings: {80: [127.0.0.1]}}",
     );
     test.blueprint(&published);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     test.blueprint(&published.replace("sleep 1000", "sleep 1001"));
     let shown = |arguments: &[&str], locale: &[(&str, &str)]| {
         let mut command = test.command(arguments);
@@ -210,5 +216,5 @@ fn a_locale_without_utf_8_gets_ascii_signs() {
         let plan = shown(&["plan"], locale);
         assert!(plan.contains("\n  ± web_"), "{locale:?}: {plan}");
     }
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
 }

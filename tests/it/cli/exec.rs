@@ -1,11 +1,11 @@
 //! `dockctl exec`.
 
-use crate::cli::installed;
+use crate::cli::installed_pair;
 use std::process::Command;
 
 #[test]
-fn commands_in_containers_end_as_they_end() {
-    let test = installed("exec");
+fn exec_returns_the_exit_code_of_the_command() {
+    let test = installed_pair("exec");
     let run = test
         .run(&[
             "exec",
@@ -15,7 +15,7 @@ fn commands_in_containers_end_as_they_end() {
             "-c",
             "echo out; echo err >&2; exit 7",
         ])
-        .exits(7);
+        .exits_with(7);
     assert_eq!(
         (run.stdout.as_str(), run.stderr.as_str()),
         ("out\n", "err\n")
@@ -43,15 +43,15 @@ fn commands_in_containers_end_as_they_end() {
             "-c",
             "echo $X $PWD"
         ])
-        .exits(0)
+        .exits_with(0)
         .stdout,
         "1 /tmp\n"
     );
     // exec ends when the reader closes the pipe, even if the command still writes.
-    let endless = "dockctl=$1; shift; \"$dockctl\" exec db -- sh -c 'while :; do echo more; done' | head -1; echo ${PIPESTATUS[0]}";
+    let script = "dockctl=$1; shift; \"$dockctl\" exec db -- sh -c 'while :; do echo more; done' | head -1; echo ${PIPESTATUS[0]}";
     let command = test.command(&[]);
     let mut shell = Command::new("timeout");
-    shell.args(["20", "bash", "-c", endless, "bash"]);
+    shell.args(["20", "bash", "-c", script, "bash"]);
     shell.arg(command.get_program()).current_dir(test.path(""));
     shell.envs(
         command
@@ -59,13 +59,13 @@ fn commands_in_containers_end_as_they_end() {
             .filter_map(|(name, value)| Some((name, value?))),
     );
     shell.env("DOCKCTL_DEPLOYMENT", &test.prefix);
-    let said = String::from_utf8(shell.output().unwrap().stdout).unwrap();
-    assert_eq!(said, "more\n141\n");
+    let output = String::from_utf8(shell.output().unwrap().stdout).unwrap();
+    assert_eq!(output, "more\n141\n");
     test.run(&["exec", "nope", "true"])
-        .exits(125)
-        .says(&["there is no instance or node `nope`"]);
-    test.run(&["scale", "web", "--to", "2"]).exits(0);
+        .exits_with(125)
+        .stderr_contains(&["there is no instance or node `nope`"]);
+    test.run(&["scale", "web", "--to", "2"]).exits_with(0);
     test.run(&["exec", "web", "true"])
-        .exits(125)
-        .says(&["several instances", "name one of them"]);
+        .exits_with(125)
+        .stderr_contains(&["several instances", "name one of them"]);
 }

@@ -1,7 +1,7 @@
 //! `dockctl execute` and `execute-operation`.
 
 use crate::{
-    cli::{PAIR, drift, installed, instance, session::endless},
+    cli::{PAIR, drift, installed_pair, instance_id, session::never_ready},
     docker::install::SLEEPER,
     support::Test,
 };
@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 
 #[test]
 fn workflows_and_operations_are_executed() {
-    let test = installed("execute");
+    let test = installed_pair("execute");
     let started = test.inspect("db", "{{.State.StartedAt}}");
     test.run(&["execute", "restart", "-p", "node_ids=db"])
-        .exits(0);
+        .exits_with(0);
     assert_ne!(test.inspect("db", "{{.State.StartedAt}}"), started);
     let id = test.inspect("web", "{{.Id}}");
     test.run(&["execute", "reinstall", "-p", "node_ids:=[web]"])
-        .exits(0);
+        .exits_with(0);
     assert_ne!(test.inspect("web", "{{.Id}}"), id);
     test.run(&[
         "execute-operation",
@@ -25,7 +25,7 @@ fn workflows_and_operations_are_executed() {
         "--node",
         "web",
     ])
-    .exits(0);
+    .exits_with(0);
     assert_eq!(
         test.containers(),
         ["PREFIX-db running", "PREFIX-web exited"]
@@ -35,71 +35,73 @@ fn workflows_and_operations_are_executed() {
         "[\"stopped\"]",
         "only `dockctl stop` records a requested stop"
     );
-    test.run(&["heal"]).exits(0);
-    test.run(&["execute", "check_status"]).exits(0);
-    test.run(&["execute", "check_drift"]).exits(0);
+    test.run(&["heal"]).exits_with(0);
+    test.run(&["execute", "check_status"]).exits_with(0);
+    test.run(&["execute", "check_drift"]).exits_with(0);
     test.docker(&["kill", &test.name("web")]);
     test.docker(&["update", "--restart", "always", &test.name("db")]);
     test.run(&["execute", "check_status"])
-        .exits(1)
-        .says(&["check_status failed: it is exited"]);
+        .exits_with(1)
+        .stderr_contains(&["check_status failed: it is exited"]);
     test.run(&["execute", "check_drift"])
-        .exits(1)
-        .says(&["check_drift failed: it drifted: RestartPolicy"]);
-    test.run(&["heal"]).exits(0);
+        .exits_with(1)
+        .stderr_contains(&["check_drift failed: it drifted: RestartPolicy"]);
+    test.run(&["heal"]).exits_with(0);
     test.run(&["execute", "restrat"])
-        .exits(2)
-        .says(&["there is no workflow `restrat`", "did you mean `restart`?"]);
+        .exits_with(2)
+        .stderr_contains(&["there is no workflow `restrat`", "did you mean `restart`?"]);
     test.run(&["execute", "restart", "-p", "nodes=db"])
-        .exits(2)
-        .says(&["does not accept the parameter `nodes`; accepted: "]);
+        .exits_with(2)
+        .stderr_contains(&["does not accept the parameter `nodes`; accepted: "]);
     test.run(&["execute-operation", "strat"])
-        .exits(2)
-        .says(&["there is no operation `strat`"]);
+        .exits_with(2)
+        .stderr_contains(&["there is no operation `strat`"]);
     test.run(&["execute-operation", "lifecycle.stop", "--node", "wbe"])
-        .exits(2)
-        .says(&["there is no node `wbe`", "did you mean `web`?"]);
+        .exits_with(2)
+        .stderr_contains(&["there is no node `wbe`", "did you mean `web`?"]);
     test.run(&["execute-operation", "lifecycle.stop", "--type", "nope"])
-        .exits(2)
-        .says(&["there is no node type `nope`"]);
+        .exits_with(2)
+        .stderr_contains(&["there is no node type `nope`"]);
     test.run(&[
         "execute-operation",
         "lifecycle.stop",
         "--kwarg",
         "params:={timeout: 0}",
     ])
-    .exits(3)
-    .says(&["allow_kwargs_override"]);
+    .exits_with(3)
+    .stderr_contains(&["allow_kwargs_override"]);
 }
 
 #[test]
-fn a_workflow_of_the_blueprint_brings_its_parameters() {
-    let test = Test::fake("declared");
+fn declared_workflow_provides_its_parameters() {
+    let test = Test::in_memory("declared");
     let workflows = "workflows:\n  bounce: {mapping: default_workflows.cloudify.plugins.workflows.restart, parameters: {node_ids: {default: [web]}}}\n  own: {mapping: default_workflows.my.module.run, parameters: {x: {}}}\n  asks: {mapping: default_workflows.cloudify.plugins.workflows.start, parameters: {size: {}}}\n";
     test.blueprint(&format!("{PAIR}{workflows}"));
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     let (db, web) = (
         test.inspect("db", "{{.State.StartedAt}}"),
         test.inspect("web", "{{.State.StartedAt}}"),
     );
-    test.run(&["execute", "bounce"]).exits(0);
+    test.run(&["execute", "bounce"]).exits_with(0);
     assert_eq!(test.inspect("db", "{{.State.StartedAt}}"), db);
     assert_ne!(test.inspect("web", "{{.State.StartedAt}}"), web);
-    test.run(&["execute", "own"]).exits(3).says(&[
-        "`my.module.run` of the plugin `default_workflows`, which dockctl does not support",
-    ]);
+    test.run(&["execute", "own"])
+        .exits_with(3)
+        .stderr_contains(&[
+            "`my.module.run` of the plugin `default_workflows`, which dockctl does not support",
+        ]);
     test.run(&["execute", "asks"])
-        .exits(2)
-        .says(&["requires the parameter `size`"]);
+        .exits_with(2)
+        .stderr_contains(&["requires the parameter `size`"]);
 }
 
 #[test]
 fn every_workflow_can_be_executed() {
-    let test = installed("every");
-    let outcome = |words: &[&str]| {
+    let test = installed_pair("every");
+    let outcome = |arguments: &[&str]| {
         let run = test
-            .run(&[&["execute", "--output", "json"], words].concat())
-            .exits(0);
+            .run(&[&["execute", "--output", "json"], arguments].concat())
+            .exits_with(0);
         run.json()["execution"]["outcome"].clone()
     };
     assert_eq!(outcome(&["install"]), Json::Null, "nothing to do");
@@ -139,23 +141,23 @@ fn every_workflow_can_be_executed() {
         outcome(&[
             "heal",
             "-p",
-            &format!("node_instance_id={}", instance(&test, "web"))
+            &format!("node_instance_id={}", instance_id(&test, "web"))
         ]),
         Json::Null,
         "it is healthy"
     );
     test.run(&["execute", "heal", "-p", "node_instance_id=wbe"])
-        .exits(2)
-        .says(&["there is no instance or node `wbe`"]);
-    let nothing = test
+        .exits_with(2)
+        .stderr_contains(&["there is no instance or node `wbe`"]);
+    let unmatched = test
         .run(&["execute", "restart", "-p", "node_ids=nope"])
-        .exits(0);
+        .exits_with(0);
     assert!(
-        nothing
+        unmatched
             .stdout
             .contains("nothing to do: the filters match no instance"),
         "{}",
-        nothing.stdout
+        unmatched.stdout
     );
     assert_eq!(outcome(&["uninstall"]), "terminated");
     assert!(test.containers().is_empty());
@@ -164,9 +166,9 @@ fn every_workflow_can_be_executed() {
 }
 
 #[test]
-fn what_is_not_installed_is_not_half_installed() {
-    let test = installed("gone");
-    test.run(&["uninstall"]).exits(0);
+fn workflows_refuse_a_deployment_that_is_not_installed() {
+    let test = installed_pair("gone");
+    test.run(&["uninstall"]).exits_with(0);
     for command in [
         &["heal"][..],
         &["start"],
@@ -175,16 +177,16 @@ fn what_is_not_installed_is_not_half_installed() {
         &["scale", "web", "--to", "2"],
     ] {
         test.run(command)
-            .exits(2)
-            .says(&["is not installed", "install it first: dockctl install"]);
+            .exits_with(2)
+            .stderr_contains(&["is not installed", "install it first: dockctl install"]);
     }
     assert!(test.containers().is_empty());
-    test.run(&["uninstall", "nobody"]).exits(0);
+    test.run(&["uninstall", "nobody"]).exits_with(0);
 }
 
 #[test]
-fn sensitive_inputs_are_given_again() {
-    let test = Test::fake("again-given");
+fn sensitive_inputs_must_be_passed_again() {
+    let test = Test::in_memory("again-given");
     let inputs = "metadata: {dockctl: {sensitive: [key]}}\ninputs: {key: {}}\n";
     test.blueprint(&format!(
         "{inputs}{}",
@@ -194,64 +196,66 @@ fn sensitive_inputs_are_given_again() {
             1
         )
     ));
-    test.run(&["install", "-i", "key=very-much-so"]).exits(0);
+    test.run(&["install", "-i", "key=very-much-so"])
+        .exits_with(0);
     test.docker(&["rm", "-f", &test.name("db")]);
-    let again = format!(
+    let hint = format!(
         "then run: dockctl heal -d {} --state-dir {} -i key=VALUE",
         test.prefix,
         test.path("state").display()
     );
-    test.run(&["heal"]).exits(3).says(&[
+    test.run(&["heal"]).exits_with(3).stderr_contains(&[
         "the value of the sensitive input `key` is missing",
         "nothing was done",
-        &again,
+        &hint,
     ]);
-    test.run(&["heal", "-i", "key=very-much-so"]).exits(0);
+    test.run(&["heal", "-i", "key=very-much-so"]).exits_with(0);
     assert!(
         test.inspect("db", "{{json .Config.Env}}")
             .contains("KEY=very-much-so")
     );
     let shown = test
         .run(&["inspect", "--deploy", "-i", "key=very-much-so"])
-        .exits(0)
+        .exits_with(0)
         .stdout;
     assert!(!shown.contains("very-much-so"), "{shown}");
 }
 
 #[test]
-fn an_operation_has_as_long_as_its_timeout_says() {
-    let test = Test::fake("timeout");
-    let with =
-        |rules: &str| endless().replace("start: {inputs:", &format!("start: {{{rules}, inputs:"));
-    test.blueprint(&with("timeout: 0.5"));
+fn operation_timeout_is_enforced() {
+    let test = Test::in_memory("timeout");
+    let with_timeout = |rules: &str| {
+        never_ready().replace("start: {inputs:", &format!("start: {{{rules}, inputs:"))
+    };
+    test.blueprint(&with_timeout("timeout: 0.5"));
     let head = |text: String| text.replace("cloudify_dsl_1_2", "cloudify_dsl_1_5");
     let write = |rules: &str| {
-        test.blueprint(&with(rules));
+        test.blueprint(&with_timeout(rules));
         let path = test.path("blueprint.yaml");
         std::fs::write(&path, head(std::fs::read_to_string(&path).unwrap())).unwrap();
     };
     write("timeout: 0.5");
-    let begin = Instant::now();
+    let start = Instant::now();
     let failed = test
         .run(&["install"])
-        .exits(1)
-        .says(&["timed out after 0.5 s, the `timeout` of the operation"]);
+        .exits_with(1)
+        .stderr_contains(&["timed out after 0.5 s, the `timeout` of the operation"]);
     assert!(
-        begin.elapsed() < Duration::from_secs(20),
+        start.elapsed() < Duration::from_secs(20),
         "it is not retried: {}",
         failed.stderr
     );
     assert!(!failed.stderr.contains("(attempt 2)"), "{}", failed.stderr);
     write("timeout: 0.5, timeout_recoverable: true, max_retries: 2, retry_interval: 0.1");
     test.run(&["install", "--progress", "plain"])
-        .exits(1)
-        .says(&["retrying in 0.1 s", "(attempt 3)"]);
-    test.run(&["uninstall"]).exits(0);
+        .exits_with(1)
+        .stderr_contains(&["retrying in 0.1 s", "(attempt 3)"]);
+    test.run(&["uninstall"]).exits_with(0);
 }
 
 #[test]
-fn an_operation_does_not_pay_for_waiting_for_others() {
-    let test = Test::fake("patient");
+fn operation_timeout_excludes_waiting_for_other_steps() {
+    let test = Test::in_memory("patient");
     let slow = SLEEPER
         .replace(
             "command: sleep 1000",
@@ -278,6 +282,6 @@ fn an_operation_does_not_pay_for_waiting_for_others() {
             .replace("cloudify_dsl_1_2", "cloudify_dsl_1_5"),
     )
     .unwrap();
-    test.run(&["install"]).exits(0);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["install"]).exits_with(0);
+    test.run(&["uninstall"]).exits_with(0);
 }

@@ -1,22 +1,22 @@
 //! `dockctl executions`.
 
-use crate::cli::installed;
+use crate::cli::installed_pair;
 
 #[test]
-fn an_execution_is_told_again_in_every_form() {
-    let test = installed("again");
+fn execution_is_replayed_in_every_format() {
+    let test = installed_pair("again");
     test.docker(&["rm", "-f", &test.name("web")]);
-    test.foreign("web", &["true"]);
-    let failed = test.run(&["heal", "--output", "json"]).exits(1).json();
+    test.create_foreign("web", &["true"]);
+    let failed = test.run(&["heal", "--output", "json"]).exits_with(1).json();
     let id = failed["error"]["execution"].as_str().unwrap();
-    let told = test.run(&["executions", id]).exits(0).stdout;
+    let text = test.run(&["executions", id]).exits_with(0).stdout;
     assert!(
-        told.contains("heal failed") && told.contains("  --> blueprint.yaml:"),
-        "{told}"
+        text.contains("heal failed") && text.contains("  --> blueprint.yaml:"),
+        "{text}"
     );
     let lines = test
         .run(&["executions", id, "--progress", "json"])
-        .exits(0)
+        .exits_with(0)
         .stdout;
     assert!(
         lines
@@ -26,7 +26,7 @@ fn an_execution_is_told_again_in_every_form() {
     );
     let junit = test
         .run(&["executions", id, "--output", "junit"])
-        .exits(0)
+        .exits_with(0)
         .stdout;
     assert!(
         junit.contains("<testsuites name=\"heal ")
@@ -35,6 +35,6 @@ fn an_execution_is_told_again_in_every_form() {
         "{junit}"
     );
     test.run(&["executions", "--output", "junit"])
-        .exits(2)
-        .says(&["needs the ID"]);
+        .exits_with(2)
+        .stderr_contains(&["needs the ID"]);
 }

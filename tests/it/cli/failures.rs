@@ -1,17 +1,17 @@
 //! Steps that still run after a failure, and `--ignore-failure`.
 
 use crate::{
-    cli::{branches, executions},
+    cli::{executions, failing_branches},
     docker::install::SLEEPER,
     support::Test,
 };
 use std::time::{Duration, Instant};
 
 #[test]
-fn what_does_not_need_a_failure_is_finished_unless_all_is_to_end_with_it() {
-    let test = Test::fake("branches");
-    test.blueprint(&branches());
-    let failed = test.run(&["install", "--output", "json"]).exits(1);
+fn failure_stops_only_dependents_unless_fail_fast() {
+    let test = Test::in_memory("branches");
+    test.blueprint(&failing_branches());
+    let failed = test.run(&["install", "--output", "json"]).exits_with(1);
     assert!(
         test.containers()
             .contains(&"PREFIX-later running".to_owned()),
@@ -31,61 +31,63 @@ fn what_does_not_need_a_failure_is_finished_unless_all_is_to_end_with_it() {
         json["skipped"][0].as_str().unwrap().starts_with("after_"),
         "{json:#}"
     );
-    failed.says(&[
+    failed.stderr_contains(&[
         "bad_",
         "slow_",
         "pull_policy: never",
         "waiting for `log nothing`",
         "(after_",
     ]);
-    test.run(&["uninstall"]).exits(0);
-    let begin = Instant::now();
+    test.run(&["uninstall"]).exits_with(0);
+    let start = Instant::now();
     test.run(&["install", "--fail-fast", "--progress", "plain"])
-        .exits(1)
-        .says(&["stopping after a failure (--fail-fast)"]);
+        .exits_with(1)
+        .stderr_contains(&["stopping after a failure (--fail-fast)"]);
     assert!(
         test.containers().is_empty(),
         "no container is created before the failure: {:?}",
         test.containers()
     );
-    assert!(begin.elapsed() < Duration::from_secs(30));
+    assert!(start.elapsed() < Duration::from_secs(30));
     assert_eq!(executions(&test)[2]["stopped"], "failure");
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert!(test.containers().is_empty());
 }
 
 #[test]
-fn failures_of_an_uninstall_can_be_ignored() {
-    let test = Test::fake("ignore");
+fn uninstall_failures_can_be_ignored() {
+    let test = Test::in_memory("ignore");
     test.blueprint(SLEEPER);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     // A network cannot be removed while a foreign container is connected to it.
     let text = std::fs::read_to_string(test.path("blueprint.yaml")).unwrap();
-    let own = text.replace(
+    let with_network = text.replace(
         "node_templates:",
         "  - plugin:dockctl\nnode_templates:\n  net: {type: dockctl.nodes.Network, properties: {name: PREFIX-net}}",
     );
-    test.run(&["uninstall"]).exits(0);
-    test.write("blueprint.yaml", &own);
-    test.run(&["install"]).exits(0);
-    test.foreign("guest", &["sleep", "1000"]);
+    test.run(&["uninstall"]).exits_with(0);
+    test.write("blueprint.yaml", &with_network);
+    test.run(&["install"]).exits_with(0);
+    test.create_foreign("guest", &["sleep", "1000"]);
     test.docker(&["network", "connect", &test.name("net"), &test.name("guest")]);
     test.docker(&["start", &test.name("guest")]);
     test.run(&["uninstall", "--task-retries", "0"])
-        .exits(1)
-        .says(&["do not belong to this deployment"]);
+        .exits_with(1)
+        .stderr_contains(&["do not belong to this deployment"]);
     let ignored = test
         .run(&["uninstall", "--ignore-failure", "--output", "json"])
-        .exits(0);
+        .exits_with(0);
     assert_eq!(ignored.json()["execution"]["failed"][0]["ignored"], true);
-    ignored.says(&["failed (ignored)", "still have their labels"]);
+    ignored.stderr_contains(&["failed (ignored)", "still have their labels"]);
     assert_eq!(
-        test.run(&["status", "--output", "json"]).exits(0).json()["recovered"],
+        test.run(&["status", "--output", "json"])
+            .exits_with(0)
+            .json()["recovered"],
         true,
         "the engine still has labels of the deployment"
     );
     test.docker(&["rm", "-f", &test.name("guest")]);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(
         test.docker(&[
             "network",

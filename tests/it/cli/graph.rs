@@ -1,27 +1,27 @@
 //! `dockctl graph`.
 
-use crate::cli::installed;
+use crate::cli::installed_pair;
 
 #[test]
-fn a_deployment_is_drawn_as_it_is() {
-    let test = installed("drawn");
+fn live_graph_shows_the_present_state() {
+    let test = installed_pair("drawn");
     test.docker(&["kill", &test.name("web")]);
     let live = test
         .run(&["graph", "--live", "--format", "mermaid"])
-        .exits(0)
+        .exits_with(0)
         .stdout;
     assert!(
         live.contains(":::healthy") && live.contains(":::unhealthy") && live.contains("-->"),
         "{live}"
     );
     let out = test.path("g.svg").display().to_string();
-    test.run(&["graph", "--out", &out]).exits(0);
+    test.run(&["graph", "--out", &out]).exits_with(0);
     assert!(
         std::fs::read_to_string(&out)
             .unwrap()
             .contains(">web</text>")
     );
     test.run(&["graph", "--focus", "nope"])
-        .exits(2)
-        .says(&["there is no node `nope`"]);
+        .exits_with(2)
+        .stderr_contains(&["there is no node `nope`"]);
 }

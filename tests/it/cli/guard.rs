@@ -1,19 +1,19 @@
 //! The guard on the engine, and `dockctl unlock`.
 
 use crate::{
-    cli::{session::signal, waiting},
+    cli::{session::send_signal, start_waiting_install},
     docker::install::SLEEPER,
     support::{Run, Test},
 };
 
 /// Runs dockctl with another state directory, as on another machine.
-fn elsewhere(test: &Test, arguments: &[&str]) -> Run {
+fn run_elsewhere(test: &Test, arguments: &[&str]) -> Run {
     let state = test.path("elsewhere").display().to_string();
     test.run(&[arguments, &["--state-dir", &state]].concat())
 }
 
 /// Creates the guard of a run on another machine. It expires in `seconds`.
-fn foreign_guard(test: &Test, seconds: i64) {
+fn create_foreign_guard(test: &Test, seconds: i64) {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap()
@@ -35,43 +35,43 @@ fn foreign_guard(test: &Test, seconds: i64) {
 }
 
 #[test]
-fn two_state_folders_do_not_work_on_one_deployment_at_once() {
-    let test = Test::fake("guard");
-    let mut child = waiting(&test);
+fn guard_excludes_a_second_state_directory() {
+    let test = Test::in_memory("guard");
+    let mut child = start_waiting_install(&test);
     let process = format!("process {}", child.id());
-    elsewhere(&test, &["install"])
-        .exits(1)
-        .says(&["has no record of"]);
-    elsewhere(&test, &["uninstall"])
-        .exits(1)
-        .says(&["known only from labels on the engine"]);
-    elsewhere(&test, &["uninstall", "--from-labels"])
-        .exits(5)
-        .says(&[
+    run_elsewhere(&test, &["install"])
+        .exits_with(1)
+        .stderr_contains(&["has no record of"]);
+    run_elsewhere(&test, &["uninstall"])
+        .exits_with(1)
+        .stderr_contains(&["known only from labels on the engine"]);
+    run_elsewhere(&test, &["uninstall", "--from-labels"])
+        .exits_with(5)
+        .stderr_contains(&[
             "in use on the engine by `dockctl install`",
             &process,
             "execution",
             " on ",
         ]);
-    elsewhere(&test, &["unlock"])
-        .exits(5)
-        .says(&[&process, "its guard expires in"]);
-    signal(child.id(), "KILL");
+    run_elsewhere(&test, &["unlock"])
+        .exits_with(5)
+        .stderr_contains(&[&process, "its guard expires in"]);
+    send_signal(child.id(), "KILL");
     child.wait().unwrap();
     // `--force` is not needed: the holder ran on this machine and its process is dead.
     assert!(
-        elsewhere(&test, &["unlock"])
-            .exits(0)
+        run_elsewhere(&test, &["unlock"])
+            .exits_with(0)
             .stdout
             .contains(&process)
     );
     assert!(
-        elsewhere(&test, &["unlock"])
-            .exits(0)
+        run_elsewhere(&test, &["unlock"])
+            .exits_with(0)
             .stdout
             .contains("has no guard")
     );
-    elsewhere(&test, &["uninstall", "--from-labels"]).exits(0);
+    run_elsewhere(&test, &["uninstall", "--from-labels"]).exits_with(0);
     assert!(test.containers().is_empty());
     assert_eq!(
         test.docker(&[
@@ -86,28 +86,30 @@ fn two_state_folders_do_not_work_on_one_deployment_at_once() {
 }
 
 #[test]
-fn a_guard_of_another_machine_holds_until_it_ends() {
-    let test = Test::fake("lease");
+fn guard_of_another_machine_is_respected_until_it_expires() {
+    let test = Test::in_memory("lease");
     test.blueprint(SLEEPER);
-    foreign_guard(&test, 40);
-    let busy = test.run(&["install"]).exits(5).says(&[
+    create_foreign_guard(&test, 40);
+    let refused = test.run(&["install"]).exits_with(5).stderr_contains(&[
         "in use on the engine by `dockctl install`",
         "since 2026-01-01",
         "execution faraway1",
         "on buildbox",
     ]);
     assert!(
-        busy.stderr.contains("its guard expires in"),
+        refused.stderr.contains("its guard expires in"),
         "{}",
-        busy.stderr
+        refused.stderr
     );
     assert!(test.containers().is_empty());
-    test.run(&["unlock"]).exits(5).says(&["--force"]);
+    test.run(&["unlock"])
+        .exits_with(5)
+        .stderr_contains(&["--force"]);
     // `--no-guard` ignores the guard.
-    test.run(&["install", "--no-guard"]).exits(0);
-    test.run(&["unlock", "--force"]).exits(0);
-    foreign_guard(&test, -1);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["install", "--no-guard"]).exits_with(0);
+    test.run(&["unlock", "--force"]).exits_with(0);
+    create_foreign_guard(&test, -1);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(
         test.docker(&[
             "volume",
@@ -122,15 +124,15 @@ fn a_guard_of_another_machine_holds_until_it_ends() {
 }
 
 #[test]
-fn a_run_whose_guard_was_taken_stops() {
-    let test = Test::fake("taken");
-    let child = waiting(&test);
+fn run_stops_when_it_loses_its_guard() {
+    let test = Test::in_memory("taken");
+    let child = start_waiting_install(&test);
     test.docker(&["volume", "rm", &format!("dockctl-guard.{}.1", test.prefix)]);
-    Test::end(child).exits(5).says(&[
+    Test::wait(child).exits_with(5).stderr_contains(&[
         "was taken over on the engine",
         "another run took over the deployment",
     ]);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(
         test.docker(&[
             "volume",

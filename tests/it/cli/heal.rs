@@ -1,8 +1,8 @@
 //! `dockctl heal`, once and with `--watch`.
 
 use crate::{
-    cli::{drift, installed},
-    support::{Test, eventually, private::Private},
+    cli::{drift, installed_pair},
+    support::{Test, eventually, private_engine::PrivateEngine},
 };
 use std::{
     process::{Command, Stdio},
@@ -16,7 +16,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn start(test: &Test, engine: &Private) -> Self {
+    fn start(test: &Test, engine: &PrivateEngine) -> Self {
         let listeners = || engine.docker(&["info", "--format", "{{.NEventsListener}}"]);
         let before = listeners();
         let log = test.path("watch.log");
@@ -36,17 +36,17 @@ impl Watch {
             .spawn()
             .unwrap();
         let watch = Self { process, log };
-        watch.says("watching");
+        watch.wait_for_output("watching");
         eventually("the subscription", || (listeners() != before).then_some(()));
         watch
     }
 
-    fn text(&self) -> String {
+    fn output(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
-    fn says(&self, text: &str) {
-        eventually(text, || self.text().contains(text).then_some(()));
+    fn wait_for_output(&self, text: &str) {
+        eventually(text, || self.output().contains(text).then_some(()));
     }
 }
 
@@ -58,14 +58,14 @@ impl Drop for Watch {
 }
 
 #[test]
-fn what_died_is_started_and_what_is_gone_is_made() {
-    let test = installed("heals");
+fn heal_starts_dead_containers_and_recreates_missing_ones() {
+    let test = installed_pair("heals");
     test.docker(&["rm", "-f", &test.name("db")]);
     test.docker(&["kill", &test.name("web")]);
     assert_eq!(drift(&test), ["[\"missing\"]", "[\"stopped\"]"]);
     let web = test.inspect("web", "{{.Id}}");
-    test.run(&["status", "--exit-code"]).exits(6);
-    test.run(&["heal", "--once"]).exits(0);
+    test.run(&["status", "--exit-code"]).exits_with(6);
+    test.run(&["heal", "--once"]).exits_with(0);
     assert_eq!(
         test.containers(),
         ["PREFIX-db running", "PREFIX-web running"]
@@ -75,15 +75,15 @@ fn what_died_is_started_and_what_is_gone_is_made() {
         web,
         "the dependent container is not recreated"
     );
-    test.run(&["status", "--exit-code"]).exits(0);
+    test.run(&["status", "--exit-code"]).exits_with(0);
 }
 
 #[test]
-fn what_somebody_changed_is_told_and_put_right() {
-    let test = installed("changed");
+fn changes_outside_dockctl_are_reported_and_repaired() {
+    let test = installed_pair("changed");
     test.docker(&["update", "--restart", "always", &test.name("db")]);
     test.docker(&["rename", &test.name("web"), &test.name("other")]);
-    let status = test.run(&["status"]).exits(0).stdout;
+    let status = test.run(&["status"]).exits_with(0).stdout;
     assert!(
         status.contains("RestartPolicy: {\"Name\":\"no\"} → {\"Name\":\"always\""),
         "{status}"
@@ -96,9 +96,9 @@ fn what_somebody_changed_is_told_and_put_right() {
         )),
         "{status}"
     );
-    let plan = test.run(&["plan", "--exit-code"]).exits(6).stdout;
+    let plan = test.run(&["plan", "--exit-code"]).exits_with(6).stdout;
     assert!(plan.contains("update in place: it drifted"), "{plan}");
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     assert_eq!(
         test.inspect("db", "{{.HostConfig.RestartPolicy.Name}}"),
         "no"
@@ -107,27 +107,27 @@ fn what_somebody_changed_is_told_and_put_right() {
         test.containers(),
         ["PREFIX-db running", "PREFIX-web running"]
     );
-    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
 }
 
 #[test]
-fn the_watch_mends_what_dies_and_leaves_alone_what_is_stopped() {
-    let test = installed("watched");
+fn watch_repairs_dead_containers_and_ignores_stopped_ones() {
+    let test = installed_pair("watched");
     let mut watch = test.command(&["heal", "--watch", "--cool-down", "0.1", "--budget", "2"]);
     let log = test.path("watch.log");
     let mut watch = watch
         .stderr(std::fs::File::create(&log).unwrap())
         .spawn()
         .unwrap();
-    let said = |text: &str| {
+    let logged = |text: &str| {
         std::fs::read_to_string(&log)
             .unwrap()
             .contains(text)
             .then_some(())
     };
-    eventually("the watch", || said("watching 2 containers"));
+    eventually("the watch", || logged("watching 2 containers"));
     eventually("the subscription", || {
-        (test.engine().asked("GET /events") > 0).then_some(())
+        (test.engine().request_count("GET /events") > 0).then_some(())
     });
     let crash = || {
         let pid = test.inspect("web", "{{.State.Pid}}");
@@ -139,36 +139,36 @@ fn the_watch_mends_what_dies_and_leaves_alone_what_is_stopped() {
                 .success()
         );
     };
-    let runs_again = |than: &str| {
+    let runs_again = |before: &str| {
         eventually("web", || {
-            (test.inspect("web", "{{.State.Running}} {{.State.StartedAt}}") != than
+            (test.inspect("web", "{{.State.Running}} {{.State.StartedAt}}") != before
                 && test.inspect("web", "{{.State.Running}}") == "true")
                 .then_some(())
         })
     };
-    for times in 1..=2 {
+    for count in 1..=2 {
         let before = test.inspect("web", "{{.State.Running}} {{.State.StartedAt}}");
         crash();
         runs_again(&before);
-        let mended = || {
+        let repairs = || {
             std::fs::read_to_string(&log)
                 .unwrap()
                 .matches("repaired: ")
                 .count()
         };
-        eventually("the repair", || (mended() == times).then_some(()));
+        eventually("the repair", || (repairs() == count).then_some(()));
     }
     crash();
     eventually("the end of the budget", || {
-        said("repair budget is exhausted (per hour: 2)")
+        logged("repair budget is exhausted (per hour: 2)")
     });
     assert_eq!(test.inspect("web", "{{.State.Running}}"), "false");
     test.docker(&["stop", "-t", "0", &test.name("db")]);
-    eventually("the stop", || said("was stopped by a user"));
+    eventually("the stop", || logged("was stopped by a user"));
     std::thread::sleep(Duration::from_millis(700));
     assert_eq!(test.inspect("db", "{{.State.Running}}"), "false");
     // The lock is held only during a repair.
-    test.run(&["start", "db"]).exits(0);
+    test.run(&["start", "db"]).exits_with(0);
     Command::new("kill")
         .args(["-INT", &watch.id().to_string()])
         .status()
@@ -177,39 +177,40 @@ fn the_watch_mends_what_dies_and_leaves_alone_what_is_stopped() {
 }
 
 #[test]
-fn what_an_engine_ends_with_itself_is_started_again_and_what_a_person_stopped_is_not() {
-    let test = Test::fake("reboot");
-    let engine = Private::isolated(&test);
+fn watch_after_an_engine_restart_starts_only_containers_that_no_user_stopped() {
+    let test = Test::in_memory("reboot");
+    let engine = PrivateEngine::isolated(&test);
     // `quick` exits at SIGTERM, `deaf` runs until SIGKILL, and a user stops `stopped` beforehand.
     let node = |name: &str, command: &str| {
         format!(
             "  {name}:\n    type: cloudify.docker.Container\n    properties: {{name: PREFIX-{name}, image: {{repository: dockctl-demo}}}}\n    interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{params: {{command: {command}, stop_timeout: 2, host_config: {{network_mode: none}}}}}}}}}}}}\n"
         )
     };
-    let prompt = "[sh, -c, \"trap 'exit 0' TERM; sleep 1000 & wait\"]";
+    let exits_at_sigterm = "[sh, -c, \"trap 'exit 0' TERM; sleep 1000 & wait\"]";
     test.blueprint(&format!(
         "node_templates:\n{}{}{}",
-        node("quick", prompt),
+        node("quick", exits_at_sigterm),
         node("deaf", "sleep 1000"),
-        node("stopped", prompt)
+        node("stopped", exits_at_sigterm)
     ));
-    test.run(&["install", "--host", &engine.socket]).exits(0);
+    test.run(&["install", "--host", &engine.socket])
+        .exits_with(0);
     let watch = Watch::start(&test, &engine);
     let runs = |name: &str| {
         engine.docker(&["inspect", "-f", "{{.State.Running}}", &test.name(name)]) == "true"
     };
     engine.docker(&["stop", &test.name("stopped")]);
-    watch.says("was stopped by a user");
+    watch.wait_for_output("was stopped by a user");
     engine.restart()();
     eventually("the others", || {
         (runs("quick") && runs("deaf")).then_some(())
     });
     std::thread::sleep(Duration::from_millis(700));
-    assert!(!runs("stopped"), "{}", watch.text());
+    assert!(!runs("stopped"), "{}", watch.output());
     assert_eq!(
-        watch.text().matches("was stopped by a user").count(),
+        watch.output().matches("was stopped by a user").count(),
         1,
         "{}",
-        watch.text()
+        watch.output()
     );
 }

@@ -3,8 +3,8 @@
 use crate::support::Test;
 
 #[test]
-fn what_was_understood_is_a_tree() {
-    let test = Test::fake("tree");
+fn resolved_blueprint_is_shown_as_a_tree() {
+    let test = Test::in_memory("tree");
     test.blueprint(
         "
 inputs: {tag: {default: latest, description: tag of the image}}
@@ -24,15 +24,18 @@ outputs:
   where: {value: {get_attribute: [web, ip]}}
 ",
     );
-    insta::assert_snapshot!("tree", test.run(&["inspect"]).exits(0).stdout);
+    insta::assert_snapshot!("tree", test.run(&["inspect"]).exits_with(0).stdout);
     let deployed = ["inspect", "--deploy", "--seed", "1", "-i", "tag=v2"];
-    insta::assert_snapshot!("tree_of_a_deployment", test.run(&deployed).exits(0).stdout);
+    insta::assert_snapshot!(
+        "tree_of_a_deployment",
+        test.run(&deployed).exits_with(0).stdout
+    );
     assert_eq!(
         test.run(&deployed).stdout,
         test.run(&deployed).stdout,
         "a seed makes IDs reproducible"
     );
     test.run(&["inspect", "--deploy", "-i", "tga=v2"])
-        .exits(3)
-        .says(&["error[D0081]", "did you mean `tag`?"]);
+        .exits_with(3)
+        .stderr_contains(&["error[D0081]", "did you mean `tag`?"]);
 }

@@ -1,17 +1,17 @@
 //! `dockctl logs`.
 
 use crate::{
-    cli::{installed, instance},
+    cli::{installed_pair, instance_id},
     support::{Test, eventually},
 };
 use serde_json::json;
 
 #[test]
-fn logs_have_names_before_them() {
-    let test = installed("logs");
-    let (db, web) = (instance(&test, "db"), instance(&test, "web"));
+fn log_lines_are_prefixed_with_instance_ids() {
+    let test = installed_pair("logs");
+    let (db, web) = (instance_id(&test, "db"), instance_id(&test, "web"));
     let all = eventually("the logs", || {
-        let all = test.run(&["logs"]).exits(0).stdout;
+        let all = test.run(&["logs"]).exits_with(0).stdout;
         (all.lines().count() == 3).then_some(all)
     });
     assert!(
@@ -21,13 +21,13 @@ fn logs_have_names_before_them() {
     );
     assert!(all.contains(&format!("{web} | web says hello\n")), "{all}");
     assert_eq!(
-        test.run(&["logs", "web"]).exits(0).stdout,
+        test.run(&["logs", "web"]).exits_with(0).stdout,
         "web says hello\n",
         "a single instance has no prefix"
     );
     assert_eq!(
         test.run(&["logs", "db", "--tail", "1"])
-            .exits(0)
+            .exits_with(0)
             .stdout
             .lines()
             .count(),
@@ -35,7 +35,7 @@ fn logs_have_names_before_them() {
     );
     assert_eq!(
         test.run(&["logs", "--since", "2000-01-01T00:00:00Z", "--no-prefix"])
-            .exits(0)
+            .exits_with(0)
             .stdout
             .lines()
             .count(),
@@ -43,7 +43,7 @@ fn logs_have_names_before_them() {
     );
     let json = test
         .run(&["logs", "web", "--output", "json"])
-        .exits(0)
+        .exits_with(0)
         .json();
     assert_eq!(
         json["lines"],
@@ -51,20 +51,20 @@ fn logs_have_names_before_them() {
     );
     assert!(
         test.run(&["logs", "--color", "always"])
-            .exits(0)
+            .exits_with(0)
             .stdout
             .contains("\x1b[38;5;33m")
     );
     test.run(&["logs", "--since", "soon"])
-        .exits(2)
-        .says(&["`soon` is not a valid time"]);
+        .exits_with(2)
+        .stderr_contains(&["`soon` is not a valid time"]);
     let mut follow = test.start(&["logs", "web", "--follow"]);
     let mut first = [0; 15];
     std::io::Read::read_exact(follow.stdout.as_mut().unwrap(), &mut first).unwrap();
     assert_eq!(&first, b"web says hello\n");
     test.docker(&["rm", "-f", &test.name("web")]);
-    Test::end(follow).exits(0);
-    test.run(&["logs"]).exits(1).says(&[
+    Test::wait(follow).exits_with(0);
+    test.run(&["logs"]).exits_with(1).stderr_contains(&[
         "container ",
         &format!(" of {web} no longer exists"),
         "dockctl heal -d",

@@ -30,7 +30,7 @@ pub(crate) mod validate;
 pub(crate) mod watch;
 
 use crate::{
-    cli::session::{endless, waits},
+    cli::session::{is_waiting, never_ready},
     support::{Test, eventually},
 };
 use std::process::Child;
@@ -54,15 +54,18 @@ outputs:
   web-url: {value: \"it's here\"}
 ";
 
-pub(crate) fn installed(name: &str) -> Test {
-    let test = Test::fake(name);
+pub(crate) fn installed_pair(name: &str) -> Test {
+    let test = Test::in_memory(name);
     test.blueprint(PAIR);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     test
 }
 
-pub(crate) fn instance(test: &Test, node: &str) -> String {
-    let status = test.run(&["status", "--output", "json"]).exits(0).json();
+pub(crate) fn instance_id(test: &Test, node: &str) -> String {
+    let status = test
+        .run(&["status", "--output", "json"])
+        .exits_with(0)
+        .json();
     let found = status["instances"]
         .as_array()
         .unwrap()
@@ -74,7 +77,10 @@ pub(crate) fn instance(test: &Test, node: &str) -> String {
 }
 
 pub(crate) fn drift(test: &Test) -> Vec<String> {
-    let status = test.run(&["status", "--output", "json"]).exits(0).json();
+    let status = test
+        .run(&["status", "--output", "json"])
+        .exits_with(0)
+        .json();
     status["instances"]
         .as_array()
         .unwrap()
@@ -84,16 +90,16 @@ pub(crate) fn drift(test: &Test) -> Vec<String> {
 }
 
 /// Starts an install that waits for a process that never starts. Returns when its container runs.
-pub(crate) fn waiting(test: &Test) -> Child {
-    test.blueprint(&endless());
+pub(crate) fn start_waiting_install(test: &Test) -> Child {
+    test.blueprint(&never_ready());
     let child = test.start(&["install"]);
-    eventually("the container", || waits(test));
+    eventually("the container", || is_waiting(test));
     child
 }
 
 pub(crate) fn executions(test: &Test) -> Vec<serde_json::Value> {
     test.run(&["executions", "--output", "json"])
-        .exits(0)
+        .exits_with(0)
         .json()["executions"]
         .as_array()
         .unwrap()
@@ -102,8 +108,8 @@ pub(crate) fn executions(test: &Test) -> Vec<serde_json::Value> {
 
 /// Returns a blueprint in which `bad` fails at once and `slow` fails after a wait. `after` depends
 /// on `bad`, and `bad` on `base`. `later` has no dependency.
-pub(crate) fn branches() -> String {
-    let node = |name: &str, image: &str, start: &str, needs: &str| {
+pub(crate) fn failing_branches() -> String {
+    let node = |name: &str, image: &str, start: &str, dependency: &str| {
         format!(
             "  {name}:
     type: cloudify.docker.Container
@@ -112,10 +118,10 @@ pub(crate) fn branches() -> String {
       cloudify.interfaces.lifecycle:
         create: {{inputs: {{params: {{command: sleep 1000, stop_timeout: 0}}}}}}
         start: {{inputs: {{retry_interval: 1{start}}}}}
-{needs}"
+{dependency}"
         )
     };
-    let needs = |target: &str| {
+    let dependency = |target: &str| {
         format!(
             "    relationships: [{{type: cloudify.relationships.connected_to, target: {target}}}]\n"
         )
@@ -128,10 +134,10 @@ pub(crate) fn branches() -> String {
     [
         "node_templates:\n".to_owned(),
         node("base", good, "", ""),
-        node("bad", bad, "", &needs("base")),
+        node("bad", bad, "", &dependency("base")),
     ]
     .concat()
-        + &node("after", good, "", &needs("bad"))
+        + &node("after", good, "", &dependency("bad"))
         + &node("slow", good, slow, "")
         + &node("later", good, "", "")
 }

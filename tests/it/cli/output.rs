@@ -10,10 +10,10 @@ const OUTPUTS: &str = "outputs:
 ";
 
 /// Runs a command that must succeed and returns its JSON document.
-fn document(test: &Test, arguments: &[&str]) -> Json {
+fn json_document(test: &Test, arguments: &[&str]) -> Json {
     let json = test
         .run(&[arguments, &["--output", "json"]].concat())
-        .exits(0)
+        .exits_with(0)
         .json();
     assert_eq!(
         (&json["format"], &json["kind"], &json["ok"]),
@@ -53,10 +53,10 @@ fn expect_first_and_last_event(events: &Json) {
 }
 
 #[test]
-fn every_command_writes_one_document() {
-    let test = Test::fake("json");
+fn every_command_writes_one_json_document() {
+    let test = Test::in_memory("json");
     test.blueprint(&(SLEEPER.to_owned() + OUTPUTS));
-    let document = |arguments: &[&str]| document(&test, arguments);
+    let document = |arguments: &[&str]| json_document(&test, arguments);
     assert_eq!(document(&["validate"])["valid"], true);
     let plan = document(&["plan"]);
     let steps: Vec<&str> = plan["steps"]
@@ -102,43 +102,43 @@ fn every_command_writes_one_document() {
 }
 
 #[test]
-fn usage_is_exit_code_2_and_a_document_too() {
-    let test = Test::fake("usage");
-    test.run(&["frobnicate"]).exits(2);
+fn usage_error_exits_with_2_and_writes_a_document() {
+    let test = Test::in_memory("usage");
+    test.run(&["frobnicate"]).exits_with(2);
     let json = test
         .run(&["list", "--no-such-flag", "--output", "json"])
-        .exits(2)
+        .exits_with(2)
         .json();
     assert_eq!(
         (&json["ok"], &json["error"]["code"]),
         (&json!(false), &json!("usage"))
     );
     test.run(&["status"])
-        .exits(2)
-        .says(&["there is no deployment"]);
-    test.run(&["install", "-d", "Not a name"]).exits(3);
+        .exits_with(2)
+        .stderr_contains(&["there is no deployment"]);
+    test.run(&["install", "-d", "Not a name"]).exits_with(3);
     test.blueprint(SLEEPER);
     test.run(&["install", "-d", "Not a name"])
-        .exits(2)
-        .says(&["is not a valid deployment name"]);
-    test.run(&["--version"]).exits(0);
+        .exits_with(2)
+        .stderr_contains(&["is not a valid deployment name"]);
+    test.run(&["--version"]).exits_with(0);
 }
 
 #[test]
-fn progress_goes_to_standard_error_and_the_result_to_standard_output() {
-    let test = Test::fake("streams");
+fn progress_is_written_to_stderr_and_results_to_stdout() {
+    let test = Test::in_memory("streams");
     test.blueprint(SLEEPER);
-    let plain = test.run(&["install"]).exits(0);
-    let stamped =
+    let plain = test.run(&["install"]).exits_with(0);
+    let has_timestamp =
         |line: &str| line.len() > 21 && line.as_bytes()[4] == b'-' && line.as_bytes()[19] == b'Z';
     assert!(
-        plain.stderr.lines().all(stamped),
+        plain.stderr.lines().all(has_timestamp),
         "without a terminal, each line has a timestamp:\n{}",
         plain.stderr
     );
     assert!(plain.stdout.starts_with("INSTANCE"), "{}", plain.stdout);
-    let lines = test.run(&["uninstall", "--progress", "json"]).exits(0);
-    let events: Vec<Json> = lines
+    let uninstall = test.run(&["uninstall", "--progress", "json"]).exits_with(0);
+    let events: Vec<Json> = uninstall
         .stderr
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -155,15 +155,15 @@ fn progress_goes_to_standard_error_and_the_result_to_standard_output() {
     );
     assert!(
         test.run(&["install", "--progress", "quiet"])
-            .exits(0)
+            .exits_with(0)
             .stderr
             .is_empty()
     );
 }
 
 #[test]
-fn a_terminal_gets_a_live_view() {
-    let test = Test::fake("tty");
+fn terminal_shows_a_live_view() {
+    let test = Test::in_memory("tty");
     let slow = "\"sh -c 'sleep 1; exec sleep $((1000 + 1))'\"";
     test.blueprint(
         &SLEEPER
@@ -175,7 +175,7 @@ fn a_terminal_gets_a_live_view() {
     let mut command = Command::new("script");
     command
         .args(["-qec", &line, "/dev/null"])
-        .current_dir(test.folder.path())
+        .current_dir(test.directory.path())
         .stdin(Stdio::null())
         .env("TERM", "xterm");
     command
@@ -207,8 +207,8 @@ fn a_terminal_gets_a_live_view() {
 }
 
 #[test]
-fn a_reader_that_went_away_is_no_error() {
-    let test = Test::fake("pipe");
+fn closed_pipe_is_not_an_error() {
+    let test = Test::in_memory("pipe");
     let program = env!("CARGO_BIN_EXE_dockctl");
     let run = Command::new("sh")
         .args([
@@ -222,17 +222,21 @@ fn a_reader_that_went_away_is_no_error() {
 }
 
 #[test]
-fn a_deployment_is_named_after_its_folder() {
-    let test = Test::fake("named");
-    let folder = test.path(&format!("{} App", test.prefix));
-    std::fs::create_dir(&folder).unwrap();
+fn deployment_is_named_after_its_directory() {
+    let test = Test::in_memory("named");
+    let directory = test.path(&format!("{} App", test.prefix));
+    std::fs::create_dir(&directory).unwrap();
     test.blueprint(SLEEPER);
-    std::fs::rename(test.path("blueprint.yaml"), folder.join("blueprint.yaml")).unwrap();
-    let in_folder = |arguments: &[&str]| {
+    std::fs::rename(
+        test.path("blueprint.yaml"),
+        directory.join("blueprint.yaml"),
+    )
+    .unwrap();
+    let run_in_directory = |arguments: &[&str]| {
         let output = test
             .command(arguments)
             .env_remove("DOCKCTL_DEPLOYMENT")
-            .current_dir(&folder)
+            .current_dir(&directory)
             .output()
             .unwrap();
         assert!(
@@ -242,7 +246,7 @@ fn a_deployment_is_named_after_its_folder() {
         );
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
-    in_folder(&["install"]);
+    run_in_directory(&["install"]);
     let label = test.docker(&[
         "inspect",
         "--format",
@@ -250,14 +254,14 @@ fn a_deployment_is_named_after_its_folder() {
         &test.name("web"),
     ]);
     assert_eq!(label, format!("{}-app", test.prefix));
-    assert!(in_folder(&["status"]).contains("started"));
-    in_folder(&["uninstall"]);
+    assert!(run_in_directory(&["status"]).contains("started"));
+    run_in_directory(&["uninstall"]);
     assert!(test.containers().is_empty());
 }
 
 #[test]
-fn a_warning_of_a_blueprint_is_told_once() {
-    let test = Test::fake("once");
+fn blueprint_warning_is_reported_once() {
+    let test = Test::in_memory("once");
     let reader = SLEEPER.replace(
         "command: sleep 1000",
         "command: sleep 1000, environment: {A: {get_attribute: [db, ip]}}",
@@ -267,11 +271,11 @@ fn a_warning_of_a_blueprint_is_told_once() {
         .replace("web", "db");
     test.blueprint(&(reader + &db));
     for command in [&["install"][..], &["update"], &["uninstall"]] {
-        let run = test.run(command).exits(0);
-        let times = run.stderr.matches("warning[D0122]").count();
-        assert!(times <= 1, "{command:?}: {}", run.stderr);
+        let run = test.run(command).exits_with(0);
+        let warnings = run.stderr.matches("warning[D0122]").count();
+        assert!(warnings <= 1, "{command:?}: {}", run.stderr);
         assert_eq!(
-            times == 1,
+            warnings == 1,
             command[0] != "uninstall",
             "{command:?}: {}",
             run.stderr

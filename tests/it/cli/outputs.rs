@@ -1,21 +1,27 @@
 //! `dockctl outputs`.
 
-use crate::cli::installed;
+use crate::cli::installed_pair;
 use serde_json::json;
 
 #[test]
-fn outputs_are_written_for_shells() {
-    let test = installed("shells");
+fn outputs_have_formats_for_shells() {
+    let test = installed_pair("shells");
     assert_eq!(
-        test.run(&["outputs", "--format", "env"]).exits(0).stdout,
+        test.run(&["outputs", "--format", "env"])
+            .exits_with(0)
+            .stdout,
         "web_url=it's here\n"
     );
     assert_eq!(
-        test.run(&["outputs", "--format", "shell"]).exits(0).stdout,
+        test.run(&["outputs", "--format", "shell"])
+            .exits_with(0)
+            .stdout,
         "export web_url='it'\\''s here'\n"
     );
     assert_eq!(
-        test.run(&["outputs", "--format", "json"]).exits(0).json(),
+        test.run(&["outputs", "--format", "json"])
+            .exits_with(0)
+            .json(),
         json!({ "web-url": "it's here" })
     );
 }

@@ -1,17 +1,17 @@
 //! `dockctl resume`.
 
 use crate::{
-    cli::{executions, session::signal, waiting},
+    cli::{executions, session::send_signal, start_waiting_install},
     support::{Run, Test, eventually},
 };
 
 /// Writes the blueprint of a job that logs one line per run and exits with `code` after a second.
 /// Returns the path of the log.
-fn job(test: &Test, code: i32) -> std::path::PathBuf {
-    let folder = test.path("out");
-    std::fs::create_dir_all(&folder).unwrap();
+fn write_job_blueprint(test: &Test, code: i32) -> std::path::PathBuf {
+    let directory = test.path("out");
+    std::fs::create_dir_all(&directory).unwrap();
     let (out, command) = (
-        folder.display(),
+        directory.display(),
         format!("echo ran >> /out/log; sleep 1; echo the password is $PW; exit {code}"),
     );
     test.blueprint(&format!(
@@ -26,28 +26,30 @@ node_templates:
         start: {{inputs: {{params: {{binds: {{'{out}': {{bind: /out, mode: rw}}}}}}, wait_for: {{exited: 0, interval: 0.1}}}}}}
 "
     ));
-    folder.join("log")
+    directory.join("log")
 }
 
 #[test]
-fn a_resumed_run_goes_on_with_what_it_began_whatever_the_blueprint_says_now() {
-    let test = Test::fake("resume");
-    let mut child = waiting(&test);
-    signal(child.id(), "KILL");
+fn resume_ignores_later_changes_of_the_blueprint() {
+    let test = Test::in_memory("resume");
+    let mut child = start_waiting_install(&test);
+    send_signal(child.id(), "KILL");
     child.wait().unwrap();
     let id = test.inspect("web", "{{.Id}}");
     assert!(
         test.run(&["cancel"])
-            .exits(0)
+            .exits_with(0)
             .stdout
             .contains("dockctl resume")
     );
     test.write("blueprint.yaml", "this is not a blueprint");
-    test.run(&["resume", "--timeout", "1"]).exits(1).says(&[
-        "timed out (--timeout)",
-        "exceeded --timeout",
-        "dockctl resume",
-    ]);
+    test.run(&["resume", "--timeout", "1"])
+        .exits_with(1)
+        .stderr_contains(&[
+            "timed out (--timeout)",
+            "exceeded --timeout",
+            "dockctl resume",
+        ]);
     assert_eq!(test.inspect("web", "{{.Id}}"), id);
     // Start the process that the install waits for.
     test.docker(&[
@@ -58,10 +60,10 @@ fn a_resumed_run_goes_on_with_what_it_began_whatever_the_blueprint_says_now() {
         "-c",
         "sleep 1000; true never",
     ]);
-    test.run(&["resume"]).exits(0);
+    test.run(&["resume"]).exits_with(0);
     assert!(
         test.run(&["resume"])
-            .exits(0)
+            .exits_with(0)
             .stdout
             .contains("nothing to resume")
     );
@@ -74,9 +76,9 @@ fn a_resumed_run_goes_on_with_what_it_began_whatever_the_blueprint_says_now() {
     );
     assert_eq!(all[2]["of"], all[1]["id"]);
     test.run(&["resume", all[0]["id"].as_str().unwrap()])
-        .exits(2)
-        .says(&["not the last execution"]);
-    let text = test.run(&["executions"]).exits(0).stdout;
+        .exits_with(2)
+        .stderr_contains(&["not the last execution"]);
+    let text = test.run(&["executions"]).exits_with(0).stdout;
     assert!(
         text.contains(&format!(
             "install (resumes {})",
@@ -84,33 +86,33 @@ fn a_resumed_run_goes_on_with_what_it_began_whatever_the_blueprint_says_now() {
         )),
         "{text}"
     );
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
 }
 
 #[test]
-fn a_job_whose_run_was_killed_is_not_run_twice_and_tells_no_secret() {
-    let test = Test::fake("job");
-    let log = job(&test, 3);
+fn job_of_a_killed_run_is_not_repeated_and_leaks_no_secret() {
+    let test = Test::in_memory("job");
+    let log = write_job_blueprint(&test, 3);
     let mut child = test
         .command(&["install"])
         .env("DOCKCTL_SECRET_PW", "hunter2secretXYZ")
         .spawn()
         .unwrap();
     eventually("the job", || log.exists().then_some(()));
-    signal(child.id(), "KILL");
+    send_signal(child.id(), "KILL");
     child.wait().unwrap();
     eventually("the end of the job", || {
         (test.containers() == ["PREFIX-job exited"]).then_some(())
     });
     // The secret is not shown, whether or not this run has it.
-    let with = |secret: Option<&str>| {
+    let resume_with_secret = |secret: Option<&str>| {
         let mut command = test.command(&["resume", "--output", "json"]);
         if let Some(secret) = secret {
             command.env("DOCKCTL_SECRET_PW", secret);
         }
-        Run::of(&command.output().unwrap())
+        Run::from_output(&command.output().unwrap())
     };
-    let resumed = with(None).exits(1).says(&[
+    let resumed = resume_with_secret(None).exits_with(1).stderr_contains(&[
         "exited with code 3",
         "may contain a secret that this run does not know",
     ]);
@@ -121,16 +123,16 @@ fn a_job_whose_run_was_killed_is_not_run_twice_and_tells_no_secret() {
     );
     assert!(!format!("{}{}", resumed.stdout, resumed.stderr).contains("hunter2"));
     // The failure is recorded now, so another resume runs the job again.
-    let again = with(Some("hunter2secretXYZ")).exits(1);
+    let retried = resume_with_secret(Some("hunter2secretXYZ")).exits_with(1);
     assert_eq!(std::fs::read_to_string(&log).unwrap().lines().count(), 2);
-    again.says(&["the password is ********"]);
+    retried.stderr_contains(&["the password is ********"]);
     let database = test
         .path("state/deployments")
         .join(format!("{}.db", test.prefix));
-    let kept = [
+    let stored = [
         std::fs::read(&database).unwrap(),
         std::fs::read(format!("{}-wal", database.display())).unwrap_or_default(),
     ]
     .concat();
-    assert!(!String::from_utf8_lossy(&kept).contains("hunter2"));
+    assert!(!String::from_utf8_lossy(&stored).contains("hunter2"));
 }

@@ -2,39 +2,39 @@
 
 use crate::{
     cli::{
-        branches, executions,
-        session::{endless, signal, waits},
+        executions, failing_branches,
+        session::{is_waiting, never_ready, send_signal},
     },
     docker::install::SLEEPER,
     support::{Test, eventually},
 };
 
 #[test]
-fn a_failed_install_takes_back_what_it_created_and_nothing_else() {
-    let test = Test::fake("rollback");
-    let own = "  - plugin:dockctl\nnode_templates:\n  net: {type: dockctl.nodes.Network, properties: {name: PREFIX-net}}\n  data: {type: dockctl.nodes.Volume, properties: {name: PREFIX-data}}\n";
-    test.blueprint(&branches().replace("node_templates:\n", own));
+fn failed_install_removes_only_its_own_objects() {
+    let test = Test::in_memory("rollback");
+    let with_network_and_volume = "  - plugin:dockctl\nnode_templates:\n  net: {type: dockctl.nodes.Network, properties: {name: PREFIX-net}}\n  data: {type: dockctl.nodes.Volume, properties: {name: PREFIX-data}}\n";
+    test.blueprint(&failing_branches().replace("node_templates:\n", with_network_and_volume));
     let failed = test
         .run(&["install", "--rollback-on-failure", "--output", "json"])
-        .exits(1);
+        .exits_with(1);
     let json = failed.json();
     assert_eq!(
         (&json["rollback"]["workflow"], &json["rollback"]["outcome"]),
         (&"rollback".into(), &"terminated".into())
     );
-    failed.says(&["rollback started", "rolls back", "it was rolled back"]);
+    failed.stderr_contains(&["rollback started", "rolls back", "it was rolled back"]);
     assert!(test.containers().is_empty());
-    for what in ["network", "volume"] {
+    for kind in ["network", "volume"] {
         assert_eq!(
             test.docker(&[
-                what,
+                kind,
                 "ls",
                 "-q",
                 "--filter",
                 &format!("name={}", test.prefix)
             ]),
             "",
-            "leftover {what}"
+            "leftover {kind}"
         );
     }
     let all = executions(&test);
@@ -43,14 +43,14 @@ fn a_failed_install_takes_back_what_it_created_and_nothing_else() {
         (&"rollback".into(), &all[0]["id"])
     );
     // A rollback does not remove objects of earlier runs.
-    test.run(&["install"]).exits(1);
+    test.run(&["install"]).exits_with(1);
     let before = test.containers();
     assert!(before.contains(&"PREFIX-base running".to_owned()));
-    let more =
-        branches().replace("node_templates:\n", own) + &SLEEPER.replace("\nnode_templates:\n", "");
-    test.blueprint(&more);
+    let with_web = failing_branches().replace("node_templates:\n", with_network_and_volume)
+        + &SLEEPER.replace("\nnode_templates:\n", "");
+    test.blueprint(&with_web);
     test.run(&["install", "--rollback-on-failure", "--fail-fast"])
-        .exits(1);
+        .exits_with(1);
     assert_eq!(
         test.containers()
             .iter()
@@ -74,15 +74,14 @@ fn a_failed_install_takes_back_what_it_created_and_nothing_else() {
         ]),
         ""
     );
-    test.run(&["uninstall", "--volumes", "--yes"]).exits(0);
+    test.run(&["uninstall", "--volumes", "--yes"]).exits_with(0);
 }
 
 #[test]
-fn a_rollback_takes_back_what_the_same_install_made_before_it_was_killed_and_spares_what_was_there()
-{
-    let test = Test::fake("chain");
+fn rollback_includes_objects_of_the_killed_run_and_spares_older_ones() {
+    let test = Test::in_memory("chain");
     let nodes = SLEEPER.to_owned()
-        + &endless()
+        + &never_ready()
             .replace("\nnode_templates:\n", "")
             .replace("web", "late")
             .replace("    interfaces:", "    relationships: [{type: cloudify.relationships.connected_to, target: web}]\n    interfaces:");
@@ -91,12 +90,12 @@ fn a_rollback_takes_back_what_the_same_install_made_before_it_was_killed_and_spa
     eventually("both containers", || {
         (test.containers() == ["PREFIX-late running", "PREFIX-web running"]).then_some(())
     });
-    signal(child.id(), "KILL");
+    send_signal(child.id(), "KILL");
     child.wait().unwrap();
     let failed = test
         .run(&["install", "--rollback-on-failure", "--timeout", "1"])
-        .exits(1)
-        .says(&["it was rolled back"]);
+        .exits_with(1)
+        .stderr_contains(&["it was rolled back"]);
     assert!(
         test.containers().is_empty(),
         "{:?}\n{}",
@@ -104,22 +103,22 @@ fn a_rollback_takes_back_what_the_same_install_made_before_it_was_killed_and_spa
         failed.stderr
     );
     // Objects that a failed run kept are not rolled back, even if the next run recreates them.
-    test.run(&["install", "--timeout", "2"]).exits(1);
+    test.run(&["install", "--timeout", "2"]).exits_with(1);
     test.blueprint(&nodes.replacen("command: sleep 1000", "command: sleep 2000", 1));
     test.run(&["install", "--rollback-on-failure", "--timeout", "3"])
-        .exits(1);
+        .exits_with(1);
     assert_eq!(
         test.inspect("web", "{{.State.Status}} {{.Config.Cmd}}"),
         "running [sleep 2000]"
     );
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
 }
 
 #[test]
-fn a_failed_rollback_is_resumed_even_when_the_install_is_forgotten() {
-    let test = Test::fake("forgotten");
+fn failed_rollback_can_be_resumed_after_the_install_left_the_history() {
+    let test = Test::in_memory("forgotten");
     let net = "  - plugin:dockctl\nnode_templates:\n  net: {type: dockctl.nodes.Network, properties: {name: PREFIX-net}}";
-    test.blueprint(&endless().replace("node_templates:", net));
+    test.blueprint(&never_ready().replace("node_templates:", net));
     let child = test.start(&[
         "install",
         "--rollback-on-failure",
@@ -130,15 +129,15 @@ fn a_failed_rollback_is_resumed_even_when_the_install_is_forgotten() {
         "--timeout",
         "3",
     ]);
-    eventually("the container", || waits(&test));
-    test.foreign("guest", &["sleep", "1000"]);
+    eventually("the container", || is_waiting(&test));
+    test.create_foreign("guest", &["sleep", "1000"]);
     test.docker(&["network", "connect", &test.name("net"), &test.name("guest")]);
     test.docker(&["start", &test.name("guest")]);
-    Test::end(child)
-        .exits(1)
-        .says(&["its rollback failed too", "dockctl resume"]);
+    Test::wait(child)
+        .exits_with(1)
+        .stderr_contains(&["its rollback failed too", "dockctl resume"]);
     test.docker(&["rm", "-f", &test.name("guest")]);
-    test.run(&["resume", "--keep-history", "1"]).exits(0);
+    test.run(&["resume", "--keep-history", "1"]).exits_with(0);
     assert_eq!(
         test.docker(&[
             "network",

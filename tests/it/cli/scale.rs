@@ -1,14 +1,14 @@
 //! `dockctl scale`.
 
 use crate::{
-    cli::{PAIR, installed, instance},
+    cli::{PAIR, installed_pair, instance_id},
     support::Test,
 };
 
 #[test]
-fn nodes_are_scaled_and_stay_so() {
-    let test = installed("scaled");
-    test.run(&["scale", "web", "--to", "3"]).exits(0);
+fn scaling_persists() {
+    let test = installed_pair("scaled");
+    test.run(&["scale", "web", "--to", "3"]).exits_with(0);
     assert_eq!(
         test.containers(),
         [
@@ -20,13 +20,13 @@ fn nodes_are_scaled_and_stay_so() {
     );
     assert!(
         test.run(&["install"])
-            .exits(0)
+            .exits_with(0)
             .stdout
             .contains("up to date"),
         "scaling is not a change of the blueprint"
     );
-    let first = instance(&test, "web");
-    test.run(&["scale", "web", "--delta", "-1"]).exits(0);
+    let first = instance_id(&test, "web");
+    test.run(&["scale", "web", "--delta", "-1"]).exits_with(0);
     assert_eq!(
         test.containers(),
         [
@@ -37,12 +37,12 @@ fn nodes_are_scaled_and_stay_so() {
         "the instance with the highest index is removed first"
     );
     test.run(&["scale", "web", "--to", "1", "--remove", &first])
-        .exits(0);
+        .exits_with(0);
     assert_eq!(
         test.containers(),
         ["PREFIX-db running", "PREFIX-web-1 running"]
     );
-    test.run(&["scale", "web", "--to", "1"]).exits(0);
+    test.run(&["scale", "web", "--to", "1"]).exits_with(0);
     test.run(&[
         "execute",
         "scale",
@@ -51,24 +51,24 @@ fn nodes_are_scaled_and_stay_so() {
         "-p",
         "delta=1",
     ])
-    .exits(0);
+    .exits_with(0);
     assert_eq!(test.containers().len(), 3);
     test.run(&["scale", "nope", "--to", "1"])
-        .exits(2)
-        .says(&["no node or scaling group `nope`"]);
+        .exits_with(2)
+        .stderr_contains(&["no node or scaling group `nope`"]);
     test.run(&["scale", "web", "--delta", "-9"])
-        .exits(2)
-        .says(&["from 2 to -7 instances (-9)"]);
+        .exits_with(2)
+        .stderr_contains(&["from 2 to -7 instances (-9)"]);
     test.run(&["scale", "web", "--to", "9", "--keep", &first])
-        .exits(2)
-        .says(&["there is no instance or node"]);
-    test.run(&["uninstall"]).exits(0);
+        .exits_with(2)
+        .stderr_contains(&["there is no instance or node"]);
+    test.run(&["uninstall"]).exits_with(0);
     assert!(test.containers().is_empty());
 }
 
 #[test]
-fn what_cannot_be_scaled_out_is_taken_back() {
-    let test = Test::fake("backs");
+fn failed_scale_out_is_rolled_back() {
+    let test = Test::in_memory("backs");
     test.blueprint(
         &PAIR
             .replace(
@@ -80,17 +80,17 @@ fn what_cannot_be_scaled_out_is_taken_back() {
                 "stop_timeout: 0}}}\n        start: {inputs: {processes_to_wait_for: [sleep], retry_interval: 0.05}}\n    relationships",
             ),
     );
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     test.run(&["scale", "web", "--to", "2"])
-        .exits(1)
-        .says(&["exited with code 3"]);
+        .exits_with(1)
+        .stderr_contains(&["exited with code 3"]);
     assert_eq!(
         test.containers(),
         ["PREFIX-db running", "PREFIX-web running"]
     );
     assert!(
         test.run(&["install"])
-            .exits(0)
+            .exits_with(0)
             .stdout
             .contains("up to date"),
         "the deployment is unchanged"
@@ -99,19 +99,19 @@ fn what_cannot_be_scaled_out_is_taken_back() {
         "command: sh -c 'echo web",
         "ports: [80], host_config: {port_bindings: {80: 18980}}, command: sh -c 'echo web",
     );
-    let test = Test::fake("port");
+    let test = Test::in_memory("port");
     test.blueprint(&port);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     test.run(&["scale", "web", "--to", "2"])
-        .exits(3)
-        .says(&["publishes host port 18980", "a port range"]);
+        .exits_with(3)
+        .stderr_contains(&["publishes host port 18980", "a port range"]);
 }
 
 #[test]
-fn scaling_that_died_is_gone_on_with_and_not_done_twice() {
-    let test = installed("halfway");
-    test.killed_at("] create container", &["scale", "web", "--delta", "2"]);
-    test.run(&["scale", "web", "--delta", "2"]).exits(0);
+fn interrupted_scaling_is_resumed_and_not_repeated() {
+    let test = installed_pair("halfway");
+    test.kill_at("] create container", &["scale", "web", "--delta", "2"]);
+    test.run(&["scale", "web", "--delta", "2"]).exits_with(0);
     assert_eq!(
         test.containers(),
         [
@@ -122,11 +122,11 @@ fn scaling_that_died_is_gone_on_with_and_not_done_twice() {
         ]
     );
     // After a killed scale-in, a new count restores only the instances that it needs.
-    test.killed_at(
+    test.kill_at(
         "done: remove container",
         &["scale", "web", "--to", "1", "--parallel", "1"],
     );
-    test.run(&["scale", "web", "--to", "2"]).exits(0);
+    test.run(&["scale", "web", "--to", "2"]).exits_with(0);
     assert_eq!(
         test.containers()
             .iter()
@@ -137,6 +137,6 @@ fn scaling_that_died_is_gone_on_with_and_not_done_twice() {
         test.containers()
     );
     assert_eq!(test.containers().len(), 3);
-    test.run(&["status", "--exit-code"]).exits(0);
-    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["status", "--exit-code"]).exits_with(0);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
 }

@@ -9,7 +9,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-pub(crate) fn signal(process: u32, name: &str) {
+pub(crate) fn send_signal(process: u32, name: &str) {
     assert!(
         Command::new("kill")
             .args([&format!("-{name}"), &process.to_string()])
@@ -20,54 +20,61 @@ pub(crate) fn signal(process: u32, name: &str) {
 }
 
 /// Returns a blueprint that waits for a process that never starts.
-pub(crate) fn endless() -> String {
+pub(crate) fn never_ready() -> String {
     SLEEPER.replace("[sleep]", "[never]")
 }
 
-pub(crate) fn waits(test: &Test) -> Option<()> {
+pub(crate) fn is_waiting(test: &Test) -> Option<()> {
     (test.containers() == ["PREFIX-web running"]).then_some(())
 }
 
 #[test]
-fn an_interrupt_ends_a_wait_and_the_same_command_goes_on() {
-    let test = Test::fake("ctrl-c");
-    test.blueprint(&endless());
+fn interrupt_cancels_a_wait_and_the_same_command_resumes() {
+    let test = Test::in_memory("ctrl-c");
+    test.blueprint(&never_ready());
     let child = test.start(&["install"]);
-    eventually("the container", || waits(&test));
-    signal(child.id(), "INT");
-    Test::end(child).exits(130).says(&[
+    eventually("the container", || is_waiting(&test));
+    send_signal(child.id(), "INT");
+    Test::wait(child).exits_with(130).stderr_contains(&[
         "no new steps start",
         "interrupted: wait for process",
         "to resume it, run: dockctl install",
     ]);
     let id = test.inspect("web", "{{.Id}}");
     test.blueprint(SLEEPER);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     assert_eq!(test.inspect("web", "{{.Id}}"), id);
 }
 
 #[test]
-fn a_second_run_is_told_who_holds_the_deployment() {
-    let test = Test::fake("busy");
-    test.blueprint(&endless());
+fn second_run_reports_the_holder() {
+    let test = Test::in_memory("busy");
+    test.blueprint(&never_ready());
     let child = test.start(&["install"]);
-    eventually("the container", || waits(&test));
+    eventually("the container", || is_waiting(&test));
     let process = format!("process {}", child.id());
-    test.run(&["uninstall"])
-        .exits(5)
-        .says(&["`dockctl install`", &process, "since 20"]);
-    test.run(&["install"]).exits(5);
-    assert!(test.run(&["status"]).exits(0).stdout.contains(&process));
-    signal(child.id(), "KILL");
-    Test::end(child);
+    test.run(&["uninstall"]).exits_with(5).stderr_contains(&[
+        "`dockctl install`",
+        &process,
+        "since 20",
+    ]);
+    test.run(&["install"]).exits_with(5);
+    assert!(
+        test.run(&["status"])
+            .exits_with(0)
+            .stdout
+            .contains(&process)
+    );
+    send_signal(child.id(), "KILL");
+    Test::wait(child);
     // The lock of a dead process is released.
     assert!(
         test.run(&["executions"])
-            .exits(0)
+            .exits_with(0)
             .stdout
             .contains("interrupted")
     );
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert!(test.containers().is_empty());
 }
 
@@ -89,20 +96,20 @@ fn kill_after(test: &Test, arguments: &[&str], n: usize) -> bool {
 }
 
 #[test]
-fn a_run_that_is_killed_anywhere_is_taken_up_with_nothing_done_twice() {
-    let test = Test::fake("kill");
+fn killed_run_is_resumed_without_repeating_steps() {
+    let test = Test::in_memory("kill");
     let app = SLEEPER
         .replace("\nnode_templates:\n", "")
         .replace("web", "app")
         + "    relationships: [{type: cloudify.relationships.connected_to, target: web}]\n";
     test.blueprint(&(SLEEPER.to_owned() + &app));
-    let mut points = 0;
+    let mut kill_points = 0;
     for n in 1.. {
         let since = test.docker(&["info", "--format", "{{.SystemTime}}"]);
         if !kill_after(&test, &["install", "--progress", "plain"], n) {
             break;
         }
-        test.run(&["install"]).exits(0);
+        test.run(&["install"]).exits_with(0);
         assert_eq!(
             test.containers(),
             ["PREFIX-app running", "PREFIX-web running"],
@@ -125,9 +132,9 @@ fn a_run_that_is_killed_anywhere_is_taken_up_with_nothing_done_twice() {
         ]);
         assert_eq!(created.lines().count(), 2, "killed after {n} lines");
         kill_after(&test, &["uninstall", "--progress", "plain"], n);
-        test.run(&["uninstall"]).exits(0);
+        test.run(&["uninstall"]).exits_with(0);
         assert!(test.containers().is_empty(), "killed after {n} lines");
-        points += 1;
+        kill_points += 1;
     }
-    assert!(points >= 10, "only {points} kill points");
+    assert!(kill_points >= 10, "only {kill_points} kill points");
 }

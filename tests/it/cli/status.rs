@@ -1,39 +1,39 @@
 //! `dockctl status`.
 
 use crate::{
-    cli::{installed, session::signal},
-    docker::watch::proxy::Proxy,
+    cli::{installed_pair, session::send_signal},
+    docker::events::proxy::Proxy,
     support::Test,
 };
 use std::io::{BufRead as _, BufReader};
 
 #[test]
-fn status_is_shown_again_and_again() {
-    let test = installed("again-status");
+fn status_watch_refreshes() {
+    let test = installed_pair("again-status");
     let mut child = test.start(&["status", "--watch=0.1"]);
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut heads = lines
+    let mut headers = lines
         .map_while(Result::ok)
-        .filter(|line| line.starts_with("INSTANCE"));
-    assert_eq!(heads.by_ref().take(3).count(), 3);
-    signal(child.id(), "INT");
-    Test::end(child).exits(0);
+        .filter(|mask_line| mask_line.starts_with("INSTANCE"));
+    assert_eq!(headers.by_ref().take(3).count(), 3);
+    send_signal(child.id(), "INT");
+    Test::wait(child).exits_with(0);
 }
 
 #[test]
-fn what_labels_tell_is_no_drift() {
-    let test = installed("recovered");
-    test.run(&["scale", "web", "--to", "2"]).exits(0);
+fn recovered_deployment_has_no_drift() {
+    let test = installed_pair("recovered");
+    test.run(&["scale", "web", "--to", "2"]).exits_with(0);
     std::fs::rename(test.path("state"), test.path("lost")).unwrap();
     test.run(&["plan"])
-        .exits(1)
-        .says(&["this state directory has no record of", "dockctl recover"]);
-    test.run(&["status", "--exit-code"]).exits(0);
-    test.run(&["recover"]).exits(0);
-    test.run(&["status", "--exit-code"]).exits(0);
+        .exits_with(1)
+        .stderr_contains(&["this state directory has no record of", "dockctl recover"]);
+    test.run(&["status", "--exit-code"]).exits_with(0);
+    test.run(&["recover"]).exits_with(0);
+    test.run(&["status", "--exit-code"]).exits_with(0);
     assert!(
         test.run(&["heal"])
-            .exits(0)
+            .exits_with(0)
             .stdout
             .contains("no instance needs repair")
     );
@@ -48,8 +48,8 @@ fn what_labels_tell_is_no_drift() {
 }
 
 #[test]
-fn what_only_reads_sends_nothing_but_get() {
-    let test = installed("reads");
+fn read_only_commands_send_only_get_requests() {
+    let test = installed_pair("reads");
     let proxy = Proxy::start(&test.path("proxy.sock"), test.engine().socket());
     test.docker(&["kill", &test.name("web")]);
     let host = proxy.address();
@@ -66,12 +66,14 @@ fn what_only_reads_sends_nothing_but_get() {
     ];
     for command in commands {
         proxy.arm(None);
-        test.run(&[command, &["--host", &host]].concat()).exits(0);
+        test.run(&[command, &["--host", &host]].concat())
+            .exits_with(0);
         let log = proxy.log();
         assert!(!log.is_empty(), "{command:?}");
         assert!(
             log.iter()
-                .all(|(line, _)| line.starts_with("GET ") || line.starts_with("HEAD ")),
+                .all(|(mask_line, _)| mask_line.starts_with("GET ")
+                    || mask_line.starts_with("HEAD ")),
             "{command:?}: {log:?}"
         );
     }

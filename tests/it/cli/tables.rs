@@ -2,15 +2,15 @@
 
 use crate::{
     cli::PAIR,
-    support::{Test, project},
+    support::{Test, project_root},
 };
 
 /// Returns a text in which values that differ from run to run are replaced by words of their width.
 fn settled(test: &Test, text: &str) -> String {
-    let folder = test.folder.path().display().to_string();
-    let checkout = project().display().to_string();
+    let directory = test.directory.path().display().to_string();
+    let checkout = project_root().display().to_string();
     let text = text
-        .replace(&folder, "DIRECTORY")
+        .replace(&directory, "DIRECTORY")
         .replace(&checkout, "CHECKOUT");
     text.split_inclusive(char::is_whitespace)
         .map(|part| {
@@ -59,7 +59,7 @@ impl Transcript {
 
 #[test]
 fn results_as_people_read_them() {
-    let test = Test::fake("tables");
+    let test = Test::in_memory("tables");
     let published =
         "stop_timeout: 0, ports: [80], host_config: {port_bindings: {80: ['127.0.0.1', 18080]}}";
     let pair = PAIR.replace("PREFIX", "shop").replace(
@@ -104,7 +104,10 @@ fn results_as_people_read_them() {
         .test
         .run(&["executions", "-d", "shop", "--output", "json"]);
     transcript.run(&["executions"]).run(&["list"]);
-    for execution in executions.exits(0).json()["executions"].as_array().unwrap() {
+    for execution in executions.exits_with(0).json()["executions"]
+        .as_array()
+        .unwrap()
+    {
         let id = execution["id"].as_str().unwrap();
         transcript.text = transcript.text.replace(id, "EXECUTIO");
     }

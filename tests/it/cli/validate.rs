@@ -4,7 +4,7 @@ use crate::support::Test;
 use serde_json::json;
 
 /// Writes a blueprint with errors in its own file and in an imported file.
-fn faulty(test: &Test) {
+fn write_invalid_blueprint(test: &Test) {
     test.write(
         "types.yaml",
         "node_types:
@@ -52,22 +52,22 @@ outputs:
 }
 
 #[test]
-fn faults_in_several_files_are_shown_with_their_places() {
-    let test = Test::fake("several");
-    faulty(&test);
+fn errors_in_several_files_are_shown_with_their_locations() {
+    let test = Test::in_memory("several");
+    write_invalid_blueprint(&test);
     insta::assert_snapshot!(
         "faults_in_several_files",
-        test.run(&["validate", "--offline"]).exits(3).stderr
+        test.run(&["validate", "--offline"]).exits_with(3).stderr
     );
 }
 
 #[test]
-fn faults_are_annotations_for_github() {
-    let test = Test::fake("github");
-    faulty(&test);
+fn errors_are_written_as_github_annotations() {
+    let test = Test::in_memory("github");
+    write_invalid_blueprint(&test);
     let run = test
         .run(&["validate", "--offline", "--output", "github"])
-        .exits(3);
+        .exits_with(3);
     insta::assert_snapshot!("annotations_for_github", run.stdout);
     assert!(
         run.stdout
@@ -78,12 +78,12 @@ fn faults_are_annotations_for_github() {
 }
 
 #[test]
-fn faults_are_a_sarif_log() {
-    let test = Test::fake("sarif");
-    faulty(&test);
+fn errors_are_written_as_sarif() {
+    let test = Test::in_memory("sarif");
+    write_invalid_blueprint(&test);
     let log = test
         .run(&["validate", "--offline", "--output", "sarif"])
-        .exits(3)
+        .exits_with(3)
         .json();
     assert_eq!(log["version"], "2.1.0");
     let results = log["runs"][0]["results"].as_array().unwrap();
@@ -99,19 +99,19 @@ fn faults_are_a_sarif_log() {
             .all(|result| rules.contains(&&result["ruleId"])),
         "each result has a rule"
     );
-    let twice = results
+    let name_conflict = results
         .iter()
         .find(|result| result["ruleId"] == "D0013")
         .unwrap();
     assert_eq!(
-        twice["locations"][0]["physicalLocation"]["artifactLocation"]["uri"],
+        name_conflict["locations"][0]["physicalLocation"]["artifactLocation"]["uri"],
         "blueprint.yaml"
     );
     assert_eq!(
-        twice["relatedLocations"][0]["physicalLocation"]["artifactLocation"]["uri"],
+        name_conflict["relatedLocations"][0]["physicalLocation"]["artifactLocation"]["uri"],
         "types.yaml"
     );
-    let valid = Test::fake("valid");
+    let valid = Test::in_memory("valid");
     valid.write(
         "blueprint.yaml",
         "tosca_definitions_version: cloudify_dsl_1_3\n",
@@ -119,27 +119,27 @@ fn faults_are_a_sarif_log() {
     assert_eq!(
         valid
             .run(&["validate", "--output", "sarif"])
-            .exits(0)
+            .exits_with(0)
             .json()["runs"][0]["results"],
         json!([])
     );
 }
 
 #[test]
-fn what_only_a_deployment_shows_is_a_warning_until_there_are_inputs() {
-    let test = Test::fake("soft");
+fn errors_that_depend_on_inputs_are_warnings_without_inputs() {
+    let test = Test::in_memory("soft");
     let text = "tosca_definitions_version: cloudify_dsl_1_3
 inputs: {names: {default: 'a,b'}}
 outputs: {third: {value: {string_split: [{get_input: names}, ',', 2]}}}
 ";
     test.write("blueprint.yaml", text);
-    test.run(&["validate"]).exits(0).says(&[
+    test.run(&["validate"]).exits_with(0).stderr_contains(&[
         "warning[D0077]",
         "dockctl would refuse to install this with these inputs",
     ]);
-    test.run(&["validate", "--strict"]).exits(3);
+    test.run(&["validate", "--strict"]).exits_with(3);
     test.run(&["validate", "-i", "names=a"])
-        .exits(3)
-        .says(&["error[D0077]"]);
-    test.run(&["validate", "-i", "names=a,b,c"]).exits(0);
+        .exits_with(3)
+        .stderr_contains(&["error[D0077]"]);
+    test.run(&["validate", "-i", "names=a,b,c"]).exits_with(0);
 }

@@ -1,9 +1,9 @@
 //! `heal --watch` and `status --watch`: signals end them, engine errors do not.
 
 use crate::{
-    cli::session::signal,
+    cli::session::send_signal,
     docker::install::SLEEPER,
-    support::{Test, engine::Answer, eventually},
+    support::{Test, engine::CannedResponse, eventually},
 };
 use serde_json::json;
 use std::{
@@ -13,9 +13,9 @@ use std::{
 };
 
 /// Longest time that a watch may take to exit, with a margin for a busy machine.
-const SOON: Duration = Duration::from_secs(5);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-const WATCHES: [&[&str]; 2] = [
+const WATCH_COMMANDS: [&[&str]; 2] = [
     &["heal", "--watch", "--cool-down", "0"],
     &["status", "--watch=0.1"],
 ];
@@ -28,16 +28,16 @@ struct Watch<'t> {
 
 impl<'t> Watch<'t> {
     /// Starts a watch and waits for its first observation or subscription.
-    fn begun(test: &'t Test, arguments: &[&str]) -> Self {
-        let looks = if arguments[0] == "heal" {
+    fn start_observing(test: &'t Test, arguments: &[&str]) -> Self {
+        let request = if arguments[0] == "heal" {
             "GET /events"
         } else {
             "GET /containers"
         };
-        let before = test.engine().asked(looks);
+        let before = test.engine().request_count(request);
         let watch = Self::start(test, test.command(arguments));
         eventually("a request", || {
-            (test.engine().asked(looks) > before).then_some(())
+            (test.engine().request_count(request) > before).then_some(())
         });
         watch
     }
@@ -52,22 +52,26 @@ impl<'t> Watch<'t> {
         Self { test, child }
     }
 
-    fn said(&self) -> String {
+    fn output(&self) -> String {
         let read = |name: &str| std::fs::read_to_string(self.test.path(name)).unwrap();
         read("watch.out") + &read("watch.err")
     }
 
-    fn says(&self, text: &str) {
-        eventually(text, || self.said().contains(text).then_some(()));
+    fn wait_for_output(&self, text: &str) {
+        eventually(text, || self.output().contains(text).then_some(()));
     }
 
     /// Sends a signal and asserts that the watch exits in time, with code 0.
-    fn ends_at(mut self, name: &str) {
-        let asked = Instant::now();
-        signal(self.child.id(), name);
+    fn ends_at_signal(mut self, name: &str) {
+        let start = Instant::now();
+        send_signal(self.child.id(), name);
         let status = eventually("the end of the watch", || self.child.try_wait().unwrap());
-        assert_eq!(status.code(), Some(0), "{name}: {}", self.said());
-        assert!(asked.elapsed() < SOON, "{name}: {:?}", asked.elapsed());
+        assert_eq!(status.code(), Some(0), "{name}: {}", self.output());
+        assert!(
+            start.elapsed() < EXIT_TIMEOUT,
+            "{name}: {:?}",
+            start.elapsed()
+        );
     }
 }
 
@@ -78,106 +82,112 @@ impl Drop for Watch<'_> {
     }
 }
 
-fn installed(name: &str) -> Test {
-    let test = Test::fake(name);
+fn installed_sleeper(name: &str) -> Test {
+    let test = Test::in_memory(name);
     test.blueprint(SLEEPER);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     test
 }
 
 #[test]
-fn a_watch_ends_at_any_signal_that_asks_to() {
-    let test = installed("watch-ends");
-    for arguments in WATCHES {
+fn watch_ends_at_sigint_and_sigterm() {
+    let test = installed_sleeper("watch-ends");
+    for arguments in WATCH_COMMANDS {
         for name in ["INT", "TERM"] {
-            let watch = Watch::begun(&test, arguments);
-            watch.says(&test.prefix);
-            watch.ends_at(name);
+            let watch = Watch::start_observing(&test, arguments);
+            watch.wait_for_output(&test.prefix);
+            watch.ends_at_signal(name);
         }
     }
 }
 
 #[test]
-fn a_watch_ends_after_it_mended_something() {
-    let test = installed("watch-repaired");
+fn watch_ends_after_a_repair() {
+    let test = installed_sleeper("watch-repaired");
     for name in ["TERM", "INT"] {
-        let watch = Watch::begun(&test, WATCHES[0]);
+        let watch = Watch::start_observing(&test, WATCH_COMMANDS[0]);
         test.docker(&["rm", "-f", &test.name("web")]);
-        watch.says("repaired:");
-        watch.ends_at(name);
+        watch.wait_for_output("repaired:");
+        watch.ends_at_signal(name);
     }
 }
 
 #[test]
-fn a_watch_ends_while_the_engine_hangs() {
-    let test = installed("watch-hangs");
-    for arguments in WATCHES {
+fn watch_ends_while_the_engine_hangs() {
+    let test = installed_sleeper("watch-hangs");
+    for arguments in WATCH_COMMANDS {
         test.engine()
-            .lies("GET", "/containers/json", Answer::Silence);
+            .respond_with("GET", "/containers/json", CannedResponse::NoBody);
         test.engine()
-            .lies("GET", "/containers/*/json", Answer::Silence);
-        let before = test.engine().asked("GET /containers");
+            .respond_with("GET", "/containers/*/json", CannedResponse::NoBody);
+        let before = test.engine().request_count("GET /containers");
         let watch = Watch::start(&test, test.command(arguments));
         eventually("a request", || {
-            (test.engine().asked("GET /containers") > before).then_some(())
+            (test.engine().request_count("GET /containers") > before).then_some(())
         });
-        watch.ends_at("TERM");
+        watch.ends_at_signal("TERM");
     }
 }
 
 #[test]
-fn an_observation_that_fails_is_told_and_made_again() {
-    let test = installed("watch-again");
-    for arguments in WATCHES {
-        let refused = || Answer::Json(500, json!({ "message": "disk I/O error" }));
-        test.engine().lies("GET", "/containers/json", refused());
-        test.engine().lies("GET", "/containers/*/json", refused());
+fn failed_observation_is_reported_and_retried() {
+    let test = installed_sleeper("watch-again");
+    for arguments in WATCH_COMMANDS {
+        let error_response = || CannedResponse::Json(500, json!({ "message": "disk I/O error" }));
+        test.engine()
+            .respond_with("GET", "/containers/json", error_response());
+        test.engine()
+            .respond_with("GET", "/containers/*/json", error_response());
         let watch = Watch::start(&test, test.command(arguments));
-        watch.says("disk I/O error");
-        test.engine().repents();
+        watch.wait_for_output("disk I/O error");
+        test.engine().clear_responses();
         test.docker(&["rm", "-f", &test.name("web")]);
-        watch.says(if arguments[0] == "heal" {
+        watch.wait_for_output(if arguments[0] == "heal" {
             "repaired:"
         } else {
             "missing"
         });
-        watch.ends_at("INT");
-        test.run(&["heal"]).exits(0);
+        watch.ends_at_signal("INT");
+        test.run(&["heal"]).exits_with(0);
     }
 }
 
 #[test]
-fn a_repair_ends_as_any_run_does() {
-    let test = Test::fake("watch-repair");
+fn interrupted_repair_ends_like_any_run() {
+    let test = Test::in_memory("watch-repair");
     // Only the first container runs the process that dockctl waits for.
-    let folder = test.path("").display().to_string();
+    let directory = test.path("").display().to_string();
     let command =
         "[sh, -c, 'if mkdir /shared/once; then exec sleep 1000; else exec tail -f /dev/null; fi']";
-    let params = format!("command: {command}, host_config: {{binds: ['{folder}:/shared']}}");
+    let params = format!("command: {command}, host_config: {{binds: ['{directory}:/shared']}}");
     test.blueprint(&SLEEPER.replace("command: sleep 1000", &params));
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     for name in ["INT", "TERM"] {
-        let mut watch = Watch::begun(&test, WATCHES[0]);
+        let mut watch = Watch::start_observing(&test, WATCH_COMMANDS[0]);
         test.docker(&["rm", "-f", &test.name("web")]);
-        watch.says("needs repair");
-        watch.says("wait for process");
-        signal(watch.child.id(), name);
+        watch.wait_for_output("needs repair");
+        watch.wait_for_output("wait for process");
+        send_signal(watch.child.id(), name);
         let status = eventually("the end of the run", || watch.child.try_wait().unwrap());
-        assert_eq!(status.code(), Some(130), "{name}: {}", watch.said());
-        assert!(watch.said().contains("interrupted: "), "{}", watch.said());
+        assert_eq!(status.code(), Some(130), "{name}: {}", watch.output());
+        assert!(
+            watch.output().contains("interrupted: "),
+            "{}",
+            watch.output()
+        );
     }
 }
 
 #[test]
-fn what_nobody_reads_ends() {
-    let test = Test::fake("watch-unread");
-    let talks = "command: [sh, -c, 'while true; do echo more; sleep 0.1; done'], ";
+fn watch_and_follow_end_without_a_reader() {
+    let test = Test::in_memory("watch-unread");
+    let command = "command: [sh, -c, 'while true; do echo more; sleep 0.1; done'], ";
     test.blueprint(
         &SLEEPER
-            .replace("command: sleep 1000", talks)
+            .replace("command: sleep 1000", command)
             .replace("[sleep]", "[sh]"),
     );
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     for arguments in [
         &["status", "--watch=0.1"][..],
         &["status", "--watch=0.1", "--output", "json"],
@@ -186,8 +196,8 @@ fn what_nobody_reads_ends() {
     ] {
         let mut child = test.start(arguments);
         let mut output = child.stdout.take().unwrap();
-        let begun = std::io::Read::read_exact(&mut output, &mut [0; 4]);
-        assert!(begun.is_ok(), "{arguments:?}");
+        let first_bytes = std::io::Read::read_exact(&mut output, &mut [0; 4]);
+        assert!(first_bytes.is_ok(), "{arguments:?}");
         drop(output);
         let status = eventually("the end", || child.try_wait().unwrap());
         assert_eq!(status.code(), Some(0), "{arguments:?}");

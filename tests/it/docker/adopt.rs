@@ -15,17 +15,20 @@ node_templates:
 ";
 
 #[test]
-fn a_running_container_is_left_alone_from_end_to_end() {
+fn running_adopted_container_is_never_changed() {
     let test = Test::new("running");
-    test.foreign("db", &["sleep", "1000"]);
+    test.create_foreign("db", &["sleep", "1000"]);
     test.docker(&["start", &test.name("db")]);
     let before = test.inspect(
         "db",
         "{{.Id}} {{.State.StartedAt}} {{.HostConfig}} {{.Config}}",
     );
     test.blueprint(ADOPTED);
-    test.run(&["install"]).exits(0);
-    let status = test.run(&["status", "--output", "json"]).exits(0).json();
+    test.run(&["install"]).exits_with(0);
+    let status = test
+        .run(&["status", "--output", "json"])
+        .exits_with(0)
+        .json();
     assert_eq!(
         (
             &status["instances"][0]["adopted"],
@@ -33,7 +36,7 @@ fn a_running_container_is_left_alone_from_end_to_end() {
         ),
         (&json!(true), &json!("running"))
     );
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(
         test.inspect(
             "db",
@@ -45,154 +48,157 @@ fn a_running_container_is_left_alone_from_end_to_end() {
 }
 
 #[test]
-fn a_stopped_container_is_started_and_stopped_again() {
+fn stopped_adopted_container_is_started_and_stopped_on_uninstall() {
     let test = Test::new("stopped");
-    test.foreign("db", &["sleep", "1000"]);
+    test.create_foreign("db", &["sleep", "1000"]);
     // A leading slash, as in engine responses, is optional.
     test.blueprint(&ADOPTED.replace("name: PREFIX-db", "name: /PREFIX-db"));
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     assert_eq!(test.containers(), ["PREFIX-db running"]);
     // A second install preserves the recorded original state, even after a user stopped the
     // container.
     test.docker(&["stop", "-t", "0", &test.name("db")]);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     assert_eq!(test.containers(), ["PREFIX-db running"]);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(test.containers(), ["PREFIX-db exited"]);
 }
 
 #[test]
-fn a_paused_container_is_paused_again() {
+fn paused_adopted_container_is_paused_on_uninstall() {
     let test = Test::new("paused");
-    test.foreign("db", &["sleep", "1000"]);
+    test.create_foreign("db", &["sleep", "1000"]);
     test.docker(&["start", &test.name("db")]);
     test.docker(&["pause", &test.name("db")]);
     test.blueprint(ADOPTED);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     assert_eq!(test.containers(), ["PREFIX-db running"]);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(test.containers(), ["PREFIX-db paused"]);
     test.docker(&["unpause", &test.name("db")]);
 }
 
 #[test]
 fn only_the_exact_name_is_adopted() {
-    let test = Test::fake("exact");
-    test.foreign("db-2", &["sleep", "1000"]);
+    let test = Test::in_memory("exact");
+    test.create_foreign("db-2", &["sleep", "1000"]);
     test.blueprint(ADOPTED);
-    let failed = test.run(&["install"]).exits(1);
-    failed.says(&[
+    let failed = test.run(&["install"]).exits_with(1);
+    failed.stderr_contains(&[
         "cannot adopt container",
         "it does not exist",
         "blueprint.yaml:9:24",
     ]);
     assert_eq!(test.containers(), ["PREFIX-db-2 created"]);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(test.containers(), ["PREFIX-db-2 created"]);
 }
 
 #[test]
-fn what_was_removed_behind_our_back_is_no_fault_of_uninstall() {
-    let test = Test::fake("removed");
-    test.foreign("db", &["sleep", "1000"]);
+fn uninstall_accepts_an_adopted_container_that_was_removed() {
+    let test = Test::in_memory("removed");
+    test.create_foreign("db", &["sleep", "1000"]);
     test.blueprint(ADOPTED);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     test.docker(&["rm", "-f", &test.name("db")]);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert!(test.containers().is_empty());
 }
 
 #[test]
-fn parameters_of_an_adopted_container_are_warned_of() {
-    let test = Test::fake("warned");
+fn parameters_of_an_adopted_container_cause_a_warning() {
+    let test = Test::in_memory("warned");
     test.blueprint(&ADOPTED.replace(
         "        stop:",
         "        create: {inputs: {params: {command: sleep 1}}}\n        stop:",
     ));
     test.run(&["validate"])
-        .exits(0)
-        .says(&["`command` has no effect: an adopted container is never changed"]);
-    test.run(&["validate", "--strict"]).exits(3);
+        .exits_with(0)
+        .stderr_contains(&["`command` has no effect: an adopted container is never changed"]);
+    test.run(&["validate", "--strict"]).exits_with(3);
 }
 
 #[test]
-fn a_container_can_be_named_by_its_id() {
-    let test = Test::fake("id");
-    let id = test.foreign("db", &["sleep", "1000"]);
+fn container_can_be_adopted_by_id() {
+    let test = Test::in_memory("id");
+    let id = test.create_foreign("db", &["sleep", "1000"]);
     test.blueprint(&ADOPTED.replace("name: PREFIX-db", &format!("name: {id}")));
-    test.run(&["install"]).exits(0);
-    test.run(&["status", "--exit-code"]).exits(0);
-    test.run(&["plan", "--exit-code"]).exits(0);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["install"]).exits_with(0);
+    test.run(&["status", "--exit-code"]).exits_with(0);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(test.containers(), ["PREFIX-db exited"]);
 }
 
 #[test]
-fn a_container_that_was_replaced_is_adopted_anew() {
-    let test = Test::fake("replaced");
-    test.foreign("db", &["sleep", "1000"]);
+fn replaced_container_is_adopted_again() {
+    let test = Test::in_memory("replaced");
+    test.create_foreign("db", &["sleep", "1000"]);
     test.docker(&["start", &test.name("db")]);
     test.blueprint(ADOPTED);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     test.docker(&["rm", "-f", &test.name("db")]);
-    let id = test.foreign("db", &["sleep", "2000"]);
+    let id = test.create_foreign("db", &["sleep", "2000"]);
     let status = test
         .run(&["status", "--exit-code", "--output", "json"])
-        .exits(6)
+        .exits_with(6)
         .json();
     assert_eq!(
         status["instances"][0]["drift"],
         json!(["stopped", "replaced"])
     );
-    let installed = test.run(&["install", "--output", "json"]).exits(0).json();
+    let installed = test
+        .run(&["install", "--output", "json"])
+        .exits_with(0)
+        .json();
     assert_eq!(
         installed["instances"][0]["runtime_properties"]["container_id"],
         id
     );
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(test.containers(), ["PREFIX-db exited"]);
 }
 
 #[test]
-fn a_running_container_that_somebody_paused_goes_on_again() {
+fn uninstall_unpauses_a_container_that_was_running_at_adoption() {
     let test = Test::new("resumed");
-    test.foreign("db", &["sleep", "1000"]);
+    test.create_foreign("db", &["sleep", "1000"]);
     test.docker(&["start", &test.name("db")]);
     test.blueprint(ADOPTED);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     test.docker(&["pause", &test.name("db")]);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(test.containers(), ["PREFIX-db running"]);
 }
 
 #[test]
-fn a_container_that_is_adopted_has_one_instance() {
-    let test = Test::fake("one");
+fn adopted_container_must_have_one_instance() {
+    let test = Test::in_memory("one");
     test.blueprint(&(ADOPTED.to_owned() + "    instances: {deploy: 2}\n"));
     test.run(&["validate"])
-        .exits(3)
-        .says(&["a node that adopts a container must have exactly one instance"]);
+        .exits_with(3)
+        .stderr_contains(&["a node that adopts a container must have exactly one instance"]);
 }
 
 /// Returns the configuration of a container, without values that the engine chooses each time.
-fn likeness(test: &Test, name: &str) -> Json {
+fn configuration(test: &Test, name: &str) -> Json {
     let all: Json = serde_json::from_str(&test.docker(&["inspect", &test.name(name)])).unwrap();
     let mut it = all[0].clone();
     let id: String = it["Id"].as_str().unwrap().chars().take(12).collect();
     let mut networks = json!({});
     for (network_name, network) in it["NetworkSettings"]["Networks"].as_object().unwrap() {
         // The engine adds the ID and the host name, which dockctl sets to the container name.
-        let own = |alias: &&Json| **alias != json!(id) && **alias != json!(test.name(name));
+        let unadopted = |alias: &&Json| **alias != json!(id) && **alias != json!(test.name(name));
         let aliases: Vec<&Json> = network["Aliases"]
             .as_array()
             .into_iter()
             .flatten()
-            .filter(own)
+            .filter(unadopted)
             .collect();
         networks[network_name] =
             json!({ "Aliases": aliases, "IPAMConfig": network["IPAMConfig"]["IPv4Address"] });
     }
-    let shares = it["HostConfig"]["NetworkMode"]
+    let shares_network = it["HostConfig"]["NetworkMode"]
         .as_str()
         .unwrap()
         .starts_with("container:");
@@ -204,7 +210,7 @@ fn likeness(test: &Test, name: &str) -> Json {
     let hostname = config["Hostname"].as_str().unwrap().to_owned();
     // By default, the Docker CLI leaves the host name to the engine and dockctl uses the container
     // name. In a shared network, it is the host name of the other container.
-    if shares || hostname == id || hostname == test.name(name) {
+    if shares_network || hostname == id || hostname == test.name(name) {
         config["Hostname"] = host;
     }
     // Both tools also expose the published ports.
@@ -234,12 +240,12 @@ fn likeness(test: &Test, name: &str) -> Json {
     json!({ "image": it["Image"], "config": config, "host": host, "networks": networks })
 }
 
-fn words(text: &str) -> Vec<&str> {
+fn split_words(text: &str) -> Vec<&str> {
     text.split(' ').collect()
 }
 
 /// Runs a container that clears the entrypoint and a variable of its image.
-fn bare(test: &Test) {
+fn run_without_entrypoint(test: &Test) {
     let (rich, bare, tarball) = (
         test.name("rich"),
         test.name("bare"),
@@ -301,16 +307,16 @@ const SLEEPERS: [(&str, &str); 8] = [
 ];
 
 /// Creates containers with the Docker CLI and returns their names.
-fn by_hand(test: &Test) -> Vec<&'static str> {
-    let image = test.image();
+fn create_containers(test: &Test) -> Vec<&'static str> {
+    let image = test.import_image();
     test.docker(&["network", "create", &test.name("back")]);
     let run = |name: &str, options: &[&str], command: &[&str]| {
         let name = test.name(name);
         test.docker(&[&["run", "-d", "--name", &name], options, &[&image], command].concat());
     };
-    let sleeps = |name: &str, options: &str| {
+    let run_sleeper = |name: &str, options: &str| {
         let options = options.replace("PREFIX", &test.prefix);
-        run(name, &words(&options), &SLEEP);
+        run(name, &split_words(&options), &SLEEP);
     };
     run("plain", &[], &SLEEP);
     run(
@@ -332,11 +338,11 @@ fn by_hand(test: &Test) -> Vec<&'static str> {
         &["sh", "-c", "sleep 1000 # $A"],
     );
     for (name, options) in SLEEPERS {
-        sleeps(name, options);
+        run_sleeper(name, options);
     }
     run("entry", &["--entrypoint", "sleep"], &["1000"]);
-    bare(test);
-    sleeps(
+    run_without_entrypoint(test);
+    run_sleeper(
         "volumes",
         "--volumes-from PREFIX-mounts --ipc host --group-add 99",
     );
@@ -347,14 +353,17 @@ fn by_hand(test: &Test) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_dozen_containers_made_by_hand_come_under_a_blueprint_that_makes_equal_ones() {
+fn generated_blueprint_adopts_and_recreates_equal_containers() {
     let test = Test::new("hand");
-    let names = by_hand(&test);
-    let before: Vec<Json> = names.iter().map(|name| likeness(&test, name)).collect();
-    let full: Vec<String> = names.iter().map(|name| test.name(name)).collect();
+    let names = create_containers(&test);
+    let before: Vec<Json> = names
+        .iter()
+        .map(|name| configuration(&test, name))
+        .collect();
+    let names_on_engine: Vec<String> = names.iter().map(|name| test.name(name)).collect();
     let mut arguments: Vec<&str> = vec!["adopt", "--out", "blueprint.yaml"];
-    arguments.extend(full.iter().map(String::as_str));
-    let run = test.run(&arguments).exits(0);
+    arguments.extend(names_on_engine.iter().map(String::as_str));
+    let run = test.run(&arguments).exits_with(0);
     assert!(
         run.stdout.contains(
             "13 containers written to blueprint.yaml\nto adopt them, run: dockctl install blueprint.yaml"
@@ -367,21 +376,24 @@ fn a_dozen_containers_made_by_hand_come_under_a_blueprint_that_makes_equal_ones(
         fs::metadata(&path).unwrap().permissions().mode() & 0o777,
         0o600
     );
-    test.run(&arguments).exits(2).says(&[
+    test.run(&arguments).exits_with(2).stderr_contains(&[
         "blueprint.yaml already exists",
         "to overwrite it, add --yes",
     ]);
 
     // Adoption changes nothing, and does not warn about parameters that match the container.
-    test.run(&["validate", "--strict"]).exits(0);
-    test.run(&["install"]).exits(0);
-    test.run(&["plan", "--exit-code"]).exits(0);
-    test.run(&["uninstall"]).exits(0);
-    let after: Vec<Json> = names.iter().map(|name| likeness(&test, name)).collect();
+    test.run(&["validate", "--strict"]).exits_with(0);
+    test.run(&["install"]).exits_with(0);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
+    test.run(&["uninstall"]).exits_with(0);
+    let after: Vec<Json> = names
+        .iter()
+        .map(|name| configuration(&test, name))
+        .collect();
     assert_eq!(before, after);
 
     // Without `use_external_resource`, the same blueprint creates equal containers.
-    for name in full.iter().rev() {
+    for name in names_on_engine.iter().rev() {
         test.docker(&["rm", "-fv", name]);
     }
     let text = fs::read_to_string(&path).unwrap();
@@ -391,27 +403,27 @@ fn a_dozen_containers_made_by_hand_come_under_a_blueprint_that_makes_equal_ones(
             test.name("back")
         ))
         .unwrap();
-    let own = head.replace("      use_external_resource: true\n", "");
+    let unadopted = head.replace("      use_external_resource: true\n", "");
     fs::write(
         &path,
         format!(
-            "{own}  {}:\n    type: dockctl.nodes.Network{networks}",
+            "{unadopted}  {}:\n    type: dockctl.nodes.Network{networks}",
             test.name("back")
         ),
     )
     .unwrap();
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     for (name, before) in names.iter().zip(&before) {
-        assert_eq!(&likeness(&test, name), before, "{name}:\n{text}");
+        assert_eq!(&configuration(&test, name), before, "{name}:\n{text}");
     }
-    test.run(&["plan", "--exit-code"]).exits(0);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
+    test.run(&["uninstall"]).exits_with(0);
 }
 
 #[test]
-fn a_filter_chooses_containers_and_those_of_deployments_are_left_out() {
-    let test = Test::fake("filter");
-    let image = test.image();
+fn adopt_filters_containers_and_skips_owned_ones() {
+    let test = Test::in_memory("filter");
+    let image = test.import_image();
     let label = format!("team={}", test.prefix);
     for name in ["a", "b"] {
         test.docker(&[
@@ -440,7 +452,7 @@ fn a_filter_chooses_containers_and_those_of_deployments_are_left_out() {
     let filter = format!("label={label}");
     let run = test
         .run(&["adopt", "--all", "--filter", &filter, "--output", "json"])
-        .exits(0);
+        .exits_with(0);
     let mut nodes: Vec<String> = run.json()["nodes"]
         .as_array()
         .unwrap()
@@ -449,15 +461,17 @@ fn a_filter_chooses_containers_and_those_of_deployments_are_left_out() {
         .collect();
     nodes.sort();
     assert_eq!(nodes, [test.name("a"), test.name("b")]);
-    run.says(&[
+    run.stderr_contains(&[
         "belongs to the deployment `other`",
         "-a` is not running; install will start it",
     ]);
     test.run(&["adopt", &test.name("absent")])
-        .exits(1)
-        .says(&["does not exist", "docker ps -a"]);
-    test.run(&["adopt"]).exits(2).says(&["no container given"]);
+        .exits_with(1)
+        .stderr_contains(&["does not exist", "docker ps -a"]);
+    test.run(&["adopt"])
+        .exits_with(2)
+        .stderr_contains(&["no container given"]);
     test.run(&["adopt", "--all", "--filter", "nonsense"])
-        .exits(2)
-        .says(&["use KEY=VALUE"]);
+        .exits_with(2)
+        .stderr_contains(&["use KEY=VALUE"]);
 }

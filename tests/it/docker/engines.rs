@@ -2,7 +2,7 @@
 
 use crate::{
     docker::install::SLEEPER,
-    support::{Run, Test, docker, free_port, private::Private},
+    support::{Run, Test, docker, free_port, private_engine::PrivateEngine},
 };
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::{
@@ -16,15 +16,15 @@ use std::{
 
 /// Creates a directory with ca.pem, cert.pem and key.pem for a client, and with the certificate and
 /// key of an engine.
-fn certificates(test: &Test, folder: &str) -> PathBuf {
-    let path = test.path(folder);
+fn certificates(test: &Test, directory: &str) -> PathBuf {
+    let path = test.path(directory);
     fs::create_dir_all(&path).unwrap();
     let write = |name: &str, text: String| fs::write(path.join(name), text).unwrap();
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority
         .distinguished_name
-        .push(DnType::CommonName, folder);
+        .push(DnType::CommonName, directory);
     let key = KeyPair::generate().unwrap();
     write("ca.pem", authority.self_signed(&key).unwrap().pem());
     let issuer = Issuer::new(authority, key);
@@ -40,11 +40,11 @@ fn certificates(test: &Test, folder: &str) -> PathBuf {
     path
 }
 
-fn tls_engine(test: &Test) -> (Private, String, PathBuf) {
-    let folder = certificates(test, "certificates");
+fn tls_engine(test: &Test) -> (PrivateEngine, String, PathBuf) {
+    let directory = certificates(test, "certificates");
     let address = format!("127.0.0.1:{}", free_port());
-    let file = |name: &str| folder.join(name).display().to_string();
-    let engine = Private::start(
+    let file = |name: &str| directory.join(name).display().to_string();
+    let engine = PrivateEngine::start(
         test,
         &[
             "-H".to_owned(),
@@ -55,7 +55,7 @@ fn tls_engine(test: &Test) -> (Private, String, PathBuf) {
             format!("--tlskey={}", file("server-key.pem")),
         ],
     );
-    (engine, address, folder)
+    (engine, address, directory)
 }
 
 /// Blueprint of a container that any engine can start, including the private one, which has no
@@ -72,70 +72,70 @@ fn run_with(test: &Test, arguments: &[&str], variables: &[(&str, &str)]) -> Run 
     command
         .env_remove("DOCKER_HOST")
         .envs(variables.iter().copied());
-    Run::of(&command.output().expect("start dockctl"))
+    Run::from_output(&command.output().expect("start dockctl"))
 }
 
 #[test]
-fn an_engine_behind_tls_is_used_with_the_files_of_the_docker_command() {
+fn tls_engine_uses_the_certificates_of_the_docker_cli() {
     let test = Test::new("tls");
-    let (engine, address, folder) = tls_engine(&test);
+    let (engine, address, directory) = tls_engine(&test);
     test.blueprint(&sleeper());
     let host = format!("tcp://{address}");
-    let folder_name = folder.display().to_string();
+    let directory_name = directory.display().to_string();
     let tls = [
         ("DOCKER_HOST", host.as_str()),
         ("DOCKER_TLS_VERIFY", "1"),
-        ("DOCKER_CERT_PATH", folder_name.as_str()),
+        ("DOCKER_CERT_PATH", directory_name.as_str()),
     ];
-    run_with(&test, &["install"], &tls).exits(0);
+    run_with(&test, &["install"], &tls).exits_with(0);
     assert_eq!(
         engine.docker(&["ps", "--format", "{{.Names}}"]),
         test.name("web")
     );
     assert!(test.containers().is_empty());
-    run_with(&test, &["install", "--output", "json"], &tls).exits(0);
-    run_with(&test, &["uninstall"], &tls).exits(0);
+    run_with(&test, &["install", "--output", "json"], &tls).exits_with(0);
+    run_with(&test, &["uninstall"], &tls).exits_with(0);
     assert_eq!(engine.docker(&["ps", "-aq"]), "");
 
     // Each TLS error has its own message.
     run_with(&test, &["install"], &[("DOCKER_HOST", &host)])
-        .exits(4)
-        .says(&[
+        .exits_with(4)
+        .stderr_contains(&[
             "the engine requires TLS: set DOCKER_TLS_VERIFY=1",
             "from DOCKER_HOST",
         ]);
     let other = certificates(&test, "other").display().to_string();
     let foreign = [tls[0], tls[1], ("DOCKER_CERT_PATH", other.as_str())];
     run_with(&test, &["install"], &foreign)
-        .exits(4)
-        .says(&["invalid peer certificate: UnknownIssuer"]);
-    fs::write(folder.join("cert.pem"), "no certificate").unwrap();
+        .exits_with(4)
+        .stderr_contains(&["invalid peer certificate: UnknownIssuer"]);
+    fs::write(directory.join("cert.pem"), "no certificate").unwrap();
     run_with(&test, &["install"], &tls)
-        .exits(4)
-        .says(&["cert.pem contains no certificate"]);
-    fs::remove_file(folder.join("cert.pem")).unwrap();
+        .exits_with(4)
+        .stderr_contains(&["cert.pem contains no certificate"]);
+    fs::remove_file(directory.join("cert.pem")).unwrap();
     run_with(&test, &["install"], &tls)
-        .exits(4)
-        .says(&["cert.pem cannot be used"]);
-    fs::remove_file(folder.join("key.pem")).unwrap();
+        .exits_with(4)
+        .stderr_contains(&["cert.pem cannot be used"]);
+    fs::remove_file(directory.join("key.pem")).unwrap();
     run_with(&test, &["install"], &tls)
-        .exits(4)
-        .says(&["cannot connect to the engine at tcp://127.0.0.1"]);
+        .exits_with(4)
+        .stderr_contains(&["cannot connect to the engine at tcp://127.0.0.1"]);
     let none = [tls[0], tls[1], ("DOCKER_CERT_PATH", "/nowhere")];
     run_with(&test, &["install"], &none)
-        .exits(4)
-        .says(&["DOCKER_TLS_VERIFY is set, but /nowhere/ca.pem does not exist"]);
-    run_with(&test, &["install"], &[tls[1], tls[2]]).exits(0);
-    run_with(&test, &["uninstall"], &[]).exits(0);
+        .exits_with(4)
+        .stderr_contains(&["DOCKER_TLS_VERIFY is set, but /nowhere/ca.pem does not exist"]);
+    run_with(&test, &["install"], &[tls[1], tls[2]]).exits_with(0);
+    run_with(&test, &["uninstall"], &[]).exits_with(0);
 }
 
 #[test]
-fn a_context_brings_its_certificates() {
+fn context_provides_its_certificates() {
     let test = Test::new("context");
-    let (engine, address, folder) = tls_engine(&test);
+    let (engine, address, directory) = tls_engine(&test);
     test.blueprint(&sleeper());
     let config = test.path("config").display().to_string();
-    let file = |name: &str| folder.join(name).display().to_string();
+    let file = |name: &str| directory.join(name).display().to_string();
     let endpoint = format!(
         "host=tcp://{address},ca={},cert={},key={}",
         file("ca.pem"),
@@ -146,22 +146,22 @@ fn a_context_brings_its_certificates() {
         "--config", &config, "context", "create", "far", "--docker", &endpoint,
     ]);
     let variables = [("DOCKER_CONFIG", config.as_str())];
-    run_with(&test, &["install", "--context", "far"], &variables).exits(0);
+    run_with(&test, &["install", "--context", "far"], &variables).exits_with(0);
     assert_eq!(
         engine.docker(&["ps", "--format", "{{.Names}}"]),
         test.name("web")
     );
-    run_with(&test, &["uninstall", "--context", "far"], &variables).exits(0);
+    run_with(&test, &["uninstall", "--context", "far"], &variables).exits_with(0);
     run_with(&test, &["install", "--context", "near"], &variables)
-        .exits(4)
-        .says(&["docker context `near`", "does not exist"]);
+        .exits_with(4)
+        .stderr_contains(&["docker context `near`", "does not exist"]);
 }
 
 #[test]
-fn one_node_is_on_one_engine_and_another_elsewhere() {
+fn nodes_of_one_blueprint_can_use_different_engines() {
     let test = Test::new("two");
-    let (engine, address, folder) = tls_engine(&test);
-    let file = |name: &str| folder.join(name).display().to_string();
+    let (engine, address, directory) = tls_engine(&test);
+    let file = |name: &str| directory.join(name).display().to_string();
     let client = format!(
         "{{base_url: 'tcp://{address}', timeout: 30, version: '1.18', tls: {{client_cert: [{}, {}], ca_cert: {}}}}}",
         file("cert.pem"),
@@ -169,16 +169,16 @@ fn one_node_is_on_one_engine_and_another_elsewhere() {
         file("ca.pem"),
     );
     // Both containers have the same name, which requires separate engines.
-    let far = sleeper()
+    let remote = sleeper()
         .replace("\nnode_templates:\n", "")
         .replace("web:", "far:")
         .replace(
             "create: {inputs: {",
             &format!("create: {{inputs: {{daemon_client: {client}, "),
         );
-    assert!(far.contains("daemon_client"));
-    test.blueprint(&(sleeper() + &far));
-    let plan = test.run(&["plan", "--steps"]).exits(0);
+    assert!(remote.contains("daemon_client"));
+    test.blueprint(&(sleeper() + &remote));
+    let plan = test.run(&["plan", "--steps"]).exits_with(0);
     assert!(
         plan.stdout.contains(&format!(
             "create container {} on tcp://{address}",
@@ -187,25 +187,25 @@ fn one_node_is_on_one_engine_and_another_elsewhere() {
         "{}",
         plan.stdout
     );
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     assert_eq!(
         engine.docker(&["ps", "--format", "{{.Names}}"]),
         test.name("web")
     );
     assert_eq!(test.containers(), ["PREFIX-web running"]);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     let status = test
         .run(&["status", "--exit-code", "--output", "json"])
-        .exits(0)
+        .exits_with(0)
         .json();
     let engines: Vec<&str> = (0..2)
         .filter_map(|at| status["instances"][at]["objects"][0]["engine"].as_str())
         .collect();
     assert_eq!(engines, ["default", &format!("tcp://{address}")]);
     engine.docker(&["stop", "-t", "0", &test.name("web")]);
-    test.run(&["status", "--exit-code"]).exits(6);
-    test.run(&["install"]).exits(0);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["status", "--exit-code"]).exits_with(6);
+    test.run(&["install"]).exits_with(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(
         (engine.docker(&["ps", "-aq"]), test.containers().len()),
         (String::new(), 0)
@@ -213,7 +213,7 @@ fn one_node_is_on_one_engine_and_another_elsewhere() {
 }
 
 #[test]
-fn what_a_daemon_client_cannot_mean_is_told_at_its_place() {
+fn errors_in_daemon_client_are_reported_with_their_location() {
     let test = Test::new("client");
     let with = |client: &str| {
         test.blueprint(&SLEEPER.replace(
@@ -222,30 +222,34 @@ fn what_a_daemon_client_cannot_mean_is_told_at_its_place() {
         ));
         test.run(&["validate"])
     };
-    with("{base_ulr: 'tcp://h:1'}").exits(3).says(&[
-        "there is no argument `base_ulr` here",
-        "did you mean `base_url`?",
-    ]);
+    with("{base_ulr: 'tcp://h:1'}")
+        .exits_with(3)
+        .stderr_contains(&[
+            "there is no argument `base_ulr` here",
+            "did you mean `base_url`?",
+        ]);
     with("{base_url: 'tcp://h'}")
-        .exits(3)
-        .says(&["`daemon_client.base_url`: invalid engine address: missing port"]);
+        .exits_with(3)
+        .stderr_contains(&["`daemon_client.base_url`: invalid engine address: missing port"]);
     with("{version: 1.4}")
-        .exits(3)
-        .says(&["`1.4` is not an API version"]);
-    with("{}").exits(0);
-    with("{base_url: {get_attribute: [web, x]}}").exits(0);
+        .exits_with(3)
+        .stderr_contains(&["`1.4` is not an API version"]);
+    with("{}").exits_with(0);
+    with("{base_url: {get_attribute: [web, x]}}").exits_with(0);
     test.run(&["install"])
-        .exits(1)
-        .says(&["`base_url` has no value"]);
-    test.run(&["uninstall"]).exits(0);
-    with("{base_url: 'tcp://127.0.0.1:1'}").exits(0);
-    let refused = test.run(&["install", "-d", &test.name("other")]).exits(4);
+        .exits_with(1)
+        .stderr_contains(&["`base_url` has no value"]);
+    test.run(&["uninstall"]).exits_with(0);
+    with("{base_url: 'tcp://127.0.0.1:1'}").exits_with(0);
+    let refused = test
+        .run(&["install", "-d", &test.name("other")])
+        .exits_with(4);
     refused
-        .says(&["cannot connect to the engine at tcp://127.0.0.1:1 (from daemon_client): Connection refused"]);
+        .stderr_contains(&["cannot connect to the engine at tcp://127.0.0.1:1 (from daemon_client): Connection refused"]);
 }
 
 #[test]
-fn an_engine_is_reached_over_ssh_as_the_docker_command_reaches_it() {
+fn ssh_connection_matches_the_docker_cli() {
     let test = Test::new("ssh");
     // Replaces the ssh program: logs its arguments and connects to the engine of this machine.
     fs::create_dir(test.path("bin")).unwrap();
@@ -269,9 +273,9 @@ fn an_engine_is_reached_over_ssh_as_the_docker_command_reaches_it() {
         ("PATH", path.as_str()),
     ];
     test.blueprint(SLEEPER);
-    run_with(&test, &["install"], &host).exits(0);
+    run_with(&test, &["install"], &host).exits_with(0);
     assert_eq!(test.containers(), ["PREFIX-web running"]);
-    run_with(&test, &["uninstall"], &host).exits(0);
+    run_with(&test, &["uninstall"], &host).exits_with(0);
     let arguments = fs::read_to_string(&log).unwrap();
     let expected = "-T -o BatchMode=yes -o ConnectTimeout=10 -l me -p 2222 -- far.test docker system dial-stdio";
     assert!(
@@ -283,10 +287,12 @@ fn an_engine_is_reached_over_ssh_as_the_docker_command_reaches_it() {
         "#!/bin/sh\necho 'me@far.test: Permission denied (publickey).' >&2\nexit 255\n",
     )
     .unwrap();
-    run_with(&test, &["install"], &host).exits(4).says(&[
-        "cannot connect to the engine at ssh://me@far.test:2222",
-        "Permission denied (publickey)",
-    ]);
+    run_with(&test, &["install"], &host)
+        .exits_with(4)
+        .stderr_contains(&[
+            "cannot connect to the engine at ssh://me@far.test:2222",
+            "Permission denied (publickey)",
+        ]);
 }
 
 /// Starts a server that reports an old API version and no objects. Returns its address and the log
@@ -294,8 +300,8 @@ fn an_engine_is_reached_over_ssh_as_the_docker_command_reaches_it() {
 fn old_engine() -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("tcp://{}", listener.local_addr().unwrap());
-    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
-    let noted = asked.clone();
+    let requests: Arc<Mutex<Vec<String>>> = Arc::default();
+    let log = requests.clone();
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let mut request = [0; 4096];
@@ -310,7 +316,7 @@ fn old_engine() -> (String, Arc<Mutex<Vec<String>>>) {
             } else {
                 "[]"
             };
-            noted.lock().unwrap().push(line);
+            log.lock().unwrap().push(line);
             let _ = write!(
                 stream,
                 "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
@@ -318,33 +324,35 @@ fn old_engine() -> (String, Arc<Mutex<Vec<String>>>) {
             );
         }
     });
-    (address, asked)
+    (address, requests)
 }
 
 #[test]
-fn what_an_engine_is_too_old_for_is_told_before_anything_is_created() {
+fn arguments_that_need_a_newer_engine_are_rejected_before_any_change() {
     let test = Test::new("old");
-    let (address, asked) = old_engine();
+    let (address, requests) = old_engine();
     test.blueprint(&SLEEPER.replace(
         "{command: sleep 1000",
         "{stop_timeout: 5, host_config: {init: true, Mounts: []}, command: sleep 1000",
     ));
     let host = ["--host", &address];
-    let plan = test.run(&[&["plan"], &host[..]].concat()).exits(0);
-    plan.says(&["`stop_timeout` requires engine API 1.25 or newer; this engine supports 1.24"]);
+    let plan = test.run(&[&["plan"], &host[..]].concat()).exits_with(0);
+    plan.stderr_contains(&[
+        "`stop_timeout` requires engine API 1.25 or newer; this engine supports 1.24",
+    ]);
     let run = test
         .run(&[&["install", "--output", "json"], &host[..]].concat())
-        .exits(3);
+        .exits_with(3);
     assert_eq!(run.json()["too_old"].as_array().unwrap().len(), 3);
-    run.says(&[
+    run.stderr_contains(&[
         "`host_config.init` requires",
         "`host_config.Mounts` requires",
         "nothing was done",
         "--> blueprint.yaml:10:",
     ]);
-    let asked = asked.lock().unwrap();
+    let requests = requests.lock().unwrap();
     assert!(
-        asked.len() > 3 && asked.iter().all(|line| line.starts_with("GET ")),
-        "{asked:?}"
+        requests.len() > 3 && requests.iter().all(|line| line.starts_with("GET ")),
+        "{requests:?}"
     );
 }

@@ -1,11 +1,11 @@
 //! The examples: each one is installed, used and uninstalled as its README describes.
 
-use crate::support::{Test, fetch, free_port, project};
+use crate::support::{Test, fetch, free_port, project_root};
 use serde_json::json;
 use std::fs;
 
 fn example(name: &str) -> String {
-    project()
+    project_root()
         .join("blueprints")
         .join(name)
         .display()
@@ -13,17 +13,17 @@ fn example(name: &str) -> String {
 }
 
 #[test]
-fn every_example_is_valid_and_has_a_page_about_it() {
+fn every_example_is_valid_and_has_a_readme() {
     let test = Test::new("valid");
     let mut seen = Vec::new();
-    for entry in fs::read_dir(project().join("blueprints"))
+    for entry in fs::read_dir(project_root().join("blueprints"))
         .unwrap()
         .flatten()
         .filter(|entry| entry.path().join("blueprint.yaml").exists())
     {
         let name = entry.file_name().into_string().unwrap();
         test.run(&["validate", "--strict", &example(&name)])
-            .exits(0);
+            .exits_with(0);
         assert!(
             entry.path().join("README.md").exists(),
             "{name} has no README.md"
@@ -42,21 +42,24 @@ fn hello_serves_its_page() {
         format!("name={}", test.name("web")),
     );
     test.run(&["install", &example("hello"), "-i", &port, "-i", &name])
-        .exits(0);
+        .exits_with(0);
     test.run(&["plan", &example("hello"), "--exit-code"])
-        .exits(0);
-    let outputs = test.run(&["outputs", "--output", "json"]).exits(0).json();
+        .exits_with(0);
+    let outputs = test
+        .run(&["outputs", "--output", "json"])
+        .exits_with(0)
+        .json();
     assert!(fetch(outputs["outputs"]["url"].as_str().unwrap()).contains("Hello from a blueprint"));
     assert_eq!(
         outputs["outputs"]["address"],
         test.inspect("web", "{{.NetworkSettings.IPAddress}}")
     );
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert!(test.containers().is_empty());
 }
 
 #[test]
-fn nodecellar_passes_a_request_through_three_containers() {
+fn nodecellar_serves_a_request_through_three_containers() {
     let test = Test::new("cellar");
     let (port, prefix) = (
         format!("port={}", free_port()),
@@ -73,9 +76,9 @@ fn nodecellar_passes_a_request_through_three_containers() {
         .into_iter()
         .chain(arguments.iter().map(String::as_str))
         .collect();
-    let installed = test.run(&arguments).exits(0);
+    let installed = test.run(&arguments).exits_with(0);
     test.run(&["plan", &example("nodecellar"), "--exit-code"])
-        .exits(0);
+        .exits_with(0);
     let done = |container: &str| {
         installed
             .stderr
@@ -97,13 +100,19 @@ fn nodecellar_passes_a_request_through_three_containers() {
         installed.stderr
     );
 
-    let outputs = test.run(&["outputs", "--output", "json"]).exits(0).json();
+    let outputs = test
+        .run(&["outputs", "--output", "json"])
+        .exits_with(0)
+        .json();
     assert!(fetch(outputs["outputs"]["url"].as_str().unwrap()).contains("Romanee-Conti 1945"));
     assert_eq!(
         outputs["outputs"]["ports"]["80/tcp"][0]["HostPort"],
         port.trim_start_matches("port=")
     );
-    let status = test.run(&["status", "--output", "json"]).exits(0).json();
+    let status = test
+        .run(&["status", "--output", "json"])
+        .exits_with(0)
+        .json();
     assert!(
         status["instances"]
             .as_array()
@@ -112,7 +121,7 @@ fn nodecellar_passes_a_request_through_three_containers() {
             .all(|instance| instance["state"] == "started" && instance["drift"] == json!([]))
     );
 
-    let removed = test.run(&["uninstall"]).exits(0);
+    let removed = test.run(&["uninstall"]).exits_with(0);
     let gone = |node: &str| removed.stderr.find(&format!("[{node}_")).unwrap();
     assert!(
         gone("proxy") < gone("application")
@@ -123,9 +132,9 @@ fn nodecellar_passes_a_request_through_three_containers() {
 }
 
 #[test]
-fn adopt_joins_an_existing_container_and_leaves_it_as_it_was() {
+fn adopt_connects_to_an_existing_container_and_restores_its_state() {
     let test = Test::new("join");
-    let id = test.foreign(
+    let id = test.create_foreign(
         "legacy",
         &[
             "nc",
@@ -142,9 +151,9 @@ fn adopt_joins_an_existing_container_and_leaves_it_as_it_was() {
         format!("name={}", test.name("client")),
     );
     test.run(&["install", &example("adopt"), "-i", &existing, "-i", &name])
-        .exits(0);
+        .exits_with(0);
     test.run(&["plan", &example("adopt"), "--exit-code"])
-        .exits(0);
+        .exits_with(0);
     let wines = test.docker(&[
         "exec",
         &test.name("client"),
@@ -155,11 +164,11 @@ fn adopt_joins_an_existing_container_and_leaves_it_as_it_was() {
     assert!(wines.contains("Penfolds Grange 1951"), "{wines}");
     assert!(
         test.run(&["status"])
-            .exits(0)
+            .exits_with(0)
             .stdout
             .contains("legacy (adopted)")
     );
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(test.containers(), ["PREFIX-legacy exited"]);
     assert_eq!(test.inspect("legacy", "{{.Id}}"), id);
 }

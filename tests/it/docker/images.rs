@@ -23,7 +23,7 @@ const DEMO: &str = "{src: TARBALL, repository: dockctl-demo}";
 /// A web server for some files. A file that starts with `-> ` is a redirect to the rest of it.
 struct Server {
     address: String,
-    asked: Arc<AtomicUsize>,
+    request_count: Arc<AtomicUsize>,
 }
 
 impl Server {
@@ -32,15 +32,15 @@ impl Server {
         let address = format!("http://{}", listener.local_addr().unwrap());
         let server = Self {
             address,
-            asked: Arc::default(),
+            request_count: Arc::default(),
         };
-        let asked = server.asked.clone();
+        let requests_before = server.request_count.clone();
         thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
                 let mut request = [0; 4096];
                 let read = stream.read(&mut request).unwrap_or(0);
                 let request = String::from_utf8_lossy(&request[..read]).into_owned();
-                asked.fetch_add(1, Ordering::SeqCst);
+                requests_before.fetch_add(1, Ordering::SeqCst);
                 let file = files.get(request.split(' ').nth(1).unwrap_or_default());
                 let head = match file {
                     None => "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned(),
@@ -73,12 +73,12 @@ fn with_image(test: &Test, image: &str) {
 /// Asserts that install runs a container from the image, and that nothing is left to do. Then
 /// uninstalls.
 #[track_caller]
-fn works(test: &Test, image: &str) {
+fn assert_installs(test: &Test, image: &str) {
     with_image(test, image);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     assert_eq!(test.containers(), ["PREFIX-web running"]);
-    test.run(&["plan", "--exit-code"]).exits(0);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
+    test.run(&["uninstall"]).exits_with(0);
 }
 
 fn sha256(bytes: &[u8]) -> String {
@@ -89,7 +89,7 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 /// Returns the demo image with a unique file.
-fn unique(test: &Test) -> Vec<u8> {
+fn unique_tarball(test: &Test) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
     for entry in tar::Archive::new(fs::File::open(tarball()).unwrap())
         .entries()
@@ -113,8 +113,8 @@ fn append(archive: &mut tar::Builder<Vec<u8>>, name: &str, content: &[u8]) {
     archive.append_data(&mut header, name, content).unwrap();
 }
 
-fn saved(test: &Test) -> Vec<u8> {
-    test.image();
+fn saved_image(test: &Test) -> Vec<u8> {
+    test.import_image();
     let file = test.path("saved.tar").display().to_string();
     docker(&["save", "-o", &file, &format!("{}:latest", test.prefix)]);
     docker(&["rmi", "-f", &format!("{}:latest", test.prefix)]);
@@ -122,9 +122,12 @@ fn saved(test: &Test) -> Vec<u8> {
 }
 
 #[test]
-fn tarballs_are_brought_however_they_are_compressed() {
+fn tarballs_load_in_every_compression_format() {
     let test = Test::new("compressed");
-    for (kind, plain) in [("root", unique(&test)), ("saved", saved(&test))] {
+    for (kind, plain) in [
+        ("root", unique_tarball(&test)),
+        ("saved", saved_image(&test)),
+    ] {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(&plain).unwrap();
         let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
@@ -144,7 +147,7 @@ fn tarballs_are_brought_however_they_are_compressed() {
         ] {
             // The compression is detected from the content, not from the file name.
             fs::write(test.path(&format!("{kind}-{ending}")), bytes).unwrap();
-            works(
+            assert_installs(
                 &test,
                 &format!("{{src: {kind}-{ending}, repository: PREFIX-{kind}, tag: {ending}}}"),
             );
@@ -161,8 +164,8 @@ fn tarballs_are_brought_however_they_are_compressed() {
 }
 
 /// Returns the files of an OCI layout with one image, without the manifest of `docker save`.
-fn layout(test: &Test) -> Vec<(String, Vec<u8>)> {
-    let layer = unique(test);
+fn oci_layout(test: &Test) -> Vec<(String, Vec<u8>)> {
+    let layer = unique_tarball(test);
     let config = json!({
         "architecture": "amd64", "os": "linux", "config": { "Env": ["FROM=layout"] },
         "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{}", sha256(&layer))] },
@@ -190,10 +193,10 @@ fn layout(test: &Test) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn layouts_are_loaded_from_an_archive_and_from_a_folder() {
+fn oci_layouts_load_from_an_archive_and_a_directory() {
     let test = Test::new("layout");
     let mut archive = tar::Builder::new(Vec::new());
-    for (name, content) in layout(&test) {
+    for (name, content) in oci_layout(&test) {
         append(&mut archive, &name, &content);
         let path = test.path("directory").join(&name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -201,7 +204,7 @@ fn layouts_are_loaded_from_an_archive_and_from_a_folder() {
     }
     fs::write(test.path("layout.tar"), archive.into_inner().unwrap()).unwrap();
     for src in ["layout.tar", "directory"] {
-        works(&test, &format!("{{src: {src}, repository: PREFIX-oci}}"));
+        assert_installs(&test, &format!("{{src: {src}, repository: PREFIX-oci}}"));
         assert_eq!(
             docker(&[
                 "inspect",
@@ -216,14 +219,14 @@ fn layouts_are_loaded_from_an_archive_and_from_a_folder() {
     fs::create_dir(test.path("nothing")).unwrap();
     with_image(&test, "{src: nothing}");
     test.run(&["install"])
-        .exits(1)
-        .says(&["the directory is not an OCI layout"]);
+        .exits_with(1)
+        .stderr_contains(&["the directory is not an OCI layout"]);
 }
 
 #[test]
-fn what_an_address_has_is_fetched_with_a_limit_and_a_digest() {
+fn download_checks_size_limit_and_digest() {
     let test = Test::new("address");
-    let tarball = unique(&test);
+    let tarball = unique_tarball(&test);
     let digest = sha256(&tarball);
     let files = [
         ("/image.tar", tarball.clone()),
@@ -233,7 +236,7 @@ fn what_an_address_has_is_fetched_with_a_limit_and_a_digest() {
     ];
     let server = Server::new(files.into_iter().collect());
     let url = |path: &str| format!("'{}{path}'", server.address);
-    works(
+    assert_installs(
         &test,
         &format!(
             "{{src: {}, repository: PREFIX-web, sha256: {digest}}}",
@@ -241,22 +244,22 @@ fn what_an_address_has_is_fetched_with_a_limit_and_a_digest() {
         ),
     );
     // An image whose digest is already on the engine is not downloaded again.
-    let asked = server.asked.load(Ordering::SeqCst);
-    works(
+    let requests_before = server.request_count.load(Ordering::SeqCst);
+    assert_installs(
         &test,
         &format!(
             "{{src: {}, repository: PREFIX-web, sha256: 'sha256:{digest}'}}",
             url("/image.tar")
         ),
     );
-    assert_eq!(server.asked.load(Ordering::SeqCst), asked);
-    let refused = |image: &str, says: &[&str]| {
+    assert_eq!(server.request_count.load(Ordering::SeqCst), requests_before);
+    let assert_refused = |image: &str, says: &[&str]| {
         with_image(&test, image);
         test.run(&["install", "--task-retries", "0"])
-            .exits(1)
-            .says(says);
+            .exits_with(1)
+            .stderr_contains(says);
     };
-    refused(
+    assert_refused(
         &format!(
             "{{src: {}, sha256: '{}'}}",
             url("/image.tar"),
@@ -266,43 +269,43 @@ fn what_an_address_has_is_fetched_with_a_limit_and_a_digest() {
             "has digest sha256:{digest}, but the blueprint expects sha256:000"
         )],
     );
-    refused(
+    assert_refused(
         &format!("{{src: {}, max_size: 1m}}", url("/image.tar")),
         &["/image.tar: larger than 1048576 bytes", "max_size: 20g"],
     );
-    refused(
+    assert_refused(
         &format!("{{src: {}}}", url("/absent")),
         &["cannot download", "/absent: ", "404"],
     );
-    refused(
+    assert_refused(
         &format!("{{src: {}}}", url("/page")),
         &["/page is not an image: not a tarball"],
     );
-    refused(
+    assert_refused(
         &format!("{{src: {}}}", url("/file")),
         &["cannot download", "/file: "],
     );
-    refused(
+    assert_refused(
         "{src: 'http://127.0.0.1:1/x'}",
         &["cannot download", "refused"],
     );
     with_image(&test, "{src: 'ftp://127.0.0.1/x'}");
     test.run(&["install"])
-        .exits(3)
-        .says(&["a URL in `src` must start with http or https"]);
+        .exits_with(3)
+        .stderr_contains(&["a URL in `src` must start with http or https"]);
     docker(&["rmi", "-f", &format!("{}-web", test.prefix)]);
 }
 
 #[test]
-fn changes_are_made_to_what_is_imported() {
+fn changes_apply_to_the_imported_image() {
     let test = Test::new("changes");
-    fs::write(test.path("root.tar"), unique(&test)).unwrap();
+    fs::write(test.path("root.tar"), unique_tarball(&test)).unwrap();
     let image = |more: &str| {
         format!(
             "{{src: root.tar, repository: PREFIX-img, changes: ['ENV COLOR=green', 'EXPOSE 80'{more}]}}"
         )
     };
-    works(&test, &image(""));
+    assert_installs(&test, &image(""));
     let config = |field: &str| {
         docker(&[
             "inspect",
@@ -319,70 +322,73 @@ fn changes_are_made_to_what_is_imported() {
         ("COLOR=green", r#"{"80/tcp":{}}"#)
     );
     // Different `changes` create a different image from the same file.
-    works(&test, &image(", 'WORKDIR /tmp'"));
+    assert_installs(&test, &image(", 'WORKDIR /tmp'"));
     assert_eq!(config("{{.Config.WorkingDir}}"), "/tmp");
     docker(&["rmi", "-f", &format!("{}-img", test.prefix)]);
 }
 
 #[test]
-fn an_image_that_has_no_name_goes_with_its_last_container() {
+fn unnamed_image_is_removed_with_its_last_container() {
     let test = Test::new("unnamed");
-    fs::write(test.path("root.tar"), unique(&test)).unwrap();
+    fs::write(test.path("root.tar"), unique_tarball(&test)).unwrap();
     let web = SLEEPER.replace(DEMO, "{src: root.tar}");
     let other = web
         .replace("\nnode_templates:\n", "")
         .replace("web", "other");
     test.blueprint(&(web + &other));
-    let installed = test.run(&["install", "--output", "json"]).exits(0).json();
+    let installed = test
+        .run(&["install", "--output", "json"])
+        .exits_with(0)
+        .json();
     let ids: Vec<&Json> = (0..2)
         .map(|at| &installed["instances"][at]["runtime_properties"]["image_id"])
         .collect();
     assert_eq!(ids[0], ids[1]);
     let exists = || docker(&["images", "-q", "--no-trunc"]).contains(ids[0].as_str().unwrap());
     assert!(exists());
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert!(!exists());
 }
 
 #[test]
-fn what_an_image_cannot_say_is_told_at_its_place() {
+fn invalid_image_keys_are_reported() {
     let test = Test::new("keys");
     let validate = |image: &str| {
         with_image(&test, image);
         test.run(&["validate"])
     };
-    validate("{repositry: x}").exits(3).says(&[
+    validate("{repositry: x}").exits_with(3).stderr_contains(&[
         "`image` has no key `repositry`",
         "did you mean `repository`?",
     ]);
     validate("{repository: x, auth_config: {pasword: y}}")
-        .exits(3)
-        .says(&["auth_config.pasword", "did you mean `password`?"]);
+        .exits_with(3)
+        .stderr_contains(&["auth_config.pasword", "did you mean `password`?"]);
     validate("{repository: x, sha256: abc}")
-        .exits(3)
-        .says(&["`sha256` must be a quoted digest of 64 hexadecimal digits"]);
+        .exits_with(3)
+        .stderr_contains(&["`sha256` must be a quoted digest of 64 hexadecimal digits"]);
     validate("{repository: 'https://reg.test/x'}")
-        .exits(3)
-        .says(&["must not start with a scheme"]);
+        .exits_with(3)
+        .stderr_contains(&["must not start with a scheme"]);
     validate("{repository: x, insecure_registry: true}")
-        .exits(0)
-        .says(&["`insecure_registry` has no effect", "insecure-registries"]);
-    validate("{repository: x, auth_config: {password: {get_secret: p}}, platform: linux/amd64, all_tags: false}").exits(0);
+        .exits_with(0)
+        .stderr_contains(&["`insecure_registry` has no effect", "insecure-registries"]);
+    validate("{repository: x, auth_config: {password: {get_secret: p}}, platform: linux/amd64, all_tags: false}").exits_with(0);
 }
 
 #[test]
-fn what_is_made_of_an_imported_image_is_not_taken_for_it() {
+fn derived_image_is_not_mistaken_for_the_imported_one() {
     let test = Test::new("derived");
-    fs::write(test.path("root.tar"), unique(&test)).unwrap();
+    fs::write(test.path("root.tar"), unique_tarball(&test)).unwrap();
     with_image(&test, "{src: root.tar}");
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     // The committed image inherits the labels of the container.
     let snap = format!("{}-snap:1", test.prefix);
     docker(&["commit", "-c", "ENV EVIL=1", &test.name("web"), &snap]);
-    test.run(&["uninstall"]).exits(0);
-    test.run(&["install"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
+    test.run(&["install"]).exits_with(0);
     assert_eq!(test.inspect("web", "{{len .Config.Env}}"), "0");
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert_ne!(
         docker(&["images", "-q", &snap]),
         "",
@@ -392,9 +398,9 @@ fn what_is_made_of_an_imported_image_is_not_taken_for_it() {
 }
 
 #[test]
-fn a_digest_is_not_believed_of_an_image_that_only_says_so() {
+fn digest_in_a_label_of_a_foreign_image_is_not_trusted() {
     let test = Test::new("believed");
-    let tarball = unique(&test);
+    let tarball = unique_tarball(&test);
     let digest = sha256(&tarball);
     fs::write(test.path("root.tar"), tarball).unwrap();
     let label = format!("LABEL dockctl.source=sha256:{digest}");
@@ -411,15 +417,19 @@ fn a_digest_is_not_believed_of_an_image_that_only_says_so() {
         &test,
         &format!("{{src: root.tar, repository: PREFIX-img, sha256: '{digest}'}}"),
     );
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     assert_eq!(test.inspect("web", "{{len .Config.Env}}"), "0");
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
 }
 
 #[test]
-fn one_address_is_fetched_once_for_all_its_nodes_and_a_name_in_it_is_not_kept() {
+fn url_is_downloaded_once_and_its_credentials_are_not_stored() {
     let test = Test::new("once");
-    let server = Server::new([("/image.tar", unique(&test))].into_iter().collect());
+    let server = Server::new(
+        [("/image.tar", unique_tarball(&test))]
+            .into_iter()
+            .collect(),
+    );
     let address = server.address.replace("http://", "http://me:open-sesame@");
     let web = SLEEPER.replace(
         DEMO,
@@ -430,25 +440,25 @@ fn one_address_is_fetched_once_for_all_its_nodes_and_a_name_in_it_is_not_kept() 
         .replace("web", "other");
     test.blueprint(&(web + &other));
     for _ in 0..2 {
-        let run = test.run(&["install", "-v"]).exits(0);
+        let run = test.run(&["install", "-v"]).exits_with(0);
         assert!(
             !run.stderr.contains("open-sesame")
-                && !crate::trouble::secrets::holds(&test.path("state"), "open-sesame"),
+                && !crate::failures::secrets::contains_text(&test.path("state"), "open-sesame"),
             "{}",
             run.stderr
         );
-        test.run(&["uninstall"]).exits(0);
+        test.run(&["uninstall"]).exits_with(0);
     }
-    assert_eq!(server.asked.load(Ordering::SeqCst), 1);
+    assert_eq!(server.request_count.load(Ordering::SeqCst), 1);
     docker(&["rmi", "-f", &format!("{}-img", test.prefix)]);
 }
 
 /// An archive with two images: dockctl uses the one with the declared name, in any order, and does
 /// not move names that the user gave to other images.
 #[test]
-fn of_two_saved_images_the_one_that_is_named_is_meant() {
+fn archive_with_two_images_loads_the_named_one() {
     let test = Test::new("two-saved");
-    let image = test.image();
+    let image = test.import_image();
     let (a, b, other) = (
         format!("{}-a:x", test.prefix),
         format!("{}-b:y", test.prefix),
@@ -481,12 +491,12 @@ fn of_two_saved_images_the_one_that_is_named_is_meant() {
     docker(&["tag", &image, &other]);
     let id = |name: &str| docker(&["image", "inspect", "--format", "{{.Id}}", name]);
     let before = [id(&a), id(&b)];
-    let shop = format!("{}-b", test.prefix);
+    let repository = format!("{}-b", test.prefix);
     with_image(
         &test,
-        &format!("{{src: two.tar, repository: {shop}, tag: 'y'}}"),
+        &format!("{{src: two.tar, repository: {repository}, tag: 'y'}}"),
     );
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     assert!(test.inspect("web", "{{.Config.Env}}").contains("IMAGE=b"));
     assert_eq!(
         id(&a),
@@ -494,34 +504,37 @@ fn of_two_saved_images_the_one_that_is_named_is_meant() {
         "the name of the other image in the archive is not moved"
     );
     assert_ne!(id(&b), before[1], "the declared name is moved");
-    test.run(&["uninstall"]).exits(0);
-    for (wanted, says) in [
+    test.run(&["uninstall"]).exits_with(0);
+    for (repository, says) in [
         ("absent", "none is named `absent`"),
         (a.split(':').next().unwrap(), ""),
     ] {
-        with_image(&test, &format!("{{src: two.tar, repository: {wanted}}}"));
+        with_image(
+            &test,
+            &format!("{{src: two.tar, repository: {repository}}}"),
+        );
         let run = test.run(&["install", "--task-retries", "0"]);
         if says.is_empty() {
-            run.exits(0);
+            run.exits_with(0);
             assert!(test.inspect("web", "{{.Config.Env}}").contains("IMAGE=a"));
             assert_eq!(id(&a), before[0]);
         } else {
-            run.exits(1).says(&[says, &a, &b]);
+            run.exits_with(1).stderr_contains(&[says, &a, &b]);
         }
-        test.run(&["uninstall"]).exits(0);
+        test.run(&["uninstall"]).exits_with(0);
     }
     with_image(&test, "{src: two.tar}");
     test.run(&["install", "--task-retries", "0"])
-        .exits(1)
-        .says(&["`repository` is not set", &a, &b]);
-    test.run(&["uninstall"]).exits(0);
+        .exits_with(1)
+        .stderr_contains(&["`repository` is not set", &a, &b]);
+    test.run(&["uninstall"]).exits_with(0);
 }
 
 /// Loading a saved image does not move its saved name if the user gave that name to another image.
 #[test]
-fn a_saved_image_moves_no_name_of_the_user() {
+fn saved_image_does_not_move_image_names_of_the_user() {
     let test = Test::new("moves");
-    let image = test.image();
+    let image = test.import_image();
     let name = format!("{}-local:1", test.prefix);
     docker(&["tag", &image, &name]);
     let id = docker(&["create", "--env", "IMAGE=other", &image, "sleep", "1000"]);
@@ -540,7 +553,7 @@ fn a_saved_image_moves_no_name_of_the_user() {
         format!("{{src: one.tar, repository: {}-new}}", test.prefix),
     ] {
         with_image(&test, &source);
-        test.run(&["install"]).exits(0);
+        test.run(&["install"]).exits_with(0);
         assert!(
             test.inspect("web", "{{.Config.Env}}")
                 .contains("IMAGE=other"),
@@ -551,9 +564,9 @@ fn a_saved_image_moves_no_name_of_the_user() {
             before,
             "{source}"
         );
-        let made = test.inspect("web", "{{.Image}}");
-        test.run(&["uninstall"]).exits(0);
+        let image_id = test.inspect("web", "{{.Image}}");
+        test.run(&["uninstall"]).exits_with(0);
         // The cleanup of the test finds images by name only.
-        docker(&["rmi", "-f", &made]);
+        docker(&["rmi", "-f", &image_id]);
     }
 }

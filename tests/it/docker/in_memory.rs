@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, process::Command};
 
 /// Runs the Docker CLI. Returns its exit code, output and errors, without the parts that differ
 /// between runs.
-fn said(test: &Test, arguments: &[&str]) -> String {
+fn docker_output(test: &Test, arguments: &[&str]) -> String {
     let arguments: Vec<String> = arguments
         .iter()
         .map(|it| it.replace("PREFIX", &test.prefix))
@@ -16,20 +16,20 @@ fn said(test: &Test, arguments: &[&str]) -> String {
         .args(&arguments)
         .output()
         .unwrap();
-    let text = |bytes: &[u8]| settled(&String::from_utf8_lossy(bytes), test);
+    let text = |bytes: &[u8]| without_ids(&String::from_utf8_lossy(bytes), test);
     let code = output.status.code().unwrap_or(-1);
     format!("{code} {}{}", text(&output.stdout), text(&output.stderr))
 }
 
 /// Replaces long and short IDs with `ID`, and the prefix of the test with `PREFIX`.
-fn settled(text: &str, test: &Test) -> String {
+fn without_ids(text: &str, test: &Test) -> String {
     let id = fancy_regex::Regex::new(r"\b([0-9a-f]{64}|[0-9a-f]{12})\b").unwrap();
     let text = text.replace(&test.prefix, "PREFIX");
     id.replace_all(&text, "ID").into_owned()
 }
 
 /// Docker commands that run on both engines, in this order.
-const DEEDS: [&[&str]; 39] = [
+const COMMANDS: [&[&str]; 39] = [
     &[
         "create",
         "--name",
@@ -154,27 +154,33 @@ const DEEDS: [&[&str]; 39] = [
 ];
 
 #[test]
-fn it_says_what_a_real_one_says() {
-    let (real, fake) = (Test::new("both"), Test::fake("both"));
-    real.image();
-    fake.image();
-    let other: Vec<_> = DEEDS
+fn in_memory_engine_responds_like_a_real_one() {
+    let (real, fake) = (Test::new("both"), Test::in_memory("both"));
+    real.import_image();
+    fake.import_image();
+    let differences: Vec<_> = COMMANDS
         .iter()
-        .map(|deed| (deed, said(&fake, deed), said(&real, deed)))
+        .map(|command| {
+            (
+                command,
+                docker_output(&fake, command),
+                docker_output(&real, command),
+            )
+        })
         .filter(|(_, fake, real)| fake != real)
         .collect();
-    assert!(other.is_empty(), "{other:#?}");
+    assert!(differences.is_empty(), "{differences:#?}");
 }
 
 #[test]
-fn what_happens_is_told_in_the_same_order() {
-    let told = |test: &Test| {
-        test.image();
+fn in_memory_engine_sends_the_same_events_in_the_same_order() {
+    let events = |test: &Test| {
+        test.import_image();
         let since = test.docker(&["info", "--format", "{{.SystemTime}}"]);
         let name = test.name("a");
         let image = test.prefix.clone();
         test.docker(&["create", "--name", &name, &image, "sleep", "1000"]);
-        for deed in [
+        for command in [
             &["start"][..],
             &["restart", "-t", "0"],
             &["stop", "-t", "0"],
@@ -182,13 +188,13 @@ fn what_happens_is_told_in_the_same_order() {
             &["kill"],
             &["rm"],
         ] {
-            test.docker(&[deed, &[&name]].concat());
+            test.docker(&[command, &[&name]].concat());
         }
         let until = test.docker(&["info", "--format", "{{.SystemTime}}"]);
         let attributes = "{{.Action}} {{.Actor.Attributes.signal}} {{.Actor.Attributes.exitCode}}";
         let filter = format!("container={name}");
         let events = ["events", "--since", &since, "--until", &until];
-        let shown = [
+        let inspected = [
             "--filter",
             "type=container",
             "--filter",
@@ -196,13 +202,16 @@ fn what_happens_is_told_in_the_same_order() {
             "--format",
             attributes,
         ];
-        test.docker(&[&events[..], &shown].concat())
+        test.docker(&[&events[..], &inspected].concat())
     };
-    assert_eq!(told(&Test::fake("events")), told(&Test::new("events")));
+    assert_eq!(
+        events(&Test::in_memory("events")),
+        events(&Test::new("events"))
+    );
 }
 
 /// Collects the JSON type of every value, by its path.
-fn kinds(value: &Json, path: &str, found: &mut BTreeMap<String, &'static str>) {
+fn collect_types(value: &Json, path: &str, found: &mut BTreeMap<String, &'static str>) {
     let kind = match value {
         Json::Null => return,
         Json::Bool(_) => "boolean",
@@ -210,13 +219,13 @@ fn kinds(value: &Json, path: &str, found: &mut BTreeMap<String, &'static str>) {
         Json::String(_) => "string",
         Json::Array(items) => {
             for it in items {
-                kinds(it, &format!("{path}[]"), found);
+                collect_types(it, &format!("{path}[]"), found);
             }
             "array"
         }
         Json::Object(fields) => {
             for (name, it) in fields {
-                kinds(it, &format!("{path}/{name}"), found);
+                collect_types(it, &format!("{path}/{name}"), found);
             }
             "object"
         }
@@ -225,9 +234,9 @@ fn kinds(value: &Json, path: &str, found: &mut BTreeMap<String, &'static str>) {
 }
 
 #[test]
-fn what_it_shows_a_real_one_shows_too() {
-    let shown = |test: &Test| {
-        test.image();
+fn in_memory_engine_inspects_with_fields_of_a_real_one() {
+    let inspected = |test: &Test| {
+        test.import_image();
         let (name, network, volume) = (test.name("a"), test.name("net"), test.name("data"));
         let mount = format!("{volume}:/data");
         test.docker(&["network", "create", "--label", "a=b", &network]);
@@ -247,16 +256,19 @@ fn what_it_shows_a_real_one_shows_too() {
         test.docker(&[&before[..], &options, &[&test.prefix, "sleep", "1000"]].concat());
         let mut found = BTreeMap::new();
         for what in [&name, &network, &volume, &test.prefix] {
-            let text = settled(&test.docker(&["inspect", what]), test);
-            kinds(&serde_json::from_str(&text).unwrap(), "", &mut found);
+            let text = without_ids(&test.docker(&["inspect", what]), test);
+            collect_types(&serde_json::from_str(&text).unwrap(), "", &mut found);
         }
         found
     };
-    let (fake, real) = (shown(&Test::fake("shown")), shown(&Test::new("shown")));
+    let (fake, real) = (
+        inspected(&Test::in_memory("shown")),
+        inspected(&Test::new("shown")),
+    );
     assert!(fake.len() > 150, "{}", fake.len());
-    let other: Vec<_> = fake
+    let differences: Vec<_> = fake
         .iter()
         .filter(|(path, kind)| real.get(*path) != Some(kind))
         .collect();
-    assert!(other.is_empty(), "{other:#?}");
+    assert!(differences.is_empty(), "{differences:#?}");
 }

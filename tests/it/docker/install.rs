@@ -56,7 +56,7 @@ node_templates:
 fn start_time_configuration_is_merged_into_create() {
     let test = Test::new("merge");
     test.blueprint(MERGED);
-    let installed = test.run(&["install"]).exits(0);
+    let installed = test.run(&["install"]).exits_with(0);
     // No relationship declares the order: it follows from the container names that `web` uses.
     let line = |text: &str| {
         installed
@@ -100,12 +100,12 @@ fn start_time_configuration_is_merged_into_create() {
         json!({ "80/tcp": {}, "53/udp": {} })
     );
     assert_eq!(config["Hostname"], web);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert!(test.containers().is_empty());
 }
 
 #[test]
-fn what_start_alone_knows_is_given_to_a_container_made_anew() {
+fn container_is_recreated_for_values_known_only_at_start() {
     let bind = |attribute: &str| {
         SLEEPER.replace(
             "start: {inputs: {",
@@ -113,18 +113,21 @@ fn what_start_alone_knows_is_given_to_a_container_made_anew() {
         )
     };
     // The value is known at create: the container is created once.
-    let test = Test::fake("known");
+    let test = Test::in_memory("known");
     test.blueprint(&bind("node_instance_id"));
-    let installed = test.run(&["install", "--output", "json"]).exits(0).json();
+    let installed = test
+        .run(&["install", "--output", "json"])
+        .exits_with(0)
+        .json();
     let instance = &installed["instances"][0];
     assert_eq!(
         test.inspect("web", "{{.HostConfig.Binds}}"),
         format!("[/tmp:/{}]", instance["id"].as_str().unwrap())
     );
 
-    let test = Test::fake("late");
+    let test = Test::in_memory("late");
     test.blueprint(&bind("container_id"));
-    let installed = test.run(&["install"]).exits(0);
+    let installed = test.run(&["install"]).exits_with(0);
     assert!(
         installed.stderr.contains("if start adds other parameters"),
         "{}",
@@ -132,49 +135,52 @@ fn what_start_alone_knows_is_given_to_a_container_made_anew() {
     );
     let binds = test.inspect("web", "{{.HostConfig.Binds}}");
     assert_eq!(binds.len(), "[/tmp:/]".len() + 64, "{binds}");
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert!(test.containers().is_empty());
 }
 
 #[test]
-fn a_second_install_does_nothing_and_says_so() {
-    let test = Test::fake("again");
+fn second_install_reports_nothing_to_do() {
+    let test = Test::in_memory("again");
     test.blueprint(SLEEPER);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     let id = test.inspect("web", "{{.Id}} {{.State.StartedAt}}");
-    let again = test.run(&["install", "--output", "json"]).exits(0).json();
+    let again = test
+        .run(&["install", "--output", "json"])
+        .exits_with(0)
+        .json();
     assert_eq!(
         (&again["ok"], &again["up_to_date"]),
         (&json!(true), &json!(true))
     );
     assert_eq!(test.inspect("web", "{{.Id}} {{.State.StartedAt}}"), id);
-    let plan = test.run(&["plan", "--exit-code"]).exits(0);
+    let plan = test.run(&["plan", "--exit-code"]).exits_with(0);
     assert!(plan.stdout.contains("nothing to do"), "{}", plan.stdout);
 }
 
 #[test]
-fn install_of_a_changed_deployment_changes_nothing() {
-    let test = Test::fake("changed");
+fn install_refuses_a_changed_blueprint() {
+    let test = Test::in_memory("changed");
     test.blueprint(SLEEPER);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     let id = test.inspect("web", "{{.Id}}");
     test.blueprint(&SLEEPER.replace("sleep 1000", "sleep 2000"));
     let refused = test
         .run(&["install", "--output", "json"])
-        .exits(6)
-        .says(&["\"sleep 1000\" → \"sleep 2000\"", "update"]);
+        .exits_with(6)
+        .stderr_contains(&["\"sleep 1000\" → \"sleep 2000\"", "update"]);
     assert_eq!(refused.json()["differences"][0]["after"], "sleep 2000");
-    test.run(&["plan", "--exit-code"]).exits(6);
+    test.run(&["plan", "--exit-code"]).exits_with(6);
     assert_eq!(test.inspect("web", "{{.Id}}"), id);
     // Moved lines are not a change.
     test.blueprint(&format!("\n# a comment\n{SLEEPER}"));
-    test.run(&["install"]).exits(0);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["install"]).exits_with(0);
+    test.run(&["uninstall"]).exits_with(0);
 }
 
 #[test]
-fn a_failed_install_goes_on_once_the_blueprint_is_mended_and_keeps_what_matches() {
-    let test = Test::fake("fixed");
+fn failed_install_resumes_with_a_fixed_blueprint() {
+    let test = Test::in_memory("fixed");
     let two = |command: &str, wait: &str| {
         SLEEPER.to_owned()
             + &format!(
@@ -192,67 +198,71 @@ fn a_failed_install_goes_on_once_the_blueprint_is_mended_and_keeps_what_matches(
     };
     test.blueprint(&two("sh -c 'exit 7'", "sleep"));
     test.run(&["install"])
-        .exits(1)
-        .says(&["exited with code 7", "dockctl install"]);
-    let kept = test.inspect("web", "{{.Id}} {{.State.StartedAt}}");
+        .exits_with(1)
+        .stderr_contains(&["exited with code 7", "dockctl install"]);
+    let before = test.inspect("web", "{{.Id}} {{.State.StartedAt}}");
     test.blueprint(&two("sleep 3000", "sleep"));
-    test.run(&["install"]).exits(0);
-    assert_eq!(test.inspect("web", "{{.Id}} {{.State.StartedAt}}"), kept);
+    test.run(&["install"]).exits_with(0);
+    assert_eq!(test.inspect("web", "{{.Id}} {{.State.StartedAt}}"), before);
     assert_eq!(test.inspect("app", "{{.Config.Cmd}}"), "[sleep 3000]");
     // Uninstall accepts a container that was removed outside dockctl.
     test.docker(&["rm", "-f", &test.name("web")]);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert!(test.containers().is_empty());
 }
 
 #[test]
-fn a_node_that_a_mended_blueprint_dropped_is_removed() {
-    let test = Test::fake("dropped");
+fn node_dropped_from_a_fixed_blueprint_is_removed() {
+    let test = Test::in_memory("dropped");
     let broken = SLEEPER.replace("web", "old")
         + &SLEEPER
             .replace("\nnode_templates:\n", "")
             .replace("[sleep]", "[nothing]")
             .replace("sleep 1000", "'false'");
     test.blueprint(&broken);
-    test.run(&["install"]).exits(1);
+    test.run(&["install"]).exits_with(1);
     assert!(test.containers().contains(&"PREFIX-old running".to_owned()));
     test.blueprint(SLEEPER);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     assert_eq!(test.containers(), ["PREFIX-web running"]);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
 }
 
 #[test]
-fn what_vanished_or_stopped_is_brought_back() {
+fn install_restores_missing_stopped_and_paused_containers() {
     let test = Test::new("back");
     test.blueprint(SLEEPER);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     test.docker(&["rm", "-f", &test.name("web")]);
     assert_eq!(
         test.run(&["status", "--exit-code", "--output", "json"])
-            .exits(6)
+            .exits_with(6)
             .json()["instances"][0]["drift"],
         json!(["missing"])
     );
-    test.run(&["plan", "--exit-code"]).exits(6);
-    test.run(&["install"]).exits(0);
+    test.run(&["plan", "--exit-code"]).exits_with(6);
+    test.run(&["install"]).exits_with(0);
     test.docker(&["stop", "-t", "0", &test.name("web")]);
     let id = test.inspect("web", "{{.Id}}");
     assert_eq!(
-        test.run(&["status", "--output", "json"]).exits(0).json()["instances"][0]["drift"],
+        test.run(&["status", "--output", "json"])
+            .exits_with(0)
+            .json()["instances"][0]["drift"],
         json!(["stopped"])
     );
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     assert_eq!(
         test.inspect("web", "{{.Id}} {{.State.Running}}"),
         format!("{id} true")
     );
     test.docker(&["pause", &test.name("web")]);
     assert_eq!(
-        test.run(&["status", "--output", "json"]).exits(0).json()["instances"][0]["drift"],
+        test.run(&["status", "--output", "json"])
+            .exits_with(0)
+            .json()["instances"][0]["drift"],
         json!(["paused"])
     );
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     assert_eq!(
         test.inspect("web", "{{.Id}} {{.State.Paused}}"),
         format!("{id} false")
@@ -260,7 +270,7 @@ fn what_vanished_or_stopped_is_brought_back() {
 }
 
 #[test]
-fn several_instances_get_names_of_their_own_and_share_one_host() {
+fn several_instances_get_unique_container_names() {
     let test = Test::new("many");
     let hosted = "    relationships: [{type: cloudify.relationships.contained_in, target: host}]\n    instances: {deploy: 2}\n";
     test.blueprint(
@@ -268,7 +278,7 @@ fn several_instances_get_names_of_their_own_and_share_one_host() {
             + hosted
             + "  host:\n    type: cloudify.nodes.Compute\n    properties: {install_agent: false}\n    instances: {deploy: 2}\n"),
     );
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     assert_eq!(
         test.containers(),
         [
@@ -278,22 +288,25 @@ fn several_instances_get_names_of_their_own_and_share_one_host() {
             "PREFIX-web-3 running"
         ]
     );
-    let status = test.run(&["status", "--output", "json"]).exits(0).json();
+    let status = test
+        .run(&["status", "--output", "json"])
+        .exits_with(0)
+        .json();
     assert_eq!(status["instances"].as_array().unwrap().len(), 6);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert!(test.containers().is_empty());
 }
 
 #[test]
-fn uninstall_leaves_nothing_but_images_and_a_second_one_is_no_fault() {
+fn uninstall_leaves_only_images_and_can_be_repeated() {
     let test = Test::new("gone");
     test.blueprint(&SLEEPER.replace(
         "command: sleep 1000",
         "command: sleep 1000, volumes: [/data]",
     ));
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     let volume = test.inspect("web", "{{range .Mounts}}{{.Name}}{{end}}");
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert!(test.containers().is_empty());
     assert!(
         !test.docker(&["volume", "ls", "-q"]).contains(&volume),
@@ -306,21 +319,23 @@ fn uninstall_leaves_nothing_but_images_and_a_second_one_is_no_fault() {
             .is_some(),
         "the image was removed"
     );
-    let again = test.run(&["uninstall"]).exits(0);
+    let again = test.run(&["uninstall"]).exits_with(0);
     assert!(again.stdout.contains("not installed"), "{}", again.stdout);
-    let never = test.run(&["uninstall", "-d", "never-there"]).exits(0);
+    let not_installed = test.run(&["uninstall", "-d", "never-there"]).exits_with(0);
     assert!(
-        never.stdout.contains("`never-there` is not installed"),
+        not_installed
+            .stdout
+            .contains("`never-there` is not installed"),
         "{}",
-        never.stdout
+        not_installed.stdout
     );
 }
 
 #[test]
-fn what_is_created_carries_labels_that_say_for_whom() {
+fn created_containers_have_labels_of_their_deployment() {
     let test = Test::new("labels");
     test.blueprint(SLEEPER);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     let labels: serde_json::Value =
         serde_json::from_str(&test.inspect("web", "{{json .Config.Labels}}")).unwrap();
     assert_eq!(
@@ -348,9 +363,9 @@ fn what_is_created_carries_labels_that_say_for_whom() {
 }
 
 #[test]
-fn a_saved_image_is_loaded_and_named() {
+fn saved_image_is_loaded_and_tagged() {
     let test = Test::new("load");
-    let image = test.image();
+    let image = test.import_image();
     test.docker(&[
         "save",
         "-o",
@@ -362,21 +377,21 @@ fn a_saved_image_is_loaded_and_named() {
         "{src: TARBALL, repository: dockctl-demo}",
         "{src: saved.tar, repository: PREFIX-loaded, tag: v2}",
     ));
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     assert!(
         test.docker(&["images", "-q", &format!("{}-loaded:v2", test.prefix)])
             .lines()
             .next()
             .is_some()
     );
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
 }
 
 #[test]
-fn the_same_name_from_another_path_is_refused() {
-    let test = Test::fake("path");
+fn deployment_name_with_another_blueprint_path_is_refused() {
+    let test = Test::in_memory("path");
     test.blueprint(SLEEPER);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     std::fs::create_dir(test.path("other")).unwrap();
     std::fs::copy(
         test.path("blueprint.yaml"),
@@ -384,13 +399,13 @@ fn the_same_name_from_another_path_is_refused() {
     )
     .unwrap();
     test.run(&["install", "other"])
-        .exits(2)
-        .says(&["was installed from", "-d NAME"]);
+        .exits_with(2)
+        .stderr_contains(&["was installed from", "-d NAME"]);
 }
 
 #[test]
-fn inputs_are_remembered_and_can_come_from_files() {
-    let test = Test::fake("inputs");
+fn inputs_are_stored_and_can_be_read_from_files() {
+    let test = Test::in_memory("inputs");
     let inputs = "
 inputs:
   seconds: {type: integer}
@@ -404,13 +419,13 @@ outputs:
             + &SLEEPER.replace("sleep 1000", "{concat: ['sleep ', {get_input: seconds}]}")),
     );
     test.write("more.yaml", "note: from a file\nseconds: 5\n");
-    test.run(&["install"]).exits(3).says(&[
+    test.run(&["install"]).exits_with(3).stderr_contains(&[
         "the input `seconds` has no value and no default",
         "-i seconds=VALUE",
     ]);
     test.run(&["install", "-i", "seconds=ten"])
-        .exits(3)
-        .says(&["must be of type integer"]);
+        .exits_with(3)
+        .stderr_contains(&["must be of type integer"]);
     test.run(&[
         "install",
         "-i",
@@ -420,21 +435,24 @@ outputs:
         "-i",
         "list:=[a, b]",
     ])
-    .exits(0);
+    .exits_with(0);
     assert_eq!(test.inspect("web", "{{.Config.Cmd}}"), "[sleep 1000]");
-    let outputs = test.run(&["outputs", "--output", "json"]).exits(0).json();
+    let outputs = test
+        .run(&["outputs", "--output", "json"])
+        .exits_with(0)
+        .json();
     assert_eq!(outputs["outputs"]["all"], json!([1000, "a", "from a file"]));
     // A second install uses the stored inputs.
-    test.run(&["install"]).exits(0);
-    test.run(&["install", "-i", "seconds=7"]).exits(6);
+    test.run(&["install"]).exits_with(0);
+    test.run(&["install", "-i", "seconds=7"]).exits_with(6);
     test.run(&["install", "-i", "secnds=7"])
-        .exits(3)
-        .says(&["did you mean `seconds`?"]);
+        .exits_with(3)
+        .stderr_contains(&["did you mean `seconds`?"]);
 }
 
 #[test]
-fn what_is_bound_to_a_container_that_is_made_anew_is_made_anew_too() {
-    let test = Test::fake("bound");
+fn dependents_that_use_a_recreated_container_are_recreated() {
+    let test = Test::in_memory("bound");
     let container = |name: &str, params: &str, start: &str, needs: &str| {
         format!(
             "  {name}:
@@ -463,17 +481,17 @@ fn what_is_bound_to_a_container_that_is_made_anew_is_made_anew_too() {
         "node_templates:\n{}{app}{proxy}{aside}",
         container("db", "", "", "")
     ));
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     let untouched = test.inspect("aside", "{{.Id}}");
     test.docker(&["rm", "-f", &test.name("db")]);
-    let plan = test.run(&["plan"]).exits(0).stdout;
+    let plan = test.run(&["plan"]).exits_with(0).stdout;
     assert_eq!(
         plan.matches("an object that it depends on is recreated")
             .count(),
         2,
         "{plan}"
     );
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     assert!(
         test.inspect("app", "{{.Config.Env}}")
             .contains(&test.inspect("db", "DB={{.Id}}"))
@@ -487,14 +505,14 @@ fn what_is_bound_to_a_container_that_is_made_anew_is_made_anew_too() {
         untouched,
         "a container with only an order dependency is not recreated"
     );
-    test.run(&["plan", "--exit-code"]).exits(0);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert!(test.containers().is_empty());
 }
 
 #[test]
-fn nodes_that_give_their_image_no_name_share_one() {
-    let test = Test::fake("share");
+fn nodes_without_a_repository_share_the_image() {
+    let test = Test::in_memory("share");
     let nameless = SLEEPER.replace(", repository: dockctl-demo", "");
     test.blueprint(
         &(nameless.clone()
@@ -502,16 +520,16 @@ fn nodes_that_give_their_image_no_name_share_one() {
                 .replace("\nnode_templates:\n", "")
                 .replace("web", "other")),
     );
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     assert_eq!(
         test.inspect("web", "{{.Image}}"),
         test.inspect("other", "{{.Image}}")
     );
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
 }
 
 #[test]
-fn fields_of_the_host_configuration_that_nobody_knows_are_sent_with_a_warning() {
+fn unknown_host_config_fields_are_sent_with_a_warning() {
     let test = Test::new("raw");
     test.blueprint(
         &SLEEPER.replace(
@@ -520,8 +538,8 @@ fn fields_of_the_host_configuration_that_nobody_knows_are_sent_with_a_warning() 
         ),
     );
     test.run(&["install"])
-        .exits(0)
-        .says(&["warning[D0105]", "unknown `HostConfig` field `FutureField`"]);
+        .exits_with(0)
+        .stderr_contains(&["warning[D0105]", "unknown `HostConfig` field `FutureField`"]);
     assert_eq!(
         test.inspect(
             "web",
@@ -532,8 +550,8 @@ fn fields_of_the_host_configuration_that_nobody_knows_are_sent_with_a_warning() 
 }
 
 #[test]
-fn dropped_nodes_go_in_reverse_order_and_still_know_their_attributes() {
-    let test = Test::fake("reverse");
+fn dropped_nodes_are_removed_in_reverse_order_with_their_attributes() {
+    let test = Test::in_memory("reverse");
     let node = |name: &str, stop: &str, needs: &str| {
         SLEEPER
             .replace("\nnode_templates:\n", "")
@@ -554,39 +572,39 @@ fn dropped_nodes_go_in_reverse_order_and_still_know_their_attributes() {
             &needs("db")
         )
     ));
-    test.run(&["install"]).exits(1);
+    test.run(&["install"]).exits_with(1);
     test.blueprint(&format!(
         "node_templates:\n{}",
         node("other", "timeout: 0", "")
     ));
-    let status = test.run(&["status"]).exits(0).stdout;
+    let status = test.run(&["status"]).exits_with(0).stdout;
     assert!(!status.contains("no longer in the blueprint"), "{status}");
-    let run = test.run(&["install"]).exits(0);
-    let gone = |name: &str| run.stderr.find(&format!("[{name}_")).unwrap();
+    let run = test.run(&["install"]).exits_with(0);
+    let removed_at = |name: &str| run.stderr.find(&format!("[{name}_")).unwrap();
     assert!(
-        gone("bad") < gone("app") && gone("app") < gone("db"),
+        removed_at("bad") < removed_at("app") && removed_at("app") < removed_at("db"),
         "{}",
         run.stderr
     );
     assert_eq!(test.containers(), ["PREFIX-other running"]);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert!(test.containers().is_empty());
 }
 
 #[test]
-fn uninstall_finds_what_a_dead_run_made_behind_a_stale_id() {
-    let test = Test::fake("stale");
+fn uninstall_finds_a_container_by_labels_if_its_recorded_id_is_stale() {
+    let test = Test::in_memory("stale");
     test.blueprint(SLEEPER);
-    test.run(&["install"]).exits(0);
-    let labels = labels_of(&test, "web");
+    test.run(&["install"]).exits_with(0);
+    let labels = label_flags(&test, "web");
     test.docker(&["rm", "-f", &test.name("web")]);
-    labelled(&test, "web", &labels);
-    test.run(&["uninstall"]).exits(0);
+    create_with_labels(&test, "web", &labels);
+    test.run(&["uninstall"]).exits_with(0);
     assert!(test.containers().is_empty());
 }
 
 /// Returns the labels of a container as flags of the Docker CLI.
-fn labels_of(test: &Test, name: &str) -> Vec<String> {
+fn label_flags(test: &Test, name: &str) -> Vec<String> {
     let labels: serde_json::Value =
         serde_json::from_str(&test.inspect(name, "{{json .Config.Labels}}")).unwrap();
     labels
@@ -597,8 +615,8 @@ fn labels_of(test: &Test, name: &str) -> Vec<String> {
         .collect()
 }
 
-fn labelled(test: &Test, name: &str, labels: &[String]) {
-    let (name, image) = (test.name(name), test.image());
+fn create_with_labels(test: &Test, name: &str, labels: &[String]) {
+    let (name, image) = (test.name(name), test.import_image());
     let labels = labels.iter().map(String::as_str);
     test.docker(
         &["create", "--name", &name]
@@ -610,19 +628,19 @@ fn labelled(test: &Test, name: &str, labels: &[String]) {
 }
 
 #[test]
-fn labels_that_somebody_copied_do_not_make_a_container_ours() {
-    let test = Test::fake("spoofed");
+fn copied_labels_do_not_make_a_container_owned() {
+    let test = Test::in_memory("spoofed");
     test.blueprint(SLEEPER);
-    test.run(&["install"]).exits(0);
-    labelled(&test, "copy", &labels_of(&test, "web"));
-    test.run(&["plan", "--exit-code"]).exits(0);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["install"]).exits_with(0);
+    create_with_labels(&test, "copy", &label_flags(&test, "web"));
+    test.run(&["plan", "--exit-code"]).exits_with(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(test.containers(), ["PREFIX-copy created"]);
     // It is also not mistaken for a container that a node declares under its name.
     test.blueprint(&SLEEPER.replace("name: PREFIX-web", "name: PREFIX-copy"));
     test.run(&["install"])
-        .exits(1)
-        .says(&["is taken by container"]);
-    test.run(&["uninstall"]).exits(0);
+        .exits_with(1)
+        .stderr_contains(&["is taken by container"]);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(test.containers(), ["PREFIX-copy created"]);
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod adopt;
 pub(crate) mod engines;
+pub(crate) mod events;
 pub(crate) mod examples;
 pub(crate) mod images;
 pub(crate) mod in_memory;
@@ -13,4 +14,3 @@ pub(crate) mod podman;
 pub(crate) mod registry;
 pub(crate) mod update;
 pub(crate) mod waits;
-pub(crate) mod watch;

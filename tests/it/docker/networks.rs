@@ -34,27 +34,27 @@ fn write(test: &Test, nodes: &[String]) {
     test.write("blueprint.yaml", &format!("{HEAD}{}", nodes.concat()));
 }
 
-fn attached(network: &str, properties: &str) -> String {
+fn attached_to(network: &str, properties: &str) -> String {
     format!(
         "{{type: dockctl.relationships.attached_to_network, target: {network}, properties: {{{properties}}}}}"
     )
 }
 
 #[test]
-fn containers_find_each_other_on_the_networks_of_their_blueprint() {
+fn containers_reach_each_other_on_declared_networks() {
     let test = Test::new("net");
     let octet = fastrand::u8(..);
     let subnet = format!("10.213.{octet}.0/24");
     let web = [
-        attached("front", "aliases: [page]"),
-        attached("back", &format!("ipv4_address: 10.213.{octet}.9")),
+        attached_to("front", "aliases: [page]"),
+        attached_to("back", &format!("ipv4_address: 10.213.{octet}.9")),
     ]
     .join(", ");
     write(
         &test,
         &[
             container("web", "httpd -f -p 80 -h /etc", &web),
-            container("asker", "sleep 1000", &attached("front", "")),
+            container("asker", "sleep 1000", &attached_to("front", "")),
             network(
                 "front",
                 ", options: {com.docker.network.driver.mtu: 1400}, labels: {team: a}",
@@ -62,7 +62,7 @@ fn containers_find_each_other_on_the_networks_of_their_blueprint() {
             network("back", &format!(", internal: true, subnet: '{subnet}'")),
         ],
     );
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     let of = |name: &str, format: &str| {
         test.docker(&["network", "inspect", "--format", format, &test.name(name)])
     };
@@ -90,13 +90,13 @@ fn containers_find_each_other_on_the_networks_of_their_blueprint() {
         "http://page/passwd",
     ]);
     assert!(page.contains("root"), "{page}");
-    test.run(&["plan", "--exit-code"]).exits(0);
-    test.run(&["status", "--exit-code"]).exits(0);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
+    test.run(&["status", "--exit-code"]).exits_with(0);
     // A recreated container is connected to its networks again.
     test.docker(&["rm", "-f", &test.name("web")]);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     assert_eq!(test.inspect("web", &back), format!("10.213.{octet}.9"));
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(
         test.docker(&[
             "network",
@@ -110,24 +110,24 @@ fn containers_find_each_other_on_the_networks_of_their_blueprint() {
 }
 
 #[test]
-fn a_network_that_exists_is_adopted_and_one_that_is_taken_is_not_touched() {
+fn existing_network_is_adopted_only_if_declared_external() {
     let test = Test::new("adopted");
     test.docker(&["network", "create", &test.name("front")]);
-    let web = container("web", "sleep 1000", &attached("front", ""));
+    let web = container("web", "sleep 1000", &attached_to("front", ""));
     write(&test, &[web.clone(), network("front", "")]);
-    test.run(&["install"]).exits(1).says(&[
+    test.run(&["install"]).exits_with(1).stderr_contains(&[
         "is taken by a network that was not created by dockctl",
         "use_external_resource",
     ]);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     write(
         &test,
         &[web, network("front", ", use_external_resource: true")],
     );
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     assert_eq!(test.containers(), ["PREFIX-web running"]);
-    test.run(&["plan", "--exit-code"]).exits(0);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(
         test.docker(&[
             "network",
@@ -142,7 +142,7 @@ fn a_network_that_exists_is_adopted_and_one_that_is_taken_is_not_touched() {
 }
 
 #[test]
-fn a_volume_is_kept_with_what_is_in_it_until_it_is_given_up() {
+fn volume_and_its_data_are_kept_until_volumes_are_removed() {
     let test = Test::new("vol");
     let mounts = |more: &str| {
         format!(
@@ -157,7 +157,7 @@ fn a_volume_is_kept_with_what_is_in_it_until_it_is_given_up() {
     );
     let reader = container("reader", "sleep 1000", &mounts(", read_only: true"));
     write(&test, &[writer, reader, volume]);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     assert_eq!(
         test.inspect(
             "reader",
@@ -165,17 +165,19 @@ fn a_volume_is_kept_with_what_is_in_it_until_it_is_given_up() {
         ),
         format!("{} false", test.name("data"))
     );
-    test.run(&["plan", "--exit-code"]).exits(0);
-    let plain = test.run(&["uninstall", "--progress", "plain"]).exits(0);
-    plain.says(&["keep volume"]);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
+    let plain = test
+        .run(&["uninstall", "--progress", "plain"])
+        .exits_with(0);
+    plain.stderr_contains(&["keep volume"]);
     // The next install uses the volume again, although its instances have new IDs.
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     let lines = test.docker(&["exec", &test.name("reader"), "cat", "/data/log"]);
     assert_eq!(lines.lines().count(), 2, "{lines}");
     test.run(&["uninstall", "--volumes"])
-        .exits(2)
-        .says(&["--yes"]);
-    test.run(&["uninstall", "--volumes", "--yes"]).exits(0);
+        .exits_with(2)
+        .stderr_contains(&["--yes"]);
+    test.run(&["uninstall", "--volumes", "--yes"]).exits_with(0);
     assert_eq!(
         test.docker(&[
             "volume",
@@ -191,7 +193,7 @@ fn a_volume_is_kept_with_what_is_in_it_until_it_is_given_up() {
 /// A volume that an update kept after its node was dropped still belongs to the deployment:
 /// `uninstall --volumes` removes it together with the others.
 #[test]
-fn volumes_of_nodes_that_were_dropped_go_with_the_deployment() {
+fn volumes_of_dropped_nodes_are_removed_with_the_deployment() {
     let test = Test::new("dropped");
     let volume = |node: &str, name: &str| {
         format!("  {node}: {{type: dockctl.nodes.Volume, properties: {{name: PREFIX-{name}}}}}\n")
@@ -206,9 +208,9 @@ fn volumes_of_nodes_that_were_dropped_go_with_the_deployment() {
         ])
     };
     write(&test, &[volume("data", "data"), volume("cache", "cache")]);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     write(&test, &[volume("data", "data")]);
-    test.run(&["update", "--yes"]).exits(0);
+    test.run(&["update", "--yes"]).exits_with(0);
     assert_eq!(
         volumes().lines().count(),
         2,
@@ -216,28 +218,28 @@ fn volumes_of_nodes_that_were_dropped_go_with_the_deployment() {
     );
     // A new node with the name of the dropped one, but of another type.
     write(&test, &[volume("data", "data"), network("cache", "")]);
-    test.run(&["update", "--yes"]).exits(0);
-    test.run(&["uninstall", "--volumes", "--yes"]).exits(0);
+    test.run(&["update", "--yes"]).exits_with(0);
+    test.run(&["uninstall", "--volumes", "--yes"]).exits_with(0);
     assert_eq!(volumes(), "");
     assert!(
         test.run(&["uninstall", "--volumes", "--yes"])
-            .exits(0)
+            .exits_with(0)
             .stdout
             .contains("nothing to do")
     );
     // Without `--volumes`, they are kept.
     write(&test, &[volume("data", "data"), volume("cache", "cache")]);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     write(&test, &[volume("data", "data")]);
-    test.run(&["update", "--yes"]).exits(0);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["update", "--yes"]).exits_with(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(volumes().lines().count(), 2);
-    test.run(&["uninstall", "--volumes", "--yes"]).exits(0);
+    test.run(&["uninstall", "--volumes", "--yes"]).exits_with(0);
     assert_eq!(volumes(), "");
 }
 
 #[test]
-fn a_volume_of_somebody_else_is_not_taken() {
+fn foreign_volume_is_not_used() {
     let test = Test::new("foreign");
     test.docker(&["volume", "create", &test.name("data")]);
     write(
@@ -248,9 +250,9 @@ fn a_volume_of_somebody_else_is_not_taken() {
         ],
     );
     test.run(&["install"])
-        .exits(1)
-        .says(&["is taken by a volume that was not created by dockctl"]);
-    test.run(&["uninstall"]).exits(0);
+        .exits_with(1)
+        .stderr_contains(&["is taken by a volume that was not created by dockctl"]);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(
         test.docker(&[
             "volume",
@@ -264,7 +266,7 @@ fn a_volume_of_somebody_else_is_not_taken() {
 }
 
 #[test]
-fn relationships_that_do_not_fit_are_told() {
+fn invalid_relationships_are_reported() {
     let test = Test::new("related");
     let validate = |relationship: &str| {
         let data = "  data: {type: dockctl.nodes.Volume}\n".to_owned();
@@ -278,28 +280,28 @@ fn relationships_that_do_not_fit_are_told() {
         );
         test.run(&["validate"])
     };
-    validate(&attached("data", ""))
-        .exits(3)
-        .says(&["must be a network, and `data` is not one"]);
-    validate("{type: dockctl.relationships.mounts, target: data}").exits(3);
+    validate(&attached_to("data", ""))
+        .exits_with(3)
+        .stderr_contains(&["must be a network, and `data` is not one"]);
+    validate("{type: dockctl.relationships.mounts, target: data}").exits_with(3);
     validate("{type: dockctl.relationships.mounts, target: data, properties: {target: data}}")
-        .exits(3)
-        .says(&["an absolute path in the container"]);
-    validate(&attached("front", "aliases: {get_input: x}")).exits(3);
-    validate(&attached("front", "link_local_ips: {a: b}"))
-        .exits(3)
-        .says(&["error[D0119]"]);
-    validate(&attached("front", "aliases: [a]")).exits(0);
+        .exits_with(3)
+        .stderr_contains(&["an absolute path in the container"]);
+    validate(&attached_to("front", "aliases: {get_input: x}")).exits_with(3);
+    validate(&attached_to("front", "link_local_ips: {a: b}"))
+        .exits_with(3)
+        .stderr_contains(&["error[D0119]"]);
+    validate(&attached_to("front", "aliases: [a]")).exits_with(0);
 }
 
 #[test]
-fn a_network_that_could_not_be_joined_is_joined_by_the_next_install() {
+fn failed_network_connection_is_made_by_the_next_install() {
     let test = Test::new("joined");
     let web = |more: &str| {
         container(
             "web",
             "sleep 1000",
-            &[attached("front", ""), attached("back", more)].join(", "),
+            &[attached_to("front", ""), attached_to("back", more)].join(", "),
         )
     };
     let networks = [network("front", ""), network("back", "")].concat();
@@ -308,18 +310,18 @@ fn a_network_that_could_not_be_joined_is_joined_by_the_next_install() {
     write(&test, &[web("ipv4_address: 10.9.9.9"), networks.clone()]);
     for _ in 0..2 {
         test.run(&["install"])
-            .exits(1)
-            .says(&["connecting the container to network"]);
+            .exits_with(1)
+            .stderr_contains(&["connecting the container to network"]);
     }
     write(&test, &[web(""), networks]);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     let joined = test.inspect("web", "{{len .NetworkSettings.Networks}}");
     assert_eq!(joined, "2");
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
 }
 
 #[test]
-fn copied_labels_do_not_make_a_network_or_a_volume_ours() {
+fn copied_labels_do_not_make_a_network_or_volume_owned() {
     let test = Test::new("copied");
     let deployment = format!("dockctl.deployment={}", test.prefix);
     test.docker(&[
@@ -336,11 +338,11 @@ fn copied_labels_do_not_make_a_network_or_a_volume_ours() {
             .to_owned();
     write(&test, &[volume, network("front", "")]);
     test.run(&["install"])
-        .exits(1)
-        .says(&["is taken by a volume"]);
-    test.run(&["uninstall"]).exits(0);
+        .exits_with(1)
+        .stderr_contains(&["is taken by a volume"]);
+    test.run(&["uninstall"]).exits_with(0);
     write(&test, &[network("front", "")]);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     let labels: serde_json::Value = serde_json::from_str(&test.docker(&[
         "network",
         "inspect",
@@ -363,8 +365,8 @@ fn copied_labels_do_not_make_a_network_or_a_volume_ours() {
             .chain([copy.as_str()])
             .collect::<Vec<_>>(),
     );
-    test.run(&["plan", "--exit-code"]).exits(0);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
+    test.run(&["uninstall"]).exits_with(0);
     let names = |what: &str| {
         test.docker(&[
             what,
@@ -382,10 +384,10 @@ fn copied_labels_do_not_make_a_network_or_a_volume_ours() {
 }
 
 #[test]
-fn what_a_dead_run_left_is_found_and_a_changed_network_is_made_anew_under_its_containers() {
+fn changed_network_is_recreated_and_a_lost_one_is_found_by_labels() {
     let test = Test::new("left");
     let nodes = |labels: &str, command: &str| {
-        let web = container("web", "sleep 1000", &attached("front", ""));
+        let web = container("web", "sleep 1000", &attached_to("front", ""));
         [
             web,
             container("bad", command, ""),
@@ -393,9 +395,9 @@ fn what_a_dead_run_left_is_found_and_a_changed_network_is_made_anew_under_its_co
         ]
     };
     write(&test, &nodes("{a: 1}", "no-such-command"));
-    test.run(&["install"]).exits(1);
+    test.run(&["install"]).exits_with(1);
     write(&test, &nodes("{a: 2}", "sleep 1000"));
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     assert_eq!(
         test.docker(&[
             "network",
@@ -431,7 +433,7 @@ fn what_a_dead_run_left_is_found_and_a_changed_network_is_made_anew_under_its_co
             .chain([name.as_str()])
             .collect::<Vec<_>>(),
     );
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(
         test.docker(&[
             "network",
@@ -445,14 +447,14 @@ fn what_a_dead_run_left_is_found_and_a_changed_network_is_made_anew_under_its_co
 }
 
 #[test]
-fn a_relationship_adds_to_what_the_parameters_say_of_the_same_network() {
+fn relationship_adds_aliases_to_the_network_of_the_parameters() {
     let test = Test::new("adds");
     let web = container(
         "web",
         "sleep 1000",
         &[
-            attached("front", "aliases: [one]"),
-            attached("front", "aliases: [two]"),
+            attached_to("front", "aliases: [one]"),
+            attached_to("front", "aliases: [two]"),
         ]
         .join(", "),
     );
@@ -462,7 +464,7 @@ fn a_relationship_adds_to_what_the_parameters_say_of_the_same_network() {
         1,
     );
     write(&test, &[web, network("front", "")]);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     let aliases = test.inspect(
         "web",
         &format!(
@@ -471,7 +473,7 @@ fn a_relationship_adds_to_what_the_parameters_say_of_the_same_network() {
         ),
     );
     assert!(aliases.contains("\"two\""), "{aliases}");
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     // A field that this engine would silently ignore is rejected.
     let mounts = "{type: dockctl.relationships.mounts, target: data, properties: {target: /data, subpath: x}}";
     write(
@@ -482,8 +484,8 @@ fn a_relationship_adds_to_what_the_parameters_say_of_the_same_network() {
         ],
     );
     test.run(&["install", "-d", &test.name("other")])
-        .exits(3)
-        .says(&["`HostConfig.Mounts.VolumeOptions.Subpath` requires engine API 1.45"]);
+        .exits_with(3)
+        .stderr_contains(&["`HostConfig.Mounts.VolumeOptions.Subpath` requires engine API 1.45"]);
     write(
         &test,
         &[
@@ -492,20 +494,20 @@ fn a_relationship_adds_to_what_the_parameters_say_of_the_same_network() {
         ],
     );
     test.run(&["validate"])
-        .exits(3)
-        .says(&["two nodes declare a network named"]);
+        .exits_with(3)
+        .stderr_contains(&["two nodes declare a network named"]);
 }
 
 /// Engines create two networks with the same name if both requests arrive at once.
 #[test]
-fn of_two_networks_that_a_repeated_call_made_one_is_left() {
+fn duplicate_network_of_a_repeated_call_is_removed() {
     let test = Test::new("duplicate");
     let nodes = SLEEPER.replace(
         "\nnode_templates:\n",
         "  - plugin:dockctl\nnode_templates:\n  net: {type: dockctl.nodes.Network, properties: {name: PREFIX-net}}\n",
     );
     test.blueprint(&nodes);
-    test.run(&["install", "--seed", "3"]).exits(0);
+    test.run(&["install", "--seed", "3"]).exits_with(0);
     let labels: serde_json::Value = serde_json::from_str(&test.docker(&[
         "network",
         "inspect",
@@ -516,7 +518,7 @@ fn of_two_networks_that_a_repeated_call_made_one_is_left() {
     .unwrap();
     // The record is lost, and a repeated request has created a duplicate of the network.
     let body = serde_json::json!({ "Name": test.name("net"), "Labels": labels }).to_string();
-    create_network_twice(&body);
+    create_duplicate_network(&body);
     let count = || {
         test.docker(&[
             "network",
@@ -534,15 +536,15 @@ fn of_two_networks_that_a_repeated_call_made_one_is_left() {
             .join(format!("{}.db", test.prefix)),
     )
     .unwrap();
-    test.run(&["install", "--seed", "3"]).exits(0);
+    test.run(&["install", "--seed", "3"]).exits_with(0);
     assert_eq!(count(), 1);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(count(), 0);
 }
 
 /// Calls the engine's API without `CheckDuplicate`: the engine creates a second network with the
 /// same name.
-fn create_network_twice(body: &str) {
+fn create_duplicate_network(body: &str) {
     use std::io::{Read as _, Write as _};
     let mut engine = std::os::unix::net::UnixStream::connect("/var/run/docker.sock").unwrap();
     let head = format!(

@@ -1,6 +1,6 @@
 //! Arguments of docker-py on a real engine: each container gets the requested configuration.
 
-use crate::support::{Test, docker, project, tarball};
+use crate::support::{Test, docker, project_root, tarball};
 use serde_json::{Map, Value as Json, json};
 use std::fs;
 
@@ -21,9 +21,9 @@ node_types:
 node_templates:
 ";
 /// Cases that the engine rejects: their memory limit is below the minimum.
-const REFUSED: [&str; 3] = ["hc-mem-kb", "hc-mem-bare", "hc-mem-int"];
+const REJECTED: [&str; 3] = ["hc-mem-kb", "hc-mem-bare", "hc-mem-int"];
 /// Other containers that the cases refer to.
-const OTHERS: [&str; 7] = ["db1", "redis1", "c1", "c2", "data", "data1", "mongod"];
+const OTHER_CONTAINERS: [&str; 7] = ["db1", "redis1", "c1", "c2", "data", "data1", "mongod"];
 
 struct Case {
     id: String,
@@ -34,7 +34,7 @@ struct Case {
 /// Returns the recorded cases that result in a container. Moves parameters of start to create,
 /// because dockctl merges them there.
 fn cases(test: &Test) -> Vec<Case> {
-    let text = fs::read_to_string(project().join("tests/data/params.jsonl")).unwrap();
+    let text = fs::read_to_string(project_root().join("tests/data/params.jsonl")).unwrap();
     // Another user's volume could have the recorded name.
     let own = text
         .replace("vol1:", &format!("{}:", test.name("vol1")))
@@ -64,19 +64,19 @@ fn cases(test: &Test) -> Vec<Case> {
                 _ => return None,
             };
             let id = case["id"].as_str().unwrap().to_owned();
-            (!REFUSED.contains(&id.as_str())).then(|| Case {
+            (!REJECTED.contains(&id.as_str())).then(|| Case {
                 id,
-                create: own_names(test, "", &create),
-                engine: own_names(test, "", &case["engine"]),
+                create: replace_names(test, "", &create),
+                engine: replace_names(test, "", &case["engine"]),
             })
         })
         .collect()
 }
 
 /// Replaces the names of other containers with the names of the test's containers.
-fn own_names(test: &Test, under: &str, value: &Json) -> Json {
+fn replace_names(test: &Test, under: &str, value: &Json) -> Json {
     let name = |text: &str| {
-        OTHERS
+        OTHER_CONTAINERS
             .iter()
             .find(|other| text.split(':').next() == Some(other))
             .map_or_else(|| text.to_owned(), |_| test.name(text))
@@ -93,7 +93,7 @@ fn own_names(test: &Test, under: &str, value: &Json) -> Json {
         Json::Array(items) => items
             .iter()
             .map(|item| {
-                own_names(
+                replace_names(
                     test,
                     if named && item.is_array() {
                         "pair"
@@ -108,7 +108,12 @@ fn own_names(test: &Test, under: &str, value: &Json) -> Json {
             let key = |key: &String| if named { name(key) } else { key.clone() };
             entries
                 .iter()
-                .map(|(k, value)| (key(k), own_names(test, if named { "" } else { k }, value)))
+                .map(|(k, value)| {
+                    (
+                        key(k),
+                        replace_names(test, if named { "" } else { k }, value),
+                    )
+                })
                 .collect::<Map<_, _>>()
                 .into()
         }
@@ -140,7 +145,7 @@ fn blueprint(test: &Test, cases: &[Case]) {
 /// Returns the differences between the requested and the inspected configuration. Ignores fields
 /// that were not requested.
 fn differences(case: &Case, inspected: &Json) -> Vec<String> {
-    let mut wrong = Vec::new();
+    let mut mismatches = Vec::new();
     for (field, value) in case.engine.as_object().into_iter().flatten() {
         match field.as_str() {
             "HostConfig" => {
@@ -153,7 +158,7 @@ fn differences(case: &Case, inspected: &Json) -> Vec<String> {
                             "number of links",
                             &json!(value.as_array().unwrap().len()),
                             &json!(found),
-                            &mut wrong,
+                            &mut mismatches,
                         );
                         continue;
                     }
@@ -161,7 +166,7 @@ fn differences(case: &Case, inspected: &Json) -> Vec<String> {
                         &format!("HostConfig.{field}"),
                         value,
                         &inspected["HostConfig"][field],
-                        &mut wrong,
+                        &mut mismatches,
                     );
                 }
             }
@@ -171,12 +176,12 @@ fn differences(case: &Case, inspected: &Json) -> Vec<String> {
                         &format!("network {name}"),
                         endpoint,
                         &inspected["NetworkSettings"]["Networks"][name],
-                        &mut wrong,
+                        &mut mismatches,
                     );
                 }
             }
             "@query" | "Labels" => {}
-            field => compare(field, value, &inspected["Config"][field], &mut wrong),
+            field => compare(field, value, &inspected["Config"][field], &mut mismatches),
         }
     }
     for (label, value) in case.engine["Labels"].as_object().into_iter().flatten() {
@@ -184,58 +189,58 @@ fn differences(case: &Case, inspected: &Json) -> Vec<String> {
             label,
             value,
             &inspected["Config"]["Labels"][label],
-            &mut wrong,
+            &mut mismatches,
         );
     }
-    wrong
+    mismatches
 }
 
 /// Adds a difference to `wrong` unless `found` contains the requested value. Engines may add
 /// defaults to it.
-fn compare(what: &str, asked: &Json, found: &Json, wrong: &mut Vec<String>) {
-    let nothing = |value: &Json| {
+fn compare(what: &str, requested: &Json, found: &Json, mismatches: &mut Vec<String>) {
+    let is_default = |value: &Json| {
         matches!(value, Json::Null | Json::Bool(false))
             || *value == json!([])
             || *value == json!({})
             || *value == json!("")
             || *value == json!(0)
     };
-    match (asked, found) {
-        (Json::Object(asked), Json::Object(found)) => {
-            for (key, value) in asked {
+    match (requested, found) {
+        (Json::Object(requested), Json::Object(found)) => {
+            for (key, value) in requested {
                 compare(
                     &format!("{what}.{key}"),
                     value,
                     found.get(key).unwrap_or(&Json::Null),
-                    wrong,
+                    mismatches,
                 );
             }
         }
-        (Json::Array(items), Json::Array(there)) => {
+        (Json::Array(items), Json::Array(found_items)) => {
             let has = |item: &Json| {
-                there.iter().any(|found| {
+                found_items.iter().any(|found| {
                     let mut differences = Vec::new();
                     compare(what, item, found, &mut differences);
                     differences.is_empty()
                 })
             };
-            wrong.extend(
+            mismatches.extend(
                 items
                     .iter()
                     .filter(|item| !has(item))
                     .map(|item| format!("{what}: requested {item}, found {found}")),
             );
         }
-        _ if asked == found || (nothing(asked) && nothing(found)) => {}
-        _ => wrong.push(format!("{what}: requested {asked}, found {found}")),
+        _ if requested == found || (is_default(requested) && is_default(found)) => {}
+        _ => mismatches.push(format!("{what}: requested {requested}, found {found}")),
     }
 }
 
 #[test]
-fn what_is_asked_for_is_what_the_engine_then_has() {
+fn requested_arguments_match_the_inspected_container() {
     let test = Test::new("params");
-    let image = test.image();
-    for name in OTHERS {
+    let image = test.import_image();
+    for name in OTHER_CONTAINERS {
         test.docker(&[
             "run",
             "-d",
@@ -249,7 +254,7 @@ fn what_is_asked_for_is_what_the_engine_then_has() {
     let cases = cases(&test);
     assert_eq!(cases.len(), 76);
     blueprint(&test, &cases);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     let names: Vec<String> = cases.iter().map(|case| test.name(&case.id)).collect();
     let inspected: Json = serde_json::from_str(&docker(&names.iter().fold(
         vec!["inspect"],
@@ -259,29 +264,29 @@ fn what_is_asked_for_is_what_the_engine_then_has() {
         },
     )))
     .unwrap();
-    let mut wrong = Vec::new();
+    let mut mismatches = Vec::new();
     for (at, case) in cases.iter().enumerate() {
-        wrong.extend(
+        mismatches.extend(
             differences(case, &inspected[at])
                 .into_iter()
                 .map(|difference| format!("{}: {difference}", case.id)),
         );
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(mismatches.is_empty(), "{}", mismatches.join("\n"));
     // A second install has nothing to do, for any argument.
-    test.run(&["plan", "--exit-code"]).exits(0);
-    let again = test.run(&["install"]).exits(0);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
+    let again = test.run(&["install"]).exits_with(0);
     assert!(
         again.stdout.contains("is up to date: nothing to do"),
         "{}",
         again.stdout
     );
-    test.run(&["uninstall"]).exits(0);
-    assert_eq!(test.containers().len(), OTHERS.len());
+    test.run(&["uninstall"]).exits_with(0);
+    assert_eq!(test.containers().len(), OTHER_CONTAINERS.len());
 }
 
 /// Returns the nodes that a plan recreates or updates, and the fields that it could not compare.
-fn planned(plan: &Json) -> (Vec<String>, Map<String, Json>) {
+fn planned_changes(plan: &Json) -> (Vec<String>, Map<String, Json>) {
     let recreated = plan["instances"]
         .as_array()
         .unwrap()
@@ -297,10 +302,10 @@ fn planned(plan: &Json) -> (Vec<String>, Map<String, Json>) {
 /// After `recover`, a plan compares the blueprint with the objects on the engine: fields that it
 /// declares, and fields that it no longer declares.
 #[test]
-fn declarations_are_compared_with_what_the_engine_shows() {
+fn plan_compares_declarations_with_inspected_containers() {
     let test = Test::new("compare");
-    let image = test.image();
-    for name in OTHERS {
+    let image = test.import_image();
+    for name in OTHER_CONTAINERS {
         test.docker(&[
             "run",
             "-d",
@@ -313,47 +318,51 @@ fn declarations_are_compared_with_what_the_engine_shows() {
     }
     let mut cases = cases(&test);
     blueprint(&test, &cases);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     let state = test.path("elsewhere").display().to_string();
     let elsewhere = |arguments: &[&str]| test.run(&[arguments, &["--state-dir", &state]].concat());
-    elsewhere(&["recover", &test.prefix]).exits(0);
-    let plan = elsewhere(&["plan", "--output", "json"]).exits(0).json();
+    elsewhere(&["recover", &test.prefix]).exits_with(0);
+    let plan = elsewhere(&["plan", "--output", "json"])
+        .exits_with(0)
+        .json();
     assert_eq!(plan["changes"], false, "{:#}", plan["instances"]);
     assert_eq!(plan["not_compared"], json!({}));
     // Without its arguments, each container has a different definition.
-    let is_said = |engine: &Json| {
+    let is_nonempty = |engine: &Json| {
         engine
             .as_object()
             .unwrap()
             .iter()
-            .any(|(field, value)| field != "@query" && !said_nothing(value))
+            .any(|(field, value)| field != "@query" && !is_empty(value))
     };
-    let mut said: Vec<String> = cases
+    let mut declared: Vec<String> = cases
         .iter()
-        .filter(|case| is_said(&case.engine))
+        .filter(|case| is_nonempty(&case.engine))
         .map(|case| case.id.clone())
         .collect();
-    said.sort();
+    declared.sort();
     for case in &mut cases {
         case.create = json!({});
     }
     blueprint(&test, &cases);
-    let plan = elsewhere(&["plan", "--output", "json"]).exits(0).json();
-    let (changed, unseen) = planned(&plan);
-    let missed: Vec<&String> = said.iter().filter(|id| !changed.contains(id)).collect();
+    let plan = elsewhere(&["plan", "--output", "json"])
+        .exits_with(0)
+        .json();
+    let (changed, not_compared) = planned_changes(&plan);
+    let missed: Vec<&String> = declared.iter().filter(|id| !changed.contains(id)).collect();
     // The engine does not report the default size of shared memory: the plan lists the field.
     assert_eq!(missed, ["hc-shm-str"]);
     assert_eq!(
-        unseen.values().collect::<Vec<_>>(),
+        not_compared.values().collect::<Vec<_>>(),
         [&json!(["HostConfig.ShmSize"])]
     );
 }
 
-fn said_nothing(value: &Json) -> bool {
+fn is_empty(value: &Json) -> bool {
     match value {
         Json::Null | Json::Bool(false) => true,
-        Json::Array(items) => items.iter().all(said_nothing),
-        Json::Object(entries) => entries.values().all(said_nothing),
+        Json::Array(items) => items.iter().all(is_empty),
+        Json::Object(entries) => entries.values().all(is_empty),
         other => *other == json!("") || *other == json!(0),
     }
 }

@@ -11,12 +11,12 @@ node_templates:
 ";
 
 fn write(test: &Test, nodes: &str) {
-    test.image();
+    test.import_image();
     test.write("blueprint.yaml", &format!("{HEAD}{nodes}"));
 }
 
 #[test]
-fn a_detached_container_runs_and_one_that_is_not_is_waited_for() {
+fn detached_container_keeps_running_and_a_job_is_awaited() {
     let test = Test::new("run");
     write(
         &test,
@@ -48,7 +48,7 @@ outputs:
   id: {value: {get_attribute: [web, container]}}
 ",
     );
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     assert_eq!(
         test.containers(),
         ["PREFIX-job exited", "PREFIX-web running"]
@@ -57,7 +57,10 @@ outputs:
         test.inspect("web", "{{json .HostConfig.Binds}} {{index .Config.Env 0}}"),
         r#"["/tmp:/data"] A=1"#
     );
-    let outputs = test.run(&["outputs", "--output", "json"]).exits(0).json();
+    let outputs = test
+        .run(&["outputs", "--output", "json"])
+        .exits_with(0)
+        .json();
     assert_eq!(
         (
             outputs["outputs"]["result"].as_str(),
@@ -67,24 +70,24 @@ outputs:
     );
     assert_eq!(outputs["outputs"]["id"], test.inspect("web", "{{.Id}}"));
     // A job that ended is not drift, and a second install has nothing to do.
-    test.run(&["plan", "--exit-code"]).exits(0);
-    test.run(&["status", "--exit-code"]).exits(0);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
+    test.run(&["status", "--exit-code"]).exits_with(0);
     test.docker(&["stop", "-t", "0", &test.name("web")]);
-    test.run(&["status", "--exit-code"]).exits(6);
-    test.run(&["install"]).exits(0);
+    test.run(&["status", "--exit-code"]).exits_with(6);
+    test.run(&["install"]).exits_with(0);
     assert_eq!(
         test.containers(),
         ["PREFIX-job exited", "PREFIX-web running"]
     );
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert!(test.containers().is_empty());
-    let told = fs::read_to_string(format!("/tmp/{}", test.prefix)).unwrap();
-    assert_eq!(told, "stopped\n");
+    let written = fs::read_to_string(format!("/tmp/{}", test.prefix)).unwrap();
+    assert_eq!(written, "stopped\n");
     fs::remove_file(format!("/tmp/{}", test.prefix)).unwrap();
 }
 
 #[test]
-fn an_image_is_built_from_a_text_a_file_and_a_folder() {
+fn image_is_built_from_text_a_file_or_a_directory() {
     let test = Test::new("build");
     fs::create_dir(test.path("app")).unwrap();
     fs::write(test.path("app/page"), "hello").unwrap();
@@ -114,7 +117,7 @@ outputs: {result: {value: {get_attribute: [web, run_result]}}}
         .to_owned(),
     ];
     write(&test, &nodes.concat());
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     let env = |name: &str| {
         test.docker(&[
             "inspect",
@@ -124,18 +127,24 @@ outputs: {result: {value: {get_attribute: [web, run_result]}}}
         ])
     };
     assert!(env("text").contains("KIND=text") && env("file").contains("KIND=file"));
-    let outputs = test.run(&["outputs", "--output", "json"]).exits(0).json();
+    let outputs = test
+        .run(&["outputs", "--output", "json"])
+        .exits_with(0)
+        .json();
     assert_eq!(outputs["outputs"]["result"], "hellowell\n");
-    test.run(&["plan", "--exit-code"]).exits(0);
-    test.run(&["uninstall"]).exits(0);
-    let left = test.docker(&[
+    test.run(&["plan", "--exit-code"]).exits_with(0);
+    test.run(&["uninstall"]).exits_with(0);
+    let remaining = test.docker(&[
         "images",
         "--format",
         "{{.Repository}}",
         "--filter",
         &format!("reference={}*", test.prefix),
     ]);
-    assert_eq!(left, test.prefix, "the image that existed before is kept");
+    assert_eq!(
+        remaining, test.prefix,
+        "the image that existed before is kept"
+    );
     test.docker(&[
         "image",
         "prune",
@@ -146,16 +155,16 @@ outputs: {result: {value: {get_attribute: [web, run_result]}}}
 }
 
 #[test]
-fn a_build_that_fails_shows_its_last_lines() {
+fn failed_build_shows_its_last_lines() {
     let test = Test::new("broken");
     let node = "  bad:\n    type: cloudify.nodes.docker.image\n    properties: {resource_config: {tag: 'PREFIX-bad', image_content: \"FROM PREFIX:latest\\nRUN echo compiling && false\"}}\n";
     write(&test, node);
-    test.run(&["install"]).exits(1).says(&[
+    test.run(&["install"]).exits_with(1).stderr_contains(&[
         "cannot build image",
         "| compiling",
         "returned a non-zero code",
     ]);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     write(
         &test,
         &node.replace(
@@ -164,8 +173,8 @@ fn a_build_that_fails_shows_its_last_lines() {
         ),
     );
     test.run(&["install"])
-        .exits(3)
-        .says(&["/Dockerfile.absent does not exist", "nothing was done"]);
+        .exits_with(3)
+        .stderr_contains(&["/Dockerfile.absent does not exist", "nothing was done"]);
     test.docker(&[
         "image",
         "prune",
@@ -176,7 +185,7 @@ fn a_build_that_fails_shows_its_last_lines() {
 }
 
 #[test]
-fn what_the_plugin_does_not_take_is_told_at_its_place() {
+fn unknown_arguments_are_reported() {
     let test = Test::new("args");
     let validate = |config: &str| {
         test.write(
@@ -186,42 +195,42 @@ fn what_the_plugin_does_not_take_is_told_at_its_place() {
         test.run(&["validate"])
     };
     validate("image_tag: x, container_args: {remove: true}")
-        .exits(3)
-        .says(&["unknown argument `remove`"]);
+        .exits_with(3)
+        .stderr_contains(&["unknown argument `remove`"]);
     validate("image_tag: x, container_args: {enviroment: {}}")
-        .exits(3)
-        .says(&["did you mean `environment`?"]);
+        .exits_with(3)
+        .stderr_contains(&["did you mean `environment`?"]);
     validate("image_tag: x, container_args: {host_config: {PortBindings: {}}}")
-        .exits(3)
-        .says(&["unknown argument `PortBindings`"]);
+        .exits_with(3)
+        .stderr_contains(&["unknown argument `PortBindings`"]);
     validate("image_tag: x, container_args: {volumes: [/a]}")
-        .exits(0)
-        .says(&["`volumes` has no effect without `volumes_mapping`"]);
+        .exits_with(0)
+        .stderr_contains(&["`volumes` has no effect without `volumes_mapping`"]);
     validate("container_args: {}")
-        .exits(0)
-        .says(&["it has no `image_tag`"]);
+        .exits_with(0)
+        .stderr_contains(&["it has no `image_tag`"]);
 }
 
 #[test]
-fn a_stop_command_runs_in_a_container_of_its_own_where_the_job_has_ended() {
+fn stop_command_of_an_ended_job_runs_in_a_separate_container() {
     let test = Test::new("undo");
     fs::create_dir(test.path("v")).unwrap();
-    let folder = test.path("v").display().to_string();
+    let directory = test.path("v").display().to_string();
     let node = format!(
         "  job:
     type: cloudify.nodes.docker.container
     properties:
       resource_config:
         image_tag: 'PREFIX:latest'
-        container_args: {{name: PREFIX-job, command: 'true', host_config: {{volumes: ['{folder}:/v']}}}}
+        container_args: {{name: PREFIX-job, command: 'true', host_config: {{volumes: ['{directory}:/v']}}}}
     interfaces:
       cloudify.interfaces.lifecycle:
         stop: {{inputs: {{stop_command: sh -c 'echo undone >/v/flag'}}}}
 "
     );
     write(&test, &node);
-    test.run(&["install"]).exits(0);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["install"]).exits_with(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(fs::read_to_string(test.path("v/flag")).unwrap(), "undone\n");
     assert!(test.containers().is_empty());
     // A command that cannot be started is reported, and leaves no container behind.
@@ -229,21 +238,21 @@ fn a_stop_command_runs_in_a_container_of_its_own_where_the_job_has_ended() {
         &test,
         &node.replace("sh -c 'echo undone >/v/flag'", "no-such-command"),
     );
-    test.run(&["install"]).exits(0);
-    test.run(&["uninstall"]).exits(1).says(&[
+    test.run(&["install"]).exits_with(0);
+    test.run(&["uninstall"]).exits_with(1).stderr_contains(&[
         "running the stop command in a separate container",
         "no-such-command",
     ]);
     assert_eq!(test.containers(), ["PREFIX-job exited"]);
     write(&test, &node);
     test.docker(&["rm", "-f", &test.name("job")]);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     // A node without `image_tag` has nothing to do, in later commands as well.
     test.write(
         "blueprint.yaml",
         &format!("{HEAD}  web: {{type: cloudify.nodes.docker.container, properties: {{resource_config: {{container_args: {{}}}}}}}}\n"),
     );
-    test.run(&["install"]).exits(0);
-    test.run(&["plan", "--exit-code"]).exits(0);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["install"]).exits_with(0);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
+    test.run(&["uninstall"]).exits_with(0);
 }

@@ -24,15 +24,15 @@ impl Podman {
             "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n",
         );
         let socket = format!("unix://{}", at("podman.sock"));
-        let folders = [
+        let directories = [
             ("--root", at("root")),
             ("--runroot", at("run")),
             ("--tmpdir", at("tmp")),
             ("--network-config-dir", at("networks")),
         ];
-        let mut global: Vec<String> = folders
+        let mut global: Vec<String> = directories
             .into_iter()
-            .flat_map(|(flag, folder)| [flag.to_owned(), folder])
+            .flat_map(|(flag, directory)| [flag.to_owned(), directory])
             .collect();
         global.extend(
             [
@@ -63,11 +63,11 @@ impl Podman {
             global,
         };
         eventually("podman", || {
-            let asked = Command::new("docker")
+            let version = Command::new("docker")
                 .args(["-H", &podman.socket, "version"])
                 .output()
                 .ok()?;
-            asked.status.success().then_some(())
+            version.status.success().then_some(())
         });
         podman
     }
@@ -79,7 +79,7 @@ impl Podman {
     fn dockctl(&self, test: &Test, arguments: &[&str]) -> Run {
         let mut command = test.command(arguments);
         command.env("DOCKER_HOST", &self.socket);
-        Run::of(&command.output().expect("start dockctl"))
+        Run::from_output(&command.output().expect("start dockctl"))
     }
 }
 
@@ -113,49 +113,49 @@ node_templates:
 const DEMO: &str = "{src: TARBALL, repository: pod-demo}";
 
 /// Installs the blueprint, recovers it in an empty state directory, and uninstalls it.
-fn comes_and_goes(podman: &Podman, test: &Test) {
+fn assert_lifecycle(podman: &Podman, test: &Test) {
     let run = |arguments: &[&str]| podman.dockctl(test, arguments);
-    run(&["install"]).exits(0);
-    run(&["install"]).exits(0);
-    run(&["plan", "--exit-code"]).exits(0);
-    run(&["status", "--exit-code"]).exits(0);
+    run(&["install"]).exits_with(0);
+    run(&["install"]).exits_with(0);
+    run(&["plan", "--exit-code"]).exits_with(0);
+    run(&["status", "--exit-code"]).exits_with(0);
     // A runner without state compares the blueprint with the objects on this engine.
     let state = test.path("elsewhere").display().to_string();
     let elsewhere = |arguments: &[&str]| run(&[arguments, &["--state-dir", &state]].concat());
-    elsewhere(&["recover", &test.prefix]).exits(0);
-    elsewhere(&["plan", "--exit-code"]).exits(0);
+    elsewhere(&["recover", &test.prefix]).exits_with(0);
+    elsewhere(&["plan", "--exit-code"]).exits_with(0);
     fs::remove_dir_all(&state).unwrap();
-    run(&["uninstall"]).exits(0);
+    run(&["uninstall"]).exits_with(0);
     assert_eq!(podman.docker(&["ps", "-aq"]), "");
 }
 
 #[test]
-fn podman_is_an_engine_like_any_other() {
+fn podman_works_like_docker() {
     let test = Test::new("podman");
     let podman = Podman::start(&test);
     let run = |arguments: &[&str]| podman.dockctl(&test, arguments);
-    let whole = || comes_and_goes(&podman, &test);
+    let assert_lifecycle = || assert_lifecycle(&podman, &test);
     blueprint(
         &test,
         DEMO,
         "command: sleep 1000, environment: {A: 1}, labels: {b: c}",
         "processes_to_wait_for: [sleep 1000]",
     );
-    whole();
+    assert_lifecycle();
     blueprint(
         &test,
         DEMO,
         "command: 'sh -c \"echo done; exit 3\"'",
         "wait_for: [{exited: 3, interval: 0.1}, {log: ^done}]",
     );
-    whole();
+    assert_lifecycle();
     blueprint(
         &test,
         DEMO,
         "command: sleep 1000, healthcheck: {test: 'true', interval: 1s}",
         "wait_for: {healthy: true, interval: 0.2, timeout: 60}",
     );
-    whole();
+    assert_lifecycle();
 
     // Podman's error messages differ from Docker's; dockctl understands both.
     blueprint(
@@ -164,11 +164,11 @@ fn podman_is_an_engine_like_any_other() {
         "command: 'sh -c \"echo bad luck; exit 5\"'",
         "processes_to_wait_for: [httpd]",
     );
-    run(&["install"]).exits(1).says(&[
+    run(&["install"]).exits_with(1).stderr_contains(&[
         "the container exited with code 5 while waiting for `httpd`",
         "| bad luck",
     ]);
-    run(&["uninstall"]).exits(0);
+    run(&["uninstall"]).exits_with(0);
     podman.docker(&[
         "create",
         "--name",
@@ -179,9 +179,9 @@ fn podman_is_an_engine_like_any_other() {
     ]);
     blueprint(&test, DEMO, "command: sleep 1000", "");
     run(&["install"])
-        .exits(1)
-        .says(&["is taken by container", "use_external_resource: true"]);
-    run(&["uninstall"]).exits(0);
+        .exits_with(1)
+        .stderr_contains(&["is taken by container", "use_external_resource: true"]);
+    run(&["uninstall"]).exits_with(0);
     podman.docker(&["rm", "-f", &test.name("web")]);
 
     // A saved image in a compression format that Podman does not load, under another name.
@@ -194,13 +194,13 @@ fn podman_is_an_engine_like_any_other() {
         "command: sleep 1000",
         "",
     );
-    whole();
+    assert_lifecycle();
 }
 
 /// A process that is killed at the end of the test.
-struct Ended(Child);
+struct KillOnDrop(Child);
 
-impl Drop for Ended {
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -208,18 +208,18 @@ impl Drop for Ended {
 }
 
 #[test]
-fn what_a_person_stops_on_podman_is_left_alone_and_what_dies_is_started_again() {
+fn watch_on_podman_restarts_dead_containers_and_ignores_stopped_ones() {
     let test = Test::new("podwatch");
     let podman = Podman::start(&test);
     blueprint(&test, DEMO, "command: sleep 1000", "retry_interval: 0.1");
-    podman.dockctl(&test, &["install"]).exits(0);
+    podman.dockctl(&test, &["install"]).exits_with(0);
     let log = test.path("watch.log");
     let mut watch = test.command(&["heal", "--watch", "--cool-down", "0.1"]);
     watch
         .env("DOCKER_HOST", &podman.socket)
         .stdout(Stdio::null())
         .stderr(fs::File::create(&log).unwrap());
-    let _watch = Ended(watch.spawn().unwrap());
+    let _watch = KillOnDrop(watch.spawn().unwrap());
     let text = || fs::read_to_string(&log).unwrap();
     eventually("the watch", || {
         text().contains("watching 1 container").then_some(())

@@ -2,7 +2,7 @@
 
 use crate::{
     docker::install::SLEEPER,
-    support::{Run, Test, docker, eventually, free_port, project, tarball},
+    support::{Run, Test, docker, eventually, free_port, project_root, tarball},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::json;
@@ -38,9 +38,9 @@ impl Registry {
     }
 
     fn start_with(test: &Test, more: &str) -> Self {
-        let program = project().join("target/docker-registry");
+        let program = project_root().join("target/docker-registry");
         if !program.exists() {
-            let fetched = Command::new(project().join("scripts/registry"))
+            let fetched = Command::new(project_root().join("scripts/registry"))
                 .output()
                 .expect("start scripts/registry");
             assert!(
@@ -69,7 +69,7 @@ impl Registry {
 
     /// Pushes a unique image to the registry and removes it from the engine. Returns its repository
     /// and digest.
-    fn hold(&self, test: &Test, login: Option<&str>) -> (String, String) {
+    fn push(&self, test: &Test, login: Option<&str>) -> (String, String) {
         let repository = format!("{}/team/{}", self.address, test.prefix);
         let remote = format!("{repository}:v1");
         docker(&["import", &unique_tarball(test), &remote]);
@@ -113,7 +113,7 @@ fn unique_tarball(test: &Test) -> String {
     fs::write(test.path("noise"), noise).unwrap();
     let appended = Command::new("tar")
         .args(["-rf", "unique.tar", "noise"])
-        .current_dir(test.folder.path())
+        .current_dir(test.directory.path())
         .status()
         .unwrap();
     assert!(appended.success());
@@ -121,7 +121,7 @@ fn unique_tarball(test: &Test) -> String {
 }
 
 #[test]
-fn an_image_is_pulled_once_with_its_bytes_shown_and_never_again() {
+fn image_is_pulled_once_with_progress_in_bytes() {
     let test = Test::new("pull");
     let registry = Registry::start(&test);
     let remote = format!("{}/team/{}:v1", registry.address, test.prefix);
@@ -137,7 +137,7 @@ fn an_image_is_pulled_once_with_its_bytes_shown_and_never_again() {
         .replace("\nnode_templates:\n", "")
         .replace("web", "other");
     test.blueprint(&(web + &other));
-    let run = test.run(&["install", "--progress", "json"]).exits(0);
+    let run = test.run(&["install", "--progress", "json"]).exits_with(0);
     assert_eq!(
         run.stderr.matches("\"note\":\"pulling").count(),
         1,
@@ -155,10 +155,10 @@ fn an_image_is_pulled_once_with_its_bytes_shown_and_never_again() {
         test.containers(),
         ["PREFIX-other running", "PREFIX-web running"]
     );
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     // Without the registry, install uses the image on the engine.
     drop(registry);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     docker(&["rm", "-f", &test.name("web"), &test.name("other")]);
     docker(&["rmi", "-f", &remote]);
 }
@@ -173,9 +173,9 @@ fn with_image(test: &Test, image: &str) {
 /// Installs with a configuration of the Docker CLI. If that succeeds, uninstalls and removes the
 /// image.
 fn install_with(test: &Test, config: &serde_json::Value, remote: &str) -> Run {
-    let folder = test.path("config");
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    let directory = test.path("config");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("config.json"), config.to_string()).unwrap();
     let path = format!(
         "{}:{}",
         test.path("bin").display(),
@@ -183,43 +183,43 @@ fn install_with(test: &Test, config: &serde_json::Value, remote: &str) -> Run {
     );
     let mut command = test.command(&["install"]);
     command
-        .env("DOCKER_CONFIG", &folder)
+        .env("DOCKER_CONFIG", &directory)
         .env("PATH", path)
         .env("DOCKCTL_SECRET_SESAME", "open sesame");
-    let run = Run::of(&command.output().unwrap());
+    let run = Run::from_output(&command.output().unwrap());
     if run.code == 0 {
-        test.run(&["uninstall"]).exits(0);
+        test.run(&["uninstall"]).exits_with(0);
         docker(&["rmi", "-f", remote]);
     }
     run
 }
 
 #[test]
-fn a_registry_that_wants_a_password_gets_it_from_where_the_docker_command_has_it() {
+fn credentials_come_from_the_docker_cli_configuration() {
     let test = Test::new("password");
     let registry = Registry::with_password(&test);
-    let (repository, _) = registry.hold(&test, Some(LOGIN));
+    let (repository, _) = registry.push(&test, Some(LOGIN));
     let remote = format!("{repository}:v1");
     with_image(&test, &format!("{{repository: '{repository}', tag: v1}}"));
-    let refused = install_with(&test, &json!({}), &remote).exits(1);
-    refused.says(&[
+    let refused = install_with(&test, &json!({}), &remote).exits_with(1);
+    refused.stderr_contains(&[
         "cannot pull image",
         "the registry requires credentials: run docker login, or set `auth_config`",
     ]);
     let auths = |login: &str| json!({ "auths": { format!("http://{}/v2/", registry.address): { "auth": BASE64_STANDARD.encode(login) } } });
     install_with(&test, &auths("tester:wrong"), &remote)
-        .exits(1)
-        .says(&["the registry rejected the credentials"]);
-    install_with(&test, &auths(LOGIN), &remote).exits(0);
+        .exits_with(1)
+        .stderr_contains(&["the registry rejected the credentials"]);
+    install_with(&test, &auths(LOGIN), &remote).exits_with(0);
 
     // As with the Docker CLI, a credential helper reads the registry's address from its stdin.
     fs::create_dir(test.path("bin")).unwrap();
     let helper = test.path("bin/docker-credential-test");
-    let answer = json!({ "Username": "tester", "Secret": "open sesame" });
+    let response = json!({ "Username": "tester", "Secret": "open sesame" });
     fs::write(
         &helper,
         format!(
-            "#!/bin/sh\n[ \"$(cat)\" = {} ] && [ $1 = get ] && echo '{answer}'\n",
+            "#!/bin/sh\n[ \"$(cat)\" = {} ] && [ $1 = get ] && echo '{response}'\n",
             registry.address
         ),
     )
@@ -230,18 +230,18 @@ fn a_registry_that_wants_a_password_gets_it_from_where_the_docker_command_has_it
         &json!({ "credHelpers": { &registry.address: "test" } }),
         &remote,
     )
-    .exits(0);
-    install_with(&test, &json!({ "credsStore": "test" }), &remote).exits(0);
+    .exits_with(0);
+    install_with(&test, &json!({ "credsStore": "test" }), &remote).exits_with(0);
     install_with(&test, &json!({ "credsStore": "absent" }), &remote)
-        .exits(1)
-        .says(&["credential helper docker-credential-absent failed"]);
+        .exits_with(1)
+        .stderr_contains(&["credential helper docker-credential-absent failed"]);
 }
 
 #[test]
-fn a_node_says_itself_who_asks_and_nobody_else_learns_it() {
+fn credentials_of_a_node_are_used_and_not_leaked() {
     let test = Test::new("auth");
     let registry = Registry::with_password(&test);
-    let (repository, _) = registry.hold(&test, Some(LOGIN));
+    let (repository, _) = registry.push(&test, Some(LOGIN));
     let remote = format!("{repository}:v1");
     let auth = |password: &str| {
         format!(
@@ -249,13 +249,13 @@ fn a_node_says_itself_who_asks_and_nobody_else_learns_it() {
         )
     };
     with_image(&test, &auth("{get_secret: sesame}"));
-    install_with(&test, &json!({}), &remote).exits(0);
+    install_with(&test, &json!({}), &remote).exits_with(0);
     // A plain-text password is not stored either.
     with_image(&test, &auth("open sesame"));
     let mut run = test.command(&["install", "-vv"]);
-    let run = Run::of(&run.output().unwrap()).exits(0);
-    test.run(&["install"]).exits(0);
-    test.run(&["status", "--exit-code"]).exits(0);
+    let run = Run::from_output(&run.output().unwrap()).exits_with(0);
+    test.run(&["install"]).exits_with(0);
+    test.run(&["status", "--exit-code"]).exits_with(0);
     let labels = test.inspect("web", "{{json .Config.Labels}}");
     let shown = [
         run.stdout,
@@ -266,27 +266,27 @@ fn a_node_says_itself_who_asks_and_nobody_else_learns_it() {
     .concat();
     assert!(
         !shown.contains("open sesame")
-            && !crate::trouble::secrets::holds(&test.path("state"), "open sesame"),
+            && !crate::failures::secrets::contains_text(&test.path("state"), "open sesame"),
         "{shown}"
     );
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     docker(&["rmi", "-f", &remote]);
 }
 
 #[test]
-fn a_digest_names_an_image_wherever_it_stands() {
+fn digest_is_accepted_in_repository_and_tag() {
     let test = Test::new("digest");
     let registry = Registry::start(&test);
-    let (repository, digest) = registry.hold(&test, None);
+    let (repository, digest) = registry.push(&test, None);
     for image in [
         format!("{{repository: '{repository}@{digest}'}}"),
         format!("{{repository: '{repository}', tag: '{digest}'}}"),
         format!("{{repository: '{repository}:v1@{digest}'}}"),
     ] {
         with_image(&test, &image);
-        test.run(&["install"]).exits(0);
-        test.run(&["plan", "--exit-code"]).exits(0);
-        test.run(&["uninstall"]).exits(0);
+        test.run(&["install"]).exits_with(0);
+        test.run(&["plan", "--exit-code"]).exits_with(0);
+        test.run(&["uninstall"]).exits_with(0);
         docker(&["rmi", "-f", &format!("{repository}@{digest}")]);
     }
     with_image(
@@ -294,6 +294,6 @@ fn a_digest_names_an_image_wherever_it_stands() {
         &format!("{{repository: '{repository}@sha256:{}'}}", "0".repeat(64)),
     );
     test.run(&["install"])
-        .exits(1)
-        .says(&["cannot pull image", "check `repository` and `tag`"]);
+        .exits_with(1)
+        .stderr_contains(&["cannot pull image", "check `repository` and `tag`"]);
 }

@@ -48,12 +48,12 @@ fn blueprint(test: &Test, change: impl Fn(String) -> String) {
 }
 
 fn installed(name: &str) -> Test {
-    installed_on(Test::fake(name))
+    installed_on(Test::in_memory(name))
 }
 
 fn installed_on(test: Test) -> Test {
     blueprint(&test, |text| text);
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     test
 }
 
@@ -67,10 +67,10 @@ fn ids(test: &Test, names: &[&str]) -> Vec<String> {
 const WEBS: [&str; 3] = ["web", "web-1", "web-2"];
 
 #[test]
-fn what_changed_is_replaced_and_nothing_else() {
+fn update_replaces_only_changed_containers() {
     let test = installed_on(Test::new("replaced"));
     let (webs, others) = (ids(&test, &WEBS), ids(&test, &["db", "aside"]));
-    let plan = test.run(&["plan", "-i", "port=81"]).exits(0).stdout;
+    let plan = test.run(&["plan", "-i", "port=81"]).exits_with(0).stdout;
     assert_eq!(
         plan.matches("recreate: its definition changed").count(),
         3,
@@ -81,11 +81,11 @@ fn what_changed_is_replaced_and_nothing_else() {
         "{plan}"
     );
     test.run(&["install", "-i", "port=81"])
-        .exits(6)
-        .says(&["apply the changes with `dockctl update`"]);
+        .exits_with(6)
+        .stderr_contains(&["apply the changes with `dockctl update`"]);
     let run = test
         .run(&["update", "-i", "port=81", "--progress", "plain"])
-        .exits(0);
+        .exits_with(0);
     assert!(
         WEBS.iter()
             .all(|name| test.inspect(name, "{{.Config.Env}}").contains("PORT=81"))
@@ -110,14 +110,14 @@ fn what_changed_is_replaced_and_nothing_else() {
     );
     assert_eq!((stops.len(), ends.len()), (3, 3));
     assert!(stops[1] > ends[0] && stops[2] > ends[1], "{}", run.stderr);
-    test.run(&["plan", "--exit-code"]).exits(0);
-    assert_eq!(test.run(&["outputs"]).exits(0).stdout, "port: 81\n");
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
+    assert_eq!(test.run(&["outputs"]).exits_with(0).stdout, "port: 81\n");
+    test.run(&["uninstall"]).exits_with(0);
     assert!(test.containers().is_empty());
 }
 
 #[test]
-fn more_than_one_may_be_out_of_service_and_new_ones_may_start_first() {
+fn max_unavailable_and_start_first_change_the_order() {
     let test = installed_on(Test::new("rolling"));
     let run = test
         .run(&[
@@ -129,7 +129,7 @@ fn more_than_one_may_be_out_of_service_and_new_ones_may_start_first() {
             "--progress",
             "plain",
         ])
-        .exits(0);
+        .exits_with(0);
     let last = |text: &str| run.stderr.rfind(text).unwrap();
     assert!(
         last(".stop] stop container") < run.stderr.find(".clean] remove old container").unwrap(),
@@ -145,7 +145,7 @@ fn more_than_one_may_be_out_of_service_and_new_ones_may_start_first() {
             "--progress",
             "plain",
         ])
-        .exits(0);
+        .exits_with(0);
     assert!(
         !run.stderr.contains(".stop] stop container"),
         "the old container runs until the new one works:\n{}",
@@ -160,12 +160,12 @@ fn more_than_one_may_be_out_of_service_and_new_ones_may_start_first() {
 }
 
 #[test]
-fn limits_are_changed_as_it_runs() {
+fn limits_are_updated_in_place() {
     let test = installed_on(Test::new("limits"));
     let before = test.inspect("db", "{{.Id}} {{.State.StartedAt}}");
     let plan = test
         .run(&["plan", "-i", "memory:=100000000", "--output", "json"])
-        .exits(0)
+        .exits_with(0)
         .json();
     let db = plan["instances"]
         .as_array()
@@ -181,12 +181,14 @@ fn limits_are_changed_as_it_runs() {
         db["fields"],
         json!([{ "field": "params.host_config.mem_limit", "before": 67_108_864, "after": 100_000_000 }])
     );
-    test.run(&["update", "-i", "memory:=100000000"]).exits(0);
+    test.run(&["update", "-i", "memory:=100000000"])
+        .exits_with(0);
     assert_eq!(test.inspect("db", "{{.Id}} {{.State.StartedAt}}"), before);
     assert_eq!(test.inspect("db", "{{.HostConfig.Memory}}"), "100000000");
-    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
     // And back: the labels still contain the original limit, which must not count.
-    test.run(&["update", "-i", "memory:=67108864"]).exits(0);
+    test.run(&["update", "-i", "memory:=67108864"])
+        .exits_with(0);
     assert_eq!(
         test.inspect("db", "{{.HostConfig.Memory}} {{.Id}} {{.State.StartedAt}}"),
         format!("67108864 {before}")
@@ -194,7 +196,7 @@ fn limits_are_changed_as_it_runs() {
 }
 
 #[test]
-fn volumes_without_a_name_go_from_one_container_to_the_next_and_with_the_last() {
+fn anonymous_volumes_move_to_the_successor_and_are_removed_with_the_last() {
     let test = installed_on(Test::new("carried"));
     test.docker(&["exec", &test.name("db"), "sh", "-c", "echo kept > /data/x"]);
     let volume = test.inspect("db", "{{range .Mounts}}{{.Name}}{{end}}");
@@ -202,7 +204,7 @@ fn volumes_without_a_name_go_from_one_container_to_the_next_and_with_the_last() 
         blueprint(&test, |text| {
             text.replacen("sleep 1000", &format!("sleep {seconds}"), 1)
         });
-        test.run(&["update"]).exits(0);
+        test.run(&["update"]).exits_with(0);
         assert_eq!(
             test.docker(&["exec", &test.name("db"), "cat", "/data/x"]),
             "kept"
@@ -212,7 +214,7 @@ fn volumes_without_a_name_go_from_one_container_to_the_next_and_with_the_last() 
         test.inspect("db", "{{range .Mounts}}{{.Name}}{{end}}"),
         volume
     );
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(
         test.docker(&["volume", "ls", "-q", "--filter", &format!("name={volume}")]),
         ""
@@ -220,7 +222,7 @@ fn volumes_without_a_name_go_from_one_container_to_the_next_and_with_the_last() 
 }
 
 #[test]
-fn what_does_not_work_is_put_back() {
+fn failed_replacement_is_restored() {
     let test = installed_on(Test::new("back"));
     let before = ids(&test, &WEBS);
     blueprint(&test, |text| {
@@ -232,8 +234,8 @@ fn what_does_not_work_is_put_back() {
     });
     let run = test
         .run(&["update"])
-        .exits(1)
-        .says(&["the container exited with code 1", "restore old container"]);
+        .exits_with(1)
+        .stderr_contains(&["the container exited with code 1", "restore old container"]);
     assert!(run.stdout.contains("update failed"), "{}", run.stdout);
     assert_eq!(ids(&test, &WEBS), before);
     assert_eq!(
@@ -245,24 +247,24 @@ fn what_does_not_work_is_put_back() {
         "{:?}",
         test.containers()
     );
-    let status = test.run(&["status", "--exit-code"]).exits(6).stdout;
+    let status = test.run(&["status", "--exit-code"]).exits_with(6).stdout;
     assert!(status.contains("outdated"), "{status}");
     assert!(
         test.run(&["plan"])
-            .exits(0)
+            .exits_with(0)
             .stdout
             .contains("3 to recreate")
     );
-    test.run(&["install"]).exits(6);
+    test.run(&["install"]).exits_with(6);
     // The original blueprint requires no changes.
     blueprint(&test, |text| text);
-    test.run(&["update"]).exits(0);
-    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["update"]).exits_with(0);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
     assert_eq!(ids(&test, &WEBS), before);
 }
 
 #[test]
-fn nodes_come_and_go_and_numbers_change() {
+fn update_adds_and_removes_nodes_and_instances() {
     let test = installed("nodes");
     let db = test.inspect("db", "{{.Id}}");
     blueprint(&test, |text| {
@@ -270,14 +272,14 @@ fn nodes_come_and_go_and_numbers_change() {
             .replace("PREFIX-aside", "PREFIX-other")
             .replace("deploy: 3", "deploy: 2")
     });
-    let plan = test.run(&["plan"]).exits(0).stdout;
+    let plan = test.run(&["plan"]).exits_with(0).stdout;
     assert!(
         plan.contains("- aside_")
             && plan.contains("+ other_")
             && plan.contains("1 to create, 2 to remove"),
         "{plan}"
     );
-    test.run(&["update"]).exits(0);
+    test.run(&["update"]).exits_with(0);
     assert_eq!(
         test.containers(),
         [
@@ -291,7 +293,7 @@ fn nodes_come_and_go_and_numbers_change() {
 }
 
 #[test]
-fn a_changed_network_is_made_anew_with_those_on_it() {
+fn changed_network_is_recreated_with_its_containers() {
     let test = installed_on(Test::new("network"));
     let (db, web) = (
         test.inspect("db", "{{.Id}}"),
@@ -300,7 +302,7 @@ fn a_changed_network_is_made_anew_with_those_on_it() {
     blueprint(&test, |text| {
         text.replace("{name: PREFIX-net}", "{name: PREFIX-net, internal: true}")
     });
-    test.run(&["update"]).exits(0);
+    test.run(&["update"]).exits_with(0);
     assert_eq!(
         test.docker(&[
             "network",
@@ -317,42 +319,42 @@ fn a_changed_network_is_made_anew_with_those_on_it() {
             .contains(&test.name("net"))
     );
     assert_eq!(test.inspect("web", "{{.Id}}"), web);
-    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
 }
 
 #[test]
-fn a_container_that_was_adopted_is_taken_over_and_kept() {
-    let test = Test::fake("over");
-    let old = test.foreign("web", &["sleep", "1000"]);
+fn adopted_container_is_replaced_and_kept_under_another_name() {
+    let test = Test::in_memory("over");
+    let old = test.create_foreign("web", &["sleep", "1000"]);
     let node = |external: &str| {
         format!(
             "node_templates:\n  web:\n    type: cloudify.docker.Container\n    properties: {{name: PREFIX-web{external}, image: {{src: TARBALL, repository: dockctl-demo}}}}\n    interfaces:\n      cloudify.interfaces.lifecycle:\n        create: {{inputs: {{params: {{command: sleep 1000, stop_timeout: 0}}}}}}\n"
         )
     };
     test.blueprint(&node(", use_external_resource: true"));
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     test.blueprint(&node(""));
-    test.run(&["update"]).exits(0);
+    test.run(&["update"]).exits_with(0);
     assert_eq!(
         test.containers(),
         ["PREFIX-web running", "PREFIX-web.before-dockctl exited"]
     );
     assert_eq!(test.inspect("web.before-dockctl", "{{.Id}}"), old);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(test.containers(), ["PREFIX-web.before-dockctl exited"]);
 }
 
 #[test]
-fn a_plan_is_carried_out_exactly_or_not_at_all() {
+fn plan_file_is_applied_exactly_or_refused() {
     let test = installed("planned");
     let refused = |arguments: &[&str]| {
         test.run(arguments)
-            .exits(6)
-            .says(&["the plan is out of date"])
+            .exits_with(6)
+            .stderr_contains(&["the plan is out of date"])
     };
     let file = test.path("plan.json").display().to_string();
     test.run(&["plan", "-i", "port=81", "--out", &file])
-        .exits(0);
+        .exits_with(0);
     let plan: Json = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
     assert_eq!(
         (&plan["format"], &plan["kind"], &plan["workflow"]),
@@ -369,37 +371,38 @@ fn a_plan_is_carried_out_exactly_or_not_at_all() {
         "--plan",
         &older.display().to_string(),
     ])
-    .exits(2)
-    .says(&["written by an older dockctl", "create a new plan"]);
+    .exits_with(2)
+    .stderr_contains(&["written by an older dockctl", "create a new plan"]);
     assert!(
         !plan.to_string().contains("\"k1\""),
         "the plan contains no sensitive value"
     );
     refused(&["update", "-i", "port=82", "--plan", &file])
-        .says(&["the inputs", "pass the same -i"]);
+        .stderr_contains(&["the inputs", "pass the same -i"]);
     test.docker(&["kill", &test.name("aside")]);
-    refused(&["update", "-i", "port=81", "--plan", &file]).says(&["the objects on the engine"]);
+    refused(&["update", "-i", "port=81", "--plan", &file])
+        .stderr_contains(&["the objects on the engine"]);
     test.docker(&["start", &test.name("aside")]);
     test.run(&["install", "-i", "port=81", "--plan", &file])
-        .exits(6)
-        .says(&["the plan is for update", "dockctl update --plan"]);
+        .exits_with(6)
+        .stderr_contains(&["the plan is for update", "dockctl update --plan"]);
     test.run(&["update", "-i", "port=81", "--plan", &file])
-        .exits(0);
+        .exits_with(0);
     refused(&["install", "-i", "port=81", "--plan", &file]);
     test.write("plan.json", "{\"kind\": \"something\"}");
     test.run(&["update", "--plan", &file])
-        .exits(2)
-        .says(&["not a plan;"]);
+        .exits_with(2)
+        .stderr_contains(&["not a plan;"]);
 }
 
 #[test]
-fn what_changes_nothing_that_runs_is_only_remembered() {
+fn change_without_effect_on_containers_is_only_stored() {
     let test = installed("remembered");
     let before = ids(&test, &["web", "db", "aside"]);
     let related =
         "    relationships: [{type: cloudify.relationships.depends_on, target: db}]\noutputs:";
     blueprint(&test, |text| text.replace("outputs:", related));
-    let plan = test.run(&["plan", "--exit-code"]).exits(6);
+    let plan = test.run(&["plan", "--exit-code"]).exits_with(6);
     assert!(
         plan.stdout
             .contains("nodes.aside.relationships.depends_on to db: added"),
@@ -412,20 +415,20 @@ fn what_changes_nothing_that_runs_is_only_remembered() {
         "{}",
         plan.stdout
     );
-    test.run(&["install"]).exits(6);
-    test.run(&["update"]).exits(0);
+    test.run(&["install"]).exits_with(6);
+    test.run(&["update"]).exits_with(0);
     assert_eq!(ids(&test, &["web", "db", "aside"]), before);
-    test.run(&["status", "--exit-code"]).exits(0);
-    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["status", "--exit-code"]).exits_with(0);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
 }
 
 #[test]
-fn what_is_sensitive_is_not_in_a_plan() {
+fn plan_contains_no_sensitive_values() {
     let test = installed("hidden");
     for form in ["text", "json", "markdown"] {
         let run = test
             .run(&["plan", "-i", "key=k2-very-secret", "--output", form])
-            .exits(0);
+            .exits_with(0);
         assert!(
             !run.stdout.contains("k2-very-secret") && !run.stdout.contains("\"k1\""),
             "{}",
@@ -441,7 +444,7 @@ fn what_is_sensitive_is_not_in_a_plan() {
         .run(&[
             "plan", "-i", "key=k1", "-i", "port=81", "--output", "markdown",
         ])
-        .exits(0)
+        .exits_with(0)
         .stdout;
     assert!(
         markdown.contains("```diff\n- web_") && markdown.contains("= \"81\""),
@@ -450,16 +453,16 @@ fn what_is_sensitive_is_not_in_a_plan() {
 }
 
 #[test]
-fn what_is_not_installed_is_not_updated() {
-    let test = Test::fake("none");
+fn update_refuses_a_deployment_that_is_not_installed() {
+    let test = Test::in_memory("none");
     blueprint(&test, |text| text);
     test.run(&["update"])
-        .exits(2)
-        .says(&["it is not installed", "dockctl install"]);
+        .exits_with(2)
+        .stderr_contains(&["it is not installed", "dockctl install"]);
 }
 
 #[test]
-fn a_killed_update_gives_way_to_another_one() {
+fn update_replaces_a_killed_update() {
     let test = installed("another");
     let moments = [
         "done: create container",
@@ -471,10 +474,10 @@ fn a_killed_update_gives_way_to_another_one() {
     ];
     for (n, moment) in moments.into_iter().enumerate() {
         let port = format!("port={}", 100 + 2 * n);
-        test.killed_at(moment, &["update", "-i", &port, "--start-first"]);
+        test.kill_at(moment, &["update", "-i", &port, "--start-first"]);
         let port = format!("port={}", 101 + 2 * n);
-        test.run(&["update", "-i", &port]).exits(0);
-        test.run(&["plan", "--exit-code"]).exits(0);
+        test.run(&["update", "-i", &port]).exits_with(0);
+        test.run(&["plan", "--exit-code"]).exits_with(0);
         assert_eq!(
             test.containers().len(),
             5,
@@ -486,12 +489,12 @@ fn a_killed_update_gives_way_to_another_one() {
                 .contains(&port.to_uppercase())
         );
     }
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert!(test.containers().is_empty());
 }
 
 #[test]
-fn whatever_makes_a_working_container_anew_keeps_it_until_the_new_one_works() {
+fn working_container_is_kept_until_its_successor_works() {
     let test = installed("kept");
     let waits = "\n        start: {inputs: {processes_to_wait_for: [sleep], retry_interval: 0.05}}\n    relationships: [{type: dockctl.relationships.attached_to_network";
     let broken = |text: String| {
@@ -516,35 +519,37 @@ fn whatever_makes_a_working_container_anew_keeps_it_until_the_new_one_works() {
         );
         assert_eq!(test.containers().len(), 5, "{:?}", test.containers());
     };
-    test.run(&["update"]).exits(1).says(&["exited with code 1"]);
+    test.run(&["update"])
+        .exits_with(1)
+        .stderr_contains(&["exited with code 1"]);
     is_kept();
     // Only another update replaces an outdated container: `heal` does not stop it, and restarts it
     // unchanged.
-    let healed = test.run(&["heal"]).exits(0);
+    let healed = test.run(&["heal"]).exits_with(0);
     assert!(
         healed.stdout.contains("no instance needs repair"),
         "{}",
         healed.stdout
     );
-    test.run(&["status", "--exit-code"]).exits(6);
+    test.run(&["status", "--exit-code"]).exits_with(6);
     test.docker(&["kill", &test.name("db")]);
-    test.run(&["heal"]).exits(0);
+    test.run(&["heal"]).exits_with(0);
     is_kept();
     // Install does not replace it either while another instance is stopped or missing.
-    test.run(&["stop", "aside"]).exits(0);
-    test.run(&["install"]).exits(6);
+    test.run(&["stop", "aside"]).exits_with(0);
+    test.run(&["install"]).exits_with(6);
     is_kept();
     test.docker(&["rm", "-f", &test.name("aside")]);
-    test.run(&["start", "aside"]).exits(0);
+    test.run(&["start", "aside"]).exits_with(0);
     blueprint(&test, |text| text);
-    test.run(&["update"]).exits(0);
+    test.run(&["update"]).exits_with(0);
     is_kept();
-    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
 }
 
 /// Writes a blueprint in which `user` reads the container ID of `used`. The ID changes when `used`
 /// is recreated.
-fn reading(test: &Test, command: &str, tail: &str) {
+fn write_dependent(test: &Test, command: &str, tail: &str) {
     let image = "{src: TARBALL, repository: dockctl-demo}";
     let create = |inputs: &str| {
         format!(
@@ -562,33 +567,33 @@ fn reading(test: &Test, command: &str, tail: &str) {
 }
 
 #[test]
-fn what_holds_on_to_something_made_anew_is_made_anew_even_if_the_run_dies() {
-    let test = Test::fake("bound");
-    reading(&test, "sleep 1000", "");
-    test.run(&["install"]).exits(0);
+fn dependents_of_a_recreated_container_are_recreated_after_a_killed_run() {
+    let test = Test::in_memory("bound");
+    write_dependent(&test, "sleep 1000", "");
+    test.run(&["install"]).exits_with(0);
     let user = test.inspect("user", "{{.Id}}");
-    reading(&test, "sleep 2000", "");
-    test.killed_at("[user_", &["update", "--parallel", "1"]);
-    let is_right = || {
+    write_dependent(&test, "sleep 2000", "");
+    test.kill_at("[user_", &["update", "--parallel", "1"]);
+    let reads_present_id = || {
         test.inspect("user", "{{json .Config.Env}}")
             .contains(&format!("AT={}", test.inspect("used", "{{.Id}}")))
     };
-    test.run(&["update"]).exits(0);
-    assert!(is_right() && test.inspect("user", "{{.Id}}") != user);
+    test.run(&["update"]).exits_with(0);
+    assert!(reads_present_id() && test.inspect("user", "{{.Id}}") != user);
     // An update that fails before it creates anything keeps `user` running, on every attempt.
     let user = test.inspect("user", "{{.Id}} {{.State.Running}}");
-    test.run(&["scale", "used", "--to", "2"]).exits(0);
-    reading(&test, "sleep 1000", ", X: other");
+    test.run(&["scale", "used", "--to", "2"]).exits_with(0);
+    write_dependent(&test, "sleep 1000", ", X: other");
     for _ in 0..2 {
         test.run(&["update"])
-            .exits(1)
-            .says(&["node `used` has 2 instances"]);
+            .exits_with(1)
+            .stderr_contains(&["node `used` has 2 instances"]);
         assert_eq!(test.inspect("user", "{{.Id}} {{.State.Running}}"), user);
     }
-    test.run(&["scale", "used", "--to", "1"]).exits(0);
-    test.run(&["update"]).exits(0);
+    test.run(&["scale", "used", "--to", "1"]).exits_with(0);
+    test.run(&["update"]).exits_with(0);
     assert!(
-        is_right()
+        reads_present_id()
             && test
                 .inspect("user", "{{json .Config.Env}}")
                 .contains("X=other")
@@ -597,23 +602,23 @@ fn what_holds_on_to_something_made_anew_is_made_anew_even_if_the_run_dies() {
         test.containers(),
         ["PREFIX-used running", "PREFIX-user running"]
     );
-    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
 }
 
 #[test]
-fn relationships_that_attach_are_carried_out_alone() {
+fn network_relationships_can_change_alone() {
     let test = installed("detached");
     let attached =
         "    relationships: [{type: dockctl.relationships.attached_to_network, target: net}]\n";
     blueprint(&test, |text| text.replace(attached, ""));
-    let plan = test.run(&["plan"]).exits(0);
+    let plan = test.run(&["plan"]).exits_with(0);
     assert!(
         plan.stdout.contains("recreate: its definition changed")
             && plan.stdout.contains("attached_to_network to net: removed"),
         "{}",
         plan.stdout
     );
-    test.run(&["update"]).exits(0);
+    test.run(&["update"]).exits_with(0);
     assert_eq!(
         test.inspect(
             "db",
@@ -621,9 +626,9 @@ fn relationships_that_attach_are_carried_out_alone() {
         ),
         "bridge"
     );
-    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
     blueprint(&test, |text| text);
-    test.run(&["update"]).exits(0);
+    test.run(&["update"]).exits_with(0);
     assert_eq!(
         test.inspect(
             "db",
@@ -631,20 +636,21 @@ fn relationships_that_attach_are_carried_out_alone() {
         ),
         test.name("net")
     );
-    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
 }
 
 #[test]
-fn a_successor_of_a_dead_run_goes_if_nothing_is_to_be_replaced_any_more() {
+fn leftover_successor_is_removed_if_no_replacement_is_needed() {
     let test = installed("leftover");
-    test.killed_at("next to the old one", &["update", "-i", "port=81"]);
-    test.run(&["update", "-i", "port=80"]).exits(0);
+    test.kill_at("next to the old one", &["update", "-i", "port=81"]);
+    test.run(&["update", "-i", "port=80"]).exits_with(0);
     assert_eq!(test.containers().len(), 5, "{:?}", test.containers());
-    test.run(&["plan", "--exit-code", "-i", "port=80"]).exits(0);
+    test.run(&["plan", "--exit-code", "-i", "port=80"])
+        .exits_with(0);
 }
 
 #[test]
-fn what_ends_as_soon_as_it_is_started_is_put_back() {
+fn successor_that_exits_at_once_is_rolled_back() {
     let test = installed("ends");
     let aside = test.inspect("aside", "{{.Id}}");
     let other = |text: String| {
@@ -652,13 +658,13 @@ fn what_ends_as_soon_as_it_is_started_is_put_back() {
     };
     blueprint(&test, other);
     test.run(&["update"])
-        .exits(1)
-        .says(&["the container exited with code 1 right after its start"]);
+        .exits_with(1)
+        .stderr_contains(&["the container exited with code 1 right after its start"]);
     assert_eq!(
         test.inspect("aside", "{{.Id}} {{.State.Running}}"),
         format!("{aside} true")
     );
-    let status = test.run(&["status"]).exits(0).stdout;
+    let status = test.run(&["status"]).exits_with(0).stdout;
     assert!(
         status.contains("outdated") && status.contains("the last update failed: aside_"),
         "{status}"
@@ -666,12 +672,13 @@ fn what_ends_as_soon_as_it_is_started_is_put_back() {
 }
 
 #[test]
-fn a_limit_that_is_lifted_is_lifted() {
+fn removed_limit_is_lifted() {
     let test = installed_on(Test::new("lifted"));
-    test.run(&["update", "-i", "memory:=0"]).exits(0);
+    test.run(&["update", "-i", "memory:=0"]).exits_with(0);
     assert_eq!(test.inspect("db", "{{.HostConfig.Memory}}"), "0");
     // A user raises the limits for memory and swap: heal restores both.
-    test.run(&["update", "-i", "memory:=67108864"]).exits(0);
+    test.run(&["update", "-i", "memory:=67108864"])
+        .exits_with(0);
     test.docker(&[
         "update",
         "--memory",
@@ -681,7 +688,7 @@ fn a_limit_that_is_lifted_is_lifted() {
         &test.name("db"),
     ]);
     test.docker(&["kill", &test.name("aside")]);
-    test.run(&["heal"]).exits(0);
+    test.run(&["heal"]).exits_with(0);
     assert_eq!(
         test.inspect("db", "{{.HostConfig.Memory}} {{.HostConfig.MemorySwap}}"),
         "67108864 134217728"
@@ -694,8 +701,8 @@ fn a_limit_that_is_lifted_is_lifted() {
 }
 
 #[test]
-fn what_is_refused_is_refused_before_anything_is_begun() {
-    let test = Test::fake("refused");
+fn refused_update_changes_nothing() {
+    let test = Test::in_memory("refused");
     let volume = |labels: &str| {
         format!(
             "  data: {{type: dockctl.nodes.Volume, properties: {{name: PREFIX-data, keep: false, labels: {labels}}}}}\n"
@@ -711,19 +718,19 @@ fn what_is_refused_is_refused_before_anything_is_begun() {
         "{a: b}",
         "  other: {type: dockctl.nodes.Network, properties: {name: PREFIX-net}}\n",
     ));
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     test.blueprint(&all("{a: c}", ""));
     test.run(&["update"])
-        .exits(3)
-        .says(&["would be lost", "nothing was done"]);
-    test.run(&["status", "--exit-code"]).exits(0);
+        .exits_with(3)
+        .stderr_contains(&["would be lost", "nothing was done"]);
+    test.run(&["status", "--exit-code"]).exits_with(0);
 }
 
 /// Command that exits on SIGTERM. By default, the first process of a container ignores this signal.
-const PROMPT: &str = "trap 'exit 0' TERM; sleep 1000 & wait";
+const EXIT_ON_SIGTERM: &str = "trap 'exit 0' TERM; sleep 1000 & wait";
 
 /// Writes a blueprint with one container, its parameters of create and additional properties.
-fn single(test: &Test, name: &str, params: &str, properties: &str) {
+fn write_single(test: &Test, name: &str, params: &str, properties: &str) {
     let node = format!(
         "  {name}:\n    type: cloudify.docker.Container\n    properties: {{name: PREFIX-{name}, image: {{src: TARBALL, repository: dockctl-demo}}{properties}}}\n    interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{params: {{{params}}}}}}}}}}}\n"
     );
@@ -731,9 +738,9 @@ fn single(test: &Test, name: &str, params: &str, properties: &str) {
 }
 
 #[test]
-fn an_adopted_container_that_makes_way_is_stopped_and_runs_again_if_the_new_one_does_not_work() {
+fn adopted_predecessor_is_restored_if_the_successor_fails() {
     let test = Test::new("way");
-    let (port, image) = (free_port().to_string(), test.image());
+    let (port, image) = (free_port().to_string(), test.import_image());
     let publish = format!("127.0.0.1:{port}:80");
     let name = test.name("to");
     let old = test.docker(&[
@@ -748,29 +755,31 @@ fn an_adopted_container_that_makes_way_is_stopped_and_runs_again_if_the_new_one_
         &image,
         "sh",
         "-c",
-        PROMPT,
+        EXIT_ON_SIGTERM,
     ]);
     let bindings =
         format!("stop_timeout: 0, host_config: {{port_bindings: {{80: ['127.0.0.1', {port}]}}}}");
-    let adopt = || single(&test, "to", "", ", use_external_resource: true");
+    let adopt = || write_single(&test, "to", "", ", use_external_resource: true");
     adopt();
-    test.run(&["install"]).exits(0);
-    single(
+    test.run(&["install"]).exits_with(0);
+    write_single(
         &test,
         "to",
         &format!("command: no-such-command, {bindings}"),
         "",
     );
     for _ in 0..2 {
-        test.run(&["update"]).exits(1).says(&["no-such-command"]);
+        test.run(&["update"])
+            .exits_with(1)
+            .stderr_contains(&["no-such-command"]);
         assert_eq!(test.containers(), ["PREFIX-to running"]);
         assert_eq!(
             test.inspect("to", "{{.Id}} {{.HostConfig.RestartPolicy.Name}}"),
             format!("{old} always")
         );
     }
-    single(&test, "to", &format!("command: sleep 1000, {bindings}"), "");
-    test.run(&["update"]).exits(0);
+    write_single(&test, "to", &format!("command: sleep 1000, {bindings}"), "");
+    test.run(&["update"]).exits_with(0);
     assert_eq!(
         test.containers(),
         ["PREFIX-to running", "PREFIX-to.before-dockctl exited"]
@@ -782,28 +791,28 @@ fn an_adopted_container_that_makes_way_is_stopped_and_runs_again_if_the_new_one_
         ),
         format!("{old} no")
     );
-    test.run(&["plan", "--exit-code"]).exits(0);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(test.containers(), ["PREFIX-to.before-dockctl exited"]);
 }
 
 #[test]
-fn what_was_adopted_stays_if_it_was_to_make_way_and_everything_is_taken_down() {
-    let test = Test::fake("stays");
-    let old = test.foreign("to", &["sh", "-c", PROMPT]);
+fn uninstall_restores_an_adopted_predecessor_of_an_unfinished_update() {
+    let test = Test::in_memory("stays");
+    let old = test.create_foreign("to", &["sh", "-c", EXIT_ON_SIGTERM]);
     test.docker(&["start", &old]);
-    single(&test, "to", "", ", use_external_resource: true");
-    test.run(&["install"]).exits(0);
-    single(&test, "to", "command: no-such-command", "");
+    write_single(&test, "to", "", ", use_external_resource: true");
+    test.run(&["install"]).exits_with(0);
+    write_single(&test, "to", "command: no-such-command", "");
     // The first update is killed before the new container is proven; the second one fails.
-    test.killed_at("done: give the new container the name", &["update"]);
-    test.run(&["uninstall"]).exits(0);
+    test.kill_at("done: give the new container the name", &["update"]);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(test.containers(), ["PREFIX-to running"]);
-    single(&test, "to", "", ", use_external_resource: true");
-    test.run(&["install"]).exits(0);
-    single(&test, "to", "command: no-such-command", "");
-    test.run(&["update"]).exits(1);
-    test.run(&["uninstall"]).exits(0);
+    write_single(&test, "to", "", ", use_external_resource: true");
+    test.run(&["install"]).exits_with(0);
+    write_single(&test, "to", "command: no-such-command", "");
+    test.run(&["update"]).exits_with(1);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(
         (test.containers(), test.inspect("to", "{{.Id}}")),
         (vec!["PREFIX-to running".to_owned()], old)
@@ -811,17 +820,20 @@ fn what_was_adopted_stays_if_it_was_to_make_way_and_everything_is_taken_down() {
 }
 
 #[test]
-fn an_adopted_container_that_did_not_make_way_is_still_an_adopted_one() {
-    let test = Test::fake("still");
-    let old = test.foreign("to", &["sh", "-c", PROMPT]);
+fn adopted_container_stays_adopted_after_a_failed_update() {
+    let test = Test::in_memory("still");
+    let old = test.create_foreign("to", &["sh", "-c", EXIT_ON_SIGTERM]);
     test.docker(&["start", &old]);
-    single(&test, "to", "", ", use_external_resource: true");
-    test.run(&["install"]).exits(0);
-    single(&test, "to", "command: no-such-command", "");
-    test.run(&["update"]).exits(1);
+    write_single(&test, "to", "", ", use_external_resource: true");
+    test.run(&["install"]).exits_with(0);
+    write_single(&test, "to", "command: no-such-command", "");
+    test.run(&["update"]).exits_with(1);
     let started = || test.inspect("to", "{{.Id}} {{.State.Running}} {{.State.StartedAt}}");
     let before = started();
-    let status = test.run(&["status", "--output", "json"]).exits(0).json();
+    let status = test
+        .run(&["status", "--output", "json"])
+        .exits_with(0)
+        .json();
     assert_eq!(
         (
             &status["instances"][0]["drift"],
@@ -830,33 +842,33 @@ fn an_adopted_container_that_did_not_make_way_is_still_an_adopted_one() {
         (&json!(["outdated"]), &json!(true))
     );
     for command in ["heal", "restart", "reinstall", "stop"] {
-        test.run(&[command, "--yes"]).exits(0);
+        test.run(&[command, "--yes"]).exits_with(0);
         assert_eq!(started(), before, "{command}");
     }
     test.docker(&["stop", &old]);
-    test.run(&["heal"]).exits(0);
+    test.run(&["heal"]).exits_with(0);
     assert!(started().starts_with(&format!("{old} true")));
-    test.run(&["restart", "to"]).exits(0);
-    single(&test, "to", "command: sleep 1000, stop_timeout: 0", "");
+    test.run(&["restart", "to"]).exits_with(0);
+    write_single(&test, "to", "command: sleep 1000, stop_timeout: 0", "");
     test.docker(&[
         "create",
         "--name",
         &test.name("to.before-dockctl"),
-        &test.image(),
+        &test.import_image(),
         "true",
     ]);
     let before = started();
     test.run(&["update"])
-        .exits(1)
-        .says(&["to.before-dockctl` is taken"]);
+        .exits_with(1)
+        .stderr_contains(&["to.before-dockctl` is taken"]);
     assert_eq!(started(), before, "the container was not stopped");
     test.docker(&["rm", &test.name("to.before-dockctl")]);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(test.containers(), ["PREFIX-to running"]);
 }
 
 #[test]
-fn networks_and_volumes_that_were_adopted_cannot_make_way() {
+fn adopted_networks_and_volumes_cannot_be_replaced() {
     let test = Test::new("rename");
     let (net, data) = (test.name("net"), test.name("data"));
     test.docker(&["network", "create", &net]);
@@ -866,7 +878,7 @@ fn networks_and_volumes_that_were_adopted_cannot_make_way() {
             "  - plugin:dockctl\nnode_templates:\n  net: {{type: dockctl.nodes.Network, properties: {{name: PREFIX-net{suffix}{external}}}}}\n  data: {{type: dockctl.nodes.Volume, properties: {{name: PREFIX-data{suffix}{external}, keep: false}}}}\n"
         ));
     };
-    let named = |what: &str| {
+    let count = |what: &str| {
         test.docker(&[
             what,
             "ls",
@@ -878,59 +890,59 @@ fn networks_and_volumes_that_were_adopted_cannot_make_way() {
         .count()
     };
     both("", ", use_external_resource: true");
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     both("", "");
-    let plan = test.run(&["plan"]).exits(0).stdout;
+    let plan = test.run(&["plan"]).exits_with(0).stdout;
     assert!(
         plan.contains("! net_")
             && plan.contains("! data_")
             && plan.contains("engines cannot rename volumes"),
         "{plan}"
     );
-    test.run(&["update"]).exits(3).says(&[
+    test.run(&["update"]).exits_with(3).stderr_contains(&[
         "engines cannot rename networks",
         "another `name`, or leave it adopted",
     ]);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert_eq!(
-        (named("network"), named("volume")),
+        (count("network"), count("volume")),
         (1, 1),
         "adopted objects are kept"
     );
     both("", ", use_external_resource: true");
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     both("-2", "");
-    test.run(&["update"]).exits(0);
-    assert_eq!((named("network"), named("volume")), (2, 2));
-    test.run(&["plan", "--exit-code"]).exits(0);
+    test.run(&["update"]).exits_with(0);
+    assert_eq!((count("network"), count("volume")), (2, 2));
+    test.run(&["plan", "--exit-code"]).exits_with(0);
     // Created objects cannot be exchanged for adopted ones: nothing would remove them.
     both("", ", use_external_resource: true");
     test.run(&["update"])
-        .exits(3)
-        .says(&["cannot be set for an object that this deployment created"]);
-    test.run(&["uninstall"]).exits(0);
-    assert_eq!((named("network"), named("volume")), (1, 1));
+        .exits_with(3)
+        .stderr_contains(&["cannot be set for an object that this deployment created"]);
+    test.run(&["uninstall"]).exits_with(0);
+    assert_eq!((count("network"), count("volume")), (1, 1));
 }
 
 #[test]
-fn a_check_that_was_cut_short_is_repeated_by_whatever_comes_next() {
-    let test = Test::fake("again");
-    single(&test, "a", "command: sleep 1000, stop_timeout: 0", "");
-    test.run(&["install"]).exits(0);
+fn next_workflow_repeats_an_interrupted_check() {
+    let test = Test::in_memory("again");
+    write_single(&test, "a", "command: sleep 1000, stop_timeout: 0", "");
+    test.run(&["install"]).exits_with(0);
     let old = test.inspect("a", "{{.Id}}");
     for next in ["update", "heal", "resume", "install", "restart"] {
-        single(
+        write_single(
             &test,
             "a",
             "command: [sh, -c, 'sleep 0.3; exit 1'], stop_timeout: 0",
             "",
         );
-        test.killed_at("check that the container stays up", &["update"]);
+        test.kill_at("check that the container stays up", &["update"]);
         let status = || test.inspect("a", "{{.State.Status}}");
         eventually("the end of the container", || {
             (status() == "exited").then_some(())
         });
-        test.run(&[next]).exits(i32::from(next != "restart"));
+        test.run(&[next]).exits_with(i32::from(next != "restart"));
         assert_eq!(
             (test.containers(), test.inspect("a", "{{.Id}}")),
             (vec!["PREFIX-a running".to_owned()], old.clone()),
@@ -940,9 +952,9 @@ fn a_check_that_was_cut_short_is_repeated_by_whatever_comes_next() {
 }
 
 #[test]
-fn what_ends_a_run_early_does_not_keep_it_from_restoring() {
-    let test = Test::fake("early");
-    let three = |command: &str| {
+fn cancelled_update_restores_predecessors() {
+    let test = Test::in_memory("early");
+    let write = |command: &str| {
         blueprint(&test, |text| {
             text.replacen(
                 "command: sleep 1000, stop_timeout: 0, environment",
@@ -951,11 +963,11 @@ fn what_ends_a_run_early_does_not_keep_it_from_restoring() {
             )
         });
     };
-    three("sleep 1000");
-    test.run(&["install"]).exits(0);
+    write("sleep 1000");
+    test.run(&["install"]).exits_with(0);
     let before = ids(&test, &WEBS);
-    three("no-such-command");
-    test.run(&["update", "--fail-fast"]).exits(1);
+    write("no-such-command");
+    test.run(&["update", "--fail-fast"]).exits_with(1);
     let running = || {
         test.containers()
             .iter()
@@ -970,7 +982,7 @@ fn what_ends_a_run_early_does_not_keep_it_from_restoring() {
     );
     assert!(
         test.run(&["heal"])
-            .exits(0)
+            .exits_with(0)
             .stdout
             .contains("no instance needs repair")
     );
@@ -984,7 +996,7 @@ fn what_ends_a_run_early_does_not_keep_it_from_restoring() {
         )
         .replacen("PORT:", "POST:", 1)
     });
-    test.run(&["update", "--timeout", "2"]).exits(1);
+    test.run(&["update", "--timeout", "2"]).exits_with(1);
     assert_eq!(
         (ids(&test, &WEBS), running(), test.containers().len()),
         (before.clone(), 5, 5),
@@ -1002,7 +1014,7 @@ fn what_ends_a_run_early_does_not_keep_it_from_restoring() {
         .args(["-INT", &child.id().to_string()])
         .status();
     assert!(interrupted.is_ok_and(|status| status.success()));
-    Test::end(child).exits(130);
+    Test::wait(child).exits_with(130);
     assert_eq!(
         (ids(&test, &WEBS), running(), test.containers().len()),
         (before, 5, 5),
@@ -1012,32 +1024,32 @@ fn what_ends_a_run_early_does_not_keep_it_from_restoring() {
 }
 
 #[test]
-fn a_container_that_is_removed_when_stopped_is_kept_until_another_one_works() {
+fn auto_remove_container_is_kept_until_its_successor_works() {
     let test = Test::new("auto");
     let params = |command: &str, rest: &str| {
         format!("command: {command}, stop_timeout: 0, host_config: {{auto_remove: true{rest}}}")
     };
-    single(&test, "a", &params("sleep 1000", ""), "");
-    test.run(&["install"]).exits(0);
+    write_single(&test, "a", &params("sleep 1000", ""), "");
+    test.run(&["install"]).exits_with(0);
     let old = test.inspect("a", "{{.Id}}");
     for command in ["no-such-command", "'false'"] {
-        single(&test, "a", &params(command, ""), "");
-        test.run(&["update"]).exits(1);
+        write_single(&test, "a", &params(command, ""), "");
+        test.run(&["update"]).exits_with(1);
         assert_eq!(
             (test.containers(), test.inspect("a", "{{.Id}}")),
             (vec!["PREFIX-a running".to_owned()], old.clone())
         );
     }
     let port = format!(", port_bindings: {{80: ['127.0.0.1', {}]}}", free_port());
-    single(&test, "a", &params("sleep 2000", &port), "");
-    test.run(&["update"]).exits(0);
-    single(&test, "a", &params("no-such-command", &port), "");
-    let plan = test.run(&["plan"]).exits(0).stdout;
+    write_single(&test, "a", &params("sleep 2000", &port), "");
+    test.run(&["update"]).exits_with(0);
+    write_single(&test, "a", &params("no-such-command", &port), "");
+    let plan = test.run(&["plan"]).exits_with(0).stdout;
     assert!(
         plan.contains("no rollback: the engine removes the old container when it stops"),
         "{plan}"
     );
-    test.run(&["update"]).exits(1);
+    test.run(&["update"]).exits_with(1);
     assert_eq!(
         (test.containers(), test.inspect("a", "{{.Config.Cmd}}")),
         (
@@ -1045,12 +1057,12 @@ fn a_container_that_is_removed_when_stopped_is_kept_until_another_one_works() {
             "[sleep 2000]".to_owned()
         )
     );
-    test.run(&["restart"]).exits(0);
+    test.run(&["restart"]).exits_with(0);
     assert_eq!(test.containers(), ["PREFIX-a running"]);
 }
 
 #[test]
-fn who_shares_the_network_of_another_container_works_again_after_both_were_replaced() {
+fn containers_that_share_a_network_work_after_both_are_replaced() {
     let test = Test::new("shared");
     let both = |command: &str| {
         let image = "image: {src: TARBALL, repository: dockctl-demo}";
@@ -1076,22 +1088,24 @@ fn who_shares_the_network_of_another_container_works_again_after_both_were_repla
         ));
     };
     both("1000");
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     both("'false'");
-    test.run(&["update"]).exits(1).says(&["exited with code 1"]);
-    let joins = || {
+    test.run(&["update"])
+        .exits_with(1)
+        .stderr_contains(&["exited with code 1"]);
+    let shares_network = || {
         test.inspect("b", "{{.HostConfig.NetworkMode}} {{.State.Running}}")
             == format!("container:{} true", test.inspect("a", "{{.Id}}"))
     };
     assert!(
-        joins() && test.inspect("b", "{{.Config.Cmd}}") == "[sleep 1000]",
+        shares_network() && test.inspect("b", "{{.Config.Cmd}}") == "[sleep 1000]",
         "{:?}",
         test.containers()
     );
     both("3000");
-    test.run(&["update"]).exits(0);
+    test.run(&["update"]).exits_with(0);
     assert!(
-        joins() && test.containers() == ["PREFIX-a running", "PREFIX-b running"],
+        shares_network() && test.containers() == ["PREFIX-a running", "PREFIX-b running"],
         "{:?}",
         test.containers()
     );

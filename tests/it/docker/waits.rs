@@ -20,36 +20,36 @@ node_templates:
 }
 
 #[track_caller]
-fn installs(name: &str, params: &str, wait: &str) {
+fn assert_installs(name: &str, params: &str, wait: &str) {
     let test = Test::new(name);
     blueprint(&test, params, wait);
-    test.run(&["install"]).exits(0);
-    test.run(&["plan", "--exit-code"]).exits(0);
-    test.run(&["status", "--exit-code"]).exits(0);
-    test.run(&["uninstall"]).exits(0);
+    test.run(&["install"]).exits_with(0);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
+    test.run(&["status", "--exit-code"]).exits_with(0);
+    test.run(&["uninstall"]).exits_with(0);
     assert!(test.containers().is_empty());
 }
 
 #[track_caller]
-fn fails(name: &str, params: &str, wait: &str) -> Run {
+fn assert_fails(name: &str, params: &str, wait: &str) -> Run {
     let test = Test::new(name);
     blueprint(&test, params, wait);
-    let begin = Instant::now();
-    let run = test.run(&["install"]).exits(1);
+    let start = Instant::now();
+    let run = test.run(&["install"]).exits_with(1);
     // The failure ends the wait: the default timeout of a condition is five minutes.
-    assert!(begin.elapsed().as_secs() < 60, "{:?}", begin.elapsed());
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
     run
 }
 
 #[test]
-fn a_container_becomes_healthy() {
+fn install_waits_until_the_container_is_healthy() {
     let params = "command: 'sh -c \"sleep 1; touch /tmp/ok; sleep 1000\"', healthcheck: {test: 'test -e /tmp/ok', interval: 200ms, retries: 50}";
-    installs("healthy", params, "{healthy: true, interval: 0.1}");
+    assert_installs("healthy", params, "{healthy: true, interval: 0.1}");
 }
 
 #[test]
-fn a_container_that_runs_to_its_end_is_done() {
-    installs(
+fn install_waits_until_the_container_exits() {
+    assert_installs(
         "exited",
         "command: 'sh -c \"sleep 0.3; exit 3\"'",
         "{exited: 3, interval: 0.1}",
@@ -57,10 +57,10 @@ fn a_container_that_runs_to_its_end_is_done() {
 }
 
 #[test]
-fn a_port_is_waited_for_until_something_listens() {
+fn install_waits_until_a_port_is_open() {
     let params = "command: 'sh -c \"sleep 1; httpd -f -p 8080\"'";
-    installs("port", params, "{port: 8080, interval: 0.1}");
-    installs(
+    assert_installs("port", params, "{port: 8080, interval: 0.1}");
+    assert_installs(
         "published",
         &format!("{params}, host_config: {{port_bindings: {{8080: null}}}}"),
         "[{port: 8080, interval: 0.1}]",
@@ -68,15 +68,15 @@ fn a_port_is_waited_for_until_something_listens() {
 }
 
 #[test]
-fn a_line_of_the_log_is_waited_for() {
+fn install_waits_for_a_log_line() {
     let params =
         "command: 'sh -c \"echo starting; sleep 0.5; echo server ready on 80; sleep 1000\"'";
-    installs(
+    assert_installs(
         "log",
         params,
         "{log: '^server ready on \\d+$', interval: 0.1, timeout: 1m}",
     );
-    installs(
+    assert_installs(
         "tty",
         &format!("{params}, tty: true"),
         "{log: 'ready on \\d+$', interval: 0.1}",
@@ -84,90 +84,90 @@ fn a_line_of_the_log_is_waited_for() {
 }
 
 #[test]
-fn a_container_that_dies_ends_the_wait_at_once_with_all_that_is_known() {
+fn exited_container_ends_the_wait_with_its_cause() {
     let params = "command: 'sh -c \"echo about to fail; exit 7\"'";
-    fails("dies", params, "healthy")
-        .says(&["the container has no health check, so it never becomes healthy"]);
+    assert_fails("dies", params, "healthy")
+        .stderr_contains(&["the container has no health check, so it never becomes healthy"]);
     let checked = format!("{params}, healthcheck: {{test: 'true'}}");
-    fails("dies", &checked, "healthy").says(&[
+    assert_fails("dies", &checked, "healthy").stderr_contains(&[
         "the container exited with code 7 while waiting for `healthy`",
         "| about to fail",
     ]);
-    fails("dies", params, "{exited: 0}").says(&[
+    assert_fails("dies", params, "{exited: 0}").stderr_contains(&[
         "the container exited with code 7, but code 0 was expected",
         "| about to fail",
     ]);
-    fails("dies", params, "{port: 80}")
-        .says(&["the container exited with code 7 while waiting for `port 80`"]);
-    fails("dies", params, "{log: never}")
-        .says(&["the container exited with code 7 while waiting for `log never`"]);
-    let sick = "command: sleep 1000, healthcheck: {test: 'echo no disk; exit 1', interval: 100ms, retries: 2}";
-    fails("sick", sick, "{healthy: true, interval: 0.1}")
-        .says(&["the container is unhealthy: exit code 1: no disk"]);
+    assert_fails("dies", params, "{port: 80}")
+        .stderr_contains(&["the container exited with code 7 while waiting for `port 80`"]);
+    assert_fails("dies", params, "{log: never}")
+        .stderr_contains(&["the container exited with code 7 while waiting for `log never`"]);
+    let unhealthy = "command: sleep 1000, healthcheck: {test: 'echo no disk; exit 1', interval: 100ms, retries: 2}";
+    assert_fails("sick", unhealthy, "{healthy: true, interval: 0.1}")
+        .stderr_contains(&["the container is unhealthy: exit code 1: no disk"]);
 }
 
 #[test]
-fn a_wait_is_over_when_its_time_is() {
-    let said = fails(
+fn wait_times_out() {
+    let run = assert_fails(
         "late",
         "command: sleep 1000",
         "{log: never, timeout: 0.5, interval: 0.1}",
     );
-    said.says(&[
+    run.stderr_contains(&[
         "timed out after 0.5 s waiting for `log never`",
         "increase `timeout` of the condition",
     ]);
 }
 
 #[test]
-fn what_can_never_be_is_told_before_anything_is_done() {
+fn impossible_conditions_are_reported_by_validate() {
     let test = Test::new("never");
     let validate = |params: &str, wait: &str| {
         blueprint(&test, params, wait);
         test.run(&["validate"])
     };
     validate("healthcheck: {test: [NONE]}", "healthy")
-        .exits(3)
-        .says(&["error[D0118]", "its health check is disabled"]);
+        .exits_with(3)
+        .stderr_contains(&["error[D0118]", "its health check is disabled"]);
     validate("host_config: {network_mode: none}", "{port: 80}")
-        .exits(3)
-        .says(&["`network_mode` is none"]);
+        .exits_with(3)
+        .stderr_contains(&["`network_mode` is none"]);
     validate("host_config: {restart_policy: always}", "{exited: 0}")
-        .exits(3)
-        .says(&["its restart policy is always"]);
+        .exits_with(3)
+        .stderr_contains(&["its restart policy is always"]);
     validate("command: x", "healthy")
-        .exits(0)
-        .says(&["warning[D0118]", "its image must have one"]);
+        .exits_with(0)
+        .stderr_contains(&["warning[D0118]", "its image must have one"]);
     validate("command: x", "{prot: 80}")
-        .exits(3)
-        .says(&["did you mean `port`?", "blueprint.yaml:13:37"]);
+        .exits_with(3)
+        .stderr_contains(&["did you mean `port`?", "blueprint.yaml:13:37"]);
     validate("command: x", "[healthy, {log: '('}]")
-        .exits(3)
-        .says(&["`wait_for.1.log` is not a valid regular expression"]);
+        .exits_with(3)
+        .stderr_contains(&["`wait_for.1.log` is not a valid regular expression"]);
     validate("command: x", "{port: 80, exited: 1}")
-        .exits(3)
-        .says(&["write several conditions as a list"]);
+        .exits_with(3)
+        .stderr_contains(&["write several conditions as a list"]);
 }
 
 #[test]
-fn a_long_interval_does_not_hide_that_the_container_is_dead() {
-    let begin = Instant::now();
-    fails(
+fn exit_is_detected_within_a_long_interval() {
+    let start = Instant::now();
+    assert_fails(
         "dead",
         "command: 'sh -c \"sleep 1; exit 9\"'",
         "{port: 80, interval: 50}",
     )
-    .says(&["exited with code 9"]);
-    assert!(begin.elapsed().as_secs() < 40, "{:?}", begin.elapsed());
+    .stderr_contains(&["exited with code 9"]);
+    assert!(start.elapsed().as_secs() < 40, "{:?}", start.elapsed());
 }
 
 #[test]
-fn a_container_that_comes_up_at_the_second_try_is_waited_for() {
+fn wait_continues_while_the_engine_restarts_the_container() {
     let params = "command: 'sh -c \"if [ -e /tmp/again ]; then httpd -f -p 80; else touch /tmp/again; exit 1; fi\"', host_config: {restart_policy: always}";
-    installs("again", params, "{port: 80, interval: 0.1}");
+    assert_installs("again", params, "{port: 80, interval: 0.1}");
     let dying =
         "command: 'sh -c \"echo last words; exit 6\"', host_config: {restart_policy: always}";
-    fails("dying", dying, "{port: 80, interval: 0.2}").says(&[
+    assert_fails("dying", dying, "{port: 80, interval: 0.2}").stderr_contains(&[
         "exited with code 6 while waiting for `port 80`",
         "| last words",
     ]);

@@ -6,16 +6,16 @@
 
 use crate::{
     kernel::run::with_runtime,
-    simulated::{Simulated, drivers},
-    support::{Run, project},
+    simulated::{SimulatedEngine, drivers},
+    support::{Run, project_root},
 };
 use dockctl::{
     event::{Entry, Event, Outcome},
     executor::{self, Executor, Policy, StopRequests},
+    instance_record::PREDECESSOR,
     journal::{Holder, Journal as _, StateDir},
-    known::PREDECESSOR,
-    plan::{self, Known},
-    plugins::{Part, Plugins, Scene},
+    plan::{self, PlanInput},
+    plugins::{InstanceRef, ObserveContext, Plugins},
     record::Record,
     report::Quiet,
     secrets::Secrets,
@@ -26,39 +26,43 @@ use std::{fs, path::Path, process::Command};
 use tempfile::TempDir;
 
 /// A writable copy of a state directory.
-pub(crate) struct Kept {
-    folder: TempDir,
+pub(crate) struct StateCopy {
+    directory: TempDir,
     pub(crate) state: StateDir,
 }
 
 /// Copies a state directory from `tests/data/format2`.
-pub(crate) fn kept(name: &str) -> Kept {
-    let folder = tempfile::tempdir().unwrap();
-    let from = project().join("tests/data/format2").join(name);
-    fs::create_dir(folder.path().join("deployments")).unwrap();
+pub(crate) fn state_copy(name: &str) -> StateCopy {
+    let directory = tempfile::tempdir().unwrap();
+    let from = project_root().join("tests/data/format2").join(name);
+    fs::create_dir(directory.path().join("deployments")).unwrap();
     for file in ["key", "blueprint.yaml", "deployments/shop.db"] {
-        fs::copy(from.join(file), folder.path().join(file)).unwrap();
+        fs::copy(from.join(file), directory.path().join(file)).unwrap();
     }
-    let state = StateDir::new(folder.path().to_owned());
-    Kept { folder, state }
+    let state = StateDir::new(directory.path().to_owned());
+    StateCopy { directory, state }
 }
 
-impl Kept {
+impl StateCopy {
     fn path(&self) -> &Path {
-        self.folder.path()
+        self.directory.path()
     }
 
     /// Runs dockctl on the state directory.
     fn run(&self, arguments: &[&str]) -> Run {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dockctl"));
         command.args(arguments).arg("--state-dir").arg(self.path());
-        Run::of(&command.output().unwrap())
+        Run::from_output(&command.output().unwrap())
     }
 
     /// Appends an execution of a hypothetical dockctl 9.0.0 to the journal.
     fn write_rows(&self, rows: &[&str]) {
         let started = r#"{"at":1,"event":"execution_started","execution":"later","dockctl":"9.0.0","workflow":"stop"}"#;
-        drop(self.state.hold("shop", &Holder::this("test", "x")).unwrap());
+        drop(
+            self.state
+                .hold("shop", &Holder::this_process("test", "x"))
+                .unwrap(),
+        );
         let database = rusqlite::Connection::open(self.path().join("deployments/shop.db")).unwrap();
         for row in [started].iter().chain(rows) {
             let insert = "INSERT INTO event (at, entry) VALUES (1, ?1)";
@@ -75,29 +79,29 @@ impl Kept {
 }
 
 /// Returns a simulated engine with all objects of the record. The containers are running.
-fn world_of(record: &Record) -> Simulated {
-    let world = Simulated::default();
+fn engine_with(record: &Record) -> SimulatedEngine {
+    let world = SimulatedEngine::default();
     let deployment = record.deployment.as_ref().unwrap();
     for instance in &deployment.instances {
-        let part = Part::of(deployment, instance).unwrap();
+        let part = InstanceRef::of(deployment, instance).unwrap();
         let plugins = Plugins::default();
         let (Some(kind), Some(name)) = (plugins.kind(part.node), plugins.name(part)) else {
             continue;
         };
         let owner = (!part.node.is_adopted()).then_some(instance.id.as_str());
         if let Some(id) = plugins.known_id(record, instance, part.node) {
-            world.has(kind, id, &name, owner);
+            world.add_object(kind, id, &name, owner);
         }
         let known = &record.instances[&instance.id];
         if let Some(id) = known.properties.get(PREDECESSOR).and_then(Json::as_str) {
-            world.has(kind, id, &format!("{name}.dockctl-former"), owner);
+            world.add_object(kind, id, &format!("{name}.dockctl-former"), owner);
         }
     }
     world
 }
 
 /// Runs a workflow on a record, like a new process.
-fn run(world: &Simulated, record: &mut Record, workflow: Workflow) -> Outcome {
+fn run(world: &SimulatedEngine, record: &mut Record, workflow: Workflow) -> Outcome {
     with_runtime(async {
         let (mut quiet, secrets, signals) = (Quiet, Secrets::default(), StopRequests::default());
         let mut journal: Vec<Entry> = Vec::new();
@@ -111,13 +115,13 @@ fn run(world: &Simulated, record: &mut Record, workflow: Workflow) -> Outcome {
         };
         executor.settle().await.unwrap();
         let deployment = executor.record.deployment.clone().unwrap();
-        let places = Plugins::default().places(Scene {
+        let places = Plugins::default().places(ObserveContext {
             deployment: &deployment,
             record: executor.record,
             secrets: &secrets,
         });
-        let observed = world.shows(&deployment, &places.unwrap());
-        let known = Known::new(&deployment, executor.record, &observed);
+        let observed = world.observed(&deployment, &places.unwrap());
+        let known = PlanInput::new(&deployment, executor.record, &observed);
         let (parameters, id) = (Parameters::from(workflow), "next");
         let stage = plan::first(&parameters, &known).stage;
         let run = executor::Run {
@@ -132,17 +136,17 @@ fn run(world: &Simulated, record: &mut Record, workflow: Workflow) -> Outcome {
 }
 
 #[test]
-fn what_an_older_dockctl_left_is_gone_on_with_and_taken_down() {
-    for name in ALL {
-        let mut record = kept(name).state.read("shop").unwrap().unwrap();
-        let world = world_of(&record);
+fn deployments_of_format_2_are_resumed_and_uninstalled() {
+    for name in STATES {
+        let mut record = state_copy(name).state.read("shop").unwrap().unwrap();
+        let world = engine_with(&record);
         let workflow = match name {
             "killed-update" => Workflow::Update,
             _ => Workflow::Install,
         };
         let outcome = run(&world, &mut record, workflow);
         assert_eq!(outcome, Outcome::Terminated, "{name}");
-        assert!(record.is_complete(), "{name}: {}", told(&record));
+        assert!(record.is_complete(), "{name}: {}", describe(&record));
         let is_done = ["adopted", "installed", "pruned", "scaled"].contains(&name);
         let requests = world.requests.borrow().clone();
         assert_eq!(requests.is_empty(), is_done, "{name}: {requests:?}");
@@ -156,12 +160,12 @@ fn what_an_older_dockctl_left_is_gone_on_with_and_taken_down() {
         let left: Vec<&str> = left.iter().map(|object| object.name.as_str()).collect();
         let stays: &[&str] = if name == "adopted" { &["legacy"] } else { &[] };
         assert_eq!(left, stays, "{name}");
-        assert!(world.others.borrow().is_empty(), "{name}");
+        assert!(world.networks_and_volumes.borrow().is_empty(), "{name}");
     }
 }
 
 /// Describes a record, line by line.
-fn told(record: &Record) -> String {
+fn describe(record: &Record) -> String {
     let mut text = String::new();
     for execution in &record.executions {
         let outcome = execution.outcome.map_or("running", Outcome::as_str);
@@ -172,7 +176,7 @@ fn told(record: &Record) -> String {
         let node = id.rsplit_once('_').unwrap().0;
         let names: Vec<&str> = known.properties.keys().map(String::as_str).collect();
         text += &format!("{node} {}: {}\n", known.state, names.join(" "));
-        for done in &known.done {
+        for done in &known.completed_steps {
             text += &format!("  {}: {}\n", done.operation, done.step);
         }
     }
@@ -183,7 +187,7 @@ fn told(record: &Record) -> String {
     text
 }
 
-const ALL: [&str; 8] = [
+const STATES: [&str; 8] = [
     "adopted",
     "failed",
     "installed",
@@ -197,26 +201,29 @@ const ALL: [&str; 8] = [
 #[test]
 fn journals_of_format_2_are_replayed() {
     let mut text = String::new();
-    for name in ALL {
-        let record = kept(name).state.read("shop").unwrap().unwrap();
-        text += &format!("== {name}\n{}", told(&record));
+    for name in STATES {
+        let record = state_copy(name).state.read("shop").unwrap().unwrap();
+        text += &format!("== {name}\n{}", describe(&record));
     }
     insta::assert_snapshot!(text);
 }
 
 #[test]
-fn a_journal_of_format_2_goes_on_in_format_3_and_its_rows_stay() {
-    for name in ALL {
-        let kept = kept(name);
+fn format_2_journal_continues_in_format_3_and_keeps_its_rows() {
+    for name in STATES {
+        let kept = state_copy(name);
         let (rows, record) = (kept.rows(), kept.state.read("shop").unwrap().unwrap());
-        let mut held = kept.state.hold("shop", &Holder::this("test", "x")).unwrap();
+        let mut held = kept
+            .state
+            .hold("shop", &Holder::this_process("test", "x"))
+            .unwrap();
         assert_eq!(held.record, record, "{name}");
         let started = Event::ExecutionStarted {
             execution: "next".to_owned(),
             dockctl: "0.1.0".to_owned(),
             of: None,
             rolls_back: false,
-            takes_back: dockctl::known::Taken::default(),
+            rollback_scope: dockctl::instance_record::RollbackScope::default(),
             parameters: Box::new(Workflow::Stop.into()),
         };
         held.store.append(&Entry::now(started)).unwrap();
@@ -224,7 +231,10 @@ fn a_journal_of_format_2_goes_on_in_format_3_and_its_rows_stay() {
         assert_eq!(kept.rows()[..rows.len()], rows[..], "{name}");
         let record = kept.state.read("shop").unwrap().unwrap();
         assert_eq!(record.executions.last().unwrap().id, "next", "{name}");
-        let mut held = kept.state.hold("shop", &Holder::this("test", "x")).unwrap();
+        let mut held = kept
+            .state
+            .hold("shop", &Holder::this_process("test", "x"))
+            .unwrap();
         held.store.prune(1).unwrap();
         let pruned = held.store.replay().unwrap();
         assert_eq!(pruned.instances, record.instances, "{name}: snapshot");
@@ -232,15 +242,15 @@ fn a_journal_of_format_2_goes_on_in_format_3_and_its_rows_stay() {
 }
 
 /// Entries with a step of an unknown plugin, which the kernel can read.
-const MARTIAN: [&str; 3] = [
+const UNKNOWN_PLUGIN_ROWS: [&str; 3] = [
     r#"{"at":2,"event":"stage_adopted","stage":{"tasks":[{"instance":"ID","node":"web","operation":"start","step":{"plugin":"martian","traits":{"title":"start the probe","effect":"starts"},"payload":{"version":7,"probe":"x"}},"cause":"it is requested","needs":[],"retry":{},"place":{"file":"blueprint.yaml","line":1,"column":1}}]}}"#,
     r#"{"at":3,"event":"task_started","task":0,"attempt":1}"#,
     r#"{"at":4,"event":"task_succeeded","task":0,"outputs":{}}"#,
 ];
 
 #[test]
-fn a_step_of_an_unknown_plugin_is_shown_and_nothing_is_planned_on_top_of_it() {
-    let kept = kept("installed");
+fn step_of_an_unknown_plugin_is_shown_and_blocks_planning() {
+    let kept = state_copy("installed");
     let record = kept.state.read("shop").unwrap().unwrap();
     let web = record
         .instances
@@ -248,13 +258,15 @@ fn a_step_of_an_unknown_plugin_is_shown_and_nothing_is_planned_on_top_of_it() {
         .find(|id| id.starts_with("web"))
         .unwrap();
     let finished = r#"{"at":5,"event":"execution_finished","outcome":"terminated"}"#;
-    let rows = MARTIAN.map(|row| row.replace("ID", web));
+    let rows = UNKNOWN_PLUGIN_ROWS.map(|row| row.replace("ID", web));
     let rows: Vec<&str> = rows.iter().map(String::as_str).chain([finished]).collect();
     kept.write_rows(&rows);
     let rows = kept.rows();
-    kept.run(&["list"]).exits(0);
-    kept.run(&["executions", "-d", "shop"]).exits(0);
-    let run = kept.run(&["executions", "later", "-d", "shop"]).exits(0);
+    kept.run(&["list"]).exits_with(0);
+    kept.run(&["executions", "-d", "shop"]).exits_with(0);
+    let run = kept
+        .run(&["executions", "later", "-d", "shop"])
+        .exits_with(0);
     assert!(run.stdout.contains("start the probe"), "{}", run.stdout);
     let blueprint = kept.path().join("blueprint.yaml");
     let blueprint = blueprint.to_str().unwrap();
@@ -265,23 +277,26 @@ fn a_step_of_an_unknown_plugin_is_shown_and_nothing_is_planned_on_top_of_it() {
         &["heal", "-d", "shop"],
     ] {
         kept.run(command)
-            .exits(1)
-            .says(&["the plugin `martian` worked on `web_"]);
+            .exits_with(1)
+            .stderr_contains(&["the plugin `martian` worked on `web_"]);
     }
     assert_eq!(kept.rows(), rows);
 }
 
 #[test]
-fn a_snapshot_of_another_version_is_named_too() {
-    let kept = kept("scaled");
-    let mut held = kept.state.hold("shop", &Holder::this("test", "x")).unwrap();
+fn unreadable_snapshot_reports_the_version_that_wrote_it() {
+    let kept = state_copy("scaled");
+    let mut held = kept
+        .state
+        .hold("shop", &Holder::this_process("test", "x"))
+        .unwrap();
     let started = Event::ExecutionStarted {
         execution: "next".to_owned(),
         dockctl: "0.1.0".to_owned(),
         parameters: Box::new(Workflow::Stop.into()),
         of: None,
         rolls_back: false,
-        takes_back: dockctl::known::Taken::default(),
+        rollback_scope: dockctl::instance_record::RollbackScope::default(),
     };
     let finished = Event::ExecutionFinished {
         outcome: Outcome::Terminated,
@@ -303,27 +318,27 @@ fn a_snapshot_of_another_version_is_named_too() {
     let update = "UPDATE snapshot SET record = ?1";
     database.execute(update, [snapshot.to_string()]).unwrap();
     kept.run(&["status", "shop"])
-        .exits(1)
-        .says(&["the field `mood`", "written by dockctl 9.9.9"]);
+        .exits_with(1)
+        .stderr_contains(&["the field `mood`", "written by dockctl 9.9.9"]);
 }
 
 #[test]
-fn what_begins_an_execution_and_what_comes_before_it_are_of_its_version() {
+fn version_of_an_execution_covers_its_start_and_the_entries_before_it() {
     let started = r#"{"at":2,"event":"execution_started","execution":"x","dockctl":"9.9.9","workflow":"stop","mood":"good"}"#;
     let ended = r#"{"at":2,"event":"execution_finished","outcome":"terminated"}"#;
     let recovered =
         r#"{"at":2,"event":"recovered","deployment":null,"instances":{},"mood":"good"}"#;
     let plain = r#"{"at":2,"event":"execution_started","execution":"x","dockctl":"9.9.9","workflow":"stop"}"#;
     for rows in [&[ended, started][..], &[ended, recovered, plain]] {
-        let kept = kept("installed");
+        let kept = state_copy("installed");
         kept.write_rows(rows);
-        let run = kept.run(&["status", "shop"]).exits(1);
-        run.says(&["written by dockctl 9.9.9"]);
+        let run = kept.run(&["status", "shop"]).exits_with(1);
+        run.stderr_contains(&["written by dockctl 9.9.9"]);
     }
 }
 
 #[test]
-fn what_another_version_wrote_is_named_and_nothing_is_touched() {
+fn entry_of_another_version_is_reported_and_left_unchanged() {
     for (row, what) in [
         (
             r#"{"at":2,"event":"teleported","to":"mars"}"#,
@@ -334,7 +349,7 @@ fn what_another_version_wrote_is_named_and_nothing_is_touched() {
             "the field `mood`",
         ),
     ] {
-        let kept = kept("installed");
+        let kept = state_copy("installed");
         kept.write_rows(&[row]);
         let rows = kept.rows();
         for command in [
@@ -344,13 +359,13 @@ fn what_another_version_wrote_is_named_and_nothing_is_touched() {
             &["resume", "shop"],
             &["executions", "-d", "shop"],
         ] {
-            let run = kept.run(command).exits(1);
-            let run = run.says(&[what, "written by dockctl 9.0.0"]);
+            let run = kept.run(command).exits_with(1);
+            let run = run.stderr_contains(&[what, "written by dockctl 9.0.0"]);
             assert!(!run.stderr.contains("damaged"), "{}", run.stderr);
         }
         assert_eq!(kept.rows(), rows, "{what}");
         assert!(kept.path().join("deployments/shop.db").exists());
-        let run = kept.run(&["list"]).exits(0);
+        let run = kept.run(&["list"]).exits_with(0);
         assert!(run.stdout.contains("unreadable"), "{}", run.stdout);
     }
 }

@@ -1,7 +1,7 @@
 //! Module layers, as in `docs/architecture.md`: every path in the sources leads to a lower layer,
-//! and only the table of plugins uses the modules of plugins.
+//! and only the registry of plugins uses the modules of plugins.
 
-use crate::support::project;
+use crate::support::project_root;
 use std::{fs, path::Path};
 
 /// Modules from low to high. Modules in the same line must not use each other.
@@ -14,8 +14,8 @@ const LAYERS: [&str; 22] = [
     "secrets",
     "seam",
     "stage",
-    "author known",
-    "told",
+    "author instance_record",
+    "discovery",
     "event",
     "record",
     "journal",
@@ -54,7 +54,7 @@ fn code(text: &str) -> String {
 }
 
 /// Expands brace groups: `a::{b, c::{d, e}}` to `a::b`, `a::c::d` and `a::c::e`.
-fn leaves(tree: &str) -> Vec<String> {
+fn expand_braces(tree: &str) -> Vec<String> {
     let tree = tree.trim();
     let Some((head, group)) = tree.split_once('{') else {
         return vec![tree.split(" as ").next().unwrap().to_owned()];
@@ -75,19 +75,19 @@ fn leaves(tree: &str) -> Vec<String> {
     }
     let named = parts.iter().filter(|part| !part.trim().is_empty());
     named
-        .flat_map(|part| leaves(part))
+        .flat_map(|part| expand_braces(part))
         .map(|leaf| format!("{}{leaf}", head.trim()))
         .collect()
 }
 
 /// Returns every path in the `use` declarations of a file.
-fn uses(code: &str) -> Vec<String> {
+fn use_paths(code: &str) -> Vec<String> {
     let (mut found, mut rest) = (Vec::new(), code);
     while let Some(at) = rest.find("use ") {
         let is_word = !rest[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
         rest = &rest[at + 4..];
         if let Some((tree, after)) = rest.split_once(';').filter(|_| is_word) {
-            found.extend(leaves(tree));
+            found.extend(expand_braces(tree));
             rest = after;
         }
     }
@@ -97,7 +97,7 @@ fn uses(code: &str) -> Vec<String> {
 /// Returns the paths of a file that start with `crate` or `super`, resolved from the crate root.
 fn paths(file: &str, text: &str, plugins: &[String]) -> Vec<Vec<String>> {
     let code = code(text);
-    let mut found = uses(&code);
+    let mut found = use_paths(&code);
     let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let inline = code.split(|c: char| !is_path(c)).filter(|word| {
         let starts = word.starts_with("crate::") || word.starts_with("super::");
@@ -118,13 +118,10 @@ fn paths(file: &str, text: &str, plugins: &[String]) -> Vec<Vec<String>> {
                 .map(|word| format!("crate::plugins::{word}")),
         );
     }
-    found
-        .iter()
-        .filter_map(|path| resolved(&me, path))
-        .collect()
+    found.iter().filter_map(|path| resolve(&me, path)).collect()
 }
 
-fn resolved(me: &[&str], path: &str) -> Option<Vec<String>> {
+fn resolve(me: &[&str], path: &str) -> Option<Vec<String>> {
     let steps: Vec<&str> = path.split("::").map(str::trim).collect();
     let up = steps.iter().take_while(|step| **step == "super").count();
     match steps[0] {
@@ -138,7 +135,7 @@ fn resolved(me: &[&str], path: &str) -> Option<Vec<String>> {
 }
 
 /// Returns why a file must not use a path, or `None` if it may.
-fn broken(file: &str, path: &[String], plugins: &[String]) -> Option<&'static str> {
+fn path_violation(file: &str, path: &[String], plugins: &[String]) -> Option<&'static str> {
     let me = module_of(file);
     let (mine, its) = (layer(me[0])?, layer(path.first()?)?);
     let part = |at: usize| path.get(at).map(String::as_str);
@@ -150,10 +147,10 @@ fn broken(file: &str, path: &[String], plugins: &[String]) -> Option<&'static st
         () if its > mine => Some("leads to a higher layer"),
         () if its == mine && me[0] != path[0] => Some("leads to another module of the same layer"),
         () if into_plugin && own_plugin => {
-            let climbs = me.get(2) == Some(&"declare") && part(2) == Some("drive");
-            climbs.then_some("leads from `declare` to `drive`")
+            let enters_drive = me.get(2) == Some(&"declare") && part(2) == Some("drive");
+            enters_drive.then_some("leads from `declare` to `drive`")
         }
-        // The table may use the plugins, but not their inner modules.
+        // The registry may use the plugins, but not their inner modules.
         () if into_plugin && me == ["plugins"] => {
             let is_inside = matches!(part(2), Some("declare" | "drive"));
             is_inside.then_some("leads into a plugin from outside")
@@ -172,7 +169,7 @@ fn may_use_client(file: &str) -> bool {
 }
 
 /// Names that the application must not use, because they belong to its caller.
-const NOT_IN_OPERATE: [&str; 18] = [
+const FORBIDDEN_IN_OPERATE: [&str; 18] = [
     "clap",
     "eprint!",
     "eprintln!",
@@ -186,7 +183,7 @@ const NOT_IN_OPERATE: [&str; 18] = [
     "getuid",
     "tokio::signal",
     "Host::find",
-    "broken_config",
+    "engine::config_error",
     "report::Live",
     "report::Plain",
     "signal::",
@@ -194,10 +191,12 @@ const NOT_IN_OPERATE: [&str; 18] = [
 ];
 
 /// Returns the forbidden names that a file of the application uses.
-fn outward(file: &str, text: &str) -> Vec<String> {
+fn forbidden_names(file: &str, text: &str) -> Vec<String> {
     let code = code(text);
-    let all = format!("{code}\n{}", uses(&code).join("\n"));
-    let known = NOT_IN_OPERATE.iter().filter(|word| all.contains(**word));
+    let all = format!("{code}\n{}", use_paths(&code).join("\n"));
+    let known = FORBIDDEN_IN_OPERATE
+        .iter()
+        .filter(|word| all.contains(**word));
     let is_inside = file.starts_with("operate/");
     known
         .filter(|_| is_inside)
@@ -205,9 +204,9 @@ fn outward(file: &str, text: &str) -> Vec<String> {
         .collect()
 }
 
-fn faults(file: &str, text: &str, plugins: &[String]) -> Vec<String> {
+fn violations(file: &str, text: &str, plugins: &[String]) -> Vec<String> {
     let fault = |path: Vec<String>| {
-        let why = broken(file, &path, plugins)?;
+        let why = path_violation(file, &path, plugins)?;
         Some(format!("{file}: {}: {why}", path.join("::")))
     };
     let mut all: Vec<String> = paths(file, text, plugins)
@@ -219,7 +218,7 @@ fn faults(file: &str, text: &str, plugins: &[String]) -> Vec<String> {
             "{file}: only engine/ and plugins/docker/ may use the client of an engine"
         ));
     }
-    all.extend(outward(file, text));
+    all.extend(forbidden_names(file, text));
     all.sort();
     all.dedup();
     all
@@ -227,22 +226,22 @@ fn faults(file: &str, text: &str, plugins: &[String]) -> Vec<String> {
 
 /// Returns the names of the plugins, which are the names of their directories.
 fn plugins() -> Vec<String> {
-    let entries = fs::read_dir(project().join("src/plugins")).unwrap();
-    let folders = entries
+    let entries = fs::read_dir(project_root().join("src/plugins")).unwrap();
+    let directories = entries
         .map(Result::unwrap)
         .filter(|entry| entry.path().is_dir());
-    folders
+    directories
         .map(|entry| entry.file_name().into_string().unwrap())
         .collect()
 }
 
-fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
-    for entry in fs::read_dir(folder).unwrap() {
+fn sources(directory: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             sources(&path, found);
         } else if path.extension().is_some_and(|it| it == "rs") {
-            let file = path.strip_prefix(project().join("src")).unwrap();
+            let file = path.strip_prefix(project_root().join("src")).unwrap();
             let text = fs::read_to_string(&path).unwrap();
             found.push((file.display().to_string(), text));
         }
@@ -252,12 +251,12 @@ fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
 #[test]
 fn every_path_leads_to_a_lower_layer() {
     let (mut all, plugins) = (Vec::new(), plugins());
-    sources(&project().join("src"), &mut all);
+    sources(&project_root().join("src"), &mut all);
     assert!(plugins.contains(&"docker".to_owned()), "{plugins:?}");
     assert!(all.len() > 150, "sources not found");
     let faults: Vec<String> = all
         .iter()
-        .flat_map(|(file, text)| faults(file, text, &plugins))
+        .flat_map(|(file, text)| violations(file, text, &plugins))
         .collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     let known = |file: &String| {
@@ -276,7 +275,7 @@ fn every_path_leads_to_a_lower_layer() {
 const FORBIDDEN: &[(&str, &str, &str)] = &[
     (
         "seam/step.rs",
-        "use crate::plan::Known;",
+        "use crate::plan::PlanInput;",
         "leads to a higher layer",
     ),
     (
@@ -291,12 +290,12 @@ const FORBIDDEN: &[(&str, &str, &str)] = &[
     ),
     (
         "plugins/docker/declare/lower.rs",
-        "fn f(it: super::super::super::super::plan::Known) {}",
+        "fn f(it: super::super::super::super::plan::PlanInput) {}",
         "leads to a higher layer",
     ),
     (
         "web.rs",
-        "use crate::digest::plain;",
+        "use crate::digest::sha256;",
         "leads to another module of the same layer",
     ),
     (
@@ -315,7 +314,7 @@ const FORBIDDEN: &[(&str, &str, &str)] = &[
         "leads into a plugin from outside",
     ),
     (
-        "plugins/table.rs",
+        "plugins/registry.rs",
         "use super::docker::Docker;",
         "leads into a plugin from outside",
     ),
@@ -430,10 +429,10 @@ const ALLOWED: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn each_kind_of_forbidden_line_is_found() {
+fn every_kind_of_violation_is_detected() {
     let two = ["docker", "script"].map(str::to_owned);
     for (file, line, why) in FORBIDDEN {
-        let found = faults(file, line, &two).join("\n");
+        let found = violations(file, line, &two).join("\n");
         assert!(
             found.contains(why) && found.contains(file),
             "{file}: {line}: {found}"
@@ -441,7 +440,7 @@ fn each_kind_of_forbidden_line_is_found() {
     }
     for (file, line) in ALLOWED {
         assert_eq!(
-            faults(file, line, &two),
+            violations(file, line, &two),
             Vec::<String>::new(),
             "{file}: {line}"
         );
@@ -449,8 +448,8 @@ fn each_kind_of_forbidden_line_is_found() {
 }
 
 /// Returns the Rust files below a directory.
-fn files(folder: &Path) -> Vec<std::path::PathBuf> {
-    let entries = fs::read_dir(folder)
+fn files(directory: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().path());
     let below = |path: std::path::PathBuf| {
@@ -480,15 +479,15 @@ fn is_declared(path: &Path, texts: &[String]) -> bool {
 }
 
 #[test]
-fn every_file_of_the_tests_is_compiled_in() {
-    let folder = project().join("tests");
-    let all = files(&folder);
+fn every_test_file_is_compiled() {
+    let directory = project_root().join("tests");
+    let all = files(&directory);
     assert!(all.len() > 50, "tests not found");
     let texts: Vec<String> = all
         .iter()
         .map(|path| fs::read_to_string(path).unwrap())
         .collect();
-    let is_target = |path: &Path| path.parent() == Some(&folder) || path.ends_with("it/main.rs");
+    let is_target = |path: &Path| path.parent() == Some(&directory) || path.ends_with("it/main.rs");
     let lost: Vec<_> = all
         .iter()
         .filter(|path| !is_target(path) && !is_declared(path, &texts))

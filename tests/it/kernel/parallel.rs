@@ -1,13 +1,13 @@
 //! The limit on concurrent calls, including retries.
 
 use crate::{
-    kernel::run::{begun, deployment, with_runtime},
-    simulated::{Fate, Simulated, drivers},
+    kernel::run::{begin_install, deployment, with_runtime},
+    simulated::{RequestOutcome, SimulatedEngine, drivers},
 };
 use dockctl::{
     event::Outcome,
     executor::{Executor, Policy, StopRequests},
-    plugins::{Answer, Driver, Inside, Places, Scene, Tools},
+    plugins::{Driver, DriverFuture, ObjectPlaces, ObserveContext, StepContext, StepShell},
     record::Record,
     report::Quiet,
     seam::{Call, Observed, Outputs, Settled},
@@ -17,20 +17,20 @@ use std::{cell::Cell, time::Duration};
 
 /// A simulated engine with slow requests that counts the concurrent ones.
 #[derive(Default)]
-struct Slow {
-    world: Simulated,
-    now: Cell<usize>,
-    most: Cell<usize>,
+struct SlowEngine {
+    world: SimulatedEngine,
+    current: Cell<usize>,
+    maximum: Cell<usize>,
 }
 
-impl Driver for Slow {
-    fn perform<'a>(&'a self, call: &'a Call, tools: Tools<'a>) -> Answer<'a, Outputs> {
+impl Driver for SlowEngine {
+    fn perform<'a>(&'a self, call: &'a Call, tools: StepContext<'a>) -> DriverFuture<'a, Outputs> {
         Box::pin(async move {
-            self.now.set(self.now.get() + 1);
-            self.most.set(self.most.get().max(self.now.get()));
+            self.current.set(self.current.get() + 1);
+            self.maximum.set(self.maximum.get().max(self.current.get()));
             tokio::time::sleep(Duration::from_secs(10)).await;
             let outputs = self.world.perform(call, tools).await;
-            self.now.set(self.now.get() - 1);
+            self.current.set(self.current.get() - 1);
             outputs
         })
     }
@@ -39,22 +39,26 @@ impl Driver for Slow {
         &'a self,
         call: &'a Call,
         since: u64,
-        inside: Option<Inside<'a>>,
-    ) -> Answer<'a, Settled> {
+        inside: Option<StepShell<'a>>,
+    ) -> DriverFuture<'a, Settled> {
         self.world.settle(call, since, inside)
     }
 
-    fn observe<'a>(&'a self, scene: Scene<'a>, places: &'a Places) -> Answer<'a, Observed> {
+    fn observe<'a>(
+        &'a self,
+        scene: ObserveContext<'a>,
+        places: &'a ObjectPlaces,
+    ) -> DriverFuture<'a, Observed> {
         self.world.observe(scene, places)
     }
 }
 
 /// Returns the largest number of concurrent requests during an install of six nodes with retries.
-fn most(parallel: usize) -> usize {
+fn max_concurrency(parallel: usize) -> usize {
     let names = ["a", "b", "c", "d", "e", "f"];
     let deployment = deployment(&names.map(|name| (name, &[][..])));
-    let slow = Slow::default();
-    (0..12).for_each(|n| slow.world.doom(n * 2, Fate::RefusedOnce));
+    let slow = SlowEngine::default();
+    (0..12).for_each(|n| slow.world.set_outcome(n * 2, RequestOutcome::RefusedOnce));
     let (mut journal, mut quiet) = (Vec::new(), Quiet);
     with_runtime(async {
         let mut executor = Executor {
@@ -66,20 +70,23 @@ fn most(parallel: usize) -> usize {
             policy: Policy {
                 parallel,
                 retries: 9.0,
-                interval: 1.0,
+                retry_interval: 1.0,
                 ..Policy::default()
             },
         };
-        let stage = begun(&mut executor, &deployment);
-        executor.run(stage, &StopRequests::default()).await.unwrap();
+        let stage = begin_install(&mut executor, &deployment);
+        executor
+            .run_stage(stage, &StopRequests::default())
+            .await
+            .unwrap();
         assert_eq!(executor.finish().unwrap(), Outcome::Terminated);
     });
-    slow.most.get()
+    slow.maximum.get()
 }
 
 #[test]
-fn what_is_tried_again_counts_like_everything_else() {
+fn retries_count_towards_the_parallel_limit() {
     for parallel in [1, 2, 4] {
-        assert_eq!(most(parallel), parallel);
+        assert_eq!(max_concurrency(parallel), parallel);
     }
 }

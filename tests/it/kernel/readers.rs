@@ -2,12 +2,12 @@
 //! nodes and removed before them.
 
 use crate::{
-    kernel::restore::{Life, blueprint},
-    kernel::run::written,
+    kernel::restore::{TestDeployment, blueprint},
+    kernel::run::deployment_of,
 };
 use dockctl::{
     event::Outcome,
-    plan::unordered,
+    plan::unordered_readings,
     plugins::Plugins,
     stage::{
         Parameters, Selection, Workflow,
@@ -15,14 +15,14 @@ use dockctl::{
     },
 };
 
-const READS: &str = "command: sleep 1, environment: {A: {get_attribute: [a, container_id]}}";
+const READS_A: &str = "command: sleep 1, environment: {A: {get_attribute: [a, container_id]}}";
 
 fn depends_on(target: &str) -> String {
     format!("{{type: cloudify.relationships.depends_on, target: {target}}}")
 }
 
 /// Returns the position of a step of a node among all requests.
-fn at(life: &Life, node: &str, step: &str) -> usize {
+fn position(life: &TestDeployment, node: &str, step: &str) -> usize {
     let requests = life.world.requests.borrow();
     let found = requests
         .iter()
@@ -31,55 +31,55 @@ fn at(life: &Life, node: &str, step: &str) -> usize {
 }
 
 #[test]
-fn who_reads_an_attribute_comes_after_what_it_reads_and_goes_before_it() {
-    let deployment = written(
-        &blueprint(&[("b", READS, "", ""), ("a", "command: sleep 1", "", "")]),
+fn reader_of_an_attribute_is_created_after_its_source_and_removed_before_it() {
+    let deployment = deployment_of(
+        &blueprint(&[("b", READS_A, "", ""), ("a", "command: sleep 1", "", "")]),
         None,
     );
-    let mut life = Life::new();
+    let mut life = TestDeployment::new();
     assert_eq!(
         life.run(&deployment, Workflow::Install),
         Some(Outcome::Terminated)
     );
-    assert!(at(&life, "a", "start") < at(&life, "b", "create"));
+    assert!(position(&life, "a", "start") < position(&life, "b", "create"));
     life.world.requests.borrow_mut().clear();
     assert_eq!(
         life.run(&deployment, Workflow::Uninstall),
         Some(Outcome::Terminated)
     );
-    assert!(at(&life, "b", "remove container") < at(&life, "a", "stop"));
-    assert_eq!(unordered(&deployment, Plugins::default()), []);
+    assert!(position(&life, "b", "remove container") < position(&life, "a", "stop"));
+    assert_eq!(unordered_readings(&deployment, Plugins::default()), []);
 }
 
 #[test]
-fn what_reads_itself_or_reads_later_waits_for_nobody() {
+fn reads_of_itself_and_late_reads_add_no_dependency() {
     let own = "command: sleep 1, environment: {A: {get_attribute: [a, node_instance_id]}}";
     let text = blueprint(&[
         ("a", own, "", ""),
         ("b", "command: sleep 1", "", &depends_on("a")),
     ]);
     let stop = "cloudify.interfaces.lifecycle: {stop: {inputs: {params: {timeout: {get_attribute: [b, time]}}}}, create";
-    let deployment = written(
+    let deployment = deployment_of(
         &text.replacen("cloudify.interfaces.lifecycle: {create", stop, 1),
         None,
     );
     assert_eq!(
-        unordered(&deployment, Plugins::default()),
+        unordered_readings(&deployment, Plugins::default()),
         [],
         "`a` is stopped after `b` anyway"
     );
-    let mut life = Life::new();
+    let mut life = TestDeployment::new();
     assert_eq!(
         life.run(&deployment, Workflow::Install),
         Some(Outcome::Terminated)
     );
-    assert!(at(&life, "a", "start") < at(&life, "b", "create"));
+    assert!(position(&life, "a", "start") < position(&life, "b", "create"));
 }
 
 #[test]
-fn a_reader_of_what_was_made_again_is_known_to_be_out_of_date_until_it_is_made_again() {
-    let deployment = written(
-        &blueprint(&[("b", READS, "", ""), ("a", "command: sleep 1", "", "")]),
+fn reader_of_a_recreated_node_is_outdated_until_it_is_recreated() {
+    let deployment = deployment_of(
+        &blueprint(&[("b", READS_A, "", ""), ("a", "command: sleep 1", "", "")]),
         None,
     );
     let id = |node: &str| {
@@ -103,9 +103,9 @@ fn a_reader_of_what_was_made_again_is_known_to_be_out_of_date_until_it_is_made_a
     });
     for parameters in [&reinstall_a, &heal_a] {
         let workflow = parameters.workflow();
-        let mut life = Life::new();
+        let mut life = TestDeployment::new();
         life.run(&deployment, Workflow::Install);
-        assert!(!life.record().has_former());
+        assert!(!life.record().has_outdated());
         assert_eq!(
             life.run_with(&deployment, parameters),
             Some(Outcome::Terminated)
@@ -120,45 +120,45 @@ fn a_reader_of_what_was_made_again_is_known_to_be_out_of_date_until_it_is_made_a
             Some(Outcome::Terminated)
         );
         assert!(
-            !life.record().has_former() && life.id("b") != before,
+            !life.record().has_outdated() && life.id("b") != before,
             "{workflow}"
         );
     }
     // Reinstalling both leaves no instance outdated.
-    let mut life = Life::new();
+    let mut life = TestDeployment::new();
     life.run(&deployment, Workflow::Install);
     assert_eq!(
         life.run(&deployment, Workflow::Reinstall),
         Some(Outcome::Terminated)
     );
-    assert!(!life.record().has_former());
+    assert!(!life.record().has_outdated());
 }
 
 #[test]
-fn a_deployment_whose_readers_cannot_wait_runs_all_the_same_and_goes() {
+fn deployment_with_a_cyclic_read_still_runs_and_uninstalls() {
     // Only an older dockctl installed this cycle: `b` reads an attribute of `a`, which depends on
     // `b`.
-    let deployment = written(
+    let deployment = deployment_of(
         &blueprint(&[
-            ("b", READS, "", ""),
+            ("b", READS_A, "", ""),
             ("a", "command: sleep 1", "", &depends_on("b")),
         ]),
         None,
     );
-    let dropped = unordered(&deployment, Plugins::default());
+    let dropped = unordered_readings(&deployment, Plugins::default());
     assert_eq!(dropped.len(), 1);
     assert_eq!(
         dropped[0].to_string(),
         "`create` of `b` reads attributes of `a`"
     );
     assert!(dropped[0].makes);
-    let mut life = Life::new();
+    let mut life = TestDeployment::new();
     assert_eq!(
         life.run(&deployment, Workflow::Install),
         Some(Outcome::Terminated)
     );
     assert!(
-        at(&life, "b", "start") < at(&life, "a", "create"),
+        position(&life, "b", "start") < position(&life, "a", "create"),
         "the relationship determines the order"
     );
     for workflow in [
@@ -174,5 +174,5 @@ fn a_deployment_whose_readers_cannot_wait_runs_all_the_same_and_goes() {
             "{workflow}"
         );
     }
-    assert_eq!(life.present(), [""; 0]);
+    assert_eq!(life.container_states(), [""; 0]);
 }

@@ -1,14 +1,16 @@
 //! Replacing containers on the simulated engine: however a run ends between the stop of the old
 //! container and the proof of the new one, the next command leaves a working container.
 
-use crate::kernel::run::{replay, with_runtime, written};
-use crate::simulated::{Fate, Simulated, drivers};
+use crate::kernel::run::{deployment_of, replay, with_runtime};
+use crate::simulated::{RequestOutcome, SimulatedEngine, drivers};
 use dockctl::{
-    event::{Entry, Event, Outcome, Why},
+    event::{Entry, Event, Outcome, StopReason},
     executor::{Executor, Policy, Run, StopRequests},
     model::Deployment,
-    plan::{self, Known},
-    plugins::{Answer, Driver, Inside, Places, Plugins, Scene, Tools},
+    plan::{self, PlanInput},
+    plugins::{
+        Driver, DriverFuture, ObjectPlaces, ObserveContext, Plugins, StepContext, StepShell,
+    },
     record::Record,
     report::Quiet,
     seam::{Call, ObjectState, Observed, Outputs, Settled},
@@ -27,22 +29,22 @@ const SAMPLE: usize = 11;
 /// A disturbance at one request: a fault, or a user who stops the run (once: `Stop`, twice:
 /// `Abort`).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Trouble {
-    Fate(Fate),
+enum Disturbance {
+    Fate(RequestOutcome),
     Stop,
     Abort,
 }
 
-const TROUBLES: [Trouble; 6] = [
-    Trouble::Fate(Fate::Refused),
-    Trouble::Fate(Fate::LostBefore),
-    Trouble::Fate(Fate::LostAfter),
-    Trouble::Fate(Fate::CutAfter),
-    Trouble::Stop,
-    Trouble::Abort,
+const DISTURBANCES: [Disturbance; 6] = [
+    Disturbance::Fate(RequestOutcome::Refused),
+    Disturbance::Fate(RequestOutcome::IgnoredForever),
+    Disturbance::Fate(RequestOutcome::DoneWithoutResponse),
+    Disturbance::Fate(RequestOutcome::DisconnectedAfter),
+    Disturbance::Stop,
+    Disturbance::Abort,
 ];
 /// Workflows to run after the disturbance.
-const NEXT: [Workflow; 4] = [
+const NEXT_WORKFLOWS: [Workflow; 4] = [
     Workflow::Install,
     Workflow::Update,
     Workflow::Heal,
@@ -54,18 +56,18 @@ fn is_long() -> bool {
 }
 
 /// The simulated engine with a user who stops the run at a request.
-struct Watched<'a> {
-    world: &'a Simulated,
-    stop_at: Option<(usize, Trouble)>,
+struct EngineWithUser<'a> {
+    world: &'a SimulatedEngine,
+    stop_at: Option<(usize, Disturbance)>,
     signals: &'a StopRequests,
 }
 
-impl Driver for Watched<'_> {
-    fn perform<'a>(&'a self, call: &'a Call, tools: Tools<'a>) -> Answer<'a, Outputs> {
+impl Driver for EngineWithUser<'_> {
+    fn perform<'a>(&'a self, call: &'a Call, tools: StepContext<'a>) -> DriverFuture<'a, Outputs> {
         match self.stop_at {
             Some((at, trouble)) if at == self.world.requests.borrow().len() => match trouble {
-                Trouble::Abort => self.signals.abort(Why::Asked),
-                _ => self.signals.stop(Why::Asked),
+                Disturbance::Abort => self.signals.abort(StopReason::Asked),
+                _ => self.signals.stop(StopReason::Asked),
             },
             _ => {}
         }
@@ -76,35 +78,39 @@ impl Driver for Watched<'_> {
         &'a self,
         call: &'a Call,
         since: u64,
-        inside: Option<Inside<'a>>,
-    ) -> Answer<'a, Settled> {
+        inside: Option<StepShell<'a>>,
+    ) -> DriverFuture<'a, Settled> {
         self.world.settle(call, since, inside)
     }
 
-    fn observe<'a>(&'a self, scene: Scene<'a>, places: &'a Places) -> Answer<'a, Observed> {
+    fn observe<'a>(
+        &'a self,
+        scene: ObserveContext<'a>,
+        places: &'a ObjectPlaces,
+    ) -> DriverFuture<'a, Observed> {
         self.world.observe(scene, places)
     }
 }
 
 /// One deployment across several definitions and processes.
-pub(crate) struct Life {
-    pub(crate) world: Simulated,
+pub(crate) struct TestDeployment {
+    pub(crate) world: SimulatedEngine,
     journal: Vec<Entry>,
     policy: Policy,
     /// Number of the request at which the user stops the run, and how.
-    stop_at: Option<(usize, Trouble)>,
+    stop_at: Option<(usize, Disturbance)>,
 }
 
-impl Life {
+impl TestDeployment {
     pub(crate) fn new() -> Self {
         let policy = Policy {
             parallel: 3,
             retries: 2.0,
-            interval: 1.0,
+            retry_interval: 1.0,
             ..Policy::default()
         };
         Self {
-            world: Simulated::default(),
+            world: SimulatedEngine::default(),
             journal: Vec::new(),
             policy,
             stop_at: None,
@@ -128,14 +134,14 @@ impl Life {
                 Secrets::default(),
                 StopRequests::default(),
             );
-            let backend = Watched {
+            let engine = EngineWithUser {
                 world: &self.world,
                 stop_at: self.stop_at,
                 signals: &signals,
             };
             let mut executor = Executor {
                 record: &mut record,
-                drivers: &drivers(&backend),
+                drivers: &drivers(&engine),
                 journal: &mut self.journal,
                 reporter: &mut quiet,
                 secrets: &secrets,
@@ -150,16 +156,16 @@ impl Life {
                     .unwrap();
             }
             let places = Plugins::default()
-                .places(Scene {
+                .places(ObserveContext {
                     deployment,
                     record: executor.record,
                     secrets: &secrets,
                 })
                 .unwrap();
-            let observed = self.world.shows(deployment, &places);
-            let known = Known::new(deployment, executor.record, &observed);
+            let observed = self.world.observed(deployment, &places);
+            let known = PlanInput::new(deployment, executor.record, &observed);
             let stage = plan::first(parameters, &known).stage;
-            let id = format!("x{}", executor.record.ran);
+            let id = format!("x{}", executor.record.execution_count);
             let run = Run {
                 id: &id,
                 parameters,
@@ -175,16 +181,16 @@ impl Life {
     }
 
     /// Disturbs a later request, counted from 0.
-    fn doom(&mut self, n: usize, trouble: Trouble) {
+    fn disturb(&mut self, n: usize, trouble: Disturbance) {
         let at = self.requests() + n;
         match trouble {
-            Trouble::Fate(fate) => self.world.doom(at, fate),
+            Disturbance::Fate(fate) => self.world.set_outcome(at, fate),
             stop => self.stop_at = Some((at, stop)),
         }
     }
 
-    fn calm(&mut self) {
-        self.world.calm();
+    fn clear_disturbances(&mut self) {
+        self.world.clear_faults();
         self.stop_at = None;
     }
 
@@ -198,16 +204,16 @@ impl Life {
                 }))
                 .unwrap();
             let places = Plugins::default()
-                .places(Scene {
+                .places(ObserveContext {
                     deployment,
                     record: &record,
                     secrets: &Secrets::default(),
                 })
                 .unwrap();
-            let observed = self.world.shows(deployment, &places);
+            let observed = self.world.observed(deployment, &places);
             plan::first(
                 &workflow.into(),
-                &Known::new(deployment, &record, &observed),
+                &PlanInput::new(deployment, &record, &observed),
             )
             .stage
         })
@@ -218,7 +224,7 @@ impl Life {
     }
 
     /// Returns the names and states of all containers, sorted.
-    pub(crate) fn present(&self) -> Vec<String> {
+    pub(crate) fn container_states(&self) -> Vec<String> {
         let mut all: Vec<String> = self
             .world
             .containers
@@ -251,20 +257,20 @@ imports: [cloudify/types/types.yaml, 'plugin:cloudify-docker-plugin?version=1.3.
 node_templates:
 "
     .to_owned();
-    for (name, params, properties, ties) in containers {
+    for (name, params, properties, relationships) in containers {
         text += &format!(
             "  {name}:
     type: cloudify.docker.Container
     properties: {{name: {name}, image: {{repository: i}}{properties}}}
     interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{params: {{{params}}}}}}}}}}}
-    relationships: [{ties}]
+    relationships: [{relationships}]
 "
         );
     }
     text
 }
 
-fn one(params: &str) -> String {
+fn one_container(params: &str) -> String {
     blueprint(&[("a", params, "", "")])
 }
 
@@ -278,15 +284,15 @@ struct Sweep {
     /// Definition of a later update, which works.
     corrected: String,
     /// Names for which a working container must exist after any workflow.
-    lasting: &'static [&'static str],
+    always_working: &'static [&'static str],
 }
 
 impl Sweep {
-    fn installed(&self, before: &Deployment) -> Life {
-        let mut life = Life::new();
+    fn install(&self, before: &Deployment) -> TestDeployment {
+        let mut life = TestDeployment::new();
         self.foreign
             .iter()
-            .for_each(|name| life.world.foreign(name));
+            .for_each(|name| life.world.add_foreign(name));
         assert_eq!(
             life.run(before, Workflow::Install),
             Some(Outcome::Terminated)
@@ -294,8 +300,8 @@ impl Sweep {
         life
     }
 
-    fn works(&self, life: &Life, point: &str) {
-        for name in self.lasting {
+    fn expect_working(&self, life: &TestDeployment, point: &str) {
+        for name in self.always_working {
             let record = life.record();
             let failed = record
                 .executions
@@ -306,54 +312,57 @@ impl Sweep {
             assert!(
                 life.id(name).is_some(),
                 "{point}: no working container `{name}`: {:?} {failed:?}",
-                life.present()
+                life.container_states()
             );
         }
     }
 
     /// Tries the points and returns their number.
     fn run(&self) -> usize {
-        let before = written(&self.before, None);
-        let after = written(&self.after, Some(&before));
-        let corrected = written(&self.corrected, Some(&after));
+        let before = deployment_of(&self.before, None);
+        let after = deployment_of(&self.after, Some(&before));
+        let corrected = deployment_of(&self.corrected, Some(&after));
         let mut points = 0;
         for fail_fast in [false, true] {
-            let mut life = self.installed(&before);
+            let mut life = self.install(&before);
             let first = life.requests();
             life.policy.fail_fast = fail_fast;
             let undisturbed = life.run(&after, Workflow::Update);
             let requests = life.requests() - first;
-            self.works(&life, "without a disturbance");
-            self.ends_well(life, &corrected, "without a disturbance");
-            let all = (0..=requests).flat_map(|n| TROUBLES.map(|trouble| (n, trouble)));
-            let all = all.flat_map(|(n, trouble)| NEXT.map(|next| (n, trouble, next)));
+            self.expect_working(&life, "without a disturbance");
+            self.expect_clean_end(life, &corrected, "without a disturbance");
+            let all = (0..=requests).flat_map(|n| DISTURBANCES.map(|trouble| (n, trouble)));
+            let all = all.flat_map(|(n, trouble)| NEXT_WORKFLOWS.map(|next| (n, trouble, next)));
             for (n, trouble, next) in
                 all.skip(usize::from(fail_fast))
                     .step_by(if is_long() { 1 } else { SAMPLE })
             {
                 let point =
                     format!("{trouble:?} at {n} of {requests}, fail_fast {fail_fast}, then {next}");
-                let mut life = self.installed(&before);
+                let mut life = self.install(&before);
                 life.policy.fail_fast = fail_fast;
-                life.doom(n, trouble);
+                life.disturb(n, trouble);
                 let ended = life.run(&after, Workflow::Update);
                 // A refusal or an abort can also prevent the restore.
                 if ended.is_some()
-                    && !matches!(trouble, Trouble::Fate(Fate::Refused) | Trouble::Abort)
+                    && !matches!(
+                        trouble,
+                        Disturbance::Fate(RequestOutcome::Refused) | Disturbance::Abort
+                    )
                 {
-                    self.works(&life, &format!("{point}, after the update"));
+                    self.expect_working(&life, &format!("{point}, after the update"));
                 }
-                life.calm();
+                life.clear_disturbances();
                 life.run(&after, next);
-                self.works(&life, &point);
+                self.expect_working(&life, &point);
                 if next == Workflow::Update && undisturbed == Some(Outcome::Terminated) {
                     assert!(
-                        life.record().is_complete() && !life.record().has_former(),
+                        life.record().is_complete() && !life.record().has_outdated(),
                         "{point}: {:?}",
-                        life.present()
+                        life.container_states()
                     );
                 }
-                self.ends_well(life, &corrected, &point);
+                self.expect_clean_end(life, &corrected, &point);
                 points += 1;
             }
         }
@@ -363,19 +372,22 @@ impl Sweep {
 
     /// Asserts that a later update completes and leaves no predecessors or successors, and that an
     /// uninstall leaves only the foreign containers.
-    fn ends_well(&self, mut life: Life, corrected: &Deployment, point: &str) {
+    fn expect_clean_end(&self, mut life: TestDeployment, corrected: &Deployment, point: &str) {
         let outcome = life.run(corrected, Workflow::Update);
         assert_eq!(
             outcome,
             Some(Outcome::Terminated),
             "{point}: {:?} {:?}",
-            life.present(),
+            life.container_states(),
             life.record().executions.last()
         );
-        self.works(&life, point);
+        self.expect_working(&life, point);
         let left = |name: &&String| name.contains(".dockctl-");
         assert_eq!(
-            life.present().iter().filter(left).collect::<Vec<_>>(),
+            life.container_states()
+                .iter()
+                .filter(left)
+                .collect::<Vec<_>>(),
             Vec::<&String>::new(),
             "{point}"
         );
@@ -391,56 +403,61 @@ impl Sweep {
             .iter()
             .map(|it| it.name.replace(".before-dockctl", ""))
             .collect();
-        assert_eq!(names, self.foreign, "{point}: {:?}", life.present());
+        assert_eq!(
+            names,
+            self.foreign,
+            "{point}: {:?}",
+            life.container_states()
+        );
     }
 }
 
 const ADOPTED: &str = ", use_external_resource: true";
 
 #[test]
-fn a_new_container_that_ends_gives_way_to_the_old_one_whatever_happens() {
+fn predecessor_is_restored_if_the_successor_exits() {
     let sweep = Sweep {
         foreign: &[],
-        before: one("command: sleep 1"),
-        after: one("command: exit"),
-        corrected: one("command: sleep 2"),
-        lasting: &["a"],
+        before: one_container("command: sleep 1"),
+        after: one_container("command: exit"),
+        corrected: one_container("command: sleep 2"),
+        always_working: &["a"],
     };
     assert!(sweep.run() >= 15);
 }
 
 #[test]
-fn a_container_that_works_is_replaced_by_another_one_that_works() {
+fn working_container_is_replaced_by_a_working_one() {
     let sweep = Sweep {
         foreign: &[],
-        before: one("command: sleep 1"),
-        after: one("command: sleep 2"),
-        corrected: one("command: sleep 1"),
-        lasting: &["a"],
+        before: one_container("command: sleep 1"),
+        after: one_container("command: sleep 2"),
+        corrected: one_container("command: sleep 1"),
+        always_working: &["a"],
     };
     assert!(sweep.run() >= 15);
 }
 
 #[test]
-fn an_adopted_container_that_makes_way_runs_again_if_the_new_one_does_not() {
+fn adopted_container_is_restored_if_its_replacement_does_not_start() {
     let sweep = Sweep {
         foreign: &["a"],
         before: blueprint(&[("a", "", ADOPTED, "")]),
-        after: one("command: missing"),
+        after: one_container("command: missing"),
         corrected: blueprint(&[("a", "", ADOPTED, "")]),
-        lasting: &["a"],
+        always_working: &["a"],
     };
     assert!(sweep.run() >= 15);
 }
 
 #[test]
-fn an_adopted_container_makes_way_for_one_that_works() {
+fn adopted_container_is_replaced_by_a_working_one() {
     let sweep = Sweep {
         foreign: &["a"],
         before: blueprint(&[("a", "", ADOPTED, "")]),
-        after: one("command: sleep 1"),
-        corrected: one("command: sleep 2"),
-        lasting: &["a"],
+        after: one_container("command: sleep 1"),
+        corrected: one_container("command: sleep 2"),
+        always_working: &["a"],
     };
     assert!(sweep.run() >= 15);
 }
@@ -448,7 +465,7 @@ fn an_adopted_container_makes_way_for_one_that_works() {
 /// Returns a sweep of a container with `auto_remove`, and the steps of its update to `failing`.
 fn auto_removed(host_config: &str, failing: &str) -> (Sweep, String) {
     let params = |command: &str| {
-        one(&format!(
+        one_container(&format!(
             "command: {command}, host_config: {{{host_config}}}"
         ))
     };
@@ -457,31 +474,31 @@ fn auto_removed(host_config: &str, failing: &str) -> (Sweep, String) {
         before: params("sleep 1"),
         after: params(failing),
         corrected: params("sleep 2"),
-        lasting: &["a"],
+        always_working: &["a"],
     };
-    let before = written(&sweep.before, None);
-    let life = sweep.installed(&before);
-    let after = written(&sweep.after, Some(&before));
+    let before = deployment_of(&sweep.before, None);
+    let life = sweep.install(&before);
+    let after = deployment_of(&sweep.after, Some(&before));
     let steps = life.plan(&after, Workflow::Update).to_string();
     (sweep, steps)
 }
 
 #[test]
-fn a_container_that_is_removed_when_stopped_is_replaced_start_first() {
+fn auto_removed_container_is_replaced_without_stopping_it_first() {
     let (sweep, steps) = auto_removed("auto_remove: true", "missing");
     assert!(!steps.contains("stop container"), "{steps}");
     assert!(sweep.run() >= 15);
 }
 
 #[test]
-fn a_container_that_is_removed_when_stopped_is_made_again_if_both_need_a_port() {
+fn auto_removed_container_is_recreated_if_both_need_the_same_port() {
     let (sweep, steps) = auto_removed("auto_remove: true, port_bindings: {80: 8080}", "exit");
     assert!(steps.contains("stop container"), "{steps}");
     assert!(sweep.run() >= 15);
 }
 
 #[test]
-fn who_shares_something_of_another_container_works_again_after_both_were_replaced() {
+fn container_that_shares_a_namespace_works_after_both_are_replaced() {
     for shared in [
         "network_mode: 'container:a'",
         "pid_mode: 'container:a'",
@@ -504,34 +521,40 @@ fn who_shares_something_of_another_container_works_again_after_both_were_replace
             before: both("command: sleep 1", "sleep 1"),
             after: both("command: sleep 2", "exit"),
             corrected: both("command: sleep 3", "sleep 3"),
-            lasting: &["a", "b"],
+            always_working: &["a", "b"],
         };
         assert!(sweep.run() >= 15);
     }
 }
 
 #[test]
-fn what_was_made_for_places_that_are_not_needed_is_removed() {
+fn unneeded_successors_are_removed() {
     let three = |command: &str| {
-        one(&format!("command: {command}")).replace(
+        one_container(&format!("command: {command}")).replace(
             "    properties: {name: a,",
             "    instances: {deploy: 3}\n    properties: {name: a,",
         )
     };
-    let mut life = Life::new();
-    let before = written(&three("sleep 1"), None);
+    let mut life = TestDeployment::new();
+    let before = deployment_of(&three("sleep 1"), None);
     life.run(&before, Workflow::Install);
     let ids: Vec<_> = ["a", "a-1", "a-2"].map(|name| life.id(name)).into();
     life.policy.fail_fast = true;
     assert_eq!(
-        life.run(&written(&three("exit"), Some(&before)), Workflow::Update),
+        life.run(
+            &deployment_of(&three("exit"), Some(&before)),
+            Workflow::Update
+        ),
         Some(Outcome::Failed)
     );
     assert_eq!(
         life.run(&before, Workflow::Update),
         Some(Outcome::Terminated)
     );
-    assert_eq!(life.present(), ["a running", "a-1 running", "a-2 running"]);
+    assert_eq!(
+        life.container_states(),
+        ["a running", "a-1 running", "a-2 running"]
+    );
     assert_eq!(
         ["a", "a-1", "a-2"].map(|name| life.id(name)).to_vec(),
         ids,
@@ -540,16 +563,16 @@ fn what_was_made_for_places_that_are_not_needed_is_removed() {
 }
 
 #[test]
-fn what_is_gone_is_created_as_it_worked_not_as_an_update_failed_to_make_it() {
-    let mut life = Life::new();
-    let before = written(&one("command: sleep 1"), None);
+fn missing_container_is_created_from_its_last_working_definition() {
+    let mut life = TestDeployment::new();
+    let before = deployment_of(&one_container("command: sleep 1"), None);
     life.run(&before, Workflow::Install);
-    let after = written(&one("command: missing"), Some(&before));
+    let after = deployment_of(&one_container("command: missing"), Some(&before));
     assert_eq!(life.run(&after, Workflow::Update), Some(Outcome::Failed));
     life.world.containers.borrow_mut().clear();
     assert_eq!(life.run(&after, Workflow::Heal), Some(Outcome::Terminated));
-    assert_eq!(life.present(), ["a running"]);
-    assert!(life.record().has_former(), "the update is still pending");
+    assert_eq!(life.container_states(), ["a running"]);
+    assert!(life.record().has_outdated(), "the update is still pending");
 }
 
 const THREE: [&str; 3] = ["a", "b", "c"];
@@ -574,18 +597,18 @@ fn three_images(number: u8) -> String {
 }
 
 /// Installs a deployment and clears the log of requests.
-fn installed(deployment: &Deployment) -> Life {
-    let mut life = Life::new();
+fn install(deployment: &Deployment) -> TestDeployment {
+    let mut life = TestDeployment::new();
     life.run(deployment, Workflow::Install);
     life.world.requests.borrow_mut().clear();
     life
 }
 
-fn three_ids(life: &Life) -> [Option<String>; 3] {
+fn three_ids(life: &TestDeployment) -> [Option<String>; 3] {
     THREE.map(|name| life.id(name))
 }
 
-fn expect_every_image_before_the_first_stop(life: &Life) {
+fn expect_images_pulled_before_the_first_stop(life: &TestDeployment) {
     let requests = life.world.requests.borrow();
     let last = requests
         .iter()
@@ -599,11 +622,11 @@ fn expect_every_image_before_the_first_stop(life: &Life) {
 }
 
 #[test]
-fn an_image_that_cannot_be_had_costs_nothing_that_works() {
-    let before = written(&three_images(1), None);
+fn failed_pull_leaves_working_containers_running() {
+    let before = deployment_of(&three_images(1), None);
     // Reinstall, with each image failing in turn.
     for failing in THREE {
-        let mut life = installed(&before);
+        let mut life = install(&before);
         let old = three_ids(&life);
         life.world.refuse(&format!("{failing}_"), "pull image");
         assert_eq!(
@@ -614,7 +637,7 @@ fn an_image_that_cannot_be_had_costs_nothing_that_works() {
         assert!(
             now.iter().all(Option::is_some),
             "{failing}: {:?}",
-            life.present()
+            life.container_states()
         );
         // `b` depends on `a`: if one of them is kept, so is the other.
         let kept: Vec<bool> = old.iter().zip(&now).map(|(old, now)| old == now).collect();
@@ -627,22 +650,25 @@ fn an_image_that_cannot_be_had_costs_nothing_that_works() {
             },
             "{failing}"
         );
-        expect_every_image_before_the_first_stop(&life);
+        expect_images_pulled_before_the_first_stop(&life);
     }
     // Update: only the container with the failing image is unchanged.
     for (at, failing) in THREE.into_iter().enumerate() {
-        let mut life = installed(&before);
+        let mut life = install(&before);
         let old = three_ids(&life);
         life.world.refuse(&format!("{failing}_"), "pull image");
         assert_eq!(
-            life.run(&written(&three_images(2), Some(&before)), Workflow::Update),
+            life.run(
+                &deployment_of(&three_images(2), Some(&before)),
+                Workflow::Update
+            ),
             Some(Outcome::Failed)
         );
         let now = three_ids(&life);
         assert!(
             now.iter().all(Option::is_some) && now[at] == old[at],
             "{failing}: {:?}",
-            life.present()
+            life.container_states()
         );
         assert!(
             now[2] != old[2] || failing == "c",
@@ -653,20 +679,20 @@ fn an_image_that_cannot_be_had_costs_nothing_that_works() {
 
 /// The declaration of a node in one of several definitions.
 #[derive(Clone, Debug)]
-struct Choice {
+struct NodeChoice {
     command: &'static str,
     auto_remove: bool,
     /// 1: uses the network of the first node, 2: reads its container ID, 3: has a fixed port.
     extra: usize,
 }
 
-fn choice() -> impl Strategy<Value = Choice> {
+fn node_choice() -> impl Strategy<Value = NodeChoice> {
     (
         prop::sample::select(vec!["sleep", "sleep", "exit", "missing"]),
         any::<bool>(),
         0_usize..4,
     )
-        .prop_map(|(command, auto_remove, extra)| Choice {
+        .prop_map(|(command, auto_remove, extra)| NodeChoice {
             command,
             auto_remove: auto_remove && extra != 1,
             extra,
@@ -674,8 +700,8 @@ fn choice() -> impl Strategy<Value = Choice> {
 }
 
 /// Returns a blueprint of three nodes. With `works`, no container fails.
-fn chosen(choices: &[Choice], round: usize, works: bool) -> String {
-    let params = |at: usize, choice: &Choice| {
+fn blueprint_of(choices: &[NodeChoice], round: usize, works: bool) -> String {
+    let params = |at: usize, choice: &NodeChoice| {
         let command = if works { "sleep" } else { choice.command };
         let (shared, env, port) = match choice.extra {
             1 if at > 0 => (
@@ -717,66 +743,66 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: if is_long() { 1000 } else { 24 }, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn random_updates_with_faults_never_lose_what_works(
-        rounds in prop::collection::vec((prop::collection::vec(choice(), 3), any::<bool>(), any::<bool>(), 0_usize..40, 0_usize..6, 0_usize..4), 1..6)
+    fn random_updates_with_faults_never_lose_a_working_container(
+        rounds in prop::collection::vec((prop::collection::vec(node_choice(), 3), any::<bool>(), any::<bool>(), 0_usize..40, 0_usize..6, 0_usize..4), 1..6)
     ) {
-        let plain = Choice { command: "sleep", auto_remove: false, extra: 0 };
-        let mut deployment = written(&chosen(&[plain.clone(), plain.clone(), plain], 0, true), None);
-        let mut life = Life::new();
+        let plain = NodeChoice { command: "sleep", auto_remove: false, extra: 0 };
+        let mut deployment = deployment_of(&blueprint_of(&[plain.clone(), plain.clone(), plain], 0, true), None);
+        let mut life = TestDeployment::new();
         prop_assert_eq!(life.run(&deployment, Workflow::Install), Some(Outcome::Terminated));
         for (round, (choices, works, fail_fast, at, fate, next)) in rounds.into_iter().enumerate() {
-            let point = format!("round {round}: {choices:?} works {works} fail_fast {fail_fast} {:?} at {at}, then {}", TROUBLES[fate], NEXT[next]);
-            deployment = written(&chosen(&choices, round + 1, works), Some(&deployment));
+            let point = format!("round {round}: {choices:?} works {works} fail_fast {fail_fast} {:?} at {at}, then {}", DISTURBANCES[fate], NEXT_WORKFLOWS[next]);
+            deployment = deployment_of(&blueprint_of(&choices, round + 1, works), Some(&deployment));
             life.policy.fail_fast = fail_fast;
-            life.doom(at, TROUBLES[fate]);
+            life.disturb(at, DISTURBANCES[fate]);
             life.run(&deployment, Workflow::Update);
-            life.calm();
-            life.run(&deployment, NEXT[next]);
+            life.clear_disturbances();
+            life.run(&deployment, NEXT_WORKFLOWS[next]);
             for name in ["a", "b", "c"] {
-                prop_assert!(life.id(name).is_some(), "{}: no working container {}: {:?}", point, name, life.present());
+                prop_assert!(life.id(name).is_some(), "{}: no working container {}: {:?}", point, name, life.container_states());
             }
-            deployment = written(&chosen(&choices, round + 100, true), Some(&deployment));
-            prop_assert_eq!(life.run(&deployment, Workflow::Update), Some(Outcome::Terminated), "{}: {:?} {:?}", point, life.present(), life.record().executions.last());
-            prop_assert_eq!(life.present().len(), 3, "{}: {:?}", point, life.present());
-            prop_assert!(life.record().is_complete() && !life.record().has_former(), "{}", point);
+            deployment = deployment_of(&blueprint_of(&choices, round + 100, true), Some(&deployment));
+            prop_assert_eq!(life.run(&deployment, Workflow::Update), Some(Outcome::Terminated), "{}: {:?} {:?}", point, life.container_states(), life.record().executions.last());
+            prop_assert_eq!(life.container_states().len(), 3, "{}: {:?}", point, life.container_states());
+            prop_assert!(life.record().is_complete() && !life.record().has_outdated(), "{}", point);
         }
         prop_assert_eq!(life.run(&deployment, Workflow::Uninstall), Some(Outcome::Terminated));
-        prop_assert_eq!(life.present().len(), 0);
+        prop_assert_eq!(life.container_states().len(), 0);
     }
 }
 
 #[test]
-fn what_was_lost_on_the_way_to_a_run_that_was_dropped_is_made_again_as_it_worked() {
-    let plain = |extra: usize, auto_remove: bool, command: &'static str| Choice {
+fn container_lost_in_an_aborted_update_is_recreated_from_its_working_definition() {
+    let plain = |extra: usize, auto_remove: bool, command: &'static str| NodeChoice {
         command,
         auto_remove,
         extra,
     };
     let sleep = plain(0, false, "sleep");
-    let first = written(
-        &chosen(&[sleep.clone(), sleep.clone(), sleep.clone()], 0, true),
+    let first = deployment_of(
+        &blueprint_of(&[sleep.clone(), sleep.clone(), sleep.clone()], 0, true),
         None,
     );
     let lost = [sleep.clone(), plain(3, true, "sleep"), sleep.clone()];
     let broken = [sleep, plain(3, false, "missing"), plain(3, false, "sleep")];
     for at in 0..16 {
-        let mut life = Life::new();
+        let mut life = TestDeployment::new();
         life.run(&first, Workflow::Install);
-        let before = written(&chosen(&lost, 100, true), Some(&first));
+        let before = deployment_of(&blueprint_of(&lost, 100, true), Some(&first));
         assert_eq!(
             life.run(&before, Workflow::Update),
             Some(Outcome::Terminated)
         );
-        let after = written(&chosen(&broken, 2, false), Some(&before));
-        life.doom(at, Trouble::Abort);
+        let after = deployment_of(&blueprint_of(&broken, 2, false), Some(&before));
+        life.disturb(at, Disturbance::Abort);
         life.run(&after, Workflow::Update);
-        life.calm();
+        life.clear_disturbances();
         life.run(&after, Workflow::Install);
         for name in ["a", "b", "c"] {
             assert!(
                 life.id(name).is_some(),
                 "at {at}: {name}: {:?}",
-                life.present()
+                life.container_states()
             );
         }
     }

@@ -1,16 +1,16 @@
 //! Plan, executor, journal and record on the simulated engine: every crash point, every single
 //! fault.
 
-use crate::simulated::{Fate, Simulated, drivers, no_tools};
+use crate::simulated::{RequestOutcome, SimulatedEngine, drivers, no_tools};
 use dockctl::{
     catalog,
     diagnostic::{Diagnostics, Sources},
-    event::{Entry, Event, Outcome, Why},
+    event::{Entry, Event, Outcome, StopReason},
     executor::{Executor, Policy, StopRequests},
     journal::{Journal, JournalError},
-    model::{self, Deployment, InstanceState, Origin, inputs},
-    plan::{self, Known, Proposal, install, rollback, uninstall},
-    plugins::{Driver as _, Places, Plugins},
+    model::{self, Deployment, DeploymentSource, InstanceState, inputs},
+    plan::{self, PlanInput, Proposal, install, rollback, uninstall},
+    plugins::{Driver as _, ObjectPlaces, Plugins},
     record::{Record, TaskState},
     report::Quiet,
     seam::{Call, ObjectState, Observed},
@@ -25,19 +25,19 @@ use tokio_util::sync::CancellationToken;
 
 /// Returns a deployment of containers, each with the nodes that it depends on.
 pub(crate) fn deployment(nodes: &[(&str, &[&str])]) -> Deployment {
-    written(&blueprint(nodes), None)
+    deployment_of(&blueprint(nodes), None)
 }
 
 /// Returns the deployment of a blueprint. `before` is the former definition, if any.
-pub(crate) fn written(text: &str, before: Option<&Deployment>) -> Deployment {
-    let (blueprint, sources) = resolved(text);
-    deployed_after(before, blueprint, &sources, Diagnostics::default())
+pub(crate) fn deployment_of(text: &str, before: Option<&Deployment>) -> Deployment {
+    let (blueprint, sources) = resolve(text);
+    deployment_after(before, blueprint, &sources, Diagnostics::default())
 }
 
 /// Resolves a blueprint and asserts that it has no errors. Returns it with its sources.
-pub(crate) fn resolved(text: &str) -> (model::Blueprint, Sources) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("blueprint.yaml");
+pub(crate) fn resolve(text: &str) -> (model::Blueprint, Sources) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("blueprint.yaml");
     std::fs::write(&path, text).unwrap();
     let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
     let ast = catalog::load(
@@ -60,25 +60,25 @@ pub(crate) fn resolved(text: &str) -> (model::Blueprint, Sources) {
 
 /// Returns the deployment of a resolved blueprint without inputs. `before` is the former
 /// definition.
-pub(crate) fn deployed_after(
+pub(crate) fn deployment_after(
     before: Option<&Deployment>,
     blueprint: model::Blueprint,
     sources: &Sources,
     mut faults: Diagnostics,
 ) -> Deployment {
-    let mut given = inputs::supply(
+    let mut given = inputs::input_values(
         &blueprint,
         &IndexMap::new(),
-        inputs::Missing::Fault,
+        inputs::MissingInputs::Reject,
         &mut faults,
     );
     let evaluated = model::evaluate(blueprint, &mut given, &mut faults);
     let path = "/srv/blueprint.yaml".as_ref();
-    let origin = Origin {
+    let origin = DeploymentSource {
         name: "test",
         path,
         given: serde_json::Map::new(),
-        before,
+        previous: before,
         planned: &[],
         sources,
     };
@@ -135,8 +135,8 @@ pub(crate) fn replay(journal: &[Entry]) -> Record {
 
 /// Runs one process: replays the journal, observes, plans, and executes. Returns its record, or
 /// `None` if it hung and was dropped.
-async fn process(
-    world: &Simulated,
+async fn run_process(
+    engine: &SimulatedEngine,
     journal: &mut Vec<Entry>,
     deployment: &Deployment,
     workflow: Workflow,
@@ -146,12 +146,12 @@ async fn process(
     let policy = Policy {
         parallel: 3,
         retries: 2.0,
-        interval: 1.0,
+        retry_interval: 1.0,
         ..Policy::default()
     };
     let mut executor = Executor {
         record: &mut record,
-        drivers: &drivers(world),
+        drivers: &drivers(engine),
         journal,
         reporter: &mut quiet,
         secrets: &Secrets::default(),
@@ -165,19 +165,21 @@ async fn process(
             })
             .unwrap();
     }
-    let observed = world.shows(deployment, &Places::new());
+    let observed = engine.observed(deployment, &ObjectPlaces::new());
     let proposal = match workflow {
         Workflow::Rollback => rollback::next(deployment, executor.record, &observed, "x"),
         workflow => plan::first(
             &workflow.into(),
-            &Known::new(deployment, executor.record, &observed),
+            &PlanInput::new(deployment, executor.record, &observed),
         ),
     };
-    executor.begin("x", &workflow.into(), None).unwrap();
+    executor
+        .start_execution("x", &workflow.into(), None)
+        .unwrap();
     let signals = StopRequests::default();
     let ran = tokio::time::timeout(
         Duration::from_mins(10),
-        executor.run(proposal.stage, &signals),
+        executor.run_stage(proposal.stage, &signals),
     )
     .await;
     ran.ok()?.unwrap();
@@ -185,8 +187,8 @@ async fn process(
     Some(record)
 }
 
-pub(crate) fn runs_everything(world: &Simulated, deployment: &Deployment) {
-    let containers = world.containers.borrow();
+pub(crate) fn assert_all_running(engine: &SimulatedEngine, deployment: &Deployment) {
+    let containers = engine.containers.borrow();
     let owners: HashSet<&str> = containers
         .iter()
         .map(|object| object.owner.as_ref().unwrap().instance.as_str())
@@ -213,7 +215,7 @@ pub(crate) fn with_runtime<T>(work: impl Future<Output = T>) -> T {
 }
 
 #[test]
-fn plans_read_as_text() {
+fn plans_render_as_text() {
     let deployment = diamond();
     let Proposal { stage, .. } =
         install::next(&deployment, &Record::default(), &Observed::default());
@@ -233,16 +235,16 @@ fn plans_read_as_text() {
 
 #[test]
 fn independent_work_starts_together_and_dependent_work_waits() {
-    let world = Simulated::default();
+    let engine = SimulatedEngine::default();
     let deployment = diamond();
-    with_runtime(process(
-        &world,
+    with_runtime(run_process(
+        &engine,
         &mut Vec::new(),
         &deployment,
         Workflow::Install,
     ))
     .unwrap();
-    let requests = world.requests.borrow();
+    let requests = engine.requests.borrow();
     let position = |node: &str, step: &str| {
         requests
             .iter()
@@ -271,10 +273,10 @@ fn independent_work_starts_together_and_dependent_work_waits() {
 }
 
 #[test]
-fn any_single_fault_at_any_request_ends_where_an_undisturbed_run_ends() {
+fn any_single_fault_leads_to_the_same_final_state() {
     let deployment = diamond();
-    let undisturbed = Simulated::default();
-    with_runtime(process(
+    let undisturbed = SimulatedEngine::default();
+    with_runtime(run_process(
         &undisturbed,
         &mut Vec::new(),
         &deployment,
@@ -284,30 +286,31 @@ fn any_single_fault_at_any_request_ends_where_an_undisturbed_run_ends() {
     let requests = undisturbed.requests.borrow().len();
     for n in 0..requests {
         for fate in [
-            Fate::Refused,
-            Fate::RefusedOnce,
-            Fate::LostBefore,
-            Fate::LostAfter,
+            RequestOutcome::Refused,
+            RequestOutcome::RefusedOnce,
+            RequestOutcome::IgnoredForever,
+            RequestOutcome::DoneWithoutResponse,
         ] {
             with_runtime(async {
-                let world = Simulated::default().fate(n, fate);
+                let engine = SimulatedEngine::default().with_outcome(n, fate);
                 let mut journal = Vec::new();
-                let first = process(&world, &mut journal, &deployment, Workflow::Install).await;
-                if fate == Fate::Refused {
-                    nothing_depends_on_a_failure(&first.unwrap());
+                let first =
+                    run_process(&engine, &mut journal, &deployment, Workflow::Install).await;
+                if fate == RequestOutcome::Refused {
+                    assert_no_dependent_of_a_failure_ran(&first.unwrap());
                 }
-                world.calm();
-                let record = process(&world, &mut journal, &deployment, Workflow::Install)
+                engine.clear_faults();
+                let record = run_process(&engine, &mut journal, &deployment, Workflow::Install)
                     .await
                     .unwrap();
                 assert!(record.is_complete() && record.is_done(), "{fate:?} at {n}");
                 assert_eq!(replay(&journal), record, "the journal matches the record");
-                runs_everything(&world, &deployment);
-                let record = process(&world, &mut journal, &deployment, Workflow::Uninstall)
+                assert_all_running(&engine, &deployment);
+                let record = run_process(&engine, &mut journal, &deployment, Workflow::Uninstall)
                     .await
                     .unwrap();
                 assert!(
-                    world.containers.borrow().is_empty() && !record.is_installed(),
+                    engine.containers.borrow().is_empty() && !record.is_installed(),
                     "{fate:?} at {n}"
                 );
             });
@@ -316,7 +319,7 @@ fn any_single_fault_at_any_request_ends_where_an_undisturbed_run_ends() {
     assert!(requests >= 12, "{requests}");
 }
 
-fn nothing_depends_on_a_failure(record: &Record) {
+fn assert_no_dependent_of_a_failure_ran(record: &Record) {
     let stage = record.stage();
     assert_eq!(
         stage
@@ -350,43 +353,59 @@ fn nothing_depends_on_a_failure(record: &Record) {
 }
 
 #[test]
-fn a_journal_cut_anywhere_is_taken_up_without_repeating_what_was_done() {
+fn truncated_journal_is_resumed_without_repeating_completed_steps() {
     let deployment = diamond();
     for workflow in [Workflow::Install, Workflow::Uninstall] {
-        let (world, mut full) = (Simulated::default(), Vec::new());
-        with_runtime(process(&world, &mut full, &deployment, Workflow::Install)).unwrap();
+        let (engine, mut full) = (SimulatedEngine::default(), Vec::new());
+        with_runtime(run_process(
+            &engine,
+            &mut full,
+            &deployment,
+            Workflow::Install,
+        ))
+        .unwrap();
         let start = if workflow == Workflow::Install {
             0
         } else {
             full.len()
         };
         if workflow == Workflow::Uninstall {
-            with_runtime(process(&world, &mut full, &deployment, Workflow::Uninstall)).unwrap();
+            with_runtime(run_process(
+                &engine,
+                &mut full,
+                &deployment,
+                Workflow::Uninstall,
+            ))
+            .unwrap();
         }
         for cut in start..=full.len() {
             for happened in [false, true] {
-                with_runtime(take_up(&full[..cut], happened, &deployment, workflow));
+                with_runtime(resume(&full[..cut], happened, &deployment, workflow));
             }
         }
     }
 }
 
 /// Defines a deployment and begins its install. Returns the planned stage.
-pub(crate) fn begun(executor: &mut Executor<'_>, deployment: &Deployment) -> Stage {
+pub(crate) fn begin_install(executor: &mut Executor<'_>, deployment: &Deployment) -> Stage {
     let defined = Box::new(deployment.clone());
     let defined = executor.emit(Event::Defined {
         deployment: defined,
     });
     defined.unwrap();
     let stage = install::next(deployment, executor.record, &Observed::default()).stage;
-    let begun = executor.begin("x", &Workflow::Install.into(), None);
+    let begun = executor.start_execution("x", &Workflow::Install.into(), None);
     begun.unwrap();
     stage
 }
 
 /// Carries out the completed steps of a journal on a simulated engine; with `happened`, also the
 /// running ones.
-pub(crate) async fn carried_out(world: &Simulated, journal: &[Entry], happened: bool) -> Record {
+pub(crate) async fn replay_on_engine(
+    engine: &SimulatedEngine,
+    journal: &[Entry],
+    happened: bool,
+) -> Record {
     let mut record = Record::default();
     for entry in journal {
         let done = if let Event::TaskSucceeded { task, .. } = &entry.event {
@@ -396,7 +415,7 @@ pub(crate) async fn carried_out(world: &Simulated, journal: &[Entry], happened: 
         };
         record.apply(entry).unwrap();
         if let Some(task) = done {
-            world
+            engine
                 .perform(&call(&record, &task), no_tools())
                 .await
                 .unwrap();
@@ -412,7 +431,7 @@ pub(crate) async fn carried_out(world: &Simulated, journal: &[Entry], happened: 
         .filter(|_| happened && record.running().is_some())
     {
         let task = record.stage().task(id).clone();
-        world
+        engine
             .perform(&call(&record, &task), no_tools())
             .await
             .unwrap();
@@ -422,25 +441,25 @@ pub(crate) async fn carried_out(world: &Simulated, journal: &[Entry], happened: 
 
 /// Resumes a workflow after a crash: completed steps took effect, and running steps did if
 /// `happened` is set.
-async fn take_up(journal: &[Entry], happened: bool, deployment: &Deployment, workflow: Workflow) {
-    let world = Simulated::default();
-    let record = carried_out(&world, journal, happened).await;
-    let created: Vec<String> = world
+async fn resume(journal: &[Entry], happened: bool, deployment: &Deployment, workflow: Workflow) {
+    let engine = SimulatedEngine::default();
+    let record = replay_on_engine(&engine, journal, happened).await;
+    let created: Vec<String> = engine
         .containers
         .borrow()
         .iter()
         .map(|object| object.owner.as_ref().unwrap().instance.clone())
         .collect();
-    world.requests.borrow_mut().clear();
+    engine.requests.borrow_mut().clear();
     let mut journal = journal.to_vec();
-    let resumed = process(&world, &mut journal, deployment, workflow)
+    let resumed = run_process(&engine, &mut journal, deployment, workflow)
         .await
         .unwrap();
     assert_eq!(replay(&journal), resumed);
-    let requests = world.requests.borrow();
+    let requests = engine.requests.borrow();
     match workflow {
         Workflow::Install => {
-            runs_everything(&world, deployment);
+            assert_all_running(&engine, deployment);
             let known = |instance: &String| {
                 record
                     .properties(instance)
@@ -456,7 +475,7 @@ async fn take_up(journal: &[Entry], happened: bool, deployment: &Deployment, wor
             }
         }
         Workflow::Uninstall => {
-            assert!(world.containers.borrow().is_empty());
+            assert!(engine.containers.borrow().is_empty());
             let gone = record
                 .instances
                 .iter()
@@ -487,14 +506,14 @@ pub(crate) fn call(record: &Record, task: &Task) -> Call {
 }
 
 #[test]
-fn a_failed_operation_is_tried_again_as_often_as_allowed_and_pauses_grow() {
+fn failed_operation_is_retried_up_to_the_limit_with_growing_pauses() {
     let deployment = deployment(&[("one", &[])]);
-    let world = (0..9).fold(Simulated::default(), |world, n| {
-        world.fate(n, Fate::RefusedOnce)
+    let engine = (0..9).fold(SimulatedEngine::default(), |engine, n| {
+        engine.with_outcome(n, RequestOutcome::RefusedOnce)
     });
     let mut journal = Vec::new();
-    let record = with_runtime(process(
-        &world,
+    let record = with_runtime(run_process(
+        &engine,
         &mut journal,
         &deployment,
         Workflow::Install,
@@ -521,36 +540,36 @@ fn a_failed_operation_is_tried_again_as_often_as_allowed_and_pauses_grow() {
 }
 
 #[test]
-fn a_stop_lets_running_steps_finish_and_starts_nothing_new() {
-    let (deployment, world, mut journal, mut quiet) =
-        (diamond(), Simulated::default(), Vec::new(), Quiet);
+fn stop_lets_running_steps_finish_and_starts_no_new_ones() {
+    let (deployment, engine, mut journal, mut quiet) =
+        (diamond(), SimulatedEngine::default(), Vec::new(), Quiet);
     with_runtime(async {
         let policy = Policy {
             parallel: 2,
             retries: 0.0,
-            interval: 1.0,
+            retry_interval: 1.0,
             ..Policy::default()
         };
         let mut executor = Executor {
             record: &mut Record::default(),
-            drivers: &drivers(&world),
+            drivers: &drivers(&engine),
             journal: &mut journal,
             reporter: &mut quiet,
             secrets: &Secrets::default(),
             policy,
         };
-        let stage = begun(&mut executor, &deployment);
+        let stage = begin_install(&mut executor, &deployment);
         let signals = StopRequests::default();
         let stop = signals.clone();
-        let (ran, ()) = tokio::join!(executor.run(stage, &signals), async {
-            stop.stop(Why::Asked)
+        let (ran, ()) = tokio::join!(executor.run_stage(stage, &signals), async {
+            stop.stop(StopReason::Asked)
         });
         ran.unwrap();
         assert_eq!(executor.finish().unwrap(), Outcome::Cancelled);
         let done = executor.record.executions[0].done;
         assert_eq!(
             done,
-            world.requests.borrow().len(),
+            engine.requests.borrow().len(),
             "every started step finished"
         );
         assert!(done <= 2, "{done}");
@@ -558,14 +577,14 @@ fn a_stop_lets_running_steps_finish_and_starts_nothing_new() {
 }
 
 /// A journal on a disk that is full after `room` entries.
-struct Full {
+struct FullDisk {
     entries: Vec<Entry>,
-    room: usize,
+    capacity: usize,
 }
 
-impl Journal for Full {
+impl Journal for FullDisk {
     fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
-        if self.entries.len() == self.room {
+        if self.entries.len() == self.capacity {
             return Err(JournalError::Io {
                 path: "/full".into(),
                 source: std::io::ErrorKind::StorageFull.into(),
@@ -577,15 +596,15 @@ impl Journal for Full {
 }
 
 #[test]
-fn a_journal_that_fails_stops_the_run_once_calls_under_way_have_ended() {
+fn journal_failure_stops_the_run_after_running_calls_finish() {
     let deployment = diamond();
     let mut stopped = 0;
     for room in 3..20 {
-        let (world, mut journal, mut quiet) = (
-            Simulated::default(),
-            Full {
+        let (engine, mut journal, mut quiet) = (
+            SimulatedEngine::default(),
+            FullDisk {
                 entries: Vec::new(),
-                room,
+                capacity: room,
             },
             Quiet,
         );
@@ -593,26 +612,31 @@ fn a_journal_that_fails_stops_the_run_once_calls_under_way_have_ended() {
             let policy = Policy {
                 parallel: 3,
                 retries: 0.0,
-                interval: 1.0,
+                retry_interval: 1.0,
                 ..Policy::default()
             };
             let mut executor = Executor {
                 record: &mut Record::default(),
-                drivers: &drivers(&world),
+                drivers: &drivers(&engine),
                 journal: &mut journal,
                 reporter: &mut quiet,
                 secrets: &Secrets::default(),
                 policy,
             };
-            let stage = begun(&mut executor, &deployment);
-            assert!(executor.run(stage, &StopRequests::default()).await.is_err());
+            let stage = begin_install(&mut executor, &deployment);
+            assert!(
+                executor
+                    .run_stage(stage, &StopRequests::default())
+                    .await
+                    .is_err()
+            );
         });
         stopped += 1;
         // Running requests have finished, so another run can settle the differences.
         let mut entries = journal.entries;
-        let asked = world.requests.borrow().len();
+        let asked = engine.requests.borrow().len();
         with_runtime(async {
-            let record = process(&world, &mut entries, &deployment, Workflow::Install)
+            let record = run_process(&engine, &mut entries, &deployment, Workflow::Install)
                 .await
                 .unwrap();
             assert!(
@@ -620,7 +644,7 @@ fn a_journal_that_fails_stops_the_run_once_calls_under_way_have_ended() {
                 "room for {room} entries, {asked} requests"
             );
         });
-        runs_everything(&world, &deployment);
+        assert_all_running(&engine, &deployment);
     }
     assert_eq!(stopped, 17);
 }
@@ -629,7 +653,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn any_graph_comes_up_in_order_and_goes_down_in_reverse(edges in proptest::collection::vec(proptest::collection::vec(any::<prop::sample::Index>(), 0..3), 1..9), fault in any::<prop::sample::Index>()) {
+    fn any_graph_installs_in_order_and_uninstalls_in_reverse(edges in proptest::collection::vec(proptest::collection::vec(any::<prop::sample::Index>(), 0..3), 1..9), fault in any::<prop::sample::Index>()) {
         let names: Vec<String> = (0..edges.len()).map(|n| format!("n{n}")).collect();
         let needs: Vec<Vec<&str>> = edges.iter().enumerate().map(|(n, needs)| if n == 0 { vec![] } else {
             needs.iter().map(|need| names[need.index(n)].as_str()).collect::<std::collections::BTreeSet<_>>().into_iter().collect()
@@ -637,17 +661,17 @@ proptest! {
         let nodes: Vec<(&str, &[&str])> = names.iter().map(String::as_str).zip(needs.iter().map(Vec::as_slice)).collect();
         let deployment = deployment(&nodes);
         with_runtime(async {
-            let world = Simulated::default().fate(fault.index(nodes.len() * 3), Fate::LostAfter);
+            let engine = SimulatedEngine::default().with_outcome(fault.index(nodes.len() * 3), RequestOutcome::DoneWithoutResponse);
             let mut journal = Vec::new();
-            process(&world, &mut journal, &deployment, Workflow::Install).await;
-            world.calm();
-            process(&world, &mut journal, &deployment, Workflow::Install).await.unwrap();
-            runs_everything(&world, &deployment);
-            let up = world.requests.borrow().clone();
-            world.requests.borrow_mut().clear();
-            process(&world, &mut journal, &deployment, Workflow::Uninstall).await.unwrap();
-            assert!(world.containers.borrow().is_empty());
-            let down = world.requests.borrow();
+            run_process(&engine, &mut journal, &deployment, Workflow::Install).await;
+            engine.clear_faults();
+            run_process(&engine, &mut journal, &deployment, Workflow::Install).await.unwrap();
+            assert_all_running(&engine, &deployment);
+            let up = engine.requests.borrow().clone();
+            engine.requests.borrow_mut().clear();
+            run_process(&engine, &mut journal, &deployment, Workflow::Uninstall).await.unwrap();
+            assert!(engine.containers.borrow().is_empty());
+            let down = engine.requests.borrow();
             let at = |requests: &[(String, String)], node: &str, step: &str| requests.iter().position(|(instance, text)| instance.starts_with(&format!("{node}_")) && text.starts_with(step)).unwrap();
             for (node, needs) in &nodes {
                 for need in *needs {

@@ -2,25 +2,25 @@
 //! engine, relationships, and steps that run in the container of another plugin.
 
 use crate::{
-    kernel::run::{replay, resolved, with_runtime, written},
-    simulated::Simulated,
+    kernel::run::{deployment_of, replay, resolve, with_runtime},
+    simulated::SimulatedEngine,
 };
 use dockctl::{
     diagnostic::{Code, Diagnostics},
     event::{Entry, Event, Outcome},
-    executor::{Executor, Policy, Run, StopRequests, Unsettled},
+    executor::{Executor, Policy, Run, RunError, StopRequests},
     journal::{Journal, JournalError},
-    model::{Definition, Deployment, Planned},
-    plan::{self, Known},
+    model::{Definition, Deployment, OperationDefinition},
+    plan::{self, PlanInput},
     plugins::{
-        Answer, Driver, Drivers, Ends, Inside, PLUGINS, Part, Plugin, Plugins, Scene, Settings,
-        Shell, Tools,
+        Driver, DriverFuture, DriverSettings, Drivers, InstanceRef, ObserveContext, PLUGINS,
+        Plugin, Plugins, RelationshipRef, Shell, StepContext, StepShell,
     },
     record::Record,
     report::Quiet,
     seam::{
-        Call, Command, Edit, Effect, Failure, FailureKind, Note, Outputs, Purpose, Reached,
-        Settled, Settling, Step, Streams, Subject, Traits,
+        Call, Command, Edit, Effect, Failure, FailureKind, ObjectRef, Outputs, Purpose, Settled,
+        Settling, Step, StepNote, Streams, Subject, Traits,
     },
     secrets::Secrets,
     stage::Workflow,
@@ -64,17 +64,17 @@ node_templates:
 ";
 
 /// A plugin that plans one step for each of its operations.
-struct Noting;
+struct NotingPlugin;
 
-const ID: &str = "noting";
+const NOTING: &str = "noting";
 
-fn step(name: &str, planned: &Planned, inside: Option<String>) -> Vec<Step> {
+fn step(name: &str, planned: &OperationDefinition, inside: Option<String>) -> Vec<Step> {
     let settling = match planned.operation.as_str() {
-        "create" => Settling::Ask,
-        _ => Settling::ByLooking,
+        "create" => Settling::AskUser,
+        _ => Settling::ByObserving,
     };
     vec![Step {
-        plugin: ID.to_owned(),
+        plugin: NOTING.to_owned(),
         inside,
         traits: Traits {
             title: format!("note {}", planned.operation),
@@ -87,38 +87,38 @@ fn step(name: &str, planned: &Planned, inside: Option<String>) -> Vec<Step> {
     }]
 }
 
-impl Plugin for Noting {
+impl Plugin for NotingPlugin {
     fn id(&self) -> &'static str {
-        ID
+        NOTING
     }
 
     fn supports(&self, plugin: &str, _: &str) -> bool {
-        plugin == ID
+        plugin == NOTING
     }
 
-    fn connect(&self, _: &Settings) -> Box<dyn Driver> {
-        Box::new(Notebook::default())
+    fn connect(&self, _: &DriverSettings) -> Box<dyn Driver> {
+        Box::new(NotingDriver::default())
     }
 
     fn lower(
         &self,
-        part: Part<'_>,
+        part: InstanceRef<'_>,
         name: &str,
-        planned: &Planned,
+        planned: &OperationDefinition,
         _: &Purpose<'_>,
     ) -> Option<Vec<Step>> {
         // `configure` runs in the container.
         let instances = &part.deployment.instances;
         let container = instances.iter().find(|it| it.node == "box")?.id.clone();
         let inside = (planned.operation == "configure").then_some(container);
-        (planned.plugin == ID).then(|| step(name, planned, inside))
+        (planned.plugin == NOTING).then(|| step(name, planned, inside))
     }
 
     fn lower_relationship(
         &self,
-        ends: Ends<'_>,
+        ends: RelationshipRef<'_>,
         name: &str,
-        planned: &Planned,
+        planned: &OperationDefinition,
     ) -> Option<Vec<Step>> {
         assert_eq!(
             (
@@ -127,7 +127,7 @@ impl Plugin for Noting {
             ),
             ("web", "db")
         );
-        (planned.plugin == ID).then(|| step(name, planned, None))
+        (planned.plugin == NOTING).then(|| step(name, planned, None))
     }
 }
 
@@ -143,11 +143,17 @@ impl Plugin for Greedy {
         false
     }
 
-    fn connect(&self, _: &Settings) -> Box<dyn Driver> {
-        Box::new(Notebook::default())
+    fn connect(&self, _: &DriverSettings) -> Box<dyn Driver> {
+        Box::new(NotingDriver::default())
     }
 
-    fn lower(&self, _: Part<'_>, _: &str, _: &Planned, _: &Purpose<'_>) -> Option<Vec<Step>> {
+    fn lower(
+        &self,
+        _: InstanceRef<'_>,
+        _: &str,
+        _: &OperationDefinition,
+        _: &Purpose<'_>,
+    ) -> Option<Vec<Step>> {
         None
     }
 
@@ -156,12 +162,12 @@ impl Plugin for Greedy {
     }
 }
 
-static TWO: [&dyn Plugin; 2] = [PLUGINS[0], &Greedy];
+static PLUGINS_WITH_GREEDY: [&dyn Plugin; 2] = [PLUGINS[0], &Greedy];
 
 #[test]
 fn a_node_belongs_to_one_plugin() {
-    let (blueprint, sources) = resolved(BLUEPRINT);
-    let told = |plugins: Plugins| {
+    let (blueprint, sources) = resolve(BLUEPRINT);
+    let messages = |plugins: Plugins| {
         let mut faults = Diagnostics::default();
         plugins.check(&blueprint, &sources, &mut faults);
         let faults = faults.iter().filter(|fault| fault.code == Code::TwoSystems);
@@ -169,35 +175,38 @@ fn a_node_belongs_to_one_plugin() {
             .map(|fault| fault.message.clone())
             .collect::<Vec<_>>()
     };
-    assert_eq!(told(Plugins(&TABLE)), Vec::<String>::new());
     assert_eq!(
-        told(Plugins(&TWO)),
+        messages(Plugins(&PLUGINS_WITH_NOTING)),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        messages(Plugins(&PLUGINS_WITH_GREEDY)),
         ["node `box` belongs to two plugins: `docker` and `greedy`"]
     );
 }
 
 /// A driver that logs its calls and acts as the test specifies.
 #[derive(Default)]
-struct Notebook {
+struct NotingDriver {
     /// Performed operations with their inputs.
-    asked: RefCell<Vec<(String, Json)>>,
+    performed: RefCell<Vec<(String, Json)>>,
     /// Operations that fail once, with their failures.
-    fails: RefCell<Vec<(String, Failure)>>,
+    failures: RefCell<Vec<(String, Failure)>>,
     settled: RefCell<Option<Settled>>,
     /// Attempts of `join`.
     attempts: RefCell<Vec<u32>>,
     /// Last journal entry at the time when a note had been received.
-    heard: RefCell<Vec<Entry>>,
+    noted_entries: RefCell<Vec<Entry>>,
     /// Return without waiting until notes are received.
-    is_hasty: Cell<bool>,
-    journal: Shared,
+    ignores_notes: Cell<bool>,
+    journal: SharedJournal,
 }
 
 /// A journal that a driver can read.
 #[derive(Clone, Default)]
-struct Shared(Rc<RefCell<Vec<Entry>>>);
+struct SharedJournal(Rc<RefCell<Vec<Entry>>>);
 
-impl Journal for Shared {
+impl Journal for SharedJournal {
     fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
         self.0.borrow_mut().push(entry.clone());
         Ok(())
@@ -211,39 +220,51 @@ fn edit(path: &[&str], value: impl Into<Json>) -> Edit {
     }
 }
 
-struct Said(String);
+struct CapturedOutput(String);
 
-impl Streams for Said {
-    fn written(&mut self, bytes: &[u8], _: bool) -> bool {
+impl Streams for CapturedOutput {
+    fn write_output(&mut self, bytes: &[u8], _: bool) -> bool {
         self.0 += &String::from_utf8_lossy(bytes);
         true
     }
 }
 
-impl Driver for Notebook {
-    fn perform<'a>(&'a self, call: &'a Call, tools: Tools<'a>) -> Answer<'a, Outputs> {
+impl Driver for NotingDriver {
+    fn perform<'a>(&'a self, call: &'a Call, tools: StepContext<'a>) -> DriverFuture<'a, Outputs> {
         Box::pin(async move {
-            let does = call.step.payload["does"].as_str().unwrap().to_owned();
+            let operation = call.step.payload["does"].as_str().unwrap().to_owned();
             let inputs = call.step.payload["inputs"].clone();
-            self.asked.borrow_mut().push((does.clone(), inputs));
-            let outputs = self.outputs(&does, call, tools).await?;
-            let mut fails = self.fails.borrow_mut();
-            match fails.iter().position(|(operation, _)| *operation == does) {
+            self.performed
+                .borrow_mut()
+                .push((operation.clone(), inputs));
+            let outputs = self.outputs(&operation, call, tools).await?;
+            let mut fails = self.failures.borrow_mut();
+            match fails.iter().position(|(failed, _)| *failed == operation) {
                 Some(at) => Err(fails.remove(at).1),
                 None => Ok(outputs),
             }
         })
     }
 
-    fn settle<'a>(&'a self, _: &'a Call, _: u64, _: Option<Inside<'a>>) -> Answer<'a, Settled> {
+    fn settle<'a>(
+        &'a self,
+        _: &'a Call,
+        _: u64,
+        _: Option<StepShell<'a>>,
+    ) -> DriverFuture<'a, Settled> {
         Box::pin(async move { Ok(self.settled.borrow().clone().unwrap_or(Settled::NotDone)) })
     }
 }
 
-impl Notebook {
-    async fn outputs(&self, does: &str, call: &Call, tools: Tools<'_>) -> Result<Outputs, Failure> {
+impl NotingDriver {
+    async fn outputs(
+        &self,
+        operation: &str,
+        call: &Call,
+        tools: StepContext<'_>,
+    ) -> Result<Outputs, Failure> {
         let mut outputs = Outputs::default();
-        match (does, &call.subject) {
+        match (operation, &call.subject) {
             ("create", _) => drop(outputs.set.insert("id".to_owned(), call.node().into())),
             ("configure", _) => {
                 // Noted outputs stay set even if the rest of the step fails.
@@ -251,22 +272,22 @@ impl Notebook {
                     edits: vec![edit(&["seen", "first"], 1)],
                     ..Outputs::default()
                 };
-                let heard = (tools.notes)(Note::Outputs(noted));
-                if self.is_hasty.get() {
+                let heard = (tools.notes)(StepNote::Outputs(noted));
+                if self.ignores_notes.get() {
                     return Ok(outputs);
                 }
                 heard.await;
                 let last = self.journal.0.borrow().last().cloned();
-                self.heard.borrow_mut().extend(last);
+                self.noted_entries.borrow_mut().extend(last);
                 let inside = tools.inside.expect("the step runs in the container");
-                let (command, mut said) = (Command::default(), Said(String::new()));
+                let (command, mut said) = (Command::default(), CapturedOutput(String::new()));
                 let code = inside.shell.run(inside.place, &command, &mut said).await?;
                 outputs.set.insert("said".to_owned(), json!([code, said.0]));
             }
             ("join", Subject::Relationship { source, target, .. }) => {
                 let its = target.properties["id"].clone();
                 self.attempts.borrow_mut().push(call.attempt);
-                let mut ties = source.node.ties.iter();
+                let mut ties = source.node.relationships.iter();
                 assert!(ties.any(|tie| tie.target == "db"), "the call has the node");
                 let mut related = call.related.iter().map(|it| &it.instance.id);
                 assert!(
@@ -289,18 +310,18 @@ impl Notebook {
 
 /// A simulated engine whose containers run commands.
 #[derive(Default)]
-struct Containers(Simulated);
+struct Containers(SimulatedEngine);
 
 impl Driver for Containers {
-    fn perform<'a>(&'a self, call: &'a Call, tools: Tools<'a>) -> Answer<'a, Outputs> {
+    fn perform<'a>(&'a self, call: &'a Call, tools: StepContext<'a>) -> DriverFuture<'a, Outputs> {
         self.0.perform(call, tools)
     }
 
     fn observe<'a>(
         &'a self,
-        scene: Scene<'a>,
-        places: &'a dockctl::plugins::Places,
-    ) -> Answer<'a, dockctl::seam::Observed> {
+        scene: ObserveContext<'a>,
+        places: &'a dockctl::plugins::ObjectPlaces,
+    ) -> DriverFuture<'a, dockctl::seam::Observed> {
         self.0.observe(scene, places)
     }
 
@@ -312,40 +333,40 @@ impl Driver for Containers {
 impl Shell for Containers {
     fn run<'a>(
         &'a self,
-        place: &'a Reached,
+        place: &'a ObjectRef,
         _: &'a Command,
         streams: &'a mut dyn Streams,
-    ) -> Answer<'a, Option<i64>> {
+    ) -> DriverFuture<'a, Option<i64>> {
         Box::pin(async move {
-            streams.written(place.object.as_bytes(), false);
+            streams.write_output(place.object.as_bytes(), false);
             Ok(Some(7))
         })
     }
 }
 
-static TABLE: [&dyn Plugin; 2] = [PLUGINS[0], &Noting];
+static PLUGINS_WITH_NOTING: [&dyn Plugin; 2] = [PLUGINS[0], &NotingPlugin];
 
 /// One deployment across several runs.
-struct Life {
+struct TestDeployment {
     deployment: Deployment,
-    notebook: Notebook,
+    notebook: NotingDriver,
     containers: Containers,
-    journal: Shared,
+    journal: SharedJournal,
 }
 
-impl Life {
+impl TestDeployment {
     fn new() -> Self {
-        let deployment = written(BLUEPRINT, None);
+        let deployment = deployment_of(BLUEPRINT, None);
         let defined = Event::Defined {
             deployment: Box::new(deployment.clone()),
         };
-        let journal = Shared::default();
+        let journal = SharedJournal::default();
         journal.0.borrow_mut().push(Entry::now(defined));
         Self {
             deployment,
-            notebook: Notebook {
+            notebook: NotingDriver {
                 journal: journal.clone(),
-                ..Notebook::default()
+                ..NotingDriver::default()
             },
             containers: Containers::default(),
             journal,
@@ -371,17 +392,20 @@ impl Life {
         known.properties.get(name).cloned().unwrap_or_default()
     }
 
-    fn asked(&self, operation: &str) -> usize {
-        let asked = self.notebook.asked.borrow();
-        asked.iter().filter(|(does, _)| does == operation).count()
+    fn performed_count(&self, name: &str) -> usize {
+        let asked = self.notebook.performed.borrow();
+        asked
+            .iter()
+            .filter(|(operation, _)| operation == name)
+            .count()
     }
 
-    fn run(&mut self, workflow: Workflow) -> Result<Outcome, Unsettled> {
+    fn run(&mut self, workflow: Workflow) -> Result<Outcome, RunError> {
         with_runtime(async {
-            let plugins = Plugins(&TABLE);
+            let plugins = Plugins(&PLUGINS_WITH_NOTING);
             let drivers = Drivers::new(
                 plugins,
-                vec![("docker", &self.containers), (ID, &self.notebook)],
+                vec![("docker", &self.containers), (NOTING, &self.notebook)],
             );
             let mut record = replay(&self.journal.0.borrow());
             let (mut quiet, secrets, signals) =
@@ -399,19 +423,19 @@ impl Life {
                 policy,
             };
             executor.settle().await?;
-            let scene = Scene {
+            let scene = ObserveContext {
                 deployment: &self.deployment,
                 record: executor.record,
                 secrets: &secrets,
             };
-            let observed = drivers.look(scene).await.map_err(Unsettled::Engine)?;
+            let observed = drivers.observe(scene).await.map_err(RunError::Engine)?;
             let parameters = workflow.into();
-            let known = Known {
+            let known = PlanInput {
                 plugins,
-                ..Known::new(&self.deployment, executor.record, &observed)
+                ..PlanInput::new(&self.deployment, executor.record, &observed)
             };
             let stage = plan::first(&parameters, &known).stage;
-            let id = format!("x{}", executor.record.ran);
+            let id = format!("x{}", executor.record.execution_count);
             let run = Run {
                 id: &id,
                 parameters: &parameters,
@@ -425,11 +449,11 @@ impl Life {
 }
 
 #[test]
-fn source_and_target_are_bound_and_both_ends_can_change() {
-    let mut life = Life::new();
+fn relationship_operation_reads_and_changes_source_and_target() {
+    let mut life = TestDeployment::new();
     assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Terminated);
-    let asked = life.notebook.asked.borrow().clone();
-    let inputs = asked.iter().find(|(does, _)| does == "join");
+    let asked = life.notebook.performed.borrow().clone();
+    let inputs = asked.iter().find(|(operation, _)| operation == "join");
     assert_eq!(inputs.unwrap().1, json!({ "mine": "web", "its": "db" }));
     assert_eq!(
         life.property("web", "joined"),
@@ -442,25 +466,25 @@ fn source_and_target_are_bound_and_both_ends_can_change() {
 }
 
 #[test]
-fn a_step_in_a_container_of_another_plugin_is_handed_its_shell() {
-    let mut life = Life::new();
+fn step_in_a_container_of_another_plugin_gets_its_shell() {
+    let mut life = TestDeployment::new();
     assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Terminated);
     let container = life.property("box", "container_id");
     assert_eq!(life.property("web", "said"), json!([7, container]));
 }
 
 #[test]
-fn what_a_step_noted_is_journaled_before_it_goes_on_and_stays_if_it_fails() {
-    let mut life = Life::new();
+fn noted_outputs_are_journaled_at_once_and_kept_on_failure() {
+    let mut life = TestDeployment::new();
     let failure = Failure::fatal("no");
     life.notebook
-        .fails
+        .failures
         .borrow_mut()
         .push(("configure".to_owned(), failure));
     assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Failed);
     let heard: Vec<bool> = life
         .notebook
-        .heard
+        .noted_entries
         .borrow()
         .iter()
         .map(|entry| matches!(entry.event, Event::TaskNoted { .. }))
@@ -473,30 +497,30 @@ fn what_a_step_noted_is_journaled_before_it_goes_on_and_stays_if_it_fails() {
     assert!(noted.is_some() && noted < failed, "{noted:?} {failed:?}");
     // Completed operations of the relationship are not repeated.
     assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Terminated);
-    let times = ["create", "join", "joined", "configure"].map(|it| life.asked(it));
+    let times = ["create", "join", "joined", "configure"].map(|it| life.performed_count(it));
     assert_eq!(times, [2, 1, 1, 2]);
 }
 
 #[test]
-fn what_a_step_noted_and_did_not_wait_for_is_journaled_before_its_end() {
-    let mut life = Life::new();
-    life.notebook.is_hasty.set(true);
+fn pending_notes_are_journaled_before_the_step_ends() {
+    let mut life = TestDeployment::new();
+    life.notebook.ignores_notes.set(true);
     assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Terminated);
     assert_eq!(life.property("web", "seen"), json!({ "first": 1 }));
 }
 
 #[test]
-fn a_system_says_how_long_to_wait() {
-    let mut life = Life::new();
+fn retry_delay_of_the_system_is_used() {
+    let mut life = TestDeployment::new();
     let failure = Failure {
-        kind: FailureKind::Passing {
+        kind: FailureKind::Temporary {
             lost: false,
             retry_after: Some(12_345),
         },
         ..Failure::fatal("later")
     };
     life.notebook
-        .fails
+        .failures
         .borrow_mut()
         .push(("join".to_owned(), failure));
     assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Terminated);
@@ -510,8 +534,8 @@ fn a_system_says_how_long_to_wait() {
 }
 
 /// Returns a deployment whose process died while an operation was running.
-fn died_in(operation: &str) -> Life {
-    let mut life = Life::new();
+fn deployment_that_died_in(operation: &str) -> TestDeployment {
+    let mut life = TestDeployment::new();
     life.run(Workflow::Install).unwrap();
     let record = life.record();
     let stage = record.stage();
@@ -527,40 +551,40 @@ fn died_in(operation: &str) -> Life {
 }
 
 #[test]
-fn what_looking_comes_to_is_believed() {
-    let mut life = died_in("join");
+fn settled_outcomes_are_used() {
+    let mut life = deployment_that_died_in("join");
     *life.notebook.settled.borrow_mut() = Some(Settled::Failed(Failure::fatal("it failed")));
     assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Terminated);
-    let told = life.entries().iter().any(|entry| {
+    let is_reported = life.entries().iter().any(|entry| {
         matches!(&entry.event, Event::TaskFailed { failure, .. } if failure.message == "it failed")
     });
-    assert!(told);
-    let mut life = died_in("join");
+    assert!(is_reported);
+    let mut life = deployment_that_died_in("join");
     *life.notebook.settled.borrow_mut() = Some(Settled::Done(Outputs::default()));
-    let before = life.asked("join");
+    let before = life.performed_count("join");
     assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Terminated);
-    assert_eq!(life.asked("join"), before);
+    assert_eq!(life.performed_count("join"), before);
 }
 
 #[test]
-fn what_nobody_knows_and_does_harm_if_it_is_done_twice_is_asked_about() {
-    let mut life = died_in("create");
+fn unknown_outcome_of_a_non_repeatable_step_needs_a_confirmation() {
+    let mut life = deployment_that_died_in("create");
     *life.notebook.settled.borrow_mut() = Some(Settled::Unknown);
-    let before = life.asked("create");
+    let before = life.performed_count("create");
     let refused = life.run(Workflow::Install).unwrap_err().to_string();
     assert!(
         refused.contains("the outcome of this step is unknown: note create"),
         "{refused}"
     );
-    assert_eq!(life.asked("create"), before);
+    assert_eq!(life.performed_count("create"), before);
     // Running the workflow again confirms a repetition. The other node had not started.
     assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Terminated);
-    assert_eq!(life.asked("create"), before + 2);
+    assert_eq!(life.performed_count("create"), before + 2);
 }
 
 #[test]
-fn tasks_can_be_added_to_a_stage_that_runs() {
-    let life = died_in("configure");
+fn running_stage_can_be_extended() {
+    let life = deployment_that_died_in("configure");
     let record = life.record();
     let ids: Vec<_> = record.stage().ids().collect();
     let mut more = record.stage().task(ids[0]).clone();

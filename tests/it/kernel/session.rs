@@ -2,22 +2,22 @@
 
 use crate::{
     kernel::run::{deployment, with_runtime},
-    simulated::{Simulated, drivers},
+    simulated::{SimulatedEngine, drivers},
 };
 use dockctl::{
     catalog,
-    event::{Entry, Event, Why},
+    event::{Entry, Event, StopReason},
     executor::StopRequests,
     model::{Deployment, InstanceState},
     operate::{
         Caller, Error, Session, Settings, Workspace,
         caller::{Notice, Question},
         error::{Detail, Kind},
-        session::{Held, Job},
+        session::{HeldSession, Job},
         settings::{DefaultEngine, RunOptions},
     },
-    plan::{self, Known},
-    plugins::Places,
+    plan::{self, PlanInput},
+    plugins::ObjectPlaces,
     record::Record,
     report::{Quiet, Reporter},
     seam::Failure,
@@ -30,41 +30,41 @@ use std::{cell::RefCell, collections::BTreeMap, path::Path};
 #[derive(Default)]
 struct Daemon {
     stop_requests: StopRequests,
-    heard: RefCell<Vec<String>>,
+    notices: RefCell<Vec<String>>,
     /// Requests a stop as soon as a task has started.
-    is_hasty: bool,
+    stops_at_first_task: bool,
 }
 
 /// Requests a stop as soon as a task has started.
-struct Hasty(StopRequests);
+struct StopAtFirstTask(StopRequests);
 
-impl Reporter for Hasty {
+impl Reporter for StopAtFirstTask {
     fn report(&mut self, _record: &Record, entry: &Entry) {
         if matches!(entry.event, Event::TaskStarted { .. }) {
-            self.0.stop(Why::Asked);
+            self.0.stop(StopReason::Asked);
         }
     }
 }
 
 impl Caller for Daemon {
     fn reporter(&self) -> Box<dyn Reporter> {
-        if self.is_hasty {
-            Box::new(Hasty(self.stop_requests.clone()))
+        if self.stops_at_first_task {
+            Box::new(StopAtFirstTask(self.stop_requests.clone()))
         } else {
             Box::new(Quiet)
         }
     }
 
-    fn say(&self, notice: &Notice<'_>) {
-        self.heard.borrow_mut().push(format!("{notice:?}"));
+    fn notify(&self, notice: &Notice<'_>) {
+        self.notices.borrow_mut().push(format!("{notice:?}"));
     }
 
-    fn is_attended(&self) -> bool {
+    fn is_interactive(&self) -> bool {
         false
     }
 
     fn ask(&self, question: &Question<'_>) -> Result<(), Error> {
-        Err(Error::usage(question.words.clone()))
+        Err(Error::usage(question.text.clone()))
     }
 
     fn confirm(&self, _question: &Question<'_>) -> Result<(), Error> {
@@ -85,10 +85,10 @@ fn settings(state_dir: &Path) -> Settings {
         state_dir: state_dir.to_owned(),
         engine: DefaultEngine {
             host: Err(Failure::fatal("these tests have no engine")),
-            fault: None,
+            config_error: None,
         },
         user: "operator".to_owned(),
-        parallel: 10,
+        max_parallel: 10,
         task_retries: 0,
         task_retry_interval: 1.0,
         keep_history: 20,
@@ -103,11 +103,11 @@ fn settings(state_dir: &Path) -> Settings {
 
 /// Runs a workflow during a hold.
 async fn run(
-    held: &mut Held<'_, '_>,
+    held: &mut HeldSession<'_, '_>,
     deployment: &Deployment,
     workflow: Workflow,
 ) -> Result<(), Error> {
-    held.settle("test", &Places::new(), workflow.as_str())
+    held.settle("test", &ObjectPlaces::new(), workflow.as_str())
         .await?;
     let observed = held.observe().await?;
     let mut record = held.record().clone();
@@ -122,22 +122,22 @@ async fn run(
         record.apply(&Entry::now(event.clone())).unwrap();
     }
     let parameters = workflow.into();
-    let known = Known::new(deployment, &record, &observed);
+    let known = PlanInput::new(deployment, &record, &observed);
     let job = Job {
         stage: plan::first(&parameters, &known).stage,
         parameters,
-        of: None,
-        before,
-        how: RunOptions::default(),
-        again: workflow.as_str().to_owned(),
+        previous: None,
+        first_events: before,
+        options: RunOptions::default(),
+        resume_command: workflow.as_str().to_owned(),
         replan: None,
     };
-    held.carry_out(job).await
+    held.execute_job(job).await
 }
 
 #[test]
-fn a_session_holds_the_lock_only_while_it_is_asked_to_and_reads_the_record_again() {
-    let (world, directory) = (Simulated::default(), tempfile::tempdir().unwrap());
+fn session_holds_the_lock_only_during_a_hold_and_rereads_the_record() {
+    let (world, directory) = (SimulatedEngine::default(), tempfile::tempdir().unwrap());
     let (drivers, daemon, command) = (drivers(&world), Daemon::default(), Daemon::default());
     let pair = deployment(&[("db", &[]), ("web", &["db"])]);
     let web = pair.instances.iter().find(|it| it.node == "web").unwrap();
@@ -175,19 +175,19 @@ fn a_session_holds_the_lock_only_while_it_is_asked_to_and_reads_the_record_again
         drop(held);
         assert!(other.hold("heal").is_ok());
     });
-    assert_eq!(*daemon.heard.borrow(), Vec::<String>::new());
+    assert_eq!(*daemon.notices.borrow(), Vec::<String>::new());
 }
 
 #[test]
-fn a_request_to_stop_that_comes_first_lets_no_run_begin() {
-    let (world, directory) = (Simulated::default(), tempfile::tempdir().unwrap());
+fn stop_request_before_a_run_prevents_it() {
+    let (world, directory) = (SimulatedEngine::default(), tempfile::tempdir().unwrap());
     let (drivers, daemon) = (drivers(&world), Daemon::default());
     let one = deployment(&[("db", &[])]);
     let workspace = Workspace::new(settings(directory.path()), &daemon);
     let mut session = Session::new(&workspace, &drivers, "test");
     with_runtime(async {
         let mut held = session.hold("install").unwrap();
-        daemon.stop_requests.stop(Why::Asked);
+        daemon.stop_requests.stop(StopReason::Asked);
         let stopped = run(&mut held, &one, Workflow::Install).await.unwrap_err();
         assert_eq!(stopped.kind, Kind::Interrupted, "{stopped}");
         held.release().await;
@@ -197,10 +197,10 @@ fn a_request_to_stop_that_comes_first_lets_no_run_begin() {
 }
 
 #[test]
-fn a_request_to_stop_reaches_the_run_that_goes_on() {
-    let (world, directory) = (Simulated::default(), tempfile::tempdir().unwrap());
+fn stop_request_reaches_a_running_workflow() {
+    let (world, directory) = (SimulatedEngine::default(), tempfile::tempdir().unwrap());
     let daemon = Daemon {
-        is_hasty: true,
+        stops_at_first_task: true,
         ..Daemon::default()
     };
     let drivers = drivers(&world);
@@ -217,7 +217,7 @@ fn a_request_to_stop_reaches_the_run_that_goes_on() {
     let last = session.record.executions.last().unwrap();
     assert_eq!(
         (last.stopped, last.ended.is_some()),
-        (Some(Why::Asked), true)
+        (Some(StopReason::Asked), true)
     );
     let is_up = |id: &str| session.record.state(id) == InstanceState::Started;
     assert!(!pair.instances.iter().any(|it| is_up(&it.id)));

@@ -2,15 +2,15 @@
 //! of the steps that were running, and injects a fault at one request of the run that resumes. Uses
 //! no real engine and no real clock.
 
-use crate::kernel::run::{carried_out, deployment, diamond, replay, with_runtime};
-use crate::simulated::{Change, Fate, Simulated, drivers};
+use crate::kernel::run::{deployment, diamond, replay, replay_on_engine, with_runtime};
+use crate::simulated::{Change, RequestOutcome, SimulatedEngine, drivers};
 use dockctl::{
-    event::{Entry, Event, Outcome, Why},
+    event::{Entry, Event, Outcome, StopReason},
     executor::{Executor, Policy, StopRequests},
     journal::{Journal, JournalError},
     model::Deployment,
     plan::{install, uninstall},
-    plugins::{Answer, Driver, Inside, Places, Scene, Tools},
+    plugins::{Driver, DriverFuture, ObjectPlaces, ObserveContext, StepContext, StepShell},
     record::{Execution, Record},
     report::Quiet,
     seam::{Call, ObjectState, Observed, Outputs, Settled},
@@ -29,28 +29,28 @@ enum Mutation {
     #[default]
     None,
     /// The engine is not observed.
-    Blind,
+    NoObservation,
     /// Outcomes are not journaled.
-    Forgetful,
+    LostOutcomes,
     /// Tasks do not wait for their dependencies.
     Unordered,
     /// Stop requests are not journaled.
-    Deaf,
+    LostStopRequests,
 }
 
 /// The simulated engine with a mutation and a stop request.
-struct Seen<'a> {
-    world: &'a Simulated,
+struct MutatedEngine<'a> {
+    world: &'a SimulatedEngine,
     mutation: Mutation,
     /// Number of the request at which the user stops the run.
     stop_at: Option<usize>,
     signals: &'a StopRequests,
 }
 
-impl Driver for Seen<'_> {
-    fn perform<'a>(&'a self, call: &'a Call, tools: Tools<'a>) -> Answer<'a, Outputs> {
+impl Driver for MutatedEngine<'_> {
+    fn perform<'a>(&'a self, call: &'a Call, tools: StepContext<'a>) -> DriverFuture<'a, Outputs> {
         if self.stop_at == Some(self.world.requests.borrow().len()) {
-            self.signals.stop(Why::Asked);
+            self.signals.stop(StopReason::Asked);
         }
         self.world.perform(call, tools)
     }
@@ -59,41 +59,45 @@ impl Driver for Seen<'_> {
         &'a self,
         call: &'a Call,
         since: u64,
-        inside: Option<Inside<'a>>,
-    ) -> Answer<'a, Settled> {
-        if self.mutation == Mutation::Blind {
+        inside: Option<StepShell<'a>>,
+    ) -> DriverFuture<'a, Settled> {
+        if self.mutation == Mutation::NoObservation {
             Box::pin(async { Ok(Settled::NotDone) })
         } else {
             self.world.settle(call, since, inside)
         }
     }
 
-    fn observe<'a>(&'a self, scene: Scene<'a>, places: &'a Places) -> Answer<'a, Observed> {
-        Box::pin(async move { Ok(self.shows(scene.deployment, places)) })
+    fn observe<'a>(
+        &'a self,
+        scene: ObserveContext<'a>,
+        places: &'a ObjectPlaces,
+    ) -> DriverFuture<'a, Observed> {
+        Box::pin(async move { Ok(self.observed(scene.deployment, places)) })
     }
 }
 
-impl Seen<'_> {
-    fn shows(&self, deployment: &Deployment, places: &Places) -> Observed {
-        if self.mutation == Mutation::Blind {
+impl MutatedEngine<'_> {
+    fn observed(&self, deployment: &Deployment, places: &ObjectPlaces) -> Observed {
+        if self.mutation == Mutation::NoObservation {
             Observed::default()
         } else {
-            self.world.shows(deployment, places)
+            self.world.observed(deployment, places)
         }
     }
 }
 
 /// An in-memory journal with a mutation.
-struct Paper<'a> {
+struct MutatedJournal<'a> {
     entries: &'a mut Vec<Entry>,
     mutation: Mutation,
 }
 
-impl Journal for Paper<'_> {
+impl Journal for MutatedJournal<'_> {
     fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
         let dropped = match self.mutation {
-            Mutation::Forgetful => matches!(entry.event, Event::TaskSucceeded { .. }),
-            Mutation::Deaf => matches!(entry.event, Event::CancelRequested { .. }),
+            Mutation::LostOutcomes => matches!(entry.event, Event::TaskSucceeded { .. }),
+            Mutation::LostStopRequests => matches!(entry.event, Event::CancelRequested { .. }),
             _ => false,
         };
         if dropped {
@@ -105,9 +109,9 @@ impl Journal for Paper<'_> {
 }
 
 /// One deployment on one engine, across several processes.
-struct Life<'a> {
+struct TestDeployment<'a> {
     deployment: &'a Deployment,
-    world: Simulated,
+    world: SimulatedEngine,
     journal: Vec<Entry>,
     policy: Policy,
     mutation: Mutation,
@@ -115,17 +119,17 @@ struct Life<'a> {
     stop_at: Option<usize>,
 }
 
-impl<'a> Life<'a> {
+impl<'a> TestDeployment<'a> {
     fn new(deployment: &'a Deployment) -> Self {
         let policy = Policy {
             parallel: 3,
             retries: 1.0,
-            interval: 1.0,
+            retry_interval: 1.0,
             ..Policy::default()
         };
         Self {
             deployment,
-            world: Simulated::default(),
+            world: SimulatedEngine::default(),
             journal: Vec::new(),
             policy,
             mutation: Mutation::None,
@@ -135,23 +139,23 @@ impl<'a> Life<'a> {
 
     /// Runs one process until it ends, or hangs and is abandoned. Returns its record.
     async fn process(&mut self, workflow: Workflow) -> Record {
-        let (mut quiet, secrets, signals) = (Quiet, Secrets::default(), StopRequests::default());
-        let backend = Seen {
+        let (mut reporter, secrets, signals) = (Quiet, Secrets::default(), StopRequests::default());
+        let engine = MutatedEngine {
             world: &self.world,
             mutation: self.mutation,
             stop_at: self.stop_at,
             signals: &signals,
         };
         let mut record = replay(&self.journal);
-        let mut paper = Paper {
+        let mut journal = MutatedJournal {
             entries: &mut self.journal,
             mutation: self.mutation,
         };
         let mut executor = Executor {
             record: &mut record,
-            drivers: &drivers(&backend),
-            journal: &mut paper,
-            reporter: &mut quiet,
+            drivers: &drivers(&engine),
+            journal: &mut journal,
+            reporter: &mut reporter,
             secrets: &secrets,
             policy: self.policy,
         };
@@ -163,18 +167,20 @@ impl<'a> Life<'a> {
                 })
                 .unwrap();
         }
-        let observed = backend.shows(self.deployment, &Places::new());
+        let observed = engine.observed(self.deployment, &ObjectPlaces::new());
         let stage = match workflow {
             Workflow::Install => install::next(self.deployment, executor.record, &observed).stage,
             _ => uninstall::next(self.deployment, executor.record, &observed).stage,
         };
-        executor.begin("x", &workflow.into(), None).unwrap();
+        executor
+            .start_execution("x", &workflow.into(), None)
+            .unwrap();
         let stage = if self.mutation == Mutation::Unordered {
-            without_order(&stage)
+            without_dependencies(&stage)
         } else {
             stage
         };
-        let ran = tokio::time::timeout(HANG, executor.run(stage, &signals))
+        let ran = tokio::time::timeout(HANG, executor.run_stage(stage, &signals))
             .await
             .is_ok();
         if ran {
@@ -184,7 +190,7 @@ impl<'a> Life<'a> {
     }
 }
 
-fn without_order(stage: &Stage) -> Stage {
+fn without_dependencies(stage: &Stage) -> Stage {
     let mut free = Stage::default();
     for task in stage.tasks() {
         free.push(dockctl::stage::Task {
@@ -197,7 +203,7 @@ fn without_order(stage: &Stage) -> Stage {
 
 /// Checks that nothing is repeated: an install creates and starts each container once, an uninstall
 /// stops and removes it once, and no completed step is requested again.
-fn done_is_not_repeated(before: &[Entry], life: &Life<'_>) -> Result<(), String> {
+fn check_no_repetition(before: &[Entry], life: &TestDeployment<'_>) -> Result<(), String> {
     let changes = life.world.changes.borrow();
     let mut seen = HashSet::new();
     if let Some((instance, change)) = changes
@@ -213,7 +219,7 @@ fn done_is_not_repeated(before: &[Entry], life: &Life<'_>) -> Result<(), String>
         if let Event::TaskSucceeded { task, .. } = &entry.event {
             let task = record.stage().task(*task);
             // Each run checks whether the image exists.
-            if !task.step.brings() {
+            if !task.step.obtains_material() {
                 done.insert((task.instance.clone(), task.step.to_string()));
             }
         }
@@ -226,7 +232,7 @@ fn done_is_not_repeated(before: &[Entry], life: &Life<'_>) -> Result<(), String>
 }
 
 /// Checks that the replayed journal equals the record of the process.
-fn replay_is_what_is_known(journal: &[Entry], known: &Record) -> Result<(), String> {
+fn check_replay(journal: &[Entry], known: &Record) -> Result<(), String> {
     let mut replayed = Record::default();
     for entry in journal {
         replayed.apply(entry).map_err(|error| error.to_string())?;
@@ -240,7 +246,7 @@ fn replay_is_what_is_known(journal: &[Entry], known: &Record) -> Result<(), Stri
 
 /// Checks that no step starts before the relationships of the blueprint permit it, and that no step
 /// starts after a stop or, with `fail_fast`, after a failure.
-fn nothing_starts_that_may_not(life: &Life<'_>) -> Result<(), String> {
+fn check_starts(life: &TestDeployment<'_>) -> Result<(), String> {
     let mut record = Record::default();
     let mut stopped = false;
     for entry in &life.journal {
@@ -251,27 +257,27 @@ fn nothing_starts_that_may_not(life: &Life<'_>) -> Result<(), String> {
             Event::TaskStarted { task, .. } if stopped => {
                 return Err(format!("#{} starts after a stop", task.0));
             }
-            Event::TaskStarted { task, .. } => may_start(life.deployment, &record, *task)?,
+            Event::TaskStarted { task, .. } => check_may_start(life.deployment, &record, *task)?,
             _ => {}
         }
         record.apply(entry).map_err(|error| error.to_string())?;
     }
-    let asked = life
+    let request_count = life
         .stop_at
         .is_some_and(|at| life.world.requests.borrow().len() > at + life.policy.parallel);
-    if asked {
+    if request_count {
         Err("new requests were made after the stop".to_owned())
     } else {
         Ok(())
     }
 }
 
-fn may_start(deployment: &Deployment, record: &Record, task: TaskId) -> Result<(), String> {
+fn check_may_start(deployment: &Deployment, record: &Record, task: TaskId) -> Result<(), String> {
     let workflow = record
         .running()
         .map_or(Workflow::Install, Execution::workflow);
     let task = record.stage().task(task);
-    if task.step.brings() {
+    if task.step.obtains_material() {
         return Ok(());
     }
     let (mine, others) = (
@@ -279,10 +285,14 @@ fn may_start(deployment: &Deployment, record: &Record, task: TaskId) -> Result<(
         &deployment.instances,
     );
     let before: Vec<&str> = match workflow {
-        Workflow::Install => mine.ties.iter().map(|tie| tie.target.as_str()).collect(),
+        Workflow::Install => mine
+            .relationships
+            .iter()
+            .map(|tie| tie.target.as_str())
+            .collect(),
         _ => others
             .iter()
-            .filter(|other| other.ties.iter().any(|tie| tie.target == mine.id))
+            .filter(|other| other.relationships.iter().any(|tie| tie.target == mine.id))
             .map(|other| other.id.as_str())
             .collect(),
     };
@@ -300,7 +310,7 @@ fn may_start(deployment: &Deployment, record: &Record, task: TaskId) -> Result<(
 }
 
 /// Returns the journal as bytes, with one entry per line, and the end offset of each entry.
-fn bytes_of(journal: &[Entry]) -> (Vec<u8>, Vec<usize>) {
+fn encode(journal: &[Entry]) -> (Vec<u8>, Vec<usize>) {
     let (mut bytes, mut ends) = (Vec::new(), Vec::new());
     for entry in journal {
         bytes.extend_from_slice(serde_json::to_string(entry).unwrap().as_bytes());
@@ -311,7 +321,7 @@ fn bytes_of(journal: &[Entry]) -> (Vec<u8>, Vec<usize>) {
 }
 
 /// Returns the complete entries before the cut.
-fn surviving(bytes: &[u8], cut: usize) -> Vec<Entry> {
+fn complete_entries(bytes: &[u8], cut: usize) -> Vec<Entry> {
     let whole = bytes[..cut]
         .iter()
         .rposition(|byte| *byte == b'\n')
@@ -324,16 +334,24 @@ fn surviving(bytes: &[u8], cut: usize) -> Vec<Entry> {
 
 /// Returns the deployment after a crash: completed steps took effect, and running steps did if
 /// `happened` is set.
-async fn world_at<'a>(deployment: &'a Deployment, journal: &[Entry], happened: bool) -> Life<'a> {
-    let mut life = Life::new(deployment);
-    carried_out(&life.world, journal, happened).await;
+async fn state_after_crash<'a>(
+    deployment: &'a Deployment,
+    journal: &[Entry],
+    happened: bool,
+) -> TestDeployment<'a> {
+    let mut life = TestDeployment::new(deployment);
+    replay_on_engine(&life.world, journal, happened).await;
     life.world.requests.borrow_mut().clear();
     life.journal = journal.to_vec();
     life
 }
 
 /// Checks the final state of a run without faults.
-fn is_at_its_end(life: &Life<'_>, record: &Record, workflow: Workflow) -> Result<(), String> {
+fn check_final_state(
+    life: &TestDeployment<'_>,
+    record: &Record,
+    workflow: Workflow,
+) -> Result<(), String> {
     let containers = life.world.containers.borrow();
     let good = match workflow {
         Workflow::Install => {
@@ -356,35 +374,35 @@ fn is_at_its_end(life: &Life<'_>, record: &Record, workflow: Workflow) -> Result
 
 /// Tries one point: resumes with a fault at a request, then once more without. Returns the number
 /// of requests of the first run.
-async fn take_up(
-    mut life: Life<'_>,
+async fn resume(
+    mut life: TestDeployment<'_>,
     workflow: Workflow,
-    fault: Option<(usize, Fate)>,
+    fault: Option<(usize, RequestOutcome)>,
 ) -> Result<usize, String> {
     let before = life.journal.clone();
     // Keep the changes before the cut, to detect repetitions of them.
     life.world = fault
         .into_iter()
         .fold(std::mem::take(&mut life.world), |world, (at, fate)| {
-            world.fate(at, fate)
+            world.with_outcome(at, fate)
         });
     let known = life.process(workflow).await;
-    let asked = life.world.requests.borrow().len();
-    replay_is_what_is_known(&life.journal, &known)?;
-    nothing_starts_that_may_not(&life)?;
-    done_is_not_repeated(&before, &life)?;
-    life.world.calm();
+    let request_count = life.world.requests.borrow().len();
+    check_replay(&life.journal, &known)?;
+    check_starts(&life)?;
+    check_no_repetition(&before, &life)?;
+    life.world.clear_faults();
     life.stop_at = None;
     let known = life.process(workflow).await;
-    replay_is_what_is_known(&life.journal, &known)?;
-    done_is_not_repeated(&before, &life)?;
-    is_at_its_end(&life, &known, workflow)?;
-    Ok(asked)
+    check_replay(&life.journal, &known)?;
+    check_no_repetition(&before, &life)?;
+    check_final_state(&life, &known, workflow)?;
+    Ok(request_count)
 }
 
 /// Returns the journal of a run without faults, and the index of the workflow's first entry.
-async fn undisturbed(deployment: &Deployment, workflow: Workflow) -> (Vec<Entry>, usize) {
-    let mut life = Life::new(deployment);
+async fn run_without_faults(deployment: &Deployment, workflow: Workflow) -> (Vec<Entry>, usize) {
+    let mut life = TestDeployment::new(deployment);
     life.process(Workflow::Install).await;
     let begin = if workflow == Workflow::Install {
         0
@@ -409,11 +427,11 @@ fn is_long() -> bool {
 async fn sweep(
     deployment: &Deployment,
     workflow: Workflow,
-    faults: &[Fate],
-    change: &dyn Fn(&mut Life<'_>),
+    faults: &[RequestOutcome],
+    change: &dyn Fn(&mut TestDeployment<'_>),
 ) -> Result<(usize, usize), String> {
-    let (journal, begin) = undisturbed(deployment, workflow).await;
-    let (bytes, ends) = bytes_of(&journal);
+    let (journal, begin) = run_without_faults(deployment, workflow).await;
+    let (bytes, ends) = encode(&journal);
     let (mut cuts, mut runs) = (0, 0);
     let mut tried = HashSet::new();
     for cut in ends.get(begin.wrapping_sub(1)).copied().unwrap_or(0)..=bytes.len() {
@@ -423,11 +441,11 @@ async fn sweep(
         if !tried.insert(survives) {
             continue;
         }
-        let entries = surviving(&bytes, cut);
+        let entries = complete_entries(&bytes, cut);
         assert_eq!(entries.len(), survives);
         for happened in [false, true] {
             let fresh = || async {
-                let mut life = world_at(deployment, &entries, happened).await;
+                let mut life = state_after_crash(deployment, &entries, happened).await;
                 if workflow == Workflow::Uninstall {
                     life.world
                         .changes
@@ -440,17 +458,17 @@ async fn sweep(
             let at = |what: String, error: String| {
                 format!("cut after {survives} entries, happened: {happened}, {what}: {error}")
             };
-            let asked = take_up(fresh().await, workflow, None)
+            let request_count = resume(fresh().await, workflow, None)
                 .await
                 .map_err(|error| at("no fault".to_owned(), error))?;
-            let all =
-                (0..asked).flat_map(|request| faults.iter().map(move |fate| (request, *fate)));
+            let all = (0..request_count)
+                .flat_map(|request| faults.iter().map(move |fate| (request, *fate)));
             // A sample tries a different fault for each request and cut.
-            let chosen = |(n, _): &(usize, (usize, Fate))| {
+            let chosen = |(n, _): &(usize, (usize, RequestOutcome))| {
                 is_long() || (n + survives).is_multiple_of(faults.len())
             };
             for (request, fate) in all.enumerate().filter(chosen).map(|(_, point)| point) {
-                take_up(fresh().await, workflow, Some((request, fate)))
+                resume(fresh().await, workflow, Some((request, fate)))
                     .await
                     .map_err(|error| at(format!("{fate:?} at {request}"), error))?;
                 runs += 1;
@@ -461,11 +479,16 @@ async fn sweep(
 }
 
 #[test]
-fn the_journal_cut_at_every_byte_with_every_fault_after_it() {
+fn journal_cut_at_every_byte_is_resumed_despite_faults() {
     let deployment = diamond();
     for workflow in [Workflow::Install, Workflow::Uninstall] {
-        let (bytes, runs) =
-            with_runtime(sweep(&deployment, workflow, &Fate::FAULTS, &|_| ())).unwrap();
+        let (bytes, runs) = with_runtime(sweep(
+            &deployment,
+            workflow,
+            &RequestOutcome::FAULTS,
+            &|_| (),
+        ))
+        .unwrap();
         println!("{workflow}: cut at {bytes} bytes, {runs} runs");
         assert!(
             bytes > 3000 && runs > 150,
@@ -475,14 +498,14 @@ fn the_journal_cut_at_every_byte_with_every_fault_after_it() {
 }
 
 #[test]
-fn with_fail_fast_nothing_at_all_starts_after_a_failure() {
+fn fail_fast_starts_no_step_after_a_failure() {
     let deployment = diamond();
-    let fail_fast = |life: &mut Life<'_>| life.policy.fail_fast = true;
+    let fail_fast = |life: &mut TestDeployment<'_>| life.policy.fail_fast = true;
     for workflow in [Workflow::Install, Workflow::Uninstall] {
         with_runtime(sweep(
             &deployment,
             workflow,
-            &[Fate::Refused, Fate::CutAfter],
+            &[RequestOutcome::Refused, RequestOutcome::DisconnectedAfter],
             &fail_fast,
         ))
         .unwrap();
@@ -490,7 +513,7 @@ fn with_fail_fast_nothing_at_all_starts_after_a_failure() {
 }
 
 #[test]
-fn after_a_stop_nothing_at_all_starts() {
+fn no_step_starts_after_a_stop() {
     let deployment = diamond();
     let all: Vec<usize> = if is_long() {
         (1..12).collect()
@@ -498,11 +521,11 @@ fn after_a_stop_nothing_at_all_starts() {
         vec![1, 5, 9]
     };
     for at in all {
-        let stops = |life: &mut Life<'_>| life.stop_at = Some(at);
+        let stops = |life: &mut TestDeployment<'_>| life.stop_at = Some(at);
         with_runtime(sweep(
             &deployment,
             Workflow::Install,
-            &[Fate::CutAfter],
+            &[RequestOutcome::DisconnectedAfter],
             &stops,
         ))
         .unwrap();
@@ -511,9 +534,9 @@ fn after_a_stop_nothing_at_all_starts() {
 
 /// A partial line never parses as an entry.
 #[test]
-fn half_an_entry_is_none() {
+fn partial_entry_does_not_parse() {
     let deployment = deployment(&[("one", &[])]);
-    let (journal, _) = with_runtime(undisturbed(&deployment, Workflow::Install));
+    let (journal, _) = with_runtime(run_without_faults(&deployment, Workflow::Install));
     for entry in &journal {
         let line = serde_json::to_string(entry).unwrap();
         let step = (line.len() / 500).max(1);
@@ -529,29 +552,29 @@ fn half_an_entry_is_none() {
 
 /// Each check of the sweep detects its error.
 #[test]
-fn what_is_done_wrong_on_purpose_is_noticed() {
+fn every_mutation_is_detected() {
     let deployment = diamond();
-    let wrong = |mutation: Mutation, faults: &[Fate], stop_at: Option<usize>| {
-        let change = move |life: &mut Life<'_>| {
+    let wrong = |mutation: Mutation, faults: &[RequestOutcome], stop_at: Option<usize>| {
+        let change = move |life: &mut TestDeployment<'_>| {
             life.mutation = mutation;
             life.stop_at = stop_at;
         };
         with_runtime(sweep(&deployment, Workflow::Install, faults, &change))
             .expect_err("the mutation is not detected")
     };
-    let blind = wrong(Mutation::Blind, &[], None);
+    let blind = wrong(Mutation::NoObservation, &[], None);
     assert!(blind.contains("is requested again"), "{blind}");
-    let forgetful = wrong(Mutation::Forgetful, &[], None);
+    let forgetful = wrong(Mutation::LostOutcomes, &[], None);
     assert!(
         forgetful.contains("does not match") || forgetful.contains("is not valid"),
         "{forgetful}"
     );
     let unordered = wrong(Mutation::Unordered, &[], None);
     assert!(unordered.contains("is ready"), "{unordered}");
-    let deaf = wrong(Mutation::Deaf, &[], Some(2));
+    let deaf = wrong(Mutation::LostStopRequests, &[], Some(2));
     assert!(deaf.contains("does not match"), "{deaf}");
     // No mutation causes a start after a stop or a repeated change, so edit the journal instead.
-    let mut life = Life::new(&deployment);
+    let mut life = TestDeployment::new(&deployment);
     with_runtime(life.process(Workflow::Install));
     let first = life
         .journal
@@ -560,17 +583,15 @@ fn what_is_done_wrong_on_purpose_is_noticed() {
         .unwrap();
     life.journal.insert(
         first,
-        Entry::now(Event::CancelRequested { why: Why::Asked }),
+        Entry::now(Event::CancelRequested {
+            why: StopReason::Asked,
+        }),
     );
-    assert!(
-        nothing_starts_that_may_not(&life)
-            .unwrap_err()
-            .contains("after a stop")
-    );
+    assert!(check_starts(&life).unwrap_err().contains("after a stop"));
     let twice = life.world.changes.borrow()[0].clone();
     life.world.changes.borrow_mut().push(twice);
     assert!(
-        done_is_not_repeated(&[], &life)
+        check_no_repetition(&[], &life)
             .unwrap_err()
             .contains("twice")
     );
@@ -584,7 +605,7 @@ proptest! {
     fn any_graph_survives_a_crash_and_a_fault(
         edges in proptest::collection::vec(proptest::collection::vec(any::<prop::sample::Index>(), 0..3), 1..8),
         (cut, request) in (any::<prop::sample::Index>(), any::<prop::sample::Index>()),
-        fate in proptest::sample::select(Fate::FAULTS.to_vec()),
+        fate in proptest::sample::select(RequestOutcome::FAULTS.to_vec()),
         (happened, fail_fast, down) in any::<(bool, bool, bool)>(),
     ) {
         let names: Vec<String> = (0..edges.len()).map(|n| format!("n{n}")).collect();
@@ -595,63 +616,68 @@ proptest! {
         let nodes: Vec<(&str, &[&str])> = names.iter().map(String::as_str).zip(needs.iter().map(Vec::as_slice)).collect();
         let deployment = deployment(&nodes);
         let workflow = if down { Workflow::Uninstall } else { Workflow::Install };
-        let came = with_runtime(async {
-            let (journal, begin) = undisturbed(&deployment, workflow).await;
+        let result = with_runtime(async {
+            let (journal, begin) = run_without_faults(&deployment, workflow).await;
             let survives = begin + cut.index(journal.len() - begin + 1);
-            let mut life = world_at(&deployment, &journal[..survives], happened).await;
+            let mut life = state_after_crash(&deployment, &journal[..survives], happened).await;
             if down {
                 life.world.changes.borrow_mut().retain(|(_, change)| matches!(change, Change::Stopped | Change::Removed));
             }
             life.policy.fail_fast = fail_fast;
-            take_up(life, workflow, Some((request.index(nodes.len() * 3), fate))).await
+            resume(life, workflow, Some((request.index(nodes.len() * 3), fate))).await
         });
-        prop_assert!(came.is_ok(), "{:?}", came);
+        prop_assert!(result.is_ok(), "{:?}", result);
     }
 }
 
 /// A step that never ends delays the end of a run by at most a grace period after its deadline.
 #[test]
-fn a_run_whose_time_is_over_drops_what_hangs() {
+fn run_past_its_deadline_drops_hanging_steps() {
     let deployment = diamond();
     with_runtime(async {
-        let mut life = Life::new(&deployment);
-        life.world = Simulated::default().fate(0, Fate::LostBefore);
+        let mut life = TestDeployment::new(&deployment);
+        life.world = SimulatedEngine::default().with_outcome(0, RequestOutcome::IgnoredForever);
         let begin = tokio::time::Instant::now();
         life.policy.deadline = Some(begin + Duration::from_secs(5));
         let known = life.process(Workflow::Install).await;
         assert_eq!(
-            (known.executions[0].outcome, known.stopped()),
-            (Some(Outcome::Failed), Some(Why::Timeout))
+            (known.executions[0].outcome, known.stop_reason()),
+            (Some(Outcome::Failed), Some(StopReason::Timeout))
         );
         let took = begin.elapsed();
         assert!(
             (Duration::from_secs(15)..Duration::from_secs(16)).contains(&took),
             "{took:?}"
         );
-        nothing_starts_that_may_not(&life).unwrap();
+        check_starts(&life).unwrap();
         life.policy.deadline = None;
-        life.world.calm();
+        life.world.clear_faults();
         let known = life.process(Workflow::Install).await;
-        is_at_its_end(&life, &known, Workflow::Install).unwrap();
+        check_final_state(&life, &known, Workflow::Install).unwrap();
     });
 }
 
 /// A refused request fails the run, a stop cancels it, and a broken connection is retried.
 #[test]
-fn a_refusal_is_a_failure_and_a_stop_is_none() {
+fn refusal_fails_a_run_and_stop_cancels_it() {
     let deployment = diamond();
-    let outcome = |fate: Option<Fate>, stop_at: Option<usize>| {
-        let mut life = Life::new(&deployment);
+    let outcome = |fate: Option<RequestOutcome>, stop_at: Option<usize>| {
+        let mut life = TestDeployment::new(&deployment);
         life.world = fate
             .into_iter()
-            .fold(Simulated::default(), |world, fate| world.fate(4, fate));
+            .fold(SimulatedEngine::default(), |world, fate| {
+                world.with_outcome(4, fate)
+            });
         life.stop_at = stop_at;
         with_runtime(life.process(Workflow::Install)).executions[0].outcome
     };
-    assert_eq!(outcome(Some(Fate::Refused), None), Some(Outcome::Failed));
+    assert_eq!(
+        outcome(Some(RequestOutcome::Refused), None),
+        Some(Outcome::Failed)
+    );
     assert_eq!(outcome(None, Some(2)), Some(Outcome::Cancelled));
     assert_eq!(
-        outcome(Some(Fate::CutAfter), None),
+        outcome(Some(RequestOutcome::DisconnectedAfter), None),
         Some(Outcome::Terminated)
     );
 }

@@ -5,16 +5,19 @@
 //! failures of operations, and the recorded events of each workflow in order. Simultaneous events
 //! may be in any order.
 
-use crate::kernel::run::{deployed_after, with_runtime};
+use crate::kernel::run::{deployment_after, with_runtime};
 use dockctl::{
     catalog,
     diagnostic::{Diagnostics, Sources},
     event::{Entry, Event, Outcome},
     executor::{Executor, Policy, StopRequests},
     journal::{Journal, JournalError},
-    model::{self, Deployment, End, InstanceState, Planned},
-    plan::{self, Known},
-    plugins::{Answer, Driver, Drivers, Ends, Part, Plugin, Plugins, Settings, Tools},
+    model::{self, Deployment, InstanceState, OperationDefinition, RelationshipEnd},
+    plan::{self, PlanInput},
+    plugins::{
+        Driver, DriverFuture, DriverSettings, Drivers, InstanceRef, Plugin, Plugins,
+        RelationshipRef, StepContext,
+    },
     record::Record,
     report::Quiet,
     seam::{Call, Failure, Observed, Outputs, Purpose, Step, Subject},
@@ -31,69 +34,74 @@ use std::{
 };
 
 /// Events in order: instance or relationship, and its operation or state.
-type Log = Rc<RefCell<Vec<String>>>;
+type EventLog = Rc<RefCell<Vec<String>>>;
 
 /// A driver that only logs its calls and fails as scripted.
-struct Traced {
-    log: Log,
+struct LoggingDriver {
+    log: EventLog,
     /// Outcomes of the next calls of an operation, by `node.operation`.
     script: RefCell<HashMap<String, VecDeque<String>>>,
     calls: RefCell<HashMap<(String, String), usize>>,
 }
 
-impl Driver for Traced {
-    fn perform<'a>(&'a self, call: &'a Call, _: Tools<'a>) -> Answer<'a, Outputs> {
+impl Driver for LoggingDriver {
+    fn perform<'a>(&'a self, call: &'a Call, _: StepContext<'a>) -> DriverFuture<'a, Outputs> {
         Box::pin(async move { self.trace(call) })
     }
 }
 
 /// A plugin that plans every operation of the recorded cases.
-struct Tracing;
+struct LoggingPlugin;
 
 /// The plugin in `types.yaml`.
-const TRACED: &str = "dockctl-simulated";
+const PLUGIN: &str = "dockctl-simulated";
 
-fn traced(name: &str, planned: &Planned) -> Option<Vec<Step>> {
-    (planned.plugin == TRACED).then(|| {
+fn plan_step(name: &str, planned: &OperationDefinition) -> Option<Vec<Step>> {
+    (planned.plugin == PLUGIN).then(|| {
         vec![Step {
-            plugin: TRACED.to_owned(),
+            plugin: PLUGIN.to_owned(),
             payload: json!({ "name": name, "inputs": planned.inputs }),
             ..Step::default()
         }]
     })
 }
 
-impl Plugin for Tracing {
+impl Plugin for LoggingPlugin {
     fn id(&self) -> &'static str {
-        TRACED
+        PLUGIN
     }
 
     fn supports(&self, plugin: &str, _: &str) -> bool {
-        plugin == TRACED
+        plugin == PLUGIN
     }
 
-    fn connect(&self, _: &Settings) -> Box<dyn Driver> {
+    fn connect(&self, _: &DriverSettings) -> Box<dyn Driver> {
         unreachable!("the tests provide the driver")
     }
 
     fn lower(
         &self,
-        _: Part<'_>,
+        _: InstanceRef<'_>,
         name: &str,
-        planned: &Planned,
+        planned: &OperationDefinition,
         _: &Purpose<'_>,
     ) -> Option<Vec<Step>> {
-        traced(name, planned)
+        plan_step(name, planned)
     }
 
-    fn lower_relationship(&self, _: Ends<'_>, name: &str, planned: &Planned) -> Option<Vec<Step>> {
-        traced(name, planned)
+    fn lower_relationship(
+        &self,
+        _: RelationshipRef<'_>,
+        name: &str,
+        planned: &OperationDefinition,
+    ) -> Option<Vec<Step>> {
+        plan_step(name, planned)
     }
 }
 
-const PLUGINS: Plugins = Plugins(&[&Tracing]);
+const PLUGINS: Plugins = Plugins(&[&LoggingPlugin]);
 
-impl Traced {
+impl LoggingDriver {
     fn trace(&self, call: &Call) -> Result<Outputs, Failure> {
         let operation = &call.step.payload;
         let name = operation["name"]
@@ -104,19 +112,19 @@ impl Traced {
             .unwrap()
             .trim_start_matches("cloudify.interfaces.")
             .to_owned();
-        let who = match &call.subject {
-            Subject::Instance(_) => shown(call.instance()),
+        let subject = match &call.subject {
+            Subject::Instance(_) => recorded_id(call.instance()),
             Subject::Relationship {
                 source,
                 target,
                 end,
             } => {
-                let end = if *end == End::Source {
+                let end = if *end == RelationshipEnd::Source {
                     "source"
                 } else {
                     "target"
                 };
-                let [source, target] = [source, target].map(|it| shown(&it.instance.id));
+                let [source, target] = [source, target].map(|it| recorded_id(&it.instance.id));
                 format!("{source}>{target}/{end}")
             }
         };
@@ -127,8 +135,8 @@ impl Traced {
             .get_mut(&scripted)
             .and_then(VecDeque::pop_front)
             .unwrap_or_else(|| "ok".to_owned());
-        let mut line = format!("{who} {name}");
-        let (mut calls, key) = (self.calls.borrow_mut(), (who, name));
+        let mut line = format!("{subject} {name}");
+        let (mut calls, key) = (self.calls.borrow_mut(), (subject, name));
         let number = calls
             .entry(key.clone())
             .and_modify(|number| *number += 1)
@@ -155,23 +163,23 @@ impl Traced {
         match outcome.as_str() {
             "ok" => Ok(Outputs::default()),
             "fatal" => Err(Failure::fatal("fatal")),
-            _ => Err(Failure::fatal(outcome).may_pass()),
+            _ => Err(Failure::fatal(outcome).temporary()),
         }
     }
 }
 
 /// Returns the ID of an instance in the recorded cases: its node and `#1`.
-fn shown(instance: &str) -> String {
+fn recorded_id(instance: &str) -> String {
     format!("{}#1", instance.rsplit_once('_').unwrap().0)
 }
 
 /// A journal that logs changes of states.
-struct States {
-    log: Log,
+struct StateJournal {
+    log: EventLog,
     record: Record,
 }
 
-impl Journal for States {
+impl Journal for StateJournal {
     fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
         let before = self.record.instances.clone();
         self.record.apply(entry).unwrap();
@@ -179,7 +187,7 @@ impl Journal for States {
             if before.get(id).map(|it| it.state) != Some(instance.state) {
                 self.log
                     .borrow_mut()
-                    .push(format!("{} = {}", shown(id), instance.state));
+                    .push(format!("{} = {}", recorded_id(id), instance.state));
             }
         }
         Ok(())
@@ -187,17 +195,17 @@ impl Journal for States {
 }
 
 fn deployment(nodes: &str, before: Option<&Deployment>) -> Deployment {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/workflows");
-    let types = fs::read_to_string(folder.join("types.yaml")).unwrap();
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/workflows");
+    let types = fs::read_to_string(directory.join("types.yaml")).unwrap();
     let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
     let file = sources.add_text("blueprint.yaml", format!("{types}node_templates:{nodes}"));
-    let ast = catalog::follow(
+    let ast = catalog::load_source(
         file,
         &catalog::Options::default(),
         &mut sources,
         &mut faults,
     );
-    deployed_after(
+    deployment_after(
         before,
         model::resolve(ast, &sources, |_| true, &mut faults),
         &sources,
@@ -206,15 +214,15 @@ fn deployment(nodes: &str, before: Option<&Deployment>) -> Deployment {
 }
 
 /// A deployment on which recorded workflows run.
-struct Life {
+struct TestDeployment {
     deployment: Deployment,
-    driver: Traced,
-    journal: States,
+    driver: LoggingDriver,
+    journal: StateJournal,
     record: Record,
     policy: Policy,
 }
 
-impl Life {
+impl TestDeployment {
     fn new(case: &Json) -> Self {
         let deployment = deployment(case["nodes"].as_str().unwrap(), None);
         let mut record = Record::default();
@@ -231,7 +239,7 @@ impl Life {
                 .unwrap();
             record.instances[&instance.id].state = serde_json::from_value(state.clone()).unwrap();
         }
-        let log = Log::default();
+        let log = EventLog::default();
         let outcomes = |list: &Json| {
             list.as_array()
                 .unwrap()
@@ -247,11 +255,11 @@ impl Life {
             .collect();
         let policy = Policy {
             retries: case["task_retries"].as_f64().unwrap(),
-            interval: 0.0,
+            retry_interval: 0.0,
             subgraph_retries: usize::try_from(case["subgraph_retries"].as_u64().unwrap()).unwrap(),
             ..Policy::default()
         };
-        let driver = Traced {
+        let driver = LoggingDriver {
             log: log.clone(),
             script: RefCell::new(script),
             calls: RefCell::default(),
@@ -259,7 +267,7 @@ impl Life {
         Self {
             deployment,
             driver,
-            journal: States {
+            journal: StateJournal {
                 log,
                 record: record.clone(),
             },
@@ -305,7 +313,7 @@ impl Life {
     }
 
     async fn run(&mut self, workflow: &str, given: &Json) -> Outcome {
-        let workflow = Workflow::named(workflow).unwrap();
+        let workflow = Workflow::from_name(workflow).unwrap();
         let mut given = given.as_object().unwrap().clone();
         // Replaces the recorded ID, `node#1`.
         if let Some(id) = given.get_mut("node_instance_id") {
@@ -313,7 +321,7 @@ impl Life {
                 .deployment
                 .instances
                 .iter()
-                .find(|it| shown(&it.id) == *id)
+                .find(|it| recorded_id(&it.id) == *id)
                 .unwrap()
                 .id
                 .clone()
@@ -324,15 +332,15 @@ impl Life {
         let observed = Observed::default();
         let mut executor = Executor {
             record: &mut self.record,
-            drivers: &Drivers::new(PLUGINS, vec![(TRACED, &self.driver)]),
+            drivers: &Drivers::new(PLUGINS, vec![(PLUGIN, &self.driver)]),
             journal: &mut self.journal,
             reporter: &mut quiet,
             secrets: &secrets,
             policy: self.policy,
         };
-        let known = Known {
+        let known = PlanInput {
             plugins: PLUGINS,
-            ..Known::new(&self.deployment, executor.record, &observed)
+            ..PlanInput::new(&self.deployment, executor.record, &observed)
         };
         let proposal = plan::first(&parameters, &known);
         assert!(
@@ -340,9 +348,9 @@ impl Life {
             "{:?}",
             proposal.unsupported
         );
-        executor.begin("x", &parameters, None).unwrap();
+        executor.start_execution("x", &parameters, None).unwrap();
         executor
-            .carry_out(proposal.stage, &StopRequests::default())
+            .run_stages(proposal.stage, &StopRequests::default())
             .await
             .unwrap();
         executor.finish().unwrap()
@@ -350,7 +358,7 @@ impl Life {
 }
 
 #[test]
-fn workflows_do_what_the_original_did() {
+fn workflows_match_the_recorded_runs_of_cloudify() {
     let cases = fs::read_to_string(
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/workflows/cases.jsonl"),
     )
@@ -361,7 +369,7 @@ fn workflows_do_what_the_original_did() {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     for case in &cases {
-        let mut life = Life::new(case);
+        let mut life = TestDeployment::new(case);
         for step in case["steps"].as_array().unwrap() {
             let before = life.record.clone();
             life.driver.log.borrow_mut().clear();
@@ -369,7 +377,7 @@ fn workflows_do_what_the_original_did() {
                 with_runtime(life.run(step["workflow"].as_str().unwrap(), &step["parameters"]));
             let log = life.driver.log.borrow().clone();
             wrong.extend(
-                compare(&life, &before, step, outcome, &log)
+                first_difference(&life, &before, step, outcome, &log)
                     .map(|why| format!("{}, {}: {why}", case["name"], step["workflow"])),
             );
         }
@@ -384,8 +392,8 @@ fn workflows_do_what_the_original_did() {
 }
 
 /// Returns the first difference from the recorded run.
-fn compare(
-    life: &Life,
+fn first_difference(
+    life: &TestDeployment,
     before: &Record,
     step: &Json,
     outcome: Outcome,
@@ -400,7 +408,7 @@ fn compare(
         return Some(format!("the outcome is {}", outcome.as_str()));
     }
     for instance in &life.deployment.instances {
-        let state = &step["states"][shown(&instance.id)];
+        let state = &step["states"][recorded_id(&instance.id)];
         let expected: InstanceState = serde_json::from_value(state.clone()).unwrap_or_default();
         if life.record.state(&instance.id) != expected {
             return Some(format!(
@@ -420,18 +428,21 @@ fn compare(
         .deployment
         .instances
         .iter()
-        .map(|it| shown(&it.id))
+        .map(|it| recorded_id(&it.id))
         .collect();
     let pairs = life.deployment.instances.iter().flat_map(|it| {
-        it.ties
+        it.relationships
             .iter()
-            .map(|tie| vec![shown(&it.id), shown(&tie.target)])
+            .map(|tie| vec![recorded_id(&it.id), recorded_id(&tie.target)])
     });
-    for who in names.iter().map(|name| vec![name.clone()]).chain(pairs) {
-        let (mine, theirs) = (only(log, &who, before), only(&trace, &who, before));
+    for subject in names.iter().map(|name| vec![name.clone()]).chain(pairs) {
+        let (mine, theirs) = (
+            events_of(log, &subject, before),
+            events_of(&trace, &subject, before),
+        );
         if mine != theirs {
             return Some(format!(
-                "events of {who:?}:\n  {}\nrecorded:\n  {}",
+                "events of {subject:?}:\n  {}\nrecorded:\n  {}",
                 mine.join(" | "),
                 theirs.join(" | ")
             ));
@@ -442,7 +453,7 @@ fn compare(
 
 /// Returns the events of some instances, in an order that does not depend on timing. Skips states
 /// that an instance left before any other event, and states that did not change.
-fn only(log: &[String], who: &[String], before: &Record) -> Vec<String> {
+fn events_of(log: &[String], subject: &[String], before: &Record) -> Vec<String> {
     let subjects = |line: &str| -> Vec<String> {
         let first = line.split(' ').next().unwrap();
         first
@@ -455,7 +466,7 @@ fn only(log: &[String], who: &[String], before: &Record) -> Vec<String> {
     };
     let lines: Vec<&String> = log
         .iter()
-        .filter(|line| subjects(line).iter().all(|it| who.contains(it)))
+        .filter(|line| subjects(line).iter().all(|it| subject.contains(it)))
         .collect();
     let is_passed_through = |at: usize| {
         let (name, state) = lines[at].split_once(" = ")?;
@@ -471,7 +482,7 @@ fn only(log: &[String], who: &[String], before: &Record) -> Vec<String> {
     let mut states: HashMap<String, String> = before
         .instances
         .iter()
-        .map(|(id, it)| (shown(id), it.state.to_string()))
+        .map(|(id, it)| (recorded_id(id), it.state.to_string()))
         .collect();
     kept.retain(|line| match line.split_once(" = ") {
         Some((name, state)) => {
@@ -495,18 +506,18 @@ fn only(log: &[String], who: &[String], before: &Record) -> Vec<String> {
     runs.concat()
 }
 
-const TWO: &str = "
+const TWO_NODES: &str = "
   t: {type: basic}
   u: {type: basic}
 ";
 
 #[test]
-fn an_update_tells_relationships_that_come_and_go() {
-    let mut life = Life::installed(&format!(
-        "{TWO}  a: {{type: basic, relationships: [{{type: con, target: t}}]}}\n"
+fn update_unlinks_removed_and_establishes_added_relationships() {
+    let mut life = TestDeployment::installed(&format!(
+        "{TWO_NODES}  a: {{type: basic, relationships: [{{type: con, target: t}}]}}\n"
     ));
     let log = life.update(&format!(
-        "{TWO}  a: {{type: basic, relationships: [{{type: con, target: u}}]}}\n"
+        "{TWO_NODES}  a: {{type: basic, relationships: [{{type: con, target: u}}]}}\n"
     ));
     assert_eq!(
         log,
@@ -517,19 +528,19 @@ fn an_update_tells_relationships_that_come_and_go() {
             "a#1>u#1/target relationship_lifecycle.establish"
         ]
     );
-    assert!(!life.record.has_former());
+    assert!(!life.record.has_outdated());
     // The same update again calls nothing.
     assert!(
         life.update(&format!(
-            "{TWO}  a: {{type: basic, relationships: [{{type: con, target: u}}]}}\n"
+            "{TWO_NODES}  a: {{type: basic, relationships: [{{type: con, target: u}}]}}\n"
         ))
         .is_empty()
     );
 }
 
 #[test]
-fn what_goes_is_unlinked_before_and_what_comes_is_linked_after() {
-    let mut life = Life::installed(
+fn update_unlinks_before_removal_and_establishes_after_start() {
+    let mut life = TestDeployment::installed(
         "\n  t: {type: basic}\n  a: {type: basic, relationships: [{type: con, target: t}]}\n",
     );
     let log = life.update(
@@ -548,11 +559,13 @@ fn what_goes_is_unlinked_before_and_what_comes_is_linked_after() {
 }
 
 #[test]
-fn an_update_that_failed_tells_what_is_left_the_next_time() {
+fn next_update_repeats_the_failed_establish() {
     let nodes = |target: &str| {
-        format!("{TWO}  a: {{type: basic, relationships: [{{type: con, target: {target}}}]}}\n")
+        format!(
+            "{TWO_NODES}  a: {{type: basic, relationships: [{{type: con, target: {target}}}]}}\n"
+        )
     };
-    let mut life = Life::installed(&nodes("t"));
+    let mut life = TestDeployment::installed(&nodes("t"));
     life.define(&nodes("u"));
     life.driver.script.borrow_mut().insert(
         "a.establish".to_owned(),
@@ -562,20 +575,20 @@ fn an_update_that_failed_tells_what_is_left_the_next_time() {
         with_runtime(life.run("update", &json!({}))),
         Outcome::Failed
     );
-    assert!(life.record.has_former());
+    assert!(life.record.has_outdated());
     let log = life.update(&nodes("u"));
     assert!(
         log.iter()
             .any(|line| line == "a#1>u#1/source relationship_lifecycle.establish"),
         "{log:?}"
     );
-    assert!(!life.record.has_former());
+    assert!(!life.record.has_outdated());
 }
 
 #[test]
-fn what_has_update_operations_is_not_made_anew() {
+fn node_with_update_operations_is_not_recreated() {
     let node = |value: &str| format!("\n  a: {{type: updated, properties: {{p: {value}}}}}\n");
-    let mut life = Life::installed(&node("x"));
+    let mut life = TestDeployment::installed(&node("x"));
     assert_eq!(
         life.update(&node("y")),
         [
@@ -589,7 +602,7 @@ fn what_has_update_operations_is_not_made_anew() {
             "\n  a: {{type: basic, interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{p: {value}}}}}}}}}}}\n"
         )
     };
-    let mut life = Life::installed(&node("x"));
+    let mut life = TestDeployment::installed(&node("x"));
     let log = life.update(&node("y"));
     assert_eq!(log.first().map(String::as_str), Some("a#1 lifecycle.stop"));
     assert!(

@@ -8,15 +8,15 @@ use dockctl::{
     diagnostic::{Diagnostic, Diagnostics, Sources, render},
     model::{
         self,
-        inputs::{Missing, supply},
-        normal::{self, Stage},
+        inputs::{MissingInputs, input_values},
+        normal::{self, PlanPhase},
     },
     plugins::Plugins,
 };
 use indexmap::IndexMap;
 use std::{fmt::Write as _, fs, path::Path};
 
-const START: &str = "tosca_definitions_version: cloudify_dsl_1_3\n";
+const VERSION_LINE: &str = "tosca_definitions_version: cloudify_dsl_1_3\n";
 const TYPES: &str = "node_types: {t: {}, cloudify.nodes.Compute: {}}
 relationships:
   cloudify.relationships.depends_on: {properties: {connection_type: {default: all_to_all}}}
@@ -24,18 +24,18 @@ relationships:
 ";
 
 /// Parses, resolves and expands a blueprint. Returns the codes of its errors.
-fn codes(text: &str) -> Vec<&'static str> {
+fn error_codes(text: &str) -> Vec<&'static str> {
     let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
     let file = sources.add_text("blueprint.yaml", text);
     let network = catalog::Network {
         offline: true,
         cache: None,
     };
-    let ast = catalog::follow(
+    let ast = catalog::load_source(
         file,
         &catalog::Options {
             network,
-            rules: Vec::new(),
+            import_rules: Vec::new(),
         },
         &mut sources,
         &mut faults,
@@ -46,7 +46,12 @@ fn codes(text: &str) -> Vec<&'static str> {
         |plugin| Plugins::default().provides(plugin),
         &mut faults,
     );
-    let mut inputs = supply(&blueprint, &IndexMap::new(), Missing::Open, &mut faults);
+    let mut inputs = input_values(
+        &blueprint,
+        &IndexMap::new(),
+        MissingInputs::Allow,
+        &mut faults,
+    );
     let blueprint = model::evaluate(blueprint, &mut inputs, &mut faults);
     if !faults.iter().any(Diagnostic::is_error) {
         let instances = model::expand(
@@ -57,8 +62,8 @@ fn codes(text: &str) -> Vec<&'static str> {
         );
         if !faults.iter().any(Diagnostic::is_error) {
             let _ = (
-                normal::plan(&blueprint, Stage::Deployed { inputs: &inputs }),
-                normal::shape(&instances),
+                normal::plan(&blueprint, PlanPhase::Deployed { inputs: &inputs }),
+                normal::instance_summary(&instances),
             );
         }
     }
@@ -73,18 +78,18 @@ fn codes(text: &str) -> Vec<&'static str> {
 }
 
 #[test]
-fn more_than_anyone_writes_is_refused_by_a_limit() {
+fn excessive_blueprints_are_refused_by_a_limit() {
     let bomb: String = (1..40).fold("a0: &a0 [x, x]\n".to_owned(), |mut text, n| {
         let _ = writeln!(text, "a{n}: &a{n} [*a{m}, *a{m}, *a{m}]", m = n - 1);
         text
     });
-    let chain: String = (1..3000).fold("node_types:\n  t0: {}\n".to_owned(), |mut text, n| {
+    let type_chain: String = (1..3000).fold("node_types:\n  t0: {}\n".to_owned(), |mut text, n| {
         let _ = writeln!(text, "  t{n}: {{derived_from: t{}}}", n - 1);
         text
     });
     let contained = |count: usize| {
         let mut text = format!(
-            "{START}{TYPES}node_templates:\n  n0: {{type: t, instances: {{deploy: 100}}}}\n"
+            "{VERSION_LINE}{TYPES}node_templates:\n  n0: {{type: t, instances: {{deploy: 100}}}}\n"
         );
         for n in 1..count {
             let _ = writeln!(
@@ -96,7 +101,7 @@ fn more_than_anyone_writes_is_refused_by_a_limit() {
         text
     };
     let all_to_all = "node_templates:\n  a: {type: t, instances: {deploy: 9000}}\n  b: {type: t, instances: {deploy: 9000}, relationships: [{type: cloudify.relationships.depends_on, target: a}]}\n";
-    let wide: String = (0..10).fold(String::new(), |mut text, n| {
+    let data_types: String = (0..10).fold(String::new(), |mut text, n| {
         let _ = writeln!(
             text,
             "  d{n}: {{properties: {{a: {{type: d{m}}}, b: {{type: d{m}}}}}}}",
@@ -104,75 +109,83 @@ fn more_than_anyone_writes_is_refused_by_a_limit() {
         );
         text
     });
-    let filled = (0..1000).fold(
-        format!("{START}data_types:\n{wide}  d10: {{}}\nnode_types: {{t: {{properties: {{x: {{type: d0}}}}}}}}\nnode_templates:\n"),
+    let multiplying_types = (0..1000).fold(
+        format!("{VERSION_LINE}data_types:\n{data_types}  d10: {{}}\nnode_types: {{t: {{properties: {{x: {{type: d0}}}}}}}}\nnode_templates:\n"),
         |text, n| text + &format!("  n{n}: {{type: t, properties: {{x: {{a: {{}}}}}}}}\n"),
     );
-    let lookups = (0..300).fold(
+    let input_chain = (0..300).fold(
         format!(
-            "{START}outputs: {{o: {{value: {{get_input: i0}}}}}}\ninputs:\n  i300: {{default: 1}}\n"
+            "{VERSION_LINE}outputs: {{o: {{value: {{get_input: i0}}}}}}\ninputs:\n  i300: {{default: 1}}\n"
         ),
         |text, n| text + &format!("  i{n}: {{default: {{get_input: i{}}}}}\n", n + 1),
     );
-    for (what, text) in [
-        ("data types that multiply in a thousand nodes", filled),
-        ("a long chain of inputs", lookups),
+    for (case, text) in [
+        (
+            "data types that multiply in a thousand nodes",
+            multiplying_types,
+        ),
+        ("a long chain of inputs", input_chain),
         (
             "an alias bomb",
             format!(
-                "{START}dsl_definitions:\n{}",
+                "{VERSION_LINE}dsl_definitions:\n{}",
                 bomb.replace("a0:", "  a0:").replace("\na", "\n  a")
             ),
         ),
-        ("a long chain of parent types", format!("{START}{chain}")),
+        (
+            "a long chain of parent types",
+            format!("{VERSION_LINE}{type_chain}"),
+        ),
         (
             "a billion instances",
             format!(
-                "{START}{TYPES}node_templates: {{a: {{type: t, capabilities: {{scalable: {{properties: {{default_instances: 1000000000}}}}}}}}}}"
+                "{VERSION_LINE}{TYPES}node_templates: {{a: {{type: t, capabilities: {{scalable: {{properties: {{default_instances: 1000000000}}}}}}}}}}"
             ),
         ),
         ("instances that multiply through containment", contained(6)),
         (
             "all-to-all relationships",
-            format!("{START}{TYPES}{all_to_all}"),
+            format!("{VERSION_LINE}{TYPES}{all_to_all}"),
         ),
         (
             "deep nesting",
             format!(
-                "{START}metadata: {{a: {}1{}}}",
+                "{VERSION_LINE}metadata: {{a: {}1{}}}",
                 "[".repeat(220),
                 "]".repeat(220)
             ),
         ),
     ] {
-        assert_eq!(codes(&text), ["D0004"], "{what}");
+        assert_eq!(error_codes(&text), ["D0004"], "{case}");
     }
 }
 
 #[test]
-fn a_file_under_a_thousand_namespaces_is_refused_by_a_limit() {
-    let test = Test::fake("namespaces");
+fn recursive_namespaces_are_refused_by_a_limit() {
+    let test = Test::in_memory("namespaces");
     let types: String = (0..300)
         .map(|n| format!("  t{n}: {{properties: {{a: {{default: 1}}, b: {{default: x}}}}}}\n"))
         .collect();
     let imports = "imports: [n0--blueprint.yaml, n1--blueprint.yaml, n2--blueprint.yaml]";
     test.write(
         "blueprint.yaml",
-        &format!("{START}{imports}\nnode_types:\n{types}"),
+        &format!("{VERSION_LINE}{imports}\nnode_types:\n{types}"),
     );
-    test.run(&["validate"]).exits(3).says(&["error[D0004]"]);
+    test.run(&["validate"])
+        .exits_with(3)
+        .stderr_contains(&["error[D0004]"]);
 }
 
 #[test]
-fn a_flood_of_faults_is_counted_and_each_is_shown_near_its_place() {
-    let test = Test::fake("flood");
+fn excess_errors_are_counted_and_excerpts_stay_short() {
+    let test = Test::in_memory("flood");
     let inputs: Vec<String> = (0..30_000).map(|n| format!("ä{n}: {{typ: x}}")).collect();
     test.write(
         "blueprint.yaml",
-        &format!("{START}inputs: {{{}}}\n", inputs.join(", ")),
+        &format!("{VERSION_LINE}inputs: {{{}}}\n", inputs.join(", ")),
     );
-    let told = test.run(&["validate", "--output", "json"]).exits(3);
-    let json: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+    let run = test.run(&["validate", "--output", "json"]).exits_with(3);
+    let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(
         (
             json["diagnostics"].as_array().unwrap().len(),
@@ -185,12 +198,15 @@ fn a_flood_of_faults_is_counted_and_each_is_shown_near_its_place() {
         .count()
         + 1;
     assert_eq!(json["diagnostics"][5000]["column"], column);
-    let shown = told.stderr.split("\n\n").nth(1500).unwrap();
-    assert!(shown.contains("typ: x") && shown.len() < 1000, "{shown}");
+    let excerpt = run.stderr.split("\n\n").nth(1500).unwrap();
+    assert!(
+        excerpt.contains("typ: x") && excerpt.len() < 1000,
+        "{excerpt}"
+    );
 }
 
 #[test]
-fn broken_text_is_told_so() {
+fn malformed_text_is_reported() {
     let deep_block: String = (0..20_000)
         .map(|n| format!("{}a:\n", " ".repeat(n % 400)))
         .collect();
@@ -201,24 +217,25 @@ fn broken_text_is_told_so() {
         "? ".repeat(50_000),
         deep_block,
         "&a ".repeat(10_000),
-        format!("{START}metadata: {{a: \"{}", "x".repeat(1_000_000)),
-        format!("{START}a: 'x\0y'"),
+        format!("{VERSION_LINE}metadata: {{a: \"{}", "x".repeat(1_000_000)),
+        format!("{VERSION_LINE}a: 'x\0y'"),
         "\u{feff}\u{feff}a: b".to_owned(),
-        format!("{START}metadata:\r\n\ta: b\r\n"),
+        format!("{VERSION_LINE}metadata:\r\n\ta: b\r\n"),
         "%YAML 9.9\n---\na: b\n".to_owned(),
-        format!("{START}inputs: {{? [a] : b}}"),
+        format!("{VERSION_LINE}inputs: {{? [a] : b}}"),
     ] {
-        assert!(!codes(&text).is_empty(), "{text:.60}");
+        assert!(!error_codes(&text).is_empty(), "{text:.60}");
     }
 }
 
 #[test]
-fn line_ends_and_byte_order_marks_are_no_trouble() {
-    let text = format!("\u{feff}{START}inputs:\n  a: {{default: 1}}\n").replace('\n', "\r\n");
-    assert!(codes(&text).is_empty());
+fn line_endings_and_byte_order_marks_are_accepted() {
+    let text =
+        format!("\u{feff}{VERSION_LINE}inputs:\n  a: {{default: 1}}\n").replace('\n', "\r\n");
+    assert!(error_codes(&text).is_empty());
     assert!(
-        codes(&format!(
-            "{START}metadata: {{a: {}}}",
+        error_codes(&format!(
+            "{VERSION_LINE}metadata: {{a: {}}}",
             "x".repeat(5_000_000)
         ))
         .is_empty(),
@@ -227,8 +244,8 @@ fn line_ends_and_byte_order_marks_are_no_trouble() {
 }
 
 #[test]
-fn what_is_no_file_of_text_is_refused() {
-    let test = Test::fake("nofile");
+fn files_that_are_not_text_are_refused() {
+    let test = Test::in_memory("nofile");
     fs::write(test.path("latin.yaml"), [b'a', b':', b' ', 0xe9, b'\n']).unwrap();
     fs::write(
         test.path("wide.yaml"),
@@ -239,18 +256,23 @@ fn what_is_no_file_of_text_is_refused() {
     )
     .unwrap();
     for import in ["latin.yaml", ".", "/dev/zero"] {
-        test.write("blueprint.yaml", &format!("{START}imports: [{import}]\n"));
-        test.run(&["validate"]).exits(3).says(&["error[D0014]"]);
+        test.write(
+            "blueprint.yaml",
+            &format!("{VERSION_LINE}imports: [{import}]\n"),
+        );
+        test.run(&["validate"])
+            .exits_with(3)
+            .stderr_contains(&["error[D0014]"]);
     }
-    test.run(&["validate", "wide.yaml"]).exits(3);
+    test.run(&["validate", "wide.yaml"]).exits_with(3);
     test.run(&["validate", "/dev/zero"])
-        .exits(3)
-        .says(&["is not a regular file"]);
+        .exits_with(3)
+        .stderr_contains(&["is not a regular file"]);
 }
 
 /// Resolves each file of the fuzz corpus, unchanged and with random edits.
 #[test]
-fn torn_blueprints_never_crash() {
+fn randomly_edited_blueprints_never_crash() {
     const PIECES: [&str; 22] = [
         "[",
         "]",
@@ -275,9 +297,9 @@ fn torn_blueprints_never_crash() {
         "get_input",
         "cloudify.",
     ];
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/blueprint");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/blueprint");
     let mut random = fastrand::Rng::with_seed(11);
-    let mut files: Vec<_> = fs::read_dir(folder)
+    let mut files: Vec<_> = fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
@@ -285,15 +307,15 @@ fn torn_blueprints_never_crash() {
     assert!(files.len() > 100);
     for path in files {
         let text = fs::read_to_string(path).unwrap();
-        codes(&text);
+        error_codes(&text);
         for _ in 0..6 {
-            let mut torn = text.clone();
+            let mut edited = text.clone();
             for _ in 0..random.usize(1..4) {
-                let at = torn.floor_char_boundary(random.usize(..=torn.len()));
-                let to = torn.floor_char_boundary((at + random.usize(..8)).min(torn.len()));
-                torn.replace_range(at..to, PIECES[random.usize(..PIECES.len())]);
+                let at = edited.floor_char_boundary(random.usize(..=edited.len()));
+                let to = edited.floor_char_boundary((at + random.usize(..8)).min(edited.len()));
+                edited.replace_range(at..to, PIECES[random.usize(..PIECES.len())]);
             }
-            codes(&torn);
+            error_codes(&edited);
         }
     }
 }

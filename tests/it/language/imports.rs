@@ -15,7 +15,7 @@ use std::{
 /// HTTP server for a few files that counts its requests.
 struct Server {
     address: String,
-    asked: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
     files: Arc<Mutex<HashMap<String, (u16, String)>>>,
 }
 
@@ -29,10 +29,10 @@ impl Server {
             .collect();
         let server = Self {
             address,
-            asked: Arc::default(),
+            requests: Arc::default(),
             files: Arc::new(Mutex::new(files)),
         };
-        let (asked, files) = (server.asked.clone(), server.files.clone());
+        let (asked, files) = (server.requests.clone(), server.files.clone());
         thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
                 let mut request = [0; 4096];
@@ -56,57 +56,57 @@ impl Server {
         server
     }
 
-    fn count(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+    fn request_count(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
     }
 }
 
-fn importing(what: &str) -> String {
+fn blueprint_importing(import: &str) -> String {
     format!(
-        "tosca_definitions_version: cloudify_dsl_1_4\nimports:\n  - {what}\nnode_templates: {{a: {{type: t}}}}\n"
+        "tosca_definitions_version: cloudify_dsl_1_4\nimports:\n  - {import}\nnode_templates: {{a: {{type: t}}}}\n"
     )
 }
 
 #[test]
-fn an_address_is_fetched_once_and_kept() {
+fn url_is_fetched_once_and_cached() {
     let server = Server::new(&[
         ("/deep/types.yaml", 200, "imports: [more.yaml]\n"),
         ("/deep/more.yaml", 200, "node_types: {t: {}}\n"),
     ]);
-    let test = Test::fake("fetch");
+    let test = Test::in_memory("fetch");
     test.write(
         "blueprint.yaml",
-        &importing(&format!("{}/deep/types.yaml", server.address)),
+        &blueprint_importing(&format!("{}/deep/types.yaml", server.address)),
     );
     let cache = test.path("cache");
     let cache = ["--cache-dir", cache.to_str().unwrap()];
     test.run(&["validate", cache[0], cache[1], "--offline"])
-        .exits(3)
-        .says(&["error[D0014]", "--offline"]);
-    assert_eq!(server.count(), 0, "--offline sends no request");
-    test.run(&["validate", cache[0], cache[1]]).exits(0);
+        .exits_with(3)
+        .stderr_contains(&["error[D0014]", "--offline"]);
+    assert_eq!(server.request_count(), 0, "--offline sends no request");
+    test.run(&["validate", cache[0], cache[1]]).exits_with(0);
     assert_eq!(
-        server.count(),
+        server.request_count(),
         2,
         "the file, and the one that it imports by relative path"
     );
-    test.run(&["validate", cache[0], cache[1]]).exits(0);
+    test.run(&["validate", cache[0], cache[1]]).exits_with(0);
     test.run(&["validate", cache[0], cache[1], "--offline"])
-        .exits(0);
-    assert_eq!(server.count(), 2, "both files are in the cache");
+        .exits_with(0);
+    assert_eq!(server.request_count(), 2, "both files are in the cache");
 }
 
 #[test]
-fn an_old_copy_is_better_than_none() {
+fn stale_copy_is_used_if_the_download_fails() {
     let server = Server::new(&[("/types.yaml", 200, "node_types: {t: {}}\n")]);
-    let test = Test::fake("stale");
+    let test = Test::in_memory("stale");
     test.write(
         "blueprint.yaml",
-        &importing(&format!("{}/types.yaml", server.address)),
+        &blueprint_importing(&format!("{}/types.yaml", server.address)),
     );
     let cache = test.path("cache");
     let cache = ["--cache-dir", cache.to_str().unwrap()];
-    test.run(&["validate", cache[0], cache[1]]).exits(0);
+    test.run(&["validate", cache[0], cache[1]]).exits_with(0);
     for entry in std::fs::read_dir(test.path("cache/imports")).unwrap() {
         let file = std::fs::File::options()
             .write(true)
@@ -116,22 +116,20 @@ fn an_old_copy_is_better_than_none() {
             .unwrap();
     }
     server.files.lock().unwrap().clear();
-    test.run(&["validate", cache[0], cache[1]]).exits(0).says(&[
-        "warning[D0014]",
-        "an old copy of",
-        "404",
-    ]);
+    test.run(&["validate", cache[0], cache[1]])
+        .exits_with(0)
+        .stderr_contains(&["warning[D0014]", "an old copy of", "404"]);
 }
 
 #[test]
-fn what_a_server_refuses_is_told() {
+fn failed_downloads_are_reported() {
     let server = Server::new(&[
         ("/broken.yaml", 200, "node_types: {t: {\n"),
         ("/gone.yaml", 410, ""),
         ("/login.yaml", 200, "<html>"),
     ]);
-    let test = Test::fake("refuse");
-    for (file, says) in [
+    let test = Test::in_memory("refuse");
+    for (file, expected) in [
         ("none.yaml", "404"),
         ("gone.yaml", "410"),
         ("broken.yaml", "invalid YAML"),
@@ -139,15 +137,15 @@ fn what_a_server_refuses_is_told() {
     ] {
         test.write(
             "blueprint.yaml",
-            &importing(&format!("{}/{file}", server.address)),
+            &blueprint_importing(&format!("{}/{file}", server.address)),
         );
         test.run(&[
             "validate",
             "--cache-dir",
             test.path("cache").to_str().unwrap(),
         ])
-        .exits(3)
-        .says(&[says]);
+        .exits_with(3)
+        .stderr_contains(&[expected]);
     }
     assert_eq!(
         std::fs::read_dir(test.path("cache/imports"))
@@ -159,13 +157,13 @@ fn what_a_server_refuses_is_told() {
 }
 
 #[test]
-fn rules_put_other_places_first() {
-    let test = Test::fake("rules");
+fn import_rules_take_precedence() {
+    let test = Test::in_memory("rules");
     std::fs::create_dir(test.path("mirror")).unwrap();
     test.write("mirror/types.yaml", "node_types: {t: {}}\n");
     test.write(
         "blueprint.yaml",
-        &importing("https://intranet.invalid/types.yaml"),
+        &blueprint_importing("https://intranet.invalid/types.yaml"),
     );
     let rule = format!(
         "https://intranet.invalid/={}/",
@@ -179,35 +177,40 @@ fn rules_put_other_places_first() {
         "--import-rule",
         &rule,
     ])
-    .exits(0);
+    .exits_with(0);
     test.run(&["validate", "--offline", "--import-rule", "no rule"])
-        .exits(2);
-    test.write("blueprint.yaml", &importing("plugin:my-plugin"));
+        .exits_with(2);
+    test.write("blueprint.yaml", &blueprint_importing("plugin:my-plugin"));
     let rule = format!(
         "plugin:my-plugin={}",
         test.path("mirror/types.yaml").display()
     );
-    test.run(&["validate", "--import-rule", &rule]).exits(0);
-    test.run(&["validate"]).exits(3).says(&[
+    test.run(&["validate", "--import-rule", &rule])
+        .exits_with(0);
+    test.run(&["validate"]).exits_with(3).stderr_contains(&[
         "no such plugin is bundled",
         "--import-rule plugin:NAME=PATH",
     ]);
-    let wrong = [
+    let missing_target = [
         "validate",
         "--import-rule",
         "plugin:my-plugin=/nowhere.yaml",
     ];
-    test.run(&wrong)
-        .exits(3)
-        .says(&["an import rule failed: cannot read /nowhere.yaml"]);
-    test.write("blueprint.yaml", &importing("plugin:my-plugin?version=2"));
-    test.run(&["validate", "--import-rule", &rule]).exits(0);
+    test.run(&missing_target)
+        .exits_with(3)
+        .stderr_contains(&["an import rule failed: cannot read /nowhere.yaml"]);
+    test.write(
+        "blueprint.yaml",
+        &blueprint_importing("plugin:my-plugin?version=2"),
+    );
+    test.run(&["validate", "--import-rule", &rule])
+        .exits_with(0);
 }
 
 #[test]
 fn every_bundled_edition_can_be_imported() {
-    let test = Test::fake("bundled");
-    let folder = crate::support::project().join("src/catalog");
+    let test = Test::in_memory("bundled");
+    let directory = crate::support::project_root().join("src/catalog");
     let mut addresses = vec![
         "cloudify/types/types.yaml".to_owned(),
         "cloudify/types/types_1_3.yaml".to_owned(),
@@ -219,7 +222,7 @@ fn every_bundled_edition_can_be_imported() {
         ("kubernetes", "kubernetes-plugin"),
         ("script", "script-plugin"),
     ] {
-        for entry in std::fs::read_dir(folder.join(family)).unwrap() {
+        for entry in std::fs::read_dir(directory.join(family)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             let edition = name.trim_end_matches(".yaml");
             let file = if family == "types" {
@@ -248,14 +251,14 @@ fn every_bundled_edition_can_be_imported() {
                 "tosca_definitions_version: cloudify_dsl_1_5\nimports:\n{types}  - {address}\n"
             ),
         );
-        let run = test.run(&["validate", "--offline"]).exits(0);
+        let run = test.run(&["validate", "--offline"]).exits_with(0);
         assert!(run.stderr.is_empty(), "{address}: {}", run.stderr);
     }
 }
 
 #[test]
-fn a_namespace_keeps_two_files_apart() {
-    let test = Test::fake("names");
+fn namespaces_separate_two_imports_of_a_file() {
+    let test = Test::in_memory("names");
     let library = "inputs: {tag: {default: latest}}\nnode_types: {app: {properties: {tag: {default: {get_input: tag}}}}}\nnode_templates: {one: {type: app}}\n";
     test.write("library.yaml", library);
     let text = "tosca_definitions_version: cloudify_dsl_1_4
@@ -272,7 +275,7 @@ outputs: {tag: {value: {get_property: [right--one, tag]}}}
             "--output",
             "json",
         ])
-        .exits(0)
+        .exits_with(0)
         .json();
     assert_eq!(run["plan"]["outputs"]["tag"]["value"], "v2");
     assert_eq!(

@@ -27,11 +27,11 @@ outputs:
 ";
 
 #[test]
-fn what_is_marked_as_data_reaches_the_engine_as_it_is_written() {
-    let test = Test::fake("literals");
-    let image = format!("{{ repository: {} }}", test.image());
+fn literal_values_reach_the_engine_unchanged() {
+    let test = Test::in_memory("literals");
+    let image = format!("{{ repository: {} }}", test.import_image());
     test.write("blueprint.yaml", &BLUEPRINT.replace("IMAGE", &image));
-    test.run(&["install"]).exits(0);
+    test.run(&["install"]).exits_with(0);
     let environment = test.inspect("web", "{{json .Config.Env}}");
     assert!(environment.contains("\"get_secret=x\""), "{environment}");
     let label = test.inspect("web", "{{index .Config.Labels \"dockctl.literal\"}}");
@@ -39,25 +39,31 @@ fn what_is_marked_as_data_reaches_the_engine_as_it_is_written() {
     let net = test.name("net");
     let label = test.docker(&["network", "inspect", &net, "-f", "{{.Labels.get_input}}"]);
     assert_eq!(label, "y");
-    let outputs = test.run(&["outputs", "--output", "json"]).exits(0).json();
+    let outputs = test
+        .run(&["outputs", "--output", "json"])
+        .exits_with(0)
+        .json();
     assert_eq!(
         outputs["outputs"]["data"],
         json!({ "get_secret": { "get_input": "x" }, "type": "a" })
     );
     // The journal returns the same values.
-    let again = test.run(&["install"]).exits(0);
+    let again = test.run(&["install"]).exits_with(0);
     assert!(again.stdout.contains("up to date"), "{}", again.stdout);
-    test.run(&["uninstall", "--yes"]).exits(0);
+    test.run(&["uninstall", "--yes"]).exits_with(0);
 }
 
 #[test]
-fn inspect_shows_the_mark_and_what_it_shows_is_read_as_the_same() {
-    let test = Test::fake("marked");
+fn literals_shown_by_inspect_can_be_parsed_again() {
+    let test = Test::in_memory("marked");
     let blueprint = test.write(
         "blueprint.yaml",
         &BLUEPRINT.replace("IMAGE", "{ repository: i }"),
     );
-    let shown = test.run(&["inspect", "--output", "json"]).exits(0).json();
+    let shown = test
+        .run(&["inspect", "--output", "json"])
+        .exits_with(0)
+        .json();
     let data = &shown["plan"]["outputs"]["data"]["value"];
     assert_eq!(
         *data,
@@ -66,16 +72,22 @@ fn inspect_shows_the_mark_and_what_it_shows_is_read_as_the_same() {
         } })
     );
     let text = std::fs::read_to_string(&blueprint).unwrap();
-    let written = "{ dockctl.literal: { get_secret: { get_input: x }, type: a } }";
-    assert!(text.contains(written));
-    test.write("blueprint.yaml", &text.replace(written, &data.to_string()));
-    let again = test.run(&["inspect", "--output", "json"]).exits(0).json();
+    let source_text = "{ dockctl.literal: { get_secret: { get_input: x }, type: a } }";
+    assert!(text.contains(source_text));
+    test.write(
+        "blueprint.yaml",
+        &text.replace(source_text, &data.to_string()),
+    );
+    let again = test
+        .run(&["inspect", "--output", "json"])
+        .exits_with(0)
+        .json();
     assert_eq!(again["plan"]["outputs"]["data"]["value"], *data);
 }
 
 #[test]
-fn a_plugin_that_only_tests_had_is_refused_like_any_other() {
-    let test = Test::fake("simulated");
+fn simulated_plugin_is_refused_like_any_unknown_plugin() {
+    let test = Test::in_memory("simulated");
     test.write(
         "blueprint.yaml",
         "
@@ -89,6 +101,6 @@ node_templates:
 ",
     );
     test.run(&["install"])
-        .exits(3)
-        .says(&["uses the plugin `dockctl-simulated`, which dockctl does not support"]);
+        .exits_with(3)
+        .stderr_contains(&["uses the plugin `dockctl-simulated`, which dockctl does not support"]);
 }

@@ -5,7 +5,7 @@ use dockctl::{
     diagnostic::{Diagnostic, Diagnostics, Sources},
     model::{
         self,
-        normal::{self, Stage},
+        normal::{self, PlanPhase},
     },
     plugins::Plugins,
     syntax::parse,
@@ -48,16 +48,16 @@ fn blueprint() -> impl Strategy<Value = Json> {
     prop::collection::vec(node, 1..8).prop_map(|nodes| {
         let mut templates = Map::new();
         let mut types = Map::new();
-        for (at, (properties, deploy, target, ties)) in nodes.into_iter().enumerate() {
+        for (at, (properties, deploy, target, relationships)) in nodes.into_iter().enumerate() {
             let schema: Map<String, Json> = properties.keys().map(|name| (name.clone(), json!({ "required": false }))).collect();
             types.insert(format!("t{at}"), json!({ "properties": schema }));
-            let ties: Vec<Json> = (0..ties)
+            let relationships: Vec<Json> = (0..relationships)
                 .filter(|_| at > 0)
                 .map(|_| json!({ "type": "cloudify.relationships.connected_to", "target": format!("n{}", target.index(at)) }))
                 .collect();
             templates.insert(
                 format!("n{at}"),
-                json!({ "type": format!("t{at}"), "properties": properties, "instances": { "deploy": deploy }, "relationships": ties }),
+                json!({ "type": format!("t{at}"), "properties": properties, "instances": { "deploy": deploy }, "relationships": relationships }),
             );
         }
         json!({
@@ -75,7 +75,7 @@ fn blueprint() -> impl Strategy<Value = Json> {
 fn plan(text: &str) -> Json {
     let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
     let file = sources.add_text("blueprint.yaml", text);
-    let ast = catalog::follow(
+    let ast = catalog::load_source(
         file,
         &catalog::Options::default(),
         &mut sources,
@@ -89,11 +89,11 @@ fn plan(text: &str) -> Json {
     );
     faults.retain(Diagnostic::is_error);
     assert!(faults.is_empty(), "{faults:?}\n{text}");
-    normal::plan(&blueprint, Stage::Parsed)
+    normal::plan(&blueprint, PlanPhase::Parsed)
 }
 
 /// Returns the data in block style: strings quoted, everything else plain.
-fn block(value: &Json, indent: usize) -> String {
+fn to_block_style(value: &Json, indent: usize) -> String {
     let pad = " ".repeat(indent);
     match value {
         Json::Object(map) if !map.is_empty() => map
@@ -102,40 +102,46 @@ fn block(value: &Json, indent: usize) -> String {
                 format!(
                     "\n{pad}{}: {}",
                     Json::from(key.as_str()),
-                    block(value, indent + 2)
+                    to_block_style(value, indent + 2)
                 )
             })
             .collect(),
         Json::Array(items) if !items.is_empty() => items
             .iter()
-            .map(|item| format!("\n{pad}- {}", block(item, indent + 2)))
+            .map(|item| format!("\n{pad}- {}", to_block_style(item, indent + 2)))
             .collect(),
-        other => float(other),
+        other => scalar(other),
     }
 }
 
 /// Formats a scalar. In YAML 1.1, a float needs a dot, and its exponent needs a sign.
-fn float(value: &Json) -> String {
+fn scalar(value: &Json) -> String {
     match value.as_f64().filter(|_| value.is_f64()) {
         Some(number) => dockctl::syntax::python_float(number),
         None => value.to_string(),
     }
 }
 
-fn flow(value: &Json) -> String {
+fn to_flow_style(value: &Json) -> String {
     match value {
         Json::Object(map) => {
             let entries: Vec<String> = map
                 .iter()
-                .map(|(key, value)| format!("{}: {}", Json::from(key.as_str()), flow(value)))
+                .map(|(key, value)| {
+                    format!("{}: {}", Json::from(key.as_str()), to_flow_style(value))
+                })
                 .collect();
             format!("{{{}}}", entries.join(", "))
         }
         Json::Array(items) => format!(
             "[{}]",
-            items.iter().map(flow).collect::<Vec<_>>().join(", ")
+            items
+                .iter()
+                .map(to_flow_style)
+                .collect::<Vec<_>>()
+                .join(", ")
         ),
-        other => float(other),
+        other => scalar(other),
     }
 }
 
@@ -143,23 +149,23 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_model_written_and_read_is_the_same(model in blueprint()) {
-        let from_flow = plan(&flow(&model));
-        prop_assert_eq!(&from_flow, &plan(&block(&model, 0)));
+    fn any_model_is_unchanged_after_writing_and_parsing(model in blueprint()) {
+        let from_flow = plan(&to_flow_style(&model));
+        prop_assert_eq!(&from_flow, &plan(&to_block_style(&model, 0)));
         for (name, template) in model["node_templates"].as_object().unwrap() {
             let node = &from_flow["nodes"][name];
             prop_assert_eq!(&node["properties"], &template["properties"]);
             prop_assert_eq!(&node["scalable"]["default_instances"], &template["instances"]["deploy"]);
-            let targets = |ties: &Json| ties.as_array().unwrap().iter().map(|tie| tie["target"].clone()).collect::<Vec<_>>();
+            let targets = |relationships: &Json| relationships.as_array().unwrap().iter().map(|relationship| relationship["target"].clone()).collect::<Vec<_>>();
             prop_assert_eq!(targets(&node["relationships"]), targets(&template["relationships"]));
         }
     }
 
     #[test]
-    fn instances_are_as_many_as_asked_for_and_tied_to_all(model in blueprint(), seed in any::<u64>()) {
+    fn instance_and_relationship_counts_match_the_model(model in blueprint(), seed in any::<u64>()) {
         let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
-        let file = sources.add_text("blueprint.yaml", flow(&model));
-        let ast = catalog::follow(file, &catalog::Options::default(), &mut sources, &mut faults);
+        let file = sources.add_text("blueprint.yaml", to_flow_style(&model));
+        let ast = catalog::load_source(file, &catalog::Options::default(), &mut sources, &mut faults);
         let blueprint = model::evaluate(model::resolve(ast, &sources, |plugin| Plugins::default().provides(plugin), &mut faults), &mut IndexMap::new(), &mut faults);
         let expand = || model::expand(&blueprint, &[], &mut fastrand::Rng::with_seed(seed), &mut Diagnostics::default());
         let instances = expand();
@@ -168,9 +174,9 @@ proptest! {
         for (name, template) in model["node_templates"].as_object().unwrap() {
             prop_assert_eq!(count(name) as u64, template["instances"]["deploy"].as_u64().unwrap());
             let targets: std::collections::BTreeSet<&str> =
-                template["relationships"].as_array().unwrap().iter().map(|tie| tie["target"].as_str().unwrap()).collect();
-            let wanted: usize = targets.iter().map(|target| count(target)).sum();
-            prop_assert!(instances.iter().filter(|it| it.node == *name).all(|it| it.ties.len() == wanted));
+                template["relationships"].as_array().unwrap().iter().map(|relationship| relationship["target"].as_str().unwrap()).collect();
+            let expected: usize = targets.iter().map(|target| count(target)).sum();
+            prop_assert!(instances.iter().filter(|it| it.node == *name).all(|it| it.relationships.len() == expected));
         }
         // Existing instances keep their IDs when the blueprint is expanded again.
         let again = model::expand(&blueprint, &instances, &mut fastrand::Rng::with_seed(seed.wrapping_add(1)), &mut Diagnostics::default());
@@ -179,7 +185,7 @@ proptest! {
 }
 
 /// Parses a blueprint to JSON, for the schema.
-fn data(text: &str) -> Json {
+fn parse_to_json(text: &str) -> Json {
     let mut sources = Sources::default();
     let file = sources.add_text("blueprint.yaml", text);
     parse(&sources, file, &mut Diagnostics::default())
@@ -188,7 +194,7 @@ fn data(text: &str) -> Json {
 }
 
 #[test]
-fn the_examples_fit_the_schema_and_slips_do_not() {
+fn examples_match_the_schema_and_typos_do_not() {
     let mut compiler = boon::Compiler::new();
     let mut schemas = boon::Schemas::new();
     compiler
@@ -197,8 +203,8 @@ fn the_examples_fit_the_schema_and_slips_do_not() {
     let schema = compiler
         .compile("blueprint.schema.json", &mut schemas)
         .unwrap();
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let examples = glob::glob(folder.join("blueprints/*/*.yaml").to_str().unwrap()).unwrap();
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let examples = glob::glob(directory.join("blueprints/*/*.yaml").to_str().unwrap()).unwrap();
     let mut examples: Vec<_> = examples.flatten().collect();
     examples.retain(|path| {
         std::fs::read_to_string(path).is_ok_and(|text| text.contains("tosca_definitions_version"))
@@ -211,16 +217,16 @@ fn the_examples_fit_the_schema_and_slips_do_not() {
         "kubernetes/2.13",
         "swarm/blueprint",
     ];
-    let catalogs = catalogs.map(|name| folder.join("src/catalog").join(format!("{name}.yaml")));
+    let catalogs = catalogs.map(|name| directory.join("src/catalog").join(format!("{name}.yaml")));
     for path in examples.iter().chain(&catalogs) {
         // Imported files need no version, but the schema of a blueprint requires one.
-        let mut file = data(&std::fs::read_to_string(path).unwrap());
+        let mut file = parse_to_json(&std::fs::read_to_string(path).unwrap());
         file["tosca_definitions_version"] = "cloudify_dsl_1_3".into();
         if let Err(error) = schemas.validate(&file, schema) {
             panic!("{}: {error}", path.display());
         }
     }
-    for slip in [
+    for invalid in [
         "tosca_definitions_version: cloudify_dsl_9_9",
         "tosca_definitions_version: cloudify_dsl_1_3\nnode_template: {}",
         "tosca_definitions_version: cloudify_dsl_1_3\nnode_templates: {a: {typ: t}}",
@@ -228,22 +234,25 @@ fn the_examples_fit_the_schema_and_slips_do_not() {
         "tosca_definitions_version: cloudify_dsl_1_3\noutputs: {a: {description: b}}",
         "inputs: {}",
     ] {
-        assert!(schemas.validate(&data(slip), schema).is_err(), "{slip}");
+        assert!(
+            schemas.validate(&parse_to_json(invalid), schema).is_err(),
+            "{invalid}"
+        );
     }
 }
 
 /// Nodes and scaling groups: instance counts, containment and members. Names are `nN` and `gN`.
 #[derive(Clone, Debug)]
-struct Nest {
-    numbers: Vec<usize>,
+struct Topology {
+    instance_counts: Vec<usize>,
     /// The container of each node.
     containers: Vec<Option<usize>>,
     /// Members of each group: names of nodes and groups.
     groups: Vec<Vec<String>>,
 }
 
-impl Nest {
-    fn text(&self, with_groups: bool) -> String {
+impl Topology {
+    fn to_yaml(&self, with_groups: bool) -> String {
         let head = "tosca_definitions_version: cloudify_dsl_1_3
 node_types: {t: {}}
 relationships:
@@ -251,12 +260,12 @@ relationships:
   cloudify.relationships.contained_in: {derived_from: cloudify.relationships.depends_on}
 ";
         let node = |(at, container): (usize, &Option<usize>)| {
-            let tie = container
+            let relationship = container
                 .map(|at| format!("{{type: cloudify.relationships.contained_in, target: n{at}}}"))
                 .unwrap_or_default();
             format!(
-                "  n{at}: {{type: t, instances: {{deploy: {}}}, relationships: [{tie}]}}\n",
-                self.numbers[at]
+                "  n{at}: {{type: t, instances: {{deploy: {}}}, relationships: [{relationship}]}}\n",
+                self.instance_counts[at]
             )
         };
         let nodes: String = self.containers.iter().enumerate().map(node).collect();
@@ -267,7 +276,7 @@ relationships:
             format!("  g{at}: {{members: [{}]}}\n", members.join(", "))
         };
         let policy = |at: usize| {
-            let number = Self::group_number(at);
+            let number = Self::instances_of_group(at);
             format!(
                 "  p{at}: {{type: cloudify.policies.scaling, targets: [g{at}], properties: {{default_instances: {number}}}}}\n"
             )
@@ -277,16 +286,16 @@ relationships:
         format!("{head}node_templates:\n{nodes}groups:\n{groups}policies:\n{policies}")
     }
 
-    fn group_number(at: usize) -> usize {
+    fn instances_of_group(at: usize) -> usize {
         2 - at % 2
     }
 
     /// Returns the node itself, or all nodes of a group and its nested groups.
-    fn leaves(&self, name: &str) -> Vec<usize> {
+    fn nodes_in(&self, name: &str) -> Vec<usize> {
         match name.split_at(1) {
             ("g", at) => self.groups[at.parse::<usize>().unwrap()]
                 .iter()
-                .flat_map(|member| self.leaves(member))
+                .flat_map(|member| self.nodes_in(member))
                 .collect(),
             (_, at) => vec![at.parse().unwrap()],
         }
@@ -300,25 +309,25 @@ relationships:
 
     /// Returns true if a node or group is a direct member of a group: a member that no other node
     /// of the group contains.
-    fn is_direct(&self, name: &str, group: usize) -> bool {
-        let (mine, all) = (self.leaves(name), self.leaves(&format!("g{group}")));
+    fn is_direct_member(&self, name: &str, group: usize) -> bool {
+        let (own_nodes, all) = (self.nodes_in(name), self.nodes_in(&format!("g{group}")));
         let contained = |node: &usize| {
             self.ancestors(*node)
                 .iter()
-                .any(|at| all.contains(at) && !mine.contains(at))
+                .any(|at| all.contains(at) && !own_nodes.contains(at))
         };
-        self.groups[group].iter().any(|member| member == name) && !mine.iter().any(contained)
+        self.groups[group].iter().any(|member| member == name) && !own_nodes.iter().any(contained)
     }
 
     /// Returns the container of a node, or of the direct members of a group, at any depth.
-    fn outside(&self, name: &str) -> Option<usize> {
+    fn container_of(&self, name: &str) -> Option<usize> {
         match name.split_at(1) {
             ("g", at) => {
                 let group: usize = at.parse().unwrap();
                 self.groups[group]
                     .iter()
-                    .filter(|member| self.is_direct(member, group))
-                    .find_map(|member| self.outside(member))
+                    .filter(|member| self.is_direct_member(member, group))
+                    .find_map(|member| self.container_of(member))
             }
             (_, at) => self.containers[at.parse::<usize>().unwrap()],
         }
@@ -326,39 +335,39 @@ relationships:
 
     /// Returns true if each group has one container. If members have containers of different depth,
     /// neither the rules nor the reference define the container of the group.
-    fn is_clear(&self) -> bool {
-        let places = |group: usize| {
+    fn is_unambiguous(&self) -> bool {
+        let containers = |group: usize| {
             let members = self.groups[group]
                 .iter()
-                .filter(move |member| self.is_direct(member, group));
+                .filter(move |member| self.is_direct_member(member, group));
             members
-                .map(|member| self.outside(member))
+                .map(|member| self.container_of(member))
                 .collect::<std::collections::BTreeSet<_>>()
         };
-        (0..self.groups.len()).all(|group| places(group).len() <= 1)
+        (0..self.groups.len()).all(|group| containers(group).len() <= 1)
     }
 
     /// Returns the number of instances of a node or group: its own count times the count of its
     /// group or container.
-    fn count(&self, name: &str, depth: usize) -> usize {
-        assert!(depth < 30, "{name} {self:?}\n{}", self.text(true));
-        let group = (0..self.groups.len()).find(|at| self.is_direct(name, *at));
+    fn instance_count(&self, name: &str, depth: usize) -> usize {
+        assert!(depth < 30, "{name} {self:?}\n{}", self.to_yaml(true));
+        let group = (0..self.groups.len()).find(|at| self.is_direct_member(name, *at));
         let at: usize = name[1..].parse().unwrap();
         let number = if name.starts_with('g') {
-            Self::group_number(at)
+            Self::instances_of_group(at)
         } else {
-            self.numbers[at]
+            self.instance_counts[at]
         };
-        let around = match (group, self.outside(name)) {
-            (Some(group), _) => self.count(&format!("g{group}"), depth + 1),
-            (None, Some(container)) => self.count(&format!("n{container}"), depth + 1),
+        let outer = match (group, self.container_of(name)) {
+            (Some(group), _) => self.instance_count(&format!("g{group}"), depth + 1),
+            (None, Some(container)) => self.instance_count(&format!("n{container}"), depth + 1),
             (None, None) => 1,
         };
-        number * around
+        number * outer
     }
 }
 
-fn nest() -> impl Strategy<Value = Nest> {
+fn topology() -> impl Strategy<Value = Topology> {
     use prop::sample::Index;
     let node = (1_usize..3, any::<Index>(), 0_u8..3);
     let group = (any::<Index>(), any::<Index>(), any::<bool>());
@@ -377,28 +386,28 @@ fn nest() -> impl Strategy<Value = Nest> {
                     (_, true) => (at + 1 < count).then(|| at + 1 + index.index(count - at - 1)),
                 };
             let mut free: Vec<String> = (0..count).map(|at| format!("n{at}")).collect();
-            let mut made: Vec<Vec<String>> = Vec::new();
-            for (first, second, several) in groups.into_iter().take_while(|_| count > 0) {
+            let mut created_groups: Vec<Vec<String>> = Vec::new();
+            for (first, second, has_two_members) in groups.into_iter().take_while(|_| count > 0) {
                 let mut members = vec![free.swap_remove(first.index(free.len()))];
-                if several && !free.is_empty() {
+                if has_two_members && !free.is_empty() {
                     members.push(free.swap_remove(second.index(free.len())));
                 }
-                free.push(format!("g{}", made.len()));
-                made.push(members);
+                free.push(format!("g{}", created_groups.len()));
+                created_groups.push(members);
             }
-            Nest {
-                numbers: nodes.iter().map(|node| node.0).collect(),
+            Topology {
+                instance_counts: nodes.iter().map(|node| node.0).collect(),
                 containers: nodes.iter().enumerate().map(container).collect(),
-                groups: made,
+                groups: created_groups,
             }
         })
 }
 
 /// Returns the resolved blueprint. `None` if it has errors: some random groups are invalid.
-fn resolved(text: &str) -> Option<model::Blueprint> {
+fn resolve(text: &str) -> Option<model::Blueprint> {
     let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
     let file = sources.add_text("blueprint.yaml", text);
-    let ast = catalog::follow(
+    let ast = catalog::load_source(
         file,
         &catalog::Options::default(),
         &mut sources,
@@ -418,26 +427,26 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, max_global_rejects: 20_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn groups_and_containment_multiply(nest in nest()) {
-        let text = nest.text(true);
-        let blueprint = resolved(&text);
-        prop_assume!(blueprint.is_some() && nest.is_clear());
+    fn groups_and_containment_multiply_instances(nest in topology()) {
+        let text = nest.to_yaml(true);
+        let blueprint = resolve(&text);
+        prop_assume!(blueprint.is_some() && nest.is_unambiguous());
         let (blueprint, mut random, mut faults) = (blueprint.unwrap(), fastrand::Rng::with_seed(1), Diagnostics::default());
         let instances = model::expand(&blueprint, &[], &mut random, &mut faults);
         prop_assert!(faults.is_empty(), "{:?}\n{}", faults, text);
         for node in blueprint.nodes.keys() {
             let found = instances.iter().filter(|it| it.node == *node).count();
-            prop_assert_eq!(found, nest.count(node, 0), "{}\n{}", node, text);
+            prop_assert_eq!(found, nest.instance_count(node, 0), "{}\n{}", node, text);
         }
         // Existing instances remain when groups are added around them.
-        let plain = resolved(&nest.text(false)).expect("the blueprint is valid without groups");
-        let before = model::expand(&plain, &[], &mut random, &mut faults);
-        let after = model::modify(&blueprint, &plain, &before, &IndexMap::new(), &mut random, &mut faults).instances;
+        let without_groups = resolve(&nest.to_yaml(false)).expect("the blueprint is valid without groups");
+        let before = model::expand(&without_groups, &[], &mut random, &mut faults);
+        let after = model::modify(&blueprint, &without_groups, &before, &IndexMap::new(), &mut random, &mut faults).instances;
         prop_assert!(faults.is_empty(), "{:?}\n{}", faults, text);
-        let lost: Vec<&str> = before.iter().filter(|it| !after.iter().any(|new| new.id == it.id)).map(|it| it.id.as_str()).collect();
-        prop_assert!(lost.is_empty(), "{:?}\n{}", lost, text);
+        let removed: Vec<&str> = before.iter().filter(|it| !after.iter().any(|new| new.id == it.id)).map(|it| it.id.as_str()).collect();
+        prop_assert!(removed.is_empty(), "{:?}\n{}", removed, text);
         for node in blueprint.nodes.keys() {
-            prop_assert_eq!(after.iter().filter(|it| it.node == *node).count(), nest.count(node, 0), "{}\n{}", node, text);
+            prop_assert_eq!(after.iter().filter(|it| it.node == *node).count(), nest.instance_count(node, 0), "{}\n{}", node, text);
         }
     }
 }

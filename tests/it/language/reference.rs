@@ -9,8 +9,8 @@ use dockctl::{
     diagnostic::{Code, Diagnostic, Diagnostics, Sources},
     model::{
         self, Blueprint, Instance,
-        inputs::{Given, Missing, supply},
-        normal::{self, Stage},
+        inputs::{GivenInput, MissingInputs, input_values},
+        normal::{self, PlanPhase},
     },
     plugins::Plugins,
     syntax::Value,
@@ -24,21 +24,21 @@ use std::{
 };
 
 /// Recorded error of blueprints on which Cloudify's parser hangs. dockctl reports a function cycle.
-const HANGS: &str = "ReferenceHang";
+const REFERENCE_HANG: &str = "ReferenceHang";
 
 #[test]
-fn recorded_blueprints_come_out_as_recorded() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/dsl");
-    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+fn recorded_blueprints_match_the_reference() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/dsl");
+    let read = |name: &str| fs::read_to_string(directory.join(name)).unwrap();
     let fragments: Vec<Json> = serde_json::from_str(&read("fragments.json")).unwrap();
     let types = read("types.yaml");
-    let mut files: Vec<_> = fs::read_dir(&folder)
+    let mut files: Vec<_> = fs::read_dir(&directory)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
     files.retain(|path| path.extension().is_some_and(|end| end == "jsonl"));
     files.sort();
-    let (mut count, mut wrong) = (0, Vec::new());
+    let (mut count, mut failures) = (0, Vec::new());
     for line in files.iter().flat_map(|path| {
         fs::read_to_string(path)
             .unwrap()
@@ -48,9 +48,9 @@ fn recorded_blueprints_come_out_as_recorded() {
     }) {
         let case: Json = serde_json::from_str(&line).unwrap();
         count += 1;
-        if let Err(why) = run(&case, &types, &fragments) {
-            wrong.push(format!(
-                "{} {}: {why}",
+        if let Err(difference) = run_case(&case, &types, &fragments) {
+            failures.push(format!(
+                "{} {}: {difference}",
                 case["kind"].as_str().unwrap(),
                 case["rule"].as_str().unwrap()
             ));
@@ -58,22 +58,22 @@ fn recorded_blueprints_come_out_as_recorded() {
     }
     assert_eq!(count, 1479);
     assert!(
-        wrong.is_empty(),
+        failures.is_empty(),
         "{} of {count} differ:\n{}",
-        wrong.len(),
-        wrong.join("\n")
+        failures.len(),
+        failures.join("\n")
     );
 }
 
 /// Runs one case. Returns an error that lists the differences from the recorded result.
-fn run(case: &Json, types: &str, fragments: &[Json]) -> Result<(), String> {
-    let folder = tempfile::tempdir().unwrap();
-    let main = write_files(case, types, folder.path());
+fn run_case(case: &Json, types: &str, fragments: &[Json]) -> Result<(), String> {
+    let directory = tempfile::tempdir().unwrap();
+    let main = write_files(case, types, directory.path());
     let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
     let blueprint = resolve(&main, &mut sources, &mut faults);
     let deploy = case["kind"] == "deploy" && !faults.iter().any(Diagnostic::is_error);
     let (blueprint, inputs) = if deploy {
-        apply(case, blueprint, &mut sources, &mut faults)
+        apply_inputs(case, blueprint, &mut sources, &mut faults)
     } else {
         (blueprint, IndexMap::new())
     };
@@ -90,17 +90,17 @@ fn run(case: &Json, types: &str, fragments: &[Json]) -> Result<(), String> {
     faults.retain(Diagnostic::is_error);
 
     if let Some(error) = case["error"].as_array() {
-        return expect_fault(error, &faults);
+        return expect_error(error, &faults);
     }
-    expect_no_fault(&faults)?;
+    expect_no_errors(&faults)?;
     let stage = if deploy {
-        Stage::Deployed { inputs: &inputs }
+        PlanPhase::Deployed { inputs: &inputs }
     } else {
-        Stage::Parsed
+        PlanPhase::Parsed
     };
-    expect(
+    expect_equal(
         "plan",
-        &whole(&case["plan"], fragments),
+        &with_fragments(&case["plan"], fragments),
         &normal::plan(&blueprint, stage),
     )?;
     if deploy {
@@ -110,9 +110,9 @@ fn run(case: &Json, types: &str, fragments: &[Json]) -> Result<(), String> {
 }
 
 /// Writes the files of a case. Returns the path of its blueprint.
-fn write_files(case: &Json, types: &str, folder: &Path) -> PathBuf {
+fn write_files(case: &Json, types: &str, directory: &Path) -> PathBuf {
     let write = |name: &str, text: &str| {
-        let path = folder.join(name);
+        let path = directory.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();
         path
@@ -133,7 +133,7 @@ fn resolve(main: &Path, sources: &mut Sources, faults: &mut Diagnostics) -> Blue
             offline: true,
             cache: None,
         },
-        rules: Vec::new(),
+        import_rules: Vec::new(),
     };
     let ast = catalog::load(main, &options, sources, faults).unwrap();
     model::resolve(
@@ -144,7 +144,7 @@ fn resolve(main: &Path, sources: &mut Sources, faults: &mut Diagnostics) -> Blue
     )
 }
 
-fn apply(
+fn apply_inputs(
     case: &Json,
     blueprint: Blueprint,
     sources: &mut Sources,
@@ -158,13 +158,13 @@ fn apply(
         .map(|(name, value)| {
             (
                 name.clone(),
-                Given {
+                GivenInput {
                     value: Value::from_json(value, sources.start(file)),
                     bare: case["bare"] == true,
                 },
             )
         });
-    let mut inputs = supply(&blueprint, &given.collect(), Missing::Fault, faults);
+    let mut inputs = input_values(&blueprint, &given.collect(), MissingInputs::Reject, faults);
     (model::evaluate(blueprint, &mut inputs, faults), inputs)
 }
 
@@ -175,30 +175,30 @@ fn expect_deployment(
     blueprint: &Blueprint,
     instances: &[Instance],
 ) -> Result<(), String> {
-    expect(
+    expect_equal(
         "shape",
-        &whole(&case["shape"], fragments),
-        &normal::shape(instances),
+        &with_fragments(&case["shape"], fragments),
+        &normal::instance_summary(instances),
     )?;
     if !case["instances"].is_null() {
-        expect(
+        expect_equal(
             "instances",
-            &numbered(&whole(&case["instances"], fragments)),
-            &numbered(&normal::instances(instances)),
+            &with_numbered_ids(&with_fragments(&case["instances"], fragments)),
+            &with_numbered_ids(&normal::instances(instances)),
         )?;
     }
     let calls = case
         .get("inter_deployment_functions")
         .cloned()
         .unwrap_or_else(|| json!([]));
-    expect(
+    expect_equal(
         "inter-deployment functions",
         &calls,
         &normal::inter_deployment_functions(blueprint).into(),
     )
 }
 
-fn expect_no_fault(faults: &[Diagnostic]) -> Result<(), String> {
+fn expect_no_errors(faults: &[Diagnostic]) -> Result<(), String> {
     if faults.is_empty() {
         return Ok(());
     }
@@ -212,58 +212,61 @@ fn expect_no_fault(faults: &[Diagnostic]) -> Result<(), String> {
     ))
 }
 
-fn expect_fault(error: &[Json], faults: &[Diagnostic]) -> Result<(), String> {
-    let is = |code: Code| {
+fn expect_error(error: &[Json], faults: &[Diagnostic]) -> Result<(), String> {
+    let has_reference = |code: Code| {
         code.reference().is_some_and(|reference| {
             reference.class == error[0] && json!(reference.code) == error[1]
         })
     };
-    let found = |fault: &Diagnostic| {
-        if error[0] == HANGS {
+    let matches = |fault: &Diagnostic| {
+        if error[0] == REFERENCE_HANG {
             fault.code == Code::FunctionCycle
         } else {
-            is(fault.code)
+            has_reference(fault.code)
         }
     };
-    if faults.iter().any(found) {
+    if faults.iter().any(matches) {
         return Ok(());
     }
-    let said: Vec<String> = faults
+    let reported: Vec<String> = faults
         .iter()
         .map(|fault| format!("{} {}", fault.code.as_str(), fault.message))
         .collect();
-    Err(format!("expected {error:?}, found {said:?}"))
+    Err(format!("expected {error:?}, found {reported:?}"))
 }
 
 /// Returns a value with its fragments inserted.
-fn whole(value: &Json, fragments: &[Json]) -> Json {
+fn with_fragments(value: &Json, fragments: &[Json]) -> Json {
     match value {
         Json::Object(object) => match object.get("$").and_then(Json::as_u64) {
-            Some(at) => whole(&fragments[usize::try_from(at).unwrap()], fragments),
+            Some(at) => with_fragments(&fragments[usize::try_from(at).unwrap()], fragments),
             None => object
                 .iter()
-                .map(|(key, value)| (key.clone(), whole(value, fragments)))
+                .map(|(key, value)| (key.clone(), with_fragments(value, fragments)))
                 .collect(),
         },
-        Json::Array(items) => items.iter().map(|item| whole(item, fragments)).collect(),
+        Json::Array(items) => items
+            .iter()
+            .map(|item| with_fragments(item, fragments))
+            .collect(),
         other => other.clone(),
     }
 }
 
 /// Returns instances with numbered IDs instead of random ones. Relationships lose the target's ID,
 /// which depends on the random part; only the target node is compared.
-fn numbered(instances: &Json) -> Json {
+fn with_numbered_ids(instances: &Json) -> Json {
     let mut names: HashMap<String, String> = HashMap::new();
     let mut counts: HashMap<String, usize> = HashMap::new();
-    let mut name = |id: &Json, of: &Json| {
-        let (id, of) = (
+    let mut name = |id: &Json, node: &Json| {
+        let (id, node) = (
             id.as_str().unwrap().to_owned(),
-            of.as_str().unwrap().to_owned(),
+            node.as_str().unwrap().to_owned(),
         );
-        let count = counts.entry(of.clone()).or_default();
+        let count = counts.entry(node.clone()).or_default();
         names.entry(id).or_insert_with(|| {
             *count += 1;
-            format!("{of}#{count}")
+            format!("{node}#{count}")
         });
     };
     for instance in instances.as_array().unwrap() {
@@ -272,8 +275,8 @@ fn numbered(instances: &Json) -> Json {
             name(&group["id"], &group["name"]);
         }
     }
-    let mut form = instances.clone();
-    for instance in form.as_array_mut().unwrap() {
+    let mut result = instances.clone();
+    for instance in result.as_array_mut().unwrap() {
         for key in ["id", "host_id"] {
             if let Some(id) = instance.get(key).and_then(Json::as_str) {
                 instance[key] = names[id].clone().into();
@@ -286,20 +289,20 @@ fn numbered(instances: &Json) -> Json {
         {
             group["id"] = names[group["id"].as_str().unwrap()].clone().into();
         }
-        for tie in instance["relationships"]
+        for relationship in instance["relationships"]
             .as_array_mut()
             .into_iter()
             .flatten()
         {
-            tie.as_object_mut().unwrap().remove("target_id");
+            relationship.as_object_mut().unwrap().remove("target_id");
         }
     }
-    form
+    result
 }
 
-fn expect(what: &str, wanted: &Json, found: &Json) -> Result<(), String> {
+fn expect_equal(what: &str, expected: &Json, actual: &Json) -> Result<(), String> {
     let mut differences = Vec::new();
-    compare("", wanted, found, &mut differences);
+    compare("", expected, actual, &mut differences);
     if differences.is_empty() {
         Ok(())
     } else {
@@ -307,23 +310,25 @@ fn expect(what: &str, wanted: &Json, found: &Json) -> Result<(), String> {
     }
 }
 
-fn compare(path: &str, wanted: &Json, found: &Json, differences: &mut Vec<String>) {
-    match (wanted, found) {
-        (Json::Object(one), Json::Object(other)) => {
-            for (key, value) in one {
+fn compare(path: &str, expected: &Json, actual: &Json, differences: &mut Vec<String>) {
+    match (expected, actual) {
+        (Json::Object(expected_map), Json::Object(other)) => {
+            for (key, value) in expected_map {
                 match other.get(key) {
-                    Some(found) => compare(&format!("{path}.{key}"), value, found, differences),
+                    Some(actual) => compare(&format!("{path}.{key}"), value, actual, differences),
                     None => differences.push(format!("{path}.{key} is missing")),
                 }
             }
             differences.extend(
                 other
                     .keys()
-                    .filter(|key| !one.contains_key(*key))
+                    .filter(|key| !expected_map.contains_key(*key))
                     .map(|key| format!("{path}.{key} is unexpected")),
             );
         }
-        _ if wanted != found => differences.push(format!("{path} is {found}, expected {wanted}")),
+        _ if expected != actual => {
+            differences.push(format!("{path} is {actual}, expected {expected}"))
+        }
         _ => {}
     }
 }

@@ -7,7 +7,7 @@ use dockctl::{
     diagnostic::{Diagnostic, Diagnostics, Sources},
     model::{
         self,
-        inputs::{Given, Missing, supply},
+        inputs::{GivenInput, MissingInputs, input_values},
     },
     plugins::Plugins,
     syntax::Value,
@@ -27,12 +27,12 @@ node_types: {t: {properties: {x: {default: 1}}}, cloudify.nodes.Compute: {}}
 
 /// Returns the error codes of a blueprint with `files` in its directory. With `inputs`, it is also
 /// evaluated and expanded, as for a deployment.
-fn codes(text: &str, files: &[(&str, &str)], inputs: Option<&str>) -> Vec<&'static str> {
-    let folder = tempfile::tempdir().unwrap();
+fn error_codes(text: &str, files: &[(&str, &str)], inputs: Option<&str>) -> Vec<&'static str> {
+    let directory = tempfile::tempdir().unwrap();
     for (name, text) in files {
-        fs::write(folder.path().join(name), text).unwrap();
+        fs::write(directory.path().join(name), text).unwrap();
     }
-    let path = folder.path().join("blueprint.yaml");
+    let path = directory.path().join("blueprint.yaml");
     fs::write(&path, text).unwrap();
     let (mut sources, mut faults) = (Sources::default(), Diagnostics::default());
     let network = catalog::Network {
@@ -43,7 +43,7 @@ fn codes(text: &str, files: &[(&str, &str)], inputs: Option<&str>) -> Vec<&'stat
         &path,
         &catalog::Options {
             network,
-            rules: Vec::new(),
+            import_rules: Vec::new(),
         },
         &mut sources,
         &mut faults,
@@ -61,13 +61,18 @@ fn codes(text: &str, files: &[(&str, &str)], inputs: Option<&str>) -> Vec<&'stat
         let given = given.as_object().unwrap().iter().map(|(name, value)| {
             (
                 name.clone(),
-                Given {
+                GivenInput {
                     value: Value::from_json(value, sources.start(file)),
                     bare: false,
                 },
             )
         });
-        let mut values = supply(&blueprint, &given.collect(), Missing::Fault, &mut faults);
+        let mut values = input_values(
+            &blueprint,
+            &given.collect(),
+            MissingInputs::Reject,
+            &mut faults,
+        );
         let blueprint = model::evaluate(blueprint, &mut values, &mut faults);
         let _ = model::expand(
             &blueprint,
@@ -94,20 +99,20 @@ macro_rules! rules {
             let files: &[(&str, &str)] = &[$($(($file, $content)),+)?];
             let inputs: Option<&str> = [$($inputs)?].first().copied();
             let text = format!("tosca_definitions_version: cloudify_dsl_{}\n{}", $version, $text.replace("BASE", BASE).replace("DEEP", &format!("{}x{}", "[".repeat(50), "]".repeat(50))));
-            assert_eq!(codes(&text, files, inputs), [$code], "{text}");
+            assert_eq!(error_codes(&text, files, inputs), [$code], "{text}");
         }
     )+ };
 }
 
 #[test]
 fn version_missing_27() {
-    assert_eq!(codes("inputs: {}\n", &[], None), ["D0020"]);
+    assert_eq!(error_codes("inputs: {}\n", &[], None), ["D0020"]);
 }
 
 #[test]
 fn version_unknown_29() {
     assert_eq!(
-        codes(
+        error_codes(
             "tosca_definitions_version: tosca_simple_yaml_1_0\n",
             &[],
             None
@@ -117,8 +122,8 @@ fn version_unknown_29() {
 }
 
 #[test]
-fn root_is_no_mapping_1() {
-    assert_eq!(codes("- a\n", &[], None), ["D0010"]);
+fn root_is_not_a_mapping_1() {
+    assert_eq!(error_codes("- a\n", &[], None), ["D0010"]);
 }
 
 rules! {
@@ -128,19 +133,19 @@ rules! {
     unknown_tag: "D0007" "1_5" "metadata: {a: !foo b}";
     null_as_a_name: "D0008" "1_5" "inputs: {~: {}}";
     date_as_a_default: "D0008" "1_5" "inputs: {a: {default: 2020-01-31}}";
-    metadata_is_no_mapping: "D0008" "1_5" "metadata: [a]";
+    metadata_is_not_a_mapping: "D0008" "1_5" "metadata: [a]";
     negative_retries: "D0008" "1_5" "BASE\nnode_templates: {a: {type: t, interfaces: {i: {o: {implementation: p.f, max_retries: -2}}}}}";
     wrong_shape_1: "D0010" "1_5" "inputs: []";
     unknown_key_1: "D0010" "1_5" "inputs: {a: {typ: string}}";
     unknown_section_1: "D0010" "1_5" "upload_resources: {}";
     missing_key_1: "D0010" "1_5" "outputs: {a: {}}";
-    name_is_no_text_1: "D0010" "1_5" "inputs: {yes: {}}";
-    no_members_1: "D0010" "1_5" "groups: {g: {members: []}}";
+    name_is_not_a_string_1: "D0010" "1_5" "inputs: {yes: {}}";
+    group_without_members_1: "D0010" "1_5" "groups: {g: {members: []}}";
     negative_deploy_1: "D0010" "1_5" "BASE\nnode_templates: {a: {type: t, instances: {deploy: -1}}}";
-    import_twice_2: "D0011" "1_5" "imports: [a.yaml, a.yaml]" ["a.yaml": "{}"];
+    duplicate_import_2: "D0011" "1_5" "imports: [a.yaml, a.yaml]" ["a.yaml": "{}"];
     section_cannot_be_merged_3: "D0012" "1_2" "imports: [a.yaml]\ninputs: {x: {}}" ["a.yaml": "inputs: {y: {}}"];
     policies_never_merge_3: "D0012" "1_5" "BASE\nimports: [a.yaml]\nnode_templates: {a: {type: t}}\ngroups: {g: {members: [a]}}\npolicies: {s: {type: cloudify.policies.scaling, targets: [g]}}" ["a.yaml": "policies: {r: {type: cloudify.policies.scaling, targets: [g]}}"];
-    names_conflict_4: "D0013" "1_5" "imports: [a.yaml]\nnode_types: {x: {}}" ["a.yaml": "node_types: {x: {}}"];
+    conflicting_names_4: "D0013" "1_5" "imports: [a.yaml]\nnode_types: {x: {}}" ["a.yaml": "node_types: {x: {}}"];
     unknown_node_type_7: "D0030" "1_5" "node_templates: {a: {type: zz}}";
     unknown_operation_10: "D0040" "1_5" "BASE\nnode_templates: {a: {type: t, interfaces: {i: {o: zz.f}}}}";
     import_not_found_13: "D0014" "1_5" "imports: [nowhere.yaml]";
@@ -151,89 +156,89 @@ rules! {
     host_plugin_without_host_24: "D0049" "1_5" "plugins: {q: {executor: host_agent, install: false}}\nnode_types: {n: {interfaces: {i: {o: q.f}}}}\nnode_templates: {a: {type: n}}";
     unknown_target_25: "D0051" "1_5" "BASE\nnode_templates: {a: {type: t, relationships: [{type: cloudify.relationships.depends_on, target: zz}]}}";
     unknown_relationship_26: "D0052" "1_5" "BASE\nnode_templates: {b: {type: t}, a: {type: t, relationships: [{type: zz, target: b}]}}";
-    import_needs_newer_28: "D0015" "1_2" "imports: [a.yaml]" ["a.yaml": "tosca_definitions_version: cloudify_dsl_1_3"];
+    import_requires_a_newer_version_28: "D0015" "1_2" "imports: [a.yaml]" ["a.yaml": "tosca_definitions_version: cloudify_dsl_1_3"];
     operation_executor_28: "D0045" "1_5" "BASE\nnode_templates: {a: {type: t, interfaces: {i: {o: {implementation: p.f, executor: auto}}}}}";
     unknown_member_40: "D0065" "1_5" "groups: {g: {members: [zz]}}";
     unknown_policy_type_41: "D0066" "1_5" "BASE\nnode_templates: {a: {type: t}}\ngroups: {g: {members: [a], policies: {p1: {type: zz}}}}";
     unknown_trigger_42: "D0067" "1_5" "BASE\nnode_templates: {a: {type: t}}\npolicy_types: {y: {source: s}}\ngroups: {g: {members: [a], policies: {p1: {type: y, triggers: {r: {type: zz}}}}}}";
     plugin_without_source_50: "D0044" "1_5" "plugins: {q: {executor: host_agent}}";
-    script_given_twice_60: "D0046" "1_5" "plugins: {script: {executor: central_deployment_agent, install: false}}\nnode_types: {n: {}}\nnode_templates: {a: {type: n, interfaces: {i: {o: {implementation: x.sh, inputs: {script_path: y}}}}}}" ["x.sh": "true"];
-    no_script_plugin_61: "D0047" "1_5" "node_types: {n: {}}\nnode_templates: {a: {type: n, interfaces: {i: {o: x.sh}}}}" ["x.sh": "true"];
-    several_plugins_91: "D0042" "1_5" "plugins: {p: {executor: central_deployment_agent, install: false}, p.x: {executor: central_deployment_agent, install: false}}\nnode_types: {n: {interfaces: {i: {o: p.x.f}}}}\nnode_templates: {a: {type: n}}";
-    types_in_a_circle_100: "D0032" "1_5" "node_types: {a: {derived_from: b}, b: {derived_from: a}}";
-    data_types_in_a_circle_100: "D0032" "1_5" "data_types: {a: {properties: {x: {type: b}}}, b: {properties: {y: {type: a}}}}";
-    nodes_in_a_circle_100: "D0032" "1_5" "BASE\nnode_templates: {a: {type: t, relationships: [{type: cloudify.relationships.depends_on, target: b}]}, b: {type: t, relationships: [{type: cloudify.relationships.connected_to, target: a}]}}";
-    feature_too_new_102: "D0022" "1_1" "data_types: {}";
+    script_path_set_twice_60: "D0046" "1_5" "plugins: {script: {executor: central_deployment_agent, install: false}}\nnode_types: {n: {}}\nnode_templates: {a: {type: n, interfaces: {i: {o: {implementation: x.sh, inputs: {script_path: y}}}}}}" ["x.sh": "true"];
+    missing_script_plugin_61: "D0047" "1_5" "node_types: {n: {}}\nnode_templates: {a: {type: n, interfaces: {i: {o: x.sh}}}}" ["x.sh": "true"];
+    ambiguous_plugin_91: "D0042" "1_5" "plugins: {p: {executor: central_deployment_agent, install: false}, p.x: {executor: central_deployment_agent, install: false}}\nnode_types: {n: {interfaces: {i: {o: p.x.f}}}}\nnode_templates: {a: {type: n}}";
+    type_cycle_100: "D0032" "1_5" "node_types: {a: {derived_from: b}, b: {derived_from: a}}";
+    data_type_cycle_100: "D0032" "1_5" "data_types: {a: {properties: {x: {type: b}}}, b: {properties: {y: {type: a}}}}";
+    relationship_cycle_100: "D0032" "1_5" "BASE\nnode_templates: {a: {type: t, relationships: [{type: cloudify.relationships.depends_on, target: b}]}, b: {type: t, relationships: [{type: cloudify.relationships.connected_to, target: a}]}}";
+    feature_requires_a_newer_version_102: "D0022" "1_1" "data_types: {}";
     unknown_data_type_103: "D0031" "1_5" "inputs: {a: {type: zork}}";
     unknown_parent_103: "D0031" "1_5" "node_types: {a: {derived_from: zz}}";
     unknown_constraint_103: "D0084" "1_5" "inputs: {a: {constraints: [{longer: 3}]}}";
     empty_constraint_103: "D0084" "1_5" "inputs: {a: {constraints: [{}]}}";
-    bad_availability_rule_103: "D0099" "1_5" "BASE\nworkflows: {w: {mapping: p.x, availability_rules: {node_instances_active: [some]}}}";
+    invalid_availability_rule_103: "D0099" "1_5" "BASE\nworkflows: {w: {mapping: p.x, availability_rules: {node_instances_active: [some]}}}";
     primitive_redefined_104: "D0036" "1_5" "data_types: {string: {}}";
     wrong_type_105: "D0033" "1_5" "node_types: {n: {properties: {x: {type: integer}}}}\nnode_templates: {a: {type: n, properties: {x: y}}}";
     wrong_default_105: "D0033" "1_5" "inputs: {a: {type: boolean, default: 1}}";
     undefined_property_106: "D0034" "1_5" "BASE\nnode_templates: {a: {type: t, properties: {y: 1}}}";
     missing_property_107: "D0035" "1_5" "node_types: {n: {properties: {x: {}}}}\nnode_templates: {a: {type: n}}";
     missing_operation_input_107: "D0035" "1_5" "plugins: {p: {executor: central_deployment_agent, install: false}}\nnode_types: {n: {interfaces: {i: {o: {implementation: p.f, inputs: {x: {}}}}}}}\nnode_templates: {a: {type: n}}";
-    several_containers_112: "D0053" "1_5" "BASE\nnode_templates: {b: {type: t}, c: {type: t}, a: {type: t, relationships: [{type: cloudify.relationships.contained_in, target: b}, {type: cloudify.relationships.contained_in, target: c}]}}";
-    groups_in_a_circle_200: "D0090" "1_5" "groups: {g: {members: [h]}, h: {members: [g]}}\npolicies: {s: {type: cloudify.policies.scaling, targets: [g, h]}}";
-    member_of_two_groups_201: "D0091" "1_5" "BASE\nnode_templates: {a: {type: t}}\ngroups: {g: {members: [a]}, h: {members: [a]}}\npolicies: {s: {type: cloudify.policies.scaling, targets: [g, h]}}";
+    node_with_two_containers_112: "D0053" "1_5" "BASE\nnode_templates: {b: {type: t}, c: {type: t}, a: {type: t, relationships: [{type: cloudify.relationships.contained_in, target: b}, {type: cloudify.relationships.contained_in, target: c}]}}";
+    group_cycle_200: "D0090" "1_5" "groups: {g: {members: [h]}, h: {members: [g]}}\npolicies: {s: {type: cloudify.policies.scaling, targets: [g, h]}}";
+    node_in_two_scaling_groups_201: "D0091" "1_5" "BASE\nnode_templates: {a: {type: t}}\ngroups: {g: {members: [a]}, h: {members: [a]}}\npolicies: {s: {type: cloudify.policies.scaling, targets: [g, h]}}";
     members_in_different_containers_202: "D0092" "1_5" "BASE\nnode_templates: {h: {type: cloudify.nodes.Compute}, a: {type: t, relationships: [{type: cloudify.relationships.contained_in, target: h}]}, b: {type: t}}\ngroups: {g: {members: [a, b]}}\npolicies: {s: {type: cloudify.policies.scaling, targets: [g]}}";
     unknown_type_of_policy_204: "D0093" "1_5" "BASE\nnode_templates: {a: {type: t}}\ngroups: {g: {members: [a]}}\npolicies: {s: {type: other, targets: [g]}}";
-    target_is_no_group_205: "D0094" "1_5" "BASE\nnode_templates: {a: {type: t}}\npolicies: {s: {type: cloudify.policies.scaling, targets: [a]}}";
-    no_targets_206: "D0095" "1_5" "policies: {s: {type: cloudify.policies.scaling, targets: []}}";
-    instance_numbers_207: "D0060" "1_5" "BASE\nnode_templates: {a: {type: t, capabilities: {scalable: {properties: {min_instances: 3}}}}}";
-    instance_literal_208: "D0063" "1_5" "BASE\nnode_templates: {a: {type: t, capabilities: {scalable: {properties: {max_instances: MANY}}}}}";
-    two_scalings_209: "D0061" "1_5" "BASE\nnode_templates: {a: {type: t, instances: {deploy: 1}, capabilities: {}}}";
-    instance_function_210: "D0064" "1_5" "BASE\nnode_templates: {a: {type: t, capabilities: {scalable: {properties: {default_instances: {foo: 1}}}}}}";
+    target_is_not_a_group_205: "D0094" "1_5" "BASE\nnode_templates: {a: {type: t}}\npolicies: {s: {type: cloudify.policies.scaling, targets: [a]}}";
+    policy_without_targets_206: "D0095" "1_5" "policies: {s: {type: cloudify.policies.scaling, targets: []}}";
+    contradictory_instance_counts_207: "D0060" "1_5" "BASE\nnode_templates: {a: {type: t, capabilities: {scalable: {properties: {min_instances: 3}}}}}";
+    invalid_instance_count_208: "D0063" "1_5" "BASE\nnode_templates: {a: {type: t, capabilities: {scalable: {properties: {max_instances: MANY}}}}}";
+    instance_count_set_twice_209: "D0061" "1_5" "BASE\nnode_templates: {a: {type: t, instances: {deploy: 1}, capabilities: {}}}";
+    unknown_function_for_instance_count_210: "D0064" "1_5" "BASE\nnode_templates: {a: {type: t, capabilities: {scalable: {properties: {default_instances: {foo: 1}}}}}}";
     group_named_like_a_node_211: "D0068" "1_5" "BASE\nnode_templates: {a: {type: t}, b: {type: t}}\ngroups: {a: {members: [b]}}";
-    constraint_argument_212: "D0083" "1_5" "inputs: {a: {constraints: [{equal: text}]}}";
-    namespace_212: "D0016" "1_5" "imports: [a--b--c.yaml]" ["c.yaml": "{}"];
+    wrong_constraint_argument_212: "D0083" "1_5" "inputs: {a: {constraints: [{equal: text}]}}";
+    nested_namespace_212: "D0016" "1_5" "imports: [a--b--c.yaml]" ["c.yaml": "{}"];
     function_with_constraints_213: "D0085" "1_5" "inputs: {a: {default: {get_secret: s}, constraints: [{min_length: 1}]}}";
     blueprint_without_namespace_213: "D0017" "1_5" "imports: ['blueprint:b']";
     input_of_the_wrong_type_214: "D0037" "1_5" "inputs: {a: {type: integer}}" with r#"{"a": "x"}"#;
     namespace_on_basic_types_214: "D0018" "1_5" "imports: [ns--a.yaml]" ["a.yaml": "node_types: {cloudify.nodes.Root: {}}"];
-    hidden_and_required_215: "D0086" "1_5" "inputs: {a: {hidden: true}}";
+    hidden_input_is_required_215: "D0086" "1_5" "inputs: {a: {hidden: true}}";
     display_on_the_wrong_type_216: "D0087" "1_5" "inputs: {a: {type: string, display: {rows: 2}}}";
-    item_type_217: "D0088" "1_5" "data_types: {d: {}}\ninputs: {a: {type: list, item_type: d}}";
-    item_type_of_no_list_218: "D0089" "1_5" "inputs: {a: {type: dict, item_type: string}}";
-    external_by_function_219: "D0062" "1_5" "inputs: {i: {default: true}}\nnode_types: {n: {properties: {use_external_resource: {default: false}}}}\nnode_templates: {a: {type: n, properties: {use_external_resource: {get_input: i}}}}";
-    import_properties_220: "D0019" "1_5" "imports: [{a.yaml: {x: {y: 1}}}]" ["a.yaml": "{}"];
-    import_property_unknown_221: "D0023" "1_5" "imports: [{a.yaml: {x: 1}}]" ["a.yaml": "plugins: {q: {executor: host_agent, install: false}}"];
+    custom_item_type_217: "D0088" "1_5" "data_types: {d: {}}\ninputs: {a: {type: list, item_type: d}}";
+    item_type_without_a_list_218: "D0089" "1_5" "inputs: {a: {type: dict, item_type: string}}";
+    use_external_resource_by_function_219: "D0062" "1_5" "inputs: {i: {default: true}}\nnode_types: {n: {properties: {use_external_resource: {default: false}}}}\nnode_templates: {a: {type: n, properties: {use_external_resource: {get_input: i}}}}";
+    malformed_import_properties_220: "D0019" "1_5" "imports: [{a.yaml: {x: {y: 1}}}]" ["a.yaml": "{}"];
+    unknown_import_property_221: "D0023" "1_5" "imports: [{a.yaml: {x: 1}}]" ["a.yaml": "plugins: {q: {executor: host_agent, install: false}}"];
     label_1: "D0096" "1_5" "labels: {l: {values: [1]}}";
     label_of_an_attribute_1: "D0096" "1_5" "BASE\nnode_templates: {a: {type: t}}\nlabels: {l: {values: [{get_attribute: [a, b]}]}}";
     weekday_1: "D0097" "1_5" "deployment_settings: {default_schedules: {s: {workflow: w, since: '+1d', weekdays: [xx]}}}";
-    function_arguments: "D0070" "1_5" "outputs: {o: {value: {concat: abc}}}";
+    wrong_function_arguments: "D0070" "1_5" "outputs: {o: {value: {concat: abc}}}";
     function_unknown_input: "D0071" "1_5" "outputs: {o: {value: {get_input: zz}}}";
     function_unknown_node: "D0072" "1_5" "outputs: {o: {value: {get_attribute: [zz, a]}}}";
-    function_finds_nothing: "D0073" "1_5" "BASE\nnode_templates: {a: {type: t, properties: {x: {get_property: [SELF, zz]}}}}";
-    function_validation: "D0075" "1_5" "outputs: {o: {value: {string_lower: [a, b]}}}";
-    function_scope: "D0078" "1_5" "outputs: {o: {value: {get_property: [SELF, a]}}}";
+    function_reads_an_unknown_property: "D0073" "1_5" "BASE\nnode_templates: {a: {type: t, properties: {x: {get_property: [SELF, zz]}}}}";
+    wrong_function_argument_type: "D0075" "1_5" "outputs: {o: {value: {string_lower: [a, b]}}}";
+    self_outside_a_node: "D0078" "1_5" "outputs: {o: {value: {get_property: [SELF, a]}}}";
     function_unknown_entity: "D0079" "1_5" "outputs: {o: {value: {get_sys: [zz, name]}}}";
     function_unknown_entity_property: "D0112" "1_5" "outputs: {o: {value: {get_sys: [tenant, zz]}}}";
     function_cycle: "D0074" "1_5" "inputs: {a: {default: {concat: [{get_input: a}]}}}\noutputs: {o: {value: {get_input: a}}}" with "{}";
-    function_of_an_input_finds_nothing: "D0076" "1_5" "inputs: {a: {default: {k: v}}}\noutputs: {o: {value: {get_input: [a, zz]}}}" with "{}";
+    function_reads_an_unknown_key_of_an_input: "D0076" "1_5" "inputs: {a: {default: {k: v}}}\noutputs: {o: {value: {get_input: [a, zz]}}}" with "{}";
     function_split_out_of_range: "D0077" "1_5" "outputs: {o: {value: {string_split: ['a,b', ',', 7]}}}" with "{}";
-    function_merges_no_mapping: "D0113" "1_5" "inputs: {a: {default: text}}\noutputs: {o: {value: {merge: [{get_input: a}]}}}" with "{}";
+    function_merges_a_string: "D0113" "1_5" "inputs: {a: {default: text}}\noutputs: {o: {value: {merge: [{get_input: a}]}}}" with "{}";
     function_merges_a_number: "D0116" "1_5" "inputs: {a: {default: 1}}\noutputs: {o: {value: {merge: [{get_input: a}]}}}" with "{}";
-    attribute_of_self_elsewhere: "D0115" "1_5" "capabilities: {c: {value: {get_attribute: [SELF, x]}}}";
+    self_attribute_outside_a_node: "D0115" "1_5" "capabilities: {c: {value: {get_attribute: [SELF, x]}}}";
     constraints_are_null: "D0116" "1_5" "inputs: {a: {default: 1, constraints: null}}";
     imports_are_null: "D0116" "1_5" "imports:";
-    instances_are_no_number: "D0116" "1_5" "BASE\ninputs: {i: {default: many}}\nnode_templates: {a: {type: t, capabilities: {scalable: {properties: {default_instances: {get_input: i}}}}}}" with "{}";
-    note_names_no_node: "D0120" "1_5" "BASE\nmetadata: {dockctl: {protect: [b]}}\nnode_templates: {a: {type: t}}";
-    note_names_no_input: "D0120" "1_5" "BASE\nmetadata: {dockctl: {sensitive: [pasword]}}\ninputs: {password: {}}\nnode_templates: {a: {type: t}}";
-    note_is_unknown: "D0120" "1_5" "BASE\nmetadata: {dockctl: {protected: [a]}}\nnode_templates: {a: {type: t}}";
-    note_is_no_list: "D0120" "1_5" "BASE\nmetadata: {dockctl: {protect: a}}\nnode_templates: {a: {type: t}}";
+    instance_count_is_not_a_number: "D0116" "1_5" "BASE\ninputs: {i: {default: many}}\nnode_templates: {a: {type: t, capabilities: {scalable: {properties: {default_instances: {get_input: i}}}}}}" with "{}";
+    metadata_protects_an_unknown_node: "D0120" "1_5" "BASE\nmetadata: {dockctl: {protect: [b]}}\nnode_templates: {a: {type: t}}";
+    metadata_names_an_unknown_sensitive_input: "D0120" "1_5" "BASE\nmetadata: {dockctl: {sensitive: [pasword]}}\ninputs: {password: {}}\nnode_templates: {a: {type: t}}";
+    unknown_metadata_key: "D0120" "1_5" "BASE\nmetadata: {dockctl: {protected: [a]}}\nnode_templates: {a: {type: t}}";
+    metadata_value_is_not_a_list: "D0120" "1_5" "BASE\nmetadata: {dockctl: {protect: a}}\nnode_templates: {a: {type: t}}";
     namespaced_parent_101: "D0117" "1_5" "imports: [ns--a.yaml]" ["a.yaml": "data_types: {a: {}, b: {derived_from: a}}"];
     value_nested_too_deep: "D0074" "1_5" "outputs: {o: {value: DEEP}}" with "{}";
     input_missing: "D0080" "1_5" "inputs: {a: {}}" with "{}";
     input_not_declared: "D0081" "1_5" "inputs: {}" with r#"{"zz": 1}"#;
-    constraint_broken: "D0082" "1_5" "inputs: {a: {constraints: [{in_range: [1, 3]}]}}" with r#"{"a": 4}"#;
+    constraint_violated: "D0082" "1_5" "inputs: {a: {constraints: [{in_range: [1, 3]}]}}" with r#"{"a": 4}"#;
     connection_type: "D0054" "1_5" "BASE\nnode_templates: {b: {type: t}, a: {type: t, relationships: [{type: cloudify.relationships.depends_on, target: b, properties: {connection_type: one}}]}}" with "{}";
-    relationship_of_no_base_type: "D0055" "1_5" "relationships: {free: {}}\nnode_types: {n: {}}\nnode_templates: {b: {type: n}, a: {type: n, relationships: [{type: free, target: b}]}}" with "{}";
+    relationship_without_a_base_type: "D0055" "1_5" "relationships: {free: {}}\nnode_types: {n: {}}\nnode_templates: {b: {type: n}, a: {type: n, relationships: [{type: free, target: b}]}}" with "{}";
     all_to_one_in_a_group: "D0058" "1_5" "BASE\nnode_templates: {b: {type: t}, a: {type: t, relationships: [{type: cloudify.relationships.depends_on, target: b, properties: {connection_type: all_to_one}}]}}\ngroups: {g: {members: [a, b]}}\npolicies: {s: {type: cloudify.policies.scaling, targets: [g]}}" with "{}";
     lifecycle_operation_missing_215: "D0056" "1_5" "relationships: {cloudify.relationships.depends_on_lifecycle_operation: {properties: {operation: {required: false}}}}\nnode_types: {n: {}}\nnode_templates: {b: {type: n}, a: {type: n, relationships: [{type: cloudify.relationships.depends_on_lifecycle_operation, target: b}]}}";
-    lifecycle_operation_not_written_216: "D0057" "1_5" "relationships: {cloudify.relationships.depends_on_lifecycle_operation: {properties: {operation: {}}}}\nnode_types: {n: {}}\nnode_templates: {b: {type: n}, a: {type: n, relationships: [{type: cloudify.relationships.depends_on_lifecycle_operation, target: b, properties: {operation: create}}]}}";
+    lifecycle_operation_not_defined_216: "D0057" "1_5" "relationships: {cloudify.relationships.depends_on_lifecycle_operation: {properties: {operation: {}}}}\nnode_types: {n: {}}\nnode_templates: {b: {type: n}, a: {type: n, relationships: [{type: cloudify.relationships.depends_on_lifecycle_operation, target: b, properties: {operation: create}}]}}";
     too_many_instances: "D0004" "1_5" "BASE\nnode_templates: {a: {type: t, instances: {deploy: 1000000000}}}" with "{}";
-    types_that_hold_too_much: "D0004" "1_5" "data_types: {a: {properties: {x: {type: b}, y: {type: b}, z: {type: b}}}, b: {properties: {x: {type: c}, y: {type: c}, z: {type: c}}}, c: {properties: {x: {type: d}, y: {type: d}, z: {type: d}}}, d: {properties: {x: {type: e}, y: {type: e}, z: {type: e}}}, e: {properties: {x: {type: f}, y: {type: f}, z: {type: f}}}, f: {properties: {x: {type: g}, y: {type: g}, z: {type: g}}}, g: {properties: {x: {type: h}, y: {type: h}, z: {type: h}}}, h: {properties: {x: {type: i}, y: {type: i}, z: {type: i}}}, i: {properties: {x: {type: j}, y: {type: j}, z: {type: j}}}, j: {properties: {x: {type: k}, y: {type: k}, z: {type: k}}}, k: {properties: {x: {}, y: {}, z: {}}}}";
+    oversized_data_types: "D0004" "1_5" "data_types: {a: {properties: {x: {type: b}, y: {type: b}, z: {type: b}}}, b: {properties: {x: {type: c}, y: {type: c}, z: {type: c}}}, c: {properties: {x: {type: d}, y: {type: d}, z: {type: d}}}, d: {properties: {x: {type: e}, y: {type: e}, z: {type: e}}}, e: {properties: {x: {type: f}, y: {type: f}, z: {type: f}}}, f: {properties: {x: {type: g}, y: {type: g}, z: {type: g}}}, g: {properties: {x: {type: h}, y: {type: h}, z: {type: h}}}, h: {properties: {x: {type: i}, y: {type: i}, z: {type: i}}}, i: {properties: {x: {type: j}, y: {type: j}, z: {type: j}}}, j: {properties: {x: {type: k}, y: {type: k}, z: {type: k}}}, k: {properties: {x: {}, y: {}, z: {}}}}";
 }

@@ -5,15 +5,15 @@ use serde_json::json;
 use std::process::Command;
 
 /// Returns the errors of a blueprint as `dockctl validate` shows them.
-fn faults(name: &str, rest: &str) -> String {
-    let test = Test::fake(name);
-    test.blueprint(rest);
-    test.run(&["validate"]).exits(3).stderr
+fn validation_errors(name: &str, parameters: &str) -> String {
+    let test = Test::in_memory(name);
+    test.blueprint(parameters);
+    test.run(&["validate"]).exits_with(3).stderr
 }
 
 #[test]
-fn all_faults_of_a_blueprint_are_shown_in_one_run() {
-    let text = faults(
+fn all_errors_of_a_blueprint_are_shown_in_one_run() {
+    let text = validation_errors(
         "many",
         "
 node_templates:
@@ -48,8 +48,8 @@ outputs:
 }
 
 #[test]
-fn circles_are_shown_with_their_members() {
-    let text = faults(
+fn cycles_are_shown_with_their_members() {
+    let text = validation_errors(
         "circles",
         "
 node_types:
@@ -71,13 +71,13 @@ node_templates:
 }
 
 #[test]
-fn two_nodes_of_one_name_and_bad_names_are_shown() {
+fn duplicate_and_invalid_container_names_are_errors() {
     let container = |node: &str, name: &str| {
         format!(
             "  {node}:\n    type: cloudify.docker.Container\n    properties: {{name: {name}, image: {{repository: busybox}}}}\n"
         )
     };
-    let text = faults(
+    let text = validation_errors(
         "names",
         &format!(
             "node_templates:\n{}{}{}",
@@ -90,9 +90,9 @@ fn two_nodes_of_one_name_and_bad_names_are_shown() {
 }
 
 #[test]
-fn text_that_is_no_blueprint_is_told_so() {
-    let test = Test::fake("text");
-    for (text, says) in [
+fn invalid_documents_are_reported() {
+    let test = Test::in_memory("text");
+    for (text, expected) in [
         ("a: [1\n", "error[D0002]: invalid YAML"),
         ("a: 1\n\tb: 2\n", "error[D0006]"),
         (
@@ -122,10 +122,10 @@ fn text_that_is_no_blueprint_is_told_so() {
         ),
     ] {
         test.write("blueprint.yaml", text);
-        let run = test.run(&["validate"]).exits(3);
+        let run = test.run(&["validate"]).exits_with(3);
         assert!(
-            run.stderr.contains(says),
-            "`{says}` is not in:\n{}",
+            run.stderr.contains(expected),
+            "`{expected}` is not in:\n{}",
             run.stderr
         );
         assert!(
@@ -137,8 +137,8 @@ fn text_that_is_no_blueprint_is_told_so() {
 }
 
 #[test]
-fn what_is_unknown_hides_no_other_fault_and_causes_none() {
-    let test = Test::fake("unknown");
+fn unknown_names_neither_hide_nor_cause_other_errors() {
+    let test = Test::in_memory("unknown");
     let head = "tosca_definitions_version: cloudify_dsl_1_3\nimports: [cloudify/types/types.yaml]\nplugins: {p: {executor: host_agent, install: false}}\n";
     let node = "properties: {x: {get_input: nope}}, capabilities: {scalable: {properties: {min_instances: 5}}}";
     test.write(
@@ -156,7 +156,7 @@ fn what_is_unknown_hides_no_other_fault_and_causes_none() {
             })
             .collect::<Vec<_>>()
     };
-    let run = test.run(&["validate"]).exits(3);
+    let run = test.run(&["validate"]).exits_with(3);
     assert_eq!(
         codes(&run),
         ["D0030", "D0071", "D0060", "D0052", "D0051"],
@@ -174,21 +174,21 @@ fn what_is_unknown_hides_no_other_fault_and_causes_none() {
     );
     let run = test
         .run(&["validate"])
-        .exits(3)
-        .says(&["did you mean `cloudify.nodes.Compute`?"]);
+        .exits_with(3)
+        .stderr_contains(&["did you mean `cloudify.nodes.Compute`?"]);
     assert_eq!(codes(&run), ["D0031"], "{}", run.stderr);
 }
 
 #[test]
-fn the_basic_types_are_advised_only_where_they_are_not() {
-    let test = Test::fake("basic");
+fn basic_types_are_suggested_only_if_not_imported() {
+    let test = Test::in_memory("basic");
     let parents = "relationships:\n  a: {derived_from: cloudify.relationships.connectd_to}\n  b: {derived_from: cloudify.relationships.connectd_to}\n";
     let head = "tosca_definitions_version: cloudify_dsl_1_3\n";
     test.write(
         "blueprint.yaml",
         &format!("{head}imports: [cloudify/types/types.yaml]\n{parents}"),
     );
-    let run = test.run(&["validate"]).exits(3).says(&[
+    let run = test.run(&["validate"]).exits_with(3).stderr_contains(&[
         "did you mean `cloudify.relationships.connected_to`?",
         "error: 2 errors",
     ]);
@@ -199,24 +199,24 @@ fn the_basic_types_are_advised_only_where_they_are_not() {
     );
     test.write("blueprint.yaml", &format!("{head}{parents}"));
     test.run(&["validate"])
-        .exits(3)
-        .says(&["import the basic types", "error: 1 error"]);
+        .exits_with(3)
+        .stderr_contains(&["import the basic types", "error: 1 error"]);
 }
 
 #[test]
-fn faults_of_libraries_are_told_at_the_import() {
-    let test = Test::fake("library");
+fn errors_in_libraries_are_reported_at_the_import() {
+    let test = Test::in_memory("library");
     test.write(
         "blueprint.yaml",
         "tosca_definitions_version: cloudify_dsl_1_3\nimports: [plugin:cloudify-docker-plugin]\n",
     );
-    let run = test.run(&["validate"]).exits(3).says(&[
+    let run = test.run(&["validate"]).exits_with(3).stderr_contains(&[
         "imported here",
         "import the basic types",
         "error: 1 error",
     ]);
     assert!(run.stderr.contains("blueprint.yaml:2:11"), "{}", run.stderr);
-    let run = test.run(&["validate", "--output", "github"]).exits(3);
+    let run = test.run(&["validate", "--output", "github"]).exits_with(3);
     assert!(
         run.stdout
             .starts_with("::error file=blueprint.yaml,line=2,"),
@@ -227,17 +227,16 @@ fn faults_of_libraries_are_told_at_the_import() {
         "blueprint.yaml",
         "tosca_definitions_version: cloudify_dsl_1_0\nimports: [http://getcloudify.org/spec/cloudify/7.0.0/types.yaml]\n",
     );
-    let run = test.run(&["validate", "--offline"]).exits(3).says(&[
-        "error[D0015]",
-        "blueprint.yaml:2:11",
-        "error: 1 error",
-    ]);
+    let run = test
+        .run(&["validate", "--offline"])
+        .exits_with(3)
+        .stderr_contains(&["error[D0015]", "blueprint.yaml:2:11", "error: 1 error"]);
     assert!(!run.stderr.contains("D0022"), "{}", run.stderr);
 }
 
 #[test]
-fn a_result_that_cannot_be_written_is_a_failure() {
-    let test = Test::fake("full");
+fn failure_to_write_the_result_exits_with_1() {
+    let test = Test::in_memory("full");
     let full = std::fs::File::options()
         .write(true)
         .open("/dev/full")
@@ -252,22 +251,22 @@ fn a_result_that_cannot_be_written_is_a_failure() {
 }
 
 #[test]
-fn files_that_cannot_be_read_are_told_so() {
-    let test = Test::fake("files");
+fn unreadable_files_are_reported() {
+    let test = Test::in_memory("files");
     test.run(&["validate", "nowhere.yaml"])
-        .exits(3)
-        .says(&["error[D0001]: cannot read nowhere.yaml"]);
+        .exits_with(3)
+        .stderr_contains(&["error[D0001]: cannot read nowhere.yaml"]);
     test.run(&["validate", "."])
-        .exits(3)
-        .says(&["error[D0001]: there is no blueprint.yaml in ."]);
+        .exits_with(3)
+        .stderr_contains(&["error[D0001]: there is no blueprint.yaml in ."]);
     std::fs::write(test.path("latin.yaml"), [b'a', b':', b' ', 0xe9]).unwrap();
     test.run(&["validate", "latin.yaml"])
-        .exits(3)
-        .says(&["latin.yaml is not UTF-8 text (at byte 3)"]);
+        .exits_with(3)
+        .stderr_contains(&["latin.yaml is not UTF-8 text (at byte 3)"]);
     std::fs::write(test.path("wide.yaml"), [0xff, 0xfe, b'a', 0]).unwrap();
     test.run(&["validate", "wide.yaml"])
-        .exits(3)
-        .says(&["but UTF-16: save it as UTF-8"]);
+        .exits_with(3)
+        .stderr_contains(&["but UTF-16: save it as UTF-8"]);
     assert!(
         Command::new("mkfifo")
             .arg(test.path("fifo.yaml"))
@@ -276,15 +275,18 @@ fn files_that_cannot_be_read_are_told_so() {
             .success()
     );
     test.run(&["validate", "fifo.yaml"])
-        .exits(3)
-        .says(&["fifo.yaml is not a regular file"]);
+        .exits_with(3)
+        .stderr_contains(&["fifo.yaml is not a regular file"]);
 }
 
 #[test]
-fn a_diagnostic_is_data_too() {
-    let test = Test::fake("data");
+fn diagnostics_are_written_as_json() {
+    let test = Test::in_memory("data");
     test.blueprint("node_templates:\n  é:\n    type: cloudify.nodes.Rot\n");
-    let json = test.run(&["validate", "--output", "json"]).exits(3).json();
+    let json = test
+        .run(&["validate", "--output", "json"])
+        .exits_with(3)
+        .json();
     assert_eq!(
         json["diagnostics"],
         json!([{
@@ -300,30 +302,30 @@ fn a_diagnostic_is_data_too() {
 }
 
 #[test]
-fn what_the_original_accepts_with_a_shrug_is_a_warning() {
-    let test = Test::fake("shrug");
+fn duplicate_key_is_a_warning() {
+    let test = Test::in_memory("shrug");
     test.blueprint(
         "node_templates:\n  a:\n    type: cloudify.nodes.Root\n    type: cloudify.nodes.Tier\n",
     );
     test.run(&["validate"])
-        .exits(0)
-        .says(&["warning[D0005]: duplicate key `type`", "first defined here"]);
-    test.run(&["validate", "--strict"]).exits(3);
+        .exits_with(0)
+        .stderr_contains(&["warning[D0005]: duplicate key `type`", "first defined here"]);
+    test.run(&["validate", "--strict"]).exits_with(3);
 }
 
 #[test]
-fn blueprints_can_be_split_over_files() {
-    let test = Test::fake("split");
+fn blueprint_can_be_split_into_files() {
+    let test = Test::in_memory("split");
     test.write("types.yaml", "node_types:\n  my.Web:\n    derived_from: cloudify.docker.Container\n    properties:\n      image: {default: {repository: busybox}}\n");
-    let import = |rest: &str| {
-        let path = test.blueprint(rest);
+    let import = |parameters: &str| {
+        let path = test.blueprint(parameters);
         let text = std::fs::read_to_string(&path)
             .unwrap()
             .replace("imports:\n", "imports:\n  - types.yaml\n");
         std::fs::write(path, text).unwrap();
     };
     import("node_templates:\n  web: {type: my.Web}\n");
-    test.run(&["validate", "--strict"]).exits(0);
+    test.run(&["validate", "--strict"]).exits_with(0);
     // An error in an imported file is shown there, from any working directory.
     test.write(
         "types.yaml",
@@ -345,7 +347,7 @@ fn blueprints_can_be_split_over_files() {
 
 #[test]
 fn a_billion_instances_are_refused() {
-    let test = Test::fake("billion");
+    let test = Test::in_memory("billion");
     test.blueprint(
         "node_templates:\n  a: {type: cloudify.nodes.Root, instances: {deploy: 1000000000}}\n",
     );
@@ -363,8 +365,8 @@ fn a_billion_instances_are_refused() {
 }
 
 #[test]
-fn what_the_engine_would_refuse_is_found_without_it() {
-    let test = Test::fake("early");
+fn invalid_container_parameters_are_found_without_an_engine() {
+    let test = Test::in_memory("early");
     let container = |node: &str, image: &str, start: &str| {
         format!(
             "  {node}:\n    type: cloudify.docker.Container\n    properties: {{image: {image}}}\n    interfaces:\n      \
@@ -379,7 +381,7 @@ fn what_the_engine_would_refuse_is_found_without_it() {
         container("d", "busybox", ""),
         container("e", "{repository: busybox}", "port_bindings: {abc: 80}"),
     ));
-    test.run(&["validate"]).exits(3).says(&[
+    test.run(&["validate"]).exits_with(3).stderr_contains(&[
         "`port_bindings.80` must be a port from 0 to 65535",
         "`abc/tcp` is not a valid port",
         "`Bad Name` is not a valid image name",
@@ -389,20 +391,20 @@ fn what_the_engine_would_refuse_is_found_without_it() {
 }
 
 #[test]
-fn long_chains_and_many_faults_are_no_trouble() {
-    let test = Test::fake("long");
+fn long_type_chains_and_many_errors_are_handled() {
+    let test = Test::in_memory("long");
     let types: String = (1..2000)
         .map(|n| format!("  t{n}: {{derived_from: t{}}}\n", n - 1))
         .collect();
     let faults: String = (0..2000).map(|n| format!("      p{n}: 1\n")).collect();
     test.blueprint(&format!("node_types:\n  t0: {{}}\n{types}node_templates:\n  a:\n    type: t1999\n    properties:\n{faults}"));
-    let run = test.run(&["validate"]).exits(3);
+    let run = test.run(&["validate"]).exits_with(3);
     assert_eq!(run.stderr.matches("error[D0034]").count(), 2000);
 }
 
 #[test]
-fn older_editions_of_the_catalogs_are_stood_in_for() {
-    let test = Test::fake("older");
+fn older_catalog_editions_are_replaced_by_bundled_ones() {
+    let test = Test::in_memory("older");
     let text = "tosca_definitions_version: cloudify_dsl_1_0
 imports:
   - http://www.getcloudify.org/spec/cloudify/3.1/types.yaml
@@ -411,46 +413,46 @@ node_templates:
   web: {type: cloudify.docker.Container, properties: {image: {repository: busybox}}}
 ";
     test.write("blueprint.yaml", text);
-    test.run(&["validate"])
-        .exits(0)
-        .says(&["cloudify/3.1/types.yaml` is not bundled; edition 3.2.1 is used instead"]);
+    test.run(&["validate"]).exits_with(0).stderr_contains(&[
+        "cloudify/3.1/types.yaml` is not bundled; edition 3.2.1 is used instead",
+    ]);
 }
 
 /// Returns a blueprint with containers `a` and `b`, given their operations and relationships.
-fn two(a: &str, b: &str, ties_of_a: &str, ties_of_b: &str) -> String {
-    let node = |name: &str, inputs: &str, ties: &str| {
+fn two_containers(a: &str, b: &str, relationships_of_a: &str, ties_of_b: &str) -> String {
+    let node = |name: &str, inputs: &str, relationships: &str| {
         format!(
-            "  {name}:\n    type: cloudify.docker.Container\n    properties: {{name: n-{name}, image: {{repository: i}}}}\n    interfaces: {{cloudify.interfaces.lifecycle: {{{inputs}}}}}\n    relationships: [{ties}]\n"
+            "  {name}:\n    type: cloudify.docker.Container\n    properties: {{name: n-{name}, image: {{repository: i}}}}\n    interfaces: {{cloudify.interfaces.lifecycle: {{{inputs}}}}}\n    relationships: [{relationships}]\n"
         )
     };
     format!(
         "node_templates:\n{}{}",
         node("b", b, ties_of_b),
-        node("a", a, ties_of_a)
+        node("a", a, relationships_of_a)
     )
 }
 
-fn validate_two(test: &Test, a: &str, b: &str, ties_of_a: &str, ties_of_b: &str) -> Run {
-    test.blueprint(&two(a, b, ties_of_a, ties_of_b));
+fn validate_two(test: &Test, a: &str, b: &str, relationships_of_a: &str, ties_of_b: &str) -> Run {
+    test.blueprint(&two_containers(a, b, relationships_of_a, ties_of_b));
     test.run(&["validate"])
 }
 
-fn tie(target: &str) -> String {
+fn connected_to(target: &str) -> String {
     format!("{{type: cloudify.relationships.connected_to, target: {target}}}")
 }
 
 /// Returns a `create` operation with additional parameters.
-fn create(rest: &str) -> String {
-    format!("create: {{inputs: {{params: {{command: x{rest}}}}}}}")
+fn create(parameters: &str) -> String {
+    format!("create: {{inputs: {{params: {{command: x{parameters}}}}}}}")
 }
 
 #[test]
-fn attributes_are_read_of_what_comes_first() {
-    let test = Test::fake("early");
-    let validate = |a: &str, b: &str, ties_of_a: &str, ties_of_b: &str| {
-        validate_two(&test, a, b, ties_of_a, ties_of_b)
+fn attributes_are_read_only_from_earlier_nodes() {
+    let test = Test::in_memory("early");
+    let validate = |a: &str, b: &str, relationships_of_a: &str, ties_of_b: &str| {
+        validate_two(&test, a, b, relationships_of_a, ties_of_b)
     };
-    let reads = |node: &str| {
+    let create_reading = |node: &str| {
         create(&format!(
             ", environment: {{A: {{concat: [x, {{get_attribute: [{node}, ip]}}]}}}}"
         ))
@@ -458,17 +460,19 @@ fn attributes_are_read_of_what_comes_first() {
     let plain = create("");
     // Cases: no order; a relationship orders them; the node that is read depends on its reader;
     // both read each other.
-    let unordered = validate(&plain, &reads("a"), "", "").exits(0);
+    let unordered = validate(&plain, &create_reading("a"), "", "").exits_with(0);
     assert!(
         unordered.stderr.contains("warning[D0122]: node `b`, create: reads `ip` of `a`, but no relationship starts `a` first"),
         "{}",
         unordered.stderr
     );
     assert_eq!(
-        validate(&plain, &reads("a"), "", &tie("a")).exits(0).stderr,
+        validate(&plain, &create_reading("a"), "", &connected_to("a"))
+            .exits_with(0)
+            .stderr,
         ""
     );
-    let early = validate(&plain, &reads("a"), &tie("b"), "").exits(3);
+    let early = validate(&plain, &create_reading("a"), &connected_to("b"), "").exits_with(3);
     assert!(
         early
             .stderr
@@ -476,36 +480,38 @@ fn attributes_are_read_of_what_comes_first() {
         "{}",
         early.stderr
     );
-    validate(&reads("b"), &reads("a"), "", "")
-        .exits(3)
-        .says(&["error[D0121]", "warning[D0122]"]);
+    validate(&create_reading("b"), &create_reading("a"), "", "")
+        .exits_with(3)
+        .stderr_contains(&["error[D0121]", "warning[D0122]"]);
     assert_eq!(
-        validate(&reads("a"), &plain, "", "").exits(0).stderr,
+        validate(&create_reading("a"), &plain, "", "")
+            .exits_with(0)
+            .stderr,
         "",
         "a node reads its own attribute"
     );
     // References by container name order them too.
-    let joins = create(", host_config: {network_mode: 'container:n-b'}");
-    validate(&joins, &reads("a"), "", "")
-        .exits(3)
-        .says(&["error[D0121]"]);
+    let shares_network = create(", host_config: {network_mode: 'container:n-b'}");
+    validate(&shares_network, &create_reading("a"), "", "")
+        .exits_with(3)
+        .stderr_contains(&["error[D0121]"]);
     expect_other_operations_checked(&test, &plain);
 }
 
 /// Asserts that `start` is checked like `create`, that `poststart` gets a warning, and that `stop`,
 /// which runs after both nodes started, gets none.
 fn expect_other_operations_checked(test: &Test, plain: &str) {
-    let validate = |b: &str| validate_two(test, plain, b, &tie("b"), "");
-    let started = |operation: &str| {
+    let validate = |b: &str| validate_two(test, plain, b, &connected_to("b"), "");
+    let reading_in = |operation: &str| {
         format!("{plain}, {operation}: {{inputs: {{params: {{x: {{get_attribute: [a, ip]}}}}}}}}")
     };
-    validate(&started("start").replace("x: {", "binds: {"))
-        .exits(3)
-        .says(&["error[D0121]: node `b`, start"]);
+    validate(&reading_in("start").replace("x: {", "binds: {"))
+        .exits_with(3)
+        .stderr_contains(&["error[D0121]: node `b`, start"]);
     let later = format!(
         "{plain}, poststart: {{implementation: docker.docker_plugin.tasks.stop, inputs: {{params: {{timeout: {{get_attribute: [a, time]}}}}}}}}"
     );
-    let warned = validate(&later).exits(0);
+    let warned = validate(&later).exits_with(0);
     assert!(
         warned
             .stderr
@@ -515,5 +521,5 @@ fn expect_other_operations_checked(test: &Test, plain: &str) {
     );
     let stops =
         format!("{plain}, stop: {{inputs: {{params: {{timeout: {{get_attribute: [a, time]}}}}}}}}");
-    assert_eq!(validate(&stops).exits(0).stderr, "");
+    assert_eq!(validate(&stops).exits_with(0).stderr, "");
 }

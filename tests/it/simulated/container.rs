@@ -1,22 +1,22 @@
 //! Actions on containers of the simulated engine.
 
-use super::{Change, Simulated, object};
+use super::{Change, SimulatedEngine, object};
 use dockctl::{
-    known::{PREDECESSOR, SUCCESSOR},
+    instance_record::{PREDECESSOR, SUCCESSOR},
     plugins::docker::declare::{
-        action::{Action, Creation, Making},
-        change::{NEXT, lasting_name},
+        action::{Action, Creation, ObjectCreation},
+        change::{SUCCESSOR_SUFFIX, base_name},
     },
     seam::{Call, Failure, Object, ObjectState, Outputs},
 };
 use serde_json::Value as Json;
 
 /// Suffixes of the names of predecessors: owned, adopted.
-const ASIDE: [&str; 2] = [".dockctl-former", ".before-dockctl"];
+const PREDECESSOR_SUFFIXES: [&str; 2] = [".dockctl-former", ".before-dockctl"];
 
 /// The definition that a container was created from.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Made {
+pub(super) struct ContainerSpec {
     pub declaration: String,
     command: String,
     /// IDs of containers that must be running when this one starts.
@@ -42,18 +42,18 @@ fn outputs<const N: usize>(set: [(&str, &str); N], unset: &[&str]) -> Outputs {
     }
 }
 
-fn gone() -> Outputs {
+fn removed_outputs() -> Outputs {
     outputs([], &["container_id", "image_id", SUCCESSOR, PREDECESSOR])
 }
 
-fn is_of(object: &Object, call: &Call) -> bool {
+fn is_owned_by(object: &Object, call: &Call) -> bool {
     object
         .owner
         .as_ref()
         .is_some_and(|owner| owner.instance == call.instance())
 }
 
-impl Simulated {
+impl SimulatedEngine {
     pub(super) fn carry_out(&self, call: &Call, action: &Action) -> Result<Outputs, Failure> {
         match action {
             Action::Image { .. } => return Ok(outputs([("image_id", "sha256:simulated")], &[])),
@@ -63,15 +63,15 @@ impl Simulated {
                 return self.swap(call, name.as_str().unwrap_or_default(), *keeps);
             }
             Action::Start { .. } => self.start(call)?,
-            Action::PutBack => {
+            Action::RestartPredecessor => {
                 self.start(call)?;
                 return Ok(outputs([], &[SUCCESSOR, PREDECESSOR]));
             }
-            Action::Endure => self.endure(call)?,
-            Action::Stop { .. } => self.stop(&self.mine(call), call),
+            Action::CheckUp => self.stay_up(call)?,
+            Action::Stop { .. } => self.stop(&self.own_containers(call), call),
             Action::Remove { .. } => {
-                self.remove(&self.made_for(call), call);
-                return Ok(gone());
+                self.remove(&self.containers_of(call), call);
+                return Ok(removed_outputs());
             }
             Action::Discard { keeps, .. } => {
                 let others = [PREDECESSOR, SUCCESSOR]
@@ -86,7 +86,7 @@ impl Simulated {
                 }
                 return Ok(outputs([], &[PREDECESSOR, SUCCESSOR]));
             }
-            Action::StepBack { .. } => return Ok(self.step_back(call)),
+            Action::RestorePredecessor { .. } => return Ok(self.restore_predecessor(call)),
             Action::Adopt { name, .. } => {
                 let found = self.id_of(name.as_str().unwrap_or_default());
                 let found =
@@ -96,12 +96,12 @@ impl Simulated {
                     &[],
                 ));
             }
-            Action::CreateNetwork(making) => return Ok(self.make(call, making, "network")),
-            Action::CreateVolume(making) => return Ok(self.make(call, making, "volume")),
+            Action::CreateNetwork(making) => return Ok(self.create_object(call, making, "network")),
+            Action::CreateVolume(making) => return Ok(self.create_object(call, making, "volume")),
             Action::RemoveNetwork | Action::RemoveVolume { .. } => {
-                self.others
+                self.networks_and_volumes
                     .borrow_mut()
-                    .retain(|object| !is_of(object, call));
+                    .retain(|object| !is_owned_by(object, call));
                 return Ok(outputs([], &["network_id", "volume_name"]));
             }
             Action::Release => return Ok(outputs([], &["container_id", "adopted_state"])),
@@ -110,11 +110,15 @@ impl Simulated {
         Ok(Outputs::default())
     }
 
-    fn make(&self, call: &Call, making: &Making, kind: &'static str) -> Outputs {
+    fn create_object(&self, call: &Call, making: &ObjectCreation, kind: &'static str) -> Outputs {
         let name = making.name.as_str().unwrap_or_default();
-        let is_there = self.others.borrow().iter().any(|it| is_of(it, call));
+        let is_there = self
+            .networks_and_volumes
+            .borrow()
+            .iter()
+            .any(|it| is_owned_by(it, call));
         if !is_there {
-            self.has(kind, name, name, Some(call.instance()));
+            self.add_object(kind, name, name, Some(call.instance()));
         }
         match kind {
             "network" => outputs([("network_id", name)], &[]),
@@ -124,36 +128,38 @@ impl Simulated {
 
     /// Returns the outputs of an action whose outcome was lost, or `None` if it did not take
     /// effect.
-    pub(super) fn look(&self, call: &Call, action: &Action) -> Option<Outputs> {
-        let (mine, made) = (self.mine(call), self.made_for(call));
+    pub(super) fn settled_outputs(&self, call: &Call, action: &Action) -> Option<Outputs> {
+        let (mine, made) = (self.own_containers(call), self.containers_of(call));
         let runs = mine.iter().any(|id| self.runs(id));
         match action {
             Action::Create(_) => made.first().map(|id| outputs([("container_id", id)], &[])),
             Action::CreateSuccessor(_) => {
-                let next = made
-                    .iter()
-                    .find(|id| self.name(id).is_some_and(|name| name.ends_with(NEXT)));
+                let next = made.iter().find(|id| {
+                    self.name(id)
+                        .is_some_and(|name| name.ends_with(SUCCESSOR_SUFFIX))
+                });
                 next.map(|id| outputs([(SUCCESSOR, id)], &[]))
                     .filter(|_| property(call, PREDECESSOR).is_none())
             }
             Action::Start { .. } => runs.then(Outputs::default),
             Action::Stop { .. } => (!runs).then(Outputs::default),
-            Action::Remove { .. } => made.is_empty().then(gone),
+            Action::Remove { .. } => made.is_empty().then(removed_outputs),
             _ => None,
         }
     }
 
     /// Returns the IDs of the containers that an action affects: the one in the record or, without
     /// one, all containers created for the instance.
-    fn mine(&self, call: &Call) -> Vec<String> {
-        property(call, "container_id").map_or_else(|| self.made_for(call), |id| vec![id.to_owned()])
+    fn own_containers(&self, call: &Call) -> Vec<String> {
+        property(call, "container_id")
+            .map_or_else(|| self.containers_of(call), |id| vec![id.to_owned()])
     }
 
-    fn made_for(&self, call: &Call) -> Vec<String> {
+    fn containers_of(&self, call: &Call) -> Vec<String> {
         self.containers
             .borrow()
             .iter()
-            .filter(|object| is_of(object, call))
+            .filter(|object| is_owned_by(object, call))
             .map(|object| object.id.clone())
             .collect()
     }
@@ -181,8 +187,8 @@ impl Simulated {
             .any(|object| object.id == id && object.state == ObjectState::Running)
     }
 
-    fn made(&self, id: &str) -> Made {
-        self.made.borrow().get(id).cloned().unwrap_or_default()
+    fn spec(&self, id: &str) -> ContainerSpec {
+        self.specs.borrow().get(id).cloned().unwrap_or_default()
     }
 
     fn set(&self, id: &str, change: impl Fn(&mut Object)) {
@@ -199,20 +205,20 @@ impl Simulated {
     }
 
     fn create_as(&self, call: &Call, creation: &Creation, name: &str) -> Result<String, Failure> {
-        let made = self.read(creation)?;
+        let made = self.spec_from(creation)?;
         // Reuse a container that a dead run created from the same definition.
         match self.id_of(name) {
-            Some(id) if self.made_for(call).contains(&id) && self.made(&id) == made => {
+            Some(id) if self.containers_of(call).contains(&id) && self.spec(&id) == made => {
                 return Ok(id);
             }
-            Some(id) if self.made_for(call).contains(&id) && !self.runs(&id) => {
+            Some(id) if self.containers_of(call).contains(&id) && !self.runs(&id) => {
                 self.remove(&[id], call)
             }
             Some(_) => return Err(Failure::fatal(format!("the name `{name}` is in use"))),
             None => {}
         }
         let count = self
-            .made
+            .specs
             .borrow()
             .keys()
             .filter(|id| id.starts_with(&format!("id-{}", call.instance())))
@@ -228,13 +234,13 @@ impl Simulated {
             Some(call.instance()),
             ObjectState::Created,
         ));
-        self.made.borrow_mut().insert(id.clone(), made);
-        self.note(call, Change::Created);
+        self.specs.borrow_mut().insert(id.clone(), made);
+        self.log_change(call, Change::Created);
         Ok(id)
     }
 
     /// Reads the definition. Resolves names of other containers to their present IDs.
-    fn read(&self, creation: &Creation) -> Result<Made, Failure> {
+    fn spec_from(&self, creation: &Creation) -> Result<ContainerSpec, Failure> {
         let body = creation
             .converted()
             .map(|converted| Json::Object(converted.body))
@@ -257,7 +263,7 @@ impl Simulated {
             .into_iter()
             .flatten()
             .flat_map(|(_, all)| all.as_array().into_iter().flatten());
-        Ok(Made {
+        Ok(ContainerSpec {
             declaration: creation.declaration.clone(),
             command: body["Cmd"].to_string(),
             joins: named.collect::<Result<_, _>>()?,
@@ -269,34 +275,37 @@ impl Simulated {
     }
 
     fn create_successor(&self, call: &Call, creation: &Creation) -> Result<Outputs, Failure> {
-        let mut back = None;
+        let mut restored = None;
         if let Some(before) = property(call, PREDECESSOR).filter(|id| self.name(id).is_some()) {
             let unproven = property(call, "container_id")
                 .filter(|id| *id != before)
                 .map(str::to_owned);
             self.remove(&unproven.into_iter().collect::<Vec<_>>(), call);
             self.set(before, |object| {
-                object.name = lasting_name(&object.name).to_owned()
+                object.name = base_name(&object.name).to_owned()
             });
-            back = Some(before.to_owned());
+            restored = Some(before.to_owned());
         }
-        let there = property(call, SUCCESSOR).filter(|id| {
-            self.made(id).declaration == creation.declaration && self.name(id).is_some()
+        let existing = property(call, SUCCESSOR).filter(|id| {
+            self.spec(id).declaration == creation.declaration && self.name(id).is_some()
         });
-        if let (None, Some(stale)) = (there, property(call, SUCCESSOR)) {
+        if let (None, Some(stale)) = (existing, property(call, SUCCESSOR)) {
             self.remove(&[stale.to_owned()], call);
         }
-        let id = match there {
+        let id = match existing {
             Some(id) => id.to_owned(),
             None => self.create_as(
                 call,
                 creation,
-                &format!("{}{NEXT}", creation.name.as_str().unwrap_or_default()),
+                &format!(
+                    "{}{SUCCESSOR_SUFFIX}",
+                    creation.name.as_str().unwrap_or_default()
+                ),
             )?,
         };
         let mut made = outputs([(SUCCESSOR, &id)], &[]);
-        if let Some(back) = back {
-            made.set.insert("container_id".to_owned(), back.into());
+        if let Some(restored) = restored {
+            made.set.insert("container_id".to_owned(), restored.into());
             made.unset.push(PREDECESSOR.to_owned());
         }
         Ok(made)
@@ -307,7 +316,7 @@ impl Simulated {
             property(call, SUCCESSOR).ok_or_else(|| Failure::fatal("the successor is unknown"))?;
         let old = property(call, "container_id");
         if let Some(old) = old {
-            let ending = ASIDE[usize::from(keeps)];
+            let ending = PREDECESSOR_SUFFIXES[usize::from(keeps)];
             self.set(old, |object| {
                 if !object.name.ends_with(ending) {
                     object.name = format!("{}{ending}", object.name);
@@ -322,7 +331,7 @@ impl Simulated {
         Ok(swapped)
     }
 
-    fn step_back(&self, call: &Call) -> Outputs {
+    fn restore_predecessor(&self, call: &Call) -> Outputs {
         let (mine, next) = (property(call, "container_id"), property(call, SUCCESSOR));
         let before = property(call, PREDECESSOR).or(mine);
         let new: Vec<String> = [mine, next]
@@ -341,7 +350,7 @@ impl Simulated {
             }
             Some(id) => {
                 self.set(id, |object| {
-                    object.name = lasting_name(&object.name).to_owned()
+                    object.name = base_name(&object.name).to_owned()
                 });
                 outputs([("container_id", id), (PREDECESSOR, id)], &[SUCCESSOR])
             }
@@ -349,12 +358,12 @@ impl Simulated {
     }
 
     fn start(&self, call: &Call) -> Result<(), Failure> {
-        let mine = self.mine(call);
+        let mine = self.own_containers(call);
         if mine.is_empty() {
             return Err(Failure::fatal("the container is unknown"));
         }
         for id in mine.into_iter().filter(|id| !self.runs(id)) {
-            let made = self.made(&id);
+            let made = self.spec(&id);
             if self.name(&id).is_none() {
                 return Err(Failure::fatal("the container does not exist"));
             }
@@ -374,7 +383,7 @@ impl Simulated {
                 .map(|it| it.id.clone())
                 .collect::<Vec<_>>();
             if running.iter().any(|other| {
-                self.made(other)
+                self.spec(other)
                     .ports
                     .iter()
                     .any(|port| made.ports.contains(port))
@@ -382,18 +391,18 @@ impl Simulated {
                 return Err(Failure::fatal("the port is in use"));
             }
             self.set(&id, |object| object.state = ObjectState::Running);
-            self.note(call, Change::Started);
+            self.log_change(call, Change::Started);
         }
         Ok(())
     }
 
-    fn endure(&self, call: &Call) -> Result<(), Failure> {
-        let mine = self.mine(call);
+    fn stay_up(&self, call: &Call) -> Result<(), Failure> {
+        let mine = self.own_containers(call);
         for id in mine
             .iter()
-            .filter(|id| self.made(id).command.contains("exit"))
+            .filter(|id| self.spec(id).command.contains("exit"))
         {
-            self.end(id);
+            self.exit(id);
         }
         if mine.iter().all(|id| self.runs(id)) {
             Ok(())
@@ -402,11 +411,11 @@ impl Simulated {
         }
     }
 
-    fn end(&self, id: &str) {
+    fn exit(&self, id: &str) {
         self.set(id, |object| {
             (object.state, object.exit_code) = (ObjectState::Exited, Some(1))
         });
-        if self.made(id).auto_remove {
+        if self.spec(id).auto_remove {
             self.containers
                 .borrow_mut()
                 .retain(|object| object.id != id);
@@ -415,8 +424,8 @@ impl Simulated {
 
     fn stop(&self, ids: &[String], call: &Call) {
         for id in ids.iter().filter(|id| self.runs(id)) {
-            self.end(id);
-            self.note(call, Change::Stopped);
+            self.exit(id);
+            self.log_change(call, Change::Stopped);
         }
     }
 
@@ -425,9 +434,9 @@ impl Simulated {
             let before = self.containers.borrow().len();
             self.containers
                 .borrow_mut()
-                .retain(|object| !(object.id == *id && is_of(object, call)));
+                .retain(|object| !(object.id == *id && is_owned_by(object, call)));
             if self.containers.borrow().len() < before {
-                self.note(call, Change::Removed);
+                self.log_change(call, Change::Removed);
             }
         }
     }

@@ -3,11 +3,12 @@
 
 mod container;
 
-use container::Made;
+use container::ContainerSpec;
 use dockctl::{
     model::Deployment,
     plugins::{
-        Answer, Driver, Drivers, Inside, Places, Plugins, Scene, Tools,
+        Driver, DriverFuture, Drivers, ObjectPlaces, ObserveContext, Plugins, StepContext,
+        StepShell,
         docker::declare::{action::Action, declared::declaration},
     },
     seam::{
@@ -24,8 +25,8 @@ pub(crate) fn drivers(driver: &dyn Driver) -> Drivers<'_> {
 }
 
 /// Returns tools that ignore notes.
-pub(crate) fn no_tools() -> Tools<'static> {
-    Tools {
+pub(crate) fn no_tools() -> StepContext<'static> {
+    StepContext {
         notes: &|_| Box::pin(async {}),
         inside: None,
     }
@@ -33,7 +34,7 @@ pub(crate) fn no_tools() -> Tools<'static> {
 
 /// The result of one request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Fate {
+pub(crate) enum RequestOutcome {
     /// The engine carries out the request.
     Done,
     /// The engine refuses the request permanently.
@@ -41,24 +42,24 @@ pub(crate) enum Fate {
     /// The engine refuses the request; a retry succeeds.
     RefusedOnce,
     /// The engine ignores the request and never responds.
-    LostBefore,
+    IgnoredForever,
     /// The engine carries out the request and never responds.
-    LostAfter,
+    DoneWithoutResponse,
     /// The connection breaks before the engine receives the request.
-    CutBefore,
+    DisconnectedBefore,
     /// The connection breaks after the engine has carried out the request.
-    CutAfter,
+    DisconnectedAfter,
 }
 
-impl Fate {
+impl RequestOutcome {
     /// All faults of one request.
     pub(crate) const FAULTS: [Self; 6] = [
         Self::Refused,
         Self::RefusedOnce,
-        Self::LostBefore,
-        Self::LostAfter,
-        Self::CutBefore,
-        Self::CutAfter,
+        Self::IgnoredForever,
+        Self::DoneWithoutResponse,
+        Self::DisconnectedBefore,
+        Self::DisconnectedAfter,
     ];
 }
 
@@ -78,33 +79,33 @@ pub(crate) enum Change {
 /// container:NAME`, links and the like) starts only if that one is running. Only one running
 /// container can use a fixed port.
 #[derive(Default)]
-pub(crate) struct Simulated {
+pub(crate) struct SimulatedEngine {
     /// Containers that exist.
     pub(crate) containers: RefCell<Vec<Object>>,
     /// Networks and volumes that exist.
-    pub(crate) others: RefCell<Vec<Object>>,
+    pub(crate) networks_and_volumes: RefCell<Vec<Object>>,
     /// Requests in order: instance and step.
     pub(crate) requests: RefCell<Vec<(String, String)>>,
     /// Changes in order: instance and change. A request that finds its work done changes nothing.
     pub(crate) changes: RefCell<Vec<(String, Change)>>,
-    fates: RefCell<Vec<(usize, Fate)>>,
+    outcomes: RefCell<Vec<(usize, RequestOutcome)>>,
     /// Prefixes of instance IDs and of the steps that are refused for them.
     refused: RefCell<Vec<(String, String)>>,
     /// Definitions of containers by container ID, including removed containers.
-    made: RefCell<HashMap<String, Made>>,
+    specs: RefCell<HashMap<String, ContainerSpec>>,
 }
 
-impl Simulated {
+impl SimulatedEngine {
     /// Sets the result of the `n`th request, counted from 0.
     #[must_use]
-    pub(crate) fn fate(self, n: usize, fate: Fate) -> Self {
-        self.doom(n, fate);
+    pub(crate) fn with_outcome(self, n: usize, fate: RequestOutcome) -> Self {
+        self.set_outcome(n, fate);
         self
     }
 
     /// Sets the result of the request that will be at index `n` of `requests`.
-    pub(crate) fn doom(&self, n: usize, fate: Fate) {
-        self.fates.borrow_mut().push((n, fate));
+    pub(crate) fn set_outcome(&self, n: usize, fate: RequestOutcome) {
+        self.outcomes.borrow_mut().push((n, fate));
     }
 
     /// Permanently refuses steps that start with `step` for instances whose IDs start with
@@ -116,8 +117,8 @@ impl Simulated {
     }
 
     /// Removes all faults from later requests.
-    pub(crate) fn calm(&self) {
-        self.fates.borrow_mut().clear();
+    pub(crate) fn clear_faults(&self) {
+        self.outcomes.borrow_mut().clear();
         self.refused.borrow_mut().clear();
     }
 
@@ -129,27 +130,33 @@ impl Simulated {
     }
 
     /// Creates a running container that belongs to no deployment.
-    pub(crate) fn foreign(&self, name: &str) {
+    pub(crate) fn add_foreign(&self, name: &str) {
         let object = object(format!("id-{name}"), name, None, ObjectState::Running);
         self.containers.borrow_mut().push(object);
     }
 
-    fn fate_of(&self, n: usize) -> Fate {
-        self.fates
+    fn outcome_of(&self, n: usize) -> RequestOutcome {
+        self.outcomes
             .borrow()
             .iter()
             .find(|(at, _)| *at == n)
-            .map_or(Fate::Done, |(_, fate)| *fate)
+            .map_or(RequestOutcome::Done, |(_, fate)| *fate)
     }
 
-    fn note(&self, call: &Call, change: Change) {
+    fn log_change(&self, call: &Call, change: Change) {
         self.changes
             .borrow_mut()
             .push((call.instance().to_owned(), change));
     }
 
     /// Adds an object that existed before the test began, owned by `instance` if given.
-    pub(crate) fn has(&self, kind: &'static str, id: &str, name: &str, instance: Option<&str>) {
+    pub(crate) fn add_object(
+        &self,
+        kind: &'static str,
+        id: &str,
+        name: &str,
+        instance: Option<&str>,
+    ) {
         let state = match kind {
             "container" => ObjectState::Running,
             _ => ObjectState::Available,
@@ -160,21 +167,21 @@ impl Simulated {
         };
         match kind {
             "container" => self.containers.borrow_mut().push(object),
-            _ => self.others.borrow_mut().push(object),
+            _ => self.networks_and_volumes.borrow_mut().push(object),
         }
     }
 
     /// Returns the objects as a deployment observes them.
-    pub(crate) fn shows(&self, deployment: &Deployment, places: &Places) -> Observed {
-        Observed::new(self.seen(deployment, places), HashMap::new())
+    pub(crate) fn observed(&self, deployment: &Deployment, places: &ObjectPlaces) -> Observed {
+        Observed::new(self.observed_objects(deployment, places), HashMap::new())
     }
 
     /// Returns all objects with their owners. An instance owns the container in its record or,
     /// without one, all containers created for it.
-    fn seen(&self, deployment: &Deployment, places: &Places) -> Vec<Object> {
+    fn observed_objects(&self, deployment: &Deployment, places: &ObjectPlaces) -> Vec<Object> {
         let mut all = self.containers.borrow().clone();
-        all.extend(self.others.borrow().iter().cloned());
-        let made = self.made.borrow();
+        all.extend(self.networks_and_volumes.borrow().iter().cloned());
+        let made = self.specs.borrow();
         for object in &mut all {
             let known = |instance: &str| {
                 places
@@ -186,7 +193,7 @@ impl Simulated {
                 .take()
                 .filter(|owner| known(&owner.instance).is_none_or(|id| id == object.id));
             object.owner = mine.map(|owner| Owner {
-                as_declared: is_as_declared(deployment, &owner.instance, made.get(&object.id)),
+                as_declared: matches_declaration(deployment, &owner.instance, made.get(&object.id)),
                 ..owner
             });
         }
@@ -195,14 +202,18 @@ impl Simulated {
 }
 
 /// Returns true if a container matches the declaration of its instance.
-fn is_as_declared(deployment: &Deployment, instance: &str, made: Option<&Made>) -> bool {
+fn matches_declaration(
+    deployment: &Deployment,
+    instance: &str,
+    made: Option<&ContainerSpec>,
+) -> bool {
     let instance = deployment.instance(instance);
     let declared = instance.and_then(|it| Some(declaration(deployment, it, deployment.node(it)?)));
     declared.is_none_or(|declared| made.is_none_or(|made| made.declaration == declared))
 }
 
 /// Returns the failure of a broken connection: the outcome is unknown.
-fn cut() -> Failure {
+fn connection_lost() -> Failure {
     Failure {
         kind: FailureKind::of(true, true),
         ..Failure::fatal("the connection was lost")
@@ -232,28 +243,28 @@ fn object(id: String, name: &str, instance: Option<&str>, state: ObjectState) ->
     }
 }
 
-impl Driver for Simulated {
-    fn perform<'a>(&'a self, call: &'a Call, _: Tools<'a>) -> Answer<'a, Outputs> {
+impl Driver for SimulatedEngine {
+    fn perform<'a>(&'a self, call: &'a Call, _: StepContext<'a>) -> DriverFuture<'a, Outputs> {
         Box::pin(async move {
             let (n, step) = (self.requests.borrow().len(), call.step.to_string());
-            let action = Action::of(&call.step)?;
+            let action = Action::from_step(&call.step)?;
             self.requests
                 .borrow_mut()
                 .push((call.instance().to_owned(), step.clone()));
             tokio::task::yield_now().await;
             let is_refused = self.is_refused(call, &step);
-            match self.fate_of(n) {
+            match self.outcome_of(n) {
                 _ if is_refused => Err(Failure::fatal("refused")),
-                Fate::Done => self.carry_out(call, &action),
-                Fate::Refused => Err(Failure::fatal("refused")),
-                Fate::RefusedOnce => Err(Failure::fatal("refused once").may_pass()),
-                Fate::CutBefore => Err(cut()),
-                Fate::CutAfter => {
+                RequestOutcome::Done => self.carry_out(call, &action),
+                RequestOutcome::Refused => Err(Failure::fatal("refused")),
+                RequestOutcome::RefusedOnce => Err(Failure::fatal("refused once").temporary()),
+                RequestOutcome::DisconnectedBefore => Err(connection_lost()),
+                RequestOutcome::DisconnectedAfter => {
                     self.carry_out(call, &action).ok();
-                    Err(cut())
+                    Err(connection_lost())
                 }
-                Fate::LostBefore => std::future::pending().await,
-                Fate::LostAfter => {
+                RequestOutcome::IgnoredForever => std::future::pending().await,
+                RequestOutcome::DoneWithoutResponse => {
                     self.carry_out(call, &action).ok();
                     std::future::pending().await
                 }
@@ -261,14 +272,23 @@ impl Driver for Simulated {
         })
     }
 
-    fn settle<'a>(&'a self, call: &'a Call, _: u64, _: Option<Inside<'a>>) -> Answer<'a, Settled> {
+    fn settle<'a>(
+        &'a self,
+        call: &'a Call,
+        _: u64,
+        _: Option<StepShell<'a>>,
+    ) -> DriverFuture<'a, Settled> {
         Box::pin(async move {
-            let found = self.look(call, &Action::of(&call.step)?);
+            let found = self.settled_outputs(call, &Action::from_step(&call.step)?);
             Ok(found.map_or(Settled::NotDone, Settled::Done))
         })
     }
 
-    fn observe<'a>(&'a self, scene: Scene<'a>, places: &'a Places) -> Answer<'a, Observed> {
-        Box::pin(async move { Ok(self.shows(scene.deployment, places)) })
+    fn observe<'a>(
+        &'a self,
+        scene: ObserveContext<'a>,
+        places: &'a ObjectPlaces,
+    ) -> DriverFuture<'a, Observed> {
+        Box::pin(async move { Ok(self.observed(scene.deployment, places)) })
     }
 }

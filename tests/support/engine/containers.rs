@@ -1,18 +1,18 @@
 //! Containers: create, inspect, list, rename, update and remove.
 
 use super::{
-    body::{Answered, Refused, done, json_of, ok},
-    images, life, mounts, networks, processes,
-    routes::{Asked, has_labels},
-    shown, volumes,
-    world::{Container, Endpoint, Shared, State, Status, World, random_id},
+    daemon::{Container, Daemon, Endpoint, SharedDaemon, State, Status, random_id},
+    images, inspection, lifecycle, mounts, networks, processes,
+    response::{ErrorResponse, HandlerResult, json_response, no_content, ok},
+    routes::{ParsedRequest, has_labels},
+    volumes,
 };
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde_json::{Map as JsonMap, Value as Json, json};
 use std::{collections::HashMap, time::Duration};
 
-pub(super) fn create(world: &World, asked: &Asked) -> Answered {
+pub(super) fn create(world: &Daemon, asked: &ParsedRequest) -> HandlerResult {
     let wanted = asked.json()?;
     let mut state = world.state();
     let id = random_id();
@@ -20,15 +20,15 @@ pub(super) fn create(world: &World, asked: &Asked) -> Answered {
         Some(name) => name.trim_start_matches('/').to_owned(),
         None => format!("fake_{}", &id[..8]),
     };
-    refuse_taken(&state, &name)?;
+    require_free_name(&state, &name)?;
     let image = images::id_of(&state, wanted["Image"].as_str().unwrap_or_default())?;
-    let config = shown::config(&wanted, &state.images[&image], &id);
-    let host = shown::host(&wanted["HostConfig"]);
+    let config = inspection::config(&wanted, &state.images[&image], &id);
+    let host = inspection::host(&wanted["HostConfig"]);
     let container = Container {
         id: id.clone(),
         name,
         created: Timestamp::now(),
-        mounts: mounts::all(&mut state, &world.directory, (&config, &host))?,
+        mounts: mounts::mounts_of(&mut state, &world.directory, (&config, &host))?,
         endpoints: endpoints(&state, &wanted, &host),
         config,
         host,
@@ -47,16 +47,16 @@ pub(super) fn create(world: &World, asked: &Asked) -> Answered {
         run: 0,
     };
     state.containers.insert(id.clone(), container);
-    state.tell_of(&id, "create", &json!({}));
-    Ok(json_of(201, &json!({ "Id": id, "Warnings": [] })))
+    state.record_container_event(&id, "create", &json!({}));
+    Ok(json_response(201, &json!({ "Id": id, "Warnings": [] })))
 }
 
-fn refuse_taken(state: &State, name: &str) -> Result<(), Refused> {
+fn require_free_name(state: &State, name: &str) -> Result<(), ErrorResponse> {
     let mut all = state.containers.values();
     let Some(other) = all.find(|it| it.name == name) else {
         return Ok(());
     };
-    Err(Refused::conflict(format!(
+    Err(ErrorResponse::conflict(format!(
         "Conflict. The container name \"/{name}\" is already in use by container \"{}\". You have to remove (or rename) that container to be able to reuse that name.",
         other.id
     )))
@@ -85,39 +85,39 @@ fn endpoints(state: &State, wanted: &Json, host: &Json) -> IndexMap<String, Endp
     endpoints
 }
 
-pub(super) fn inspect(world: &World, name: &str) -> Answered {
+pub(super) fn inspect(world: &Daemon, name: &str) -> HandlerResult {
     let state = world.state();
     let id = state.container_id(name)?;
-    ok(&shown::whole(&state, &state.containers[&id]))
+    ok(&inspection::full(&state, &state.containers[&id]))
 }
 
-pub(super) fn list(world: &World, asked: &Asked) -> Answered {
+pub(super) fn list(world: &Daemon, asked: &ParsedRequest) -> HandlerResult {
     let (state, filters) = (world.state(), asked.filters());
     let is_all = asked.is_set("all") || filters.contains_key("status");
     let mut found: Vec<&Container> = state
         .containers
         .values()
         .filter(|it| is_all || it.status.is_running())
-        .filter(|it| is_meant(&state, it, &filters))
+        .filter(|it| matches_filters(&state, it, &filters))
         .collect();
     // Docker lists the newest container first.
     found.reverse();
     let all: Vec<Json> = found
         .into_iter()
-        .map(|it| shown::brief(&state, it))
+        .map(|it| inspection::summary(&state, it))
         .collect();
     ok(&Json::from(all))
 }
 
-fn is_meant(state: &State, it: &Container, filters: &HashMap<String, Vec<String>>) -> bool {
+fn matches_filters(state: &State, it: &Container, filters: &HashMap<String, Vec<String>>) -> bool {
     let matches = |name: &str, test: &dyn Fn(&str) -> bool| {
         let wanted = filters.get(name);
         wanted.is_none_or(|all| all.iter().any(|it| test(it)))
     };
     let is_named = |pattern: &str| {
         let pattern = fancy_regex::Regex::new(pattern).expect("a valid pattern");
-        let fits = |name: &str| pattern.is_match(name).unwrap_or_default();
-        fits(&it.name) || fits(&format!("/{}", it.name))
+        let matches_name = |name: &str| pattern.is_match(name).unwrap_or_default();
+        matches_name(&it.name) || matches_name(&format!("/{}", it.name))
     };
     let is_on = |network: &str| {
         let name = networks::id_of(state, network).map(|id| state.networks[&id].name.clone());
@@ -138,7 +138,7 @@ fn is_meant(state: &State, it: &Container, filters: &HashMap<String, Vec<String>
         && has_labels(&it.config["Labels"], filters.get("label"))
 }
 
-pub(super) fn rename(world: &World, name: &str, asked: &Asked) -> Answered {
+pub(super) fn rename(world: &Daemon, name: &str, asked: &ParsedRequest) -> HandlerResult {
     let mut state = world.state();
     let id = state.container_id(name)?;
     let new = asked
@@ -146,13 +146,13 @@ pub(super) fn rename(world: &World, name: &str, asked: &Asked) -> Answered {
         .unwrap_or_default()
         .trim_start_matches('/')
         .to_owned();
-    refuse_taken(&state, &new)?;
+    require_free_name(&state, &new)?;
     let old = std::mem::replace(&mut state.containers[&id].name, new);
-    state.tell_of(&id, "rename", &json!({ "oldName": format!("/{old}") }));
-    done()
+    state.record_container_event(&id, "rename", &json!({ "oldName": format!("/{old}") }));
+    no_content()
 }
 
-pub(super) fn update(world: &World, name: &str, asked: &Asked) -> Answered {
+pub(super) fn update(world: &Daemon, name: &str, asked: &ParsedRequest) -> HandlerResult {
     let wanted = asked.json()?;
     let mut state = world.state();
     let id = state.container_id(name)?;
@@ -163,34 +163,38 @@ pub(super) fn update(world: &World, name: &str, asked: &Asked) -> Answered {
             it.host[field] = value.clone();
         }
     }
-    state.tell_of(&id, "update", &json!({}));
+    state.record_container_event(&id, "update", &json!({}));
     ok(&json!({ "Warnings": null }))
 }
 
-pub(super) async fn remove(world: &Shared, name: &str, asked: &Asked) -> Answered {
+pub(super) async fn remove(
+    world: &SharedDaemon,
+    name: &str,
+    asked: &ParsedRequest,
+) -> HandlerResult {
     let id = {
         let state = world.state();
         let id = state.container_id(name)?;
         let it = &state.containers[&id];
         if it.status.is_running() && !asked.is_set("force") {
-            return Err(Refused::conflict(format!(
+            return Err(ErrorResponse::conflict(format!(
                 "You cannot remove a {} container {id}. Stop the container before attempting removal or force remove",
                 it.status.as_str()
             )));
         }
         id
     };
-    life::halt(world, &id, 9, Duration::from_secs(10)).await;
+    lifecycle::stop_process(world, &id, 9, Duration::from_secs(10)).await;
     let mut state = world.state();
     if state.containers.contains_key(&id) {
-        destroy(&mut state, world, &id, asked.is_set("v"));
+        delete(&mut state, world, &id, asked.is_set("v"));
     }
-    done()
+    no_content()
 }
 
 /// Deletes a container. With `volumes`, deletes its anonymous volumes that no other container uses.
-pub(super) fn destroy(state: &mut State, world: &World, id: &str, volumes: bool) {
-    state.tell_of(id, "destroy", &json!({}));
+pub(super) fn delete(state: &mut State, world: &Daemon, id: &str, volumes: bool) {
+    state.record_container_event(id, "destroy", &json!({}));
     let Some(it) = state.containers.shift_remove(id) else {
         return;
     };
@@ -202,17 +206,19 @@ pub(super) fn destroy(state: &mut State, world: &World, id: &str, volumes: bool)
                 .values()
                 .any(|it| it.mounts.iter().any(|it| it["Name"] == name));
         if volumes && is_free {
-            volumes::drop_volume(state, &world.directory, name);
+            volumes::delete(state, &world.directory, name);
         }
     }
 }
 
-pub(super) fn top(world: &World, name: &str) -> Answered {
+pub(super) fn top(world: &Daemon, name: &str) -> HandlerResult {
     let state = world.state();
     let id = state.container_id(name)?;
     let it = &state.containers[&id];
     if !it.status.is_running() {
-        return Err(Refused::conflict(format!("Container {id} is not running")));
+        return Err(ErrorResponse::conflict(format!(
+            "Container {id} is not running"
+        )));
     }
     let row = |(number, command): (i32, String)| {
         json!([
@@ -226,7 +232,7 @@ pub(super) fn top(world: &World, name: &str) -> Answered {
             command
         ])
     };
-    let all: Vec<Json> = processes::running(&it.groups)
+    let all: Vec<Json> = processes::processes_in(&it.groups)
         .into_iter()
         .map(row)
         .collect();

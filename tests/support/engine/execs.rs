@@ -1,11 +1,11 @@
 //! Exec commands in containers.
 
 use super::{
-    body::{Answered, Refused, full, json_of, ok, stream},
+    daemon::{Daemon, Exec, SharedDaemon, State, random_id},
     logs::frame,
     processes::{self, Task},
-    routes::Asked,
-    world::{Exec, Shared, State, World, random_id},
+    response::{ErrorResponse, HandlerResult, full_body, json_response, ok, stream_response},
+    routes::ParsedRequest,
 };
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream as streams};
@@ -23,40 +23,40 @@ use tokio::{
     sync::mpsc,
 };
 
-pub(super) fn create(world: &World, name: &str, asked: &Asked) -> Answered {
-    let wanted = asked.json()?;
+pub(super) fn create(world: &Daemon, name: &str, asked: &ParsedRequest) -> HandlerResult {
+    let config = asked.json()?;
     let mut state = world.state();
     let container = state.container_id(name)?;
     if !state.containers[&container].status.is_running() {
-        return Err(Refused::conflict(format!(
+        return Err(ErrorResponse::conflict(format!(
             "Container {container} is not running"
         )));
     }
     let id = random_id();
     let exec = Exec {
         container: container.clone(),
-        wanted,
+        config,
         exit_code: None,
         is_running: false,
     };
     state.execs.insert(id.clone(), exec);
-    let words = words(&state.execs[&id].wanted).join(" ");
-    state.tell_of(
+    let words = command(&state.execs[&id].config).join(" ");
+    state.record_container_event(
         &container,
         &format!("exec_create: {words}"),
         &json!({ "execID": id }),
     );
-    Ok(json_of(201, &json!({ "Id": id })))
+    Ok(json_response(201, &json!({ "Id": id })))
 }
 
-fn words(wanted: &Json) -> Vec<String> {
-    let all = wanted["Cmd"].as_array().into_iter().flatten();
+fn command(config: &Json) -> Vec<String> {
+    let all = config["Cmd"].as_array().into_iter().flatten();
     all.filter_map(|it| Some(it.as_str()?.to_owned())).collect()
 }
 
-pub(super) fn inspect(world: &World, id: &str) -> Answered {
+pub(super) fn inspect(world: &Daemon, id: &str) -> HandlerResult {
     let state = world.state();
-    let missing = || Refused(404, format!("No such exec instance: {id}"));
+    let missing = || ErrorResponse(404, format!("No such exec instance: {id}"));
     let exec = state.execs.get(id).ok_or_else(missing)?;
     ok(&json!({
         "ID": id,
@@ -73,14 +73,18 @@ struct Running {
 }
 
 /// Starts a created command.
-fn run(world: &Shared, id: &str) -> Result<Running, Refused> {
+fn run(world: &SharedDaemon, id: &str) -> Result<Running, ErrorResponse> {
     let mut state = world.state();
-    let (task, container, is_raw) = task(&state, world, id)?;
+    let (task, container, has_terminal) = task(&state, world, id)?;
     let (send, output) = mpsc::unbounded_channel();
     let mut child = match task.start() {
         Ok(child) => child,
         Err(program) => {
-            let _ = send.send(frame(no_program(&program).as_bytes(), false, is_raw));
+            let _ = send.send(frame(
+                program_not_found(&program).as_bytes(),
+                false,
+                has_terminal,
+            ));
             state.execs[id].exit_code = Some(127);
             let input = None;
             return Ok(Running { output, input });
@@ -90,47 +94,51 @@ fn run(world: &Shared, id: &str) -> Result<Running, Refused> {
     let group = processes::group(&child);
     state.containers[&container].groups.push(group);
     let input = child.stdin.take();
-    follow(world, (id, container), child, (send, is_raw));
+    watch_command(world, (id, container), child, (send, has_terminal));
     Ok(Running { output, input })
 }
 
 /// Returns the task of a created command, its container, and whether it has a terminal.
-fn task(state: &State, world: &Shared, id: &str) -> Result<(Task, String, bool), Refused> {
-    let missing = || Refused(404, format!("No such exec instance: {id}"));
+fn task(
+    state: &State,
+    world: &SharedDaemon,
+    id: &str,
+) -> Result<(Task, String, bool), ErrorResponse> {
+    let missing = || ErrorResponse(404, format!("No such exec instance: {id}"));
     let Exec {
-        container, wanted, ..
+        container, config, ..
     } = state.execs.get(id).ok_or_else(missing)?;
-    let mut task = Task::of(state, container, &world.directory, words(wanted));
-    task.input = wanted["AttachStdin"] == true;
-    let directory = wanted["WorkingDir"]
+    let mut task = Task::in_container(state, container, &world.directory, command(config));
+    task.has_input = config["AttachStdin"] == true;
+    let directory = config["WorkingDir"]
         .as_str()
         .filter(|path| !path.is_empty());
     task.directory = directory.map_or(task.directory, Into::into);
-    let more = wanted["Env"].as_array().into_iter().flatten();
+    let more = config["Env"].as_array().into_iter().flatten();
     task.environment
         .extend(more.filter_map(|it| Some(it.as_str()?.to_owned())));
-    Ok((task, container.clone(), wanted["Tty"] == true))
+    Ok((task, container.clone(), config["Tty"] == true))
 }
 
-fn no_program(program: &str) -> String {
+fn program_not_found(program: &str) -> String {
     format!(
         "OCI runtime exec failed: exec failed: exec: \"{program}\": executable file not found in $PATH: unknown\r\n"
     )
 }
 
 /// Forwards the output of a command and records its exit code.
-fn follow(
-    world: &Shared,
+fn watch_command(
+    world: &SharedDaemon,
     (id, container): (&str, String),
     mut child: Child,
-    (send, is_raw): (mpsc::UnboundedSender<Bytes>, bool),
+    (send, has_terminal): (mpsc::UnboundedSender<Bytes>, bool),
 ) {
     let (world, id) = (world.clone(), id.to_owned());
     thread::spawn(move || {
         let group = processes::group(&child);
         let to = send.clone();
-        let code = processes::follow(&mut child, move |output, is_error| {
-            pass(output, is_error, is_raw, &to);
+        let code = processes::wait_with_outputs(&mut child, move |output, is_error| {
+            forward_output(output, is_error, has_terminal, &to);
         });
         let mut state = world.state();
         if let Some(it) = state.containers.get_mut(&container) {
@@ -145,26 +153,38 @@ fn follow(
     });
 }
 
-fn pass(output: &mut dyn Read, is_error: bool, is_raw: bool, send: &mpsc::UnboundedSender<Bytes>) {
+fn forward_output(
+    output: &mut dyn Read,
+    is_error: bool,
+    has_terminal: bool,
+    send: &mpsc::UnboundedSender<Bytes>,
+) {
     let mut buffer = [0; 8192];
     while let Ok(read @ 1..) = output.read(&mut buffer) {
-        if send.send(frame(&buffer[..read], is_error, is_raw)).is_err() {
+        if send
+            .send(frame(&buffer[..read], is_error, has_terminal))
+            .is_err()
+        {
             return;
         }
     }
 }
 
 /// Starts a command and connects its streams to the client.
-pub(super) async fn start(world: &Shared, id: &str, request: Request<Incoming>) -> Answered {
+pub(super) async fn start(
+    world: &SharedDaemon,
+    id: &str,
+    request: Request<Incoming>,
+) -> HandlerResult {
     let is_upgrade = request.headers().contains_key(header::UPGRADE);
     let (mut parts, body) = request.into_parts();
     let Ok(body) = body.collect().await else {
-        return Err(Refused(400, "incomplete request body".to_owned()));
+        return Err(ErrorResponse(400, "incomplete request body".to_owned()));
     };
-    let wanted: Json = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
+    let config: Json = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
     let running = run(world, id)?;
-    if wanted["Detach"] == true {
-        return Ok(Response::new(full("")));
+    if config["Detach"] == true {
+        return Ok(Response::new(full_body("")));
     }
     if !is_upgrade {
         let next = |mut output: mpsc::UnboundedReceiver<Bytes>| async move {
@@ -172,7 +192,11 @@ pub(super) async fn start(world: &Shared, id: &str, request: Request<Incoming>) 
             Some((piece, output))
         };
         let all = streams::unfold(running.output, next).boxed();
-        return Ok(stream(200, "application/vnd.docker.raw-stream", all));
+        return Ok(stream_response(
+            200,
+            "application/vnd.docker.raw-stream",
+            all,
+        ));
     }
     let on = parts.extensions.remove::<upgrade::OnUpgrade>();
     tokio::spawn(async move {
@@ -180,10 +204,10 @@ pub(super) async fn start(world: &Shared, id: &str, request: Request<Incoming>) 
             Some(on) => Some(on.await),
             None => None,
         } {
-            pass_on(TokioIo::new(upgraded), running).await;
+            connect_streams(TokioIo::new(upgraded), running).await;
         }
     });
-    let mut response = Response::new(full(""));
+    let mut response = Response::new(full_body(""));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(
@@ -194,7 +218,7 @@ pub(super) async fn start(world: &Shared, id: &str, request: Request<Incoming>) 
     Ok(response)
 }
 
-async fn pass_on(connection: TokioIo<upgrade::Upgraded>, running: Running) {
+async fn connect_streams(connection: TokioIo<upgrade::Upgraded>, running: Running) {
     let (mut from, mut to) = tokio::io::split(connection);
     let Running { mut output, input } = running;
     let reads = tokio::spawn(async move {

@@ -1,9 +1,9 @@
 //! Images: names and configuration. Their content is ignored, because busybox runs every container.
 
 use super::{
-    body::{Answered, Refused, json_of, line, ok, stream},
-    routes::{Asked, has_labels},
-    world::{Image, State, World, random_id, time},
+    daemon::{Daemon, Image, State, format_time, random_id},
+    response::{ErrorResponse, HandlerResult, json_line, json_response, ok, stream_response},
+    routes::{ParsedRequest, has_labels},
 };
 use bytes::Bytes;
 use futures_util::stream as streams;
@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
 /// Returns the short form of an image name, with a tag.
-fn whole(name: &str) -> String {
+fn normalized_name(name: &str) -> String {
     let name = name.strip_prefix("docker.io/").unwrap_or(name);
     let name = name.strip_prefix("library/").unwrap_or(name);
     let last = name.rsplit('/').next().unwrap_or_default();
@@ -25,8 +25,8 @@ fn whole(name: &str) -> String {
 }
 
 /// Returns the ID of an image. `name` is its name, its ID or a prefix of the ID.
-pub(super) fn id_of(state: &State, name: &str) -> Result<String, Refused> {
-    let tag = whole(name);
+pub(super) fn id_of(state: &State, name: &str) -> Result<String, ErrorResponse> {
+    let tag = normalized_name(name);
     let short = name.trim_start_matches("sha256:");
     let is_named = |image: &&Image| image.tags.contains(&tag);
     let is_start = |image: &&Image| {
@@ -37,17 +37,17 @@ pub(super) fn id_of(state: &State, name: &str) -> Result<String, Refused> {
     let found = by_name.or_else(|| state.images.values().find(is_start));
     found
         .map(|image| image.id.clone())
-        .ok_or_else(|| Refused::missing("image", &tag))
+        .ok_or_else(|| ErrorResponse::not_found("image", &tag))
 }
 
-fn shown(image: &Image) -> Json {
+fn inspect_json(image: &Image) -> Json {
     json!({
         "Id": image.id,
         "RepoTags": image.tags,
         "RepoDigests": [],
         "Parent": "",
         "Comment": "Imported from -",
-        "Created": time(Some(image.created)),
+        "Created": format_time(Some(image.created)),
         "Container": "",
         "DockerVersion": "20.10.24",
         "Author": "",
@@ -57,21 +57,22 @@ fn shown(image: &Image) -> Json {
         "Size": image.size,
         "VirtualSize": image.size,
         "RootFS": { "Type": "layers", "Layers": image.layers },
-        "Metadata": { "LastTagTime": time(Some(image.created)) },
+        "Metadata": { "LastTagTime": format_time(Some(image.created)) },
     })
 }
 
-pub(super) fn inspect(world: &World, name: &str) -> Answered {
+pub(super) fn inspect(world: &Daemon, name: &str) -> HandlerResult {
     let state = world.state();
     let id = id_of(&state, name)?;
-    ok(&shown(&state.images[&id]))
+    ok(&inspect_json(&state.images[&id]))
 }
 
-pub(super) fn list(world: &World, asked: &Asked) -> Answered {
+pub(super) fn list(world: &Daemon, asked: &ParsedRequest) -> HandlerResult {
     let (state, filters) = (world.state(), asked.filters());
-    let is_meant = |image: &&Image| {
+    let is_selected = |image: &&Image| {
         let is_of = |name: &String| {
-            let is_tag = |tag: &String| *tag == whole(name) || tag.split(':').next() == Some(name);
+            let is_tag =
+                |tag: &String| *tag == normalized_name(name) || tag.split(':').next() == Some(name);
             image.tags.iter().any(is_tag)
         };
         has_labels(&image.config["Labels"], filters.get("label"))
@@ -96,17 +97,17 @@ pub(super) fn list(world: &World, asked: &Asked) -> Answered {
             "Containers": -1,
         })
     };
-    let all: Vec<Json> = state.images.values().filter(is_meant).map(one).collect();
+    let all: Vec<Json> = state.images.values().filter(is_selected).map(one).collect();
     ok(&Json::from(all))
 }
 
 /// Imports a file system. Pulling fails, because there is no registry.
-pub(super) fn create(world: &World, asked: &Asked) -> Answered {
+pub(super) fn create(world: &Daemon, asked: &ParsedRequest) -> HandlerResult {
     if asked.query("fromImage").is_some() {
         let address = "https://registry-1.docker.io/v2/";
         let message =
             format!("Get \"{address}\": dial tcp: lookup registry-1.docker.io: no such host");
-        return Err(Refused(500, message));
+        return Err(ErrorResponse(500, message));
     }
     let id = format!("sha256:{}", random_id());
     let image = Image {
@@ -122,16 +123,23 @@ pub(super) fn create(world: &World, asked: &Asked) -> Answered {
     let repository = asked.query("repo").unwrap_or_default();
     if !repository.is_empty() {
         let tag = asked.query("tag").filter(|tag| !tag.is_empty());
-        let name = tag.map_or_else(|| whole(repository), |tag| format!("{repository}:{tag}"));
-        name_it(&mut state, &id, &name);
+        let name = tag.map_or_else(
+            || normalized_name(repository),
+            |tag| format!("{repository}:{tag}"),
+        );
+        add_tag(&mut state, &id, &name);
     }
-    state.tell("image", "import", &id, &json!({ "name": id }));
-    let told = [line(&json!({ "status": id }))];
-    Ok(stream(200, "application/json", streams::iter(told)))
+    state.record_event("image", "import", &id, &json!({ "name": id }));
+    let progress = [json_line(&json!({ "status": id }))];
+    Ok(stream_response(
+        200,
+        "application/json",
+        streams::iter(progress),
+    ))
 }
 
 /// Creates an image with the configuration of a container.
-pub(super) fn commit(world: &World, asked: &Asked) -> Answered {
+pub(super) fn commit(world: &Daemon, asked: &ParsedRequest) -> HandlerResult {
     let mut state = world.state();
     let container = state.container_id(asked.query("container").unwrap_or_default())?;
     let id = format!("sha256:{}", random_id());
@@ -146,8 +154,8 @@ pub(super) fn commit(world: &World, asked: &Asked) -> Answered {
     state.images.insert(id.clone(), image);
     let (name, tag) = (asked.query("repo").unwrap_or_default(), asked.query("tag"));
     let tag = tag.filter(|tag| !tag.is_empty()).unwrap_or("latest");
-    name_it(&mut state, &id, &format!("{name}:{tag}"));
-    Ok(json_of(201, &json!({ "Id": id })))
+    add_tag(&mut state, &id, &format!("{name}:{tag}"));
+    Ok(json_response(201, &json!({ "Id": id })))
 }
 
 fn digest(bytes: &[u8]) -> String {
@@ -155,7 +163,7 @@ fn digest(bytes: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn config(asked: &Asked) -> Json {
+fn config(asked: &ParsedRequest) -> Json {
     let mut config = json!({ "Env": null, "Cmd": null, "Entrypoint": null, "Labels": null,
         "Volumes": null, "WorkingDir": "", "User": "", "ExposedPorts": null });
     let changes = asked.query.iter().filter(|(name, _)| name == "changes");
@@ -185,15 +193,15 @@ fn config(asked: &Asked) -> Json {
 }
 
 /// Tags an image. Removes the tag from the image that had it.
-fn name_it(state: &mut State, id: &str, name: &str) {
-    let name = whole(name);
+fn add_tag(state: &mut State, id: &str, name: &str) {
+    let name = normalized_name(name);
     for image in state.images.values_mut() {
         image.tags.retain(|tag| *tag != name);
     }
     state.images[id].tags.push(name);
 }
 
-pub(super) fn tag(world: &World, name: &str, asked: &Asked) -> Answered {
+pub(super) fn tag(world: &Daemon, name: &str, asked: &ParsedRequest) -> HandlerResult {
     let mut state = world.state();
     let id = id_of(&state, name)?;
     let repository = asked.query("repo").unwrap_or_default();
@@ -201,18 +209,18 @@ pub(super) fn tag(world: &World, name: &str, asked: &Asked) -> Answered {
         .query("tag")
         .filter(|tag| !tag.is_empty())
         .unwrap_or("latest");
-    name_it(&mut state, &id, &format!("{repository}:{tag}"));
+    add_tag(&mut state, &id, &format!("{repository}:{tag}"));
     Ok(Response::builder()
         .status(201)
-        .body(super::body::full(Bytes::new()))
+        .body(super::response::full_body(Bytes::new()))
         .expect("a valid response"))
 }
 
-pub(super) fn remove(world: &World, name: &str, asked: &Asked) -> Answered {
+pub(super) fn remove(world: &Daemon, name: &str, asked: &ParsedRequest) -> HandlerResult {
     let mut state = world.state();
     let id = id_of(&state, name)?;
-    let tag = whole(name);
-    let mut told = Vec::new();
+    let tag = normalized_name(name);
+    let mut report = Vec::new();
     if state.images[&id].tags.contains(&tag) && state.images[&id].tags.len() > 1 {
         state.images[&id].tags.retain(|it| *it != tag);
         return ok(&json!([{ "Untagged": tag }]));
@@ -225,15 +233,15 @@ pub(super) fn remove(world: &World, name: &str, asked: &Asked) -> Answered {
                 .take(12)
                 .collect::<String>()
         };
-        return Err(Refused::conflict(format!(
+        return Err(ErrorResponse::conflict(format!(
             "conflict: unable to remove repository reference \"{name}\" (must force) - container {} is using its referenced image {}",
             short(&user.id),
             short(&id)
         )));
     }
     let image = state.images.shift_remove(&id).expect("the image exists");
-    told.extend(image.tags.iter().map(|tag| json!({ "Untagged": tag })));
-    told.push(json!({ "Deleted": id }));
-    state.tell("image", "delete", &id, &json!({ "name": id }));
-    Ok(json_of(200, &Json::from(told)))
+    report.extend(image.tags.iter().map(|tag| json!({ "Untagged": tag })));
+    report.push(json!({ "Deleted": id }));
+    state.record_event("image", "delete", &id, &json!({ "name": id }));
+    Ok(json_response(200, &Json::from(report)))
 }

@@ -1,9 +1,9 @@
 //! Logs of containers.
 
 use super::{
-    body::{Answered, stream},
-    routes::Asked,
-    world::{Shared, State, Written, time},
+    daemon::{LogLine, SharedDaemon, State, format_time},
+    response::{HandlerResult, stream_response},
+    routes::ParsedRequest,
 };
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::stream as streams;
@@ -11,7 +11,7 @@ use futures_util::stream as streams;
 /// The selection and format of log lines in a request.
 #[derive(Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "flags of the request")]
-struct Excerpt {
+struct LogQuery {
     /// Run of the container to follow.
     run: u64,
     /// Seconds since the Unix epoch.
@@ -19,12 +19,12 @@ struct Excerpt {
     stdout: bool,
     stderr: bool,
     follows: bool,
-    stamps: bool,
-    is_raw: bool,
+    timestamps: bool,
+    has_terminal: bool,
 }
 
 /// Returns the log of a container. With `follow`, the response ends when the container exits.
-pub(super) fn logs(world: &Shared, name: &str, asked: &Asked) -> Answered {
+pub(super) fn logs(world: &SharedDaemon, name: &str, asked: &ParsedRequest) -> HandlerResult {
     let state = world.state();
     let id = state.container_id(name)?;
     let it = &state.containers[&id];
@@ -33,60 +33,64 @@ pub(super) fn logs(world: &Shared, name: &str, asked: &Asked) -> Answered {
     let since = asked
         .query("since")
         .and_then(|it| it.split('.').next()?.parse().ok());
-    let excerpt = Excerpt {
+    let excerpt = LogQuery {
         run: it.run,
         since: since.unwrap_or_default(),
         stdout: asked.is_set("stdout"),
         stderr: asked.is_set("stderr"),
         follows: asked.is_set("follow"),
-        stamps: asked.is_set("timestamps"),
-        is_raw: it.config["Tty"] == true,
+        timestamps: asked.is_set("timestamps"),
+        has_terminal: it.config["Tty"] == true,
     };
     let pieces = streams::unfold((world.clone(), id, first), move |from| next(excerpt, from));
-    Ok(stream(200, "application/vnd.docker.raw-stream", pieces))
+    Ok(stream_response(
+        200,
+        "application/vnd.docker.raw-stream",
+        pieces,
+    ))
 }
 
 /// Returns the next line and the position after it.
 async fn next(
-    excerpt: Excerpt,
-    (world, id, at): (Shared, String, usize),
-) -> Option<(Bytes, (Shared, String, usize))> {
-    let written = world.when(|state| excerpt.line(state, &id, at)).await?;
-    Some((excerpt.piece(&written), (world, id, at + 1)))
+    excerpt: LogQuery,
+    (world, id, at): (SharedDaemon, String, usize),
+) -> Option<(Bytes, (SharedDaemon, String, usize))> {
+    let line = world.wait_for(|state| excerpt.line(state, &id, at)).await?;
+    Some((excerpt.formatted(&line), (world, id, at + 1)))
 }
 
-impl Excerpt {
+impl LogQuery {
     /// Returns a line of a log. Returns `None` if it does not exist yet, and `Some(None)` if it
     /// never will.
     #[expect(clippy::option_option, reason = "`not yet` differs from `never`")]
-    fn line(self, state: &State, id: &str, at: usize) -> Option<Option<Written>> {
+    fn line(self, state: &State, id: &str, at: usize) -> Option<Option<LogLine>> {
         let Some(it) = state.containers.get(id) else {
             return Some(None);
         };
         let is_over = !self.follows || !it.status.is_running() || it.run != self.run;
         match it.log.get(at) {
-            Some(written) => Some(Some(written.clone())),
+            Some(line) => Some(Some(line.clone())),
             None => is_over.then_some(None),
         }
     }
 
     /// Returns a line in the format of the response; empty if the request excludes it.
-    fn piece(self, written: &Written) -> Bytes {
-        let is_wanted = if written.is_error {
+    fn formatted(self, line: &LogLine) -> Bytes {
+        let is_selected = if line.is_error {
             self.stderr
         } else {
             self.stdout
         };
-        if !is_wanted || written.at.as_second() < self.since {
+        if !is_selected || line.at.as_second() < self.since {
             return Bytes::new();
         }
-        let stamp = if self.stamps {
-            format!("{} ", time(Some(written.at)))
+        let stamp = if self.timestamps {
+            format!("{} ", format_time(Some(line.at)))
         } else {
             String::new()
         };
-        let bytes = [stamp.as_bytes(), &written.bytes].concat();
-        frame(&bytes, written.is_error, self.is_raw)
+        let bytes = [stamp.as_bytes(), &line.bytes].concat();
+        frame(&bytes, line.is_error, self.has_terminal)
     }
 }
 

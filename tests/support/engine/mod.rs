@@ -6,25 +6,26 @@
 //! process table. Mount paths are replaced in its arguments. Tests that depend on isolation, a
 //! registry or image builds must use a real engine.
 
-mod body;
+mod canned;
 mod containers;
+mod daemon;
 mod execs;
 mod health;
 mod images;
-mod lies;
-mod life;
+mod inspection;
+mod lifecycle;
 mod logs;
 mod mounts;
 mod networks;
 mod ports;
 mod processes;
+mod response;
 mod routes;
-mod shown;
 mod volumes;
-mod world;
 
-pub(crate) use lies::Answer;
+pub(crate) use canned::CannedResponse;
 
+use daemon::Daemon;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use std::{
@@ -34,15 +35,14 @@ use std::{
     thread,
 };
 use tokio::{net::UnixListener, sync::oneshot};
-use world::World;
 
 /// An in-memory engine. Dropping it stops the engine and kills its containers.
 pub(crate) struct Engine {
     /// Socket that ignores canned responses.
     socket: PathBuf,
     /// Socket that sends canned responses where the test configured them.
-    hostile: PathBuf,
-    world: Arc<World>,
+    canned_socket: PathBuf,
+    daemon: Arc<Daemon>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -55,32 +55,32 @@ impl Engine {
             directory.join("engine.sock"),
             directory.join("hostile.sock"),
         );
-        let world = Arc::new(World::new(directory));
+        let world = Arc::new(Daemon::new(directory));
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = std::sync::mpsc::channel();
-        let (at, mine) = ([socket.clone(), hostile.clone()], world.clone());
+        let (at, for_thread) = ([socket.clone(), hostile.clone()], world.clone());
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .expect("start a runtime");
             runtime.block_on(async {
-                let [honest, hostile] =
+                let [plain, hostile] =
                     at.map(|at| UnixListener::bind(at).expect("bind the socket"));
                 ready.send(()).expect("`start` is waiting");
                 tokio::select! {
-                    () = accept(honest, &mine, false) => {}
-                    () = accept(hostile, &mine, true) => {}
+                    () = accept(plain, &for_thread, false) => {}
+                    () = accept(hostile, &for_thread, true) => {}
                     _ = stopped => {}
                 }
-                mine.kill_all();
+                for_thread.kill_all();
             });
         });
         is_ready.recv().expect("the engine starts");
         Self {
             socket,
-            hostile,
-            world,
+            canned_socket: hostile,
+            daemon: world,
             stop: Some(stop),
             thread: Some(thread),
         }
@@ -92,8 +92,8 @@ impl Engine {
     }
 
     /// Returns the address for dockctl. Requests to it receive the canned responses.
-    pub(crate) fn hostile_address(&self) -> String {
-        format!("unix://{}", self.hostile.display())
+    pub(crate) fn dockctl_address(&self) -> String {
+        format!("unix://{}", self.canned_socket.display())
     }
 
     /// Returns the path of the socket.
@@ -102,19 +102,23 @@ impl Engine {
     }
 
     /// Sets the response that dockctl receives for a method and path. `*` matches one path segment.
-    pub(crate) fn lies(&self, method: &str, path: &str, answer: Answer) {
-        self.world.lies.tell(method, path, answer);
+    pub(crate) fn respond_with(&self, method: &str, path: &str, answer: CannedResponse) {
+        self.daemon.canned.set(method, path, answer);
     }
 
     /// Returns the number of dockctl's requests whose method and path contain a text.
-    pub(crate) fn asked(&self, text: &str) -> usize {
-        let asked = self.world.asked.lock().expect("the lock is not poisoned");
+    pub(crate) fn request_count(&self, text: &str) -> usize {
+        let asked = self
+            .daemon
+            .requests
+            .lock()
+            .expect("the lock is not poisoned");
         asked.iter().filter(|line| line.contains(text)).count()
     }
 
     /// Removes all canned responses.
-    pub(crate) fn repents(&self) {
-        self.world.lies.forget();
+    pub(crate) fn clear_responses(&self) {
+        self.daemon.canned.clear();
     }
 }
 
@@ -129,13 +133,13 @@ impl Drop for Engine {
     }
 }
 
-async fn accept(listener: UnixListener, world: &Arc<World>, is_hostile: bool) {
+async fn accept(listener: UnixListener, world: &Arc<Daemon>, sends_canned: bool) {
     while let Ok((stream, _)) = listener.accept().await {
         let world = world.clone();
         tokio::spawn(async move {
             let service = service_fn(move |request| {
                 let world = world.clone();
-                async move { Ok::<_, Infallible>(routes::answer(&world, request, is_hostile).await) }
+                async move { Ok::<_, Infallible>(routes::respond(&world, request, sends_canned).await) }
             });
             // Ignored: a client may disconnect at any time.
             let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);

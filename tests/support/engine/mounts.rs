@@ -1,23 +1,23 @@
 //! Mounts of containers: host directories and volumes.
 
-use super::{body::Refused, volumes, world::State};
+use super::{daemon::State, response::ErrorResponse, volumes};
 use serde_json::{Value as Json, json};
 use std::path::Path;
 
 /// Returns the mounts of a container. Creates missing volumes.
-pub(super) fn all(
+pub(super) fn mounts_of(
     state: &mut State,
     directory: &Path,
     (config, host): (&Json, &Json),
-) -> Result<Vec<Json>, Refused> {
+) -> Result<Vec<Json>, ErrorResponse> {
     let mut mounts: Vec<Json> = Vec::new();
-    for written in texts(&host["Binds"]) {
-        mounts.push(written_so(state, directory, &written)?);
+    for spec in strings(&host["Binds"]) {
+        mounts.push(parse_bind(state, directory, &spec)?);
     }
     for wanted in host["Mounts"].as_array().into_iter().flatten() {
-        mounts.push(described(state, directory, wanted));
+        mounts.push(parse_mount(state, directory, wanted));
     }
-    for from in texts(&host["VolumesFrom"]) {
+    for from in strings(&host["VolumesFrom"]) {
         let other = state.container_id(from.split(':').next().unwrap_or_default())?;
         mounts.extend(state.containers[&other].mounts.iter().cloned());
     }
@@ -30,9 +30,9 @@ pub(super) fn all(
     Ok(mounts)
 }
 
-/// Returns the mount of a bind in the format `FROM:TO` or `FROM:TO:MODE`.
-fn written_so(state: &mut State, directory: &Path, written: &str) -> Result<Json, Refused> {
-    let parts: Vec<&str> = written.split(':').collect();
+/// Returns the mount of a bind in the format `SOURCE_URL:TO` or `SOURCE_URL:TO:MODE`.
+fn parse_bind(state: &mut State, directory: &Path, spec: &str) -> Result<Json, ErrorResponse> {
+    let parts: Vec<&str> = spec.split(':').collect();
     let mode = parts.get(2).copied().unwrap_or_default();
     match parts[..] {
         [from, to, ..] if from.starts_with('/') => {
@@ -40,15 +40,15 @@ fn written_so(state: &mut State, directory: &Path, written: &str) -> Result<Json
             Ok(bind(from, to, mode))
         }
         [name, to, ..] => Ok(volume(state, directory, Some(name), (to, &json!({})))),
-        _ => Err(Refused(
+        _ => Err(ErrorResponse(
             400,
-            format!("invalid volume specification: '{written}'"),
+            format!("invalid volume specification: '{spec}'"),
         )),
     }
 }
 
 /// Returns the mount of an object with type, source and target.
-fn described(state: &mut State, directory: &Path, wanted: &Json) -> Json {
+fn parse_mount(state: &mut State, directory: &Path, wanted: &Json) -> Json {
     let text = |name: &str| wanted[name].as_str().unwrap_or_default();
     let (from, to) = (text("Source"), text("Target"));
     match text("Type") {
@@ -76,12 +76,12 @@ fn volume(
 ) -> Json {
     let name = volumes::ensure(state, directory, name, wanted);
     json!({
-        "Type": "volume", "Name": name, "Source": volumes::data(directory, &name),
+        "Type": "volume", "Name": name, "Source": volumes::data_directory(directory, &name),
         "Destination": to, "Driver": "local", "Mode": "z", "RW": true, "Propagation": "",
     })
 }
 
-fn texts(list: &Json) -> Vec<String> {
+fn strings(list: &Json) -> Vec<String> {
     let all = list.as_array().into_iter().flatten();
     all.filter_map(|it| Some(it.as_str()?.to_owned())).collect()
 }

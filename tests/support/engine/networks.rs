@@ -1,26 +1,26 @@
 //! Networks: names and addresses without traffic.
 
 use super::{
-    body::{Answered, Refused, done, full, json_of, ok},
-    routes::{Asked, has_labels},
-    world::{Endpoint, Network, State, World, random_id, time},
+    daemon::{Daemon, Endpoint, Network, State, format_time, random_id},
+    response::{ErrorResponse, HandlerResult, full_body, json_response, no_content, ok},
+    routes::{ParsedRequest, has_labels},
 };
 use hyper::Response;
 use jiff::Timestamp;
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 /// Returns the ID of a network. `name` is its name, its ID or a prefix of the ID.
-pub(super) fn id_of(state: &State, name: &str) -> Result<String, Refused> {
+pub(super) fn id_of(state: &State, name: &str) -> Result<String, ErrorResponse> {
     let mut all = state.networks.values();
     let by_name = all.find(|it| it.name == name || it.id == name);
     let by_id = || state.networks.values().find(|it| it.id.starts_with(name));
     let found = by_name.or_else(by_id).filter(|_| !name.is_empty());
     found
         .map(|it| it.id.clone())
-        .ok_or_else(|| Refused(404, format!("network {name} not found")))
+        .ok_or_else(|| ErrorResponse(404, format!("network {name} not found")))
 }
 
-fn shown(state: &State, network: &Network) -> Json {
+fn inspect_json(state: &State, network: &Network) -> Json {
     let mut containers = JsonMap::new();
     for it in state
         .containers
@@ -44,7 +44,7 @@ fn shown(state: &State, network: &Network) -> Json {
             containers.insert(it.id.clone(), endpoint);
         }
     }
-    let wanted = &network.wanted;
+    let wanted = &network.config;
     let or = |name: &str, otherwise: Json| {
         let given = &wanted[name];
         if given.is_null() {
@@ -56,7 +56,7 @@ fn shown(state: &State, network: &Network) -> Json {
     json!({
         "Name": network.name,
         "Id": network.id,
-        "Created": time(Some(network.created)),
+        "Created": format_time(Some(network.created)),
         "Scope": "local",
         "Driver": or("Driver", "bridge".into()),
         "EnableIPv6": or("EnableIPv6", false.into()),
@@ -73,7 +73,7 @@ fn shown(state: &State, network: &Network) -> Json {
 }
 
 fn ipam(network: &Network) -> Json {
-    let mut ipam = network.wanted["IPAM"].clone();
+    let mut ipam = network.config["IPAM"].clone();
     if !ipam.is_object() {
         ipam = json!({ "Driver": "default", "Options": {}, "Config": [] });
     }
@@ -86,14 +86,14 @@ fn ipam(network: &Network) -> Json {
     ipam
 }
 
-pub(super) fn create(world: &World, asked: &Asked) -> Answered {
+pub(super) fn create(world: &Daemon, asked: &ParsedRequest) -> HandlerResult {
     let wanted = asked.json()?;
     let name = wanted["Name"].as_str().unwrap_or_default().to_owned();
     let mut state = world.state();
     let is_taken = state.networks.values().any(|it| it.name == name);
     if is_taken {
         let message = format!("network with name {name} already exists");
-        return Err(Refused::conflict(message));
+        return Err(ErrorResponse::conflict(message));
     }
     let given = wanted
         .pointer("/IPAM/Config/0/Subnet")
@@ -106,25 +106,25 @@ pub(super) fn create(world: &World, asked: &Asked) -> Answered {
         id: random_id(),
         name,
         created: Timestamp::now(),
-        wanted,
+        config: wanted,
         subnet,
     };
     let id = network.id.clone();
     let attributes = json!({ "name": network.name, "type": "bridge" });
     state.networks.insert(id.clone(), network);
-    state.tell("network", "create", &id, &attributes);
-    Ok(json_of(201, &json!({ "Id": id, "Warning": "" })))
+    state.record_event("network", "create", &id, &attributes);
+    Ok(json_response(201, &json!({ "Id": id, "Warning": "" })))
 }
 
-pub(super) fn inspect(world: &World, name: &str) -> Answered {
+pub(super) fn inspect(world: &Daemon, name: &str) -> HandlerResult {
     let state = world.state();
     let id = id_of(&state, name)?;
-    ok(&shown(&state, &state.networks[&id]))
+    ok(&inspect_json(&state, &state.networks[&id]))
 }
 
-pub(super) fn list(world: &World, asked: &Asked) -> Answered {
+pub(super) fn list(world: &Daemon, asked: &ParsedRequest) -> HandlerResult {
     let (state, filters) = (world.state(), asked.filters());
-    let is_meant = |network: &&Network| {
+    let is_selected = |network: &&Network| {
         let matches = |name: &str, test: &dyn Fn(&str) -> bool| {
             let wanted = filters.get(name);
             wanted.is_none_or(|all| all.iter().any(|it| test(it)))
@@ -134,20 +134,20 @@ pub(super) fn list(world: &World, asked: &Asked) -> Answered {
             network.name.contains(it.trim_matches(['^', '$']))
         }) && matches("id", &|it| network.id.starts_with(it))
             && matches("type", &|it| (it == "custom") == is_own)
-            && has_labels(&network.wanted["Labels"], filters.get("label"))
+            && has_labels(&network.config["Labels"], filters.get("label"))
     };
-    let all = state.networks.values().filter(is_meant);
-    let all: Vec<Json> = all.map(|network| shown(&state, network)).collect();
+    let all = state.networks.values().filter(is_selected);
+    let all: Vec<Json> = all.map(|network| inspect_json(&state, network)).collect();
     ok(&Json::from(all))
 }
 
-pub(super) fn remove(world: &World, name: &str) -> Answered {
+pub(super) fn remove(world: &Daemon, name: &str) -> HandlerResult {
     let mut state = world.state();
     let id = id_of(&state, name)?;
     let name = state.networks[&id].name.clone();
     if ["bridge", "host", "none"].contains(&name.as_str()) {
         let message = format!("{name} is a pre-defined network and cannot be removed");
-        return Err(Refused(403, message));
+        return Err(ErrorResponse(403, message));
     }
     let mut users = state.containers.values();
     let active = users.any(|it| {
@@ -158,19 +158,19 @@ pub(super) fn remove(world: &World, name: &str) -> Answered {
                 .is_some_and(|it| it.address.is_some())
     });
     if active {
-        return Err(Refused(
+        return Err(ErrorResponse(
             403,
             format!("error while removing network: network {name} id {id} has active endpoints"),
         ));
     }
     state.networks.shift_remove(&id);
-    state.tell(
+    state.record_event(
         "network",
         "destroy",
         &id,
         &json!({ "name": name, "type": "bridge" }),
     );
-    done()
+    no_content()
 }
 
 /// Returns an endpoint with the requested settings and without an address.
@@ -185,7 +185,7 @@ pub(super) fn endpoint(wanted: &Json) -> Endpoint {
 }
 
 /// Assigns addresses to the endpoints of a container that starts.
-pub(super) fn plug_in(state: &mut State, container: &str) -> Result<(), Refused> {
+pub(super) fn assign_addresses(state: &mut State, container: &str) -> Result<(), ErrorResponse> {
     let names: Vec<String> = state.containers[container]
         .endpoints
         .keys()
@@ -200,7 +200,7 @@ pub(super) fn plug_in(state: &mut State, container: &str) -> Result<(), Refused>
         let fixed = state.containers[container].endpoints[&name].ipam["IPv4Address"].clone();
         let address = match fixed.as_str().filter(|fixed| !fixed.is_empty()) {
             Some(fixed) => fixed.to_owned(),
-            None => state.address(&subnet),
+            None => state.next_address(&subnet),
         };
         let short: String = container.chars().take(12).collect();
         let endpoint = &mut state.containers[container].endpoints[&name];
@@ -217,13 +217,13 @@ pub(super) fn plug_in(state: &mut State, container: &str) -> Result<(), Refused>
             endpoint.aliases = aliases.into();
         }
         let attributes = json!({ "container": container, "name": name, "type": "bridge" });
-        state.tell("network", "connect", &id, &attributes);
+        state.record_event("network", "connect", &id, &attributes);
     }
     Ok(())
 }
 
 /// Releases the addresses of a container that exited.
-pub(super) fn pull_out(state: &mut State, container: &str) {
+pub(super) fn release_addresses(state: &mut State, container: &str) {
     let Some(it) = state.containers.get_mut(container) else {
         return;
     };
@@ -233,7 +233,7 @@ pub(super) fn pull_out(state: &mut State, container: &str) {
     });
 }
 
-pub(super) fn connect(world: &World, name: &str, asked: &Asked) -> Answered {
+pub(super) fn connect(world: &Daemon, name: &str, asked: &ParsedRequest) -> HandlerResult {
     let wanted = asked.json()?;
     let mut state = world.state();
     let id = id_of(&state, name)?;
@@ -246,17 +246,17 @@ pub(super) fn connect(world: &World, name: &str, asked: &Asked) -> Answered {
             "endpoint with name {} already exists in network {name}",
             it.name
         );
-        return Err(Refused(403, message));
+        return Err(ErrorResponse(403, message));
     }
     it.endpoints
         .insert(name.clone(), endpoint(&wanted["EndpointConfig"]));
     if is_running {
-        plug_in(&mut state, &container)?;
+        assign_addresses(&mut state, &container)?;
     }
-    Ok(Response::new(full("")))
+    Ok(Response::new(full_body("")))
 }
 
-pub(super) fn disconnect(world: &World, name: &str, asked: &Asked) -> Answered {
+pub(super) fn disconnect(world: &Daemon, name: &str, asked: &ParsedRequest) -> HandlerResult {
     let wanted = asked.json()?;
     let mut state = world.state();
     let id = id_of(&state, name)?;
@@ -265,9 +265,9 @@ pub(super) fn disconnect(world: &World, name: &str, asked: &Asked) -> Answered {
     let it = &mut state.containers[&container];
     if it.endpoints.shift_remove(&name).is_none() {
         let message = format!("container {container} is not connected to network {name}");
-        return Err(Refused(403, message));
+        return Err(ErrorResponse(403, message));
     }
     let attributes = json!({ "container": container, "name": name, "type": "bridge" });
-    state.tell("network", "disconnect", &id, &attributes);
-    Ok(Response::new(full("")))
+    state.record_event("network", "disconnect", &id, &attributes);
+    Ok(Response::new(full_body("")))
 }

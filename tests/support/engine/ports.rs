@@ -1,62 +1,71 @@
 //! Published ports of containers. Nothing listens on them.
 
-use super::{body::Refused, world::State};
+use super::{daemon::State, response::ErrorResponse};
 use serde_json::{Map as JsonMap, Value as Json, json};
 use std::net::TcpListener;
 
 /// Prefix of Docker's error message for a port that cannot be published.
-const FAILED: &str = "driver failed programming external connectivity";
+const PUBLISH_FAILED: &str = "driver failed programming external connectivity";
 
 /// Returns the host ports of a container, by container port.
-pub(super) fn all(state: &State, id: &str) -> Result<JsonMap<String, Json>, Refused> {
+pub(super) fn published(state: &State, id: &str) -> Result<JsonMap<String, Json>, ErrorResponse> {
     let it = &state.containers[id];
     let exposed = it.config["ExposedPorts"].as_object().into_iter().flatten();
-    let mut given: JsonMap<String, Json> = exposed
+    let mut ports: JsonMap<String, Json> = exposed
         .map(|(port, _)| (port.clone(), Json::Null))
         .collect();
     for (port, wanted) in it.host["PortBindings"].as_object().into_iter().flatten() {
         let wanted = wanted.as_array().into_iter().flatten();
-        let all: Result<Vec<Json>, Refused> = wanted
-            .map(|binding| bound(state, &it.name, binding))
+        let all: Result<Vec<Json>, ErrorResponse> = wanted
+            .map(|binding| bind_port(state, &it.name, binding))
             .collect();
-        given.insert(port.clone(), all?.into());
+        ports.insert(port.clone(), all?.into());
     }
-    Ok(given)
+    Ok(ports)
 }
 
-fn bound(state: &State, name: &str, binding: &Json) -> Result<Json, Refused> {
+fn bind_port(state: &State, name: &str, binding: &Json) -> Result<Json, ErrorResponse> {
     let wanted = binding["HostPort"].as_str().unwrap_or_default();
     let address = binding["HostIp"].as_str().filter(|it| !it.is_empty());
     let address = address.unwrap_or("0.0.0.0");
     let port = match wanted.split_once('-') {
         _ if wanted.is_empty() || wanted == "0" => free_port().to_string(),
-        Some((first, last)) => of_range(state, first, last)?,
-        None => fixed(state, (name, address), wanted)?,
+        Some((first, last)) => port_in_range(state, first, last)?,
+        None => fixed_port(state, (name, address), wanted)?,
     };
     Ok(json!({ "HostIp": address, "HostPort": port }))
 }
 
-fn of_range(state: &State, first: &str, last: &str) -> Result<String, Refused> {
+fn port_in_range(state: &State, first: &str, last: &str) -> Result<String, ErrorResponse> {
     let (first, last) = (first.parse().unwrap_or(1), last.parse().unwrap_or(1));
     let mut range = (first..=last).map(|port: u16| port.to_string());
-    let free = range.find(|port| !is_taken(state, port) && !is_busy(port));
-    free.ok_or_else(|| Refused(500, format!("{FAILED}: all ports are allocated")))
+    let free = range.find(|port| !is_published(state, port) && !is_busy(port));
+    free.ok_or_else(|| ErrorResponse(500, format!("{PUBLISH_FAILED}: all ports are allocated")))
 }
 
-fn fixed(state: &State, (name, address): (&str, &str), port: &str) -> Result<String, Refused> {
+fn fixed_port(
+    state: &State,
+    (name, address): (&str, &str),
+    port: &str,
+) -> Result<String, ErrorResponse> {
     let at = format!("{address}:{port}");
     let why = match () {
-        () if is_taken(state, port) => format!("Bind for {at} failed: port is already allocated"),
+        () if is_published(state, port) => {
+            format!("Bind for {at} failed: port is already allocated")
+        }
         () if is_busy(port) => {
             format!("Error starting userland proxy: listen tcp4 {at}: bind: address already in use")
         }
         () => return Ok(port.to_owned()),
     };
-    Err(Refused(500, format!("{FAILED} on endpoint {name}: {why}")))
+    Err(ErrorResponse(
+        500,
+        format!("{PUBLISH_FAILED} on endpoint {name}: {why}"),
+    ))
 }
 
 /// Returns true if a running container publishes the port.
-fn is_taken(state: &State, port: &str) -> bool {
+fn is_published(state: &State, port: &str) -> bool {
     let mut running = state
         .containers
         .values()

@@ -1,7 +1,7 @@
 //! Processes of containers: busybox commands on this machine.
 
-use super::world::{Shared, State, Written};
-use crate::support::project;
+use super::daemon::{LogLine, SharedDaemon, State};
+use crate::support::project_root;
 use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value as Json;
@@ -16,7 +16,7 @@ use std::{
 };
 
 /// Returns a directory with a link to busybox for each of its commands.
-fn commands() -> &'static Path {
+fn command_directory() -> &'static Path {
     static COMMANDS: OnceLock<tempfile::TempDir> = OnceLock::new();
     let made = COMMANDS.get_or_init(|| {
         let directory = tempfile::tempdir().expect("create a temporary directory");
@@ -34,29 +34,34 @@ fn commands() -> &'static Path {
 }
 
 fn busybox() -> PathBuf {
-    project().join("target/busybox")
+    project_root().join("target/busybox")
 }
 
 /// Returns the path of a program.
-fn program(word: &str) -> Option<PathBuf> {
-    let name = Path::new(word).file_name()?;
-    let path = commands().join(name);
+fn program(argument: &str) -> Option<PathBuf> {
+    let name = Path::new(argument).file_name()?;
+    let path = command_directory().join(name);
     path.exists().then_some(path)
 }
 
 /// A command to run.
 pub(super) struct Task {
-    pub words: Vec<String>,
+    pub arguments: Vec<String>,
     pub environment: Vec<String>,
     /// Paths in the container, each with the path on this machine.
     pub mounts: Vec<(String, String)>,
     pub directory: PathBuf,
-    pub input: bool,
+    pub has_input: bool,
 }
 
 impl Task {
     /// Returns a task that runs a command in a container.
-    pub(super) fn of(state: &State, id: &str, directory: &Path, words: Vec<String>) -> Self {
+    pub(super) fn in_container(
+        state: &State,
+        id: &str,
+        directory: &Path,
+        words: Vec<String>,
+    ) -> Self {
         let container = &state.containers[id];
         let texts = |list: &Json| {
             let all = list.as_array().into_iter().flatten();
@@ -73,11 +78,11 @@ impl Task {
             (text("Destination"), text("Source"))
         };
         Self {
-            words,
+            arguments: words,
             environment,
             mounts: container.mounts.iter().map(mount).collect(),
             directory: directory.join("containers").join(id),
-            input: false,
+            has_input: false,
         }
     }
 
@@ -87,27 +92,27 @@ impl Task {
     ///
     /// Returns the name of the program if it does not exist.
     pub(super) fn start(&self) -> Result<Child, String> {
-        let word = self.words.first().cloned().unwrap_or_default();
-        let program = program(&word).ok_or_else(|| word.clone())?;
+        let argument = self.arguments.first().cloned().unwrap_or_default();
+        let program = program(&argument).ok_or_else(|| argument.clone())?;
         fs::create_dir_all(&self.directory).map_err(|error| error.to_string())?;
-        let here = |word: &String| {
-            let mut word = word.clone();
+        let on_host = |argument: &String| {
+            let mut argument = argument.clone();
             for (inside, outside) in &self.mounts {
-                word = word.replace(inside.as_str(), outside);
+                argument = argument.replace(inside.as_str(), outside);
             }
-            word
+            argument
         };
         let mut command = Command::new(program);
         command
-            .arg0(Path::new(&word).file_name().unwrap_or_default())
-            .args(self.words[1..].iter().map(here))
+            .arg0(Path::new(&argument).file_name().unwrap_or_default())
+            .args(self.arguments[1..].iter().map(on_host))
             .env_clear()
-            .env("PATH", commands())
+            .env("PATH", command_directory())
             .env("HOME", "/root")
             .envs(self.environment.iter().filter_map(|it| it.split_once('=')))
             .current_dir(&self.directory)
             .process_group(0)
-            .stdin(if self.input {
+            .stdin(if self.has_input {
                 Stdio::piped()
             } else {
                 Stdio::null()
@@ -133,10 +138,10 @@ fn exit_code(child: &mut Child) -> i64 {
 
 /// Kills a process group.
 pub(super) fn kill_group(group: i32) {
-    send(group, Signal::KILL);
+    signal_group(group, Signal::KILL);
 }
 
-fn send(group: i32, signal: Signal) {
+fn signal_group(group: i32, signal: Signal) {
     if let Some(group) = Pid::from_raw(group) {
         // Ignored: the group may have exited.
         let _ = kill_process_group(group, signal);
@@ -151,7 +156,7 @@ pub(super) fn signal(group: i32, number: i32) {
     };
     let always = [Signal::KILL, Signal::STOP, Signal::CONT];
     if always.contains(&signal) {
-        send(group, signal);
+        signal_group(group, signal);
     } else if is_handled(group, number)
         && let Some(process) = Pid::from_raw(group)
     {
@@ -183,7 +188,7 @@ pub(super) fn signal_number(name: &str) -> i32 {
 }
 
 /// Returns the PIDs and command lines of the processes in some process groups.
-pub(super) fn running(groups: &[i32]) -> Vec<(i32, String)> {
+pub(super) fn processes_in(groups: &[i32]) -> Vec<(i32, String)> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let mut found: Vec<(i32, String)> = numbers
@@ -209,7 +214,7 @@ fn command_line(process: i32) -> Option<String> {
 
 /// Waits for a process while two threads read its outputs. Returns the exit code after both outputs
 /// have ended.
-pub(super) fn follow(
+pub(super) fn wait_with_outputs(
     child: &mut Child,
     read: impl Fn(&mut dyn Read, bool) + Clone + Send + 'static,
 ) -> i64 {
@@ -230,14 +235,14 @@ pub(super) fn follow(
 }
 
 /// Appends the output of a container to its log, line by line, until the output ends.
-pub(super) fn keep_log(world: &Shared, id: &str, output: &mut dyn Read, is_error: bool) {
+pub(super) fn append_log(world: &SharedDaemon, id: &str, output: &mut dyn Read, is_error: bool) {
     let mut output = BufReader::new(output);
     let mut bytes = Vec::new();
     while output
         .read_until(b'\n', &mut bytes)
         .is_ok_and(|read| read > 0)
     {
-        let written = Written {
+        let written = LogLine {
             at: Timestamp::now(),
             is_error,
             bytes: std::mem::take(&mut bytes),

@@ -1,9 +1,11 @@
 //! Routing of requests to their handlers.
 
 use super::{
-    body::{Answered, Body, Refused, line, ok, stream, text},
-    containers, execs, images, life, logs, networks, volumes,
-    world::{Shared, World},
+    containers,
+    daemon::{Daemon, SharedDaemon},
+    execs, images, lifecycle, logs, networks,
+    response::{Body, ErrorResponse, HandlerResult, json_line, ok, stream_response, text_response},
+    volumes,
 };
 use bytes::Bytes;
 use futures_util::stream as streams;
@@ -13,12 +15,12 @@ use serde_json::{Value as Json, json};
 use std::collections::HashMap;
 
 /// A parsed request.
-pub(super) struct Asked {
+pub(super) struct ParsedRequest {
     pub query: Vec<(String, String)>,
     pub body: Bytes,
 }
 
-impl Asked {
+impl ParsedRequest {
     /// Returns the first value of a query parameter.
     pub(super) fn query(&self, name: &str) -> Option<&str> {
         let mut all = self.query.iter();
@@ -30,11 +32,11 @@ impl Asked {
         matches!(self.query(name), Some("1" | "true" | "True"))
     }
 
-    pub(super) fn json(&self) -> Result<Json, Refused> {
+    pub(super) fn json(&self) -> Result<Json, ErrorResponse> {
         if self.body.is_empty() {
             return Ok(json!({}));
         }
-        serde_json::from_slice(&self.body).map_err(|error| Refused(400, error.to_string()))
+        serde_json::from_slice(&self.body).map_err(|error| ErrorResponse(400, error.to_string()))
     }
 
     /// Returns the values of each filter.
@@ -64,8 +66,8 @@ pub(super) fn has_labels(labels: &Json, wanted: Option<&Vec<String>>) -> bool {
 }
 
 /// Returns the response to a request.
-pub(super) async fn answer(
-    world: &Shared,
+pub(super) async fn respond(
+    world: &SharedDaemon,
     request: Request<Incoming>,
     is_hostile: bool,
 ) -> Response<Body> {
@@ -76,95 +78,103 @@ pub(super) async fn answer(
         let rest = part.strip_prefix('v').unwrap_or_default();
         rest.starts_with(|c: char| c.is_ascii_digit())
     };
-    let named = all.first().is_some_and(|part| is_version(part));
-    let path: Vec<String> = all[usize::from(named)..]
+    let has_version = all.first().is_some_and(|part| is_version(part));
+    let path: Vec<String> = all[usize::from(has_version)..]
         .iter()
-        .map(|part| decoded(part))
+        .map(|part| percent_decoded(part))
         .collect();
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     let method = parts.method.as_str().to_owned();
     if is_hostile {
         let line = format!("{method} /{}", path.join("/"));
         world
-            .asked
+            .requests
             .lock()
             .expect("the lock is not poisoned")
             .push(line);
     }
-    let lie = world.lies.answer(&method, &path).filter(|_| is_hostile);
-    if let Some(lie) = lie {
-        return lie;
+    let canned = world.canned.response(&method, &path).filter(|_| is_hostile);
+    if let Some(canned) = canned {
+        return canned;
     }
     let query = parts.uri.query().unwrap_or_default().split('&');
     let query = query.filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decoded(name), decoded(&value.replace('+', " ")))
+        (
+            percent_decoded(name),
+            percent_decoded(&value.replace('+', " ")),
+        )
     });
     let query = query.collect();
     if let ("POST", ["exec", id, "start"]) = (method.as_str(), path.as_slice()) {
         let id = (*id).to_owned();
         let request = Request::from_parts(parts, body);
-        return told(execs::start(world, &id, request).await);
+        return into_response(execs::start(world, &id, request).await);
     }
     let Ok(body) = body.collect().await else {
-        return Refused(400, "incomplete request body".to_owned()).answer();
+        return ErrorResponse(400, "incomplete request body".to_owned()).response();
     };
-    let asked = Asked {
+    let parsed = ParsedRequest {
         query,
         body: body.to_bytes(),
     };
-    told(route(world, &method, &path, &asked).await)
+    into_response(route(world, &method, &path, &parsed).await)
 }
 
-fn told(answered: Answered) -> Response<Body> {
-    answered.unwrap_or_else(|refused| refused.answer())
+fn into_response(answered: HandlerResult) -> Response<Body> {
+    answered.unwrap_or_else(|refused| refused.response())
 }
 
-async fn route(world: &Shared, method: &str, path: &[&str], asked: &Asked) -> Answered {
+async fn route(
+    world: &SharedDaemon,
+    method: &str,
+    path: &[&str],
+    parsed: &ParsedRequest,
+) -> HandlerResult {
     match (method, path) {
         ("GET" | "HEAD", ["_ping"]) => Ok(ping()),
         ("GET", ["version"]) => ok(&version()),
         ("GET", ["info"]) => ok(&info(world)),
         ("GET", ["system", "df"]) => ok(&volumes::usage(world)),
-        ("GET", ["events"]) => Ok(events(world, asked)),
-        ("GET", ["containers", "json"]) => containers::list(world, asked),
-        ("POST", ["containers", "create"]) => containers::create(world, asked),
+        ("GET", ["events"]) => Ok(events(world, parsed)),
+        ("GET", ["containers", "json"]) => containers::list(world, parsed),
+        ("POST", ["containers", "create"]) => containers::create(world, parsed),
         ("GET", ["containers", id, "json"]) => containers::inspect(world, id),
-        ("GET", ["containers", id, "logs"]) => logs::logs(world, id, asked),
+        ("GET", ["containers", id, "logs"]) => logs::logs(world, id, parsed),
         ("GET", ["containers", id, "top"]) => containers::top(world, id),
-        ("POST", ["containers", id, "start"]) => life::start(world, id),
-        ("POST", ["containers", id, "stop"]) => life::stop(world, id, asked).await,
-        ("POST", ["containers", id, "restart"]) => life::restart(world, id, asked).await,
-        ("POST", ["containers", id, "kill"]) => life::kill(world, id, asked).await,
-        ("POST", ["containers", id, "pause"]) => life::pause(world, id, true),
-        ("POST", ["containers", id, "unpause"]) => life::pause(world, id, false),
-        ("POST", ["containers", id, "rename"]) => containers::rename(world, id, asked),
-        ("POST", ["containers", id, "update"]) => containers::update(world, id, asked),
-        ("POST", ["containers", id, "wait"]) => life::wait(world, id, asked),
-        ("POST", ["containers", id, "exec"]) => execs::create(world, id, asked),
-        ("DELETE", ["containers", id]) => containers::remove(world, id, asked).await,
+        ("POST", ["containers", id, "start"]) => lifecycle::start(world, id),
+        ("POST", ["containers", id, "stop"]) => lifecycle::stop(world, id, parsed).await,
+        ("POST", ["containers", id, "restart"]) => lifecycle::restart(world, id, parsed).await,
+        ("POST", ["containers", id, "kill"]) => lifecycle::kill(world, id, parsed).await,
+        ("POST", ["containers", id, "pause"]) => lifecycle::pause(world, id, true),
+        ("POST", ["containers", id, "unpause"]) => lifecycle::pause(world, id, false),
+        ("POST", ["containers", id, "rename"]) => containers::rename(world, id, parsed),
+        ("POST", ["containers", id, "update"]) => containers::update(world, id, parsed),
+        ("POST", ["containers", id, "wait"]) => lifecycle::wait(world, id, parsed),
+        ("POST", ["containers", id, "exec"]) => execs::create(world, id, parsed),
+        ("DELETE", ["containers", id]) => containers::remove(world, id, parsed).await,
         ("GET", ["exec", id, "json"]) => execs::inspect(world, id),
         ("POST", ["exec", _, "resize"]) => ok(&json!({})),
-        ("GET", ["images", "json"]) => images::list(world, asked),
-        ("POST", ["images", "create"]) => images::create(world, asked),
-        ("POST", ["commit"]) => images::commit(world, asked),
+        ("GET", ["images", "json"]) => images::list(world, parsed),
+        ("POST", ["images", "create"]) => images::create(world, parsed),
+        ("POST", ["commit"]) => images::commit(world, parsed),
         ("GET", ["images", .., "json"]) => {
             images::inspect(world, &path[1..path.len() - 1].join("/"))
         }
         ("POST", ["images", .., "tag"]) => {
-            images::tag(world, &path[1..path.len() - 1].join("/"), asked)
+            images::tag(world, &path[1..path.len() - 1].join("/"), parsed)
         }
-        ("DELETE", ["images", ..]) => images::remove(world, &path[1..].join("/"), asked),
-        ("GET", ["networks"]) => networks::list(world, asked),
-        ("POST", ["networks", "create"]) => networks::create(world, asked),
+        ("DELETE", ["images", ..]) => images::remove(world, &path[1..].join("/"), parsed),
+        ("GET", ["networks"]) => networks::list(world, parsed),
+        ("POST", ["networks", "create"]) => networks::create(world, parsed),
         ("GET", ["networks", id]) => networks::inspect(world, id),
         ("DELETE", ["networks", id]) => networks::remove(world, id),
-        ("POST", ["networks", id, "connect"]) => networks::connect(world, id, asked),
-        ("POST", ["networks", id, "disconnect"]) => networks::disconnect(world, id, asked),
-        ("GET", ["volumes"]) => volumes::list(world, asked),
-        ("POST", ["volumes", "create"]) => volumes::create(world, asked),
+        ("POST", ["networks", id, "connect"]) => networks::connect(world, id, parsed),
+        ("POST", ["networks", id, "disconnect"]) => networks::disconnect(world, id, parsed),
+        ("GET", ["volumes"]) => volumes::list(world, parsed),
+        ("POST", ["volumes", "create"]) => volumes::create(world, parsed),
         ("GET", ["volumes", name]) => volumes::inspect(world, name),
-        ("DELETE", ["volumes", name]) => volumes::remove(world, name, asked),
+        ("DELETE", ["volumes", name]) => volumes::remove(world, name, parsed),
         // Clients query these for details of a container.
         (
             "GET",
@@ -172,8 +182,11 @@ async fn route(world: &Shared, method: &str, path: &[&str], asked: &Asked) -> An
                 "swarm" | "nodes" | "services" | "tasks" | "secrets" | "configs",
                 ..,
             ],
-        ) => Err(Refused(503, "This node is not a swarm manager.".to_owned())),
-        _ => Err(Refused(
+        ) => Err(ErrorResponse(
+            503,
+            "This node is not a swarm manager.".to_owned(),
+        )),
+        _ => Err(ErrorResponse(
             404,
             format!("page not found: {method} /{}", path.join("/")),
         )),
@@ -181,7 +194,7 @@ async fn route(world: &Shared, method: &str, path: &[&str], asked: &Asked) -> An
 }
 
 fn ping() -> Response<Body> {
-    let mut response = text(200, "OK");
+    let mut response = text_response(200, "OK");
     for (name, value) in [("api-version", "1.41"), ("ostype", "linux")] {
         response
             .headers_mut()
@@ -203,7 +216,7 @@ fn version() -> Json {
     })
 }
 
-fn info(world: &World) -> Json {
+fn info(world: &Daemon) -> Json {
     let state = world.state();
     json!({
         "ID": "FAKE",
@@ -222,15 +235,15 @@ fn info(world: &World) -> Json {
         "ServerVersion": "20.10.24",
         "Swarm": { "LocalNodeState": "inactive" },
         "IndexServerAddress": "https://index.docker.io/v1/",
-        "SystemTime": super::world::time(Some(jiff::Timestamp::now())),
+        "SystemTime": super::daemon::format_time(Some(jiff::Timestamp::now())),
     })
 }
 
 /// Streams the events since a time, until another time or without end.
-fn events(world: &Shared, asked: &Asked) -> Response<Body> {
-    let since = nanoseconds(asked.query("since")).unwrap_or(i64::MAX);
-    let until = nanoseconds(asked.query("until"));
-    let filters = asked.filters();
+fn events(world: &SharedDaemon, parsed: &ParsedRequest) -> Response<Body> {
+    let since = nanoseconds(parsed.query("since")).unwrap_or(i64::MAX);
+    let until = nanoseconds(parsed.query("until"));
+    let filters = parsed.filters();
     let first = {
         let state = world.state();
         let is_old = |event: &Json| event["timeNano"].as_i64().unwrap_or_default() < since;
@@ -240,27 +253,27 @@ fn events(world: &Shared, asked: &Asked) -> Response<Body> {
             .take_while(|event| is_old(event))
             .count()
     };
-    let next = move |(world, at): (Shared, usize)| {
+    let next = move |(world, at): (SharedDaemon, usize)| {
         let filters = filters.clone();
         async move {
             let found = match until {
-                None => world.when(|state| state.events.get(at).cloned()).await,
+                None => world.wait_for(|state| state.events.get(at).cloned()).await,
                 Some(until) => {
                     let found = world.state().events.get(at).cloned()?;
                     found["timeNano"].as_i64().filter(|time| *time <= until)?;
                     found
                 }
             };
-            let told = if is_wanted(&found, &filters) {
-                line(&found)
+            let bytes = if matches_filters(&found, &filters) {
+                json_line(&found)
             } else {
                 Bytes::new()
             };
-            Some((told, (world.clone(), at + 1)))
+            Some((bytes, (world.clone(), at + 1)))
         }
     };
     let all = streams::unfold((world.clone(), first), next);
-    stream(200, "application/json", all)
+    stream_response(200, "application/json", all)
 }
 
 /// Parses a time in seconds with an optional fraction.
@@ -270,7 +283,7 @@ fn nanoseconds(written: Option<&str>) -> Option<i64> {
     Some(seconds.parse::<i64>().ok()? * 1_000_000_000 + fraction)
 }
 
-fn is_wanted(event: &Json, filters: &HashMap<String, Vec<String>>) -> bool {
+fn matches_filters(event: &Json, filters: &HashMap<String, Vec<String>>) -> bool {
     let is_one = |name: &str, value: &Json| {
         let wanted = filters.get(name);
         wanted.is_none_or(|all| all.iter().any(|it| value == it.as_str()))
@@ -291,7 +304,7 @@ fn is_wanted(event: &Json, filters: &HashMap<String, Vec<String>>) -> bool {
 }
 
 /// Decodes the percent escapes in a part of a URL.
-fn decoded(part: &str) -> String {
+fn percent_decoded(part: &str) -> String {
     let bytes = part.as_bytes();
     let (mut plain, mut at) = (Vec::new(), 0);
     while at < bytes.len() {

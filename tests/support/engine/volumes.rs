@@ -1,24 +1,24 @@
 //! Volumes: directories below the engine's directory.
 
 use super::{
-    body::{Answered, Refused, done, json_of, ok},
-    routes::{Asked, has_labels},
-    world::{Shared, State, Volume, World, random_id, time},
+    daemon::{Daemon, SharedDaemon, State, Volume, format_time, random_id},
+    response::{ErrorResponse, HandlerResult, json_response, no_content, ok},
+    routes::{ParsedRequest, has_labels},
 };
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 use std::path::{Path, PathBuf};
 
-pub(super) fn data(directory: &Path, name: &str) -> PathBuf {
+pub(super) fn data_directory(directory: &Path, name: &str) -> PathBuf {
     directory.join("volumes").join(name).join("_data")
 }
 
-fn shown(volume: &Volume, directory: &Path) -> Json {
+fn inspect_json(volume: &Volume, directory: &Path) -> Json {
     json!({
-        "CreatedAt": time(Some(volume.created)),
+        "CreatedAt": format_time(Some(volume.created)),
         "Driver": volume.driver,
         "Labels": volume.labels,
-        "Mountpoint": data(directory, &volume.name),
+        "Mountpoint": data_directory(directory, &volume.name),
         "Name": volume.name,
         "Options": volume.options,
         "Scope": "local",
@@ -37,7 +37,7 @@ pub(super) fn ensure(
     if state.volumes.contains_key(&name) {
         return name;
     }
-    std::fs::create_dir_all(data(directory, &name)).expect("create the directory");
+    std::fs::create_dir_all(data_directory(directory, &name)).expect("create the directory");
     let volume = Volume {
         name: name.clone(),
         created: Timestamp::now(),
@@ -48,31 +48,31 @@ pub(super) fn ensure(
     };
     let attributes = json!({ "driver": volume.driver });
     state.volumes.insert(name.clone(), volume);
-    state.tell("volume", "create", &name, &attributes);
+    state.record_event("volume", "create", &name, &attributes);
     name
 }
 
-pub(super) fn create(world: &World, asked: &Asked) -> Answered {
+pub(super) fn create(world: &Daemon, asked: &ParsedRequest) -> HandlerResult {
     let wanted = asked.json()?;
     let name = wanted["Name"].as_str().filter(|name| !name.is_empty());
     let mut state = world.state();
     let name = ensure(&mut state, &world.directory, name, &wanted);
-    Ok(json_of(
+    Ok(json_response(
         201,
-        &shown(&state.volumes[&name], &world.directory),
+        &inspect_json(&state.volumes[&name], &world.directory),
     ))
 }
 
-pub(super) fn inspect(world: &World, name: &str) -> Answered {
+pub(super) fn inspect(world: &Daemon, name: &str) -> HandlerResult {
     let state = world.state();
-    let missing = || Refused(404, format!("get {name}: no such volume"));
+    let missing = || ErrorResponse(404, format!("get {name}: no such volume"));
     let volume = state.volumes.get(name).ok_or_else(missing)?;
-    ok(&shown(volume, &world.directory))
+    ok(&inspect_json(volume, &world.directory))
 }
 
-pub(super) fn list(world: &World, asked: &Asked) -> Answered {
+pub(super) fn list(world: &Daemon, asked: &ParsedRequest) -> HandlerResult {
     let (state, filters) = (world.state(), asked.filters());
-    let is_meant = |volume: &&Volume| {
+    let is_selected = |volume: &&Volume| {
         let names = filters.get("name");
         names.is_none_or(|all| all.iter().any(|it| volume.name.contains(it.as_str())))
             && has_labels(&volume.labels, filters.get("label"))
@@ -81,8 +81,10 @@ pub(super) fn list(world: &World, asked: &Asked) -> Answered {
                 all.iter().any(|it| (it == "true" || it == "1") == is_free)
             })
     };
-    let all = state.volumes.values().filter(is_meant);
-    let all: Vec<Json> = all.map(|volume| shown(volume, &world.directory)).collect();
+    let all = state.volumes.values().filter(is_selected);
+    let all: Vec<Json> = all
+        .map(|volume| inspect_json(volume, &world.directory))
+        .collect();
     ok(&json!({ "Volumes": all, "Warnings": null }))
 }
 
@@ -93,31 +95,31 @@ fn users(state: &State, name: &str) -> Vec<String> {
     all.map(|it| it.id.clone()).collect()
 }
 
-pub(super) fn remove(world: &Shared, name: &str, asked: &Asked) -> Answered {
+pub(super) fn remove(world: &SharedDaemon, name: &str, asked: &ParsedRequest) -> HandlerResult {
     let mut state = world.state();
     if !state.volumes.contains_key(name) {
         if asked.is_set("force") {
-            return done();
+            return no_content();
         }
-        return Err(Refused(404, format!("get {name}: no such volume")));
+        return Err(ErrorResponse(404, format!("get {name}: no such volume")));
     }
     let users = users(&state, name);
     if !users.is_empty() {
         let users = users.join(", ");
-        return Err(Refused::conflict(format!(
+        return Err(ErrorResponse::conflict(format!(
             "remove {name}: volume is in use - [{users}]"
         )));
     }
-    drop_volume(&mut state, &world.directory, name);
-    done()
+    delete(&mut state, &world.directory, name);
+    no_content()
 }
 
-pub(super) fn drop_volume(state: &mut State, directory: &Path, name: &str) {
+pub(super) fn delete(state: &mut State, directory: &Path, name: &str) {
     let Some(volume) = state.volumes.shift_remove(name) else {
         return;
     };
     let _ = std::fs::remove_dir_all(directory.join("volumes").join(name));
-    state.tell(
+    state.record_event(
         "volume",
         "destroy",
         name,
@@ -126,14 +128,14 @@ pub(super) fn drop_volume(state: &mut State, directory: &Path, name: &str) {
 }
 
 /// Returns the disk usage: each volume with its size and the number of containers that use it.
-pub(super) fn usage(world: &World) -> Json {
+pub(super) fn usage(world: &Daemon) -> Json {
     let state = world.state();
     let size = |name: &str| {
-        let files = std::fs::read_dir(data(&world.directory, name));
+        let files = std::fs::read_dir(data_directory(&world.directory, name));
         files.map_or(0, |files| files.flatten().count() * 1024)
     };
     let one = |volume: &Volume| {
-        let mut shown = shown(volume, &world.directory);
+        let mut shown = inspect_json(volume, &world.directory);
         let users = users(&state, &volume.name).len();
         shown["UsageData"] = json!({ "RefCount": users, "Size": size(&volume.name) });
         shown

@@ -3,11 +3,10 @@
 use crate::{
     diagnostic::Fault,
     engine::Kind,
-    model::function::{holds_call, is_call},
+    model::function::{contains_call, is_call},
     plugins::docker::declare::{
-        condition, image,
+        build_config, condition, image,
         params::{self, Gate},
-        recipe,
     },
     seam::{Effect, Failure, Material, Need, Settling, Step, Target, Traits},
 };
@@ -66,13 +65,15 @@ pub enum Action {
         keeps: bool,
     },
     /// Removes the successor and gives the predecessor its name back.
-    StepBack {
+    #[serde(rename = "step_back")]
+    RestorePredecessor {
         /// Name of the container; null: the predecessor's current name without the suffix that the
         /// replacement added.
         name: Json,
     },
     /// Restarts the predecessor.
-    PutBack,
+    #[serde(rename = "put_back")]
+    RestartPredecessor,
     /// Updates limits and the restart policy of the container in place.
     Adjust {
         /// Body of the engine's update request.
@@ -115,7 +116,8 @@ pub enum Action {
     /// Waits until the container exits, and stores its output.
     Follow,
     /// Checks that the container does not exit right after its start.
-    Endure,
+    #[serde(rename = "endure")]
+    CheckUp,
     /// Runs a command in the container, before it is stopped.
     Execute {
         /// The command line.
@@ -138,11 +140,11 @@ pub enum Action {
     /// Removes an image that was built or pulled for the instance.
     RemoveImage,
     /// Creates a network.
-    CreateNetwork(Making),
+    CreateNetwork(ObjectCreation),
     /// Removes the network.
     RemoveNetwork,
     /// Creates a volume.
-    CreateVolume(Making),
+    CreateVolume(ObjectCreation),
     /// Removes the volume, unless `keep` protects it.
     RemoveVolume {
         /// The node's `keep`.
@@ -220,7 +222,7 @@ pub struct Attachment {
 
 /// Everything that a network or a volume is created from.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Making {
+pub struct ObjectCreation {
     /// Name of the network or volume.
     pub name: Json,
     /// The node's properties.
@@ -252,13 +254,13 @@ impl Action {
             Self::Adopt { .. } => Effect::Adopts,
             Self::CreateSuccessor(_)
             | Self::Swap { .. }
-            | Self::StepBack { .. }
-            | Self::PutBack => Effect::Replaces,
+            | Self::RestorePredecessor { .. }
+            | Self::RestartPredecessor => Effect::Replaces,
             Self::Start { .. }
             | Self::Wait { .. }
             | Self::WaitFor { .. }
             | Self::Follow
-            | Self::Endure => Effect::Starts,
+            | Self::CheckUp => Effect::Starts,
             Self::Stop { .. } | Self::Restore { .. } => Effect::Stops,
             Self::Adjust { .. }
             | Self::Rename { .. }
@@ -286,12 +288,12 @@ impl Creation {
             Dialect::ContainerArgs => params::container_args(&self.create)?,
         };
         self.add_mounts(&mut converted);
-        for attachment in self.at_once(&converted) {
+        for attachment in self.initial_networks(&converted) {
             attachment
                 .add_to(&mut converted.body)
                 .map_err(|fault| vec![fault])?;
         }
-        converted.gates.extend(params::late_parts(&converted.body));
+        converted.gates.extend(params::newer_parts(&converted.body));
         if self
             .networks
             .iter()
@@ -307,7 +309,7 @@ impl Creation {
 
     /// Returns the attachments that the request contains: those to networks that the parameters
     /// name, otherwise the first one. Older engines accept only one network at creation.
-    fn at_once(&self, converted: &params::Creation) -> Vec<Attachment> {
+    fn initial_networks(&self, converted: &params::Creation) -> Vec<Attachment> {
         let first = self
             .networks
             .first()
@@ -318,7 +320,7 @@ impl Creation {
                 || it
                     .network
                     .as_str()
-                    .is_some_and(|name| converted.is_on(name))
+                    .is_some_and(|name| converted.is_attached_to(name))
         };
         self.networks.iter().filter(is_now).cloned().collect()
     }
@@ -346,7 +348,7 @@ impl Creation {
             Dialect::ContainerArgs => params::container_args(&self.create),
         };
         let now = converted
-            .map(|converted| self.at_once(&converted))
+            .map(|converted| self.initial_networks(&converted))
             .unwrap_or_default();
         let mut later: Vec<Attachment> = Vec::new();
         for attachment in self.networks.iter().filter(|it| !now.contains(it)) {
@@ -404,11 +406,18 @@ impl Action {
     /// Returns the files that the action reads, as far as they are already known.
     pub(crate) fn files(&self) -> Vec<Need> {
         match self {
-            Self::Image { image, folder, .. } => image::file_of(image, Path::new(folder))
+            Self::Image {
+                image,
+                folder: directory,
+                ..
+            } => image::local_file(image, Path::new(directory))
                 .map(Need::File)
                 .into_iter()
                 .collect(),
-            Self::Build { image, folder } => recipe::files_of(image, Path::new(folder)),
+            Self::Build {
+                image,
+                folder: directory,
+            } => build_config::local_files(image, Path::new(directory)),
             _ => Vec::new(),
         }
     }
@@ -429,7 +438,7 @@ impl Action {
     }
 
     /// Returns the name of the container that the action creates, if it is known.
-    fn created_name(&self) -> Option<&str> {
+    fn creates_name(&self) -> Option<&str> {
         match self {
             Self::Create(creation) => creation.name.as_str(),
             _ => None,
@@ -440,7 +449,7 @@ impl Action {
 impl Action {
     /// Returns the step that executes the action on an engine.
     #[must_use]
-    pub fn at(mut self, target: Target) -> Step {
+    pub fn into_step(mut self, target: Target) -> Step {
         let traits = self.traits(&target);
         let kept = self.record().map(std::mem::take).unwrap_or_default();
         let payload = Payload {
@@ -453,7 +462,7 @@ impl Action {
             inside: None,
             traits,
             payload: json!(payload),
-            kept,
+            label_declaration: kept,
         }
     }
 
@@ -462,7 +471,7 @@ impl Action {
     /// # Errors
     ///
     /// The payload has a format that this version of dockctl does not know.
-    pub fn of(step: &Step) -> Result<Self, Failure> {
+    pub fn from_step(step: &Step) -> Result<Self, Failure> {
         let unknown = |why: String| {
             Failure::fatal(format!(
                 "this version of dockctl cannot run the step `{step}`: {why}"
@@ -476,7 +485,7 @@ impl Action {
         let Payload { mut action, .. } =
             Payload::deserialize(&step.payload).map_err(|error| unknown(error.to_string()))?;
         if let Some(record) = action.record() {
-            record.clone_from(&step.kept);
+            record.clone_from(&step.label_declaration);
         }
         Ok(action)
     }
@@ -500,7 +509,7 @@ impl Action {
             effect: self.effect(),
             settling: match self {
                 Self::Execute { .. } => Settling::AtLeastOnce,
-                _ => Settling::ByLooking,
+                _ => Settling::ByObserving,
             },
             deletes: self.deletes(),
             declares: self.declares(),
@@ -508,24 +517,24 @@ impl Action {
             optional: false,
             material: self.material(),
             property: self.property().map(str::to_owned),
-            creates: self.created_name().map(str::to_owned),
-            shared: self.shared(target),
+            new_name: self.creates_name().map(str::to_owned),
+            shared: self.shared_key(target),
         }
     }
 
     fn material(&self) -> Option<Material> {
         match self {
-            Self::Image { .. } => Some(Material::Brings),
-            Self::Build { .. } => Some(Material::Makes),
+            Self::Image { .. } => Some(Material::Provides),
+            Self::Build { .. } => Some(Material::Builds),
             Self::RemoveImage => Some(Material::Removes),
             _ => None,
         }
     }
 
     /// Returns a key that is the same for all steps that provide the same image on the same engine.
-    fn shared(&self, target: &Target) -> Option<String> {
+    fn shared_key(&self, target: &Target) -> Option<String> {
         match self {
-            Self::Image { image, .. } => Some(format!("{target} {}", image::key_of(image)?)),
+            Self::Image { image, .. } => Some(format!("{target} {}", image::source_key(image)?)),
             _ => None,
         }
     }
@@ -535,33 +544,41 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Image { image, .. } if image["src"].is_null() => {
-                write!(f, "pull image {}", image::shown(image))
+                write!(f, "pull image {}", image::display_image(image))
             }
-            Self::Image { image, .. } => write!(f, "load image from {}", image::shown(image)),
-            Self::Create(Creation { name, .. }) => write!(f, "create container {}", shown(name)),
+            Self::Image { image, .. } => {
+                write!(f, "load image from {}", image::display_image(image))
+            }
+            Self::Create(Creation { name, .. }) => {
+                write!(f, "create container {}", display_value(name))
+            }
             Self::Recreate(Creation { name, .. }) => write!(
                 f,
                 "recreate container {} if start adds other parameters",
-                shown(name)
+                display_value(name)
             ),
             Self::CreateSuccessor(Creation { name, .. }) => {
-                write!(f, "create container {} next to the old one", shown(name))
+                write!(
+                    f,
+                    "create container {} next to the old one",
+                    display_value(name)
+                )
             }
             Self::Swap { name, keeps: false } => {
-                write!(f, "give the new container the name {}", shown(name))
+                write!(f, "give the new container the name {}", display_value(name))
             }
             Self::Swap { name, keeps: true } => {
                 write!(
                     f,
                     "give the new container the name {0}; keep the old one as {0}.before-dockctl",
-                    shown(name)
+                    display_value(name)
                 )
             }
             Self::Discard { keeps: false, .. } => f.write_str("remove old container"),
             Self::Discard { keeps: true, .. } => f.write_str("leave old container stopped"),
-            Self::StepBack { .. } => f.write_str("restore old container"),
-            Self::PutBack => f.write_str("restart old container"),
-            Self::Rename { name } => write!(f, "rename container to {}", shown(name)),
+            Self::RestorePredecessor { .. } => f.write_str("restore old container"),
+            Self::RestartPredecessor => f.write_str("restart old container"),
+            Self::Rename { name } => write!(f, "rename container to {}", display_value(name)),
             Self::Adjust { body, .. } => {
                 let fields: Vec<&str> = body
                     .as_object()
@@ -576,29 +593,41 @@ impl fmt::Display for Action {
                 f.write_str("start adopted container if it is stopped")
             }
             Self::Wait { processes, .. } => write!(f, "wait for {}", shown_processes(processes)),
-            Self::WaitFor { condition } => write!(f, "wait for {}", condition::shown(condition)),
+            Self::WaitFor { condition } => {
+                write!(f, "wait for {}", condition::display_condition(condition))
+            }
             Self::Follow => f.write_str("wait until the container exits"),
             // The engine does not show afterwards whether the command ran.
             Self::Execute { command } => {
-                write!(f, "run {} in the container (at least once)", shown(command))
+                write!(
+                    f,
+                    "run {} in the container (at least once)",
+                    display_value(command)
+                )
             }
             Self::Connect { network, .. } => {
-                write!(f, "attach container to network {}", shown(network))
+                write!(f, "attach container to network {}", display_value(network))
             }
-            Self::Build { image, .. } => f.write_str(&recipe::shown(image)),
+            Self::Build { image, .. } => f.write_str(&build_config::display_build(image)),
             Self::RemoveImage => f.write_str("remove image if it was built or pulled for the node"),
-            Self::CreateNetwork(making) => write!(f, "create network {}", shown(&making.name)),
+            Self::CreateNetwork(making) => {
+                write!(f, "create network {}", display_value(&making.name))
+            }
             Self::RemoveNetwork => f.write_str("remove network"),
-            Self::CreateVolume(making) => write!(f, "create volume {}", shown(&making.name)),
+            Self::CreateVolume(making) => {
+                write!(f, "create volume {}", display_value(&making.name))
+            }
             Self::RemoveVolume {
                 made_by: Some(_), ..
             } => f.write_str("remove volume if this execution created it"),
             Self::RemoveVolume { keep, .. } if *keep == false => f.write_str("remove volume"),
             Self::RemoveVolume { .. } => f.write_str("keep volume"),
-            Self::Endure => f.write_str("check that the container stays up"),
+            Self::CheckUp => f.write_str("check that the container stays up"),
             Self::Stop { .. } => f.write_str("stop container"),
             Self::Remove { .. } => f.write_str("remove container"),
-            Self::Adopt { name, kind } => write!(f, "adopt {} {}", kind.as_str(), shown(name)),
+            Self::Adopt { name, kind } => {
+                write!(f, "adopt {} {}", kind.as_str(), display_value(name))
+            }
             Self::Restore { .. } => f.write_str("restore adopted container to its original state"),
             Self::Release => f.write_str("release adopted object"),
         }
@@ -607,23 +636,23 @@ impl fmt::Display for Action {
 
 /// Returns true if the mapping, or one of the named entries, contains a function call.
 pub(crate) fn is_late(map: &Json, names: &[&str]) -> bool {
-    is_call(map) || names.iter().any(|name| holds_call(&map[name]))
+    is_call(map) || names.iter().any(|name| contains_call(&map[name]))
 }
 
 fn shown_processes(processes: &Json) -> String {
-    let names = processes.as_array().filter(|_| !holds_call(processes));
-    let names: Vec<String> = names.into_iter().flatten().map(shown).collect();
+    let names = processes.as_array().filter(|_| !contains_call(processes));
+    let names: Vec<String> = names.into_iter().flatten().map(display_value).collect();
     match &names[..] {
-        [] => format!("processes {}", shown(processes)),
+        [] => format!("processes {}", display_value(processes)),
         [name] => format!("process {name}"),
         names => format!("processes {}", names.join(", ")),
     }
 }
 
 /// Formats a value for a plan: strings without quotes, late values as `(known after install)`.
-pub(crate) fn shown(value: &Json) -> String {
+pub(crate) fn display_value(value: &Json) -> String {
     match value {
-        _ if holds_call(value) => "(known after install)".to_owned(),
+        _ if contains_call(value) => "(known after install)".to_owned(),
         Json::String(text) => text.clone(),
         other => other.to_string(),
     }

@@ -3,9 +3,9 @@
 
 use crate::{
     engine::Kind,
-    model::{Definition, Deployment, Instance, function::holds_call},
+    model::{Definition, Deployment, Instance, function::contains_call},
     plugins::{
-        Part, Replacement,
+        InstanceRef, Replacement,
         docker::declare::{
             action::{Action, Creation},
             declared::{
@@ -13,7 +13,7 @@ use crate::{
                 object_name, processes, stop_params,
             },
             operation::{is_started, kind},
-            standing::is_as_declared,
+            standing::matches_declaration,
         },
     },
     record::Record,
@@ -22,22 +22,22 @@ use crate::{
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 /// Suffix of the name of a successor.
-pub const NEXT: &str = ".dockctl-next";
+pub const SUCCESSOR_SUFFIX: &str = ".dockctl-next";
 
 /// Suffix of the name of a predecessor.
-pub(crate) const FORMER: &str = ".dockctl-former";
+pub(crate) const PREDECESSOR_SUFFIX: &str = ".dockctl-former";
 
 /// Suffix of the name of a predecessor that existed before the deployment and is kept.
-pub(crate) const BEFORE: &str = ".before-dockctl";
+pub(crate) const KEPT_SUFFIX: &str = ".before-dockctl";
 
-pub(crate) use crate::known::{PREDECESSOR, SUCCESSOR};
+pub(crate) use crate::instance_record::{PREDECESSOR, SUCCESSOR};
 
 /// Runtime property with the original restart policy of an adopted container during its
 /// replacement. Until it is restored, the container must not restart by itself.
-pub(crate) const POLICY: &str = "predecessor_restart_policy";
+pub(crate) const PREDECESSOR_POLICY: &str = "predecessor_restart_policy";
 
 /// Runtime property with the anonymous volumes of the predecessor, by mount path.
-pub(crate) const CARRIED: &str = "carried_volumes";
+pub(crate) const CARRIED_VOLUMES: &str = "carried_volumes";
 
 /// Fields of `HostConfig` that engines can change on a running container.
 pub(crate) const ADJUSTABLE: [&str; 14] = [
@@ -59,8 +59,8 @@ pub(crate) const ADJUSTABLE: [&str; 14] = [
 
 /// Returns the name without the suffix that a replacement added.
 #[must_use]
-pub fn lasting_name(name: &str) -> &str {
-    [NEXT, FORMER, BEFORE]
+pub fn base_name(name: &str) -> &str {
+    [SUCCESSOR_SUFFIX, PREDECESSOR_SUFFIX, KEPT_SUFFIX]
         .iter()
         .find_map(|end| name.strip_suffix(end))
         .unwrap_or(name)
@@ -72,7 +72,7 @@ impl Action {
             Self::Create(_)
             | Self::CreateNetwork(_)
             | Self::CreateVolume(_)
-            | Self::Swap { .. } => Some(Declares::Anew),
+            | Self::Swap { .. } => Some(Declares::New),
             Self::Adjust { declaration, .. } => Some(Declares::Adjusted(declaration.clone())),
             _ => None,
         }
@@ -94,22 +94,22 @@ pub(crate) fn change(
         return if does_nothing {
             Change::Nothing
         } else {
-            Change::Remake
+            Change::Recreate
         };
     };
     let Some(deployment) = &record.deployment else {
-        return Change::Remake;
+        return Change::Recreate;
     };
     let Some(former) = former else {
         return match kind {
             Kind::Container if !node.is_adopted() => Change::Replace,
-            Kind::Volume if !node.is_adopted() => volume_stays(instance, observed),
-            _ => Change::Remake,
+            Kind::Volume if !node.is_adopted() => refuse_volume_change(instance, observed),
+            _ => Change::Recreate,
         };
     };
     let before = Instance {
-        ties: known
-            .map(|known| known.former_ties.clone())
+        relationships: known
+            .map(|known| known.former_relationships.clone())
             .unwrap_or_default(),
         ..instance.clone()
     };
@@ -128,7 +128,7 @@ pub(crate) fn change(
             if adopted_name(former).as_deref()
                 == object_name(&deployment.name, instance, node).as_str() =>
         {
-            return Change::Refused(cannot_make_way(kind));
+            return Change::Refused(refuse_name_conflict(kind));
         }
         (false, false)
             if declaration(deployment, &before, former)
@@ -137,31 +137,31 @@ pub(crate) fn change(
             // A container must be replaced if its secrets changed or if it does not match its
             // unchanged declaration. Neither matters for networks and volumes.
             let as_declared = observed
-                .of(&instance.id)
-                .is_none_or(|object| is_as_declared(object, instance, node, record));
-            let is_other =
+                .of_instance(&instance.id)
+                .is_none_or(|object| matches_declaration(object, instance, node, record));
+            let needs_replacement =
                 kind == Kind::Container && (former.secrets != node.secrets || !as_declared);
-            return if is_other {
+            return if needs_replacement {
                 Change::Replace
             } else {
                 Change::Nothing
             };
         }
         (false, false) => {}
-        _ => return Change::Remake,
+        _ => return Change::Recreate,
     }
     match kind {
-        Kind::Volume => volume_stays(instance, observed),
+        Kind::Volume => refuse_volume_change(instance, observed),
         Kind::Container if former.secrets != node.secrets => Change::Replace,
-        Kind::Container => adjustment(deployment, (&before, former), (instance, node))
+        Kind::Container => in_place_update(deployment, (&before, former), (instance, node))
             .map_or(Change::Replace, |step| Change::Adjust(Box::new(step))),
-        Kind::Network | Kind::Image => Change::Remake,
+        Kind::Network | Kind::Image => Change::Recreate,
     }
 }
 
-fn volume_stays(instance: &Instance, observed: &Observed) -> Change {
+fn refuse_volume_change(instance: &Instance, observed: &Observed) -> Change {
     let name = observed
-        .of(&instance.id)
+        .of_instance(&instance.id)
         .map_or(instance.node.as_str(), |object| object.name.as_str());
     Change::Refused(format!(
         "volumes cannot be changed, because the data in `{name}` would be lost: declare the new volume as another node with another name"
@@ -170,7 +170,7 @@ fn volume_stays(instance: &Instance, observed: &Observed) -> Change {
 
 /// Returns the reason for refusing the change: engines can rename only containers, so an adopted
 /// object of another kind cannot release its name.
-fn cannot_make_way(kind: Kind) -> String {
+fn refuse_name_conflict(kind: Kind) -> String {
     let kind = kind.as_str();
     format!(
         "the adopted {kind} already has the name of the new one, and engines cannot rename {kind}s: give the node another `name`, or leave it adopted"
@@ -178,19 +178,19 @@ fn cannot_make_way(kind: Kind) -> String {
 }
 
 /// Returns the step that updates the container in place, if that is sufficient.
-fn adjustment(
+fn in_place_update(
     deployment: &Deployment,
     (before, former): (&Instance, &Definition),
     (instance, node): (&Instance, &Definition),
 ) -> Option<Step> {
     let wanted = creation(deployment, instance, node);
-    let (old_rest, old) = split(
+    let (old_rest, old) = split_adjustable(
         &creation(deployment, before, former),
         deployment,
         before,
         former,
     )?;
-    let (new_rest, new) = split(&wanted, deployment, instance, node)?;
+    let (new_rest, new) = split_adjustable(&wanted, deployment, instance, node)?;
     let mut body = JsonMap::new();
     for (field, value) in new
         .iter()
@@ -207,7 +207,7 @@ fn adjustment(
     let body = Json::Object(body);
     let is_all = !body.as_object().is_none_or(JsonMap::is_empty)
         && old_rest == new_rest
-        && !holds_call(&body);
+        && !contains_call(&body);
     if !is_all {
         return None;
     }
@@ -215,7 +215,7 @@ fn adjustment(
         body,
         declaration: declaration(deployment, instance, node),
     };
-    Some(action.at(engine(node)))
+    Some(action.into_step(engine(node)))
 }
 
 /// Adds `MemorySwap` to an update of `Memory`: engines require both together. Without a declared
@@ -231,7 +231,7 @@ pub(crate) fn add_swap(body: &mut JsonMap<String, Json>, declared: Option<&Json>
 
 /// Splits a definition of a container into the part that is fixed at creation and the fields that
 /// can be changed later.
-fn split(
+fn split_adjustable(
     creation: &Creation,
     deployment: &Deployment,
     instance: &Instance,
@@ -258,7 +258,7 @@ fn split(
             .shift_remove(arguments)
             .unwrap_or_default();
         // Late values are not in the body: compare them as they are written in the blueprint.
-        if holds_call(&given) {
+        if contains_call(&given) {
             declared[arguments] = without_limits(given);
         }
     }
@@ -270,7 +270,7 @@ fn split(
 fn without_limits(mut arguments: Json) -> Json {
     let known = arguments
         .get("host_config")
-        .is_none_or(|host| !holds_call(host));
+        .is_none_or(|host| !contains_call(host));
     if let Some(arguments) = arguments.as_object_mut().filter(|_| known) {
         arguments.shift_remove("host_config");
     }
@@ -279,8 +279,8 @@ fn without_limits(mut arguments: Json) -> Json {
 
 /// Returns the steps that replace the container created from `former`. A container that is no
 /// longer adopted is kept.
-pub(crate) fn replacement(part: Part<'_>, former: &Definition) -> Option<Replacement> {
-    let Part {
+pub(crate) fn replacement(part: InstanceRef<'_>, former: &Definition) -> Option<Replacement> {
+    let InstanceRef {
         deployment,
         instance,
         node,
@@ -296,29 +296,29 @@ pub(crate) fn replacement(part: Part<'_>, former: &Definition) -> Option<Replace
             stop: Action::Stop {
                 params: stop(former),
             }
-            .at(old.clone()),
-            swap: Action::Swap { name, keeps }.at(new.clone()),
-            prove: proof(node).map(|action| action.at(new.clone())),
+            .into_step(old.clone()),
+            swap: Action::Swap { name, keeps }.into_step(new.clone()),
+            prove: stay_up_check(node).map(|action| action.into_step(new.clone())),
             discard: Action::Discard {
                 stop: stop(node),
                 keeps,
             }
-            .at(new),
-            step_back: Action::StepBack {
+            .into_step(new),
+            step_back: Action::RestorePredecessor {
                 name: former_name.into(),
             }
-            .at(old.clone()),
-            put_back: Action::PutBack.at(old),
+            .into_step(old.clone()),
+            restart: Action::RestartPredecessor.into_step(old),
         }
     })
 }
 
 /// Returns the action that checks that the container stays up; none if waits prove the container or
 /// if it is expected to exit.
-fn proof(node: &Definition) -> Option<Action> {
+fn stay_up_check(node: &Definition) -> Option<Action> {
     let is_shown =
         processes(node).is_some() || !conditions(node).is_empty() || expected_exit(node).is_some();
-    (is_started(node) && !is_shown).then_some(Action::Endure)
+    (is_started(node) && !is_shown).then_some(Action::CheckUp)
 }
 
 /// Returns true if a name can be a full or abbreviated container ID.

@@ -2,7 +2,7 @@
 
 use crate::{
     diagnostic::Fault,
-    model::function::{holds_call, python_text},
+    model::function::{contains_call, python_text},
     plugins::docker::declare::{json::pairs, params::nanoseconds},
 };
 use fancy_regex::Regex;
@@ -18,13 +18,13 @@ const TIMEOUT: f64 = 300.0;
 const INTERVAL: f64 = 1.0;
 
 /// Longest part of a log line that is matched, in bytes.
-pub(crate) const LINE: usize = 64 << 10;
+pub(crate) const MAX_LINE: usize = 64 << 10;
 
 /// Keys of a condition.
 const KEYS: [&str; 6] = ["healthy", "exited", "port", "log", "timeout", "interval"];
 
 /// Syntax of a condition, for messages.
-const FORMS: &str = "`healthy`, or a mapping with `exited`, `port` or `log`";
+const SYNTAX: &str = "`healthy`, or a mapping with `exited`, `port` or `log`";
 
 /// The event that a wait expects.
 #[derive(Clone, Debug)]
@@ -59,19 +59,19 @@ impl WaitFor {
             Json::String(name) if name == "healthy" => {
                 Ok(Self::new(Condition::Healthy, TIMEOUT, INTERVAL))
             }
-            Json::Object(entries) => Self::of_entries(entries),
-            _ => Err(Fault::new(format!("this must be {FORMS}"))),
+            Json::Object(entries) => Self::from_entries(entries),
+            _ => Err(Fault::new(format!("this must be {SYNTAX}"))),
         }
     }
 
-    fn of_entries(entries: &JsonMap<String, Json>) -> Result<Self, Fault> {
+    fn from_entries(entries: &JsonMap<String, Json>) -> Result<Self, Fault> {
         if let Some(key) = entries.keys().find(|key| !KEYS.contains(&key.as_str())) {
             return Err(Fault::unknown_among(key, &KEYS));
         }
-        let timeout = seconds_of(entries, "timeout", TIMEOUT)?;
-        let interval = seconds_of(entries, "interval", INTERVAL)?;
-        let (key, value) = only_condition(entries)?;
-        let condition = condition(key, value).map_err(|fault| fault.under(key))?;
+        let timeout = seconds_or_default(entries, "timeout", TIMEOUT)?;
+        let interval = seconds_or_default(entries, "interval", INTERVAL)?;
+        let (key, value) = single_condition(entries)?;
+        let condition = condition(key, value).map_err(|fault| fault.at_key(key))?;
         Ok(Self::new(condition, timeout, interval))
     }
 
@@ -86,12 +86,12 @@ impl WaitFor {
     }
 
     /// Returns true if the container must have a health check.
-    pub(crate) fn needs_check(&self) -> bool {
+    pub(crate) fn needs_healthcheck(&self) -> bool {
         matches!(self.condition, Condition::Healthy)
     }
 
     /// Returns why a container with these parameters can never meet the condition; none if it can.
-    pub(crate) fn impossible(&self, body: &JsonMap<String, Json>) -> Option<String> {
+    pub(crate) fn why_impossible(&self, body: &JsonMap<String, Json>) -> Option<String> {
         let host = body.get("HostConfig").cloned().unwrap_or_default();
         let check = body.get("Healthcheck").cloned().unwrap_or_default();
         let policy = host["RestartPolicy"]["Name"].as_str().unwrap_or_default();
@@ -118,21 +118,25 @@ fn is_condition(key: &str) -> bool {
     !matches!(key, "timeout" | "interval")
 }
 
-fn only_condition(entries: &JsonMap<String, Json>) -> Result<(&String, &Json), Fault> {
+fn single_condition(entries: &JsonMap<String, Json>) -> Result<(&String, &Json), Fault> {
     const SEVERAL: &str = "a condition must have exactly one of healthy, exited, port and log";
     let mut conditions = entries.iter().filter(|(key, _)| is_condition(key));
     match (conditions.next(), conditions.next()) {
         (Some(only), None) => Ok(only),
-        (None, _) => Err(Fault::new("the condition does not say what to wait for").hint(FORMS)),
+        (None, _) => Err(Fault::new("the condition does not say what to wait for").hint(SYNTAX)),
         _ => Err(Fault::new(SEVERAL).hint("write several conditions as a list")),
     }
 }
 
-fn seconds_of(entries: &JsonMap<String, Json>, key: &str, default: f64) -> Result<f64, Fault> {
+fn seconds_or_default(
+    entries: &JsonMap<String, Json>,
+    key: &str,
+    default: f64,
+) -> Result<f64, Fault> {
     const SECONDS: &str = "this must be a number of seconds, or a duration such as 30s";
     match entries.get(key) {
         None | Some(Json::Null) => Ok(default),
-        Some(value) => seconds(value).ok_or_else(|| Fault::new(SECONDS).under(key)),
+        Some(value) => seconds(value).ok_or_else(|| Fault::new(SECONDS).at_key(key)),
     }
 }
 
@@ -160,12 +164,12 @@ fn condition(key: &str, value: &Json) -> Result<Condition, Fault> {
 }
 
 fn seconds(value: &Json) -> Option<f64> {
-    let seconds = value.as_f64().or_else(|| of_text(value.as_str()?))?;
+    let seconds = value.as_f64().or_else(|| parse_seconds(value.as_str()?))?;
     (seconds.is_finite() && seconds >= 0.0).then_some(seconds)
 }
 
 /// Parses a number of seconds, or a duration such as `30s`, into seconds.
-fn of_text(text: &str) -> Option<f64> {
+fn parse_seconds(text: &str) -> Option<f64> {
     let duration = |nanos: i64| Duration::from_nanos(nanos.unsigned_abs()).as_secs_f64();
     let number = text.parse::<f64>().ok();
     number.or_else(|| nanoseconds(text).map(duration))
@@ -178,11 +182,11 @@ fn port(value: &Json) -> Option<u16> {
 }
 
 /// Formats a condition for a plan.
-pub(crate) fn shown(given: &Json) -> String {
+pub(crate) fn display_condition(given: &Json) -> String {
     let text = |(key, value): (&String, &Json)| format!("{key} {}", python_text(value));
     let condition = || pairs(given).find(|(key, _)| is_condition(key));
     match given {
-        _ if holds_call(given) => "(known after install)".to_owned(),
+        _ if contains_call(given) => "(known after install)".to_owned(),
         Json::String(name) => name.clone(),
         _ => condition().map_or_else(|| given.to_string(), text),
     }
@@ -205,7 +209,7 @@ mod tests {
             (json!({ "log": "^ready .*", "timeout": 5 }), "log ^ready .*"),
         ] {
             assert!(WaitFor::read(&given).is_ok(), "{given}");
-            assert_eq!(shown(&given), text);
+            assert_eq!(display_condition(&given), text);
         }
         let wait =
             WaitFor::read(&json!({ "port": 80, "timeout": "1m30s", "interval": 0.1 })).unwrap();
@@ -216,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_condition_is_a_fault_with_its_place() {
+    fn invalid_conditions_are_faults_with_a_path() {
         for (given, path) in [
             (json!("helthy"), ""),
             (json!({ "exitd": 0 }), "exitd"),
@@ -236,11 +240,11 @@ mod tests {
     }
 
     #[test]
-    fn what_can_never_be_is_known_beforehand() {
+    fn impossible_conditions_are_detected() {
         let why = |given: Json, body: Json| {
             WaitFor::read(&given)
                 .unwrap()
-                .impossible(body.as_object().unwrap())
+                .why_impossible(body.as_object().unwrap())
         };
         assert!(
             why(

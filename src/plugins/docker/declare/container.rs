@@ -1,14 +1,14 @@
 //! Reads the engine's inspection of a container.
 
 use crate::{
-    plugins::docker::declare::json::{keys, list, map_of, pairs, text, texts},
-    printable::shortened,
+    plugins::docker::declare::json::{keys, list, map_of, pairs, strings, text},
+    printable::truncated,
     seam::ObjectState,
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 /// Longest output of a health check that is shown, in characters.
-const SAID: usize = 400;
+const MAX_HEALTH_OUTPUT: usize = 400;
 
 /// The complete inspection of a container, as JSON: typed structs would drop unknown fields.
 pub(crate) struct Container {
@@ -32,7 +32,7 @@ impl Container {
     }
 
     pub(crate) fn name(&self) -> String {
-        plain_name(self.text("/Name").unwrap_or_default())
+        without_slash(self.text("/Name").unwrap_or_default())
     }
 
     /// Returns all labels, including those of the image; null without labels.
@@ -52,7 +52,7 @@ impl Container {
 
     /// Returns the time of the last start in milliseconds since 1970 UTC, by the engine's clock.
     pub(crate) fn started_ms(&self) -> Option<u64> {
-        self.started_at().and_then(milliseconds)
+        self.started_at().and_then(parse_milliseconds)
     }
 
     pub(crate) fn state(&self) -> ObjectState {
@@ -67,7 +67,7 @@ impl Container {
     }
 
     /// Returns true if the container has a terminal, and therefore a single output stream.
-    pub(crate) fn is_terminal(&self) -> bool {
+    pub(crate) fn has_terminal(&self) -> bool {
         self.flag("/Config/Tty")
     }
 
@@ -78,7 +78,7 @@ impl Container {
     }
 
     /// Returns the published ports in the form `8080→80/tcp`.
-    pub(crate) fn published(&self) -> Vec<String> {
+    pub(crate) fn published_ports(&self) -> Vec<String> {
         let ports = pairs(&self.json["NetworkSettings"]["Ports"]);
         let shown = ports.flat_map(|(inner, bindings)| {
             host_ports(bindings).map(move |outer| format!("{outer}→{inner}"))
@@ -102,10 +102,10 @@ impl Container {
 
 /// Formats one result of a health check as a line.
 fn health_line(check: &Json) -> String {
-    let said = text(&check["Output"]).trim().replace('\n', " ");
-    let said = shortened(&said, SAID);
-    let separator = if said.is_empty() { "" } else { ": " };
-    format!("exit code {}{separator}{said}", check["ExitCode"])
+    let output = text(&check["Output"]).trim().replace('\n', " ");
+    let output = truncated(&output, MAX_HEALTH_OUTPUT);
+    let separator = if output.is_empty() { "" } else { ": " };
+    format!("exit code {}{separator}{output}", check["ExitCode"])
 }
 
 /// Returns the host ports in the bindings of one container port.
@@ -114,13 +114,13 @@ pub(crate) fn host_ports(bindings: &Json) -> impl Iterator<Item = &str> {
 }
 
 /// Converts an engine's timestamp to milliseconds since 1970 UTC.
-pub(crate) fn milliseconds(time: &str) -> Option<u64> {
+pub(crate) fn parse_milliseconds(time: &str) -> Option<u64> {
     let time: jiff::Timestamp = time.parse().ok()?;
     u64::try_from(time.as_millisecond()).ok()
 }
 
 /// Removes the leading `/` that engines write before names.
-pub(crate) fn plain_name(name: &str) -> String {
+pub(crate) fn without_slash(name: &str) -> String {
     name.strip_prefix('/').unwrap_or(name).to_owned()
 }
 
@@ -131,14 +131,14 @@ pub(crate) fn is_anonymous(name: &str) -> bool {
 
 /// Returns true if the engine accepts the name. Names are put into request paths unescaped, so any
 /// other name could address another path.
-pub(crate) fn is_name(name: &str) -> bool {
+pub(crate) fn is_valid_name(name: &str) -> bool {
     let mut chars = name.chars();
     let rest = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     chars.next().is_some_and(|c| c.is_ascii_alphanumeric()) && name.len() > 1 && chars.all(rest)
 }
 
 /// Returns the anonymous volumes of a container, by mount path.
-pub(crate) fn nameless_volumes(before: &Container) -> JsonMap<String, Json> {
+pub(crate) fn anonymous_volumes(before: &Container) -> JsonMap<String, Json> {
     let is_nameless =
         |mount: &&Json| mount["Type"] == "volume" && is_anonymous(text(&mount["Name"]));
     let mounts = list(&before.json["Mounts"]).filter(is_nameless);
@@ -150,7 +150,7 @@ pub(crate) fn nameless_volumes(before: &Container) -> JsonMap<String, Json> {
 }
 
 /// Adds mounts for carried-over volumes, except where the request mounts something else.
-pub(crate) fn mount_carried(body: &mut Json, carried: &JsonMap<String, Json>) {
+pub(crate) fn mount_carried_volumes(body: &mut Json, carried: &JsonMap<String, Json>) {
     let host = &body["HostConfig"];
     let mut free = carried.clone();
     mounted_paths(host).for_each(|path| drop(free.shift_remove(path)));
@@ -163,7 +163,7 @@ pub(crate) fn mount_carried(body: &mut Json, carried: &JsonMap<String, Json>) {
 
 /// Returns the paths at which something is mounted.
 fn mounted_paths(host: &Json) -> impl Iterator<Item = &str> {
-    let binds = texts(&host["Binds"]).filter_map(|bind| bind.split(':').nth(1));
+    let binds = strings(&host["Binds"]).filter_map(|bind| bind.split(':').nth(1));
     let mounts = list(&host["Mounts"]).filter_map(|mount| mount["Target"].as_str());
     let temporary = keys(&host["Tmpfs"]).map(String::as_str);
     binds.chain(mounts).chain(temporary)

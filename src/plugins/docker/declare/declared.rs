@@ -3,11 +3,11 @@
 use crate::{
     engine::Kind,
     model::{
-        Definition, Deployment, Instance, Planned, Tie,
-        function::{holds_call, is_call},
+        Definition, Deployment, Instance, OperationDefinition, RelationshipDefinition,
+        function::{contains_call, is_call},
     },
     plugins::{
-        Name, Part,
+        InstanceRef, Name,
         docker::declare::{
             action::{Attachment, Creation, Dialect},
             image,
@@ -20,7 +20,7 @@ use crate::{
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 pub(crate) const LIFECYCLE: &str = "cloudify.interfaces.lifecycle";
-const ATTACHED: &str = "dockctl.relationships.attached_to_network";
+const ATTACHED_TO_NETWORK: &str = "dockctl.relationships.attached_to_network";
 const MOUNTS: &str = "dockctl.relationships.mounts";
 
 const NULL: &Json = &Json::Null;
@@ -42,16 +42,16 @@ fn is_given(value: &Json) -> bool {
 }
 
 /// Returns the engine in the `daemon_client` of an operation.
-pub(crate) fn client_of(operation: &Planned) -> Option<Target> {
+pub(crate) fn client_engine(operation: &OperationDefinition) -> Option<Target> {
     let client = operation.inputs.get("daemon_client")?;
     client
         .as_object()
         .filter(|client| !client.is_empty())
-        .map(|client| at(client.clone().into()))
+        .map(|client| engine_at(client.clone().into()))
 }
 
 /// Returns the engine for arguments of docker-py's client.
-fn at(client: Json) -> Target {
+fn engine_at(client: Json) -> Target {
     let shown = match &client["base_url"] {
         Json::Null => "the default engine",
         Json::String(address) => address,
@@ -66,7 +66,7 @@ fn at(client: Json) -> Target {
 /// Returns the engine of a node's object: the one on which it is created. If only another operation
 /// names an engine, that one applies, as in Cloudify's plugin.
 pub(crate) fn engine(node: &Definition) -> Target {
-    let named = |name: &str| client_of(node.operations.get(&format!("{LIFECYCLE}.{name}"))?);
+    let named = |name: &str| client_engine(node.operations.get(&format!("{LIFECYCLE}.{name}"))?);
     let of_operations = ["create", "start", "stop", "delete"]
         .into_iter()
         .find_map(named);
@@ -97,11 +97,11 @@ fn client_config(config: &Json) -> Option<Target> {
     let address = plain
         .collect::<Option<String>>()
         .map_or(address, Json::from);
-    Some(at(json!({ "base_url": address })))
+    Some(engine_at(json!({ "base_url": address })))
 }
 
 /// Returns the engine of an instance's object; none if the node has no object.
-pub(crate) fn engine_of(deployment: &Deployment, instance: &Instance) -> Option<Target> {
+pub(crate) fn instance_engine(deployment: &Deployment, instance: &Instance) -> Option<Target> {
     deployment
         .node(instance)
         .filter(|node| kind(node).is_some())
@@ -140,7 +140,7 @@ pub(crate) fn object_name(deployment: &str, instance: &Instance, node: &Definiti
 /// Returns the name of an adopted object without a leading `/`, or its ID; none if the node does
 /// not adopt an object.
 pub(crate) fn adopted_name(node: &Definition) -> Option<String> {
-    let name = adopted(node);
+    let name = adopted_reference(node);
     let name = name
         .as_str()
         .filter(|_| node.is_adopted() && kind(node).is_some())?;
@@ -148,7 +148,7 @@ pub(crate) fn adopted_name(node: &Definition) -> Option<String> {
 }
 
 /// Returns the reference to an adopted object: `name`, otherwise `resource_id`.
-pub(crate) fn adopted(node: &Definition) -> Json {
+pub(crate) fn adopted_reference(node: &Definition) -> Json {
     Some(property(node, "name"))
         .filter(|name| is_given(name))
         .unwrap_or_else(|| property(node, "resource_id"))
@@ -156,7 +156,7 @@ pub(crate) fn adopted(node: &Definition) -> Json {
 }
 
 /// Returns the name of an instance's object, if it is already known.
-pub(crate) fn wanted_name(deployment: &Deployment, instance: &Instance) -> Option<String> {
+pub(crate) fn declared_name(deployment: &Deployment, instance: &Instance) -> Option<String> {
     let node = deployment
         .node(instance)
         .filter(|node| kind(node).is_some())?;
@@ -260,29 +260,33 @@ fn without_waits(params: &Json) -> Json {
 }
 
 /// Returns the relationships of a type, each with its target instance.
-fn related<'d>(
+fn relationships_of_type<'d>(
     deployment: &'d Deployment,
     instance: &'d Instance,
     node: &'d Definition,
     type_name: &'static str,
-) -> impl Iterator<Item = (&'d Tie, &'d Instance, &'d Definition)> {
-    let of_type = move |tie: &&Tie| {
-        tie.type_name == type_name || tie.hierarchy.iter().any(|name| name == type_name)
+) -> impl Iterator<Item = (&'d RelationshipDefinition, &'d Instance, &'d Definition)> {
+    let of_type = move |relationship: &&RelationshipDefinition| {
+        relationship.type_name == type_name
+            || relationship.hierarchy.iter().any(|name| name == type_name)
     };
-    node.ties.iter().filter(of_type).flat_map(move |tie| {
-        let targets = instance
-            .ties
-            .iter()
-            .filter_map(|to| deployment.instance(&to.target));
-        targets
-            .filter(|target| target.node == tie.target)
-            .filter_map(move |target| Some((tie, target, deployment.node(target)?)))
-    })
+    node.relationships
+        .iter()
+        .filter(of_type)
+        .flat_map(move |relationship| {
+            let targets = instance
+                .relationships
+                .iter()
+                .filter_map(|to| deployment.instance(&to.target));
+            targets
+                .filter(|target| target.node == relationship.target)
+                .filter_map(move |target| Some((relationship, target, deployment.node(target)?)))
+        })
 }
 
 fn reference_name(deployment: &Deployment, instance: &Instance, node: &Definition) -> Json {
     if node.is_adopted() {
-        adopted(node)
+        adopted_reference(node)
     } else {
         object_name(&deployment.name, instance, node)
     }
@@ -294,29 +298,30 @@ pub(crate) fn attachments(
     instance: &Instance,
     node: &Definition,
 ) -> Vec<Attachment> {
-    let of = |(tie, target, network): (&Tie, &Instance, &Definition)| {
-        let given = |value: &Json| {
-            !value.is_null() && value != "" && *value != json!([]) && *value != json!({})
+    let of =
+        |(relationship, target, network): (&RelationshipDefinition, &Instance, &Definition)| {
+            let given = |value: &Json| {
+                !value.is_null() && value != "" && *value != json!([]) && *value != json!({})
+            };
+            let endpoint = relationship
+                .properties
+                .iter()
+                .filter(|(name, value)| params::ENDPOINT.contains(&name.as_str()) && given(value))
+                .map(|(name, value)| (name.clone(), value.clone()));
+            Attachment {
+                network: reference_name(deployment, target, network),
+                endpoint: Json::Object(endpoint.collect()),
+            }
         };
-        let endpoint = tie
-            .properties
-            .iter()
-            .filter(|(name, value)| params::ENDPOINT.contains(&name.as_str()) && given(value))
-            .map(|(name, value)| (name.clone(), value.clone()));
-        Attachment {
-            network: reference_name(deployment, target, network),
-            endpoint: Json::Object(endpoint.collect()),
-        }
-    };
-    related(deployment, instance, node, ATTACHED)
+    relationships_of_type(deployment, instance, node, ATTACHED_TO_NETWORK)
         .map(of)
         .collect()
 }
 
 /// Returns the mounts of volumes from relationships, in the engine's format.
 fn mounts(deployment: &Deployment, instance: &Instance, node: &Definition) -> Vec<Json> {
-    let of = |(tie, target, volume): (&Tie, &Instance, &Definition)| {
-        let text = |name: &str| tie.properties.get(name).unwrap_or(NULL);
+    let of = |(relationship, target, volume): (&RelationshipDefinition, &Instance, &Definition)| {
+        let text = |name: &str| relationship.properties.get(name).unwrap_or(NULL);
         let mut mount = json!({ "Type": "volume", "Source": reference_name(deployment, target, volume), "Target": text("target") });
         if *text("read_only") == true {
             mount["ReadOnly"] = true.into();
@@ -329,7 +334,7 @@ fn mounts(deployment: &Deployment, instance: &Instance, node: &Definition) -> Ve
         }
         mount
     };
-    related(deployment, instance, node, MOUNTS)
+    relationships_of_type(deployment, instance, node, MOUNTS)
         .map(of)
         .collect()
 }
@@ -346,7 +351,7 @@ pub(crate) fn processes(node: &Definition) -> Option<Json> {
         .filter(|processes| !processes.is_null())
         .collect();
     if let [late] = given[..]
-        && holds_call(late)
+        && contains_call(late)
     {
         return Some(late.clone());
     }
@@ -393,42 +398,44 @@ pub(crate) enum ExpectedExit {
 }
 
 /// Returns the names by which other nodes refer to the object of an instance.
-pub(crate) fn called(part: Part<'_>) -> Vec<Name> {
-    let Part {
+pub(crate) fn provided_names(part: InstanceRef<'_>) -> Vec<Name> {
+    let InstanceRef {
         deployment,
         instance,
         node,
     } = part;
-    let own = wanted_name(deployment, instance).map(|name| object(node, name));
-    let built = built_image(deployment, instance).map(built);
+    let own = declared_name(deployment, instance).map(|name| object_name_of(node, name));
+    let built = built_image(deployment, instance).map(image_name);
     own.into_iter().chain(built).collect()
 }
 
 /// Returns the names to which the object of an instance refers: links, volumes, networks, its
 /// image.
-pub(crate) fn names(part: Part<'_>) -> Vec<Name> {
-    let Part {
+pub(crate) fn referenced_names(part: InstanceRef<'_>) -> Vec<Name> {
+    let InstanceRef {
         deployment,
         instance,
         node,
     } = part;
-    let used = names_used(deployment, instance).into_iter();
-    let image = used_image(deployment, instance).map(built);
-    used.map(|name| object(node, name)).chain(image).collect()
+    let used = container_references(deployment, instance).into_iter();
+    let image = used_image(deployment, instance).map(image_name);
+    used.map(|name| object_name_of(node, name))
+        .chain(image)
+        .collect()
 }
 
-fn object(node: &Definition, name: String) -> Name {
+fn object_name_of(node: &Definition, name: String) -> Name {
     Name {
-        space: "docker object",
-        on: engine(node).to_string(),
+        namespace: "docker object",
+        system: engine(node).to_string(),
         name,
     }
 }
 
-fn built(name: String) -> Name {
+fn image_name(name: String) -> Name {
     Name {
-        space: "docker image",
-        on: String::new(),
+        namespace: "docker image",
+        system: String::new(),
         name,
     }
 }
@@ -440,7 +447,7 @@ fn built_image(deployment: &Deployment, instance: &Instance) -> Option<String> {
         .filter(|node| kind(node) == Some(Kind::Image))?;
     let tag = &property(node, "resource_config")["tag"];
     tag.as_str()
-        .map(|tag| image::shown(&json!({ "repository": tag })))
+        .map(|tag| image::display_image(&json!({ "repository": tag })))
 }
 
 /// Returns the image that the container of an instance uses, unless it is imported.
@@ -449,11 +456,12 @@ fn used_image(deployment: &Deployment, instance: &Instance) -> Option<String> {
         .node(instance)
         .filter(|node| kind(node) == Some(Kind::Container) && !node.is_adopted())?;
     let image = image(node);
-    (image["src"].is_null() && image["repository"].is_string()).then(|| image::shown(&image))
+    (image["src"].is_null() && image["repository"].is_string())
+        .then(|| image::display_image(&image))
 }
 
 /// Returns the names of the objects to which the container of an instance refers.
-pub(crate) fn names_used(deployment: &Deployment, instance: &Instance) -> Vec<String> {
+pub(crate) fn container_references(deployment: &Deployment, instance: &Instance) -> Vec<String> {
     let Some(node) = deployment
         .node(instance)
         .filter(|node| kind(node) == Some(Kind::Container) && !node.is_adopted())

@@ -2,12 +2,12 @@
 //! a label contains the digest of the rest.
 
 use crate::{
-    model::{Deployment, function::holds_call},
+    model::{Deployment, function::contains_call},
     plugins::docker::declare::{
         action::Action,
         change::{ADJUSTABLE, add_swap},
         container::Container,
-        declared::{creation, declaration, engine, wanted_name},
+        declared::{creation, declaration, declared_name, engine},
     },
     seam::Drift,
 };
@@ -22,18 +22,18 @@ pub(crate) fn drift(deployment: &Deployment, instance: &str, found: &Container) 
         return Vec::new();
     };
     let creation = creation(deployment, instance, node);
-    let step = |action: Action| action.at(engine(node));
+    let step = |action: Action| action.into_step(engine(node));
     let mut all = Vec::new();
-    if let Some(name) = wanted_name(deployment, instance).filter(|name| {
-        *name != crate::plugins::docker::declare::change::lasting_name(&found.name())
-    }) {
+    if let Some(name) = declared_name(deployment, instance)
+        .filter(|name| *name != crate::plugins::docker::declare::change::base_name(&found.name()))
+    {
         let repair = step(Action::Rename {
             name: name.clone().into(),
         });
         all.push(Drift {
             field: "name".to_owned(),
             declared: name.into(),
-            found: found.name().into(),
+            present: found.name().into(),
             repair,
         });
     }
@@ -59,7 +59,7 @@ pub(crate) fn drift(deployment: &Deployment, instance: &str, found: &Container) 
         all.push(Drift {
             field: field.to_owned(),
             declared: host[field].clone(),
-            found: now[field].clone(),
+            present: now[field].clone(),
             repair,
         });
     }
@@ -83,7 +83,7 @@ pub(crate) fn drift(deployment: &Deployment, instance: &str, found: &Container) 
         all.push(Drift {
             field: "network".to_owned(),
             declared: name.into(),
-            found: json!(there),
+            present: json!(there),
             repair,
         });
     }
@@ -93,7 +93,7 @@ pub(crate) fn drift(deployment: &Deployment, instance: &str, found: &Container) 
 /// Returns true if a field is declared and the engine shows another value. An empty value does not
 /// count: engines omit limits that they do not support.
 fn differs(field: &str, declared: &Json, found: &Json) -> bool {
-    if declared.is_null() || holds_call(declared) {
+    if declared.is_null() || contains_call(declared) {
         return false;
     }
     let nothing = |value: &Json| {

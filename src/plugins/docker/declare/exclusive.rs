@@ -4,12 +4,12 @@
 use crate::{
     model::{Definition, Deployment, Instance},
     plugins::{
-        Exclusive, PORT,
+        ExclusiveResource, PORT,
         docker::declare::{
             action::Creation,
             container::host_ports,
             declared::creation,
-            json::{keys, list, pairs, text, texts},
+            json::{keys, list, pairs, strings, text},
         },
     },
 };
@@ -22,9 +22,9 @@ pub(crate) fn exclusive(
     deployment: &Deployment,
     instance: &Instance,
     node: &Definition,
-) -> Vec<Exclusive> {
+) -> Vec<ExclusiveResource> {
     let creation = creation(deployment, instance, node);
-    let needed = request(&creation).map(|body| held_by(&creation, &body));
+    let needed = request(&creation).map(|body| exclusive_resources(&creation, &body));
     needed.unwrap_or_default()
 }
 
@@ -36,27 +36,31 @@ fn request(creation: &Creation) -> Option<Json> {
 
 /// Returns the exclusive resources of a container with this request, including its addresses on
 /// networks that it joins later.
-fn held_by(creation: &Creation, body: &Json) -> Vec<Exclusive> {
+fn exclusive_resources(creation: &Creation, body: &Json) -> Vec<ExclusiveResource> {
     let later = creation.later_networks();
     let now = pairs(&body["NetworkingConfig"]["EndpointsConfig"]);
     let now = now.map(|(_, endpoint)| endpoint);
     let endpoints = now.chain(later.iter().map(|it| &it.endpoint));
     let addresses = endpoints.flat_map(addresses).collect();
-    held(&body["HostConfig"], addresses, body.get("Volumes"))
+    host_resources(&body["HostConfig"], addresses, body.get("Volumes"))
 }
 
-fn held(host: &Json, addresses: Vec<String>, volumes: Option<&Json>) -> Vec<Exclusive> {
+fn host_resources(
+    host: &Json,
+    addresses: Vec<String>,
+    volumes: Option<&Json>,
+) -> Vec<ExclusiveResource> {
     let ports = ports(host).into_iter();
-    let ports = ports.map(|(port, protocol)| of_port(&port, &protocol));
-    let addresses = addresses.into_iter().map(of_address);
+    let ports = ports.map(|(port, protocol)| port_resource(&port, &protocol));
+    let addresses = addresses.into_iter().map(address_resource);
     let mounts = mounts(host, volumes).into_iter();
-    let mounts = mounts.map(|(name, is_written)| of_mount(name, is_written == true));
-    let all = ports.chain(addresses).chain([of_network(host)]);
+    let mounts = mounts.map(|(name, is_written)| mount_resource(name, is_written == true));
+    let all = ports.chain(addresses).chain([network_resource(host)]);
     all.chain(mounts).collect()
 }
 
-fn of_port(port: &str, protocol: &str) -> Exclusive {
-    Exclusive {
+fn port_resource(port: &str, protocol: &str) -> ExclusiveResource {
+    ExclusiveResource {
         kind: PORT,
         key: format!("{port}/{protocol}"),
         shown: format!("host port {port}"),
@@ -64,8 +68,8 @@ fn of_port(port: &str, protocol: &str) -> Exclusive {
     }
 }
 
-fn of_address(address: String) -> Exclusive {
-    Exclusive {
+fn address_resource(address: String) -> ExclusiveResource {
+    ExclusiveResource {
         kind: "address",
         shown: format!("address {address}"),
         key: address,
@@ -74,8 +78,8 @@ fn of_address(address: String) -> Exclusive {
 }
 
 /// A container on the host network may need any port of the host.
-fn of_network(host: &Json) -> Exclusive {
-    Exclusive {
+fn network_resource(host: &Json) -> ExclusiveResource {
+    ExclusiveResource {
         kind: "network",
         key: String::new(),
         shown: "the host network".to_owned(),
@@ -83,8 +87,8 @@ fn of_network(host: &Json) -> Exclusive {
     }
 }
 
-fn of_mount(name: String, is_written: bool) -> Exclusive {
-    Exclusive {
+fn mount_resource(name: String, is_written: bool) -> ExclusiveResource {
+    ExclusiveResource {
         kind: "mount",
         key: name.clone(),
         shown: name,
@@ -133,18 +137,18 @@ fn mounts(host: &Json, volumes: Option<&Json>) -> JsonMap<String, Json> {
         let before = all.get(&name).is_some_and(|it| *it == true);
         all.insert(name, (before || is_written).into());
     }
-    all.extend(texts(&host["VolumesFrom"]).map(volumes_of));
+    all.extend(strings(&host["VolumesFrom"]).map(inherited_volumes));
     all
 }
 
 /// Returns the mounted directories and named volumes, and whether they are writable.
 fn sources(host: &Json) -> impl Iterator<Item = (String, bool)> {
-    let binds = texts(&host["Binds"]).map(bind);
+    let binds = strings(&host["Binds"]).map(bind);
     let all = binds.chain(list(&host["Mounts"]).filter_map(mount));
-    all.map(|(source, is_written)| (in_words(source), is_written))
+    all.map(|(source, is_written)| (describe_mount(source), is_written))
 }
 
-fn in_words(source: &str) -> String {
+fn describe_mount(source: &str) -> String {
     let kind = if source.starts_with('/') {
         "directory"
     } else {
@@ -168,7 +172,7 @@ fn mount(mount: &Json) -> Option<(&str, bool)> {
 }
 
 /// Describes the volumes that `volumes_from` mounts, and whether they are writable.
-fn volumes_of(from: &str) -> (String, Json) {
+fn inherited_volumes(from: &str) -> (String, Json) {
     let name = from.trim_end_matches(":ro");
     let is_written = !from.ends_with(":ro");
     (
@@ -180,14 +184,14 @@ fn volumes_of(from: &str) -> (String, Json) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plugins::clash;
+    use crate::plugins::conflict;
     use serde_json::json;
 
     #[test]
-    fn two_containers_cannot_share_what_only_one_can_have() {
+    fn containers_clash_on_exclusive_resources() {
         let shared = |old: Json, new: Json| {
-            let [old, new] = [old, new].map(|host| held(&host, Vec::new(), None));
-            clash(&old, &new).map(|it| it.shown.clone())
+            let [old, new] = [old, new].map(|host| host_resources(&host, Vec::new(), None));
+            conflict(&old, &new).map(|it| it.shown.clone())
         };
         let port = |host: &str, inner: &str| json!({ "PortBindings": { inner: [{ "HostIp": "", "HostPort": host }] } });
         assert_eq!(
@@ -239,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_found_in_both_spellings() {
+    fn addresses_are_found_in_both_formats() {
         assert_eq!(
             addresses(
                 &json!({ "IPAMConfig": { "IPv4Address": "10.0.0.5" }, "ipv6_address": "fd00::5" })

@@ -2,10 +2,10 @@
 
 use crate::{
     diagnostic::Fault,
-    model::function::{holds_call, holds_late_call, is_call},
+    model::function::{contains_call, contains_late_call, is_call},
     plugins::docker::declare::{
         action::is_late,
-        json::texts,
+        json::strings,
         params::{Form, convert, kind},
     },
 };
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Image {
     pub src: Option<String>,
     /// Existing image that gets a new name (key `image`).
-    pub base: Option<String>,
+    pub source: Option<String>,
     pub repository: Option<String>,
     pub tag: Option<String>,
     pub platform: Option<String>,
@@ -119,7 +119,7 @@ pub(crate) const KEYS: &[Key] = &[
 /// Default of `max_size`, in bytes.
 const MAX_SIZE: u64 = 10 << 30;
 /// Keys of `auth_config`.
-const AUTH: [&str; 7] = [
+const AUTH_KEYS: [&str; 7] = [
     "username",
     "password",
     "email",
@@ -130,10 +130,10 @@ const AUTH: [&str; 7] = [
 ];
 
 /// Syntax of an image, for messages.
-const FORMS: &str = "image: {repository: NAME, tag: TAG}, or image: {src: TARBALL}";
+const SYNTAX: &str = "image: {repository: NAME, tag: TAG}, or image: {src: TARBALL}";
 
 /// Keys that identify the image.
-const NAMING: [&str; 4] = ["src", "image", "repository", "tag"];
+const NAME_KEYS: [&str; 4] = ["src", "image", "repository", "tag"];
 
 impl Image {
     /// Reads an image. Late values are left out.
@@ -142,8 +142,10 @@ impl Image {
     ///
     /// All invalid keys and values.
     pub(crate) fn read(image: &Json) -> Result<Self, Vec<Fault>> {
-        let entries = image.as_object().ok_or_else(|| vec![no_mapping(image)])?;
-        let (read, faults) = Self::of_entries(entries);
+        let entries = image
+            .as_object()
+            .ok_or_else(|| vec![not_a_mapping(image)])?;
+        let (read, faults) = Self::from_entries(entries);
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -152,9 +154,9 @@ impl Image {
     }
 
     /// Reads the entries that are already known, and returns their faults.
-    fn of_entries(entries: &JsonMap<String, Json>) -> (Self, Vec<Fault>) {
+    fn from_entries(entries: &JsonMap<String, Json>) -> (Self, Vec<Fault>) {
         let mut read = Self::default();
-        let is_known = |value: &Json| !value.is_null() && !holds_call(value);
+        let is_known = |value: &Json| !value.is_null() && !contains_call(value);
         let known = entries.iter().filter(|(_, value)| is_known(value));
         let faults = known.filter_map(|(name, value)| read.entry(name, value).err());
         let faults = faults.collect();
@@ -167,25 +169,25 @@ impl Image {
             return Err(Fault::unknown_among(name, &known));
         };
         let converted = convert(key.form, value, &mut Vec::new());
-        let taken = converted.and_then(|value| self.take(name, &value));
-        taken.map_err(|fault| fault.under(name))
+        let set = converted.and_then(|value| self.set(name, &value));
+        set.map_err(|fault| fault.at_key(name))
     }
 
-    fn take(&mut self, name: &str, value: &Json) -> Result<(), Fault> {
+    fn set(&mut self, name: &str, value: &Json) -> Result<(), Fault> {
         let text = value
             .as_str()
             .filter(|text| !text.is_empty())
             .map(str::to_owned);
         match name {
             "src" => self.src = text,
-            "image" => self.base = text,
+            "image" => self.source = text,
             "repository" => self.repository = text,
             "tag" => self.tag = text,
             "platform" => self.platform = text,
             "pull_policy" => self.pull = pull_policy(text.as_deref())?,
             "all_tags" => self.all_tags = *value == true,
             "auth_config" => self.auth = auth(value)?,
-            "changes" => self.changes = texts(value).map(str::to_owned).collect(),
+            "changes" => self.changes = strings(value).map(str::to_owned).collect(),
             "sha256" => self.sha256 = text.map(|text| sha256(&text)).transpose()?,
             "max_size" => self.max_size = value.as_u64(),
             _ => {}
@@ -204,11 +206,11 @@ impl Image {
     }
 
     fn check_src(&self, has_base: bool) -> Result<(), Fault> {
-        if self.src.as_deref().is_some_and(has_other_scheme) {
-            return Err(Fault::new("a URL in `src` must start with http or https").under("src"));
+        if self.src.as_deref().is_some_and(has_unsupported_scheme) {
+            return Err(Fault::new("a URL in `src` must start with http or https").at_key("src"));
         }
         if has_base {
-            return Err(Fault::new("`src` and `image` cannot be combined").under("image"));
+            return Err(Fault::new("`src` and `image` cannot be combined").at_key("image"));
         }
         Ok(())
     }
@@ -221,19 +223,19 @@ impl Image {
         };
         let (repository, tag) = self.reference("");
         let checked = check_scheme(name).and_then(|()| check_repository(&repository));
-        checked.map_err(|fault| fault.under("repository"))?;
+        checked.map_err(|fault| fault.at_key("repository"))?;
         let key = self.tag.as_ref().map_or("repository", |_| "tag");
-        check_tag(&tag).map_err(|fault| fault.under(key))
+        check_tag(&tag).map_err(|fault| fault.at_key(key))
     }
 
     /// Returns repository and tag or digest in the engine's format. The key `tag` overrides a tag
     /// in `repository`.
     pub(crate) fn reference(&self, fallback: &str) -> (String, String) {
-        let given = self.repository.as_deref().or(self.base.as_deref());
+        let given = self.repository.as_deref().or(self.source.as_deref());
         let repository = given.unwrap_or(fallback);
-        let (name, digest) = parted(repository, repository.split_once('@'));
+        let (name, digest) = split_off(repository, repository.split_once('@'));
         let in_name = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/'));
-        let (name, tag) = parted(name, in_name);
+        let (name, tag) = split_off(name, in_name);
         let tag = digest.or(self.tag.as_deref()).or(tag);
         (name.to_owned(), tag.unwrap_or("latest").to_owned())
     }
@@ -241,17 +243,17 @@ impl Image {
     /// Returns repository and tag as one string; the default tag is `latest`.
     fn name(&self) -> String {
         let (repository, tag) = self.reference("");
-        joined(&repository, &tag)
+        join_reference(&repository, &tag)
     }
 
     /// Returns the name that the blueprint gives the image, if any.
     pub(crate) fn given_name(&self) -> Option<GivenName> {
         let name = self.repository.as_deref()?;
         let (repository, tag) = self.reference("");
-        let says_tag = self.tag.is_some() || name != repository;
+        let has_tag = self.tag.is_some() || name != repository;
         Some(GivenName {
             repository,
-            tag: says_tag.then_some(tag),
+            tag: has_tag.then_some(tag),
         })
     }
 
@@ -265,7 +267,7 @@ impl Image {
     }
 
     /// Returns the largest download, in bytes.
-    pub(crate) fn limit(&self) -> u64 {
+    pub(crate) fn download_limit(&self) -> u64 {
         self.max_size.unwrap_or(MAX_SIZE)
     }
 
@@ -275,14 +277,14 @@ impl Image {
     pub(crate) fn query(&self, fallback: &str) -> Query {
         let reference = self.reference(fallback);
         let changes = self.changes.iter().map(|it| ("changes", it.clone()));
-        match (&self.src, &self.base) {
-            (Some(_), _) => [renamed("fromSrc", "-", reference), changes.collect()].concat(),
-            (None, Some(image)) => renamed("fromImage", image, reference),
-            (None, None) => self.pulled(reference),
+        match (&self.src, &self.source) {
+            (Some(_), _) => [rename_query("fromSrc", "-", reference), changes.collect()].concat(),
+            (None, Some(image)) => rename_query("fromImage", image, reference),
+            (None, None) => self.pull_query(reference),
         }
     }
 
-    fn pulled(&self, (repository, tag): (String, String)) -> Query {
+    fn pull_query(&self, (repository, tag): (String, String)) -> Query {
         let tag = (!self.all_tags).then_some(("tag", tag));
         let platform = self.platform.clone().map(|it| ("platform", it));
         let image = [("fromImage", repository)].into_iter();
@@ -299,14 +301,14 @@ impl Image {
 }
 
 /// Returns the query for an image that gets a new name.
-fn renamed(key: &'static str, source: &str, (repository, tag): (String, String)) -> Query {
+fn rename_query(key: &'static str, source: &str, (repository, tag): (String, String)) -> Query {
     let source = (key, source.to_owned());
     vec![source, ("repo", repository), ("tag", tag)]
 }
 
-fn no_mapping(image: &Json) -> Fault {
+fn not_a_mapping(image: &Json) -> Fault {
     let message = format!("`image` must be a mapping, not {}", kind(image));
-    Fault::new(message).hint(FORMS)
+    Fault::new(message).hint(SYNTAX)
 }
 
 /// Checks an image without `src`: it needs a name, and accepts no keys that apply to `src`.
@@ -314,14 +316,14 @@ fn check_pulled(given: impl Fn(&str) -> bool) -> Result<(), Fault> {
     let local = ["sha256", "changes", "max_size"];
     if !given("repository") && !given("image") {
         let fault = Fault::new("`image` needs a `repository` to pull or a `src` to import");
-        return Err(fault.hint(FORMS));
+        return Err(fault.hint(SYNTAX));
     }
     let misplaced = local.into_iter().find(|name| given(name));
-    let fault = |name: &str| Fault::new(format!("`{name}` requires `src`")).under(name);
+    let fault = |name: &str| Fault::new(format!("`{name}` requires `src`")).at_key(name);
     misplaced.map_or(Ok(()), |name| Err(fault(name)))
 }
 
-fn has_other_scheme(src: &str) -> bool {
+fn has_unsupported_scheme(src: &str) -> bool {
     let scheme = src.split_once("://").map(|(scheme, _)| scheme);
     scheme.is_some_and(|scheme| {
         let scheme = scheme.to_lowercase();
@@ -359,7 +361,7 @@ fn check_tag(tag: &str) -> Result<(), Fault> {
 }
 
 /// Returns the two parts; without parts, the whole text and none.
-fn parted<'t>(text: &'t str, parts: Option<(&'t str, &'t str)>) -> (&'t str, Option<&'t str>) {
+fn split_off<'t>(text: &'t str, parts: Option<(&'t str, &'t str)>) -> (&'t str, Option<&'t str>) {
     parts.map_or((text, None), |(first, other)| (first, Some(other)))
 }
 
@@ -383,12 +385,15 @@ fn auth(value: &Json) -> Result<Option<Json>, Fault> {
 }
 
 fn check_credentials(entries: &JsonMap<String, Json>) -> Result<(), Fault> {
-    if let Some(name) = entries.keys().find(|name| !AUTH.contains(&name.as_str())) {
-        return Err(Fault::unknown_among(name, &AUTH));
+    if let Some(name) = entries
+        .keys()
+        .find(|name| !AUTH_KEYS.contains(&name.as_str()))
+    {
+        return Err(Fault::unknown_among(name, &AUTH_KEYS));
     }
-    let is_no_text = |value: &Json| !value.is_string() && !value.is_null();
-    if let Some((name, _)) = entries.iter().find(|(_, value)| is_no_text(value)) {
-        return Err(Fault::new("this must be a string").under(name));
+    let is_not_text = |value: &Json| !value.is_string() && !value.is_null();
+    if let Some((name, _)) = entries.iter().find(|(_, value)| is_not_text(value)) {
+        return Err(Fault::new("this must be a string").at_key(name));
     }
     Ok(())
 }
@@ -402,15 +407,15 @@ fn sha256(text: &str) -> Result<String, Fault> {
 }
 
 /// Joins repository and tag or digest.
-pub(crate) fn joined(repository: &str, tag: &str) -> String {
+pub(crate) fn join_reference(repository: &str, tag: &str) -> String {
     let separator = if tag.contains(':') { '@' } else { ':' };
     format!("{repository}{separator}{tag}")
 }
 
 /// Formats an image for a plan.
-pub(crate) fn shown(image: &Json) -> String {
+pub(crate) fn display_image(image: &Json) -> String {
     match Image::read(image) {
-        Ok(_) if is_late(image, &NAMING) => "(known after install)".to_owned(),
+        Ok(_) if is_late(image, &NAME_KEYS) => "(known after install)".to_owned(),
         Ok(Image { src: Some(src), .. }) => src,
         Ok(image) if image.is_id() => image.repository.unwrap_or_default(),
         Ok(image) => image.name(),
@@ -419,21 +424,21 @@ pub(crate) fn shown(image: &Json) -> String {
 }
 
 /// Returns the name or ID of the image on the engine; none if it has no name or a late one.
-pub(crate) fn name_of(image: &Json) -> Option<String> {
-    let is_known = !is_late(image, &NAMING);
+pub(crate) fn image_name(image: &Json) -> Option<String> {
+    let is_known = !is_late(image, &NAME_KEYS);
     let read = Image::read(image).ok().filter(|_| is_known)?;
     if read.is_id() {
         return read.repository;
     }
-    let is_named = read.repository.is_some() || read.base.is_some();
+    let is_named = read.repository.is_some() || read.source.is_some();
     is_named.then(|| read.name())
 }
 
 /// Returns a key that is equal for images that need to be pulled or imported only once; none if it
 /// depends on late values.
-pub(crate) fn key_of(image: &Json) -> Option<String> {
+pub(crate) fn source_key(image: &Json) -> Option<String> {
     let keys = ["src", "image", "repository", "tag", "platform", "changes"];
-    if is_call(image) || keys.iter().any(|key| holds_late_call(&image[key])) {
+    if is_call(image) || keys.iter().any(|key| contains_late_call(&image[key])) {
         return None;
     }
     let read = Image::read(image).ok()?;
@@ -441,14 +446,14 @@ pub(crate) fn key_of(image: &Json) -> Option<String> {
 }
 
 /// Returns the path of a tarball; relative paths start at the blueprint's directory.
-pub(crate) fn path_of(src: &str, folder: &Path) -> PathBuf {
-    folder.join(src.strip_prefix("file://").unwrap_or(src))
+pub(crate) fn resolve_path(src: &str, directory: &Path) -> PathBuf {
+    directory.join(src.strip_prefix("file://").unwrap_or(src))
 }
 
 /// Returns the local tarball of an image, if it is already known.
-pub(crate) fn file_of(image: &Json, folder: &Path) -> Option<PathBuf> {
+pub(crate) fn local_file(image: &Json, directory: &Path) -> Option<PathBuf> {
     let src = Image::read(image).ok()?.src.filter(|src| !is_url(src))?;
-    Some(path_of(&src, folder))
+    Some(resolve_path(&src, directory))
 }
 
 pub(crate) fn is_url(src: &str) -> bool {
@@ -510,12 +515,12 @@ mod tests {
                 "(known after install)",
             ),
         ] {
-            assert_eq!(shown(&image), reference);
+            assert_eq!(display_image(&image), reference);
         }
     }
 
     #[test]
-    fn what_no_image_can_be_is_a_fault_with_its_place() {
+    fn invalid_images_are_faults_with_a_path() {
         for (image, path) in [
             (json!({}), ""),
             (json!({"repository": "https://reg.test/app"}), "repository"),

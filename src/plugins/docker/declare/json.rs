@@ -13,7 +13,7 @@ pub(crate) fn list(value: &Json) -> impl Iterator<Item = &Json> {
 }
 
 /// Returns the strings in a list.
-pub(crate) fn texts(value: &Json) -> impl Iterator<Item = &str> {
+pub(crate) fn strings(value: &Json) -> impl Iterator<Item = &str> {
     list(value).filter_map(Json::as_str)
 }
 

@@ -2,15 +2,18 @@
 
 use crate::{
     engine::Kind,
-    model::{Definition, Deployment, Instance, Planned},
+    model::{Definition, Deployment, Instance, OperationDefinition},
     plugins::docker::declare::{
-        action::shown,
-        declared::{adopted, conditions, engine, engine_of, names_used, property, stop_params},
+        action::display_value,
+        declared::{
+            adopted_reference, conditions, container_references, engine, instance_engine, property,
+            stop_params,
+        },
         json::map_of,
         operation::{Operation, is_run, kind},
     },
     seam::{Call, Target},
-    stage::takes_down,
+    stage::is_uninstall_operation,
 };
 
 use indexmap::IndexMap;
@@ -46,7 +49,7 @@ pub(crate) const SOURCE: &str = "dockctl.source";
 /// containers inherit the labels of their image.
 pub(crate) const BUILT_FOR: &str = "dockctl.built-for";
 /// Keyed digest of the URL that an imported image was downloaded from.
-pub(crate) const FROM: &str = "dockctl.from";
+pub(crate) const SOURCE_URL: &str = "dockctl.from";
 /// Marks an imported image that the blueprint does not name: it is removed with its last container.
 pub(crate) const UNNAMED: &str = "dockctl.unnamed";
 
@@ -55,7 +58,7 @@ pub(crate) const STOP: &str = "cloudify.interfaces.lifecycle.stop";
 pub(crate) const DELETE: &str = "cloudify.interfaces.lifecycle.delete";
 
 /// Plugin, operation and inputs of an operation.
-pub(crate) type Operated = (String, String, JsonMap<String, Json>);
+pub(crate) type LabeledOperation = (String, String, JsonMap<String, Json>);
 
 /// The instance of an object, as stored in the label [`RECORD`]: all data that an uninstall needs.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -74,7 +77,7 @@ pub(crate) struct Label {
     /// Names of the objects that this one refers to.
     pub(crate) uses: Vec<String>,
     /// Operations of the node, by `interface.operation`.
-    pub(crate) operations: IndexMap<String, Operated>,
+    pub(crate) operations: IndexMap<String, LabeledOperation>,
     #[serde(skip_serializing_if = "JsonMap::is_empty")]
     pub(crate) properties: JsonMap<String, Json>,
     /// Anonymous volumes carried over from an older container of the instance, by mount path.
@@ -92,7 +95,8 @@ pub(crate) struct Label {
     pub(crate) declared: usize,
     /// Instances without such a label, and the reason; stored on one object of a deployment.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) beside: Vec<(String, String)>,
+    #[serde(rename = "beside")]
+    pub(crate) unlabeled: Vec<(String, String)>,
 }
 
 impl Label {
@@ -100,7 +104,7 @@ impl Label {
     pub(crate) fn is_printable(&self) -> bool {
         let own = [&self.node, &self.type_name].into_iter();
         let objects = own.chain(&self.needs).chain(&self.uses);
-        let beside = self.beside.iter().flat_map(|(id, why)| [id, why]);
+        let beside = self.unlabeled.iter().flat_map(|(id, why)| [id, why]);
         let mut texts = objects.chain(self.operations.keys()).chain(beside);
         let blueprint = self.blueprint.display().to_string();
         texts.all(|text| is_plain(text)) && is_plain(&blueprint)
@@ -122,7 +126,7 @@ pub(crate) fn is_plain(text: &str) -> bool {
 /// Returns the label for the object of an instance. Functions are not evaluated, because they may
 /// read secrets.
 pub(crate) fn record(deployment: &Deployment, instance: &Instance, node: &Definition) -> Json {
-    let mut uses = names_used(deployment, instance);
+    let mut uses = container_references(deployment, instance);
     uses.sort();
     uses.dedup();
     json!(Label {
@@ -131,7 +135,11 @@ pub(crate) fn record(deployment: &Deployment, instance: &Instance, node: &Defini
         index: instance.index,
         type_name: node.hierarchy.last().cloned().unwrap_or_default(),
         blueprint: deployment.blueprint.clone(),
-        needs: instance.ties.iter().map(|tie| tie.target.clone()).collect(),
+        needs: instance
+            .relationships
+            .iter()
+            .map(|relationship| relationship.target.clone())
+            .collect(),
         uses,
         operations: node
             .operations
@@ -151,8 +159,8 @@ pub(crate) fn record(deployment: &Deployment, instance: &Instance, node: &Defini
             .get(&instance.node)
             .copied()
             .unwrap_or_default(),
-        beside: if is_first(deployment, instance) {
-            beside(deployment)
+        unlabeled: if is_first(deployment, instance) {
+            unlabeled_instances(deployment)
         } else {
             Vec::new()
         },
@@ -161,18 +169,26 @@ pub(crate) fn record(deployment: &Deployment, instance: &Instance, node: &Defini
 
 /// Returns an operation for the label: one that takes down the object with all inputs that this
 /// needs, one that creates or starts it only with the inputs that describe the object.
-fn operation(name: &str, planned: &Planned, node: &Definition) -> Option<Operated> {
+fn operation(
+    name: &str,
+    planned: &OperationDefinition,
+    node: &Definition,
+) -> Option<LabeledOperation> {
     let of = Operation::of(&planned.plugin, &planned.operation)?;
-    let inputs = if takes_down(name) {
-        taking_down(of, planned, node)
+    let inputs = if is_uninstall_operation(name) {
+        removal_inputs(of, planned, node)
     } else {
-        telling(of, node)?
+        descriptive_inputs(of, node)?
     };
     Some((planned.plugin.clone(), planned.operation.clone(), inputs))
 }
 
 /// Returns the inputs that are needed to take down the object.
-fn taking_down(of: Operation, planned: &Planned, node: &Definition) -> JsonMap<String, Json> {
+fn removal_inputs(
+    of: Operation,
+    planned: &OperationDefinition,
+    node: &Definition,
+) -> JsonMap<String, Json> {
     let mut inputs = planned.inputs.clone();
     let is_kept = |name: &str| matches!(name, "params" | "stop_command");
     inputs.retain(|name, value| is_kept(name) && !value.is_null());
@@ -185,19 +201,19 @@ fn taking_down(of: Operation, planned: &Planned, node: &Definition) -> JsonMap<S
 
 /// Returns the inputs that describe the object; none for an operation that neither creates nor
 /// starts it.
-fn telling(of: Operation, node: &Definition) -> Option<JsonMap<String, Json>> {
+fn descriptive_inputs(of: Operation, node: &Definition) -> Option<JsonMap<String, Json>> {
     let waits = conditions(node);
     match of {
         Operation::Start if !waits.is_empty() => Some(map_of([("wait_for", waits.into())])),
         Operation::Start => Some(JsonMap::new()),
-        _ => of.makes().map(|_| JsonMap::new()),
+        _ => of.creates().map(|_| JsonMap::new()),
     }
 }
 
 fn properties(node: &Definition) -> JsonMap<String, Json> {
     let mut properties = JsonMap::new();
     if is_run(node) {
-        let config = told_config(property(node, "resource_config"));
+        let config = label_config(property(node, "resource_config"));
         properties.insert("resource_config".to_owned(), config);
     }
     let keep = node.properties.get("keep");
@@ -205,7 +221,7 @@ fn properties(node: &Definition) -> JsonMap<String, Json> {
     properties
 }
 
-fn told_config(config: &Json) -> Json {
+fn label_config(config: &Json) -> Json {
     let detach = &config["container_args"]["detach"];
     json!({ "image_tag": config["image_tag"], "container_args": { "detach": detach } })
 }
@@ -215,24 +231,27 @@ fn is_first(deployment: &Deployment, instance: &Instance) -> bool {
     deployment
         .instances
         .iter()
-        .find(|it| why_beside(deployment, it).is_none())
+        .find(|it| unlabeled_reason(deployment, it).is_none())
         .is_some_and(|first| first.id == instance.id)
 }
 
-fn beside(deployment: &Deployment) -> Vec<(String, String)> {
+fn unlabeled_instances(deployment: &Deployment) -> Vec<(String, String)> {
     deployment
         .instances
         .iter()
-        .filter_map(|instance| Some((instance.id.clone(), why_beside(deployment, instance)?)))
+        .filter_map(|instance| Some((instance.id.clone(), unlabeled_reason(deployment, instance)?)))
         .collect()
 }
 
 /// Returns why no object on the default engine has a label of the instance; none if one has.
-fn why_beside(deployment: &Deployment, instance: &Instance) -> Option<String> {
+fn unlabeled_reason(deployment: &Deployment, instance: &Instance) -> Option<String> {
     let node = deployment.node(instance)?;
-    match engine_of(deployment, instance) {
+    match instance_engine(deployment, instance) {
         None => Some("it has no object on an engine".to_owned()),
-        Some(_) if node.is_adopted() => Some(format!("it is adopted: {}", shown(&adopted(node)))),
+        Some(_) if node.is_adopted() => Some(format!(
+            "it is adopted: {}",
+            display_value(&adopted_reference(node))
+        )),
         Some(_) if kind(node) == Some(Kind::Image) => Some("it is an image".to_owned()),
         Some(Target::At { .. }) => Some(format!("it is on {}", engine(node))),
         Some(Target::Default) => None,
@@ -240,7 +259,7 @@ fn why_beside(deployment: &Deployment, instance: &Instance) -> Option<String> {
 }
 
 /// Returns true if a label was written for an object of this name.
-pub(crate) fn is_of(record: &str, name: &str) -> bool {
+pub(crate) fn is_for(record: &str, name: &str) -> bool {
     serde_json::from_str(record).is_ok_and(|label: Label| label.name == name)
 }
 
@@ -257,7 +276,7 @@ pub(crate) fn with_carried(record: &Json, carried: Option<&Json>) -> Json {
 }
 
 /// Returns the value of the label for an object of this name.
-pub(crate) fn text(record: &Json, name: &str) -> String {
+pub(crate) fn label_value(record: &Json, name: &str) -> String {
     let mut record = record.clone();
     if record.get("node").is_some() {
         record["name"] = name.into();
@@ -280,7 +299,7 @@ pub(crate) fn names_instance(labels: &Json, call: &Call) -> bool {
 
 /// Returns the text that a seal is the digest of: the name of an object and the labels that
 /// identify its owner. With an ID of the deployment, that ID and the kind are sealed too.
-pub(crate) fn sealed(kind: Kind, name: &str, labels: &Json) -> String {
+pub(crate) fn seal_text(kind: Kind, name: &str, labels: &Json) -> String {
     let text = |label: &str| labels[label].as_str().unwrap_or_default();
     let whose = [DEPLOYMENT, NODE, INSTANCE, REQUEST].map(text).join("\n");
     let (id, kind) = (text(DEPLOYMENT_ID), kind.as_str());
@@ -295,14 +314,14 @@ pub(crate) fn sealed(kind: Kind, name: &str, labels: &Json) -> String {
 mod tests {
     use super::*;
     use crate::{
-        digest::keyed,
+        digest::keyed_digest,
         engine::Version,
         plugins::{
-            Part,
+            InstanceRef,
             docker::declare::{
                 action::Action,
                 lower,
-                request::{NewContainer, assembled},
+                request::{RequestContext, complete_body},
             },
         },
         seam::Purpose,
@@ -312,7 +331,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    pub(crate) fn a_name_counts_with_the_id_where_both_are_known() {
+    pub(crate) fn deployments_match_by_name_and_known_id() {
         let with = |id: &str| json!({ "dockctl.deployment": "shop", "dockctl.deployment-id": id });
         let old = json!({ "dockctl.deployment": "shop" });
         assert!(names_deployment(&with("a"), "shop", "a"));
@@ -335,21 +354,21 @@ mod tests {
     /// This version writes the same labels as an older one (`tests/data/format2/golden.json`).
     /// Otherwise objects would count as changed or as foreign.
     #[test]
-    fn declarations_records_requests_and_seals_are_as_they_were() {
+    fn labels_equal_those_of_format_2() {
         let text = include_str!("../../../../tests/data/format2/golden.json");
         let golden: Json = serde_json::from_str(text).unwrap();
         let key = golden["key"].as_str().unwrap();
         let key: Vec<u8> = (0..key.len() / 2)
             .map(|at| u8::from_str_radix(&key[2 * at..2 * at + 2], 16).unwrap())
             .collect();
-        let digest = |text: &str| keyed(&key, text);
+        let digest = |text: &str| keyed_digest(&key, text);
         let deployment: Deployment = serde_json::from_value(golden["deployment"].clone()).unwrap();
         let mut compared = 0;
         for instance in &deployment.instances {
-            let part = Part::of(&deployment, instance).unwrap();
+            let part = InstanceRef::of(&deployment, instance).unwrap();
             let planned = &part.node.operations[CREATE];
             let steps = lower::lower(part, CREATE, planned, &Purpose::Ordinary).unwrap();
-            let step = steps.iter().find(|step| step.declares_anew()).unwrap();
+            let step = steps.iter().find(|step| step.creates_object()).unwrap();
             let name = step.payload["name"].as_str().unwrap();
             let object = &golden["objects"][name];
             let is = |label: &str, text: &str| {
@@ -357,17 +376,17 @@ mod tests {
             };
             let declaration = step.payload["declaration"].as_str().unwrap();
             is(SPEC, &digest(declaration));
-            is(RECORD, &super::text(&step.kept, name));
+            is(RECORD, &super::label_value(&step.label_declaration, name));
             let kind = kind(part.node).unwrap();
-            is(SEAL, &digest(&sealed(kind, name, &object["labels"])));
+            is(SEAL, &digest(&seal_text(kind, name, &object["labels"])));
             let is_known = !step.reads_attributes();
-            if let (Ok(Action::Create(creation)), true) = (Action::of(step), is_known) {
-                let new = NewContainer {
+            if let (Ok(Action::Create(creation)), true) = (Action::from_step(step), is_known) {
+                let new = RequestContext {
                     name,
                     version: Version::parse(golden["version"].as_str().unwrap()),
                     proxies: &Json::Null,
                 };
-                let mut body = assembled(creation.converted().unwrap(), &new);
+                let mut body = complete_body(creation.converted().unwrap(), &new);
                 body["Image"] = object["image"].clone();
                 is(REQUEST, &digest(&body.to_string()));
                 compared += 1;

@@ -1,14 +1,14 @@
 //! Translates a lifecycle operation into actions.
 
 use crate::{
-    model::{Definition, Deployment, Instance, Planned, function::holds_call},
+    model::{Definition, Deployment, Instance, OperationDefinition, function::contains_call},
     plugins::{
-        Part,
+        InstanceRef,
         docker::declare::{
-            action::{Action, Attachment, Creation, Making},
+            action::{Action, Attachment, Creation, ObjectCreation},
             declared::{
-                LIFECYCLE, adopted, adopted_name, client_of, conditions, creation, declaration,
-                engine, image, input, object_name, processes, property, stop_params,
+                LIFECYCLE, adopted_name, adopted_reference, client_engine, conditions, creation,
+                declaration, engine, image, input, object_name, processes, property, stop_params,
             },
             label::record,
             operation::Operation,
@@ -21,12 +21,12 @@ use std::path::Path;
 
 /// Returns the steps of an operation; none if this plugin does not implement it.
 pub(crate) fn lower(
-    part: Part<'_>,
+    part: InstanceRef<'_>,
     name: &str,
-    operation: &Planned,
+    operation: &OperationDefinition,
     purpose: &Purpose<'_>,
 ) -> Option<Vec<Step>> {
-    let Part {
+    let InstanceRef {
         deployment,
         instance,
         node,
@@ -39,32 +39,41 @@ pub(crate) fn lower(
     };
     let operation = Operation::of(&operation.plugin, &operation.operation)?;
     let actions = if node.is_adopted() {
-        lowering.adopted(operation)
+        lowering.adopted_actions(operation)
     } else {
-        lowering.own(operation, name.starts_with(LIFECYCLE))?
+        lowering.owned_actions(operation, name.starts_with(LIFECYCLE))?
     };
-    let engine = client_of(lowering.planned).unwrap_or_else(|| engine(node));
-    let actions = actions.into_iter().map(|action| serving(action, purpose));
-    Some(actions.map(|action| action.at(engine.clone())).collect())
+    let engine = client_engine(lowering.planned).unwrap_or_else(|| engine(node));
+    let actions = actions
+        .into_iter()
+        .map(|action| adapt_to_purpose(action, purpose));
+    Some(
+        actions
+            .map(|action| action.into_step(engine.clone()))
+            .collect(),
+    )
 }
 
 /// Adapts an action to the purpose of its step.
-fn serving(action: Action, purpose: &Purpose<'_>) -> Action {
+fn adapt_to_purpose(action: Action, purpose: &Purpose<'_>) -> Action {
     match (purpose, action) {
         (Purpose::Successor, Action::Create(creation)) => Action::CreateSuccessor(creation),
         // An adopted container is stopped and not restored to its original state: it is replaced,
         // or the deployment is halted.
         (Purpose::Halt, Action::Restore { params }) => Action::Stop { params },
-        (Purpose::GiveUp, Action::RemoveVolume { made_by, .. }) => Action::RemoveVolume {
+        (Purpose::RemoveAll, Action::RemoveVolume { made_by, .. }) => Action::RemoveVolume {
             keep: false.into(),
             made_by,
         },
-        (Purpose::TakeBack { made_by }, Action::RemoveVolume { keep, .. }) => {
-            Action::RemoveVolume {
-                keep,
-                made_by: Some(made_by.to_vec()),
-            }
-        }
+        (
+            Purpose::RollBack {
+                executions: made_by,
+            },
+            Action::RemoveVolume { keep, .. },
+        ) => Action::RemoveVolume {
+            keep,
+            made_by: Some(made_by.to_vec()),
+        },
         (_, action) => action,
     }
 }
@@ -73,11 +82,11 @@ struct Lowering<'a> {
     deployment: &'a Deployment,
     instance: &'a Instance,
     node: &'a Definition,
-    planned: &'a Planned,
+    planned: &'a OperationDefinition,
 }
 
 impl Lowering<'_> {
-    fn own(&self, operation: Operation, on_lifecycle: bool) -> Option<Vec<Action>> {
+    fn owned_actions(&self, operation: Operation, on_lifecycle: bool) -> Option<Vec<Action>> {
         let params = || {
             self.planned
                 .inputs
@@ -87,9 +96,11 @@ impl Lowering<'_> {
         };
         Some(match operation {
             Operation::Create | Operation::Run if !on_lifecycle => return None,
-            Operation::Create => [vec![self.image()], self.made(Action::Create)].concat(),
+            Operation::Create => {
+                [vec![self.image()], self.creation_actions(Action::Create)].concat()
+            }
             Operation::Start => [
-                self.recreation(),
+                self.recreation_actions(),
                 vec![Action::Start { adopted: false }],
                 self.waits(),
             ]
@@ -98,19 +109,19 @@ impl Lowering<'_> {
                 params: stop_params(self.node, params()),
             }],
             Operation::Remove => vec![Action::Remove { params: params() }],
-            Operation::Run => self.run(),
-            Operation::StopRun => self.stop_run(),
+            Operation::Run => self.run_actions(),
+            Operation::StopRun => self.stop_run_actions(),
             Operation::RemoveRun => vec![Action::Remove {
                 params: serde_json::json!({ "v": false }),
             }],
             Operation::Build => vec![Action::Build {
                 image: property(self.node, "resource_config").clone(),
-                folder: self.folder(),
+                folder: self.directory(),
             }],
             Operation::RemoveImage => vec![Action::RemoveImage],
-            Operation::CreateNetwork => vec![Action::CreateNetwork(self.making())],
+            Operation::CreateNetwork => vec![Action::CreateNetwork(self.object_creation())],
             Operation::RemoveNetwork => vec![Action::RemoveNetwork],
-            Operation::CreateVolume => vec![Action::CreateVolume(self.making())],
+            Operation::CreateVolume => vec![Action::CreateVolume(self.object_creation())],
             Operation::RemoveVolume => vec![Action::RemoveVolume {
                 keep: property(self.node, "keep").clone(),
                 made_by: None,
@@ -120,7 +131,7 @@ impl Lowering<'_> {
 
     /// Returns the actions for an adopted object: it is found, started if it is a container, and
     /// restored to its original state. It is never created or changed.
-    fn adopted(&self, operation: Operation) -> Vec<Action> {
+    fn adopted_actions(&self, operation: Operation) -> Vec<Action> {
         let params = self
             .planned
             .inputs
@@ -130,9 +141,9 @@ impl Lowering<'_> {
         match operation {
             Operation::Start => [vec![Action::Start { adopted: true }], self.waits()].concat(),
             Operation::Stop | Operation::StopRun => vec![Action::Restore { params }],
-            _ => match operation.makes() {
+            _ => match operation.creates() {
                 Some(kind) => vec![Action::Adopt {
-                    name: adopted(self.node),
+                    name: adopted_reference(self.node),
                     kind,
                 }],
                 None => vec![Action::Release],
@@ -140,7 +151,7 @@ impl Lowering<'_> {
         }
     }
 
-    fn folder(&self) -> String {
+    fn directory(&self) -> String {
         self.deployment
             .blueprint
             .parent()
@@ -152,14 +163,14 @@ impl Lowering<'_> {
     fn image(&self) -> Action {
         Action::Image {
             image: image(self.node),
-            folder: self.folder(),
+            folder: self.directory(),
             fallback: self.instance.id.clone(),
         }
     }
 
     /// Returns the actions that create the container. The request contains only the first network,
     /// because older engines accept no more.
-    fn made(&self, make: fn(Creation) -> Action) -> Vec<Action> {
+    fn creation_actions(&self, make: fn(Creation) -> Action) -> Vec<Action> {
         let creation = Creation {
             declaration: declaration(self.deployment, self.instance, self.node),
             record: record(self.deployment, self.instance, self.node),
@@ -174,9 +185,9 @@ impl Lowering<'_> {
         [vec![make(creation)], later].concat()
     }
 
-    fn recreation(&self) -> Vec<Action> {
-        if holds_call(input(self.node, "start", "params")) {
-            self.made(Action::Recreate)
+    fn recreation_actions(&self) -> Vec<Action> {
+        if contains_call(input(self.node, "start", "params")) {
+            self.creation_actions(Action::Recreate)
         } else {
             Vec::new()
         }
@@ -206,33 +217,36 @@ impl Lowering<'_> {
 
     /// Returns the actions of `create_container` of the plugin 2.x; none for a node without an
     /// image.
-    fn run(&self) -> Vec<Action> {
+    fn run_actions(&self) -> Vec<Action> {
         let config = property(self.node, "resource_config");
         if config["image_tag"].is_null() || config["image_tag"] == "" {
             return Vec::new();
         }
         let follow = (config["container_args"]["detach"] != true).then_some(Action::Follow);
-        let made = [self.image()].into_iter().chain(self.made(Action::Create));
+        let made = [self.image()]
+            .into_iter()
+            .chain(self.creation_actions(Action::Create));
         let started = made.chain([Action::Start { adopted: false }]);
         started.chain(follow).collect()
     }
 
-    fn stop_run(&self) -> Vec<Action> {
+    fn stop_run_actions(&self) -> Vec<Action> {
         let command = self
             .planned
             .inputs
             .get("stop_command")
             .cloned()
             .unwrap_or_default();
-        let asked = (!command.is_null() && command != "").then_some(Action::Execute { command });
-        asked
+        let command_action =
+            (!command.is_null() && command != "").then_some(Action::Execute { command });
+        command_action
             .into_iter()
             .chain([Action::Stop { params: Json::Null }])
             .collect()
     }
 
-    fn making(&self) -> Making {
-        Making {
+    fn object_creation(&self) -> ObjectCreation {
+        ObjectCreation {
             name: adopted_name(self.node).map_or_else(
                 || object_name(&self.deployment.name, self.instance, self.node),
                 Json::from,

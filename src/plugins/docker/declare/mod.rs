@@ -6,7 +6,7 @@
 //! declaration, [`change`] plans how to change it, `compare` and `drift` list the differences.
 
 pub mod action;
-pub(crate) mod adopted;
+pub(crate) mod build_config;
 pub mod change;
 pub(crate) mod check;
 pub(crate) mod compare;
@@ -15,15 +15,15 @@ pub(crate) mod container;
 pub mod declared;
 pub(crate) mod drift;
 pub(crate) mod exclusive;
+pub(crate) mod generate;
 pub(crate) mod image;
 mod json;
 pub(crate) mod label;
+pub(crate) mod labeled;
 pub(crate) mod lower;
 pub(crate) mod network;
 pub(crate) mod operation;
 pub mod params;
-pub(crate) mod recipe;
 pub(crate) mod request;
 pub(crate) mod standing;
-pub(crate) mod told;
 pub(crate) mod volume;

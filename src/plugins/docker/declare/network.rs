@@ -1,7 +1,7 @@
 //! Requests that create networks.
 
 use crate::{
-    diagnostic::{Fault, fault::plain},
+    diagnostic::{Fault, fault::normalized_key},
     plugins::docker::declare::json::{list, map_of, pairs, text},
     seam::Outputs,
     syntax::literal,
@@ -32,8 +32,8 @@ const POOL: [(&str, &str); 4] = [
 pub(crate) fn request(properties: &Json) -> Result<Json, Fault> {
     let mut body = flags(properties);
     set_driver(&mut body, properties);
-    body["Options"] = property_texts(properties, "options")?;
-    body["Labels"] = property_texts(properties, "labels")?;
+    body["Options"] = string_map_property(properties, "options")?;
+    body["Labels"] = string_map_property(properties, "labels")?;
     if let Some(ipam) = ipam(properties)? {
         body["IPAM"] = ipam;
     }
@@ -58,25 +58,25 @@ pub(crate) fn set_driver(body: &mut Json, properties: &Json) {
 }
 
 /// Returns a property that is a mapping of strings.
-pub(crate) fn property_texts(properties: &Json, name: &str) -> Result<Json, Fault> {
-    let fault = || Fault::new("this must be a mapping of strings").under(name);
-    texts(&properties[name]).ok_or_else(fault)
+pub(crate) fn string_map_property(properties: &Json, name: &str) -> Result<Json, Fault> {
+    let fault = || Fault::new("this must be a mapping of strings").at_key(name);
+    string_map(&properties[name]).ok_or_else(fault)
 }
 
 /// Converts a mapping of scalars to a mapping of strings; null becomes an empty mapping.
-pub(crate) fn texts(value: &Json) -> Option<Json> {
+pub(crate) fn string_map(value: &Json) -> Option<Json> {
     let entries = match literal(value).unwrap_or(value) {
         Json::Null => return Some(json!({})),
         Json::Object(entries) => entries,
         _ => return None,
     };
-    let entry = |(key, value): (&String, &Json)| Some((key.clone(), spelt(value)?));
+    let entry = |(key, value): (&String, &Json)| Some((key.clone(), scalar_text(value)?));
     let entries: Option<JsonMap<String, Json>> = entries.iter().map(entry).collect();
     entries.map(Json::Object)
 }
 
 /// Converts a scalar to a string; none for a list or mapping.
-fn spelt(value: &Json) -> Option<Json> {
+fn scalar_text(value: &Json) -> Option<Json> {
     match value {
         Json::Null => Some("".into()),
         Json::String(_) => Some(value.clone()),
@@ -88,7 +88,8 @@ fn spelt(value: &Json) -> Option<Json> {
 /// Reads `subnet` and `gateway`, or `ipam` with the keys of docker-py's `IPAMConfig` in any case.
 fn ipam(properties: &Json) -> Result<Option<Json>, Fault> {
     let text = |name: &str| properties[name].as_str().filter(|text| !text.is_empty());
-    let at = |name: &str, message: &str| Fault::new(message.to_owned()).within(&[name.to_owned()]);
+    let at =
+        |name: &str, message: &str| Fault::new(message.to_owned()).nested_in(&[name.to_owned()]);
     let given = properties["ipam"]
         .as_object()
         .filter(|ipam| !ipam.is_empty());
@@ -119,7 +120,7 @@ fn ipam(properties: &Json) -> Result<Option<Json>, Fault> {
 fn raw_ipam(given: &JsonMap<String, Json>) -> Result<Json, Fault> {
     let mut ipam = json!({ "Driver": "default" });
     for (key, value) in given.iter().filter(|(_, value)| !value.is_null()) {
-        let entry = ipam_entry(key, value).map_err(|fault| fault.under("ipam"));
+        let entry = ipam_entry(key, value).map_err(|fault| fault.at_key("ipam"));
         let (field, value) = entry?;
         ipam[field] = value;
     }
@@ -128,7 +129,7 @@ fn raw_ipam(given: &JsonMap<String, Json>) -> Result<Json, Fault> {
 
 fn ipam_entry(key: &str, value: &Json) -> Result<(&'static str, Json), Fault> {
     let pools = || list(value).map(pool).collect::<Result<Json, Fault>>();
-    match plain(key).as_str() {
+    match normalized_key(key).as_str() {
         "driver" => Ok(("Driver", value.clone())),
         "options" => Ok(("Options", value.clone())),
         "config" | "poolconfigs" => Ok(("Config", pools()?)),
@@ -147,24 +148,24 @@ fn pool(given: &Json) -> Result<Json, Fault> {
 
 fn pool_field(key: &str) -> Result<&'static str, Fault> {
     let known = ["subnet", "iprange", "gateway", "aux_addresses"];
-    let fault = || Fault::unknown_among(key, &known).under("config");
-    let key = plain(key);
-    let is_meant = |name: &str, field: &str| name == key || field.to_lowercase() == key;
-    let found = POOL.iter().find(|(name, field)| is_meant(name, field));
+    let fault = || Fault::unknown_among(key, &known).at_key("config");
+    let key = normalized_key(key);
+    let is_selected = |name: &str, field: &str| name == key || field.to_lowercase() == key;
+    let found = POOL.iter().find(|(name, field)| is_selected(name, field));
     found.map(|(_, field)| *field).ok_or_else(fault)
 }
 
 /// Returns the runtime properties of a network.
-pub(crate) fn known(network: &Json) -> Outputs {
-    remembered([
+pub(crate) fn runtime_properties(network: &Json) -> Outputs {
+    property_outputs([
         ("network_id", network["Id"].clone()),
         ("network_name", network["Name"].clone()),
-        ("network", lasting(network)),
+        ("network", without_containers(network)),
     ])
 }
 
 /// Returns the network without its containers, which change with every start.
-fn lasting(network: &Json) -> Json {
+fn without_containers(network: &Json) -> Json {
     let mut shown = network.clone();
     if let Some(fields) = shown.as_object_mut() {
         fields.shift_remove("Containers");
@@ -173,7 +174,7 @@ fn lasting(network: &Json) -> Json {
 }
 
 /// Returns outputs that set these runtime properties.
-pub(crate) fn remembered<const N: usize>(properties: [(&str, Json); N]) -> Outputs {
+pub(crate) fn property_outputs<const N: usize>(properties: [(&str, Json); N]) -> Outputs {
     Outputs {
         set: map_of(properties),
         ..Outputs::default()
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_a_fault() {
+    fn invalid_properties_are_faults() {
         for (properties, path) in [
             (json!({ "gateway": "10.5.0.1" }), "gateway"),
             (json!({ "options": ["a"] }), "options"),

@@ -38,7 +38,7 @@ impl Operation {
     /// Returns the operation with these names of plugin and operation in a blueprint.
     #[must_use]
     pub(crate) fn of(plugin: &str, operation: &str) -> Option<Self> {
-        Some(match (own_name(plugin), operation) {
+        Some(match (plugin_name(plugin), operation) {
             ("docker", "docker_plugin.tasks.create_container") => Self::Create,
             ("docker", "docker_plugin.tasks.start") => Self::Start,
             ("docker", "docker_plugin.tasks.stop") => Self::Stop,
@@ -58,7 +58,7 @@ impl Operation {
 
     /// Returns the kind of object that the operation creates, if any.
     #[must_use]
-    pub(crate) fn makes(self) -> Option<Kind> {
+    pub(crate) fn creates(self) -> Option<Kind> {
         match self {
             Self::Create | Self::Run => Some(Kind::Container),
             Self::Build => Some(Kind::Image),
@@ -72,11 +72,11 @@ impl Operation {
 /// Returns true if this plugin implements the Cloudify plugin of this name.
 #[must_use]
 pub(crate) fn provides(plugin: &str) -> bool {
-    matches!(own_name(plugin), "docker" | "dockctl")
+    matches!(plugin_name(plugin), "docker" | "dockctl")
 }
 
 /// Returns the name without the namespace under which the plugin was imported.
-fn own_name(plugin: &str) -> &str {
+fn plugin_name(plugin: &str) -> &str {
     plugin.rsplit("--").next().unwrap_or(plugin)
 }
 
@@ -90,7 +90,7 @@ fn operations(node: &Definition) -> impl Iterator<Item = Operation> {
 #[must_use]
 pub(crate) fn kind(node: &Definition) -> Option<Kind> {
     operations(node)
-        .find_map(Operation::makes)
+        .find_map(Operation::creates)
         .filter(|_| !is_idle(node))
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     engine::Version,
     plugins::docker::declare::{
-        json::{keys, list, texts},
+        json::{keys, list, strings},
         params,
     },
 };
@@ -22,7 +22,7 @@ const PROXIES: [(&str, &str); 4] = [
 ];
 
 /// Further data for the body of a request.
-pub(crate) struct NewContainer<'a> {
+pub(crate) struct RequestContext<'a> {
     pub name: &'a str,
     /// Version of the engine's API, if known.
     pub version: Option<Version>,
@@ -32,7 +32,7 @@ pub(crate) struct NewContainer<'a> {
 
 /// Returns the body of the request that creates a container, without image, labels and carried-over
 /// volumes.
-pub(crate) fn assembled(converted: params::Creation, new: &NewContainer<'_>) -> Json {
+pub(crate) fn complete_body(converted: params::Creation, new: &RequestContext<'_>) -> Json {
     let mut body = Json::Object(converted.body);
     set_host_name(&mut body, new.name);
     expose_bound_ports(&mut body);
@@ -101,7 +101,7 @@ fn proxies(config: &Json) -> impl Iterator<Item = (String, &str)> {
 }
 
 fn has_variable(environment: &Json, name: &str) -> bool {
-    texts(environment).any(|entry| entry.split('=').next() == Some(name))
+    strings(environment).any(|entry| entry.split('=').next() == Some(name))
 }
 
 /// Uses the container's name as host name, unless the blueprint sets one, the container shares the
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hardware_address_goes_to_the_network() {
+    fn mac_address_moves_to_the_network() {
         let moved = |body: Json| {
             let mut body = body;
             move_mac_address(&mut body);
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn proxies_are_added_unless_the_blueprint_says_otherwise() {
+    fn proxies_are_added_unless_the_blueprint_sets_them() {
         let mut body = json!({ "Env": ["http_proxy=mine"] });
         add_proxies(
             &mut body,

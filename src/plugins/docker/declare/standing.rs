@@ -9,7 +9,7 @@ use crate::{
         operation::{is_started, kind},
     },
     record::Record,
-    seam::{Object, ObjectState, Observed, Standing},
+    seam::{InstanceStatus, Object, ObjectState, Observed},
 };
 
 /// Runtime properties with output of a container or its full inspection, which are untrusted.
@@ -29,19 +29,23 @@ pub(crate) fn standing(
     node: &Definition,
     record: &Record,
     observed: &Observed,
-) -> Standing {
+) -> InstanceStatus {
     let started = record.state(&instance.id) == InstanceState::Started;
     let object = match adopted_name(node) {
-        Some(_) if record.state(&instance.id).is_gone() => return Standing::Absent,
+        Some(_) if record.state(&instance.id).is_gone() => return InstanceStatus::Missing,
         Some(name) => observed.named(&instance.id, &name),
-        None => observed.of(&instance.id),
+        None => observed.of_instance(&instance.id),
     };
     match object {
-        None => Standing::Absent,
-        Some(object) if !node.is_adopted() && !is_as_declared(object, instance, node, record) => {
-            Standing::Outdated
+        None => InstanceStatus::Missing,
+        Some(object)
+            if !node.is_adopted() && !matches_declaration(object, instance, node, record) =>
+        {
+            InstanceStatus::Outdated
         }
-        Some(object) if known_id(record, instance, node) != Some(&object.id) => Standing::Absent,
+        Some(object) if recorded_id(record, instance, node) != Some(&object.id) => {
+            InstanceStatus::Missing
+        }
         // The object was created, but later steps, such as attaching networks, may be missing.
         Some(_)
             if matches!(
@@ -49,24 +53,24 @@ pub(crate) fn standing(
                 InstanceState::Initializing | InstanceState::Creating
             ) =>
         {
-            Standing::Unfinished
+            InstanceStatus::Unfinished
         }
-        Some(object) if started && !object.drift.is_empty() => Standing::Changed,
-        Some(object) if is_done(node, object) && started => Standing::UpToDate,
+        Some(object) if started && !object.drift.is_empty() => InstanceStatus::Drifted,
+        Some(object) if is_done(node, object) && started => InstanceStatus::UpToDate,
         Some(object)
             if matches!(
                 object.state,
                 ObjectState::Running | ObjectState::Restarting | ObjectState::Available
             ) =>
         {
-            Standing::NotReady
+            InstanceStatus::NotReady
         }
-        Some(_) => Standing::Stopped,
+        Some(_) => InstanceStatus::Stopped,
     }
 }
 
 /// Returns true if an object was created from, or updated to, the present declaration.
-pub(crate) fn is_as_declared(
+pub(crate) fn matches_declaration(
     object: &Object,
     instance: &Instance,
     node: &Definition,
@@ -75,7 +79,7 @@ pub(crate) fn is_as_declared(
     let adjusted = record
         .instances
         .get(&instance.id)
-        .and_then(|known| known.adjusted.as_deref());
+        .and_then(|known| known.updated_declaration.as_deref());
     match (adjusted, &record.deployment) {
         (Some(adjusted), Some(deployment)) => adjusted == declaration(deployment, instance, node),
         _ => object.owner.as_ref().is_none_or(|owner| owner.as_declared),
@@ -84,7 +88,7 @@ pub(crate) fn is_as_declared(
 
 /// Returns true if the effect of an action still exists. Waits check the object themselves and are
 /// never skipped.
-pub(crate) fn still_done(action: &Action, node: &Definition, object: Option<&Object>) -> bool {
+pub(crate) fn effect_exists(action: &Action, node: &Definition, object: Option<&Object>) -> bool {
     let state = object.map(|object| object.state);
     match action {
         Action::Image { .. }
@@ -110,14 +114,14 @@ pub(crate) fn still_done(action: &Action, node: &Definition, object: Option<&Obj
         Action::CreateSuccessor(_)
         | Action::Swap { .. }
         | Action::Discard { .. }
-        | Action::StepBack { .. }
-        | Action::PutBack
+        | Action::RestorePredecessor { .. }
+        | Action::RestartPredecessor
         | Action::Adjust { .. }
         | Action::Rename { .. }
         | Action::Wait { .. }
         | Action::WaitFor { .. }
         | Action::Follow
-        | Action::Endure
+        | Action::CheckUp
         | Action::Build { .. }
         | Action::RemoveImage
         | Action::RemoveVolume { .. }
@@ -146,7 +150,7 @@ pub(crate) fn is_done(node: &Definition, object: &Object) -> bool {
 /// interrupted execution left behind; if it differs from the engine's, an adopted object was
 /// replaced.
 #[must_use]
-pub(crate) fn known_id<'r>(
+pub(crate) fn recorded_id<'r>(
     record: &'r Record,
     instance: &Instance,
     node: &Definition,

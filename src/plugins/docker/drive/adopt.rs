@@ -3,9 +3,9 @@
 use crate::{
     engine::{Kind, failure},
     plugins::{
-        Adoptable, Adopter, Answer, Candidate,
+        Adoptable, Adopter, Candidate, DriverFuture,
         docker::{
-            declare::adopted::{Found, blueprint},
+            declare::generate::{ExistingContainer, blueprint},
             drive::{engine::Engine, engines::Engines},
         },
     },
@@ -18,14 +18,14 @@ impl Adopter for Engines {
         &'a self,
         names: &'a [String],
         filters: Option<&'a [(String, String)]>,
-    ) -> Answer<'a, Adoptable> {
+    ) -> DriverFuture<'a, Adoptable> {
         Box::pin(async move {
             let engine = self.default_engine().await?;
             let found = engine
-                .describe(names, filters.map(as_query).as_ref())
+                .describe(names, filters.map(engine_filters).as_ref())
                 .await?;
             let info = engine.info().await?;
-            let (free, owned): (Vec<Found>, Vec<Found>) =
+            let (free, owned): (Vec<ExistingContainer>, Vec<ExistingContainer>) =
                 found.into_iter().partition(|it| it.owner().is_none());
             Ok(Adoptable {
                 blueprint: blueprint(&free, &info),
@@ -35,16 +35,16 @@ impl Adopter for Engines {
     }
 }
 
-fn candidate(found: &Found) -> Candidate {
+fn candidate(found: &ExistingContainer) -> Candidate {
     Candidate {
         name: found.name(),
-        runs: found.runs(),
+        is_running: found.is_running(),
         owner: found.owner().map(str::to_owned),
     }
 }
 
 /// Converts filters to the engine's format: a list of values for each key.
-fn as_query(filters: &[(String, String)]) -> Json {
+fn engine_filters(filters: &[(String, String)]) -> Json {
     let mut all: JsonMap<String, Json> = JsonMap::new();
     for (key, value) in filters {
         let values = all.entry(key).or_insert_with(|| json!([]));
@@ -64,7 +64,7 @@ impl Engine {
         &self,
         names: &[String],
         filters: Option<&Json>,
-    ) -> Result<Vec<Found>, Failure> {
+    ) -> Result<Vec<ExistingContainer>, Failure> {
         let mut all: Vec<String> = names.to_vec();
         if let Some(filters) = filters {
             let query = [("all", "1".to_owned()), ("filters", filters.to_string())];
@@ -76,7 +76,7 @@ impl Engine {
                     .filter_map(|it| it["Id"].as_str().map(str::to_owned)),
             );
         }
-        let mut found: Vec<Found> = Vec::new();
+        let mut found: Vec<ExistingContainer> = Vec::new();
         for name in &all {
             let container = self.inspect(name.trim_start_matches('/')).await?;
             let container = container
@@ -90,7 +90,7 @@ impl Engine {
                 .await?
                 .unwrap_or_default();
             if !found.iter().any(|it| it.container["Id"] == container["Id"]) {
-                found.push(Found { container, image });
+                found.push(ExistingContainer { container, image });
             }
         }
         Ok(found)

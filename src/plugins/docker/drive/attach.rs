@@ -3,10 +3,10 @@
 use crate::{
     engine::failure,
     plugins::{
-        Answer, Shell,
+        DriverFuture, Shell,
         docker::drive::{engine::Engine, engines::Engines},
     },
-    seam::{Command, Excerpt, Failure, Log, Reached, Streams, Typed},
+    seam::{Command, CommandInput, Failure, Log, LogOptions, ObjectRef, Streams},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::json;
@@ -17,10 +17,10 @@ use std::{
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 /// Longest time for a command to exit after its output has ended.
-const ENDING: Duration = Duration::from_secs(5);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Shell for Engines {
-    fn has<'a>(&'a self, place: &'a Reached) -> Answer<'a, bool> {
+    fn exists<'a>(&'a self, place: &'a ObjectRef) -> DriverFuture<'a, bool> {
         Box::pin(async move {
             let engine = self.get(&place.target).await?;
             Ok(engine.inspect(&place.object).await?.is_some())
@@ -29,15 +29,15 @@ impl Shell for Engines {
 
     fn run<'a>(
         &'a self,
-        place: &'a Reached,
+        place: &'a ObjectRef,
         command: &'a Command,
         streams: &'a mut dyn Streams,
-    ) -> Answer<'a, Option<i64>> {
+    ) -> DriverFuture<'a, Option<i64>> {
         Box::pin(async move {
             let engine = self.get(&place.target).await?;
             let attached = engine.attach(&place.object, command).await?;
             let id = attached.id.clone();
-            if engine.pass_on(attached, command, streams).await? {
+            if engine.forward(attached, command, streams).await? {
                 engine.exit_code(&id).await.map(Some)
             } else {
                 Ok(None)
@@ -45,7 +45,7 @@ impl Shell for Engines {
         })
     }
 
-    fn log<'a>(&'a self, place: &'a Reached, excerpt: Excerpt) -> Answer<'a, Log> {
+    fn log<'a>(&'a self, place: &'a ObjectRef, excerpt: LogOptions) -> DriverFuture<'a, Log> {
         Box::pin(async move {
             let engine = self.get(&place.target).await?;
             engine.excerpt(&place.object, excerpt).await
@@ -54,7 +54,7 @@ impl Shell for Engines {
 }
 
 /// Running command.
-struct Attached {
+struct AttachedCommand {
     id: String,
     /// Its output.
     output: Log,
@@ -64,7 +64,7 @@ struct Attached {
 
 impl Engine {
     /// Returns a part of the log of a container.
-    async fn excerpt(&self, id: &str, excerpt: Excerpt) -> Result<Log, Failure> {
+    async fn excerpt(&self, id: &str, excerpt: LogOptions) -> Result<Log, Failure> {
         let query = [
             ("since", excerpt.since.unwrap_or_default().to_string()),
             (
@@ -81,21 +81,21 @@ impl Engine {
             .ok_or_else(|| Failure::fatal(format!("container {id} no longer exists")))?;
         let pieces = self
             .client
-            .logs(id, &query, (container.is_terminal(), excerpt.follow));
+            .logs(id, &query, (container.has_terminal(), excerpt.follow));
         Ok(pieces
             .map_err(|error| failure(&error, "reading the log"))
             .boxed())
     }
 
     /// Starts a command in a container.
-    async fn attach(&self, id: &str, command: &Command) -> Result<Attached, Failure> {
+    async fn attach(&self, id: &str, command: &Command) -> Result<AttachedCommand, Failure> {
         let config = json!({
-            "Cmd": command.words,
+            "Cmd": command.arguments,
             "Env": command.environment,
             "User": command.user.clone().unwrap_or_default(),
-            "WorkingDir": command.folder.clone().unwrap_or_default(),
+            "WorkingDir": command.working_dir.clone().unwrap_or_default(),
             "Tty": command.terminal,
-            "AttachStdin": command.input,
+            "AttachStdin": command.has_input,
             "AttachStdout": true,
             "AttachStderr": true,
         });
@@ -113,7 +113,7 @@ impl Engine {
         let output = output
             .map_err(|error| failure(&error, "reading the output of the command"))
             .boxed();
-        Ok(Attached {
+        Ok(AttachedCommand {
             id: made,
             output,
             input,
@@ -146,7 +146,7 @@ impl Engine {
             {
                 Some(code) => return Ok(code),
                 // The output may end a moment before the command exits.
-                None if asked.elapsed() < ENDING => {
+                None if asked.elapsed() < EXIT_TIMEOUT => {
                     tokio::time::sleep(Duration::from_millis(50)).await
                 }
                 None => {
@@ -160,37 +160,37 @@ impl Engine {
 
     /// Forwards the output and input of a command until the output ends. Returns false if the
     /// output has no reader any more.
-    async fn pass_on(
+    async fn forward(
         &self,
-        mut attached: Attached,
+        mut attached: AttachedCommand,
         command: &Command,
         streams: &mut dyn Streams,
     ) -> Result<bool, Failure> {
-        let (mut reads, terminal) = (command.input, command.terminal);
+        let (mut has_input, terminal) = (command.has_input, command.terminal);
         loop {
-            let asks = reads || terminal;
+            let wants_input = has_input || terminal;
             tokio::select! {
                 piece = attached.output.next() => match piece.transpose()? {
-                    Some(piece) if !streams.written(&piece.bytes, piece.is_error) => return Ok(false),
+                    Some(piece) if !streams.write_output(&piece.bytes, piece.is_error) => return Ok(false),
                     Some(_) => {}
                     None => return Ok(true),
                 },
-                typed = streams.typed(), if asks => match typed {
-                    Typed::Bytes(bytes) => attached.feed(&bytes).await,
-                    Typed::End => {
+                typed = streams.next_input(), if wants_input => match typed {
+                    CommandInput::Bytes(bytes) => attached.write_input(&bytes).await,
+                    CommandInput::End => {
                         attached.close().await;
-                        reads = false;
+                        has_input = false;
                     }
-                    Typed::Size { rows, columns } => self.resize(&attached.id, rows, columns).await,
+                    CommandInput::Size { rows, columns } => self.resize(&attached.id, rows, columns).await,
                 },
             }
         }
     }
 }
 
-impl Attached {
+impl AttachedCommand {
     /// Ignores errors: a command that stops reading exits by itself.
-    async fn feed(&mut self, bytes: &[u8]) {
+    async fn write_input(&mut self, bytes: &[u8]) {
         let _ = self.input.write_all(bytes).await;
         let _ = self.input.flush().await;
     }

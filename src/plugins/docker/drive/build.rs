@@ -1,19 +1,19 @@
 //! Building images: the image type of the docker plugin 2.x, extended by a build context.
 
 use crate::{
-    engine::{failure, in_path},
+    engine::{encode_path, failure},
     plugins::docker::{
         declare::{
-            image::{is_url, path_of},
+            build_config::{BuildConfig, properties},
+            image::{is_url, resolve_path},
             label,
-            recipe::{Recipe, properties},
         },
         drive::{
             engine::Engine,
-            images::{self, Wanted},
+            images::{self, ImageRequest},
         },
     },
-    printable::shortened,
+    printable::truncated,
     seam::{Call, Failure, Outputs, Progress, ProgressSink},
 };
 use futures_util::StreamExt as _;
@@ -25,31 +25,31 @@ use std::{
 };
 
 /// Largest Dockerfile to download, in bytes.
-const DOCKERFILE: u64 = 1 << 20;
+const MAX_DOCKERFILE: u64 = 1 << 20;
 /// Longest time without build output: a command of the build may be silent.
-const SILENCE: Duration = Duration::from_hours(1);
+const IDLE_TIMEOUT: Duration = Duration::from_hours(1);
 /// Most lines of build output shown with a failure.
-const LINES: usize = 20;
+const SHOWN_LINES: usize = 20;
 /// Longest of these lines, in characters.
-const LINE: usize = 400;
+const MAX_LINE: usize = 400;
 /// Size to which long build output is cut, in bytes.
-const KEPT: usize = 1 << 20;
+const MAX_OUTPUT: usize = 1 << 20;
 
 /// Output of a build; only its end if it is long.
 #[derive(Default)]
-struct Said {
+struct BuildOutput {
     lines: Vec<String>,
     size: usize,
 }
 
-impl Said {
+impl BuildOutput {
     fn push(&mut self, line: &str) {
-        let line: String = line.chars().take(KEPT / 4).collect();
+        let line: String = line.chars().take(MAX_OUTPUT / 4).collect();
         self.size += line.len();
         self.lines.push(line);
         // Drops half of the output at once, so that lines are not moved often.
-        if self.size > 2 * KEPT {
-            let too_much = self.size - KEPT;
+        if self.size > 2 * MAX_OUTPUT {
+            let too_much = self.size - MAX_OUTPUT;
             let dropped = self.lines.iter().scan(0, |sum, line| {
                 *sum += line.len();
                 Some(*sum)
@@ -71,13 +71,14 @@ impl Engine {
         &self,
         call: &Call,
         config: &Json,
-        folder: &str,
+        dir: &str,
         progress: ProgressSink<'_>,
     ) -> Result<Outputs, Failure> {
-        let recipe = Recipe::read(config).map_err(|fault| super::containers::refused(&[fault]))?;
+        let recipe = BuildConfig::read(config)
+            .map_err(|fault| super::containers::invalid_arguments(&[fault]))?;
         if recipe.builds() {
             return self
-                .build_recipe(call, &recipe, Path::new(folder), progress)
+                .build_recipe(call, &recipe, Path::new(dir), progress)
                 .await;
         }
         let there = self.image(&recipe.tag).await?;
@@ -100,10 +101,10 @@ impl Engine {
         }
         let image = json!({ "repository": recipe.tag });
         self.ensure_image(
-            &Wanted {
+            &ImageRequest {
                 image: &image,
-                folder,
-                fallback: call.instance(),
+                dir,
+                default_repository: call.instance(),
             },
             call,
             progress,
@@ -120,25 +121,29 @@ impl Engine {
     async fn build_recipe(
         &self,
         call: &Call,
-        recipe: &Recipe,
-        folder: &Path,
+        recipe: &BuildConfig,
+        dir: &Path,
         progress: ProgressSink<'_>,
     ) -> Result<Outputs, Failure> {
         let dockerfile = match &recipe.content {
-            Some(content) => Some(dockerfile(content, folder, call, progress).await?),
+            Some(content) => Some(dockerfile(content, dir, call, progress).await?),
             None => None,
         };
         let context = recipe
             .context
             .as_ref()
-            .map(|context| path_of(context, folder));
+            .map(|context| resolve_path(context, dir));
         let labels = json!({ (label::BUILT_FOR): call.deployment.name });
         let mut query = vec![
             ("t", recipe.tag.clone()),
             ("labels", labels.to_string()),
             ("forcerm", "1".to_owned()),
         ];
-        query.extend(dockerfile.as_ref().map(|_| ("dockerfile", NAME.to_owned())));
+        query.extend(
+            dockerfile
+                .as_ref()
+                .map(|_| ("dockerfile", DOCKERFILE_NAME.to_owned())),
+        );
         query.extend(
             (!recipe.args.is_empty())
                 .then(|| ("buildargs", Json::Object(recipe.args.clone()).to_string())),
@@ -148,19 +153,19 @@ impl Engine {
         let body = images::stream_of(move |out| {
             write_context(context.as_deref(), dockerfile.as_deref(), out)
         });
-        let mut lines = std::pin::pin!(self.client.lines_within(
-            SILENCE,
+        let mut lines = std::pin::pin!(self.client.lines_with_idle_timeout(
+            IDLE_TIMEOUT,
             "/build",
             &query,
             None,
             Some(Box::pin(body))
         ));
-        let mut said = Said::default();
+        let mut output = BuildOutput::default();
         while let Some(line) = lines.next().await {
             let line = line.map_err(|error| {
-                cannot_build(
+                build_failure(
                     &failure(&error, &format!("cannot build image {}", recipe.tag)),
-                    &said,
+                    &output,
                 )
             })?;
             let text = line["stream"]
@@ -169,7 +174,7 @@ impl Engine {
                 .unwrap_or_default();
             for line in text.lines().filter(|line| !line.trim().is_empty()) {
                 progress(Progress::Note(line.trim().to_owned()));
-                said.push(line.trim_end());
+                output.push(line.trim_end());
             }
         }
         let found = self.image(&recipe.tag).await?;
@@ -180,7 +185,7 @@ impl Engine {
             ))
         })?;
         Ok(Outputs {
-            set: properties(&found, &recipe.tag, Some(said.lines.join("\n").into())),
+            set: properties(&found, &recipe.tag, Some(output.lines.join("\n").into())),
             unset: Vec::new(),
             ..Outputs::default()
         })
@@ -197,18 +202,18 @@ impl Engine {
                 ..Outputs::default()
             })
         };
-        let brought = call.properties().contains_key("build_result");
+        let was_created = call.properties().contains_key("build_result");
         let Some(tag) = call
             .properties()
             .get("image_tag")
             .and_then(Json::as_str)
-            .filter(|_| brought)
+            .filter(|_| was_created)
         else {
             return done();
         };
         match self
             .client
-            .delete(&format!("/images/{}", in_path(tag)), &[])
+            .delete(&format!("/images/{}", encode_path(tag)), &[])
             .await
         {
             Err(error) if !matches!(crate::engine::status(&error), Some(404 | 409)) => {
@@ -220,17 +225,17 @@ impl Engine {
 }
 
 /// Name of the Dockerfile in the build context. No file of the context has this name.
-const NAME: &str = ".dockctl.Dockerfile";
+const DOCKERFILE_NAME: &str = ".dockctl.Dockerfile";
 
-fn cannot_build(failure: &Failure, said: &Said) -> Failure {
-    let last = &said.lines[said.lines.len().saturating_sub(LINES)..];
+fn build_failure(failure: &Failure, output: &BuildOutput) -> Failure {
+    let last = &output.lines[output.lines.len().saturating_sub(SHOWN_LINES)..];
     let lines = last
         .iter()
-        .map(|line| format!("\n    | {}", shortened(line, LINE)))
+        .map(|line| format!("\n    | {}", truncated(line, MAX_LINE)))
         .collect::<String>();
     Failure {
         message: format!("{}{lines}", failure.message),
-        ..failure.clone().for_good()
+        ..failure.clone().permanent()
     }
 }
 
@@ -238,7 +243,7 @@ fn cannot_build(failure: &Failure, said: &Said) -> Failure {
 /// can represent a line break.
 async fn dockerfile(
     content: &str,
-    folder: &Path,
+    dir: &Path,
     call: &Call,
     progress: ProgressSink<'_>,
 ) -> Result<String, Failure> {
@@ -251,10 +256,10 @@ async fn dockerfile(
         })
     };
     if is_url(content) {
-        let file = images::download(content, DOCKERFILE, &call.stop, progress).await?;
+        let file = images::download(content, MAX_DOCKERFILE, &call.stop, progress).await?;
         return read(file.path());
     }
-    let path = path_of(content, folder);
+    let path = resolve_path(content, dir);
     let is_line = !content.contains('\n') && !content.contains("\\n");
     if is_line && path.is_file() {
         return read(&path);
@@ -275,15 +280,15 @@ fn write_context(
 ) -> io::Result<()> {
     let mut builder = tar::Builder::new(out);
     builder.follow_symlinks(false);
-    if let Some(folder) = context {
-        let ignored = Ignored::read(folder);
-        add(&mut builder, folder, &PathBuf::new(), &ignored)?;
+    if let Some(dir) = context {
+        let ignored = Ignored::read(dir);
+        add(&mut builder, dir, &PathBuf::new(), &ignored)?;
     }
     if let Some(text) = dockerfile {
         let mut header = tar::Header::new_gnu();
         header.set_size(text.len() as u64);
         header.set_mode(0o644);
-        builder.append_data(&mut header, NAME, text.as_bytes())?;
+        builder.append_data(&mut header, DOCKERFILE_NAME, text.as_bytes())?;
     }
     builder.finish()
 }
@@ -301,11 +306,11 @@ fn add(
         let kind = entry.file_type()?;
         if kind.is_dir() {
             // A `!` pattern may include files of an ignored directory.
-            if !ignored.holds(&path) {
+            if !ignored.is_ignored(&path) {
                 builder.append_dir(&path, entry.path())?;
             }
             add(builder, root, &path, ignored)?;
-        } else if !ignored.holds(&path) && (kind.is_file() || kind.is_symlink()) {
+        } else if !ignored.is_ignored(&path) && (kind.is_file() || kind.is_symlink()) {
             builder.append_path_with_name(entry.path(), &path)?;
         }
     }
@@ -318,8 +323,8 @@ struct Ignored {
 }
 
 impl Ignored {
-    fn read(folder: &Path) -> Self {
-        let text = std::fs::read_to_string(folder.join(".dockerignore")).unwrap_or_default();
+    fn read(dir: &Path) -> Self {
+        let text = std::fs::read_to_string(dir.join(".dockerignore")).unwrap_or_default();
         let lines = text
             .lines()
             .map(str::trim)
@@ -336,7 +341,7 @@ impl Ignored {
         }
     }
 
-    fn holds(&self, path: &Path) -> bool {
+    fn is_ignored(&self, path: &Path) -> bool {
         let options = glob::MatchOptions {
             case_sensitive: true,
             require_literal_separator: true,
@@ -361,9 +366,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_ignored_is_not_sent() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(folder.path().join("node_modules/x")).unwrap();
+    fn ignored_files_are_not_sent() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("node_modules/x")).unwrap();
         for (name, text) in [
             (".dockerignore", "node_modules\n*.log\n!keep.log\n"),
             ("app", "1"),
@@ -371,16 +376,16 @@ mod tests {
             ("keep.log", "3"),
             ("node_modules/x/y", "4"),
         ] {
-            std::fs::write(folder.path().join(name), text).unwrap();
+            std::fs::write(dir.path().join(name), text).unwrap();
         }
         let mut out = Vec::new();
-        write_context(Some(folder.path()), Some("FROM scratch"), &mut out).unwrap();
+        write_context(Some(dir.path()), Some("FROM scratch"), &mut out).unwrap();
         let mut archive = tar::Archive::new(&out[..]);
         let names: Vec<String> = archive
             .entries()
             .unwrap()
             .map(|entry| entry.unwrap().path().unwrap().display().to_string())
             .collect();
-        assert_eq!(names, [".dockerignore", "app", "keep.log", NAME]);
+        assert_eq!(names, [".dockerignore", "app", "keep.log", DOCKERFILE_NAME]);
     }
 }

@@ -2,15 +2,17 @@
 
 use crate::{
     diagnostic::Fault,
-    engine::{EngineError, Kind, Lines, Says, Version, config_folder, failure, read_json, status},
+    engine::{
+        EngineError, Kind, KnownMessage, Lines, Version, config_dir, failure, read_json, status,
+    },
     plugins::docker::{
         declare::{
             action::{Creation, Dialect},
-            change::{CARRIED, POLICY, PREDECESSOR, SUCCESSOR},
-            container::{Container, is_name, mount_carried, plain_name},
+            change::{CARRIED_VOLUMES, PREDECESSOR, PREDECESSOR_POLICY, SUCCESSOR},
+            container::{Container, is_valid_name, mount_carried_volumes, without_slash},
             label::{self, names_instance, with_carried},
             params::{self, Gate, Removal},
-            request::{NewContainer, assembled},
+            request::{RequestContext, complete_body},
             standing::ADOPTED_STATE,
         },
         drive::{engine::Engine, wait_for},
@@ -30,17 +32,17 @@ const LOG_LINES: usize = 20;
 /// Longest of these lines, in characters.
 const LOG_LINE: usize = 400;
 /// Longest time to read these lines.
-const LOG_TIME: Duration = Duration::from_secs(10);
+const LOG_TIMEOUT: Duration = Duration::from_secs(10);
 /// Default stop timeout, in seconds; the same as in docker-py 1.x.
 const STOP_TIMEOUT: i64 = 10;
 
 /// Longest wait for the engine to remove a stopped container with `AutoRemove`.
-const REMOVAL: Duration = Duration::from_secs(20);
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(20);
 /// Pause between checks for the removal.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Runtime properties that are removed with the container.
-const FORGOTTEN: [&str; 12] = [
+const CONTAINER_PROPERTIES: [&str; 12] = [
     "container_id",
     "image_id",
     "network_settings",
@@ -51,8 +53,8 @@ const FORGOTTEN: [&str; 12] = [
     "run_result",
     SUCCESSOR,
     PREDECESSOR,
-    CARRIED,
-    POLICY,
+    CARRIED_VOLUMES,
+    PREDECESSOR_POLICY,
 ];
 
 /// Complete request to create a container.
@@ -87,12 +89,12 @@ impl Engine {
             ..self.request(call, creation)?
         };
         if creation.needs_check && request.body.get("Healthcheck").is_none() {
-            self.expect_check(call).await?;
+            self.expect_health_check(call).await?;
         }
         let mut created = match self.post_create(&request).await {
             Ok(id) => container_id(id),
-            Err(error) if is_name_conflict(&error) => self.take_up(call, &request).await?,
-            Err(error) => return Err(cannot_create(&error, &request.name)),
+            Err(error) if is_name_conflict(&error) => self.reuse(call, &request).await?,
+            Err(error) => return Err(create_failure(&error, &request.name)),
         };
         // Blueprints of the plugin 2.x read these properties.
         if creation.dialect == Dialect::ContainerArgs {
@@ -107,7 +109,7 @@ impl Engine {
 
     /// Fails if the image has no health check. Called before the creation of a container that must
     /// become healthy.
-    async fn expect_check(&self, call: &Call) -> Result<(), Failure> {
+    async fn expect_health_check(&self, call: &Call) -> Result<(), Failure> {
         let image = call
             .properties()
             .get("image_id")
@@ -119,7 +121,7 @@ impl Engine {
             .map(|image| image["Config"]["Healthcheck"]["Test"].clone())
             .unwrap_or_default();
         if check[0].is_null() || check[0] == "NONE" {
-            Err(wait_for::no_check())
+            Err(wait_for::no_health_check())
         } else {
             Ok(())
         }
@@ -140,7 +142,7 @@ impl Engine {
     }
 
     /// Returns true if a container was created from the request of a creation.
-    pub(crate) fn is_made_from(
+    pub(crate) fn is_created_from(
         &self,
         found: &Container,
         call: &Call,
@@ -150,7 +152,7 @@ impl Engine {
     }
 
     /// Fails if another container has the name that a successor needs.
-    pub(crate) async fn expect_free(&self, call: &Call, name: &str) -> Result<(), Failure> {
+    pub(crate) async fn expect_name_free(&self, call: &Call, name: &str) -> Result<(), Failure> {
         match self.inspect(name).await? {
             Some(found) if found.name() == name => {
                 Err(name_taken(name, &found, call, self.is_claim(&found).await?))
@@ -159,13 +161,13 @@ impl Engine {
         }
     }
 
-    async fn take_up(&self, call: &Call, request: &Request) -> Result<Outputs, Failure> {
+    async fn reuse(&self, call: &Call, request: &Request) -> Result<Outputs, Failure> {
         let Some(found) = self.inspect(&request.name).await? else {
             return Err(Failure::fatal(format!(
                 "the container that had the name `{}` no longer exists",
                 request.name
             ))
-            .may_pass());
+            .temporary());
         };
         if !names_instance(found.labels(), call) || !self.is_proven(&found).await? {
             return Err(name_taken(
@@ -192,7 +194,7 @@ impl Engine {
         let created = self.post_create(request).await;
         created
             .map(container_id)
-            .map_err(|error| cannot_create(&error, &request.name))
+            .map_err(|error| create_failure(&error, &request.name))
     }
 
     /// Recreates the container if the inputs of `start` change its request, unless it has already
@@ -205,18 +207,20 @@ impl Engine {
         let request = self.request(call, creation)?;
         match self.inspect(&request.name).await? {
             None => self.create(call, creation).await,
-            Some(_) => self.take_up(call, &request).await,
+            Some(_) => self.reuse(call, &request).await,
         }
     }
 
     fn request(&self, call: &Call, creation: &Creation) -> Result<Request, Failure> {
-        let converted = creation.converted().map_err(|faults| refused(&faults))?;
+        let converted = creation
+            .converted()
+            .map_err(|faults| invalid_arguments(&faults))?;
         if let Some(gate) = converted
             .gates
             .iter()
             .find(|gate| self.client.version() < Version(1, gate.since))
         {
-            return Err(Failure::fatal(self.too_old(gate)));
+            return Err(Failure::fatal(self.too_old_message(gate)));
         }
         let name = creation.name.as_str().unwrap_or_default().to_owned();
         check_name(&name)?;
@@ -227,15 +231,19 @@ impl Engine {
             .map(str::to_owned);
         let image = image.ok_or_else(|| Failure::fatal("the image of the container is unknown"))?;
         let platform = converted.platform.clone();
-        let new = NewContainer {
+        let new = RequestContext {
             name: &name,
             version: Some(self.client.version()),
             proxies: &docker_config(),
         };
-        let mut body = assembled(converted, &new);
+        let mut body = complete_body(converted, &new);
         body["Image"] = image.into();
-        if let Some(carried) = call.properties().get(CARRIED).and_then(Json::as_object) {
-            mount_carried(&mut body, carried);
+        if let Some(carried) = call
+            .properties()
+            .get(CARRIED_VOLUMES)
+            .and_then(Json::as_object)
+        {
+            mount_carried_volumes(&mut body, carried);
         }
         let digest = self.digest(&body.to_string());
         self.set_labels(&mut body, call, creation, &digest);
@@ -256,11 +264,11 @@ impl Engine {
         gates
             .iter()
             .filter(|gate| self.client.version() < Version(1, gate.since))
-            .map(|gate| self.too_old(gate))
+            .map(|gate| self.too_old_message(gate))
             .collect()
     }
 
-    fn too_old(&self, gate: &Gate) -> String {
+    fn too_old_message(&self, gate: &Gate) -> String {
         let argument = gate.path.get(2..).unwrap_or_default().join(".");
         format!(
             "`{argument}` requires engine API 1.{} or newer; this engine supports {}",
@@ -270,7 +278,7 @@ impl Engine {
     }
 
     fn set_labels(&self, body: &mut Json, call: &Call, creation: &Creation, digest: &str) {
-        let record = with_carried(&creation.record, call.properties().get(CARRIED));
+        let record = with_carried(&creation.record, call.properties().get(CARRIED_VOLUMES));
         self.add_labels(
             body,
             call,
@@ -287,7 +295,7 @@ impl Engine {
 
     /// Starts the container. One that runs already counts as started; a paused one is unpaused.
     pub(crate) async fn start(&self, call: &Call) -> Result<Outputs, Failure> {
-        let id = known_id(call)?;
+        let id = recorded_id(call)?;
         // Subscribes before the first start: an engine that goes away stops containers, and dockctl
         // must notice that.
         drop(self.watch.subscribe(&self.client));
@@ -299,18 +307,18 @@ impl Engine {
                     .send(&format!("/containers/{id}/unpause"), &[])
                     .await;
                 resumed.map_err(|error| failure(&error, "unpausing the container"))?;
-                return self.network(call, &id).await;
+                return self.network_outputs(call, &id).await;
             }
             return Err(Failure {
-                exit: self.exit(&id).await,
+                exit: self.exit_info(&id).await,
                 ..failure(&error, "starting the container")
             });
         }
-        self.network(call, &id).await
+        self.network_outputs(call, &id).await
     }
 
     /// Returns the runtime properties that blueprints of the original plugin read.
-    pub(crate) async fn network(&self, call: &Call, id: &str) -> Result<Outputs, Failure> {
+    pub(crate) async fn network_outputs(&self, call: &Call, id: &str) -> Result<Outputs, Failure> {
         let Some(container) = self.inspect(id).await? else {
             return Err(Failure::fatal("the container disappeared during its start"));
         };
@@ -327,9 +335,9 @@ impl Engine {
 
     /// Stops the container. One that does not run or no longer exists counts as stopped.
     pub(crate) async fn stop(&self, call: &Call, params: &Json) -> Result<Outputs, Failure> {
-        let timeout = params::stop(params).map_err(|faults| refused(&faults))?;
+        let timeout = params::stop(params).map_err(|faults| invalid_arguments(&faults))?;
         for id in self.containers_of(call).await? {
-            if self.expected(call, &id).await?.is_none() {
+            if self.recorded_container(call, &id).await?.is_none() {
                 continue;
             }
             self.stop_container(&id, timeout).await?;
@@ -342,7 +350,7 @@ impl Engine {
                 self.await_removal(&id).await?;
             }
         }
-        Ok(stopped())
+        Ok(stopped_outputs())
     }
 
     pub(crate) async fn stop_container(
@@ -355,7 +363,7 @@ impl Engine {
         let longer = u64::try_from(seconds).unwrap_or(0);
         match self
             .client
-            .send_patiently(&format!("/containers/{id}/stop"), &within, longer)
+            .send_with_extra_time(&format!("/containers/{id}/stop"), &within, longer)
             .await
         {
             Err(error) if status(&error) != Some(404) => {
@@ -368,10 +376,10 @@ impl Engine {
     /// Removes the container, by default with its anonymous volumes. One that no longer exists
     /// counts as removed.
     pub(crate) async fn remove(&self, call: &Call, params: &Json) -> Result<Outputs, Failure> {
-        let removal = params::removal(params).map_err(|faults| refused(&faults))?;
+        let removal = params::removal(params).map_err(|faults| invalid_arguments(&faults))?;
         for id in self.containers_of(call).await? {
             if self
-                .expected(call, &id)
+                .recorded_container(call, &id)
                 .await?
                 .is_some_and(|found| names_instance(found.labels(), call))
             {
@@ -382,9 +390,9 @@ impl Engine {
             self.remove_carried(call).await?;
         }
         if let Some(image) = call.properties().get("image_id").and_then(Json::as_str) {
-            self.drop_image(image).await?;
+            self.remove_unnamed_image(image).await?;
         }
-        Ok(forgotten())
+        Ok(removed_outputs())
     }
 
     /// Returns the container with a recorded ID, or `None` if it no longer exists.
@@ -393,7 +401,11 @@ impl Engine {
     ///
     /// Returns an error if its labels do not name the instance and it is not adopted: it must not
     /// count as gone, and must not be touched.
-    async fn expected(&self, call: &Call, id: &str) -> Result<Option<Container>, Failure> {
+    async fn recorded_container(
+        &self,
+        call: &Call,
+        id: &str,
+    ) -> Result<Option<Container>, Failure> {
         let Some(found) = self.inspect(id).await? else {
             return Ok(None);
         };
@@ -413,7 +425,7 @@ impl Engine {
 
     /// Removes a container that was created for the instance. Leaves any other container alone,
     /// even a recorded one: dockctl cannot recreate a container that it did not create.
-    pub(crate) async fn delete_own(
+    pub(crate) async fn delete_owned(
         &self,
         call: &Call,
         id: &str,
@@ -439,7 +451,10 @@ impl Engine {
             .await
         {
             // The engine removes a container with `AutoRemove` by itself.
-            Err(error) if status(&error) == Some(409) && Says::InProgress.is_said_by(&error) => {
+            Err(error)
+                if status(&error) == Some(409)
+                    && KnownMessage::InProgress.matches_error(&error) =>
+            {
                 self.await_removal(id).await
             }
             Err(error) if status(&error) != Some(404) => {
@@ -451,16 +466,16 @@ impl Engine {
 
     /// Waits until the engine has removed a container.
     pub(crate) async fn await_removal(&self, id: &str) -> Result<(), Failure> {
-        let end = tokio::time::Instant::now() + REMOVAL;
+        let end = tokio::time::Instant::now() + REMOVAL_TIMEOUT;
         while self.inspect(id).await?.is_some() {
             if tokio::time::Instant::now() > end {
                 let message = format!(
                     "the engine did not remove container {id} within {} s",
-                    REMOVAL.as_secs()
+                    REMOVAL_TIMEOUT.as_secs()
                 );
-                return Err(Failure::fatal(message).may_pass());
+                return Err(Failure::fatal(message).temporary());
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         Ok(())
     }
@@ -476,7 +491,7 @@ impl Engine {
             .map(str::to_owned);
         let mut all: BTreeSet<String> = known.into_iter().collect();
         for id in self
-            .labelled(&call.deployment.name, Some(call.instance()))
+            .labeled(&call.deployment.name, Some(call.instance()))
             .await?
         {
             if all.contains(&id) {
@@ -494,7 +509,7 @@ impl Engine {
 
     /// Returns the IDs of containers with the label of a deployment, and of an instance if one is
     /// given.
-    pub(crate) async fn labelled(
+    pub(crate) async fn labeled(
         &self,
         deployment: &str,
         instance: Option<&str>,
@@ -520,7 +535,7 @@ impl Engine {
     pub(crate) async fn adopt(&self, kind: Kind, name: &Json) -> Result<Outputs, Failure> {
         let Some(name) = name
             .as_str()
-            .map(plain_name)
+            .map(without_slash)
             .filter(|name| !name.is_empty())
         else {
             return Err(Failure::fatal(format!(
@@ -567,7 +582,7 @@ impl Engine {
 
     /// Restores the state that an adopted container had before its adoption.
     pub(crate) async fn restore(&self, call: &Call, params: &Json) -> Result<Outputs, Failure> {
-        let timeout = params::stop(params).map_err(|faults| refused(&faults))?;
+        let timeout = params::stop(params).map_err(|faults| invalid_arguments(&faults))?;
         let Some(id) = call.properties().get("container_id").and_then(Json::as_str) else {
             return Ok(Outputs::default());
         };
@@ -579,7 +594,7 @@ impl Engine {
         let Some(now) = self.inspect(id).await?.as_ref().map(Container::state) else {
             return Ok(Outputs::default());
         };
-        let put_back = |error: EngineError| {
+        let failed = |error: EngineError| {
             failure(
                 &error,
                 &format!("restoring the adopted container to state {found}"),
@@ -590,7 +605,7 @@ impl Engine {
                 .send(&format!("/containers/{id}/{what}"), &[])
                 .await
                 .map(drop)
-                .map_err(put_back)
+                .map_err(failed)
         };
         let runs = matches!(
             now,
@@ -612,7 +627,7 @@ impl Engine {
 
     /// Returns how a container exited, with its last log lines, or `None` if it runs or has never
     /// run.
-    pub(crate) async fn exit(&self, id: &str) -> Option<Exit> {
+    pub(crate) async fn exit_info(&self, id: &str) -> Option<Exit> {
         let container = self.inspect(id).await.ok()??;
         // The engine reports a container that is about to restart as running, too.
         if matches!(
@@ -631,17 +646,17 @@ impl Engine {
                 .unwrap_or_default(),
             oom_killed: container.flag("/State/OOMKilled"),
             health: container.health_log(),
-            log: self.last_lines(&container).await,
+            log: self.last_log_lines(&container).await,
         })
     }
 
     /// Returns the last log lines of a container. Limits size and time itself, because an engine
     /// may ignore the requested number of lines.
-    async fn last_lines(&self, container: &Container) -> Vec<String> {
+    async fn last_log_lines(&self, container: &Container) -> Vec<String> {
         // A character has at most four bytes.
-        let (mut last, mut lines) = (VecDeque::new(), Lines::of_at_most(4 * LOG_LINE));
-        let read = self.add_last_lines(container, &mut last, &mut lines);
-        let unread = match tokio::time::timeout(LOG_TIME, read).await {
+        let (mut last, mut lines) = (VecDeque::new(), Lines::with_max_length(4 * LOG_LINE));
+        let read = self.read_last_lines(container, &mut last, &mut lines);
+        let unread = match tokio::time::timeout(LOG_TIMEOUT, read).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(format!(
                 "(cannot read the rest: {})",
@@ -649,17 +664,17 @@ impl Engine {
             )),
             Err(_) => Some(format!(
                 "(incomplete: the engine was still sending after {} s)",
-                LOG_TIME.as_secs()
+                LOG_TIMEOUT.as_secs()
             )),
         };
-        last.extend(lines.rest().map(|line| last_line(&line)));
+        last.extend(lines.rest().map(|line| printable_line(&line)));
         last.drain(..last.len().saturating_sub(LOG_LINES));
         last.into_iter()
-            .chain(unread.map(|why| last_line(&why)))
+            .chain(unread.map(|why| printable_line(&why)))
             .collect()
     }
 
-    async fn add_last_lines(
+    async fn read_last_lines(
         &self,
         container: &Container,
         last: &mut VecDeque<String>,
@@ -668,12 +683,12 @@ impl Engine {
         let asked = self.client.logs(
             &container.id(),
             &[("tail", LOG_LINES.to_string())],
-            (container.is_terminal(), false),
+            (container.has_terminal(), false),
         );
         let mut logs = std::pin::pin!(asked);
         while let Some(piece) = logs.next().await {
             for line in lines.take(&piece?.bytes) {
-                last.extend([last_line(&line)]);
+                last.extend([printable_line(&line)]);
                 last.drain(..last.len().saturating_sub(LOG_LINES));
             }
         }
@@ -681,25 +696,26 @@ impl Engine {
     }
 }
 
-fn last_line(line: &str) -> String {
+fn printable_line(line: &str) -> String {
     printable(&line.trim_end().chars().take(LOG_LINE).collect::<String>())
 }
 
 /// Docker returns 409, Podman 500.
 fn is_name_conflict(error: &EngineError) -> bool {
-    status(error) == Some(409) || (status(error) == Some(500) && Says::NameTaken.is_said_by(error))
+    status(error) == Some(409)
+        || (status(error) == Some(500) && KnownMessage::NameTaken.matches_error(error))
 }
 
-fn cannot_create(error: &EngineError, name: &str) -> Failure {
+fn create_failure(error: &EngineError, name: &str) -> Failure {
     let failure = failure(error, &format!("creating container `{name}`"));
-    if Says::NoLinks.is_said_by(error) {
+    if KnownMessage::LinksUnsupported.matches_error(error) {
         return failure.hint("this engine does not support links: connect both containers to a network, with `aliases` (dockctl.relationships.attached_to_network)");
     }
     failure
 }
 
 /// Returns the changes of runtime properties after a stop.
-pub(crate) fn stopped() -> Outputs {
+pub(crate) fn stopped_outputs() -> Outputs {
     Outputs {
         unset: vec!["network_settings".into(), "ports".into()],
         ..Outputs::default()
@@ -707,9 +723,9 @@ pub(crate) fn stopped() -> Outputs {
 }
 
 /// Returns the changes of runtime properties after a removal.
-pub(crate) fn forgotten() -> Outputs {
+pub(crate) fn removed_outputs() -> Outputs {
     Outputs {
-        unset: FORGOTTEN.map(str::to_owned).to_vec(),
+        unset: CONTAINER_PROPERTIES.map(str::to_owned).to_vec(),
         ..Outputs::default()
     }
 }
@@ -722,21 +738,21 @@ pub(crate) fn container_id(id: String) -> Outputs {
     }
 }
 
-pub(crate) fn known_id(call: &Call) -> Result<String, Failure> {
+pub(crate) fn recorded_id(call: &Call) -> Result<String, Failure> {
     let id = call.properties().get("container_id").and_then(Json::as_str);
     id.map(str::to_owned)
         .ok_or_else(|| Failure::fatal("the instance has no container: it was never created"))
 }
 
-pub(crate) fn refused(faults: &[Fault]) -> Failure {
-    let words = |fault: &Fault| {
+pub(crate) fn invalid_arguments(faults: &[Fault]) -> Failure {
+    let describe = |fault: &Fault| {
         format!(
             "`{}`: {}",
             fault.path.join("."),
             fault.message.trim_start_matches("this ")
         )
     };
-    let all: Vec<String> = faults.iter().map(words).collect();
+    let all: Vec<String> = faults.iter().map(describe).collect();
     let failure = Failure::fatal(all.join("; "));
     faults
         .iter()
@@ -750,7 +766,7 @@ fn name_taken(name: &str, found: &Container, call: &Call, is_claim: bool) -> Fai
     let short = |text: &str| text.chars().take(12).collect::<String>();
     let instance = found.label(label::INSTANCE).unwrap_or_default();
     let owner = found.label(label::DEPLOYMENT).filter(|_| is_claim);
-    let whose = match owner {
+    let ownership = match owner {
         None => "was not created by dockctl".to_owned(),
         Some(_) if names_instance(found.labels(), call) => {
             "another state directory created for the same instance".to_owned()
@@ -766,7 +782,7 @@ fn name_taken(name: &str, found: &Container, call: &Call, is_claim: bool) -> Fai
         .map_or_else(|| image.to_owned(), short);
     let id = short(&found.id());
     let failure = Failure::fatal(format!(
-        "the name `{name}` is taken by container {id} (image {image}), which {whose}; it was not touched"
+        "the name `{name}` is taken by container {id} (image {image}), which {ownership}; it was not touched"
     ));
     match owner {
         Some(owner) if names_instance(found.labels(), call) => {
@@ -787,7 +803,7 @@ fn name_taken(name: &str, found: &Container, call: &Call, is_claim: bool) -> Fai
 }
 
 fn check_name(name: &str) -> Result<(), Failure> {
-    if is_name(name) {
+    if is_valid_name(name) {
         return Ok(());
     }
     Err(
@@ -799,5 +815,5 @@ fn check_name(name: &str) -> Result<(), Failure> {
 
 /// Returns the configuration of the docker CLI, or null if there is no configuration.
 pub(crate) fn docker_config() -> Json {
-    read_json(&config_folder().unwrap_or_default().join("config.json")).unwrap_or_default()
+    read_json(&config_dir().unwrap_or_default().join("config.json")).unwrap_or_default()
 }

@@ -2,30 +2,30 @@
 
 use crate::{
     author::Author,
-    digest::keyed,
+    digest::keyed_digest,
     engine::{Client, Kind, failure},
     model::{Deployment, Instance},
     plugins::{
-        Places, Scene,
+        ObjectPlaces, ObserveContext,
         docker::{
             declare::{
                 action::{Action, Attachment},
-                compare::{Shown, WantedImage, judge},
-                container::{Container, is_name, plain_name},
-                declared::{declaration, image as declared_image, wanted_name},
+                compare::{DeclaredImage, Inspection, compare_object},
+                container::{Container, is_valid_name, without_slash},
+                declared::{declaration, declared_name, image as declared_image},
                 drift::drift,
-                image::name_of,
+                image::image_name,
                 label::{self, names_deployment},
                 operation::kind,
             },
             drive::{
-                containers::{docker_config, known_id},
-                images::{Wanted, is_made_of},
-                watch::Watch,
+                containers::{docker_config, recorded_id},
+                images::{ImageRequest, matches_source},
+                watch::EventWatch,
             },
         },
     },
-    record::Around,
+    record::FunctionContext,
     seam::{Call, Comparison, Failure, Object, ObjectState, Outputs, Owner, ProgressSink},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -38,21 +38,21 @@ use std::{
 };
 
 /// Number of objects to inspect at once.
-const LOOKS: usize = 8;
+const CONCURRENT_INSPECTIONS: usize = 8;
 
 /// One Docker engine.
 pub(crate) struct Engine {
     pub(crate) client: Rc<Client>,
     author: Author,
-    pub(crate) watch: Watch,
+    pub(crate) watch: EventWatch,
     /// IDs of the images that were provided since the connection was opened, by requested image.
-    pub(crate) brought: RefCell<HashMap<String, String>>,
+    pub(crate) provided_images: RefCell<HashMap<String, String>>,
     /// Names of the volumes that were requested since the connection was opened.
-    pub(crate) asked_for: RefCell<HashSet<String>>,
+    pub(crate) requested_volumes: RefCell<HashSet<String>>,
     /// Labels of images of containers, by image ID.
     pub(crate) image_labels: RefCell<HashMap<String, Json>>,
     /// The engine's information about itself, once it has been read.
-    description: RefCell<Option<Json>>,
+    cached_info: RefCell<Option<Json>>,
     /// IDs of other state directories' objects that the user took over.
     pub(crate) taken_over: TakenOver,
 }
@@ -62,26 +62,26 @@ pub(crate) type TakenOver = Rc<RefCell<HashSet<String>>>;
 
 impl Engine {
     /// Creates an engine from an open connection. The digests in labels use the author's key.
-    pub(crate) fn on(client: Rc<Client>, author: &Author, taken_over: &TakenOver) -> Self {
+    pub(crate) fn new(client: Rc<Client>, author: &Author, taken_over: &TakenOver) -> Self {
         Self {
             client,
             author: author.clone(),
-            watch: Watch::default(),
-            brought: RefCell::default(),
-            asked_for: RefCell::default(),
+            watch: EventWatch::default(),
+            provided_images: RefCell::default(),
+            requested_volumes: RefCell::default(),
             image_labels: RefCell::default(),
-            description: RefCell::default(),
+            cached_info: RefCell::default(),
             taken_over: taken_over.clone(),
         }
     }
 
     pub(crate) fn digest(&self, text: &str) -> String {
-        keyed(&self.author.key, text)
+        keyed_digest(&self.author.key, text)
     }
 
     /// Inspects a container. Returns `None` if it does not exist.
     pub(crate) async fn inspect(&self, id: &str) -> Result<Option<Container>, Failure> {
-        if !is_name(id) {
+        if !is_valid_name(id) {
             return Ok(None);
         }
         let found = self
@@ -95,18 +95,21 @@ impl Engine {
     async fn object(
         &self,
         container: &Container,
-        scene: Scene<'_>,
-        places: &Places,
+        scene: ObserveContext<'_>,
+        places: &ObjectPlaces,
         engine: &str,
     ) -> Result<Object, Failure> {
         let deployment = scene.deployment;
-        let names_it = names_deployment(container.labels(), &deployment.name, &deployment.id);
-        let instance = container.label(label::INSTANCE).filter(|_| names_it);
+        let names_deployment_id =
+            names_deployment(container.labels(), &deployment.name, &deployment.id);
+        let instance = container
+            .label(label::INSTANCE)
+            .filter(|_| names_deployment_id);
         // Labels can be copied and names changed, so ownership requires a recorded ID or a matching
         // seal.
         let is_mine = match instance {
-            Some(instance) if has_known(places, instance) => {
-                is_known(places, instance, &container.id())
+            Some(instance) if has_recorded(places, instance) => {
+                is_recorded(places, instance, &container.id())
             }
             Some(_) => self.is_proven(container).await?,
             None => false,
@@ -116,13 +119,15 @@ impl Engine {
             as_declared: self.is_as_declared(deployment, instance, container.labels()),
         });
         let shown = match &owner {
-            Some(owner) if self.is_by_another(container.labels()) => {
-                Some(self.shown(container, deployment, &owner.instance).await?)
-            }
+            Some(owner) if self.has_foreign_key(container.labels()) => Some(
+                self.comparison_data(container, deployment, &owner.instance)
+                    .await?,
+            ),
             _ => None,
         };
-        let bears_name = container.label(label::DEPLOYMENT) == Some(&deployment.name);
-        let is_claimed = owner.is_none() && bears_name && self.is_claim(container).await?;
+        let has_deployment_label = container.label(label::DEPLOYMENT) == Some(&deployment.name);
+        let is_claimed =
+            owner.is_none() && has_deployment_label && self.is_claim(container).await?;
         let mut object = Object {
             kind: Kind::Container.as_str(),
             id: container.id(),
@@ -141,7 +146,7 @@ impl Engine {
                 .started_at()
                 .filter(|_| !container.flag("/State/Running"))
                 .and_then(|_| container.json.pointer("/State/ExitCode")?.as_i64()),
-            ports: container.published(),
+            ports: container.published_ports(),
             properties: container.network_properties(),
             is_claimed,
             drift: owner
@@ -153,18 +158,18 @@ impl Engine {
             comparison: Comparison::default(),
         };
         if let Some(shown) = shown {
-            compare_with(&mut object, &shown, scene);
+            compare_foreign(&mut object, &shown, scene);
         }
         Ok(object)
     }
 
     /// Collects the data for comparing a container of another state directory with its definition.
-    async fn shown(
+    async fn comparison_data(
         &self,
         container: &Container,
         deployment: &Deployment,
         instance: &str,
-    ) -> Result<Shown, Failure> {
+    ) -> Result<Inspection, Failure> {
         let image = self
             .image(container.text("/Image").unwrap_or_default())
             .await?;
@@ -172,17 +177,19 @@ impl Engine {
             .instance(instance)
             .and_then(|instance| deployment.node(instance));
         let declared = node.map(declared_image).unwrap_or_default();
-        let folder = deployment.blueprint.parent().unwrap_or(Path::new("."));
+        let directory = deployment.blueprint.parent().unwrap_or(Path::new("."));
         let is_made_of = match &image {
-            Some(image) => is_made_of(image, &declared, folder).await,
+            Some(image) => matches_source(image, &declared, directory).await,
             None => None,
         };
-        let wanted_image = match (is_made_of, name_of(&declared)) {
-            (Some(is_same), _) => WantedImage::Tarball { is_same },
-            (None, None) => WantedImage::Unnamed,
+        let wanted_image = match (is_made_of, image_name(&declared)) {
+            (Some(is_same), _) => DeclaredImage::Tarball { is_same },
+            (None, None) => DeclaredImage::Unnamed,
             (None, Some(name)) => match self.image(&name).await? {
-                Some(found) => WantedImage::Id(found["Id"].as_str().unwrap_or_default().to_owned()),
-                None => WantedImage::Absent,
+                Some(found) => {
+                    DeclaredImage::Id(found["Id"].as_str().unwrap_or_default().to_owned())
+                }
+                None => DeclaredImage::Absent,
             },
         };
         let mut peers = Vec::new();
@@ -201,7 +208,7 @@ impl Engine {
                     .map(|peer| (id.to_owned(), peer.name())),
             );
         }
-        let known = self.description.borrow().clone();
+        let known = self.cached_info.borrow().clone();
         let engine = match known {
             Some(known) => known,
             None => self
@@ -210,13 +217,13 @@ impl Engine {
                 .await
                 .map_err(|error| failure(&error, "reading the engine information"))?,
         };
-        *self.description.borrow_mut() = Some(engine.clone());
-        Ok(Shown {
+        *self.cached_info.borrow_mut() = Some(engine.clone());
+        Ok(Inspection {
             object: container.json.clone(),
             image: image
                 .map(|image| image["Config"].clone())
                 .unwrap_or_default(),
-            wanted_image,
+            declared_image: wanted_image,
             engine,
             is_podman: self.client.is_podman(),
             peers,
@@ -229,14 +236,14 @@ impl Engine {
     /// instance. Digests of another state directory use another key: its objects count as matching
     /// until they are compared.
     fn is_as_declared(&self, deployment: &Deployment, instance: &str, labels: &Json) -> bool {
-        self.is_by_another(labels)
+        self.has_foreign_key(labels)
             || self
-                .declared(deployment, instance)
+                .declared_digest(deployment, instance)
                 .is_none_or(|spec| labels[label::SPEC] == spec.as_str())
     }
 
     /// Returns true if labels were created with the key of another state directory.
-    fn is_by_another(&self, labels: &Json) -> bool {
+    fn has_foreign_key(&self, labels: &Json) -> bool {
         labels[label::KEY]
             .as_str()
             .is_some_and(|key| key != self.key_id())
@@ -244,7 +251,7 @@ impl Engine {
 
     /// Returns the digest of an instance's definition, or `None` if the deployment does not contain
     /// the instance.
-    fn declared(&self, deployment: &Deployment, instance: &str) -> Option<String> {
+    fn declared_digest(&self, deployment: &Deployment, instance: &str) -> Option<String> {
         let instance = deployment.instance(instance)?;
         let node = deployment
             .node(instance)
@@ -263,33 +270,36 @@ impl Engine {
         match action {
             Action::Image {
                 image,
-                folder,
+                folder: directory,
                 fallback,
             } => {
                 self.ensure_image(
-                    &Wanted {
+                    &ImageRequest {
                         image,
-                        folder,
-                        fallback,
+                        dir: directory,
+                        default_repository: fallback,
                     },
                     call,
                     progress,
                 )
                 .await
             }
-            Action::Build { image, folder } => self.build(call, image, folder, progress).await,
+            Action::Build {
+                image,
+                folder: directory,
+            } => self.build(call, image, directory, progress).await,
             Action::RemoveImage => self.remove_image(call).await,
             Action::Create(creation) => self.create(call, creation).await,
             Action::Recreate(creation) => self.recreate(call, creation).await,
             Action::CreateSuccessor(creation) => self.create_successor(call, creation).await,
             Action::Swap { name, keeps } => self.swap(call, name, *keeps).await,
             Action::Discard { stop, keeps } => self.discard(call, stop, *keeps).await,
-            Action::StepBack { name } => self.step_back(call, name).await,
-            Action::PutBack => self.put_back(call).await,
+            Action::RestorePredecessor { name } => self.restore_predecessor(call, name).await,
+            Action::RestartPredecessor => self.start_restored(call).await,
             Action::Adjust { body, .. } => self.adjust(call, body).await,
             Action::Rename { name } => {
                 let renamed = self
-                    .rename(&known_id(call)?, name.as_str().unwrap_or_default())
+                    .rename(&recorded_id(call)?, name.as_str().unwrap_or_default())
                     .await;
                 renamed.map(|()| Outputs::default())
             }
@@ -309,14 +319,14 @@ impl Engine {
                 interval,
             } => self.wait(call, processes, interval, progress).await,
             Action::WaitFor { condition } => self.wait_for(call, condition, progress).await,
-            Action::Follow => self.follow(call, progress).await,
-            Action::Endure => self.endure(call).await,
+            Action::Follow => self.wait_for_exit(call, progress).await,
+            Action::CheckUp => self.check_stays_up(call).await,
             Action::Execute { command } => self.execute(call, command, progress).await,
             Action::Stop { params } => self.stop(call, params).await,
             Action::Remove { params } => self.remove(call, params).await,
             Action::Adopt { kind, name } => self.adopt(*kind, name).await,
             Action::Restore { params } => self.restore(call, params).await,
-            Action::Release => Ok(released()),
+            Action::Release => Ok(released_outputs()),
             Action::CreateNetwork(making) => self.create_network(call, making).await,
             Action::RemoveNetwork => self.remove_network(call).await,
             Action::CreateVolume(making) => self.create_volume(call, making).await,
@@ -345,7 +355,7 @@ impl Engine {
             (label::GENERATION, "1"),
             (label::EXECUTION, &call.execution),
             (label::SPEC, &self.digest(declaration)),
-            (label::RECORD, &label::text(record, name)),
+            (label::RECORD, &label::label_value(record, name)),
             (label::KEY, &self.key_id()),
         ] {
             labels.insert(name.to_owned(), value.into());
@@ -363,8 +373,8 @@ impl Engine {
     /// deployment needs.
     pub(crate) async fn objects(
         &self,
-        scene: Scene<'_>,
-        places: &Places,
+        scene: ObserveContext<'_>,
+        places: &ObjectPlaces,
         engine: &str,
     ) -> Result<Vec<Object>, Failure> {
         let deployment = scene.deployment;
@@ -376,10 +386,16 @@ impl Engine {
                 .any(|node| kind(node) == Some(wanted))
         };
         if has(Kind::Network) {
-            objects.extend(self.plain(scene, places, engine, Kind::Network).await?);
+            objects.extend(
+                self.simple_objects(scene, places, engine, Kind::Network)
+                    .await?,
+            );
         }
         if has(Kind::Volume) {
-            objects.extend(self.plain(scene, places, engine, Kind::Volume).await?);
+            objects.extend(
+                self.simple_objects(scene, places, engine, Kind::Volume)
+                    .await?,
+            );
         }
         objects.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(objects)
@@ -387,8 +403,8 @@ impl Engine {
 
     async fn containers(
         &self,
-        scene: Scene<'_>,
-        places: &Places,
+        scene: ObserveContext<'_>,
+        places: &ObjectPlaces,
         engine: &str,
     ) -> Result<Vec<Object>, Failure> {
         let deployment = scene.deployment;
@@ -399,7 +415,7 @@ impl Engine {
         let listed = listed.map_err(|error| failure(&error, "listing containers"))?;
         // The record may list an adopted container that the blueprint now calls by another name.
         let known = places.values().filter_map(|place| place.object.clone());
-        let wanted = wanted_names(deployment, Kind::Container)
+        let wanted = needed_names(deployment, Kind::Container)
             .into_iter()
             .chain(known)
             .collect();
@@ -407,7 +423,8 @@ impl Engine {
             .iter()
             .filter(|container| is_relevant(container, &deployment.name, &wanted))
             .filter_map(|container| container["Id"].as_str());
-        let looks = stream::iter(relevant.map(|id| self.inspect(id))).buffer_unordered(LOOKS);
+        let looks = stream::iter(relevant.map(|id| self.inspect(id)))
+            .buffer_unordered(CONCURRENT_INSPECTIONS);
         let found: Vec<Option<Container>> = looks.try_collect().await?;
         let mut objects = Vec::new();
         for container in found.iter().flatten() {
@@ -418,11 +435,11 @@ impl Engine {
 
     /// Returns the instance that owns a network or volume. A volume outlives its instance and the
     /// instance's journal: a sealed volume belongs to the instance that has its name now.
-    fn plain_owner(
+    fn simple_owner(
         &self,
         found: &Json,
         deployment: &Deployment,
-        places: &Places,
+        places: &ObjectPlaces,
         kind: Kind,
         id: &str,
     ) -> Option<String> {
@@ -430,10 +447,10 @@ impl Engine {
         if labels[label::DEPLOYMENT] != deployment.name.as_str() {
             return None;
         }
-        let names_it = names_deployment(labels, &deployment.name, &deployment.id);
+        let names_deployment_id = names_deployment(labels, &deployment.name, &deployment.id);
         if let Some((instance, _)) = places
             .iter()
-            .find(|(_, place)| names_it && place.object.as_deref() == Some(id))
+            .find(|(_, place)| names_deployment_id && place.object.as_deref() == Some(id))
         {
             return Some(instance.clone());
         }
@@ -447,13 +464,13 @@ impl Engine {
                 == Some(Kind::Volume)
         };
         let has_name =
-            |it: &Instance| wanted_name(deployment, it).as_deref() == found["Name"].as_str();
+            |it: &Instance| declared_name(deployment, it).as_deref() == found["Name"].as_str();
         let by_name = |it: &&Instance| {
             is_volume(it) && labels[label::NODE] == it.node.as_str() && has_name(it)
         };
         let instance = match kind {
             Kind::Volume => {
-                let labelled = || {
+                let labeled = || {
                     deployment
                         .instances
                         .iter()
@@ -463,22 +480,22 @@ impl Engine {
                     .instances
                     .iter()
                     .find(by_name)
-                    .or_else(labelled)
+                    .or_else(labeled)
                     .map(|it| it.id.clone())
             }
             _ => labels[label::INSTANCE]
                 .as_str()
                 .map(str::to_owned)
-                .filter(|_| names_it),
+                .filter(|_| names_deployment_id),
         };
-        instance.filter(|instance| !has_known(places, instance))
+        instance.filter(|instance| !has_recorded(places, instance))
     }
 
     /// Returns networks or volumes. A list response contains all their data.
-    async fn plain(
+    async fn simple_objects(
         &self,
-        scene: Scene<'_>,
-        places: &Places,
+        scene: ObserveContext<'_>,
+        places: &ObjectPlaces,
         engine: &str,
         kind: Kind,
     ) -> Result<Vec<Object>, Failure> {
@@ -488,7 +505,7 @@ impl Engine {
             .list(kind, &[])
             .await
             .map_err(|error| failure(&error, &format!("listing {}s", kind.as_str())))?;
-        let wanted = wanted_names(deployment, kind);
+        let wanted = needed_names(deployment, kind);
         let relevant = |found: &&Json| {
             let is = |field: &str| {
                 found[field]
@@ -500,15 +517,15 @@ impl Engine {
         Ok(listed
             .iter()
             .filter(relevant)
-            .map(|found| self.plain_object(found, scene, places, engine, kind))
+            .map(|found| self.simple_object(found, scene, places, engine, kind))
             .collect())
     }
 
-    fn plain_object(
+    fn simple_object(
         &self,
         found: &Json,
-        scene: Scene<'_>,
-        places: &Places,
+        scene: ObserveContext<'_>,
+        places: &ObjectPlaces,
         engine: &str,
         kind: Kind,
     ) -> Object {
@@ -520,7 +537,7 @@ impl Engine {
             text("Id")
         };
         let owner = self
-            .plain_owner(found, deployment, places, kind, &id)
+            .simple_owner(found, deployment, places, kind, &id)
             .map(|instance| Owner {
                 // A volume always counts as declared: its data is worth more than its definition.
                 as_declared: kind == Kind::Volume
@@ -544,24 +561,24 @@ impl Engine {
             drift: Vec::new(),
             comparison: Comparison::default(),
         };
-        if self.is_by_another(&found["Labels"]) {
-            let shown = Shown {
+        if self.has_foreign_key(&found["Labels"]) {
+            let shown = Inspection {
                 object: found.clone(),
-                ..Shown::default()
+                ..Inspection::default()
             };
-            compare_with(&mut object, &shown, scene);
+            compare_foreign(&mut object, &shown, scene);
         }
         object
     }
 }
 
 /// Compares an object of another state directory with its definition.
-fn compare_with(object: &mut Object, shown: &Shown, scene: Scene<'_>) {
+fn compare_foreign(object: &mut Object, shown: &Inspection, scene: ObserveContext<'_>) {
     let Some(me) = object.owner.as_ref().map(|owner| owner.instance.clone()) else {
         return;
     };
-    let around = Around::of(scene.record, &me, scene.secrets);
-    judge(object, shown, scene.deployment, &around);
+    let context = FunctionContext::of(scene.record, &me, scene.secrets);
+    compare_object(object, shown, scene.deployment, &context);
 }
 
 /// Returns true if the labels of a network or volume claim that this very object was created for a
@@ -570,11 +587,11 @@ fn is_claim(found: &Json, deployment: &str) -> bool {
     let labels = &found["Labels"];
     let record = labels[label::RECORD].as_str().unwrap_or_default();
     labels[label::DEPLOYMENT] == deployment
-        && label::is_of(record, found["Name"].as_str().unwrap_or_default())
+        && label::is_for(record, found["Name"].as_str().unwrap_or_default())
 }
 
 /// Returns true if the record lists this ID as the object of an instance.
-fn is_known(places: &Places, instance: &str, id: &str) -> bool {
+fn is_recorded(places: &ObjectPlaces, instance: &str, id: &str) -> bool {
     places
         .get(instance)
         .is_some_and(|place| place.object.as_deref() == Some(id))
@@ -582,13 +599,13 @@ fn is_known(places: &Places, instance: &str, id: &str) -> bool {
 
 /// Returns true if the record lists an object for an instance, so that no other object belongs to
 /// it.
-fn has_known(places: &Places, instance: &str) -> bool {
+fn has_recorded(places: &ObjectPlaces, instance: &str) -> bool {
     places
         .get(instance)
         .is_some_and(|place| place.object.is_some())
 }
 
-fn released() -> Outputs {
+fn released_outputs() -> Outputs {
     let names = [
         "container_id",
         "ports",
@@ -607,13 +624,13 @@ fn released() -> Outputs {
 }
 
 /// Returns the names that the deployment needs for objects of a kind, including adopted ones.
-fn wanted_names(deployment: &Deployment, wanted: Kind) -> HashSet<String> {
+fn needed_names(deployment: &Deployment, wanted: Kind) -> HashSet<String> {
     let of_kind = |instance: &&Instance| deployment.node(instance).and_then(kind) == Some(wanted);
     deployment
         .instances
         .iter()
         .filter(of_kind)
-        .filter_map(|instance| wanted_name(deployment, instance))
+        .filter_map(|instance| declared_name(deployment, instance))
         .collect()
 }
 
@@ -629,5 +646,5 @@ fn is_relevant(container: &Json, deployment: &str, wanted: &HashSet<String>) -> 
     let by_id = container["Id"]
         .as_str()
         .is_some_and(|id| wanted.contains(id));
-    mine || by_id || names().any(|name| wanted.contains(&plain_name(name)))
+    mine || by_id || names().any(|name| wanted.contains(&without_slash(name)))
 }

@@ -2,10 +2,12 @@
 
 use crate::{
     author::Author,
+    discovery::Discovery,
     engine::{Connections, Host},
     plugins::{
-        Adopter, Answer, Driver, Guard, GuardHolder, Guarded, Guarding, Happenings, Inside, Places,
-        Scene, Settings, Shell, Tools, Unguarded, Watch,
+        Adopter, Driver, DriverFuture, DriverSettings, FoundGuard, Guard, GuardError, GuardFuture,
+        GuardHolder, ObjectEvents, ObjectPlaces, ObserveContext, Shell, StepContext, StepShell,
+        Watch,
         docker::{
             declare::action::Action,
             drive::{
@@ -13,11 +15,10 @@ use crate::{
                 guard::VolumeGuard,
             },
         },
-        drivers::until_one_ends,
+        drivers::merge_until_one_ends,
     },
     record::Record,
-    seam::{Call, Failure, Note, Object, Observed, Outputs, Settled, Step, Target},
-    told::Told,
+    seam::{Call, Failure, Object, Observed, Outputs, Settled, Step, StepNote, Target},
 };
 use futures_util::StreamExt as _;
 use std::{
@@ -38,7 +39,7 @@ pub(crate) struct Engines {
 
 impl Engines {
     /// Creates the set without opening a connection.
-    pub(crate) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &DriverSettings) -> Self {
         Self {
             connections: settings.connections.clone(),
             author: settings.author.clone(),
@@ -57,7 +58,7 @@ impl Engines {
         let host = self.connections.host(target)?;
         let client = self.connections.get(&host).await?;
         let mut open = self.open.borrow_mut();
-        let made = || Rc::new(Engine::on(client, &self.author, &self.taken_over));
+        let made = || Rc::new(Engine::new(client, &self.author, &self.taken_over));
         Ok(open.entry(host.key()).or_insert_with(made).clone())
     }
 
@@ -81,12 +82,12 @@ impl Engines {
 }
 
 impl Driver for Engines {
-    fn perform<'a>(&'a self, call: &'a Call, tools: Tools<'a>) -> Answer<'a, Outputs> {
+    fn perform<'a>(&'a self, call: &'a Call, tools: StepContext<'a>) -> DriverFuture<'a, Outputs> {
         Box::pin(async move {
-            let action = Action::of(&call.step)?;
+            let action = Action::from_step(&call.step)?;
             let engine = self.get(&call.step.target).await?;
             // Progress is only shown: no need to wait for it.
-            let progress = |progress| drop((tools.notes)(Note::Progress(progress)));
+            let progress = |progress| drop((tools.notes)(StepNote::Progress(progress)));
             engine.perform(&action, call, &progress).await
         })
     }
@@ -95,32 +96,39 @@ impl Driver for Engines {
         &'a self,
         call: &'a Call,
         since: u64,
-        _: Option<Inside<'a>>,
-    ) -> Answer<'a, Settled> {
+        _: Option<StepShell<'a>>,
+    ) -> DriverFuture<'a, Settled> {
         Box::pin(async move {
-            let action = Action::of(&call.step)?;
+            let action = Action::from_step(&call.step)?;
             let engine = self.get(&call.step.target).await?;
             let found = engine.settle(&action, call, since).await?;
             Ok(found.map_or(Settled::NotDone, Settled::Done))
         })
     }
 
-    fn observe<'a>(&'a self, scene: Scene<'a>, places: &'a Places) -> Answer<'a, Observed> {
-        Box::pin(self.seen(scene, places))
+    fn observe<'a>(
+        &'a self,
+        scene: ObserveContext<'a>,
+        places: &'a ObjectPlaces,
+    ) -> DriverFuture<'a, Observed> {
+        Box::pin(self.observe_all(scene, places))
     }
 
     /// Skips engines that are known only later: they are checked when their step runs.
-    fn refusals<'a>(&'a self, steps: &'a [&'a Step]) -> Answer<'a, Vec<Vec<String>>> {
+    fn unsupported_features<'a>(
+        &'a self,
+        steps: &'a [&'a Step],
+    ) -> DriverFuture<'a, Vec<Vec<String>>> {
         Box::pin(async move {
             let mut all = Vec::new();
             for step in steps {
-                all.push(self.refused(step).await?);
+                all.push(self.refusals_of(step).await?);
             }
             Ok(all)
         })
     }
 
-    fn reach<'a>(&'a self, places: &'a Places) -> Answer<'a, ()> {
+    fn check_connections<'a>(&'a self, places: &'a ObjectPlaces) -> DriverFuture<'a, ()> {
         Box::pin(async move {
             for place in places.values() {
                 self.get(&place.target).await?;
@@ -129,25 +137,25 @@ impl Driver for Engines {
         })
     }
 
-    fn trust(&self, record: &Record) {
+    fn trust_taken_over(&self, record: &Record) {
         let ids = record.taken_over.iter().cloned();
         self.taken_over.borrow_mut().extend(ids);
     }
 
-    fn tell<'a>(&'a self, told: &'a mut Told) -> Answer<'a, ()> {
-        Box::pin(async move { self.default_engine().await?.tell(told).await })
+    fn add_claims<'a>(&'a self, discovery: &'a mut Discovery) -> DriverFuture<'a, ()> {
+        Box::pin(async move { self.default_engine().await?.add_claims(discovery).await })
     }
 
-    fn deployments(&self) -> Answer<'_, BTreeMap<String, usize>> {
+    fn deployments(&self) -> DriverFuture<'_, BTreeMap<String, usize>> {
         Box::pin(async move { self.default_engine().await?.deployments().await })
     }
 
-    fn was_cut(&self) -> bool {
+    fn lost_connection(&self) -> bool {
         let open = self.open.borrow();
         // Calls every engine, because the call resets its flag.
         let cut = open
             .values()
-            .filter(|engine| engine.client.was_cut() | engine.watch.was_cut());
+            .filter(|engine| engine.client.was_disconnected() | engine.watch.was_cut());
         cut.count() > 0
     }
 
@@ -169,19 +177,22 @@ impl Driver for Engines {
 }
 
 impl Watch for Engines {
-    fn happenings<'a>(
+    fn events<'a>(
         &'a self,
         deployment: &'a str,
         targets: &'a [Target],
-    ) -> Answer<'a, Happenings> {
+    ) -> DriverFuture<'a, ObjectEvents> {
         Box::pin(async move {
             let engines = self.distinct(targets).await?;
-            let told = |engine: &Rc<Engine>| engine.happenings(deployment).boxed_local();
-            Ok(until_one_ends(engines.iter().map(told).collect()))
+            let stream = |engine: &Rc<Engine>| engine.happenings(deployment).boxed_local();
+            Ok(merge_until_one_ends(engines.iter().map(stream).collect()))
         })
     }
 
-    fn accepts<'a>(&'a self, target: &'a Target) -> Pin<Box<dyn Future<Output = bool> + 'a>> {
+    fn accepts_connections<'a>(
+        &'a self,
+        target: &'a Target,
+    ) -> Pin<Box<dyn Future<Output = bool> + 'a>> {
         Box::pin(async move {
             match self.connections.host(target) {
                 Ok(host) => self.connections.accepts(&host).await,
@@ -192,45 +203,50 @@ impl Watch for Engines {
 }
 
 impl Guard for Engines {
-    fn take<'a>(
+    fn acquire<'a>(
         &'a self,
         deployment: &'a str,
         targets: &'a [Target],
         me: &'a GuardHolder,
-    ) -> Guarded<'a> {
+    ) -> GuardFuture<'a> {
         Box::pin(async move {
-            let engines = self.distinct(targets).await.map_err(Unguarded::Refused)?;
+            let engines = self.distinct(targets).await.map_err(GuardError::Refused)?;
             let guard = VolumeGuard::take(engines, deployment, me.clone()).await?;
             Ok(Box::new(guard) as _)
         })
     }
 
-    fn standing<'a>(
+    fn list<'a>(
         &'a self,
         deployment: &'a str,
         me: &'a GuardHolder,
-    ) -> Answer<'a, Vec<Guarding>> {
+    ) -> DriverFuture<'a, Vec<FoundGuard>> {
         Box::pin(async move { self.default_engine().await?.guards(deployment, me).await })
     }
 
-    fn remove<'a>(&'a self, deployment: &'a str) -> Answer<'a, ()> {
+    fn remove<'a>(&'a self, deployment: &'a str) -> DriverFuture<'a, ()> {
         Box::pin(async move { self.default_engine().await?.remove_guards(deployment).await })
     }
 }
 
 impl Engines {
-    async fn refused(&self, step: &Step) -> Result<Vec<String>, Failure> {
-        if step.target.is_late() || !step.declares_anew() && !step.traits.makes_successor {
+    async fn refusals_of(&self, step: &Step) -> Result<Vec<String>, Failure> {
+        if step.target.is_late() || !step.creates_object() && !step.traits.makes_successor {
             return Ok(Vec::new());
         }
-        let (Action::Create(creation) | Action::CreateSuccessor(creation)) = Action::of(step)?
+        let (Action::Create(creation) | Action::CreateSuccessor(creation)) =
+            Action::from_step(step)?
         else {
             return Ok(Vec::new());
         };
         Ok(self.get(&step.target).await?.too_old_for(&creation))
     }
 
-    async fn seen(&self, scene: Scene<'_>, places: &Places) -> Result<Observed, Failure> {
+    async fn observe_all(
+        &self,
+        scene: ObserveContext<'_>,
+        places: &ObjectPlaces,
+    ) -> Result<Observed, Failure> {
         let (mut objects, mut hosts) = (Vec::new(), HashMap::new());
         let mut engines: BTreeMap<String, &Target> = BTreeMap::new();
         for (instance, place) in places {

@@ -6,9 +6,9 @@
 //! engine's clock.
 
 use crate::{
-    engine::{Client, Kind, failure, in_path, pauses, status},
+    engine::{Client, Kind, encode_path, failure, retry_delays, status},
     event::now,
-    plugins::{GuardHolder, Guarding, Held, Unguarded, docker::drive::engine::Engine},
+    plugins::{FoundGuard, GuardError, GuardHolder, HeldGuard, docker::drive::engine::Engine},
     seam::Failure,
 };
 use backon::Retryable as _;
@@ -25,27 +25,27 @@ const EXPIRES: &str = "dockctl.guard.expires";
 const GENERATION: &str = "dockctl.guard.generation";
 
 /// Lifetime of a guard without renewal.
-const LIFE: Duration = Duration::from_mins(1);
+const LIFETIME: Duration = Duration::from_mins(1);
 /// Time between renewals.
-const RENEWAL: Duration = Duration::from_secs(20);
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(20);
 /// Number of attempts to take a guard that a dead run may hold.
-const TRIES: usize = 5;
+const ATTEMPTS: usize = 5;
 /// Time between checks whether a renewal is due.
 const TICK: Duration = Duration::from_millis(500);
 /// Pause after a failed renewal.
-const AGAIN: Duration = Duration::from_secs(2);
+const RETRY_DELAY: Duration = Duration::from_secs(2);
 
 /// Guard that was found on an engine.
 #[derive(Clone, Debug)]
-struct Found {
+struct GuardVolume {
     name: String,
     generation: u64,
     expires: u64,
     holder: GuardHolder,
 }
 
-impl Found {
-    fn of(volume: &Json) -> Option<Self> {
+impl GuardVolume {
+    fn from_volume(volume: &Json) -> Option<Self> {
         let label = |name: &str| volume["Labels"][name].as_str();
         Some(Self {
             name: volume["Name"].as_str()?.to_owned(),
@@ -56,7 +56,7 @@ impl Found {
     }
 
     fn is_live(&self, client: &Client, me: &GuardHolder) -> bool {
-        !self.holder.is(me) && self.expires > client.now() && !self.holder.is_dead(me)
+        !self.holder.is_same(me) && self.expires > client.now() && !self.holder.is_dead(me)
     }
 }
 
@@ -76,7 +76,7 @@ impl VolumeGuard {
         engines: Vec<Rc<Engine>>,
         deployment: &str,
         me: GuardHolder,
-    ) -> Result<Self, Unguarded> {
+    ) -> Result<Self, GuardError> {
         let mut guard = Self {
             deployment: deployment.to_owned(),
             me,
@@ -84,10 +84,10 @@ impl VolumeGuard {
             renewing: false,
         };
         for engine in engines {
-            match take_on(&engine, deployment, &guard.me).await {
+            match take_one(&engine, deployment, &guard.me).await {
                 Ok(generation) => guard.held.push((engine, generation)),
                 Err(busy) => {
-                    guard.removed().await;
+                    guard.remove_held().await;
                     return Err(busy);
                 }
             }
@@ -97,22 +97,22 @@ impl VolumeGuard {
 
     /// Renews the guard while it is held. Returns only when another run has taken it over, with
     /// that run.
-    async fn renewed(&mut self) -> GuardHolder {
-        let mut due = now() + millis(RENEWAL);
+    async fn renew_until_lost(&mut self) -> GuardHolder {
+        let mut due = now() + millis(RENEWAL_INTERVAL);
         loop {
             // Uses the wall clock: other clocks do not count the time while a machine sleeps.
             while now() < due {
                 tokio::time::sleep(TICK).await;
             }
-            due = now() + millis(RENEWAL);
+            due = now() + millis(RENEWAL_INTERVAL);
             self.renewing = true;
             for (engine, generation) in &mut self.held {
                 match renew(engine, &self.deployment, &self.me, *generation).await {
                     Ok(next) => *generation = next,
-                    Err(Unguarded::Busy(holder, _)) => return *holder,
-                    Err(Unguarded::Refused(failure)) => {
+                    Err(GuardError::Busy(holder, _)) => return *holder,
+                    Err(GuardError::Refused(failure)) => {
                         tracing::warn!(message = failure.message, "the guard was not renewed");
-                        due = now() + millis(AGAIN);
+                        due = now() + millis(RETRY_DELAY);
                     }
                 }
             }
@@ -120,12 +120,12 @@ impl VolumeGuard {
         }
     }
 
-    async fn removed(self) {
+    async fn remove_held(self) {
         for (engine, generation) in &self.held {
             let removed = if self.renewing {
                 remove_all(&engine.client, &self.deployment, &self.me).await
             } else {
-                remove(&engine.client, &name(&self.deployment, *generation)).await
+                remove_guard(&engine.client, &name(&self.deployment, *generation)).await
             };
             if let Err(failure) = removed {
                 tracing::warn!(message = failure.message, "the guard was not removed");
@@ -134,13 +134,13 @@ impl VolumeGuard {
     }
 }
 
-impl Held for VolumeGuard {
-    fn lost<'a>(&'a mut self) -> Pin<Box<dyn Future<Output = GuardHolder> + 'a>> {
-        Box::pin(self.renewed())
+impl HeldGuard for VolumeGuard {
+    fn wait_until_lost<'a>(&'a mut self) -> Pin<Box<dyn Future<Output = GuardHolder> + 'a>> {
+        Box::pin(self.renew_until_lost())
     }
 
     fn release(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()>>> {
-        Box::pin(self.removed())
+        Box::pin(self.remove_held())
     }
 }
 
@@ -150,23 +150,23 @@ fn millis(duration: Duration) -> u64 {
 
 /// Removes the guards of this holder.
 async fn remove_all(client: &Client, deployment: &str, me: &GuardHolder) -> Result<(), Failure> {
-    for found in all(client, deployment)
+    for found in list_guards(client, deployment)
         .await
-        .map_err(refusal)?
+        .map_err(to_failure)?
         .iter()
-        .filter(|found| found.holder.is(me))
+        .filter(|found| found.holder.is_same(me))
     {
-        remove(client, &found.name).await?;
+        remove_guard(client, &found.name).await?;
     }
     Ok(())
 }
 
 /// Takes the guard on one engine. A request of a dead run may still create a guard between the
 /// check and the creation, so this tries several times.
-async fn take_on(engine: &Engine, deployment: &str, me: &GuardHolder) -> Result<u64, Unguarded> {
-    for _ in 1..TRIES {
+async fn take_one(engine: &Engine, deployment: &str, me: &GuardHolder) -> Result<u64, GuardError> {
+    for _ in 1..ATTEMPTS {
         match try_to_take(&engine.client, deployment, me).await {
-            Err(Unguarded::Busy(holder, _)) if holder.is_dead(me) => {}
+            Err(GuardError::Busy(holder, _)) if holder.is_dead(me) => {}
             other => return other,
         }
     }
@@ -177,34 +177,34 @@ async fn try_to_take(
     client: &Client,
     deployment: &str,
     me: &GuardHolder,
-) -> Result<u64, Unguarded> {
-    let before = all(client, deployment).await?;
-    expect_free(client, &before, me)?;
+) -> Result<u64, GuardError> {
+    let before = list_guards(client, deployment).await?;
+    expect_unguarded(client, &before, me)?;
     let generation = before
         .iter()
         .map(|found| found.generation)
         .max()
         .unwrap_or(0)
         + 1;
-    make(client, deployment, me, generation).await?;
+    create_guard(client, deployment, me, generation).await?;
     // A run that created a guard after the check has a later generation, and takes precedence.
-    let now = all(client, deployment).await?;
-    let later: Vec<Found> = now
+    let now = list_guards(client, deployment).await?;
+    let later: Vec<GuardVolume> = now
         .into_iter()
         .filter(|found| found.generation > generation)
         .collect();
-    if let Err(busy) = expect_free(client, &later, me) {
-        remove(client, &name(deployment, generation))
+    if let Err(busy) = expect_unguarded(client, &later, me) {
+        remove_guard(client, &name(deployment, generation))
             .await
-            .map_err(Unguarded::Refused)?;
+            .map_err(GuardError::Refused)?;
         return Err(busy);
     }
     for dead in before {
-        if let Err(failure) = remove(client, &dead.name).await {
-            remove(client, &name(deployment, generation))
+        if let Err(failure) = remove_guard(client, &dead.name).await {
+            remove_guard(client, &name(deployment, generation))
                 .await
-                .map_err(Unguarded::Refused)?;
-            return Err(Unguarded::Refused(failure));
+                .map_err(GuardError::Refused)?;
+            return Err(GuardError::Refused(failure));
         }
     }
     Ok(generation)
@@ -217,26 +217,30 @@ async fn renew(
     deployment: &str,
     me: &GuardHolder,
     generation: u64,
-) -> Result<u64, Unguarded> {
-    let found = all(&engine.client, deployment).await?;
-    if !found.iter().any(|found| found.holder.is(me)) {
+) -> Result<u64, GuardError> {
+    let found = list_guards(&engine.client, deployment).await?;
+    if !found.iter().any(|found| found.holder.is_same(me)) {
         let other = found
             .into_iter()
             .map(|found| found.holder)
             .next()
             .unwrap_or_default();
-        return Err(Unguarded::Busy(Box::new(other), 0));
+        return Err(GuardError::Busy(Box::new(other), 0));
     }
-    make(&engine.client, deployment, me, generation + 1).await?;
-    remove(&engine.client, &name(deployment, generation))
+    create_guard(&engine.client, deployment, me, generation + 1).await?;
+    remove_guard(&engine.client, &name(deployment, generation))
         .await
-        .map_err(Unguarded::Refused)?;
+        .map_err(GuardError::Refused)?;
     Ok(generation + 1)
 }
 
-fn expect_free(client: &Client, guards: &[Found], me: &GuardHolder) -> Result<(), Unguarded> {
+fn expect_unguarded(
+    client: &Client,
+    guards: &[GuardVolume],
+    me: &GuardHolder,
+) -> Result<(), GuardError> {
     match guards.iter().find(|found| found.is_live(client, me)) {
-        Some(live) => Err(Unguarded::Busy(
+        Some(live) => Err(GuardError::Busy(
             Box::new(live.holder.clone()),
             live.expires.saturating_sub(client.now()).div_ceil(1000),
         )),
@@ -245,13 +249,13 @@ fn expect_free(client: &Client, guards: &[Found], me: &GuardHolder) -> Result<()
 }
 
 /// Creates a guard. Fails if another holder's guard is already there.
-async fn make(
+async fn create_guard(
     client: &Client,
     deployment: &str,
     me: &GuardHolder,
     generation: u64,
-) -> Result<(), Unguarded> {
-    let expires = client.now() + u64::try_from(LIFE.as_millis()).unwrap_or_default();
+) -> Result<(), GuardError> {
+    let expires = client.now() + u64::try_from(LIFETIME.as_millis()).unwrap_or_default();
     let labels = json!({
         (GUARD): deployment,
         (HOLDER): json!(me).to_string(),
@@ -261,11 +265,11 @@ async fn make(
     let body = json!({ "Name": name(deployment, generation), "Labels": labels });
     let made = client.post("/volumes/create", &[], &body).await;
     let made = made.map_err(|error| {
-        Unguarded::Refused(failure(&error, "guarding the deployment on the engine"))
+        GuardError::Refused(failure(&error, "guarding the deployment on the engine"))
     })?;
-    match Found::of(&made) {
-        Some(found) if found.holder.is(me) => Ok(()),
-        Some(found) => Err(Unguarded::Busy(
+    match GuardVolume::from_volume(&made) {
+        Some(found) if found.holder.is_same(me) => Ok(()),
+        Some(found) => Err(GuardError::Busy(
             Box::new(found.holder),
             found.expires.saturating_sub(client.now()).div_ceil(1000),
         )),
@@ -273,28 +277,28 @@ async fn make(
             let volume = name(deployment, generation);
             let message = format!("volume {volume} exists but is not a guard");
             let hint = format!("remove it: docker volume rm {volume}");
-            Err(Unguarded::Refused(Failure::fatal(message).hint(hint)))
+            Err(GuardError::Refused(Failure::fatal(message).hint(hint)))
         }
     }
 }
 
 /// Returns the guards of a deployment, of all holders.
-async fn all(client: &Client, deployment: &str) -> Result<Vec<Found>, Unguarded> {
+async fn list_guards(client: &Client, deployment: &str) -> Result<Vec<GuardVolume>, GuardError> {
     let filters = json!({ "label": [format!("{GUARD}={deployment}")] }).to_string();
     let listed = client.list(Kind::Volume, &[("filters", filters)]).await;
     let listed = listed.map_err(|error| {
-        Unguarded::Refused(failure(&error, "listing the guards of the deployment"))
+        GuardError::Refused(failure(&error, "listing the guards of the deployment"))
     })?;
-    Ok(listed.iter().filter_map(Found::of).collect())
+    Ok(listed.iter().filter_map(GuardVolume::from_volume).collect())
 }
 
 /// Removes a guard. Retries after any error: a second removal is harmless, but a guard that stays
 /// would block other runs.
-async fn remove(client: &Client, name: &str) -> Result<(), Failure> {
-    let path = format!("/volumes/{}", in_path(name));
-    let asked = || client.delete(&path, &[]);
-    match asked
-        .retry(pauses())
+async fn remove_guard(client: &Client, name: &str) -> Result<(), Failure> {
+    let path = format!("/volumes/{}", encode_path(name));
+    let request = || client.delete(&path, &[]);
+    match request
+        .retry(retry_delays())
         .when(|error| status(error) != Some(404))
         .await
     {
@@ -317,9 +321,11 @@ impl Engine {
         &self,
         deployment: &str,
         me: &GuardHolder,
-    ) -> Result<Vec<Guarding>, Failure> {
-        let found = all(&self.client, deployment).await.map_err(refusal)?;
-        let left = |found: &Found| {
+    ) -> Result<Vec<FoundGuard>, Failure> {
+        let found = list_guards(&self.client, deployment)
+            .await
+            .map_err(to_failure)?;
+        let left = |found: &GuardVolume| {
             if found.is_live(&self.client, me) {
                 found
                     .expires
@@ -331,8 +337,8 @@ impl Engine {
         };
         Ok(found
             .iter()
-            .map(|found| Guarding {
-                left: left(found),
+            .map(|found| FoundGuard {
+                expires_in: left(found),
                 holder: found.holder.clone(),
             })
             .collect())
@@ -344,17 +350,20 @@ impl Engine {
     ///
     /// Returns an error if an engine call fails.
     pub(crate) async fn remove_guards(&self, deployment: &str) -> Result<(), Failure> {
-        for found in all(&self.client, deployment).await.map_err(refusal)? {
-            remove(&self.client, &found.name).await?;
+        for found in list_guards(&self.client, deployment)
+            .await
+            .map_err(to_failure)?
+        {
+            remove_guard(&self.client, &found.name).await?;
         }
         Ok(())
     }
 }
 
-fn refusal(unguarded: Unguarded) -> Failure {
+fn to_failure(unguarded: GuardError) -> Failure {
     match unguarded {
-        Unguarded::Refused(failure) => failure,
-        Unguarded::Busy(holder, _) => {
+        GuardError::Refused(failure) => failure,
+        GuardError::Busy(holder, _) => {
             Failure::fatal(format!("the deployment is guarded by {holder}"))
         }
     }

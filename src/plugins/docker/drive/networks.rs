@@ -1,15 +1,15 @@
 //! Networks of dockctl's own node type, and containers on them.
 
 use crate::{
-    engine::{Kind, Says, failure, in_path, status},
+    engine::{Kind, KnownMessage, encode_path, failure, status},
     plugins::docker::{
         declare::{
-            action::{Attachment, Making},
+            action::{Attachment, ObjectCreation},
             label::{self, names_deployment, names_instance},
-            network::{known, request},
+            network::{request, runtime_properties},
         },
         drive::{
-            containers::{known_id, refused},
+            containers::{invalid_arguments, recorded_id},
             engine::Engine,
         },
     },
@@ -23,9 +23,9 @@ impl Engine {
     pub(crate) async fn create_network(
         &self,
         call: &Call,
-        making: &Making,
+        making: &ObjectCreation,
     ) -> Result<Outputs, Failure> {
-        let mut body = request(&making.properties).map_err(|fault| refused(&[fault]))?;
+        let mut body = request(&making.properties).map_err(|fault| invalid_arguments(&[fault]))?;
         let name = making.name.as_str().unwrap_or_default().to_owned();
         body["Name"] = name.clone().into();
         self.add_labels(
@@ -35,8 +35,8 @@ impl Engine {
             (&making.record, &name),
         );
         self.add_seal(&mut body, Kind::Network, &name);
-        if let Some(found) = self.only_network(call, &name).await? {
-            return self.taken_up(call, &name, &found);
+        if let Some(found) = self.unique_network(call, &name).await? {
+            return self.reuse_network(call, &name, &found);
         }
         let created = self.client.post("/networks/create", &[], &body).await;
         if let Err(error) = &created
@@ -44,8 +44,8 @@ impl Engine {
         {
             return Err(failure(error, &format!("creating network `{name}`")));
         }
-        match (self.only_network(call, &name).await?, created) {
-            (Some(found), _) => self.taken_up(call, &name, &found),
+        match (self.unique_network(call, &name).await?, created) {
+            (Some(found), _) => self.reuse_network(call, &name, &found),
             (None, Err(error)) => Err(failure(&error, &format!("creating network `{name}`"))),
             (None, Ok(_)) => Err(Failure::fatal(format!(
                 "the engine reported success, but network {name} does not exist"
@@ -56,7 +56,7 @@ impl Engine {
     /// Returns the network with exactly this name. Engines create two networks of one name if they
     /// are called twice at the same moment, for example when a response was lost and the call was
     /// repeated: of those created for the instance, all but the first are removed.
-    async fn only_network(&self, call: &Call, name: &str) -> Result<Option<Json>, Failure> {
+    async fn unique_network(&self, call: &Call, name: &str) -> Result<Option<Json>, Failure> {
         let filters = json!({ "name": [name] }).to_string();
         let listed = self
             .client
@@ -66,10 +66,10 @@ impl Engine {
             listed.map_err(|error| failure(&error, &format!("looking up network {name}")))?;
         let all = listed.iter().filter(|found| found["Name"] == name);
         let (mut mine, others): (Vec<&Json>, Vec<&Json>) =
-            all.partition(|found| self.is_made_for(call, found));
+            all.partition(|found| self.is_created_for(call, found));
         mine.sort_by_key(|found| found["Created"].as_str().unwrap_or_default());
-        for twin in mine.iter().skip(1) {
-            self.delete_network(call, twin).await?;
+        for duplicate in mine.iter().skip(1) {
+            self.delete_network(call, duplicate).await?;
         }
         Ok(mine
             .first()
@@ -77,7 +77,7 @@ impl Engine {
             .map(|found| (*found).clone()))
     }
 
-    fn is_made_for(&self, call: &Call, found: &Json) -> bool {
+    fn is_created_for(&self, call: &Call, found: &Json) -> bool {
         let is_known = call
             .properties()
             .get("network_id")
@@ -88,11 +88,11 @@ impl Engine {
 
     /// Accepts an existing network of this name if a run that died created it for the same
     /// instance.
-    fn taken_up(&self, call: &Call, name: &str, found: &Json) -> Result<Outputs, Failure> {
-        if self.is_made_for(call, found) {
-            Ok(known(found))
+    fn reuse_network(&self, call: &Call, name: &str, found: &Json) -> Result<Outputs, Failure> {
+        if self.is_created_for(call, found) {
+            Ok(runtime_properties(found))
         } else {
-            Err(taken("network", name, &found["Labels"]))
+            Err(name_conflict("network", name, &found["Labels"]))
         }
     }
 
@@ -107,7 +107,7 @@ impl Engine {
 
     pub(crate) async fn adopt_network(&self, name: &str) -> Result<Outputs, Failure> {
         let found = self.network_named(name).await?;
-        found.as_ref().map(known).ok_or_else(|| {
+        found.as_ref().map(runtime_properties).ok_or_else(|| {
             Failure::fatal(format!("cannot adopt network `{name}`: it does not exist"))
                 .hint("create the network first, or remove `use_external_resource` to let dockctl create it")
         })
@@ -116,15 +116,15 @@ impl Engine {
     /// Removes the network, and any that a run created for the instance but did not record before
     /// it died.
     pub(crate) async fn remove_network(&self, call: &Call) -> Result<Outputs, Failure> {
-        for found in self.made_for_instance(call, Kind::Network).await? {
+        for found in self.objects_of_instance(call, Kind::Network).await? {
             self.delete_network(call, &found).await?;
         }
-        Ok(forgotten())
+        Ok(removed_outputs())
     }
 
     async fn delete_network(&self, call: &Call, found: &Json) -> Result<(), Failure> {
         let id = found["Id"].as_str().unwrap_or_default();
-        let path = format!("/networks/{}", in_path(id));
+        let path = format!("/networks/{}", encode_path(id));
         let Err(error) = self.client.delete(&path, &[]).await else {
             return Ok(());
         };
@@ -132,11 +132,11 @@ impl Engine {
             return Ok(());
         }
         let cannot = failure(&error, "removing the network");
-        if !Says::InUse.is_said_by(&error) {
+        if !KnownMessage::InUse.matches_error(&error) {
             return Err(cannot);
         }
         // The deployment's containers on this network are recreated afterwards.
-        if self.disconnect_own(call, id).await? {
+        if self.disconnect_owned(call, id).await? {
             return match self.client.delete(&path, &[]).await {
                 Err(error) if status(&error) != Some(404) => {
                     Err(failure(&error, "removing the network"))
@@ -144,12 +144,12 @@ impl Engine {
                 _ => Ok(()),
             };
         }
-        Err(cannot.may_pass()
+        Err(cannot.temporary()
             .hint("disconnect the containers that do not belong to this deployment (docker network inspect lists them)"))
     }
 
     /// Disconnects the deployment's containers from a network. Returns true if there were any.
-    async fn disconnect_own(&self, call: &Call, id: &str) -> Result<bool, Failure> {
+    async fn disconnect_owned(&self, call: &Call, id: &str) -> Result<bool, Failure> {
         let network = self
             .client
             .object(Kind::Network, id)
@@ -157,7 +157,7 @@ impl Engine {
             .map_err(|error| failure(&error, "inspecting the network"))?;
         let (network, path) = (
             network.unwrap_or_default(),
-            format!("/networks/{}", in_path(id)),
+            format!("/networks/{}", encode_path(id)),
         );
         let mut any = false;
         for (id, _) in network["Containers"].as_object().into_iter().flatten() {
@@ -173,7 +173,7 @@ impl Engine {
                 let body = json!({ "Container": id, "Force": true });
                 let done = self
                     .client
-                    .post_to_do(&format!("{path}/disconnect"), &body)
+                    .post_and_confirm(&format!("{path}/disconnect"), &body)
                     .await;
                 done.map_err(|error| {
                     failure(&error, "disconnecting a container from the network")
@@ -187,7 +187,7 @@ impl Engine {
     /// Returns the networks or volumes of an instance: the recorded one, and those with its labels
     /// and the seal of this state directory. A recorded object whose labels name another
     /// deployment, or none, is an error.
-    pub(crate) async fn made_for_instance(
+    pub(crate) async fn objects_of_instance(
         &self,
         call: &Call,
         kind: Kind,
@@ -219,14 +219,14 @@ impl Engine {
             .filter(|known| known.is_string() && !all.iter().any(|found| id(found).contains(known)))
         {
             all.extend(
-                self.known_object(call, kind, known.as_str().unwrap_or_default())
+                self.recorded_object(call, kind, known.as_str().unwrap_or_default())
                     .await?,
             );
         }
         Ok(all)
     }
 
-    async fn known_object(
+    async fn recorded_object(
         &self,
         call: &Call,
         kind: Kind,
@@ -246,7 +246,7 @@ impl Engine {
             return Ok(Some(found));
         }
         // This happens only to volumes: another volume can have the recorded name.
-        let error = taken(kind.as_str(), id, &found["Labels"]);
+        let error = name_conflict(kind.as_str(), id, &found["Labels"]);
         Err(Failure {
             hints: vec![
                 "the volume of the deployment is gone: uninstall without --volumes".to_owned(),
@@ -261,9 +261,11 @@ impl Engine {
         call: &Call,
         attachment: &Attachment,
     ) -> Result<Outputs, Failure> {
-        let id = known_id(call)?;
+        let id = recorded_id(call)?;
         let network = attachment.network.as_str().unwrap_or_default();
-        let endpoint = attachment.converted().map_err(|fault| refused(&[fault]))?;
+        let endpoint = attachment
+            .converted()
+            .map_err(|fault| invalid_arguments(&[fault]))?;
         let container = self.inspect(&id).await?;
         let attached = container.is_some_and(|container| {
             container.json["NetworkSettings"]["Networks"]
@@ -276,11 +278,14 @@ impl Engine {
         let body = json!({ "Container": id, "EndpointConfig": endpoint });
         match self
             .client
-            .post_to_do(&format!("/networks/{}/connect", in_path(network)), &body)
+            .post_and_confirm(
+                &format!("/networks/{}/connect", encode_path(network)),
+                &body,
+            )
             .await
         {
             // A repeated call may find that the lost one has succeeded.
-            Err(error) if !Says::Attached.is_said_by(&error) => Err(failure(
+            Err(error) if !KnownMessage::AlreadyConnected.matches_error(&error) => Err(failure(
                 &error,
                 &format!("connecting the container to network {network}"),
             )),
@@ -290,7 +295,7 @@ impl Engine {
 }
 
 /// Returns the changes of runtime properties after a removal.
-pub(crate) fn forgotten() -> Outputs {
+pub(crate) fn removed_outputs() -> Outputs {
     Outputs {
         unset: ["network_id", "network_name", "network"]
             .map(str::to_owned)
@@ -300,8 +305,8 @@ pub(crate) fn forgotten() -> Outputs {
 }
 
 /// Returns the failure for a name that a foreign object has.
-pub(crate) fn taken(what: &str, name: &str, labels: &Json) -> Failure {
-    let whose = match labels[label::DEPLOYMENT].as_str() {
+pub(crate) fn name_conflict(what: &str, name: &str, labels: &Json) -> Failure {
+    let ownership = match labels[label::DEPLOYMENT].as_str() {
         None => "was not created by dockctl".to_owned(),
         Some(owner) => format!(
             "belongs to `{}` of deployment `{owner}`",
@@ -309,7 +314,7 @@ pub(crate) fn taken(what: &str, name: &str, labels: &Json) -> Failure {
         ),
     };
     Failure::fatal(format!(
-        "the name `{name}` is taken by a {what} that {whose}; it was not touched"
+        "the name `{name}` is taken by a {what} that {ownership}; it was not touched"
     ))
     .hint("to adopt it, add `use_external_resource: true` to the node's properties")
     .hint("to keep both, give the node another `name`")

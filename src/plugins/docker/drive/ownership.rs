@@ -7,7 +7,7 @@
 use crate::{
     engine::Kind,
     plugins::docker::{
-        declare::{change::lasting_name, container::Container, label},
+        declare::{change::base_name, container::Container, label},
         drive::engine::Engine,
     },
     seam::Failure,
@@ -16,7 +16,7 @@ use crate::{
 use serde_json::{Map as JsonMap, Value as Json};
 
 /// Returns true if all dockctl labels of a container come from its image.
-fn are_of_image(labels: &Json, image: &Json) -> bool {
+fn come_from_image(labels: &Json, image: &Json) -> bool {
     let ours = |labels: &Json| -> JsonMap<String, Json> {
         let labels = labels.as_object().into_iter().flatten();
         labels
@@ -34,7 +34,7 @@ impl Engine {
     /// Returns the seal of an object of this kind and name. Only this state directory can compute
     /// it. If the deployment has an ID, the seal also covers the ID and the kind.
     pub(crate) fn seal(&self, kind: Kind, name: &str, labels: &Json) -> String {
-        self.digest(&label::sealed(kind, name, labels))
+        self.digest(&label::seal_text(kind, name, labels))
     }
 
     /// Adds the seal for an object of this name. Call it after all other labels are set.
@@ -67,10 +67,10 @@ impl Engine {
         let labels = container.labels();
         let fits = labels[label::SEAL]
             == self
-                .seal(Kind::Container, lasting_name(&container.name()), labels)
+                .seal(Kind::Container, base_name(&container.name()), labels)
                 .as_str();
         Ok(self.is_taken_over(&container.id())
-            || (fits && !self.has_labels_of_image(container).await?))
+            || (fits && !self.has_inherited_labels(container).await?))
     }
 
     /// Returns true if the user took over the object with this ID.
@@ -86,11 +86,11 @@ impl Engine {
     /// Returns an error if the labels of its image cannot be read.
     pub(crate) async fn is_claim(&self, container: &Container) -> Result<bool, Failure> {
         let record = container.label(label::RECORD).unwrap_or_default();
-        Ok(label::is_of(record, lasting_name(&container.name()))
-            && !self.has_labels_of_image(container).await?)
+        Ok(label::is_for(record, base_name(&container.name()))
+            && !self.has_inherited_labels(container).await?)
     }
 
-    async fn has_labels_of_image(&self, container: &Container) -> Result<bool, Failure> {
+    async fn has_inherited_labels(&self, container: &Container) -> Result<bool, Failure> {
         let id = container.text("/Image").unwrap_or_default();
         let known = self.image_labels.borrow().get(id).cloned();
         let of_image = match known {
@@ -104,7 +104,7 @@ impl Engine {
         self.image_labels
             .borrow_mut()
             .insert(id.to_owned(), of_image.clone());
-        Ok(are_of_image(container.labels(), &of_image))
+        Ok(come_from_image(container.labels(), &of_image))
     }
 }
 
@@ -114,19 +114,19 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn labels_of_an_image_are_told_from_those_of_a_container() {
+    fn image_labels_are_distinguished_from_container_labels() {
         let image = json!({ "dockctl.deployment": "shop", "dockctl.execution": "1", "other": "x" });
-        assert!(are_of_image(&image, &image));
-        assert!(are_of_image(
+        assert!(come_from_image(&image, &image));
+        assert!(come_from_image(
             &json!({ "dockctl.deployment": "shop", "other": "y" }),
             &image
         ));
-        assert!(!are_of_image(
+        assert!(!come_from_image(
             &json!({ "dockctl.deployment": "shop", "dockctl.execution": "2" }),
             &image
         ));
         assert!(
-            !are_of_image(&json!({ "dockctl.deployment": "shop" }), &Json::Null),
+            !come_from_image(&json!({ "dockctl.deployment": "shop" }), &Json::Null),
             "the image is gone"
         );
     }

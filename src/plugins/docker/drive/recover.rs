@@ -6,17 +6,17 @@
 //! image, do not count as claims.
 
 use crate::{
+    discovery::{Discovery, FoundObject},
     engine::{Kind, failure},
     plugins::docker::{
         declare::{
             container::Container,
             label,
-            told::{of_container, of_other},
+            labeled::{from_container, from_inspection},
         },
         drive::engine::Engine,
     },
     seam::Failure,
-    told::{Found, Told},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -24,7 +24,7 @@ use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 
 /// Number of objects to inspect at once.
-const LOOKS: usize = 8;
+const CONCURRENT_INSPECTIONS: usize = 8;
 
 impl Engine {
     /// Adds the objects on this engine whose labels name a deployment.
@@ -32,23 +32,23 @@ impl Engine {
     /// # Errors
     ///
     /// Returns an error if an engine call fails.
-    pub(crate) async fn tell(&self, told: &mut Told) -> Result<(), Failure> {
-        let deployment = told.deployment.clone();
-        for container in self.labelled_containers(&deployment).await? {
+    pub(crate) async fn add_claims(&self, discovery: &mut Discovery) -> Result<(), Failure> {
+        let deployment = discovery.deployment.clone();
+        for container in self.labeled_containers(&deployment).await? {
             let is_ours = self.is_proven(&container).await?;
             let is_claim = is_ours || self.is_claim(&container).await?;
-            of_container(&container).tell(told, (is_ours, is_claim));
+            from_container(&container).add_to(discovery, (is_ours, is_claim));
         }
         for kind in [Kind::Network, Kind::Volume] {
             let label = format!("{}={deployment}", label::DEPLOYMENT);
             for it in self.with_label(kind, &label).await? {
-                let (is_ours, found) = (self.is_proven_as(&it, kind), of_other(&it, kind));
-                let is_claim = found.names_itself();
-                found.tell(told, (is_ours, is_claim));
+                let (is_ours, found) = (self.is_proven_as(&it, kind), from_inspection(&it, kind));
+                let is_claim = found.matches_label();
+                found.add_to(discovery, (is_ours, is_claim));
             }
         }
-        let key = |found: &Found| (found.about.node.clone(), found.about.index);
-        told.found.sort_by_key(key);
+        let key = |found: &FoundObject| (found.labels.node.clone(), found.labels.index);
+        discovery.found.sort_by_key(key);
         Ok(())
     }
 
@@ -93,9 +93,10 @@ impl Engine {
             .map_err(|error| failure(&error, "listing labeled objects"))
     }
 
-    async fn labelled_containers(&self, deployment: &str) -> Result<Vec<Container>, Failure> {
-        let ids = self.labelled(deployment, None).await?;
-        let looks = stream::iter(ids.iter().map(|id| self.inspect(id))).buffer_unordered(LOOKS);
+    async fn labeled_containers(&self, deployment: &str) -> Result<Vec<Container>, Failure> {
+        let ids = self.labeled(deployment, None).await?;
+        let looks = stream::iter(ids.iter().map(|id| self.inspect(id)))
+            .buffer_unordered(CONCURRENT_INSPECTIONS);
         let containers: Vec<Option<Container>> = looks.try_collect().await?;
         Ok(containers.into_iter().flatten().collect())
     }

@@ -5,20 +5,23 @@
 //! The predecessor is removed last; until then it can be restored. An adopted predecessor is
 //! renamed to `NAME.before-dockctl` and never removed.
 
-use crate::plugins::docker::declare::container::nameless_volumes;
+use crate::plugins::docker::declare::container::anonymous_volumes;
 use crate::{
-    engine::{failure, in_path, status},
+    engine::{encode_path, failure, status},
     plugins::docker::{
         declare::{
             action::Creation,
-            change::{BEFORE, CARRIED, FORMER, NEXT, POLICY, PREDECESSOR, SUCCESSOR, lasting_name},
+            change::{
+                CARRIED_VOLUMES, KEPT_SUFFIX, PREDECESSOR, PREDECESSOR_POLICY, PREDECESSOR_SUFFIX,
+                SUCCESSOR, SUCCESSOR_SUFFIX, base_name,
+            },
             container::Container,
             label,
             params::{self, Removal},
             standing::ADOPTED_STATE,
         },
         drive::{
-            containers::{known_id, refused},
+            containers::{invalid_arguments, recorded_id},
             engine::Engine,
         },
     },
@@ -27,7 +30,7 @@ use crate::{
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 /// Forced removal of a container with its anonymous volumes.
-const WHOLE: Removal = Removal {
+const FORCED: Removal = Removal {
     volumes: true,
     force: true,
     link: false,
@@ -57,8 +60,8 @@ impl Engine {
         call: &Call,
         creation: &Creation,
     ) -> Result<Outputs, Failure> {
-        let Some(back) = self.reinstate(call).await? else {
-            return self.create_beside(call, creation).await;
+        let Some(back) = self.undo_unfinished(call).await? else {
+            return self.create_next(call, creation).await;
         };
         let properties = call
             .properties()
@@ -69,7 +72,7 @@ impl Engine {
             .chain([("container_id".to_owned(), back.clone().into())])
             .collect();
         let mut outputs = self
-            .create_beside(&call.with_properties(properties), creation)
+            .create_next(&call.with_properties(properties), creation)
             .await?;
         outputs.set.insert("container_id".to_owned(), back.into());
         outputs.unset.push(PREDECESSOR.to_owned());
@@ -78,7 +81,7 @@ impl Engine {
 
     /// Undoes an unfinished change that left two containers: removes the successor and renames the
     /// predecessor back. Returns the ID of the predecessor, if it exists.
-    async fn reinstate(&self, call: &Call) -> Result<Option<String>, Failure> {
+    async fn undo_unfinished(&self, call: &Call) -> Result<Option<String>, Failure> {
         let Some(id) = property(call, PREDECESSOR) else {
             return Ok(None);
         };
@@ -86,50 +89,50 @@ impl Engine {
             return Ok(None);
         };
         if let Some(unproven) = property(call, "container_id").filter(|it| *it != id) {
-            self.delete_own(call, unproven, WHOLE).await?;
+            self.delete_owned(call, unproven, FORCED).await?;
         }
-        self.rename(id, lasting_name(&before.name())).await?;
+        self.rename(id, base_name(&before.name())).await?;
         Ok(Some(id.to_owned()))
     }
 
-    async fn create_beside(&self, call: &Call, creation: &Creation) -> Result<Outputs, Failure> {
+    async fn create_next(&self, call: &Call, creation: &Creation) -> Result<Outputs, Failure> {
         let name = creation.name.as_str().unwrap_or_default();
         let before = self.predecessor(call).await?;
         if before
             .as_ref()
-            .is_none_or(|before| lasting_name(&before.name()) != name)
+            .is_none_or(|before| base_name(&before.name()) != name)
         {
-            self.expect_free(call, name).await?;
+            self.expect_name_free(call, name).await?;
         }
-        if let Some(lost) = before
-            .as_ref()
-            .filter(|before| is_lost_when_stopped(before))
-        {
-            return Err(cannot_keep(lost));
+        if let Some(unrestorable) = before.as_ref().filter(|before| is_removed_on_stop(before)) {
+            return Err(not_restorable(unrestorable));
         }
         if let Some(adopted) = before.as_ref().filter(|before| {
-            before.label(label::DEPLOYMENT).is_none() && !before.name().ends_with(BEFORE)
+            before.label(label::DEPLOYMENT).is_none() && !before.name().ends_with(KEPT_SUFFIX)
         }) {
-            self.expect_free(call, &format!("{}{BEFORE}", adopted.name()))
+            self.expect_name_free(call, &format!("{}{KEPT_SUFFIX}", adopted.name()))
                 .await?;
         }
-        let carried = before.as_ref().map(nameless_volumes).unwrap_or_default();
-        if let Some(found) = self.made_already(call, creation, &carried).await? {
+        let carried_volumes = before.as_ref().map(anonymous_volumes).unwrap_or_default();
+        if let Some(found) = self
+            .reusable_successor(call, creation, &carried_volumes)
+            .await?
+        {
             return Ok(found);
         }
         let made = self
             .create_as(
-                &with_carried(call, &carried),
+                &with_carried(call, &carried_volumes),
                 creation,
-                &format!("{name}{NEXT}"),
+                &format!("{name}{SUCCESSOR_SUFFIX}"),
             )
             .await?;
         let id = made.set.get("container_id").cloned().unwrap_or_default();
-        let kept = (!carried.is_empty()).then(|| (CARRIED, carried.into()));
+        let kept = (!carried_volumes.is_empty()).then(|| (CARRIED_VOLUMES, carried_volumes.into()));
         let policy = before
             .as_ref()
             .and_then(foreign_policy)
-            .map(|policy| (POLICY, policy));
+            .map(|policy| (PREDECESSOR_POLICY, policy));
         Ok(set(
             [(SUCCESSOR, id)].into_iter().chain(kept).chain(policy),
             &[],
@@ -137,13 +140,14 @@ impl Engine {
     }
 
     /// Returns the successor that a run created before it died, if there is one.
-    pub(crate) async fn successor_made(&self, call: &Call) -> Result<Option<Outputs>, Failure> {
+    pub(crate) async fn created_successor(&self, call: &Call) -> Result<Option<Outputs>, Failure> {
         if property(call, PREDECESSOR).is_some() {
             return Ok(None);
         }
         for id in self.containers_of(call).await? {
             let made = self.inspect(&id).await?.filter(|it| {
-                it.label(label::EXECUTION) == Some(&call.execution) && it.name().ends_with(NEXT)
+                it.label(label::EXECUTION) == Some(&call.execution)
+                    && it.name().ends_with(SUCCESSOR_SUFFIX)
             });
             if made.is_some() {
                 let policy = self
@@ -151,7 +155,7 @@ impl Engine {
                     .await?
                     .as_ref()
                     .and_then(foreign_policy)
-                    .map(|policy| (POLICY, policy));
+                    .map(|policy| (PREDECESSOR_POLICY, policy));
                 return Ok(Some(set(
                     [(SUCCESSOR, id.into())].into_iter().chain(policy),
                     &[],
@@ -163,11 +167,11 @@ impl Engine {
 
     /// Returns the successor that an unfinished run created, if it was created from the same
     /// request. Otherwise removes it.
-    async fn made_already(
+    async fn reusable_successor(
         &self,
         call: &Call,
         creation: &Creation,
-        carried: &JsonMap<String, Json>,
+        carried_volumes: &JsonMap<String, Json>,
     ) -> Result<Option<Outputs>, Failure> {
         let Some(id) = property(call, SUCCESSOR) else {
             return Ok(None);
@@ -175,15 +179,15 @@ impl Engine {
         let Some(found) = self.inspect(id).await? else {
             return Ok(None);
         };
-        if self.is_made_from(&found, &with_carried(call, carried), creation)? {
+        if self.is_created_from(&found, &with_carried(call, carried_volumes), creation)? {
             return Ok(Some(set([(SUCCESSOR, id.into())], &[])));
         }
-        self.delete_own(
+        self.delete_owned(
             call,
             id,
             Removal {
                 volumes: false,
-                ..WHOLE
+                ..FORCED
             },
         )
         .await?;
@@ -214,8 +218,8 @@ impl Engine {
         let Some(new) = self.inspect(id).await? else {
             return Err(Failure::fatal("the replacement container no longer exists"));
         };
-        if let Some(old) = self.lasting_predecessor(call).await? {
-            self.put_aside(&old, name, keeps).await?;
+        if let Some(old) = self.remaining_predecessor(call).await? {
+            self.rename_aside(&old, name, keeps).await?;
         }
         if new.name() != name {
             self.rename(id, name).await?;
@@ -232,7 +236,7 @@ impl Engine {
 
     /// Returns the predecessor, or `None` if it is gone. Waits for the removal of a stopped one
     /// with `AutoRemove`, which releases its name.
-    async fn lasting_predecessor(&self, call: &Call) -> Result<Option<Container>, Failure> {
+    async fn remaining_predecessor(&self, call: &Call) -> Result<Option<Container>, Failure> {
         let Some(old) = self.predecessor(call).await? else {
             return Ok(None);
         };
@@ -244,12 +248,24 @@ impl Engine {
         Ok(Some(old).filter(|_| !ends))
     }
 
-    async fn put_aside(&self, old: &Container, wanted: &str, keeps: bool) -> Result<(), Failure> {
+    async fn rename_aside(
+        &self,
+        old: &Container,
+        wanted: &str,
+        keeps: bool,
+    ) -> Result<(), Failure> {
         if keeps {
             self.set_policy(&old.id(), &json!({ "Name": "no" })).await?;
         }
-        let (name, ending) = (old.name(), if keeps { BEFORE } else { FORMER });
-        let lasting = if keeps { &name } else { lasting_name(&name) };
+        let (name, ending) = (
+            old.name(),
+            if keeps {
+                KEPT_SUFFIX
+            } else {
+                PREDECESSOR_SUFFIX
+            },
+        );
+        let lasting = if keeps { &name } else { base_name(&name) };
         let is_aside = name != wanted && name.ends_with(ending);
         if is_aside {
             Ok(())
@@ -266,7 +282,7 @@ impl Engine {
         }
         let set = self
             .client
-            .post_to_do(
+            .post_and_confirm(
                 &format!("/containers/{id}/update"),
                 &json!({ "RestartPolicy": policy }),
             )
@@ -332,22 +348,22 @@ impl Engine {
             ) {
                 self.stop_container(
                     &old.id(),
-                    params::stop(stop).map_err(|faults| refused(&faults))?,
+                    params::stop(stop).map_err(|faults| invalid_arguments(&faults))?,
                 )
                 .await?;
             }
-            self.delete_own(call, &old.id(), WHOLE).await?;
+            self.delete_owned(call, &old.id(), FORCED).await?;
             if let Some(image) = old
                 .text("/Image")
                 .filter(|image| property(call, "image_id") != Some(image))
             {
-                self.drop_image(image).await?;
+                self.remove_unnamed_image(image).await?;
             }
         }
         let adopted = keeps.then_some(ADOPTED_STATE);
         Ok(set(
             [],
-            &[PREDECESSOR, SUCCESSOR, POLICY]
+            &[PREDECESSOR, SUCCESSOR, PREDECESSOR_POLICY]
                 .into_iter()
                 .chain(adopted)
                 .collect::<Vec<_>>(),
@@ -357,7 +373,11 @@ impl Engine {
     /// Removes the successor and renames the predecessor back. If the predecessor is gone, no
     /// container is left and a new one must be created; until then the ID of the predecessor stays
     /// recorded.
-    pub(crate) async fn step_back(&self, call: &Call, name: &Json) -> Result<Outputs, Failure> {
+    pub(crate) async fn restore_predecessor(
+        &self,
+        call: &Call,
+        name: &Json,
+    ) -> Result<Outputs, Failure> {
         let (mine, next) = (property(call, "container_id"), property(call, SUCCESSOR));
         let before = property(call, PREDECESSOR).or(mine);
         for new in [mine, next]
@@ -365,10 +385,13 @@ impl Engine {
             .flatten()
             .filter(|new| Some(*new) != before)
         {
-            self.delete_own(call, new, WHOLE).await?;
+            self.delete_owned(call, new, FORCED).await?;
         }
         let old = match before {
-            Some(id) => self.lasting_predecessor(&with_container(call, id)).await?,
+            Some(id) => {
+                self.remaining_predecessor(&with_container(call, id))
+                    .await?
+            }
             None => None,
         };
         let Some(old) = old else {
@@ -378,18 +401,18 @@ impl Engine {
                 &[
                     "container_id",
                     SUCCESSOR,
-                    POLICY,
+                    PREDECESSOR_POLICY,
                     "network_settings",
                     "ports",
                 ],
             ));
         };
         let now = old.name();
-        let name = name.as_str().unwrap_or_else(|| lasting_name(&now));
+        let name = name.as_str().unwrap_or_else(|| base_name(&now));
         if now != name {
             self.rename(&old.id(), name).await?;
         }
-        if let Some(policy) = call.properties().get(POLICY) {
+        if let Some(policy) = call.properties().get(PREDECESSOR_POLICY) {
             self.set_policy(&old.id(), policy).await?;
         }
         let image = old.text("/Image").map(|image| ("image_id", image.into()));
@@ -405,22 +428,24 @@ impl Engine {
     }
 
     /// Starts the predecessor, which has its name back.
-    pub(crate) async fn put_back(&self, call: &Call) -> Result<Outputs, Failure> {
-        let id = known_id(call)?;
+    pub(crate) async fn start_restored(&self, call: &Call) -> Result<Outputs, Failure> {
+        let id = recorded_id(call)?;
         self.start_once(call, &id)
             .await
             .map_err(|error| failure(&error, "starting the restored container"))?;
-        let mut outputs = self.network(call, &id).await?;
-        outputs.unset = [SUCCESSOR, PREDECESSOR, POLICY].map(str::to_owned).to_vec();
+        let mut outputs = self.network_outputs(call, &id).await?;
+        outputs.unset = [SUCCESSOR, PREDECESSOR, PREDECESSOR_POLICY]
+            .map(str::to_owned)
+            .to_vec();
         Ok(outputs)
     }
 
     /// Updates limits and the restart policy of the container in place.
     pub(crate) async fn adjust(&self, call: &Call, body: &Json) -> Result<Outputs, Failure> {
-        let id = known_id(call)?;
+        let id = recorded_id(call)?;
         let adjusted = self
             .client
-            .post_to_do(&format!("/containers/{id}/update"), body)
+            .post_and_confirm(&format!("/containers/{id}/update"), body)
             .await;
         adjusted
             .map(|()| Outputs::default())
@@ -430,15 +455,18 @@ impl Engine {
     /// Removes volumes that were carried over to a successor. The successor mounts them by name, so
     /// the engine does not remove them with it.
     pub(crate) async fn remove_carried(&self, call: &Call) -> Result<(), Failure> {
-        let carried = call.properties().get(CARRIED).and_then(Json::as_object);
-        for name in carried
+        let carried_volumes = call
+            .properties()
+            .get(CARRIED_VOLUMES)
+            .and_then(Json::as_object);
+        for name in carried_volumes
             .into_iter()
             .flatten()
             .filter_map(|(_, name)| name.as_str())
         {
             match self
                 .client
-                .delete(&format!("/volumes/{}", in_path(name)), &[])
+                .delete(&format!("/volumes/{}", encode_path(name)), &[])
                 .await
             {
                 Err(error) if !matches!(status(&error), Some(404 | 409)) => {
@@ -463,11 +491,11 @@ fn foreign_policy(before: &Container) -> Option<Json> {
 }
 
 /// Returns true if dockctl did not create a container and the engine removes it once it is stopped.
-fn is_lost_when_stopped(before: &Container) -> bool {
+fn is_removed_on_stop(before: &Container) -> bool {
     before.flag("/HostConfig/AutoRemove") && before.label(label::DEPLOYMENT).is_none()
 }
 
-fn cannot_keep(before: &Container) -> Failure {
+fn not_restorable(before: &Container) -> Failure {
     let name = before.name();
     Failure::fatal(format!(
         "adopted container `{name}` has AutoRemove: the engine would remove it once it is stopped, so it could not be kept"
@@ -486,12 +514,12 @@ fn with_container(call: &Call, id: &str) -> Call {
     call.with_properties(properties)
 }
 
-fn with_carried(call: &Call, carried: &JsonMap<String, Json>) -> Call {
+fn with_carried(call: &Call, carried_volumes: &JsonMap<String, Json>) -> Call {
     let properties = call
         .properties()
         .clone()
         .into_iter()
-        .chain([(CARRIED.to_owned(), carried.clone().into())])
+        .chain([(CARRIED_VOLUMES.to_owned(), carried_volumes.clone().into())])
         .collect();
     call.with_properties(properties)
 }

@@ -10,33 +10,33 @@ use crate::{
             params::{Form, convert},
         },
         drive::{
-            containers::{known_id, refused},
+            containers::{invalid_arguments, recorded_id},
             engine::Engine,
-            watch::Shows,
+            watch::EventCoverage,
         },
     },
-    seam::{Call, Failure, ObjectState, Outputs, Piece, Progress, ProgressSink},
+    seam::{Call, Failure, LogChunk, ObjectState, Outputs, Progress, ProgressSink},
 };
 use futures_util::{Stream, StreamExt as _};
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 
 /// Longest output to keep, in bytes.
-const OUTPUT: usize = 1 << 20;
+const MAX_OUTPUT: usize = 1 << 20;
 /// Time between checks of a container that must exit.
 const INTERVAL: Duration = Duration::from_millis(200);
 /// Time limit of the stop command; the same as in the original plugin.
-const COMMAND: Duration = Duration::from_secs(20);
+const STOP_COMMAND_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl Engine {
     /// Waits until the container exits and stores its output as `run_result`, and its exit code.
     /// The exit code never causes a failure.
-    pub(crate) async fn follow(
+    pub(crate) async fn wait_for_exit(
         &self,
         call: &Call,
         progress: ProgressSink<'_>,
     ) -> Result<Outputs, Failure> {
-        let id = known_id(call)?;
+        let id = recorded_id(call)?;
         progress(Progress::Note(
             "waiting for the container to exit".to_owned(),
         ));
@@ -56,7 +56,7 @@ impl Engine {
                 let set = [
                     (
                         "run_result",
-                        Json::from(self.output(&id, found.is_terminal()).await),
+                        Json::from(self.output(&id, found.has_terminal()).await),
                     ),
                     ("exit_code", code),
                 ];
@@ -70,14 +70,14 @@ impl Engine {
                 });
             }
             tokio::select! {
-                () = changes.next(&id, INTERVAL, Shows::All) => {}
+                () = changes.next(&id, INTERVAL, EventCoverage::Full) => {}
                 () = call.stop.cancelled() => return Err(Failure::cancelled("cancelled while waiting for the container to exit")),
             }
         }
     }
 
     async fn output(&self, id: &str, is_terminal: bool) -> String {
-        collected(self.client.logs(id, &[], (is_terminal, false))).await
+        collect_output(self.client.logs(id, &[], (is_terminal, false))).await
     }
 
     /// Runs a command in the container, or in a separate one if the container does not run. A
@@ -88,8 +88,8 @@ impl Engine {
         command: &Json,
         progress: ProgressSink<'_>,
     ) -> Result<Outputs, Failure> {
-        let words = convert(Form::Words, command, &mut Vec::new())
-            .map_err(|fault: Fault| refused(&[fault]))?;
+        let words = convert(Form::Command, command, &mut Vec::new())
+            .map_err(|fault: Fault| invalid_arguments(&[fault]))?;
         let words: Vec<String> = words
             .as_array()
             .into_iter()
@@ -103,17 +103,19 @@ impl Engine {
             return Ok(Outputs::default());
         };
         if found.state() != ObjectState::Running {
-            return self.execute_apart(call, &found, &words, progress).await;
+            return self
+                .execute_in_separate_container(call, &found, &words, progress)
+                .await;
         }
         let config = json!({ "Cmd": words, "AttachStdout": true, "AttachStderr": true });
-        let ran = tokio::time::timeout(COMMAND, self.executed(id, &config)).await;
+        let ran = tokio::time::timeout(STOP_COMMAND_TIMEOUT, self.exec_output(id, &config)).await;
         match ran {
             Ok(result) => result
                 .map_err(|error| failure(&error, "running the stop command"))
-                .map(|said| progress(Progress::Note(said)))?,
+                .map(|text| progress(Progress::Note(text)))?,
             Err(_) => progress(Progress::Note(format!(
                 "the stop command did not finish within {} seconds",
-                COMMAND.as_secs()
+                STOP_COMMAND_TIMEOUT.as_secs()
             ))),
         }
         Ok(Outputs::default())
@@ -121,7 +123,7 @@ impl Engine {
 
     /// Runs a command in a separate container, with the image and the mounts of a container that
     /// has exited.
-    async fn execute_apart(
+    async fn execute_in_separate_container(
         &self,
         call: &Call,
         found: &Container,
@@ -141,7 +143,9 @@ impl Engine {
         if let Some(left) = self.inspect(&name).await?
             && self.is_proven(&left).await?
         {
-            self.remove_apart(&name).await.map_err(cannot)?;
+            self.remove_separate_container(&name)
+                .await
+                .map_err(cannot)?;
         }
         let id = self
             .client
@@ -153,20 +157,21 @@ impl Engine {
             .send(&format!("/containers/{id}/start"), &[])
             .await;
         if started.is_ok() {
-            let in_time = tokio::time::timeout(COMMAND, self.client.ended(&id)).await;
+            let in_time =
+                tokio::time::timeout(STOP_COMMAND_TIMEOUT, self.client.wait_for_exit(&id)).await;
             progress(Progress::Note(self.output(&id, false).await));
             if in_time.is_err() {
                 progress(Progress::Note(format!(
                     "the stop command did not finish within {} seconds",
-                    COMMAND.as_secs()
+                    STOP_COMMAND_TIMEOUT.as_secs()
                 )));
             }
         }
-        self.remove_apart(&id).await.map_err(cannot)?;
+        self.remove_separate_container(&id).await.map_err(cannot)?;
         started.map(|()| Outputs::default()).map_err(cannot)
     }
 
-    async fn remove_apart(&self, id: &str) -> Result<(), EngineError> {
+    async fn remove_separate_container(&self, id: &str) -> Result<(), EngineError> {
         self.client
             .delete(
                 &format!("/containers/{id}"),
@@ -175,25 +180,25 @@ impl Engine {
             .await
     }
 
-    async fn executed(&self, id: &str, config: &Json) -> Result<String, EngineError> {
+    async fn exec_output(&self, id: &str, config: &Json) -> Result<String, EngineError> {
         let made = self
             .client
             .create(&format!("/containers/{id}/exec"), &[], config)
             .await?;
         let (output, _input) = self.client.attach(&made, false).await?;
-        Ok(collected(output).await)
+        Ok(collect_output(output).await)
     }
 }
 
 /// Returns the text of an output; only its end if it is long.
-async fn collected(output: impl Stream<Item = Result<Piece, EngineError>>) -> String {
+async fn collect_output(output: impl Stream<Item = Result<LogChunk, EngineError>>) -> String {
     let mut text = Vec::new();
     let mut output = std::pin::pin!(output);
     while let Some(Ok(part)) = output.next().await {
         text.extend_from_slice(&part.bytes);
-        if text.len() > 2 * OUTPUT {
-            text.drain(..text.len() - OUTPUT);
+        if text.len() > 2 * MAX_OUTPUT {
+            text.drain(..text.len() - MAX_OUTPUT);
         }
     }
-    String::from_utf8_lossy(&text[text.len().saturating_sub(OUTPUT)..]).into_owned()
+    String::from_utf8_lossy(&text[text.len().saturating_sub(MAX_OUTPUT)..]).into_owned()
 }

@@ -1,18 +1,17 @@
 //! Settling: finding out whether a step took effect whose outcome was lost.
 
 use crate::{
-    engine::{EngineError, Kind, is_passing, pauses},
+    engine::{EngineError, Kind, is_temporary, retry_delays},
     event::now,
     plugins::docker::{
         declare::{
             action::{Action, Dialect},
-            container::{Container, milliseconds},
-            label, network,
-            recipe::Recipe,
-            volume,
+            build_config::BuildConfig,
+            container::{Container, parse_milliseconds},
+            label, network, volume,
         },
         drive::{
-            containers::{container_id, forgotten, stopped},
+            containers::{container_id, removed_outputs, stopped_outputs},
             engine::Engine,
             networks,
         },
@@ -35,27 +34,33 @@ impl Engine {
         match action {
             // The plugin 2.x stores arguments that only the creating step knows.
             Action::Create(creation) if creation.dialect == Dialect::ContainerArgs => Ok(None),
-            Action::Create(_) => self.created(call).await,
-            Action::Start { .. } => self.started(call, since).await,
-            Action::Connect { network, .. } => self.connected(call, network).await,
-            Action::Stop { .. } => self.stopped(call).await,
-            Action::Remove { .. } => self.removed(call).await,
-            Action::CreateNetwork(_) => self.made(call, Kind::Network, network::known).await,
-            Action::CreateVolume(_) => self.made(call, Kind::Volume, volume::known).await,
-            Action::RemoveNetwork => {
-                let left = self.made_for_instance(call, Kind::Network).await?;
-                Ok(left.is_empty().then(networks::forgotten))
+            Action::Create(_) => self.settle_create(call).await,
+            Action::Start { .. } => self.settle_start(call, since).await,
+            Action::Connect { network, .. } => self.settle_connect(call, network).await,
+            Action::Stop { .. } => self.settle_stop(call).await,
+            Action::Remove { .. } => self.settle_remove(call).await,
+            Action::CreateNetwork(_) => {
+                self.settle_object(call, Kind::Network, network::runtime_properties)
+                    .await
             }
-            Action::Build { image, .. } => self.built(call, image, since).await,
-            Action::CreateSuccessor(_) => self.successor_made(call).await,
+            Action::CreateVolume(_) => {
+                self.settle_object(call, Kind::Volume, volume::runtime_properties)
+                    .await
+            }
+            Action::RemoveNetwork => {
+                let left = self.objects_of_instance(call, Kind::Network).await?;
+                Ok(left.is_empty().then(networks::removed_outputs))
+            }
+            Action::Build { image, .. } => self.settle_build(call, image, since).await,
+            Action::CreateSuccessor(_) => self.created_successor(call).await,
             // These check the present state before they act. A command has no state to check, so it
             // runs at least once.
             Action::Image { .. }
             | Action::Recreate(_)
             | Action::Swap { .. }
             | Action::Discard { .. }
-            | Action::StepBack { .. }
-            | Action::PutBack
+            | Action::RestorePredecessor { .. }
+            | Action::RestartPredecessor
             | Action::Adjust { .. }
             | Action::Rename { .. }
             | Action::RemoveImage
@@ -64,7 +69,7 @@ impl Engine {
             | Action::Wait { .. }
             | Action::WaitFor { .. }
             | Action::Follow
-            | Action::Endure
+            | Action::CheckUp
             | Action::Adopt { .. }
             | Action::Restore { .. }
             | Action::Release => Ok(None),
@@ -72,7 +77,7 @@ impl Engine {
     }
 
     /// Returns the container that this execution created for the instance.
-    async fn created(&self, call: &Call) -> Result<Option<Outputs>, Failure> {
+    async fn settle_create(&self, call: &Call) -> Result<Option<Outputs>, Failure> {
         for id in self.containers_of(call).await? {
             let Some(found) = self.inspect(&id).await? else {
                 continue;
@@ -85,7 +90,7 @@ impl Engine {
     }
 
     /// Checks that the container runs, or has run since the request: it may be one that exits.
-    async fn started(&self, call: &Call, since: u64) -> Result<Option<Outputs>, Failure> {
+    async fn settle_start(&self, call: &Call, since: u64) -> Result<Option<Outputs>, Failure> {
         let Some(id) = call.properties().get("container_id").and_then(Json::as_str) else {
             return Ok(None);
         };
@@ -96,13 +101,13 @@ impl Engine {
         {
             return Ok(None);
         }
-        self.network(call, id).await.map(Some)
+        self.network_outputs(call, id).await.map(Some)
     }
 
     fn ran_since(&self, found: &Container, since: u64) -> bool {
         let since = self
             .client
-            .on_its_clock(since)
+            .to_engine_clock(since)
             .saturating_sub(self.client.tolerance());
         match found.state() {
             ObjectState::Running | ObjectState::Restarting => true,
@@ -111,7 +116,11 @@ impl Engine {
         }
     }
 
-    async fn connected(&self, call: &Call, network: &Json) -> Result<Option<Outputs>, Failure> {
+    async fn settle_connect(
+        &self,
+        call: &Call,
+        network: &Json,
+    ) -> Result<Option<Outputs>, Failure> {
         let (Some(id), Some(network)) = (
             call.properties().get("container_id").and_then(Json::as_str),
             network.as_str(),
@@ -126,7 +135,7 @@ impl Engine {
         Ok(attached.then(Outputs::default))
     }
 
-    async fn stopped(&self, call: &Call) -> Result<Option<Outputs>, Failure> {
+    async fn settle_stop(&self, call: &Call) -> Result<Option<Outputs>, Failure> {
         for id in self.containers_of(call).await? {
             let state = self.inspect(&id).await?.map(|found| found.state());
             if matches!(
@@ -136,11 +145,11 @@ impl Engine {
                 return Ok(None);
             }
         }
-        Ok(Some(stopped()))
+        Ok(Some(stopped_outputs()))
     }
 
     /// Checks that all containers are gone, and an image that is removed with them.
-    async fn removed(&self, call: &Call) -> Result<Option<Outputs>, Failure> {
+    async fn settle_remove(&self, call: &Call) -> Result<Option<Outputs>, Failure> {
         for id in self.containers_of(call).await? {
             if self.inspect(&id).await?.is_some() {
                 return Ok(None);
@@ -155,18 +164,18 @@ impl Engine {
             && self
                 .image(image)
                 .await?
-                .is_some_and(|image| self.goes_with_container(&image));
-        Ok((!left).then(forgotten))
+                .is_some_and(|image| self.is_removed_with_container(&image));
+        Ok((!left).then(removed_outputs))
     }
 
     /// Returns the network or volume that this execution created.
-    async fn made(
+    async fn settle_object(
         &self,
         call: &Call,
         kind: Kind,
         known: fn(&Json) -> Outputs,
     ) -> Result<Option<Outputs>, Failure> {
-        let all = self.made_for_instance(call, kind).await?;
+        let all = self.objects_of_instance(call, kind).await?;
         // A repeated call created two: running the step again leaves one.
         if all.len() > 1 {
             return Ok(None);
@@ -179,13 +188,13 @@ impl Engine {
 
     /// Checks that an image of this name was built for the deployment since. An image that came
     /// entirely from the cache is older, so it is built again from the cache.
-    async fn built(
+    async fn settle_build(
         &self,
         call: &Call,
         config: &Json,
         since: u64,
     ) -> Result<Option<Outputs>, Failure> {
-        let Ok(recipe) = Recipe::read(config) else {
+        let Ok(recipe) = BuildConfig::read(config) else {
             return Ok(None);
         };
         let Some(found) = self.image(&recipe.tag).await? else {
@@ -193,18 +202,18 @@ impl Engine {
         };
         let since = self
             .client
-            .on_its_clock(since)
+            .to_engine_clock(since)
             .saturating_sub(self.client.tolerance());
-        let made = found["Created"].as_str().and_then(milliseconds);
+        let made = found["Created"].as_str().and_then(parse_milliseconds);
         let mine = found["Config"]["Labels"][label::BUILT_FOR] == call.deployment.name.as_str();
         Ok((mine && made.is_some_and(|made| made >= since))
-            .then(|| Recipe::built(&found, &recipe.tag)))
+            .then(|| BuildConfig::interrupted_outputs(&found, &recipe.tag)))
     }
 
     /// Starts a container. Repeats a lost call only if the container has not run since: otherwise a
     /// container that is expected to exit would run twice.
     pub(crate) async fn start_once(&self, call: &Call, id: &str) -> Result<(), EngineError> {
-        let (mut pauses, since) = (pauses().build(), now());
+        let (mut pauses, since) = (retry_delays().build(), now());
         loop {
             let error = match self
                 .client
@@ -212,7 +221,7 @@ impl Engine {
                 .await
             {
                 Ok(()) => return Ok(()),
-                Err(error) if !is_passing(&error) => return Err(error),
+                Err(error) if !is_temporary(&error) => return Err(error),
                 Err(error) => error,
             };
             let Some(pause) = pauses.next() else {

@@ -1,14 +1,14 @@
 //! Volumes of dockctl's own node type.
 
 use crate::{
-    engine::{Kind, failure, in_path, status},
+    engine::{Kind, encode_path, failure, status},
     plugins::docker::{
         declare::{
-            action::Making,
+            action::ObjectCreation,
             label::{self, names_deployment},
-            volume::{known, request},
+            volume::{request, runtime_properties},
         },
-        drive::{containers::refused, engine::Engine, networks::taken},
+        drive::{containers::invalid_arguments, engine::Engine, networks::name_conflict},
     },
     seam::{Call, Failure, Outputs},
 };
@@ -21,10 +21,10 @@ impl Engine {
     pub(crate) async fn create_volume(
         &self,
         call: &Call,
-        making: &Making,
+        making: &ObjectCreation,
     ) -> Result<Outputs, Failure> {
         let name = making.name.as_str().unwrap_or_default().to_owned();
-        let mut body = request(&making.properties).map_err(|fault| refused(&[fault]))?;
+        let mut body = request(&making.properties).map_err(|fault| invalid_arguments(&[fault]))?;
         body["Name"] = name.clone().into();
         self.add_labels(
             &mut body,
@@ -33,15 +33,15 @@ impl Engine {
             (&making.record, &name),
         );
         self.add_seal(&mut body, Kind::Volume, &name);
-        self.remove_torso(&name).await?;
+        self.remove_partial_volume(&name).await?;
         if self.volume(&name).await?.is_none() {
-            self.asked_for.borrow_mut().insert(name.clone());
+            self.requested_volumes.borrow_mut().insert(name.clone());
             let created = self.client.post("/volumes/create", &[], &body).await;
             created.map_err(|error| failure(&error, &format!("creating volume `{name}`")))?;
         }
         match self.volume(&name).await? {
-            Some(found) if self.is_made_for_node(&found, call) => Ok(known(&found)),
-            Some(found) => Err(taken("volume", &name, &found["Labels"])),
+            Some(found) if self.is_created_for_node(&found, call) => Ok(runtime_properties(&found)),
+            Some(found) => Err(name_conflict("volume", &name, &found["Labels"])),
             None => Err(Failure::fatal(format!(
                 "the engine reported success, but volume {name} does not exist"
             ))),
@@ -51,8 +51,8 @@ impl Engine {
     /// Removes a partial volume: an engine that was stopped while creating a volume leaves it
     /// without labels. Removes only a volume that dockctl requested and that has no labels, is
     /// empty and not in use, so that another user's volume is not lost.
-    async fn remove_torso(&self, name: &str) -> Result<(), Failure> {
-        if !self.asked_for.borrow().contains(name)
+    async fn remove_partial_volume(&self, name: &str) -> Result<(), Failure> {
+        if !self.requested_volumes.borrow().contains(name)
             || self
                 .volume(name)
                 .await?
@@ -73,7 +73,7 @@ impl Engine {
         if found.is_some_and(|found| found["UsageData"] == json!({ "RefCount": 0, "Size": 0 })) {
             let removed = self
                 .client
-                .delete(&format!("/volumes/{}", in_path(name)), &[])
+                .delete(&format!("/volumes/{}", encode_path(name)), &[])
                 .await;
             removed.map_err(|error| failure(&error, "removing a partial volume"))?;
         }
@@ -83,7 +83,7 @@ impl Engine {
     /// Returns true if a volume was created for the node of a call: its labels name the node, and
     /// the seal or the journal proves it. The instance may differ, because a volume outlives it and
     /// the next install creates another ID.
-    fn is_made_for_node(&self, volume: &Json, call: &Call) -> bool {
+    fn is_created_for_node(&self, volume: &Json, call: &Call) -> bool {
         let labels = &volume["Labels"];
         let names_it = labels[label::DEPLOYMENT] == call.deployment.name.as_str()
             && labels[label::NODE] == call.node();
@@ -107,7 +107,7 @@ impl Engine {
 
     pub(crate) async fn adopt_volume(&self, name: &str) -> Result<Outputs, Failure> {
         let found = self.volume(name).await?;
-        found.as_ref().map(known).ok_or_else(|| {
+        found.as_ref().map(runtime_properties).ok_or_else(|| {
             Failure::fatal(format!("cannot adopt volume `{name}`: it does not exist"))
                 .hint("create the volume first, or remove `use_external_resource` to let dockctl create it")
         })
@@ -122,9 +122,9 @@ impl Engine {
         keep: &Json,
         made_by: Option<&[String]>,
     ) -> Result<Outputs, Failure> {
-        let goes = *keep == false || made_by.is_some();
-        let all = if goes {
-            self.made_for_instance(call, Kind::Volume).await?
+        let is_removed = *keep == false || made_by.is_some();
+        let all = if is_removed {
+            self.objects_of_instance(call, Kind::Volume).await?
         } else {
             Vec::new()
         };
@@ -141,7 +141,7 @@ impl Engine {
                 .delete(
                     &format!(
                         "/volumes/{}",
-                        in_path(found["Name"].as_str().unwrap_or_default())
+                        encode_path(found["Name"].as_str().unwrap_or_default())
                     ),
                     &[],
                 )

@@ -4,7 +4,7 @@ use crate::{
     engine::{failure, status},
     plugins::docker::{
         declare::container::Container,
-        drive::{containers::known_id, engine::Engine, watch::Shows},
+        drive::{containers::recorded_id, engine::Engine, watch::EventCoverage},
     },
     seam::{Call, Failure, ObjectState, Outputs, Progress, ProgressSink},
 };
@@ -16,7 +16,7 @@ const INTERVAL: f64 = 1.0;
 /// Time that a successor must run before its predecessor is removed.
 const PROBATION: Duration = Duration::from_millis(700);
 /// Restarts after which a container that keeps crashing counts as failed.
-const RESTARTS: i64 = 5;
+const MAX_RESTARTS: i64 = 5;
 
 impl Engine {
     /// Polls the list of processes until each name is part of a command line. Fails at once if the
@@ -28,7 +28,7 @@ impl Engine {
         interval: &Json,
         progress: ProgressSink<'_>,
     ) -> Result<Outputs, Failure> {
-        let names = names(processes)?;
+        let names = process_names(processes)?;
         let interval = Duration::from_secs_f64(
             interval
                 .as_f64()
@@ -36,10 +36,10 @@ impl Engine {
                 .unwrap_or(INTERVAL)
                 .clamp(0.02, 3600.0),
         );
-        let id = known_id(call)?;
+        let id = recorded_id(call)?;
         let mut changes = self.watch.subscribe(&self.client);
         loop {
-            let missing = self.missing(&id, &names).await?;
+            let missing = self.missing_processes(&id, &names).await?;
             if missing.is_empty() {
                 return Ok(Outputs::default());
             }
@@ -48,7 +48,7 @@ impl Engine {
                 missing.join(", ")
             )));
             tokio::select! {
-                () = changes.next(&id, interval, Shows::End) => {}
+                () = changes.next(&id, interval, EventCoverage::ExitOnly) => {}
                 () = call.stop.cancelled() => return Err(Failure::cancelled(format!("cancelled while waiting for {}", missing.join(", ")))),
             }
         }
@@ -56,17 +56,17 @@ impl Engine {
 
     /// Checks the container once more, a moment after its start. Without a configured wait, this is
     /// all that can be checked.
-    pub(crate) async fn endure(&self, call: &Call) -> Result<Outputs, Failure> {
-        let id = known_id(call)?;
+    pub(crate) async fn check_stays_up(&self, call: &Call) -> Result<Outputs, Failure> {
+        let id = recorded_id(call)?;
         let mut changes = self.watch.subscribe(&self.client);
         tokio::select! {
-            () = changes.next(&id, PROBATION, Shows::End) => {}
+            () = changes.next(&id, PROBATION, EventCoverage::ExitOnly) => {}
             () = call.stop.cancelled() => return Err(Failure::cancelled("cancelled while waiting")),
         }
         match self.inspect(&id).await? {
             Some(container) if container.state() == ObjectState::Running => Ok(Outputs::default()),
             Some(_) => {
-                let exit = self.exit(&id).await;
+                let exit = self.exit_info(&id).await;
                 let code = exit
                     .as_ref()
                     .map_or_else(String::new, |exit| format!(" with code {}", exit.code));
@@ -81,7 +81,7 @@ impl Engine {
         }
     }
 
-    async fn missing(&self, id: &str, names: &[String]) -> Result<Vec<String>, Failure> {
+    async fn missing_processes(&self, id: &str, names: &[String]) -> Result<Vec<String>, Failure> {
         // Podman runs `ps` inside the container unless the columns are given.
         let query: &[(&str, String)] = if self.client.is_podman() {
             &[("ps_args", "pid,args".to_owned())]
@@ -94,7 +94,7 @@ impl Engine {
             .await
         {
             Ok(Json::Null) => {
-                self.explain(
+                self.explain_listing_failure(
                     id,
                     names,
                     Failure::fatal("the engine returned no processes"),
@@ -114,7 +114,7 @@ impl Engine {
                     .collect())
             }
             Err(error) if matches!(status(&error), Some(404 | 409 | 500)) => {
-                self.explain(id, names, failure(&error, "listing the processes"))
+                self.explain_listing_failure(id, names, failure(&error, "listing the processes"))
                     .await
             }
             Err(error) => Err(failure(&error, "listing the processes")),
@@ -123,11 +123,11 @@ impl Engine {
 
     /// Explains why the processes could not be listed: the container has exited, or is about to
     /// restart.
-    async fn explain(
+    async fn explain_listing_failure(
         &self,
         id: &str,
         names: &[String],
-        asked: Failure,
+        listing_failure: Failure,
     ) -> Result<Vec<String>, Failure> {
         let Some(container) = self.inspect(id).await? else {
             return Err(Failure::fatal(
@@ -140,22 +140,24 @@ impl Engine {
             .and_then(Json::as_i64)
             .unwrap_or(0);
         match container.state() {
-            ObjectState::Running => Err(asked),
-            ObjectState::Restarting if restarts <= RESTARTS => Ok(names.to_vec()),
+            ObjectState::Running => Err(listing_failure),
+            ObjectState::Restarting if restarts <= MAX_RESTARTS => Ok(names.to_vec()),
             // Podman does not report that it is about to restart a container.
             ObjectState::Exited
-                if self.client.is_podman() && restarts <= RESTARTS && is_restarted(&container) =>
+                if self.client.is_podman()
+                    && restarts <= MAX_RESTARTS
+                    && will_restart(&container) =>
             {
                 Ok(names.to_vec())
             }
             ObjectState::Paused => Ok(names.to_vec()),
-            _ => Err(self.died(id, &names.join(", ")).await),
+            _ => Err(self.exit_failure(id, &names.join(", ")).await),
         }
     }
 }
 
 /// Returns true if the engine restarts a container that has exited.
-fn is_restarted(container: &Container) -> bool {
+fn will_restart(container: &Container) -> bool {
     let failed = container.json["State"]["ExitCode"] != 0;
     match container.text("/HostConfig/RestartPolicy/Name") {
         Some("always" | "unless-stopped") => true,
@@ -164,7 +166,7 @@ fn is_restarted(container: &Container) -> bool {
     }
 }
 
-fn names(processes: &Json) -> Result<Vec<String>, Failure> {
+fn process_names(processes: &Json) -> Result<Vec<String>, Failure> {
     let list = processes
         .as_array()
         .cloned()

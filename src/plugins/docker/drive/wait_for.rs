@@ -5,10 +5,10 @@ use crate::{
     engine::{Lines, failure},
     plugins::docker::{
         declare::{
-            condition::{Condition, LINE, WaitFor, shown},
+            condition::{Condition, MAX_LINE, WaitFor, display_condition},
             container::Container,
         },
-        drive::{containers::known_id, engine::Engine, watch::Shows},
+        drive::{containers::recorded_id, engine::Engine, watch::EventCoverage},
     },
     seam::{Call, Failure, ObjectState, Outputs, Progress, ProgressSink},
 };
@@ -22,40 +22,40 @@ use std::{
 use tokio::{io::AsyncReadExt as _, net::TcpStream};
 
 /// Longest wait for one connection.
-const CONNECT: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time to watch a connection to a published port: a proxy accepts connections even if the program
 /// does not, and then drops them.
-const PROXY: Duration = Duration::from_millis(200);
+const PROXY_WATCH: Duration = Duration::from_millis(200);
 /// Restarts after which a container that keeps crashing counts as failed.
-const RESTARTS: i64 = 5;
+const MAX_RESTARTS: i64 = 5;
 
 impl Engine {
     /// Waits until a condition is met. Fails at once if the container can no longer meet it.
     pub(crate) async fn wait_for(
         &self,
         call: &Call,
-        given: &Json,
+        value: &Json,
         progress: ProgressSink<'_>,
     ) -> Result<Outputs, Failure> {
-        let wait = WaitFor::read(given).map_err(|fault| {
-            super::containers::refused(&[fault.within(&["wait_for".to_owned()])])
+        let wait = WaitFor::read(value).map_err(|fault| {
+            super::containers::invalid_arguments(&[fault.nested_in(&["wait_for".to_owned()])])
         })?;
-        let (id, what, begin) = (known_id(call)?, shown(given), Instant::now());
+        let (id, what, begin) = (recorded_id(call)?, display_condition(value), Instant::now());
         progress(Progress::Note(format!("waiting for `{what}`")));
         let mut changes = self.watch.subscribe(&self.client);
         // With Podman, this loop runs the health checks.
         let shows = match wait.condition {
-            Condition::Exited(_) => Shows::All,
-            Condition::Healthy if !self.client.is_podman() => Shows::All,
-            Condition::Healthy | Condition::Port(_) | Condition::Log(_) => Shows::End,
+            Condition::Exited(_) => EventCoverage::Full,
+            Condition::Healthy if !self.client.is_podman() => EventCoverage::Full,
+            Condition::Healthy | Condition::Port(_) | Condition::Log(_) => EventCoverage::ExitOnly,
         };
         loop {
-            if self.holds(&wait, &id, &what).await? {
+            if self.is_met(&wait, &id, &what).await? {
                 return Ok(Outputs::default());
             }
             let left = wait.timeout.saturating_sub(begin.elapsed());
             if left < wait.interval {
-                return Err(self.too_late(&wait, &id, &what).await);
+                return Err(self.timeout_failure(&wait, &id, &what).await);
             }
             tokio::select! {
                 // The last check happens when the time is up.
@@ -66,7 +66,7 @@ impl Engine {
         }
     }
 
-    async fn holds(&self, wait: &WaitFor, id: &str, what: &str) -> Result<bool, Failure> {
+    async fn is_met(&self, wait: &WaitFor, id: &str, what: &str) -> Result<bool, Failure> {
         let Some(container) = self.inspect(id).await? else {
             return Err(Failure::fatal(format!(
                 "the container disappeared while dockctl waited for `{what}`"
@@ -82,36 +82,36 @@ impl Engine {
         let is_between = container.state() == ObjectState::Restarting;
         match &wait.condition {
             Condition::Healthy | Condition::Port(_) | Condition::Log(_)
-                if is_between && restarts > RESTARTS =>
+                if is_between && restarts > MAX_RESTARTS =>
             {
-                Err(self.died(id, what).await)
+                Err(self.exit_failure(id, what).await)
             }
             Condition::Healthy | Condition::Port(_) if is_between => Ok(false),
-            Condition::Exited(code) if !runs => self.ended(&container, *code).await,
+            Condition::Exited(code) if !runs => self.check_exit_code(&container, *code).await,
             Condition::Exited(_) => Ok(false),
-            Condition::Log(pattern) if self.wrote(&container, pattern).await? => Ok(true),
-            _ if !runs => Err(self.died(id, what).await),
+            Condition::Log(pattern) if self.log_matches(&container, pattern).await? => Ok(true),
+            _ if !runs => Err(self.exit_failure(id, what).await),
             Condition::Healthy => {
                 if self.client.is_podman()
                     && container.text("/State/Health/Status") == Some("starting")
                 {
-                    self.client.run_podman_check(id).await;
+                    self.client.run_podman_health_check(id).await;
                 }
                 is_healthy(&container)
             }
-            Condition::Port(port) => self.listens(&container, *port).await,
+            Condition::Port(port) => self.accepts_connections(&container, *port).await,
             Condition::Log(_) => Ok(false),
         }
     }
 
-    async fn ended(&self, container: &Container, code: i64) -> Result<bool, Failure> {
+    async fn check_exit_code(&self, container: &Container, code: i64) -> Result<bool, Failure> {
         let found = container.json["State"]["ExitCode"]
             .as_i64()
             .unwrap_or_default();
         if found == code {
             return Ok(true);
         }
-        let exit = self.exit(&container.id()).await;
+        let exit = self.exit_info(&container.id()).await;
         Err(Failure {
             exit,
             ..Failure::fatal(format!(
@@ -121,7 +121,7 @@ impl Engine {
     }
 
     /// Searches the log since the container's start.
-    async fn wrote(&self, container: &Container, pattern: &Regex) -> Result<bool, Failure> {
+    async fn log_matches(&self, container: &Container, pattern: &Regex) -> Result<bool, Failure> {
         let since = container
             .started_at()
             .and_then(|at| humantime::parse_rfc3339(at).ok())
@@ -134,9 +134,9 @@ impl Engine {
         let mut logs = std::pin::pin!(self.client.logs(
             &container.id(),
             &query,
-            (container.is_terminal(), false)
+            (container.has_terminal(), false)
         ));
-        let mut lines = Lines::of_at_most(LINE);
+        let mut lines = Lines::with_max_length(MAX_LINE);
         let matches = |line: &String| pattern.is_match(line).unwrap_or(false);
         while let Some(piece) = logs.next().await {
             let piece =
@@ -150,7 +150,7 @@ impl Engine {
 
     /// Returns true if a program in the container accepts connections: on the container's own
     /// addresses, which this machine may not reach, or on a published port.
-    async fn listens(&self, container: &Container, port: u16) -> Result<bool, Failure> {
+    async fn accepts_connections(&self, container: &Container, port: u16) -> Result<bool, Failure> {
         let shared = container
             .text("/HostConfig/NetworkMode")
             .and_then(|mode| mode.strip_prefix("container:"));
@@ -202,8 +202,8 @@ impl Engine {
     }
 
     /// Returns the failure for a container that exited during a wait.
-    pub(crate) async fn died(&self, id: &str, what: &str) -> Failure {
-        let exit = self.exit(id).await;
+    pub(crate) async fn exit_failure(&self, id: &str, what: &str) -> Failure {
+        let exit = self.exit_info(id).await;
         let how = exit.as_ref().map_or_else(String::new, |exit| {
             format!(
                 " with code {}{}",
@@ -224,13 +224,13 @@ impl Engine {
     }
 
     /// Returns the failure for a wait that timed out.
-    async fn too_late(&self, wait: &WaitFor, id: &str, what: &str) -> Failure {
+    async fn timeout_failure(&self, wait: &WaitFor, id: &str, what: &str) -> Failure {
         let message = format!(
             "timed out after {} s waiting for `{what}`",
             wait.timeout.as_secs_f64()
         );
         Failure {
-            exit: self.exit(id).await,
+            exit: self.exit_info(id).await,
             ..Failure::fatal(message)
         }
         .hint("check the container with docker logs, or increase `timeout` of the condition")
@@ -246,12 +246,12 @@ fn is_healthy(container: &Container) -> Result<bool, Failure> {
             Err(Failure::fatal(format!("the container is unhealthy: {last}"))
                 .hint("the health check failed `retries` times in a row; increase `start_period` if the container starts slowly"))
         }
-        _ => Err(no_check()),
+        _ => Err(no_health_check()),
     }
 }
 
 /// Returns the failure for a container without a health check in its parameters or image.
-pub(crate) fn no_check() -> Failure {
+pub(crate) fn no_health_check() -> Failure {
     Failure::fatal("the container has no health check, so it never becomes healthy")
         .hint("add one: params: {healthcheck: {test: …}}, or wait for a port or a log line")
 }
@@ -267,7 +267,8 @@ fn binding_address(binding: &Json, host: &str) -> Option<(String, u16)> {
 
 /// Returns true if a connection is accepted. If there may be a proxy, it must also stay open.
 async fn connects(ip: &str, port: u16, proxied: bool) -> bool {
-    let Ok(Ok(mut stream)) = tokio::time::timeout(CONNECT, TcpStream::connect((ip, port))).await
+    let Ok(Ok(mut stream)) =
+        tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect((ip, port))).await
     else {
         return false;
     };
@@ -275,7 +276,7 @@ async fn connects(ip: &str, port: u16, proxied: bool) -> bool {
         return true;
     }
     let mut byte = [0];
-    match tokio::time::timeout(PROXY, stream.read(&mut byte)).await {
+    match tokio::time::timeout(PROXY_WATCH, stream.read(&mut byte)).await {
         // Neither data nor a close: the program waits for its client to begin.
         Err(_) => true,
         Ok(read) => read.is_ok_and(|bytes| bytes > 0),

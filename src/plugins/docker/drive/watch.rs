@@ -14,34 +14,34 @@ use std::{
 use tokio::sync::broadcast::{self, Receiver, Sender, error::RecvError};
 
 /// Most changes that may be pending for one waiter.
-const ROOM: usize = 256;
+const CHANNEL_CAPACITY: usize = 256;
 /// Time between checks despite the subscription: an engine can lose an event.
-const ANYWAY: Duration = Duration::from_secs(10);
+const FALLBACK_INTERVAL: Duration = Duration::from_secs(10);
 /// How long before now the subscription starts, in milliseconds: engines count whole seconds.
-const BACK: u64 = 1000;
+const LOOKBACK_MS: u64 = 1000;
 
 /// Part of a wait that events cover.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Shows {
+pub(crate) enum EventCoverage {
     /// All of it: no polling is needed while events arrive.
-    All,
+    Full,
     /// Only the exit of the container.
-    End,
+    ExitOnly,
 }
 
 /// Event subscription of one engine, started by the first wait.
 #[derive(Default)]
-pub(crate) struct Watch {
+pub(crate) struct EventWatch {
     subscription: RefCell<Option<Subscription>>,
     /// A working subscription was lost: the engine may have been restarted.
-    cut: Arc<AtomicBool>,
+    disconnected: Arc<AtomicBool>,
 }
 
 #[derive(Clone)]
 struct Subscription {
     changed: Sender<String>,
     /// The engine has accepted the subscription, and the connection is open.
-    holds: Arc<AtomicBool>,
+    is_connected: Arc<AtomicBool>,
     /// The subscription has ended.
     ended: Arc<AtomicBool>,
 }
@@ -52,14 +52,15 @@ pub(crate) struct Changes {
     changed: Receiver<String>,
 }
 
-impl Watch {
+impl EventWatch {
     /// Subscribes from now on. A lost subscription is started again.
     pub(crate) fn subscribe(&self, client: &Client) -> Changes {
         let mut place = self.subscription.borrow_mut();
         let alive = place
             .take()
             .filter(|subscription| !subscription.ended.load(Ordering::Relaxed));
-        let subscription = alive.unwrap_or_else(|| Subscription::start(client, self.cut.clone()));
+        let subscription =
+            alive.unwrap_or_else(|| Subscription::start(client, self.disconnected.clone()));
         *place = Some(subscription.clone());
         Changes {
             changed: subscription.changed.subscribe(),
@@ -68,29 +69,29 @@ impl Watch {
     }
 }
 
-impl Watch {
+impl EventWatch {
     /// Returns true if a subscription was lost since the last call.
     pub(crate) fn was_cut(&self) -> bool {
-        self.cut.swap(false, Ordering::Relaxed)
+        self.disconnected.swap(false, Ordering::Relaxed)
     }
 }
 
 impl Subscription {
     fn start(client: &Client, cut: Arc<AtomicBool>) -> Self {
         let subscription = Self {
-            changed: broadcast::channel(ROOM).0,
-            holds: Arc::default(),
+            changed: broadcast::channel(CHANNEL_CAPACITY).0,
+            is_connected: Arc::default(),
             ended: Arc::default(),
         };
         let events = client.events(
-            client.now().saturating_sub(BACK),
+            client.now().saturating_sub(LOOKBACK_MS),
             &json!({ "type": ["container"], "event": ["die", "health_status", "destroy"] }),
         );
         let mine = subscription.clone();
         tokio::spawn(async move {
             let mut events = std::pin::pin!(events);
             while let Some(Ok(event)) = events.next().await {
-                mine.holds.store(true, Ordering::Relaxed);
+                mine.is_connected.store(true, Ordering::Relaxed);
                 let id = event["Actor"]["ID"]
                     .as_str()
                     .or_else(|| event["id"].as_str())
@@ -98,7 +99,7 @@ impl Subscription {
                 // Ignores the error: there may be no waiter at the moment.
                 let _ = mine.changed.send(id.to_owned());
             }
-            if mine.holds.swap(false, Ordering::Relaxed) {
+            if mine.is_connected.swap(false, Ordering::Relaxed) {
                 cut.store(true, Ordering::Relaxed);
             }
             mine.ended.store(true, Ordering::Relaxed);
@@ -110,9 +111,14 @@ impl Subscription {
 impl Changes {
     /// Waits until it is worth checking a container again: the engine reported an event for it, or
     /// `interval` has passed and events do not cover the wait.
-    pub(crate) async fn next(&mut self, id: &str, interval: Duration, shows: Shows) {
-        let told = shows == Shows::All && self.subscription.holds.load(Ordering::Relaxed);
-        let pause = tokio::time::sleep(if told { ANYWAY.max(interval) } else { interval });
+    pub(crate) async fn next(&mut self, id: &str, interval: Duration, coverage: EventCoverage) {
+        let is_covered = coverage == EventCoverage::Full
+            && self.subscription.is_connected.load(Ordering::Relaxed);
+        let pause = tokio::time::sleep(if is_covered {
+            FALLBACK_INTERVAL.max(interval)
+        } else {
+            interval
+        });
         let mut pause = std::pin::pin!(pause);
         loop {
             tokio::select! {

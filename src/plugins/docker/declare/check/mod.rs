@@ -1,14 +1,14 @@
 //! Finds faults of a blueprint that only this plugin can detect: arguments, names, images.
 
+mod attributes;
 mod objects;
-mod readers;
 
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, Fault, Span, nearest},
     engine::{self, Kind},
     model::{Blueprint, Node, Operation as ModelOperation, function},
     plugins::docker::declare::{
-        container::is_name,
+        container::is_valid_name,
         image::{self, Image},
         operation::Operation,
         params,
@@ -21,23 +21,23 @@ use std::{collections::HashMap, path::Path};
 pub(crate) fn check(blueprint: &Blueprint, d: &mut Diagnostics) {
     for node in blueprint.nodes.values() {
         match operation(node, Operation::Create) {
-            Some(create) => check_container(node, create, &blueprint.notes.adopted, d),
+            Some(create) => check_container(node, create, &blueprint.dockctl_metadata.adopted, d),
             None => objects::check(node, d),
         }
         objects::check_relationships(blueprint, node, d);
     }
     check_names_differ(blueprint, d);
-    readers::check(blueprint, d);
+    attributes::check(blueprint, d);
 }
 
 fn check_container(
     node: &Node,
     create: &ModelOperation,
-    written_down: &[String],
+    is_generated: &[String],
     d: &mut Diagnostics,
 ) {
     if is_adopted(node) {
-        check_adopted(node, create, written_down.contains(&node.name.node), d);
+        check_adopted(node, create, is_generated.contains(&node.name.node), d);
     } else {
         check_image(node, d);
         check_name(node, create, d);
@@ -72,14 +72,14 @@ fn given_name<'n>(node: &'n Node, create: &'n ModelOperation) -> Option<&'n Valu
         .filter(|name| !name.is_null() && name.as_str() != Some("") && call(name).is_none())
 }
 
-fn check_adopted(node: &Node, create: &ModelOperation, written_down: bool, d: &mut Diagnostics) {
+fn check_adopted(node: &Node, create: &ModelOperation, is_generated: bool, d: &mut Diagnostics) {
     let named = ["name", "resource_id"]
         .iter()
         .filter_map(|key| node.properties.get(*key))
         .any(|name| !name.is_null() && name.as_str() != Some(""));
     if !named {
         let fault = node.name.span.error(
-            Code::ContainerName,
+            Code::ObjectName,
             format!(
                 "node `{}` adopts a container but does not name it",
                 node.name.node
@@ -87,16 +87,16 @@ fn check_adopted(node: &Node, create: &ModelOperation, written_down: bool, d: &m
         );
         d.push(fault.hint("set the exact name of the container: name: NAME"));
     }
-    let count = &node.numbers.default;
-    if node.numbers.first() != Some(1) && call(count).is_none() {
+    let count = &node.instance_counts.default;
+    if node.instance_counts.initial() != Some(1) && call(count).is_none() {
         let fault = count.span.error(
             Code::InstanceNumbers,
             "a node that adopts a container must have exactly one instance",
         );
         d.push(fault.hint("declare a separate node for each container"));
     }
-    let start = operation(node, Operation::Start).filter(|_| !written_down);
-    for params in [Some(create).filter(|_| !written_down), start]
+    let start = operation(node, Operation::Start).filter(|_| !is_generated);
+    for params in [Some(create).filter(|_| !is_generated), start]
         .into_iter()
         .flatten()
         .filter_map(|operation| operation.inputs.get("params"))
@@ -154,7 +154,7 @@ fn image_fault(fault: &Fault, image: &Value, node: &Node) -> Diagnostic {
     let span = match (written || image.as_map().is_none(), fault.unknown) {
         (false, _) => node.name.span,
         (true, true) => image.key_place(&fault.path),
-        (true, false) => image.place(&fault.path),
+        (true, false) => image.place_of(&fault.path),
     };
     let what = match fault.message.strip_prefix("this ") {
         Some(rest) => format!("`{}` {rest}", fault.path.join(".")),
@@ -172,10 +172,10 @@ fn check_name(node: &Node, create: &ModelOperation, d: &mut Diagnostics) {
     // Engines show names with a leading slash, and users copy them.
     if !name
         .as_str()
-        .is_some_and(|name| is_name(name.strip_prefix('/').unwrap_or(name)))
+        .is_some_and(|name| is_valid_name(name.strip_prefix('/').unwrap_or(name)))
     {
         let fault = name.span.error(
-            Code::ContainerName,
+            Code::ObjectName,
             format!("`{}` is not a valid container name", name.to_key()),
         );
         d.push(fault.hint(
@@ -231,7 +231,7 @@ fn check_params(node: &Node, create: &ModelOperation, d: &mut Diagnostics) {
                     &Fault::new(format!(
                         "the label `{label}` is reserved for dockctl and is overwritten"
                     ))
-                    .within(&path),
+                    .nested_in(&path),
                     d,
                     true,
                 );
@@ -285,7 +285,7 @@ fn diagnostic(
         if by_name {
             params.key_place(path)
         } else {
-            params.place(path)
+            params.place_of(path)
         }
     });
     let code = match (warning, fault.unknown) {
@@ -320,7 +320,7 @@ fn check_inputs(operation: &ModelOperation, d: &mut Diagnostics) {
         "daemon_client",
         "wait_for",
     ];
-    let Some(carried_out) = Operation::of(&operation.plugin, &operation.operation) else {
+    let Some(operation_kind) = Operation::of(&operation.plugin, &operation.operation) else {
         return;
     };
     for (name, value) in &operation.inputs {
@@ -332,7 +332,7 @@ fn check_inputs(operation: &ModelOperation, d: &mut Diagnostics) {
                 }
             }
             "retry_interval"
-                if !function::holds_call(&json)
+                if !function::contains_call(&json)
                     && json.as_f64().is_none_or(|seconds| seconds < 0.0) =>
             {
                 d.push(value.span.error(
@@ -340,8 +340,8 @@ fn check_inputs(operation: &ModelOperation, d: &mut Diagnostics) {
                     "`retry_interval` must be a number of seconds",
                 ));
             }
-            "processes_to_wait_for" if !function::holds_call(&json) => check_processes(value, d),
-            "wait_for" if carried_out == Operation::Start => objects::check_conditions(value, d),
+            "processes_to_wait_for" if !function::contains_call(&json) => check_processes(value, d),
+            "wait_for" if operation_kind == Operation::Start => objects::check_conditions(value, d),
             name if !KNOWN.contains(&name) || name == "wait_for" => {
                 let warning = value.span.warning(
                     Code::NoEffect,
@@ -362,7 +362,7 @@ fn input_fault(fault: &Fault, value: &Value, input: &str) -> Diagnostic {
     let span = if fault.unknown {
         value.key_place(&fault.path)
     } else {
-        value.place(&fault.path)
+        value.place_of(&fault.path)
     };
     let code = if fault.unknown {
         Code::UnknownArgument
@@ -402,7 +402,7 @@ fn check_names_differ(blueprint: &Blueprint, d: &mut Diagnostics) {
         let making = node
             .operations
             .values()
-            .find_map(|it| Some((Operation::of(&it.plugin, &it.operation)?.makes()?, it)));
+            .find_map(|it| Some((Operation::of(&it.plugin, &it.operation)?.creates()?, it)));
         let Some((kind, create)) = making else {
             continue;
         };
@@ -412,9 +412,9 @@ fn check_names_differ(blueprint: &Blueprint, d: &mut Diagnostics) {
         let Some(text) = name.as_str().map(|text| text.trim_start_matches('/')) else {
             continue;
         };
-        if let Some(first) = seen.insert((kind, objects::engine_text(node), text), name.span) {
+        if let Some(first) = seen.insert((kind, objects::engine_key(node), text), name.span) {
             let fault = name.span.error(
-                Code::SameContainer,
+                Code::DuplicateName,
                 format!("two nodes declare a {} named `{text}`", kind.as_str()),
             );
             d.push(fault.related(first, "also declared here"));
@@ -423,7 +423,7 @@ fn check_names_differ(blueprint: &Blueprint, d: &mut Diagnostics) {
 }
 
 /// Finds tarballs that do not exist.
-pub(crate) fn check_files(blueprint: &Blueprint, folder: &Path, d: &mut Diagnostics) {
+pub(crate) fn check_files(blueprint: &Blueprint, directory: &Path, d: &mut Diagnostics) {
     for node in blueprint
         .nodes
         .values()
@@ -442,7 +442,7 @@ pub(crate) fn check_files(blueprint: &Blueprint, folder: &Path, d: &mut Diagnost
         else {
             continue;
         };
-        let path = image::path_of(text, folder);
+        let path = image::resolve_path(text, directory);
         if !path.exists() {
             let fault = src.span.error(
                 Code::ImageFile,

@@ -2,14 +2,15 @@
 
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, Fault},
-    model::{Blueprint, Node, Relationship, function::holds_call},
+    model::{Blueprint, Node, Relationship, function::contains_call},
     plugins::docker::declare::{
+        build_config,
         check::{check_inputs, input_fault, operation},
         condition::WaitFor,
-        container::is_name,
+        container::is_valid_name,
         network,
         operation::Operation,
-        params, recipe, volume,
+        params, volume,
     },
     syntax::{Value, call},
 };
@@ -27,7 +28,7 @@ pub(crate) fn check(node: &Node, d: &mut Diagnostics) {
         check_property(
             node,
             "resource_config",
-            |config| recipe::Recipe::read(config).map(drop),
+            |config| build_config::BuildConfig::read(config).map(drop),
             d,
         );
     } else if has(Operation::CreateNetwork) {
@@ -109,10 +110,10 @@ fn check_name(node: &Node, name: Option<&Value>, d: &mut Diagnostics) {
     };
     if !name
         .as_str()
-        .is_some_and(|name| is_name(name.strip_prefix('/').unwrap_or(name)))
+        .is_some_and(|name| is_valid_name(name.strip_prefix('/').unwrap_or(name)))
     {
         let fault = name.span.error(
-            Code::ContainerName,
+            Code::ObjectName,
             format!(
                 "node `{}`: `{}` is not a valid name",
                 node.name.node,
@@ -153,7 +154,7 @@ fn check_properties(
         .properties
         .iter()
         .map(|(name, value)| (name.to_string(), value.to_json()))
-        .filter(|(_, value)| !holds_call(value));
+        .filter(|(_, value)| !contains_call(value));
     let Err(fault) = request(&Json::Object(known.collect::<JsonMap<_, _>>())) else {
         return;
     };
@@ -190,16 +191,16 @@ pub(crate) fn check_relationships(blueprint: &Blueprint, node: &Node, d: &mut Di
                 .any(|it| &**it == name)
         };
         if is(ATTACHED) {
-            check_tie(blueprint, node, relationship, Operation::CreateNetwork, d);
+            check_relationship(blueprint, node, relationship, Operation::CreateNetwork, d);
             check_endpoint(node, relationship, d);
         } else if is(MOUNTS) {
-            check_tie(blueprint, node, relationship, Operation::CreateVolume, d);
+            check_relationship(blueprint, node, relationship, Operation::CreateVolume, d);
             check_target(relationship, d);
         }
     }
 }
 
-fn check_tie(
+fn check_relationship(
     blueprint: &Blueprint,
     node: &Node,
     relationship: &Relationship,
@@ -220,12 +221,17 @@ fn check_tie(
             "the target of `{}` must be {what}, and `{}` is not one",
             relationship.type_name.node, relationship.target.node
         );
-        d.push(relationship.target.span.error(Code::Attachment, message));
+        d.push(
+            relationship
+                .target
+                .span
+                .error(Code::InvalidAttachment, message),
+        );
     }
     // `client_config` can describe the same engine in another way: no comparison is possible.
     let by_client = |node: &Node| node.properties.get("client_config").is_none();
     if target.is_some_and(|target| {
-        by_client(node) && by_client(target) && engine_text(target) != engine_text(node)
+        by_client(node) && by_client(target) && engine_key(target) != engine_key(node)
     }) {
         let message = format!(
             "`{}` and `{}` are on different engines",
@@ -235,20 +241,20 @@ fn check_tie(
             relationship
                 .target
                 .span
-                .error(Code::Attachment, message)
+                .error(Code::InvalidAttachment, message)
                 .hint("set the same `daemon_client` on both nodes"),
         );
     }
     if !is_container {
         d.push(place.error(
-            Code::Attachment,
+            Code::InvalidAttachment,
             format!(
                 "only a container can be the source of `{}`",
                 relationship.type_name.node
             ),
         ));
     } else if crate::plugins::docker::declare::check::is_adopted(node)
-        && !blueprint.notes.adopted.contains(&node.name.node)
+        && !blueprint.dockctl_metadata.adopted.contains(&node.name.node)
     {
         d.push(place.warning(
             Code::NoEffect,
@@ -256,17 +262,17 @@ fn check_tie(
         ));
     }
     for (name, value) in &relationship.properties {
-        if holds_call(&value.to_json()) {
+        if contains_call(&value.to_json()) {
             let message = format!(
                 "`{name}` contains a function: functions in relationship properties are not evaluated"
             );
-            d.push(value.span.error(Code::Attachment, message));
+            d.push(value.span.error(Code::InvalidAttachment, message));
         }
     }
 }
 
 /// Returns the engine on which a node creates its object, as text; empty for the default engine.
-pub(crate) fn engine_text(node: &Node) -> String {
+pub(crate) fn engine_key(node: &Node) -> String {
     let given = |value: &Value| {
         value
             .to_json()
@@ -275,7 +281,7 @@ pub(crate) fn engine_text(node: &Node) -> String {
     };
     let create = node.operations.values().find(|it| {
         Operation::of(&it.plugin, &it.operation)
-            .is_some_and(|operation| operation.makes().is_some())
+            .is_some_and(|operation| operation.creates().is_some())
     });
     let client = create
         .and_then(|create| create.inputs.get("daemon_client"))
@@ -305,7 +311,7 @@ fn check_endpoint(node: &Node, relationship: &Relationship, d: &mut Diagnostics)
             .and_then(|name| relationship.properties.get(name.as_str()));
         let span = value.map_or(relationship.type_name.span, |value| value.span);
         d.push(span.error(
-            Code::Attachment,
+            Code::InvalidAttachment,
             format!("`{}`: {}", fault.path.join("."), fault.message),
         ));
     }
@@ -330,7 +336,7 @@ fn check_endpoint(node: &Node, relationship: &Relationship, d: &mut Diagnostics)
             relationship
                 .type_name
                 .span
-                .error(Code::Attachment, message)
+                .error(Code::InvalidAttachment, message)
                 .hint("remove `network_mode`"),
         );
     }
@@ -345,7 +351,7 @@ fn check_target(relationship: &Relationship, d: &mut Diagnostics) {
         let span = target.map_or(relationship.type_name.span, |target| target.span);
         d.push(
             span.error(
-                Code::Attachment,
+                Code::InvalidAttachment,
                 "`mounts` needs a `target`: an absolute path in the container",
             )
             .hint("properties: {target: /var/lib/data}"),
@@ -357,7 +363,7 @@ fn check_target(relationship: &Relationship, d: &mut Diagnostics) {
 pub(crate) fn check_conditions(value: &Value, d: &mut Diagnostics) {
     for (path, condition) in conditions(value) {
         if let Err(fault) = WaitFor::read(&condition.to_json()) {
-            let fault = fault.within(&path);
+            let fault = fault.nested_in(&path);
             d.push(input_fault(&fault, value, "wait_for"));
         }
     }
@@ -375,7 +381,7 @@ fn conditions(value: &Value) -> Vec<(Vec<String>, &Value)> {
         None => vec![(Vec::new(), value)],
     };
     all.into_iter()
-        .filter(|(_, condition)| !holds_call(&condition.to_json()))
+        .filter(|(_, condition)| !contains_call(&condition.to_json()))
         .collect()
 }
 
@@ -390,27 +396,27 @@ pub(crate) fn check_waits(
         let Ok(wait) = WaitFor::read(&condition.to_json()) else {
             continue;
         };
-        if let Some(why) = wait.impossible(body) {
+        if let Some(why) = wait.why_impossible(body) {
             d.push(condition.span.error(
-                Code::ImpossibleWait,
+                Code::UnmeetableWait,
                 format!("node `{}`: {why}", node.name.node),
             ));
-        } else if wait.needs_check()
+        } else if wait.needs_healthcheck()
             && body.get("Healthcheck").is_none()
             && !crate::plugins::docker::declare::check::is_adopted(node)
         {
-            d.push(no_check(node, condition));
+            d.push(missing_healthcheck(node, condition));
         }
     }
 }
 
-fn no_check(node: &Node, condition: &Value) -> Diagnostic {
+fn missing_healthcheck(node: &Node, condition: &Value) -> Diagnostic {
     let message = format!(
         "node `{}` waits to become healthy but declares no health check: its image must have one",
         node.name.node
     );
     condition
         .span
-        .warning(Code::ImpossibleWait, message)
+        .warning(Code::UnmeetableWait, message)
         .hint("params: {healthcheck: {test: …, interval: 5s}}")
 }

@@ -13,7 +13,7 @@ use crate::{
     engine::{Kind, Version},
     model::{
         Definition, Deployment, Instance,
-        function::{Surroundings, bind, is_call},
+        function::{EvaluationContext, bind, is_call},
     },
     plugins::docker::declare::{
         action::Creation,
@@ -21,7 +21,7 @@ use crate::{
         declared::{creation, object_name},
         network,
         operation::kind,
-        request::{MAC_ADDRESS_OF_ENDPOINT, NewContainer, assembled},
+        request::{MAC_ADDRESS_OF_ENDPOINT, RequestContext, complete_body},
         volume,
     },
     seam::{Comparison, Object},
@@ -30,19 +30,19 @@ use crate::{
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 use values::{
-    Match, UNKNOWN, alike, as_set, covers, entries, in_order, is_nothing, is_unknown, keys, list,
-    or_default, text,
+    Match, UNKNOWN, compare_declared, compare_entries, compare_ordered, compare_sets,
+    compare_values, compare_with_default, is_unknown, is_unset, keys, list, text,
 };
 
 /// An engine's data on an object, for the comparison.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Shown {
+pub(crate) struct Inspection {
     /// The inspection of the object.
     pub(crate) object: Json,
     /// `Config` of the image of a container.
     pub(crate) image: Json,
     /// The image that the declaration names.
-    pub(crate) wanted_image: WantedImage,
+    pub(crate) declared_image: DeclaredImage,
     /// The engine's `/info`.
     pub(crate) engine: Json,
     pub(crate) is_podman: bool,
@@ -56,7 +56,7 @@ pub(crate) struct Shown {
 
 /// The image that a declaration names.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) enum WantedImage {
+pub(crate) enum DeclaredImage {
     /// Image without a name, or with a late one.
     #[default]
     Unnamed,
@@ -69,9 +69,9 @@ pub(crate) enum WantedImage {
 }
 
 /// Returns the result if no field can be compared.
-fn nothing() -> Comparison {
+fn not_comparable() -> Comparison {
     Comparison {
-        unseen: BTreeSet::from(["everything".to_owned()]),
+        unobservable: BTreeSet::from(["everything".to_owned()]),
         ..Comparison::default()
     }
 }
@@ -79,18 +79,18 @@ fn nothing() -> Comparison {
 fn add(comparison: &mut Comparison, field: impl Into<String>, found: Match) {
     match found {
         Match::Same => false,
-        Match::Unseen => comparison.unseen.insert(field.into()),
-        Match::Differs => comparison.differs.insert(field.into()),
+        Match::NotShown => comparison.unobservable.insert(field.into()),
+        Match::Differs => comparison.differing.insert(field.into()),
     };
 }
 
 /// Compares an object that another state directory created with the declaration of the deployment,
 /// and stores the result in the object.
-pub(crate) fn judge(
+pub(crate) fn compare_object(
     object: &mut Object,
-    shown: &Shown,
+    shown: &Inspection,
     deployment: &Deployment,
-    around: &dyn Surroundings,
+    context: &dyn EvaluationContext,
 ) {
     // Labels of a recovered deployment do not contain the declaration of its objects.
     if deployment.recovered {
@@ -107,48 +107,53 @@ pub(crate) fn judge(
     };
     // Only for networks and volumes: another name of a container is a drift.
     let named = |request: Result<Json, Fault>| {
-        let name = bound(&object_name(&deployment.name, instance, node), around);
+        let name = evaluated(&object_name(&deployment.name, instance, node), context);
         request.ok().map(|mut body| {
             body["Name"] = name;
             body
         })
     };
-    let properties = || bound(&json!(node.properties), around);
+    let properties = || evaluated(&json!(node.properties), context);
     object.comparison = match kind(node) {
-        Some(Kind::Container) => of_container(deployment, instance, node, shown, around),
-        Some(Kind::Network) => of_plain(named(network::request(&properties())).as_ref(), |body| {
-            network(body, &shown.object)
-        }),
-        Some(Kind::Volume) => of_plain(named(volume::request(&properties())).as_ref(), |body| {
-            volume(body, &shown.object)
-        }),
+        Some(Kind::Container) => compare_container(deployment, instance, node, shown, context),
+        Some(Kind::Network) => {
+            compare_request(named(network::request(&properties())).as_ref(), |body| {
+                network(body, &shown.object)
+            })
+        }
+        Some(Kind::Volume) => {
+            compare_request(named(volume::request(&properties())).as_ref(), |body| {
+                volume(body, &shown.object)
+            })
+        }
         _ => Comparison::default(),
     };
-    owner.as_declared = object.comparison.differs.is_empty();
+    owner.as_declared = object.comparison.differing.is_empty();
 }
 
-fn of_plain(request: Option<&Json>, compare: impl Fn(&Json) -> Comparison) -> Comparison {
-    request.map_or_else(nothing, compare)
+fn compare_request(request: Option<&Json>, compare: impl Fn(&Json) -> Comparison) -> Comparison {
+    request.map_or_else(not_comparable, compare)
 }
 
-fn of_container(
+fn compare_container(
     deployment: &Deployment,
     instance: &Instance,
     node: &Definition,
-    shown: &Shown,
-    around: &dyn Surroundings,
+    shown: &Inspection,
+    context: &dyn EvaluationContext,
 ) -> Comparison {
     let declared = creation(deployment, instance, node);
-    let Ok(creation) = serde_json::from_value::<Creation>(bound(&json!(declared), around)) else {
-        return nothing();
+    let Ok(creation) = serde_json::from_value::<Creation>(evaluated(&json!(declared), context))
+    else {
+        return not_comparable();
     };
     let Ok(converted) = creation.converted() else {
-        return nothing();
+        return not_comparable();
     };
     let name = creation.name.as_str().unwrap_or_default();
-    let mut body = assembled(
+    let mut body = complete_body(
         converted,
-        &NewContainer {
+        &RequestContext {
             name,
             version: shown.version,
             proxies: &shown.config,
@@ -157,7 +162,7 @@ fn of_container(
     for attachment in creation.later_networks() {
         let (Some(network), Ok(endpoint)) = (attachment.network.as_str(), attachment.converted())
         else {
-            return nothing();
+            return not_comparable();
         };
         body["NetworkingConfig"]["EndpointsConfig"][network] = endpoint;
     }
@@ -165,23 +170,23 @@ fn of_container(
 }
 
 /// Evaluates functions; unknown values become [`UNKNOWN`].
-fn bound(json: &Json, around: &dyn Surroundings) -> Json {
+fn evaluated(json: &Json, context: &dyn EvaluationContext) -> Json {
     match json {
-        call if is_call(call) => bind(call, around).unwrap_or_else(|_| UNKNOWN.into()),
+        call if is_call(call) => bind(call, context).unwrap_or_else(|_| UNKNOWN.into()),
         data if literal(data).is_some() => data.clone(),
-        Json::Array(items) => items.iter().map(|item| bound(item, around)).collect(),
+        Json::Array(items) => items.iter().map(|item| evaluated(item, context)).collect(),
         Json::Object(entries) => entries
             .iter()
-            .map(|(key, value)| (key.clone(), bound(value, around)))
+            .map(|(key, value)| (key.clone(), evaluated(value, context)))
             .collect(),
         other => other.clone(),
     }
 }
 
 /// Compares a container with the body of the request that would create it now.
-pub(crate) fn container(body: &Json, shown: &Shown) -> Comparison {
+pub(crate) fn container(body: &Json, shown: &Inspection) -> Comparison {
     let mut comparison = Comparison::default();
-    let all = Comparing {
+    let all = ContainerComparison {
         body,
         shown,
         config: &shown.object["Config"],
@@ -202,17 +207,21 @@ pub(crate) fn container(body: &Json, shown: &Shown) -> Comparison {
 pub(crate) fn network(body: &Json, found: &Json) -> Comparison {
     let mut comparison = Comparison::default();
     for field in ["Name", "Internal", "Attachable", "EnableIPv6"] {
-        add(&mut comparison, field, alike(&body[field], &found[field]));
+        add(
+            &mut comparison,
+            field,
+            compare_values(&body[field], &found[field]),
+        );
     }
     add(
         &mut comparison,
         "Driver",
-        or_default(&body["Driver"], &found["Driver"], &["bridge"]),
+        compare_with_default(&body["Driver"], &found["Driver"], &["bridge"]),
     );
     add(
         &mut comparison,
         "Options",
-        entries(&body["Options"], &found["Options"], |name| {
+        compare_entries(&body["Options"], &found["Options"], |name| {
             name.starts_with("com.docker.network.enable_ip")
         }),
     );
@@ -224,7 +233,7 @@ pub(crate) fn network(body: &Json, found: &Json) -> Comparison {
     add(
         &mut comparison,
         "Labels",
-        entries(&body["Labels"], &found["Labels"], is_own_label),
+        compare_entries(&body["Labels"], &found["Labels"], is_own_label),
     );
     comparison
 }
@@ -235,31 +244,35 @@ pub(crate) fn volume(body: &Json, found: &Json) -> Comparison {
     add(
         &mut comparison,
         "Name",
-        alike(&body["Name"], &found["Name"]),
+        compare_values(&body["Name"], &found["Name"]),
     );
     add(
         &mut comparison,
         "Driver",
-        or_default(&body["Driver"], &found["Driver"], &["local"]),
+        compare_with_default(&body["Driver"], &found["Driver"], &["local"]),
     );
     add(
         &mut comparison,
         "Options",
-        entries(&body["DriverOpts"], &found["Options"], |_| false),
+        compare_entries(&body["DriverOpts"], &found["Options"], |_| false),
     );
     add(
         &mut comparison,
         "Labels",
-        entries(&body["Labels"], &found["Labels"], is_own_label),
+        compare_entries(&body["Labels"], &found["Labels"], is_own_label),
     );
     comparison
 }
 
 /// Compares the addresses of a network. Without declared addresses the engine chooses them. Other
 /// addresses than its usual ones may come from its daemon.json, and count as unseen.
-fn addresses(own: &Json, found: &Json) -> Match {
-    let driver = or_default(&own["Driver"], &found["Driver"], &["default", "host-local"]);
-    let options = entries(&own["Options"], &found["Options"], |_| false);
+fn addresses(declared: &Json, found: &Json) -> Match {
+    let driver = compare_with_default(
+        &declared["Driver"],
+        &found["Driver"],
+        &["default", "host-local"],
+    );
+    let options = compare_entries(&declared["Options"], &found["Options"], |_| false);
     let is_chosen = |pool: &Json| {
         let subnet = text(&pool["Subnet"]);
         let parts: Vec<u8> = subnet
@@ -271,34 +284,34 @@ fn addresses(own: &Json, found: &Json) -> Match {
             [172, 17..=31, ..] | [192, 168, ..] | [10, 89..=255, ..]
         ) || subnet.contains(':')
     };
-    let config = match is_nothing(&own["Config"]) {
-        false => covers(&own["Config"], &found["Config"]),
+    let config = match is_unset(&declared["Config"]) {
+        false => compare_declared(&declared["Config"], &found["Config"]),
         true if list(&found["Config"]).all(is_chosen) => Match::Same,
-        true => Match::Unseen,
+        true => Match::NotShown,
     };
     driver.max(options).max(config)
 }
 
-struct Comparing<'a> {
+struct ContainerComparison<'a> {
     body: &'a Json,
-    shown: &'a Shown,
+    shown: &'a Inspection,
     config: &'a Json,
     host: &'a Json,
 }
 
-impl Comparing<'_> {
+impl ContainerComparison<'_> {
     fn image(&self, comparison: &mut Comparison) {
-        let found = match &self.shown.wanted_image {
-            WantedImage::Unnamed => Match::Unseen,
-            WantedImage::Tarball { is_same: true } => Match::Same,
-            WantedImage::Id(wanted)
+        let found = match &self.shown.declared_image {
+            DeclaredImage::Unnamed => Match::NotShown,
+            DeclaredImage::Tarball { is_same: true } => Match::Same,
+            DeclaredImage::Id(wanted)
                 if short_id(wanted) == short_id(text(&self.shown.object["Image"])) =>
             {
                 Match::Same
             }
-            WantedImage::Id(_) | WantedImage::Absent | WantedImage::Tarball { is_same: false } => {
-                Match::Differs
-            }
+            DeclaredImage::Id(_)
+            | DeclaredImage::Absent
+            | DeclaredImage::Tarball { is_same: false } => Match::Differs,
         };
         add(comparison, "image", found);
     }
@@ -313,7 +326,7 @@ impl Comparing<'_> {
         } else {
             &body["Entrypoint"]
         };
-        let command = if has_words || !is_nothing(&body["Cmd"]) {
+        let command = if has_words || !is_unset(&body["Cmd"]) {
             &body["Cmd"]
         } else {
             &image["Cmd"]
@@ -321,9 +334,13 @@ impl Comparing<'_> {
         add(
             comparison,
             "Entrypoint",
-            in_order(entry, &self.config["Entrypoint"]),
+            compare_ordered(entry, &self.config["Entrypoint"]),
         );
-        add(comparison, "Cmd", in_order(command, &self.config["Cmd"]));
+        add(
+            comparison,
+            "Cmd",
+            compare_ordered(command, &self.config["Cmd"]),
+        );
     }
 
     /// Reports names only, because values may be secret. An entry without a value removes the
@@ -336,7 +353,7 @@ impl Comparing<'_> {
         for (name, value) in &wanted {
             let is_same = match (value, found.get(name)) {
                 (None, None | Some(None)) => Match::Same,
-                (Some(value), _) if value.contains(UNKNOWN) => Match::Unseen,
+                (Some(value), _) if value.contains(UNKNOWN) => Match::NotShown,
                 (Some(value), Some(Some(found))) if value == found => Match::Same,
                 _ => Match::Differs,
             };
@@ -353,18 +370,18 @@ impl Comparing<'_> {
 
     fn plain_fields(&self, comparison: &mut Comparison) {
         for field in ["User", "WorkingDir", "StopSignal"] {
-            let own = &self.body[field];
-            let wanted = if is_nothing(own) {
+            let declared = &self.body[field];
+            let wanted = if is_unset(declared) {
                 &self.shown.image[field]
             } else {
-                own
+                declared
             };
-            let usual: &[&str] = if field == "StopSignal" {
+            let defaults: &[&str] = if field == "StopSignal" {
                 &["SIGTERM", "15"]
             } else {
                 &["/"]
             };
-            let spelled = |value: &Json| {
+            let normalized = |value: &Json| {
                 if field == "WorkingDir" {
                     json!(plain_path(text(value)))
                 } else {
@@ -374,7 +391,11 @@ impl Comparing<'_> {
             add(
                 comparison,
                 field,
-                or_default(&spelled(wanted), &spelled(&self.config[field]), usual),
+                compare_with_default(
+                    &normalized(wanted),
+                    &normalized(&self.config[field]),
+                    defaults,
+                ),
             );
         }
         for field in [
@@ -387,7 +408,7 @@ impl Comparing<'_> {
             add(
                 comparison,
                 field,
-                alike(&self.body[field], &self.config[field]),
+                compare_values(&self.body[field], &self.config[field]),
             );
         }
         // Newer engines show the MAC address of a network here, declared or not.
@@ -400,19 +421,19 @@ impl Comparing<'_> {
             add(
                 comparison,
                 "MacAddress",
-                alike(&self.body["MacAddress"], &self.config["MacAddress"]),
+                compare_values(&self.body["MacAddress"], &self.config["MacAddress"]),
             );
         }
-        if !is_nothing(&self.body["Hostname"]) {
+        if !is_unset(&self.body["Hostname"]) {
             add(
                 comparison,
                 "Hostname",
-                alike(&self.body["Hostname"], &self.config["Hostname"]),
+                compare_values(&self.body["Hostname"], &self.config["Hostname"]),
             );
         }
         add(comparison, "StopTimeout", self.stop_timeout());
         add(comparison, "ExposedPorts", self.exposed_ports());
-        add(comparison, "Healthcheck", self.health());
+        add(comparison, "Healthcheck", self.healthcheck());
     }
 
     fn stop_timeout(&self) -> Match {
@@ -440,26 +461,26 @@ impl Comparing<'_> {
     }
 
     /// Fields that the request's health check omits come from the image.
-    fn health(&self) -> Match {
+    fn healthcheck(&self) -> Match {
         let mut wanted = self.shown.image["Healthcheck"]
             .as_object()
             .cloned()
             .unwrap_or_default();
-        let own = self.body["Healthcheck"]
+        let declared = self.body["Healthcheck"]
             .as_object()
             .into_iter()
             .flatten()
-            .filter(|(_, value)| !is_nothing(value));
-        wanted.extend(own.map(|(name, value)| (name.clone(), value.clone())));
+            .filter(|(_, value)| !is_unset(value));
+        wanted.extend(declared.map(|(name, value)| (name.clone(), value.clone())));
         let found = &self.config["Healthcheck"];
         if wanted.is_empty() {
-            return if is_nothing(found) {
+            return if is_unset(found) {
                 Match::Same
             } else {
                 Match::Differs
             };
         }
-        let test = in_order(wanted.get("Test").unwrap_or(&Json::Null), &found["Test"]);
+        let test = compare_ordered(wanted.get("Test").unwrap_or(&Json::Null), &found["Test"]);
         let times = [
             "Interval",
             "Timeout",
@@ -469,8 +490,9 @@ impl Comparing<'_> {
         ]
         .into_iter();
         // Podman sets defaults for omitted fields.
-        let said = times.filter(|name| !self.shown.is_podman || wanted.contains_key(*name));
-        said.map(|name| alike(wanted.get(name).unwrap_or(&Json::Null), &found[name]))
+        let fields = times.filter(|name| !self.shown.is_podman || wanted.contains_key(*name));
+        fields
+            .map(|name| compare_values(wanted.get(name).unwrap_or(&Json::Null), &found[name]))
             .chain([test])
             .max()
             .unwrap_or(Match::Same)
@@ -486,13 +508,13 @@ impl Comparing<'_> {
         add(
             comparison,
             "Labels",
-            entries(&wanted.into(), &self.config["Labels"], is_own_label),
+            compare_entries(&wanted.into(), &self.config["Labels"], is_own_label),
         );
     }
 
     fn host_config(&self, comparison: &mut Comparison) {
         /// Fields that are compared elsewhere or never declared.
-        const ELSEWHERE: [&str; 9] = [
+        const EXCLUDED_FIELDS: [&str; 9] = [
             "Binds",
             "Mounts",
             "VolumesFrom",
@@ -507,14 +529,14 @@ impl Comparing<'_> {
         let fields: BTreeSet<&String> = keys(declared).chain(keys(self.host)).collect();
         for field in fields
             .into_iter()
-            .filter(|field| !ELSEWHERE.contains(&field.as_str()))
+            .filter(|field| !EXCLUDED_FIELDS.contains(&field.as_str()))
         {
-            let (own, found) = (&declared[field.as_str()], &self.host[field.as_str()]);
-            let is_limit = ADJUSTABLE.contains(&field.as_str()) && !is_nothing(own);
+            let (declared, found) = (&declared[field.as_str()], &self.host[field.as_str()]);
+            let is_limit = ADJUSTABLE.contains(&field.as_str()) && !is_unset(declared);
             let is_same = if is_limit {
-                self.limit(field, own, found)
+                self.limit(field, declared, found)
             } else {
-                self.host_field(field, own, found)
+                self.host_field(field, declared, found)
             };
             add(comparison, format!("HostConfig.{field}"), is_same);
         }
@@ -525,13 +547,13 @@ impl Comparing<'_> {
             add(
                 comparison,
                 format!("HostConfig.{field}"),
-                alike(&declared[field], &self.host[field]),
+                compare_values(&declared[field], &self.host[field]),
             );
         }
         add(
             comparison,
             "HostConfig.VolumesFrom",
-            as_set(
+            compare_sets(
                 &declared["VolumesFrom"],
                 &self.host["VolumesFrom"],
                 |from| from.trim_end_matches(":rw").to_owned(),
@@ -541,76 +563,86 @@ impl Comparing<'_> {
 
     /// Compares an adjustable limit. A different limit is a drift, not a difference. If the engine
     /// shows no limit, none is set, or the engine does not support it.
-    fn limit(&self, field: &str, own: &Json, found: &Json) -> Match {
+    fn limit(&self, field: &str, declared: &Json, found: &Json) -> Match {
         let engine = &self.shown.engine;
-        let keeps = |what: &str| engine[what] == true;
-        let is_kept = match field {
-            "Memory" | "MemoryReservation" => keeps("MemoryLimit"),
-            "MemorySwap" => keeps("SwapLimit"),
-            "NanoCpus" | "CpuPeriod" | "CpuQuota" => keeps("CpuCfsPeriod") && keeps("CpuCfsQuota"),
-            "CpuShares" => keeps("CPUShares"),
-            "CpusetCpus" | "CpusetMems" => keeps("CPUSet"),
-            "PidsLimit" => keeps("PidsLimit"),
+        let supports = |what: &str| engine[what] == true;
+        let is_supported = match field {
+            "Memory" | "MemoryReservation" => supports("MemoryLimit"),
+            "MemorySwap" => supports("SwapLimit"),
+            "NanoCpus" | "CpuPeriod" | "CpuQuota" => {
+                supports("CpuCfsPeriod") && supports("CpuCfsQuota")
+            }
+            "CpuShares" => supports("CPUShares"),
+            "CpusetCpus" | "CpusetMems" => supports("CPUSet"),
+            "PidsLimit" => supports("PidsLimit"),
             _ => false,
         };
         match () {
             () if field == "RestartPolicy" => Match::Same,
-            () if *own == -1 => {
+            () if *declared == -1 => {
                 self.undeclared(field, if *found == -1 { &Json::Null } else { found })
             }
-            () if !is_nothing(found) => Match::Same,
-            () if is_kept && !is_unknown(own) => Match::Differs,
-            () => Match::Unseen,
+            () if !is_unset(found) => Match::Same,
+            () if is_supported && !is_unknown(declared) => Match::Differs,
+            () => Match::NotShown,
         }
     }
 
-    fn host_field(&self, field: &str, own: &Json, found: &Json) -> Match {
+    fn host_field(&self, field: &str, declared: &Json, found: &Json) -> Match {
         match field {
-            "PortBindings" if is_unknown(own) => return Match::Unseen,
-            "PortBindings" => return ports(own, found, self.shown.is_podman),
-            "Tmpfs" | "Sysctls" | "StorageOpt" => return entries(own, found, |_| false),
+            "PortBindings" if is_unknown(declared) => return Match::NotShown,
+            "PortBindings" => return ports(declared, found, self.shown.is_podman),
+            "Tmpfs" | "Sysctls" | "StorageOpt" => {
+                return compare_entries(declared, found, |_| false);
+            }
             // Zero is a value, except for Podman.
-            "MemorySwappiness" if *own == 0 && *found == 0 => return Match::Same,
-            "MemorySwappiness" if own.is_null() && *found == 0 && !self.shown.is_podman => {
+            "MemorySwappiness" if *declared == 0 && *found == 0 => return Match::Same,
+            "MemorySwappiness" if declared.is_null() && *found == 0 && !self.shown.is_podman => {
                 return Match::Differs;
             }
-            "MemorySwappiness" if *own == 0 && self.shown.engine["CgroupVersion"] == "1" => {
+            "MemorySwappiness" if *declared == 0 && self.shown.engine["CgroupVersion"] == "1" => {
                 return Match::Differs;
             }
-            _ if is_nothing(own) => return self.undeclared(field, found),
+            _ if is_unset(declared) => return self.undeclared(field, found),
             _ => {}
         }
         match field {
             // Engines omit values that they do not support.
             "KernelMemory" | "KernelMemoryTCP" | "OomKillDisable" | "BlkioWeightDevice"
             | "MemorySwappiness"
-                if is_nothing(found) =>
+                if is_unset(found) =>
             {
-                Match::Unseen
+                Match::NotShown
             }
             // Engines do not show these links on user-defined networks.
-            "Links" if is_nothing(found) && self.is_on_network_of_user() => Match::Unseen,
-            "CapAdd" | "CapDrop" => as_set(own, found, |name| {
+            "Links" if is_unset(found) && self.is_on_user_network() => Match::NotShown,
+            "CapAdd" | "CapDrop" => compare_sets(declared, found, |name| {
                 name.to_uppercase().trim_start_matches("CAP_").to_owned()
             }),
-            "SecurityOpt" => as_set(own, found, |option| option.replacen(':', "=", 1)),
-            "Links" => as_set(own, found, link),
-            "GroupAdd" | "ExtraHosts" => as_set(own, found, str::to_owned),
-            "Dns" | "DnsOptions" | "DnsSearch" => in_order(own, found),
-            "Ulimits" => limits(own, found),
-            "LogConfig" => alike(&own["Type"], &found["Type"])
-                .max(self.log_options(&own["Config"], &found["Config"])),
-            "PidMode" | "IpcMode" => self.shared(text(own), text(found)),
-            _ => alike(own, found),
+            "SecurityOpt" => compare_sets(declared, found, |option| option.replacen(':', "=", 1)),
+            "Links" => compare_sets(declared, found, link),
+            "GroupAdd" | "ExtraHosts" => compare_sets(declared, found, str::to_owned),
+            "Dns" | "DnsOptions" | "DnsSearch" => compare_ordered(declared, found),
+            "Ulimits" => limits(declared, found),
+            "LogConfig" => compare_values(&declared["Type"], &found["Type"])
+                .max(self.log_options(&declared["Config"], &found["Config"])),
+            "PidMode" | "IpcMode" => self.shared_namespace(text(declared), text(found)),
+            _ => compare_values(declared, found),
         }
     }
 
     /// Compares an undeclared field with the engine's default. A default from the engine's
     /// configuration cannot be distinguished from an earlier declaration.
     fn undeclared(&self, field: &str, found: &Json) -> Match {
-        let or_unseen = |usual: bool| if usual { Match::Same } else { Match::Unseen };
-        let is = |usual: &[&str]| {
-            if usual.contains(&text(found)) {
+        let or_unseen = |defaults: bool| {
+            if defaults {
+                Match::Same
+            } else {
+                Match::NotShown
+            }
+        };
+        let is = |defaults: &[&str]| {
+            if defaults.contains(&text(found)) {
                 Match::Same
             } else {
                 Match::Differs
@@ -618,10 +650,10 @@ impl Comparing<'_> {
         };
         let podman = self.shown.is_podman;
         match field {
-            _ if is_nothing(found) => Match::Same,
+            _ if is_unset(found) => Match::Same,
             "MemorySwappiness" if *found == -1 => Match::Same,
             "LogConfig" => match text(&self.shown.engine["LoggingDriver"]) {
-                "" => Match::Unseen,
+                "" => Match::NotShown,
                 driver if podman || text(&found["Type"]) == driver => {
                     self.log_options(&Json::Null, &found["Config"])
                 }
@@ -646,7 +678,7 @@ impl Comparing<'_> {
             "PidMode" | "UTSMode" | "UsernsMode" => is(&["private"]),
             "Isolation" => is(&["default"]),
             "RestartPolicy" => is_default_policy(found),
-            "MemorySwap" if !is_nothing(&self.body["HostConfig"]["Memory"]) => Match::Same,
+            "MemorySwap" if !is_unset(&self.body["HostConfig"]["Memory"]) => Match::Same,
             "OomScoreAdj" | "PidsLimit" | "Ulimits" | "CgroupParent" | "Cgroup"
             | "CgroupManager" | "CapDrop" | "SecurityOpt"
                 if podman =>
@@ -654,39 +686,43 @@ impl Comparing<'_> {
                 Match::Same
             }
             // Engines record this for privileged containers and for those in host namespaces.
-            "SecurityOpt" => alike(&json!(["label=disable"]), found),
+            "SecurityOpt" => compare_values(&json!(["label=disable"]), found),
             _ => Match::Differs,
         }
     }
 
-    fn is_on_network_of_user(&self) -> bool {
+    fn is_on_user_network(&self) -> bool {
         let mode = text(&self.host["NetworkMode"]);
-        !is_alone(mode) && !is_default_network(mode)
+        !has_no_networks(mode) && !is_default_network(mode)
     }
 
     /// Compares log options. Engines add options from their daemon.json.
-    fn log_options(&self, own: &Json, found: &Json) -> Match {
-        let more = keys(found).any(|name| own.get(name).is_none()) && !self.shown.is_podman;
-        entries(own, found, |_| true).max(if more { Match::Unseen } else { Match::Same })
+    fn log_options(&self, declared: &Json, found: &Json) -> Match {
+        let more = keys(found).any(|name| declared.get(name).is_none()) && !self.shown.is_podman;
+        compare_entries(declared, found, |_| true).max(if more {
+            Match::NotShown
+        } else {
+            Match::Same
+        })
     }
 
     /// Compares shared namespaces. A declaration names another container by name or ID; engines
     /// show the ID.
-    fn shared(&self, own: &str, found: &str) -> Match {
+    fn shared_namespace(&self, declared: &str, found: &str) -> Match {
         let of = |mode: &str| {
             mode.strip_prefix("container:")
                 .map(|name| name.trim_start_matches('/').to_owned())
         };
-        let is_peer = |own: &str, found: &str| {
+        let is_peer = |declared: &str, found: &str| {
             self.shown
                 .peers
                 .iter()
-                .any(|(id, name)| id == found && (name == own || id.starts_with(own)))
+                .any(|(id, name)| id == found && (name == declared || id.starts_with(declared)))
         };
-        match (of(own), of(found)) {
-            _ if own.contains(UNKNOWN) => Match::Unseen,
-            (Some(own), Some(found)) if is_peer(&own, &found) => Match::Same,
-            _ if own == found => Match::Same,
+        match (of(declared), of(found)) {
+            _ if declared.contains(UNKNOWN) => Match::NotShown,
+            (Some(declared), Some(found)) if is_peer(&declared, &found) => Match::Same,
+            _ if declared == found => Match::Same,
             _ => Match::Differs,
         }
     }
@@ -708,7 +744,7 @@ impl Comparing<'_> {
             .filter(|it| it["Type"] != "tmpfs")
             .map(Mount::of_shown)
             .collect();
-        let is_shared = !is_nothing(&host["VolumesFrom"]);
+        let is_shared = !is_unset(&host["VolumesFrom"]);
         for (path, mount) in wanted {
             let is_same = found
                 .remove(&path)
@@ -739,7 +775,7 @@ impl Comparing<'_> {
 
     /// Compares the requested binds and mounts, which Docker also shows.
     fn mount_options(&self, comparison: &mut Comparison) {
-        let own = &self.body["HostConfig"];
+        let declared = &self.body["HostConfig"];
         let carried = |mount: &&Json| is_anonymous(text(&mount["Source"]));
         let found: Json = list(&self.host["Mounts"])
             .filter(|mount| !carried(mount))
@@ -748,12 +784,12 @@ impl Comparing<'_> {
         add(
             comparison,
             "HostConfig.Mounts",
-            alike(&list(&own["Mounts"]).cloned().collect(), &found),
+            compare_values(&list(&declared["Mounts"]).cloned().collect(), &found),
         );
         add(
             comparison,
             "HostConfig.Binds",
-            as_set(&own["Binds"], &self.host["Binds"], plain_bind),
+            compare_sets(&declared["Binds"], &self.host["Binds"], plain_bind),
         );
     }
 
@@ -766,7 +802,7 @@ impl Comparing<'_> {
             "HostConfig.NetworkMode",
             self.mode(mode, shown_mode),
         );
-        if is_alone(mode) {
+        if has_no_networks(mode) {
             return;
         }
         let found = &self.shown.object["NetworkSettings"]["Networks"];
@@ -774,14 +810,14 @@ impl Comparing<'_> {
         expected.extend(Some(mode).filter(|mode| !is_default_network(mode)));
         let is_same = |name: &str, network: &Json| network["NetworkID"] == name;
         for name in &expected {
-            let there = keys(found)
+            let attached = keys(found)
                 .find(|it| it == name || is_same(name, &found[it.as_str()]))
                 .map(|it| &found[it.as_str()]);
             let endpoint = &endpoints[*name];
             add(
                 comparison,
                 format!("network {name}"),
-                there.map_or(Match::Differs, |there| self.endpoint(endpoint, there)),
+                attached.map_or(Match::Differs, |attached| self.endpoint(endpoint, attached)),
             );
         }
         let known = |name: &String| {
@@ -797,9 +833,9 @@ impl Comparing<'_> {
     }
 
     /// Compares the endpoint of a network. Engines add the container's ID and name as aliases.
-    fn endpoint(&self, own: &Json, found: &Json) -> Match {
-        if is_unknown(own) {
-            return Match::Unseen;
+    fn endpoint(&self, declared: &Json, found: &Json) -> Match {
+        if is_unknown(declared) {
+            return Match::NotShown;
         }
         let (id, name) = (
             text(&self.shown.object["Id"]),
@@ -810,23 +846,23 @@ impl Comparing<'_> {
                 || (alias.len() >= 12 && id.starts_with(alias))
                 || alias == text(&self.config["Hostname"])
         };
-        let wanted: BTreeSet<&str> = list(&own["Aliases"]).map(text).collect();
+        let wanted: BTreeSet<&str> = list(&declared["Aliases"]).map(text).collect();
         let aliases: BTreeSet<&str> = list(&found["Aliases"]).map(text).collect();
         let is_same = wanted.is_subset(&aliases)
             && aliases
                 .iter()
                 .all(|alias| wanted.contains(alias) || is_added(alias));
-        let address = if is_nothing(&own["IPAMConfig"]) {
-            alike(&Json::Null, &found["IPAMConfig"])
+        let address = if is_unset(&declared["IPAMConfig"]) {
+            compare_values(&Json::Null, &found["IPAMConfig"])
         } else {
-            covers(&own["IPAMConfig"], &found["IPAMConfig"])
+            compare_declared(&declared["IPAMConfig"], &found["IPAMConfig"])
         };
-        let hardware = text(&own["MacAddress"]);
+        let hardware = text(&declared["MacAddress"]);
         let is_hardware = hardware.is_empty()
-            || is_nothing(&found["MacAddress"])
+            || is_unset(&found["MacAddress"])
             || text(&found["MacAddress"]).eq_ignore_ascii_case(hardware);
-        let others = as_set(&own["Links"], &found["Links"], link).max(entries(
-            &own["DriverOpts"],
+        let others = compare_sets(&declared["Links"], &found["Links"], link).max(compare_entries(
+            &declared["DriverOpts"],
             &found["DriverOpts"],
             |_| false,
         ));
@@ -837,17 +873,21 @@ impl Comparing<'_> {
         }
     }
 
-    fn mode(&self, own: &str, found: &str) -> Match {
+    fn mode(&self, declared: &str, found: &str) -> Match {
         match () {
-            () if own.starts_with("container:") || own.contains(UNKNOWN) => self.shared(own, found),
-            () if own == found || (is_default_network(own) && is_default_network(found)) => {
+            () if declared.starts_with("container:") || declared.contains(UNKNOWN) => {
+                self.shared_namespace(declared, found)
+            }
+            () if declared == found
+                || (is_default_network(declared) && is_default_network(found)) =>
+            {
                 Match::Same
             }
             // Podman shows `bridge` for every bridge network, and a network can also be shown by
             // its ID.
-            () if !is_alone(own)
-                && !is_alone(found)
-                && (self.shown.is_podman || !is_default_network(own)) =>
+            () if !has_no_networks(declared)
+                && !has_no_networks(found)
+                && (self.shown.is_podman || !is_default_network(declared)) =>
             {
                 Match::Same
             }
@@ -907,7 +947,7 @@ impl Mount {
 
     fn matches(&self, found: &Self) -> Match {
         let source = match &self.source {
-            Some(source) if source.contains(UNKNOWN) => Match::Unseen,
+            Some(source) if source.contains(UNKNOWN) => Match::NotShown,
             Some(source) if found.source.as_ref() == Some(source) => Match::Same,
             None if found.source.as_deref().is_some_and(is_anonymous) => Match::Same,
             _ => Match::Differs,
@@ -973,14 +1013,15 @@ fn link(link: &str) -> String {
 
 /// Compares port bindings. A port that the engine chooses matches any; only Podman shows the chosen
 /// port.
-fn ports(own: &Json, found: &Json, is_podman: bool) -> Match {
+fn ports(declared: &Json, found: &Json, is_podman: bool) -> Match {
     let is_chosen = |port: &Json| matches!(text(port), "" | "0") || text(port).contains('-');
-    let known =
-        |port: &str| !is_podman || list(&own[port]).all(|binding| !is_chosen(&binding["HostPort"]));
-    if keys(own).collect::<BTreeSet<_>>() != keys(found).collect::<BTreeSet<_>>() {
+    let known = |port: &str| {
+        !is_podman || list(&declared[port]).all(|binding| !is_chosen(&binding["HostPort"]))
+    };
+    if keys(declared).collect::<BTreeSet<_>>() != keys(found).collect::<BTreeSet<_>>() {
         return Match::Differs;
     }
-    let spelled = |bindings: &Json, port: &str| -> Json {
+    let normalized = |bindings: &Json, port: &str| -> Json {
         let address = |binding: &Json| {
             if matches!(text(&binding["HostIp"]), "0.0.0.0" | "") {
                 Json::Null
@@ -997,11 +1038,11 @@ fn ports(own: &Json, found: &Json, is_podman: bool) -> Match {
             .map(|binding| json!([true, address(binding), number(binding)]))
             .collect()
     };
-    keys(own)
+    keys(declared)
         .map(|port| {
-            alike(
-                &spelled(&own[port.as_str()], port),
-                &spelled(&found[port.as_str()], port),
+            compare_values(
+                &normalized(&declared[port.as_str()], port),
+                &normalized(&found[port.as_str()], port),
             )
         })
         .max()
@@ -1009,8 +1050,8 @@ fn ports(own: &Json, found: &Json, is_podman: bool) -> Match {
 }
 
 /// Compares resource limits. Podman uses the kernel's names, such as `RLIMIT_NOFILE`.
-fn limits(own: &Json, found: &Json) -> Match {
-    let spelled = |limits: &Json| -> Json {
+fn limits(declared: &Json, found: &Json) -> Match {
+    let normalized = |limits: &Json| -> Json {
         let name = |limit: &Json| {
             text(&limit["Name"])
                 .to_lowercase()
@@ -1019,7 +1060,7 @@ fn limits(own: &Json, found: &Json) -> Match {
         };
         list(limits).map(|limit| json!({ "name": name(limit), "soft": limit["Soft"], "hard": limit["Hard"] })).collect()
     };
-    alike(&spelled(own), &spelled(found))
+    compare_values(&normalized(declared), &normalized(found))
 }
 
 fn is_default_policy(found: &Json) -> Match {
@@ -1036,7 +1077,7 @@ fn is_anonymous(name: &str) -> bool {
 }
 
 /// Returns true for a network mode without attached networks.
-fn is_alone(mode: &str) -> bool {
+fn has_no_networks(mode: &str) -> bool {
     matches!(mode, "host" | "none") || mode.starts_with("container:") || mode.starts_with("ns:")
 }
 
@@ -1052,8 +1093,8 @@ mod tests {
     use super::*;
 
     /// Returns the engine's data on a container that was created without arguments.
-    fn plain() -> Shown {
-        Shown {
+    fn plain() -> Inspection {
+        Inspection {
             object: json!({
                 "Id": "0123456789abcdef", "Name": "/web", "Image": "sha256:1",
                 "Config": { "Hostname": "web", "Cmd": ["sleep", "1"], "Env": ["PATH=/bin", "FROM=image"], "Labels": { "of": "image", "dockctl.node": "web" } },
@@ -1062,18 +1103,18 @@ mod tests {
                 "Mounts": [],
             }),
             image: json!({ "Cmd": ["sleep", "1"], "Env": ["PATH=/bin", "FROM=image"], "Labels": { "of": "image" } }),
-            wanted_image: WantedImage::Id("sha256:1".to_owned()),
+            declared_image: DeclaredImage::Id("sha256:1".to_owned()),
             engine: json!({ "LoggingDriver": "json-file", "DefaultRuntime": "runc", "CgroupVersion": "2" }),
-            ..Shown::default()
+            ..Inspection::default()
         }
     }
 
-    fn differs(body: &Json, shown: &Shown) -> Vec<String> {
-        container(body, shown).differs.into_iter().collect()
+    fn differs(body: &Json, shown: &Inspection) -> Vec<String> {
+        container(body, shown).differing.into_iter().collect()
     }
 
     #[test]
-    fn nothing_declared_is_what_the_engine_fills_in() {
+    fn engine_defaults_equal_an_empty_declaration() {
         assert_eq!(container(&json!({}), &plain()), Comparison::default());
     }
 
@@ -1121,7 +1162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_declared_any_more_differs() {
+    fn values_no_longer_declared_differ() {
         for (pointer, value, what) in [
             (
                 "/object/Config/Env",
@@ -1169,12 +1210,15 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_is_not_given_and_what_a_daemon_decides_are_named() {
+    fn missing_secrets_and_daemon_defaults_are_reported_as_unseen() {
         let mut shown = plain();
         shown.object["HostConfig"]["ShmSize"] = json!(1 << 27);
         shown.object["Config"]["Env"] = json!(["PATH=/bin", "FROM=image", "TOKEN=x"]);
         let body = json!({ "Env": [format!("TOKEN={UNKNOWN}")] });
-        let Comparison { differs, unseen } = container(&body, &shown);
+        let Comparison {
+            differing: differs,
+            unobservable: unseen,
+        } = container(&body, &shown);
         assert_eq!(
             (differs.len(), unseen.into_iter().collect::<Vec<_>>()),
             (
@@ -1185,7 +1229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_of_another_container_is_known_by_its_name() {
+    fn shared_namespaces_match_by_container_name() {
         let mut shown = plain();
         shown.object["HostConfig"]["NetworkMode"] = "container:abc".into();
         shown.peers = vec![("abc".to_owned(), "db".to_owned())];
@@ -1206,9 +1250,9 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_the_engine_chose_can_be_any() {
+    fn engine_chosen_ports_match_any_port() {
         let found = json!({ "80/tcp": [{ "HostIp": "0.0.0.0", "HostPort": "49153" }] });
-        for (own, is_same) in [
+        for (declared, is_same) in [
             (json!({ "80/tcp": [{ "HostPort": "" }] }), true),
             (json!({ "80/tcp": [{ "HostPort": "49153" }] }), true),
             (json!({ "80/tcp": [{ "HostPort": "8080" }] }), false),
@@ -1218,7 +1262,11 @@ mod tests {
             ),
             (json!({ "81/tcp": [{ "HostPort": "49153" }] }), false),
         ] {
-            assert_eq!(ports(&own, &found, true) == Match::Same, is_same, "{own}");
+            assert_eq!(
+                ports(&declared, &found, true) == Match::Same,
+                is_same,
+                "{declared}"
+            );
         }
         let asked = |port: &str| json!({ "80/tcp": [{ "HostIp": "", "HostPort": port }] });
         assert_eq!(
@@ -1233,11 +1281,11 @@ mod tests {
     }
 
     #[test]
-    fn limits_that_are_new_differ_where_the_engine_can_keep_them() {
+    fn new_limits_differ_if_the_engine_supports_them() {
         let mut shown = plain();
         let limits = json!({ "HostConfig": { "Memory": 1 << 26, "CpuShares": 512, "PidsLimit": 7, "CpusetCpus": "0", "NanoCpus": 1 } });
         assert_eq!(
-            container(&limits, &shown).unseen.len(),
+            container(&limits, &shown).unobservable.len(),
             5,
             "an engine that supports no limits"
         );
@@ -1265,7 +1313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_empty_or_zero_is_still_declared() {
+    fn empty_and_zero_values_count_as_declared() {
         for (body, what) in [
             (json!({ "Env": ["A="] }), "Env A"),
             (json!({ "Labels": { "a": "" } }), "Labels"),
@@ -1292,7 +1340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_or_variable_of_the_image_comes_back() {
+    fn labels_and_variables_of_the_image_are_expected() {
         let mut shown = plain();
         shown.object["Config"]["Labels"]["of"] = "blueprint".into();
         shown.object["Config"]["Env"] = json!(["PATH=/bin", "FROM=image", "HOME=/x"]);
@@ -1300,7 +1348,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_cleaned_and_empty_entry_points_take_those_of_the_image_away() {
+    fn paths_are_normalized_and_empty_entry_points_remove_those_of_the_image() {
         let mut shown = plain();
         shown.object["Config"]["WorkingDir"] = "/tmp".into();
         shown.object["Mounts"] =
@@ -1324,12 +1372,15 @@ mod tests {
     }
 
     #[test]
-    fn links_on_networks_of_the_user_are_not_shown() {
+    fn links_on_user_networks_are_not_compared() {
         let mut shown = plain();
         shown.object["HostConfig"]["NetworkMode"] = "back".into();
         shown.object["NetworkSettings"]["Networks"] = json!({ "back": {} });
         let body = json!({ "HostConfig": { "NetworkMode": "back", "Links": ["db:db"] } });
-        let Comparison { differs, unseen } = container(&body, &shown);
+        let Comparison {
+            differing: differs,
+            unobservable: unseen,
+        } = container(&body, &shown);
         assert_eq!(
             (differs.len(), unseen.into_iter().collect::<Vec<_>>()),
             (0, vec!["HostConfig.Links".to_owned()])
@@ -1337,7 +1388,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_carried_over_stays_without_a_difference() {
+    fn carried_over_volumes_do_not_differ() {
         let name = "0123456789abcdef".repeat(4);
         let mut shown = plain();
         shown.object["Mounts"] =
@@ -1349,12 +1400,12 @@ mod tests {
     }
 
     #[test]
-    fn options_of_logs_that_are_not_declared_may_be_the_daemons() {
+    fn undeclared_log_options_may_come_from_the_daemon() {
         let mut shown = plain();
         shown.object["HostConfig"]["LogConfig"]["Config"] = json!({ "max-size": "1m" });
         assert_eq!(
             container(&json!({}), &shown)
-                .unseen
+                .unobservable
                 .into_iter()
                 .collect::<Vec<_>>(),
             ["HostConfig.LogConfig"]
@@ -1372,7 +1423,7 @@ mod tests {
         );
         assert_eq!(
             network(&json!({ "Name": "new" }), &found)
-                .differs
+                .differing
                 .into_iter()
                 .collect::<Vec<_>>(),
             ["Name"]
@@ -1380,7 +1431,7 @@ mod tests {
         let declared_once = of("net", json!([{ "Subnet": "172.99.0.0/24" }]));
         assert_eq!(
             network(&json!({ "Name": "net" }), &declared_once)
-                .unseen
+                .unobservable
                 .into_iter()
                 .collect::<Vec<_>>(),
             ["IPAM"]
@@ -1390,7 +1441,7 @@ mod tests {
                 &json!({ "Name": "net", "IPAM": { "Driver": "null" } }),
                 &found
             )
-            .differs
+            .differing
             .len(),
             1
         );
@@ -1399,7 +1450,7 @@ mod tests {
                 &json!({ "Name": "new" }),
                 &json!({ "Name": "old", "Driver": "local" })
             )
-            .differs
+            .differing
             .len(),
             1
         );

@@ -11,7 +11,7 @@ pub(crate) const UNKNOWN: &str = "\u{0}unknown\u{0}";
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Match {
     Same,
-    Unseen,
+    NotShown,
     Differs,
 }
 
@@ -28,13 +28,13 @@ pub(crate) fn keys(value: &Json) -> impl Iterator<Item = &String> {
 }
 
 /// Returns true for empty, zero and false values, which engines may also omit.
-pub(crate) fn is_nothing(value: &Json) -> bool {
+pub(crate) fn is_unset(value: &Json) -> bool {
     match value {
         Json::Null | Json::Bool(false) => true,
         Json::Number(number) => number.as_f64() == Some(0.0),
         Json::String(text) => text.is_empty(),
-        Json::Array(items) => items.iter().all(is_nothing),
-        Json::Object(entries) => entries.values().all(is_nothing),
+        Json::Array(items) => items.iter().all(is_unset),
+        Json::Object(entries) => entries.values().all(is_unset),
         Json::Bool(true) => false,
     }
 }
@@ -51,17 +51,17 @@ pub(crate) fn is_unknown(value: &Json) -> bool {
 }
 
 /// Compares two values; the order of lists does not matter.
-pub(crate) fn alike(own: &Json, found: &Json) -> Match {
+pub(crate) fn compare_values(own: &Json, found: &Json) -> Match {
     match (own, found) {
-        _ if is_unknown(own) => Match::Unseen,
-        _ if own == found || (is_nothing(own) && is_nothing(found)) => Match::Same,
+        _ if is_unknown(own) => Match::NotShown,
+        _ if own == found || (is_unset(own) && is_unset(found)) => Match::Same,
         (Json::Object(own), Json::Object(found)) => {
             let all: BTreeSet<&String> = own.keys().chain(found.keys()).collect();
             let of = |map: &JsonMap<String, Json>, key: &String| {
                 map.get(key).cloned().unwrap_or_default()
             };
             all.into_iter()
-                .map(|key| alike(&of(own, key), &of(found, key)))
+                .map(|key| compare_values(&of(own, key), &of(found, key)))
                 .max()
                 .unwrap_or(Match::Same)
         }
@@ -70,7 +70,7 @@ pub(crate) fn alike(own: &Json, found: &Json) -> Match {
             let all_found = own.iter().all(|item| {
                 let at = left
                     .iter()
-                    .position(|found| alike(item, found) == Match::Same);
+                    .position(|found| compare_values(item, found) == Match::Same);
                 at.map(|at| left.remove(at)).is_some()
             });
             if all_found {
@@ -84,8 +84,8 @@ pub(crate) fn alike(own: &Json, found: &Json) -> Match {
     }
 }
 
-/// Compares like [`alike`], but the order of lists matters.
-pub(crate) fn in_order(own: &Json, found: &Json) -> Match {
+/// Compares like [`compare_values`], but the order of lists matters.
+pub(crate) fn compare_ordered(own: &Json, found: &Json) -> Match {
     let words = |value: &Json| -> Json {
         match value {
             Json::Array(words) if words.iter().all(|word| word == "") => Json::Null,
@@ -94,9 +94,9 @@ pub(crate) fn in_order(own: &Json, found: &Json) -> Match {
     };
     let (own, found) = (words(own), words(found));
     if is_unknown(&own) {
-        return Match::Unseen;
+        return Match::NotShown;
     }
-    if own == found || (is_nothing(&own) && is_nothing(&found)) {
+    if own == found || (is_unset(&own) && is_unset(&found)) {
         Match::Same
     } else {
         Match::Differs
@@ -104,13 +104,13 @@ pub(crate) fn in_order(own: &Json, found: &Json) -> Match {
 }
 
 /// Compares two lists of strings as sets, after `spelled` has normalized each string.
-pub(crate) fn as_set(own: &Json, found: &Json, spelled: impl Fn(&str) -> String) -> Match {
+pub(crate) fn compare_sets(own: &Json, found: &Json, normalize: impl Fn(&str) -> String) -> Match {
     if is_unknown(own) {
-        return Match::Unseen;
+        return Match::NotShown;
     }
     let set = |value: &Json| {
         list(value)
-            .map(|item| spelled(text(item)))
+            .map(|item| normalize(text(item)))
             .collect::<BTreeSet<String>>()
     };
     if set(own) == set(found) {
@@ -121,7 +121,7 @@ pub(crate) fn as_set(own: &Json, found: &Json, spelled: impl Fn(&str) -> String)
 }
 
 /// Compares two mappings: all declared entries must match, and others must be ignored ones.
-pub(crate) fn entries(own: &Json, found: &Json, ignored: impl Fn(&str) -> bool) -> Match {
+pub(crate) fn compare_entries(own: &Json, found: &Json, ignored: impl Fn(&str) -> bool) -> Match {
     let extra = keys(found).any(|name| own.get(name).is_none() && !ignored(name));
     if extra && !is_unknown(own) {
         return Match::Differs;
@@ -129,42 +129,42 @@ pub(crate) fn entries(own: &Json, found: &Json, ignored: impl Fn(&str) -> bool) 
     let of = |name: &String| match found.get(name) {
         // An entry with an empty value is an entry, too.
         None if !is_unknown(&own[name.as_str()]) => Match::Differs,
-        found => alike(&own[name.as_str()], found.unwrap_or_default()),
+        found => compare_values(&own[name.as_str()], found.unwrap_or_default()),
     };
     keys(own).map(of).max().unwrap_or(Match::Same)
 }
 
 /// Compares only the declared entries, because engines add others.
-pub(crate) fn covers(own: &Json, found: &Json) -> Match {
+pub(crate) fn compare_declared(own: &Json, found: &Json) -> Match {
     match (own, found) {
         (Json::Object(own), Json::Object(_)) => own
             .iter()
-            .map(|(key, value)| covers(value, &found[key.as_str()]))
+            .map(|(key, value)| compare_declared(value, &found[key.as_str()]))
             .max()
             .unwrap_or(Match::Same),
         (Json::Array(own), Json::Array(found)) if own.len() <= found.len() => own
             .iter()
             .zip(found)
-            .map(|(own, found)| covers(own, found))
+            .map(|(own, found)| compare_declared(own, found))
             .max()
             .unwrap_or(Match::Same),
-        _ => alike(own, found),
+        _ => compare_values(own, found),
     }
 }
 
-/// Compares like [`alike`], but treats the default values in `usual` as undeclared.
-pub(crate) fn or_default(own: &Json, found: &Json, usual: &[&str]) -> Match {
+/// Compares like [`compare_values`], but treats the default values in `usual` as undeclared.
+pub(crate) fn compare_with_default(own: &Json, found: &Json, defaults: &[&str]) -> Match {
     let plain = |value: &Json| {
-        if usual.contains(&text(value)) {
+        if defaults.contains(&text(value)) {
             Json::Null
         } else {
             value.clone()
         }
     };
-    if is_nothing(&plain(own)) {
-        alike(&Json::Null, &plain(found))
+    if is_unset(&plain(own)) {
+        compare_values(&Json::Null, &plain(found))
     } else {
-        alike(own, found)
+        compare_values(own, found)
     }
 }
 
@@ -174,60 +174,63 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn nothing_is_written_in_many_ways() {
+    fn empty_values_are_equal() {
         for (own, found) in [
             (json!(null), json!([])),
             (json!(0), json!(null)),
             (json!({"a": ""}), json!({})),
             (json!(false), json!(null)),
         ] {
-            assert_eq!(alike(&own, &found), Match::Same, "{own} {found}");
+            assert_eq!(compare_values(&own, &found), Match::Same, "{own} {found}");
         }
-        assert_eq!(alike(&json!(true), &json!(null)), Match::Differs);
+        assert_eq!(compare_values(&json!(true), &json!(null)), Match::Differs);
         assert_eq!(
-            alike(&json!({"a": 1}), &json!({"a": 1, "b": 2})),
+            compare_values(&json!({"a": 1}), &json!({"a": 1, "b": 2})),
             Match::Differs
         );
-        assert_eq!(alike(&json!([1, 2]), &json!([2, 1])), Match::Same);
-        assert_eq!(in_order(&json!([1, 2]), &json!([2, 1])), Match::Differs);
+        assert_eq!(compare_values(&json!([1, 2]), &json!([2, 1])), Match::Same);
         assert_eq!(
-            alike(&json!([1, 1]), &json!([1, 2])),
+            compare_ordered(&json!([1, 2]), &json!([2, 1])),
+            Match::Differs
+        );
+        assert_eq!(
+            compare_values(&json!([1, 1]), &json!([1, 2])),
             Match::Differs,
             "each item matches only once"
         );
     }
 
     #[test]
-    fn what_is_not_known_is_not_seen() {
+    fn unknown_values_are_not_compared() {
         let late = json!(format!("a{UNKNOWN}"));
-        assert_eq!(alike(&late, &json!("ab")), Match::Unseen);
+        assert_eq!(compare_values(&late, &json!("ab")), Match::NotShown);
         assert_eq!(
-            alike(&json!({"x": late}), &json!({"x": "ab"})),
-            Match::Unseen
+            compare_values(&json!({"x": late}), &json!({"x": "ab"})),
+            Match::NotShown
         );
         assert_eq!(
-            as_set(&json!([late]), &json!([]), str::to_owned),
-            Match::Unseen
+            compare_sets(&json!([late]), &json!([]), str::to_owned),
+            Match::NotShown
         );
     }
 
     #[test]
-    fn entries_are_compared_but_for_ignored_ones() {
+    fn entries_are_compared_except_ignored_ones() {
         let found = json!({"a": "1", "own": "x"});
         assert_eq!(
-            entries(&json!({"a": "1"}), &found, |name| name == "own"),
+            compare_entries(&json!({"a": "1"}), &found, |name| name == "own"),
             Match::Same
         );
         assert_eq!(
-            entries(&json!({"a": "1"}), &found, |_| false),
+            compare_entries(&json!({"a": "1"}), &found, |_| false),
             Match::Differs
         );
         assert_eq!(
-            entries(&json!({"a": "2"}), &found, |name| name == "own"),
+            compare_entries(&json!({"a": "2"}), &found, |name| name == "own"),
             Match::Differs
         );
         assert_eq!(
-            covers(
+            compare_declared(
                 &json!([{"Subnet": "10.0.0.0/8"}]),
                 &json!([{"Subnet": "10.0.0.0/8", "Gateway": "10.0.0.1"}])
             ),

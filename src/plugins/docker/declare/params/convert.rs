@@ -1,10 +1,10 @@
 //! Converts the values of docker-py's arguments to Engine JSON.
 
 use crate::{
-    diagnostic::fault::{Fault, plain},
+    diagnostic::fault::{Fault, normalized_key},
     model::function::python_text,
     plugins::docker::declare::params::{
-        shape::{self, Shape, shaped},
+        shape::{self, Shape, apply_shape},
         words,
     },
 };
@@ -27,7 +27,7 @@ pub(crate) enum Form {
     /// A number of bytes, or a string such as `512m`.
     Bytes,
     /// A command line, or a list of arguments.
-    Words,
+    Command,
     /// A list of strings; a single string is a list of one.
     Strings,
     /// A list of strings only.
@@ -70,20 +70,20 @@ pub(crate) fn convert(form: Form, value: &Json, warnings: &mut Vec<Fault>) -> Co
         Form::Bool => value
             .as_bool()
             .map(Json::from)
-            .ok_or_else(|| wanted("a boolean", value)),
+            .ok_or_else(|| expected("a boolean", value)),
         Form::Int => int(value).map(Json::from),
         Form::Digits => digits(value),
         Form::Bytes => bytes(value),
-        Form::Words => command(value),
+        Form::Command => command(value),
         Form::Strings => strings(value),
         Form::StringList => string_list(value),
-        Form::StringMap => map(value, |value| text_of_any(value).map(Json::from)),
+        Form::StringMap => map(value, |value| scalar_text(value).map(Json::from)),
         Form::Options | Form::Labels if value.is_object() => options(value),
         Form::Labels => labels(value),
-        Form::Options => Err(wanted("a mapping", value)),
+        Form::Options => Err(expected("a mapping", value)),
         Form::OnlyHost => match value.as_str() {
             Some("host" | "") => Ok(value.clone()),
-            _ => Err(wanted("`host`", value)),
+            _ => Err(expected("`host`", value)),
         },
         Form::Ports => ports(value),
         Form::PortBindings => port_bindings(value, warnings),
@@ -100,7 +100,7 @@ pub(crate) fn convert(form: Form, value: &Json, warnings: &mut Vec<Fault>) -> Co
         Form::DeviceRequests => device_requests(value, warnings),
         Form::Weights => records(value, &shape::WEIGHT, "Weight", warnings),
         Form::Rates => records(value, &shape::RATE, "Rate", warnings),
-        Form::Mounts => each(value, |item| shaped(&shape::MOUNT, item, warnings)),
+        Form::Mounts => each(value, |item| apply_shape(&shape::MOUNT, item, warnings)),
         Form::ExtraHosts => extra_hosts(value),
         Form::Ulimits => ulimits(value, warnings),
         Form::LogConfig => log_config(value, warnings),
@@ -122,7 +122,7 @@ pub(crate) fn kind(value: &Json) -> &'static str {
     }
 }
 
-pub(crate) fn wanted(what: &str, value: &Json) -> Fault {
+pub(crate) fn expected(what: &str, value: &Json) -> Fault {
     let shown = match value {
         Json::Array(_) | Json::Object(_) => String::new(),
         _ => format!(" (`{}`)", python_text(value)),
@@ -138,14 +138,14 @@ fn text(value: &Json) -> Result<String, Fault> {
     match value {
         Json::String(text) => Ok(text.clone()),
         Json::Number(number) if !number.is_f64() => Ok(number.to_string()),
-        _ => Err(wanted("a string", value)),
+        _ => Err(expected("a string", value)),
     }
 }
 
 /// Converts any scalar to a string like Python's `str()`.
-fn text_of_any(value: &Json) -> Result<String, Fault> {
+fn scalar_text(value: &Json) -> Result<String, Fault> {
     match value {
-        Json::Array(_) | Json::Object(_) => Err(wanted("a string", value)),
+        Json::Array(_) | Json::Object(_) => Err(expected("a string", value)),
         _ => Ok(python_text(value)),
     }
 }
@@ -164,7 +164,7 @@ fn int(value: &Json) -> Result<i64, Fault> {
     value
         .as_i64()
         .or_else(whole)
-        .ok_or_else(|| wanted("an integer", value))
+        .ok_or_else(|| expected("an integer", value))
 }
 
 fn digits(value: &Json) -> Converted {
@@ -181,7 +181,7 @@ fn bytes(value: &Json) -> Converted {
         return int(value).map(Json::from);
     };
     let fault = || {
-        wanted("a number of bytes such as 512m", value).hint("units: b, k, m, g (powers of 1024)")
+        expected("a number of bytes such as 512m", value).hint("units: b, k, m, g (powers of 1024)")
     };
     let lower = text.trim().to_lowercase();
     if lower.is_empty() {
@@ -200,7 +200,7 @@ fn bytes(value: &Json) -> Converted {
     };
     let bytes = number.parse::<f64>().map_err(|_| fault())? * factor;
     if bytes.abs() >= 9e18 {
-        return Err(wanted("a number of bytes that fits 64 bits", value));
+        return Err(expected("a number of bytes that fits 64 bits", value));
     }
     #[expect(
         clippy::cast_possible_truncation,
@@ -231,7 +231,7 @@ fn each(value: &Json, mut one: impl FnMut(&Json) -> Converted) -> Converted {
     items(value)?
         .iter()
         .enumerate()
-        .map(|(at, item)| one(item).map_err(|fault| fault.under(at.to_string())))
+        .map(|(at, item)| one(item).map_err(|fault| fault.at_key(at.to_string())))
         .collect()
 }
 
@@ -241,7 +241,7 @@ fn options(value: &Json) -> Converted {
         if value.is_null() {
             Ok("".into())
         } else {
-            text_of_any(value).map(Json::from)
+            scalar_text(value).map(Json::from)
         }
     })
 }
@@ -256,14 +256,14 @@ fn labels(value: &Json) -> Converted {
 }
 
 /// Converts a field of an object in place, if the object has it.
-fn amend(
+fn convert_field(
     object: &mut Json,
     field: &str,
     convert: impl FnOnce(&Json) -> Converted,
 ) -> Result<(), Fault> {
     match object.get_mut(field) {
         Some(value) => {
-            *value = convert(value).map_err(|fault| fault.under(snake(field)))?;
+            *value = convert(value).map_err(|fault| fault.at_key(snake(field)))?;
             Ok(())
         }
         None => Ok(()),
@@ -283,17 +283,19 @@ fn snake(field: &str) -> String {
 }
 
 fn items(value: &Json) -> Result<&Vec<Json>, Fault> {
-    value.as_array().ok_or_else(|| wanted("a list", value))
+    value.as_array().ok_or_else(|| expected("a list", value))
 }
 
 fn fields(value: &Json) -> Result<&JsonMap<String, Json>, Fault> {
-    value.as_object().ok_or_else(|| wanted("a mapping", value))
+    value
+        .as_object()
+        .ok_or_else(|| expected("a mapping", value))
 }
 
 fn list_or_one(value: &Json, mut one: impl FnMut(&Json) -> Converted) -> Converted {
     match value {
         Json::Array(_) => each(value, one),
-        Json::Object(_) => Err(wanted("a list", value)),
+        Json::Object(_) => Err(expected("a list", value)),
         only => Ok(json!([one(only)?])),
     }
 }
@@ -301,7 +303,7 @@ fn list_or_one(value: &Json, mut one: impl FnMut(&Json) -> Converted) -> Convert
 fn map(value: &Json, each: impl Fn(&Json) -> Converted) -> Converted {
     let entries = fields(value)?
         .iter()
-        .map(|(key, value)| Ok((key.clone(), each(value).map_err(|fault| fault.under(key))?)));
+        .map(|(key, value)| Ok((key.clone(), each(value).map_err(|fault| fault.at_key(key))?)));
     entries.collect::<Result<_, Fault>>().map(Json::Object)
 }
 
@@ -322,7 +324,7 @@ fn ports(value: &Json) -> Converted {
         return match entries.iter().find(|(_, value)| !nothing(value)) {
             Some((port, _)) => Err(Fault::new("an exposed port must not have a value")
                 .hint("to publish ports, use `port_bindings`")
-                .under(port)),
+                .at_key(port)),
             None => Ok(Json::Object(
                 entries
                     .keys()
@@ -335,7 +337,7 @@ fn ports(value: &Json) -> Converted {
         Json::Array(pair) => match &pair[..] {
             [port] => checked_port(&text(port)?),
             [port, protocol] => checked_port(&format!("{}/{}", text(port)?, text(protocol)?)),
-            _ => Err(wanted("a port, or [port, protocol]", item)),
+            _ => Err(expected("a port, or [port, protocol]", item)),
         },
         _ => checked_port(&text(item)?),
     };
@@ -372,7 +374,7 @@ fn checked_port(port: &str) -> Result<String, Fault> {
 fn port_bindings(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     let mut all = JsonMap::new();
     for (key, value) in fields(value)? {
-        let under = |fault: Fault| fault.under(key);
+        let under = |fault: Fault| fault.at_key(key);
         all.insert(
             checked_port(key).map_err(under)?,
             bindings(value, warnings).map_err(under)?.into(),
@@ -400,15 +402,18 @@ fn bindings(value: &Json, warnings: &mut Vec<Fault>) -> Result<Vec<Json>, Fault>
                 let mut all = Vec::new();
                 for (at, item) in items.iter().enumerate() {
                     all.extend(
-                        bindings(item, warnings).map_err(|fault| fault.under(at.to_string()))?,
+                        bindings(item, warnings).map_err(|fault| fault.at_key(at.to_string()))?,
                     );
                 }
                 Ok(all)
             }
         },
         Json::Object(_) => {
-            let given = shaped(&shape::BINDING, value, warnings)?;
-            if !fields(value)?.keys().any(|key| plain(key) == "hostport") {
+            let given = apply_shape(&shape::BINDING, value, warnings)?;
+            if !fields(value)?
+                .keys()
+                .any(|key| normalized_key(key) == "hostport")
+            {
                 return Err(Fault::new("a binding that is a mapping needs a `HostPort`")
                     .hint("{HostIp: 127.0.0.1, HostPort: 8080}"));
             }
@@ -419,21 +424,21 @@ fn bindings(value: &Json, warnings: &mut Vec<Fault>) -> Result<Vec<Json>, Fault>
 }
 
 fn binding(ip: &Json, port: &Json) -> Converted {
-    let spelt = |value: &Json| {
+    let as_text = |value: &Json| {
         if value.is_null() {
             Ok(String::new())
         } else {
             text(value)
         }
     };
-    let port_text = spelt(port)?;
+    let port_text = as_text(port)?;
     if !is_port_range(&port_text) && !port_text.is_empty() {
-        return Err(wanted(
+        return Err(expected(
             "a port from 0 to 65535, or a range such as 8000-8010",
             port,
         ));
     }
-    Ok(json!({ "HostIp": spelt(ip)?, "HostPort": port_text }))
+    Ok(json!({ "HostIp": as_text(ip)?, "HostPort": port_text }))
 }
 
 /// Converts a mapping, keeping its order, or a list of `K=V`. Null removes the image's variable.
@@ -446,14 +451,14 @@ fn environment(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
         warnings.push(
             Fault::new(warning)
                 .hint("for an empty value, write ''")
-                .under(key),
+                .at_key(key),
         );
     }
     let entry = |(key, value): (&String, &Json)| match value {
         Json::Null => Ok(Json::from(key.as_str())),
-        _ => text_of_any(value)
+        _ => scalar_text(value)
             .map(|text| Json::from(format!("{key}={text}")))
-            .map_err(|fault| fault.under(key)),
+            .map_err(|fault| fault.at_key(key)),
     };
     entries.iter().map(entry).collect()
 }
@@ -510,15 +515,15 @@ fn binds(value: &Json) -> Converted {
     };
     entries
         .iter()
-        .map(|(host, bind)| {
-            bind_one(host, bind)
+        .map(|(host, options)| {
+            bind(host, options)
                 .map(Json::from)
-                .map_err(|fault| fault.under(host))
+                .map_err(|fault| fault.at_key(host))
         })
         .collect()
 }
 
-fn bind_one(host: &str, bind: &Json) -> Result<String, Fault> {
+fn bind(host: &str, bind: &Json) -> Result<String, Fault> {
     if let Json::String(container) = bind {
         return Ok(format!("{host}:{container}:rw"));
     }
@@ -528,30 +533,30 @@ fn bind_one(host: &str, bind: &Json) -> Result<String, Fault> {
         return Err(Fault::new(format!("unknown key `{key}` of a bind"))
             .hint(format!("known keys: {}", known.join(", ")))
             .unknown()
-            .under(key));
+            .at_key(key));
     }
     let given = |key: &str| options.get(key).filter(|value| !value.is_null());
-    let spelt = |key: &str| {
+    let as_text = |key: &str| {
         given(key)
-            .map(|value| text(value).map_err(|fault| fault.under(key)))
+            .map(|value| text(value).map_err(|fault| fault.at_key(key)))
             .transpose()
     };
-    let container = spelt("bind")?
+    let container = as_text("bind")?
         .ok_or_else(|| Fault::new("a bind needs a `bind`: the path inside the container"))?;
     let mode = match (given("ro"), given("mode")) {
         (Some(_), Some(_)) => return Err(Fault::new("`ro` and `mode` cannot be combined")),
         (Some(ro), None) => if ro
             .as_bool()
-            .ok_or_else(|| wanted("a boolean", ro).under("ro"))?
+            .ok_or_else(|| expected("a boolean", ro).at_key("ro"))?
         {
             "ro"
         } else {
             "rw"
         }
         .to_owned(),
-        (None, _) => spelt("mode")?.unwrap_or_else(|| "rw".to_owned()),
+        (None, _) => as_text("mode")?.unwrap_or_else(|| "rw".to_owned()),
     };
-    let modes: Vec<String> = [Some(mode), spelt("propagation")?]
+    let modes: Vec<String> = [Some(mode), as_text("propagation")?]
         .into_iter()
         .flatten()
         .filter(|part| !part.is_empty())
@@ -570,14 +575,14 @@ fn links(value: &Json) -> Converted {
         Json::Object(entries) => entries
             .iter()
             .map(|(container, alias)| {
-                link(container, alias).map_err(|fault| fault.under(container))
+                link(container, alias).map_err(|fault| fault.at_key(container))
             })
             .collect::<Result<_, _>>()?,
         Json::Array(items) => items
             .iter()
             .map(|item| match item.as_array().map(Vec::as_slice) {
                 Some([container, alias]) => link(&text(container)?, alias),
-                Some(_) => Err(wanted("[container, alias]", item)),
+                Some(_) => Err(expected("[container, alias]", item)),
                 None => text(item).map(|text| split_pair(&text)),
             })
             .collect::<Result<_, _>>()?,
@@ -608,15 +613,15 @@ fn restart_policy(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
             Some((name, count)) => json!({ "Name": name, "MaximumRetryCount": count }),
             None => json!({ "Name": short }),
         },
-        _ => shaped(&shape::RESTART_POLICY, value, warnings)?,
+        _ => apply_shape(&shape::RESTART_POLICY, value, warnings)?,
     };
-    amend(&mut policy, "Name", |name| match name {
+    convert_field(&mut policy, "Name", |name| match name {
         // An unquoted `no` is false in YAML.
         Json::Bool(false) => Ok("no".into()),
         Json::String(_) => Ok(name.clone()),
-        _ => Err(wanted("the name of a policy", name)),
+        _ => Err(expected("the name of a policy", name)),
     })?;
-    amend(&mut policy, "MaximumRetryCount", digits)?;
+    convert_field(&mut policy, "MaximumRetryCount", digits)?;
     let name = policy["Name"].as_str().unwrap_or_default();
     if !NAMES.contains(&name) {
         return Err(Fault::new(format!("unknown restart policy `{name}`"))
@@ -628,15 +633,15 @@ fn restart_policy(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
 fn devices(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     list_or_one(value, |item| {
         if item.is_object() {
-            let mut device = shaped(&shape::DEVICE, item, warnings)?;
+            let mut device = apply_shape(&shape::DEVICE, item, warnings)?;
             for field in ["PathOnHost", "PathInContainer", "CgroupPermissions"] {
-                amend(&mut device, field, |value| text(value).map(Json::from))?;
+                convert_field(&mut device, field, |value| text(value).map(Json::from))?;
             }
             return Ok(device);
         }
         let text = item
             .as_str()
-            .ok_or_else(|| wanted("a device such as /dev/snd:/dev/snd:rwm", item))?;
+            .ok_or_else(|| expected("a device such as /dev/snd:/dev/snd:rwm", item))?;
         let mut parts = text.split(':');
         let host = parts.next().unwrap_or_default();
         Ok(
@@ -647,17 +652,17 @@ fn devices(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
 
 fn device_requests(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     each(value, |item| {
-        let mut given = shaped(&shape::DEVICE_REQUEST, item, warnings)?;
-        amend(&mut given, "Driver", |value| {
+        let mut given = apply_shape(&shape::DEVICE_REQUEST, item, warnings)?;
+        convert_field(&mut given, "Driver", |value| {
             value
                 .as_str()
                 .map(Json::from)
-                .ok_or_else(|| wanted("a string", value))
+                .ok_or_else(|| expected("a string", value))
         })?;
-        amend(&mut given, "Count", |value| int(value).map(Json::from))?;
-        amend(&mut given, "DeviceIDs", string_list)?;
-        amend(&mut given, "Capabilities", |value| each(value, string_list))?;
-        amend(&mut given, "Options", options)?;
+        convert_field(&mut given, "Count", |value| int(value).map(Json::from))?;
+        convert_field(&mut given, "DeviceIDs", string_list)?;
+        convert_field(&mut given, "Capabilities", |value| each(value, string_list))?;
+        convert_field(&mut given, "Options", options)?;
         let mut request =
             json!({ "Driver": "", "Count": 0, "DeviceIDs": [], "Capabilities": [], "Options": {} });
         for (key, value) in given.as_object().into_iter().flatten() {
@@ -670,9 +675,9 @@ fn device_requests(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
 /// Converts `[{Path, Weight}]` or `[{Path, Rate}]`.
 fn records(value: &Json, shape: &Shape, number: &str, warnings: &mut Vec<Fault>) -> Converted {
     each(value, |item| {
-        let mut record = shaped(shape, item, warnings)?;
-        amend(&mut record, "Path", |value| text(value).map(Json::from))?;
-        amend(&mut record, number, |value| int(value).map(Json::from))?;
+        let mut record = apply_shape(shape, item, warnings)?;
+        convert_field(&mut record, "Path", |value| text(value).map(Json::from))?;
+        convert_field(&mut record, number, |value| int(value).map(Json::from))?;
         Ok(record)
     })
 }
@@ -682,7 +687,7 @@ fn extra_hosts(value: &Json) -> Converted {
         return strings(value);
     };
     let entry = |(host, ip): (&String, &Json)| {
-        Ok((host.clone(), text(ip).map_err(|fault| fault.under(host))?))
+        Ok((host.clone(), text(ip).map_err(|fault| fault.at_key(host))?))
     };
     let mut all = entries
         .iter()
@@ -697,29 +702,29 @@ fn extra_hosts(value: &Json) -> Converted {
 
 fn ulimits(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     each(value, |item| {
-        let mut limit = shaped(&shape::ULIMIT, item, warnings)?;
+        let mut limit = apply_shape(&shape::ULIMIT, item, warnings)?;
         if !limit["Name"].is_string() {
             return Err(Fault::new("a ulimit needs a `name`, such as nofile"));
         }
         for field in ["Soft", "Hard"] {
-            amend(&mut limit, field, |value| int(value).map(Json::from))?;
+            convert_field(&mut limit, field, |value| int(value).map(Json::from))?;
         }
         Ok(limit)
     })
 }
 
 fn log_config(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
-    let mut given = shaped(&shape::LOG_CONFIG, value, warnings)?;
-    amend(&mut given, "Type", |value| {
+    let mut given = apply_shape(&shape::LOG_CONFIG, value, warnings)?;
+    convert_field(&mut given, "Type", |value| {
         value
             .as_str()
             .map(Json::from)
-            .ok_or_else(|| wanted("a string", value))
+            .ok_or_else(|| expected("a string", value))
     })?;
     if given.get("Config").is_none() {
         given["Config"] = json!({});
     }
-    amend(&mut given, "Config", options)?;
+    convert_field(&mut given, "Config", options)?;
     Ok(given)
 }
 
@@ -730,7 +735,7 @@ fn tmpfs(value: &Json) -> Converted {
     let mounts = items(value)?.iter().map(|item| {
         let mount = item
             .as_str()
-            .ok_or_else(|| wanted("a path, optionally with options", item))?;
+            .ok_or_else(|| expected("a path, optionally with options", item))?;
         let (path, options) = mount.split_once(':').unwrap_or((mount, ""));
         Ok((path.to_owned(), Json::from(options)))
     });
@@ -739,17 +744,17 @@ fn tmpfs(value: &Json) -> Converted {
 
 /// Converts a health check. Durations are nanoseconds; strings such as `30s` are accepted too.
 fn healthcheck(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
-    let mut check = shaped(&shape::HEALTHCHECK, value, warnings)?;
-    amend(&mut check, "Test", |test| match test {
+    let mut check = apply_shape(&shape::HEALTHCHECK, value, warnings)?;
+    convert_field(&mut check, "Test", |test| match test {
         Json::String(line) => Ok(json!(["CMD-SHELL", line])),
         _ => string_list(test),
     })?;
-    amend(&mut check, "Retries", |value| int(value).map(Json::from))?;
+    convert_field(&mut check, "Retries", |value| int(value).map(Json::from))?;
     for field in ["Interval", "Timeout", "StartPeriod", "StartInterval"] {
-        amend(&mut check, field, |value| match value.as_str() {
+        convert_field(&mut check, field, |value| match value.as_str() {
             Some(text) => nanoseconds(text)
                 .map(Json::from)
-                .ok_or_else(|| wanted("nanoseconds, or a duration such as 30s", value)),
+                .ok_or_else(|| expected("nanoseconds, or a duration such as 30s", value)),
             None => int(value).map(Json::from),
         })?;
     }
@@ -786,13 +791,13 @@ pub(crate) fn nanoseconds(text: &str) -> Option<i64> {
 }
 
 fn networking(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
-    let mut given = shaped(&shape::NETWORKING, value, warnings)?;
-    amend(&mut given, "EndpointsConfig", |networks| {
+    let mut given = apply_shape(&shape::NETWORKING, value, warnings)?;
+    convert_field(&mut given, "EndpointsConfig", |networks| {
         let mut all = JsonMap::new();
         for (name, value) in fields(networks)? {
             all.insert(
                 name.clone(),
-                endpoint(value, warnings).map_err(|fault| fault.under(name))?,
+                endpoint(value, warnings).map_err(|fault| fault.at_key(name))?,
             );
         }
         Ok(Json::Object(all))
@@ -839,35 +844,35 @@ pub(crate) fn endpoint(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     {
         raw.insert("IPAMConfig".to_owned(), addresses);
     }
-    let is_field = |key: &str| matches!(&shape::ENDPOINT, Shape::Fields(fields) if fields.iter().any(|(name, _)| plain(name) == plain(key)));
+    let is_field = |key: &str| matches!(&shape::ENDPOINT, Shape::Fields(fields) if fields.iter().any(|(name, _)| normalized_key(name) == normalized_key(key)));
     if let Some(key) = raw
         .keys()
         .find(|key| key.starts_with(|c: char| c.is_ascii_lowercase()) && !is_field(key))
     {
         return Err(Fault::unknown_among(key, &ENDPOINT));
     }
-    let mut endpoint = shaped(&shape::ENDPOINT, &Json::Object(raw), warnings)?;
+    let mut endpoint = apply_shape(&shape::ENDPOINT, &Json::Object(raw), warnings)?;
     if endpoint.get("MacAddress").is_some() {
         let warning =
             Fault::new("engines before API 1.44 choose the MAC address of a network themselves");
         warnings.push(
             warning
                 .hint("to support all engines, set `mac_address` next to `networking_config`")
-                .under("mac_address"),
+                .at_key("mac_address"),
         );
     }
-    amend(&mut endpoint, "Aliases", strings)?;
-    amend(&mut endpoint, "Links", links)?;
-    amend(&mut endpoint, "DriverOpts", options)?;
-    amend(&mut endpoint, "MacAddress", |value| {
+    convert_field(&mut endpoint, "Aliases", strings)?;
+    convert_field(&mut endpoint, "Links", links)?;
+    convert_field(&mut endpoint, "DriverOpts", options)?;
+    convert_field(&mut endpoint, "MacAddress", |value| {
         text(value).map(Json::from)
     })?;
-    amend(&mut endpoint, "IPAMConfig", |config| {
-        let mut config = shaped(&shape::IPAM, config, warnings)?;
+    convert_field(&mut endpoint, "IPAMConfig", |config| {
+        let mut config = apply_shape(&shape::IPAM, config, warnings)?;
         for field in ["IPv4Address", "IPv6Address"] {
-            amend(&mut config, field, |value| text(value).map(Json::from))?;
+            convert_field(&mut config, field, |value| text(value).map(Json::from))?;
         }
-        amend(&mut config, "LinkLocalIPs", strings)?;
+        convert_field(&mut config, "LinkLocalIPs", strings)?;
         Ok(config)
     })?;
     Ok(endpoint)

@@ -14,7 +14,7 @@ mod words;
 pub(crate) use convert::{ENDPOINT, Form, convert, kind, nanoseconds};
 pub(crate) use reader::is_empty;
 pub(crate) use reader::{
-    Creation, Gate, Removal, container_args, creation, endpoint, late_parts, removal, stop,
+    Creation, Gate, Removal, container_args, creation, endpoint, newer_parts, removal, stop,
 };
 pub(crate) use reference::{extend_schema, markdown};
 
@@ -27,11 +27,11 @@ const REMOVE: u8 = 16;
 /// `container_args` of the plugin 2.x.
 const RUN: u8 = 32;
 /// `create` and `container_args`.
-const CALL: u8 = CREATE | RUN;
+const CREATE_OR_RUN: u8 = CREATE | RUN;
 /// Host arguments that `create` accepted in old releases.
-const LEGACY: u8 = CREATE | HOST;
+const CREATE_OR_HOST: u8 = CREATE | HOST;
 /// Host arguments that `start` accepted in old releases.
-const BOTH: u8 = HOST | START;
+const HOST_OR_START: u8 = HOST | START;
 
 /// Place of the converted value in the request.
 #[derive(Clone, Copy)]
@@ -45,7 +45,7 @@ enum Target {
     /// Handled elsewhere: name, image, attached streams, waits.
     Special,
     /// Accepted with a warning that explains why it has no effect.
-    Nothing(&'static str),
+    Ignored(&'static str),
 }
 
 struct Argument {
@@ -59,7 +59,7 @@ struct Argument {
     since: u32,
 }
 
-const fn sent(name: &'static str, places: u8, target: Target, form: Form) -> Argument {
+const fn argument(name: &'static str, places: u8, target: Target, form: Form) -> Argument {
     Argument {
         name,
         places,
@@ -70,7 +70,7 @@ const fn sent(name: &'static str, places: u8, target: Target, form: Form) -> Arg
     }
 }
 
-const fn full(name: &'static str, places: u8, target: Target, form: Form) -> Argument {
+const fn unless_empty(name: &'static str, places: u8, target: Target, form: Form) -> Argument {
     Argument {
         name,
         places,
@@ -89,7 +89,7 @@ impl Argument {
 
     /// Returns true if the argument is permitted at this place. The plugin 2.x accepts host
     /// arguments next to the others, with a few exceptions.
-    fn goes(&self, place: u8) -> bool {
+    fn is_allowed_in(&self, place: u8) -> bool {
         let flat = place == RUN
             && self.places & HOST != 0
             && !matches!(self.name, "binds" | "port_bindings" | "lxc_conf");
@@ -99,160 +99,200 @@ impl Argument {
 
 use crate::diagnostic::fault;
 use Form as F;
-use Target::{Body, Host, Nothing, Query, Special};
+use Target::{Body, Host, Ignored, Query, Special};
 
 const TABLE: &[Argument] = &[
-    sent("image", CREATE, Special, F::Text),
-    sent("name", CALL, Special, F::Text),
-    sent("command", CALL, Body("Cmd"), F::Words),
-    sent("entrypoint", CALL, Body("Entrypoint"), F::Words),
-    sent("hostname", CALL, Body("Hostname"), F::Text),
-    sent("domainname", CALL, Body("Domainname"), F::Text),
-    sent("user", CALL, Body("User"), F::Text),
-    sent("detach", CALL, Special, F::Bool),
-    sent("stdin_open", CALL, Special, F::Bool),
-    sent("tty", CALL, Body("Tty"), F::Bool),
-    sent("ports", CREATE, Body("ExposedPorts"), F::Ports),
-    sent("environment", CALL, Body("Env"), F::Environment),
-    sent("volumes", CREATE, Body("Volumes"), F::Volumes),
-    sent("network_disabled", CALL, Body("NetworkDisabled"), F::Bool),
-    sent("working_dir", CALL, Body("WorkingDir"), F::Text),
-    sent("mac_address", CALL, Body("MacAddress"), F::Text),
-    sent("labels", CALL, Body("Labels"), F::Labels),
-    sent("stop_signal", CALL, Body("StopSignal"), F::Text),
-    sent("stop_timeout", CREATE, Body("StopTimeout"), F::Int).since(25),
-    sent("healthcheck", CALL, Body("Healthcheck"), F::Healthcheck),
-    sent(
+    argument("image", CREATE, Special, F::Text),
+    argument("name", CREATE_OR_RUN, Special, F::Text),
+    argument("command", CREATE_OR_RUN, Body("Cmd"), F::Command),
+    argument("entrypoint", CREATE_OR_RUN, Body("Entrypoint"), F::Command),
+    argument("hostname", CREATE_OR_RUN, Body("Hostname"), F::Text),
+    argument("domainname", CREATE_OR_RUN, Body("Domainname"), F::Text),
+    argument("user", CREATE_OR_RUN, Body("User"), F::Text),
+    argument("detach", CREATE_OR_RUN, Special, F::Bool),
+    argument("stdin_open", CREATE_OR_RUN, Special, F::Bool),
+    argument("tty", CREATE_OR_RUN, Body("Tty"), F::Bool),
+    argument("ports", CREATE, Body("ExposedPorts"), F::Ports),
+    argument("environment", CREATE_OR_RUN, Body("Env"), F::Environment),
+    argument("volumes", CREATE, Body("Volumes"), F::Volumes),
+    argument(
+        "network_disabled",
+        CREATE_OR_RUN,
+        Body("NetworkDisabled"),
+        F::Bool,
+    ),
+    argument("working_dir", CREATE_OR_RUN, Body("WorkingDir"), F::Text),
+    argument("mac_address", CREATE_OR_RUN, Body("MacAddress"), F::Text),
+    argument("labels", CREATE_OR_RUN, Body("Labels"), F::Labels),
+    argument("stop_signal", CREATE_OR_RUN, Body("StopSignal"), F::Text),
+    argument("stop_timeout", CREATE, Body("StopTimeout"), F::Int).since(25),
+    argument(
+        "healthcheck",
+        CREATE_OR_RUN,
+        Body("Healthcheck"),
+        F::Healthcheck,
+    ),
+    argument(
         "networking_config",
         CREATE,
         Body("NetworkingConfig"),
         F::Networking,
     ),
-    sent("host_config", CREATE, Special, F::Raw),
-    full("platform", CALL, Query("platform"), F::Text).since(41),
-    sent("use_config_proxy", CALL, Special, F::Bool),
-    sent("processes_to_wait_for", CREATE | START, Special, F::Strings),
-    sent("cpuset", CREATE, Host("CpusetCpus"), F::Text),
-    sent("mem_limit", LEGACY, Host("Memory"), F::Bytes),
-    sent("memswap_limit", LEGACY, Host("MemorySwap"), F::Bytes),
-    full("cpu_shares", LEGACY, Host("CpuShares"), F::Int),
-    sent("dns", LEGACY | START, Host("Dns"), F::Strings),
-    sent(
+    argument("host_config", CREATE, Special, F::Raw),
+    unless_empty("platform", CREATE_OR_RUN, Query("platform"), F::Text).since(41),
+    argument("use_config_proxy", CREATE_OR_RUN, Special, F::Bool),
+    argument("processes_to_wait_for", CREATE | START, Special, F::Strings),
+    argument("cpuset", CREATE, Host("CpusetCpus"), F::Text),
+    argument("mem_limit", CREATE_OR_HOST, Host("Memory"), F::Bytes),
+    argument(
+        "memswap_limit",
+        CREATE_OR_HOST,
+        Host("MemorySwap"),
+        F::Bytes,
+    ),
+    unless_empty("cpu_shares", CREATE_OR_HOST, Host("CpuShares"), F::Int),
+    argument("dns", CREATE_OR_HOST | START, Host("Dns"), F::Strings),
+    argument(
         "volumes_from",
-        LEGACY | START,
+        CREATE_OR_HOST | START,
         Host("VolumesFrom"),
         F::VolumesFrom,
     ),
-    sent("volume_driver", LEGACY, Host("VolumeDriver"), F::Text),
-    full("runtime", LEGACY, Host("Runtime"), F::Text),
-    sent("binds", BOTH, Host("Binds"), F::Binds),
-    sent("port_bindings", BOTH, Host("PortBindings"), F::PortBindings),
-    full("publish_all_ports", BOTH, Host("PublishAllPorts"), F::Bool),
-    sent("links", BOTH, Host("Links"), F::Links),
-    full("privileged", BOTH, Host("Privileged"), F::Bool),
-    full("dns_search", BOTH, Host("DnsSearch"), F::Strings),
-    sent("dns_opt", HOST, Host("DnsOptions"), F::Strings),
-    full("network_mode", BOTH, Host("NetworkMode"), F::Text),
-    full(
+    argument(
+        "volume_driver",
+        CREATE_OR_HOST,
+        Host("VolumeDriver"),
+        F::Text,
+    ),
+    unless_empty("runtime", CREATE_OR_HOST, Host("Runtime"), F::Text),
+    argument("binds", HOST_OR_START, Host("Binds"), F::Binds),
+    argument(
+        "port_bindings",
+        HOST_OR_START,
+        Host("PortBindings"),
+        F::PortBindings,
+    ),
+    unless_empty(
+        "publish_all_ports",
+        HOST_OR_START,
+        Host("PublishAllPorts"),
+        F::Bool,
+    ),
+    argument("links", HOST_OR_START, Host("Links"), F::Links),
+    unless_empty("privileged", HOST_OR_START, Host("Privileged"), F::Bool),
+    unless_empty("dns_search", HOST_OR_START, Host("DnsSearch"), F::Strings),
+    argument("dns_opt", HOST, Host("DnsOptions"), F::Strings),
+    unless_empty("network_mode", HOST_OR_START, Host("NetworkMode"), F::Text),
+    unless_empty(
         "restart_policy",
-        BOTH,
+        HOST_OR_START,
         Host("RestartPolicy"),
         F::RestartPolicy,
     ),
-    full("cap_add", BOTH, Host("CapAdd"), F::Strings),
-    full("cap_drop", BOTH, Host("CapDrop"), F::Strings),
-    full("devices", BOTH, Host("Devices"), F::Devices),
-    sent("extra_hosts", BOTH, Host("ExtraHosts"), F::ExtraHosts),
-    sent(
+    unless_empty("cap_add", HOST_OR_START, Host("CapAdd"), F::Strings),
+    unless_empty("cap_drop", HOST_OR_START, Host("CapDrop"), F::Strings),
+    unless_empty("devices", HOST_OR_START, Host("Devices"), F::Devices),
+    argument(
+        "extra_hosts",
+        HOST_OR_START,
+        Host("ExtraHosts"),
+        F::ExtraHosts,
+    ),
+    argument(
         "lxc_conf",
-        BOTH,
-        Nothing("engines no longer have an LXC driver"),
+        HOST_OR_START,
+        Ignored("engines no longer have an LXC driver"),
         F::Raw,
     ),
-    sent("read_only", BOTH, Host("ReadonlyRootfs"), F::Bool),
-    full("pid_mode", BOTH, Host("PidMode"), F::Text),
-    full("ipc_mode", BOTH, Host("IpcMode"), F::Text),
-    full("uts_mode", HOST, Host("UTSMode"), F::OnlyHost),
-    full("userns_mode", HOST, Host("UsernsMode"), F::OnlyHost),
-    full("cgroupns", HOST, Host("CgroupnsMode"), F::Text).since(41),
-    sent("security_opt", BOTH, Host("SecurityOpt"), F::StringList),
-    sent("ulimits", BOTH, Host("Ulimits"), F::Ulimits),
-    sent("log_config", HOST, Host("LogConfig"), F::LogConfig),
-    full("mem_reservation", HOST, Host("MemoryReservation"), F::Bytes),
-    full("kernel_memory", HOST, Host("KernelMemory"), F::Bytes),
-    sent("mem_swappiness", HOST, Host("MemorySwappiness"), F::Int),
-    sent("shm_size", HOST, Host("ShmSize"), F::Bytes),
-    full("cpu_period", HOST, Host("CpuPeriod"), F::Int),
-    full("cpu_quota", HOST, Host("CpuQuota"), F::Int),
-    full("cpuset_cpus", HOST, Host("CpusetCpus"), F::Text),
-    full("cpuset_mems", HOST, Host("CpusetMems"), F::Text),
-    full("nano_cpus", HOST, Host("NanoCpus"), F::Int).since(25),
-    full("cpu_count", HOST, Host("CpuCount"), F::Int).since(25),
-    full("cpu_percent", HOST, Host("CpuPercent"), F::Int),
-    full("isolation", HOST, Host("Isolation"), F::Text),
-    full("cpu_rt_period", HOST, Host("CpuRealtimePeriod"), F::Int).since(25),
-    full("cpu_rt_runtime", HOST, Host("CpuRealtimeRuntime"), F::Int).since(25),
-    full("blkio_weight", HOST, Host("BlkioWeight"), F::Int),
-    full(
+    argument("read_only", HOST_OR_START, Host("ReadonlyRootfs"), F::Bool),
+    unless_empty("pid_mode", HOST_OR_START, Host("PidMode"), F::Text),
+    unless_empty("ipc_mode", HOST_OR_START, Host("IpcMode"), F::Text),
+    unless_empty("uts_mode", HOST, Host("UTSMode"), F::OnlyHost),
+    unless_empty("userns_mode", HOST, Host("UsernsMode"), F::OnlyHost),
+    unless_empty("cgroupns", HOST, Host("CgroupnsMode"), F::Text).since(41),
+    argument(
+        "security_opt",
+        HOST_OR_START,
+        Host("SecurityOpt"),
+        F::StringList,
+    ),
+    argument("ulimits", HOST_OR_START, Host("Ulimits"), F::Ulimits),
+    argument("log_config", HOST, Host("LogConfig"), F::LogConfig),
+    unless_empty("mem_reservation", HOST, Host("MemoryReservation"), F::Bytes),
+    unless_empty("kernel_memory", HOST, Host("KernelMemory"), F::Bytes),
+    argument("mem_swappiness", HOST, Host("MemorySwappiness"), F::Int),
+    argument("shm_size", HOST, Host("ShmSize"), F::Bytes),
+    unless_empty("cpu_period", HOST, Host("CpuPeriod"), F::Int),
+    unless_empty("cpu_quota", HOST, Host("CpuQuota"), F::Int),
+    unless_empty("cpuset_cpus", HOST, Host("CpusetCpus"), F::Text),
+    unless_empty("cpuset_mems", HOST, Host("CpusetMems"), F::Text),
+    unless_empty("nano_cpus", HOST, Host("NanoCpus"), F::Int).since(25),
+    unless_empty("cpu_count", HOST, Host("CpuCount"), F::Int).since(25),
+    unless_empty("cpu_percent", HOST, Host("CpuPercent"), F::Int),
+    unless_empty("isolation", HOST, Host("Isolation"), F::Text),
+    unless_empty("cpu_rt_period", HOST, Host("CpuRealtimePeriod"), F::Int).since(25),
+    unless_empty("cpu_rt_runtime", HOST, Host("CpuRealtimeRuntime"), F::Int).since(25),
+    unless_empty("blkio_weight", HOST, Host("BlkioWeight"), F::Int),
+    unless_empty(
         "blkio_weight_device",
         HOST,
         Host("BlkioWeightDevice"),
         F::Weights,
     ),
-    full(
+    unless_empty(
         "device_read_bps",
         HOST,
         Host("BlkioDeviceReadBps"),
         F::Rates,
     ),
-    full(
+    unless_empty(
         "device_write_bps",
         HOST,
         Host("BlkioDeviceWriteBps"),
         F::Rates,
     ),
-    full(
+    unless_empty(
         "device_read_iops",
         HOST,
         Host("BlkioDeviceReadIOps"),
         F::Rates,
     ),
-    full(
+    unless_empty(
         "device_write_iops",
         HOST,
         Host("BlkioDeviceWriteIOps"),
         F::Rates,
     ),
-    sent(
+    argument(
         "device_cgroup_rules",
         HOST,
         Host("DeviceCgroupRules"),
         F::StringList,
     )
     .since(28),
-    sent(
+    argument(
         "device_requests",
         HOST,
         Host("DeviceRequests"),
         F::DeviceRequests,
     )
     .since(40),
-    full("oom_kill_disable", HOST, Host("OomKillDisable"), F::Bool),
-    full("oom_score_adj", HOST, Host("OomScoreAdj"), F::Int),
-    full("pids_limit", HOST, Host("PidsLimit"), F::Int),
-    full("group_add", HOST, Host("GroupAdd"), F::Strings),
-    full("sysctls", HOST, Host("Sysctls"), F::StringMap),
-    full("tmpfs", HOST, Host("Tmpfs"), F::Tmpfs),
-    sent("mounts", HOST, Host("Mounts"), F::Mounts).since(25),
-    sent("init", HOST, Host("Init"), F::Bool).since(25),
-    full("auto_remove", HOST, Host("AutoRemove"), F::Bool).since(25),
-    sent("storage_opt", HOST, Host("StorageOpt"), F::Options),
-    full("cgroup_parent", HOST, Host("CgroupParent"), F::Text),
-    sent("network", RUN, Host("NetworkMode"), F::Text),
-    sent("timeout", STOP, Query("t"), F::Digits),
-    sent("v", REMOVE, Query("v"), F::Bool),
-    sent("link", REMOVE, Query("link"), F::Bool),
-    sent("force", REMOVE, Query("force"), F::Bool),
+    unless_empty("oom_kill_disable", HOST, Host("OomKillDisable"), F::Bool),
+    unless_empty("oom_score_adj", HOST, Host("OomScoreAdj"), F::Int),
+    unless_empty("pids_limit", HOST, Host("PidsLimit"), F::Int),
+    unless_empty("group_add", HOST, Host("GroupAdd"), F::Strings),
+    unless_empty("sysctls", HOST, Host("Sysctls"), F::StringMap),
+    unless_empty("tmpfs", HOST, Host("Tmpfs"), F::Tmpfs),
+    argument("mounts", HOST, Host("Mounts"), F::Mounts).since(25),
+    argument("init", HOST, Host("Init"), F::Bool).since(25),
+    unless_empty("auto_remove", HOST, Host("AutoRemove"), F::Bool).since(25),
+    argument("storage_opt", HOST, Host("StorageOpt"), F::Options),
+    unless_empty("cgroup_parent", HOST, Host("CgroupParent"), F::Text),
+    argument("network", RUN, Host("NetworkMode"), F::Text),
+    argument("timeout", STOP, Query("t"), F::Digits),
+    argument("v", REMOVE, Query("v"), F::Bool),
+    argument("link", REMOVE, Query("link"), F::Bool),
+    argument("force", REMOVE, Query("force"), F::Bool),
 ];
 
 /// Fields of `HostConfig` without an argument, which a raw `host_config` may contain.
@@ -271,13 +311,13 @@ const RAW_HOST: [&str; 9] = [
 fn find(name: &str, place: u8) -> Option<&'static Argument> {
     TABLE
         .iter()
-        .find(|argument| argument.name == name && argument.goes(place))
+        .find(|argument| argument.name == name && argument.is_allowed_in(place))
 }
 
 fn names(place: u8) -> Vec<&'static str> {
     TABLE
         .iter()
-        .filter(|argument| argument.goes(place))
+        .filter(|argument| argument.is_allowed_in(place))
         .map(|argument| argument.name)
         .collect()
 }
@@ -309,7 +349,7 @@ fn host_fields() -> Vec<&'static str> {
 fn host_field(key: &str) -> Option<&'static str> {
     host_fields()
         .into_iter()
-        .find(|field| fault::plain(field) == fault::plain(key))
+        .find(|field| fault::normalized_key(field) == fault::normalized_key(key))
 }
 
 fn places(places: u8) -> String {

@@ -1,16 +1,16 @@
 //! Reads arguments according to the table and converts them to requests.
 
 use crate::{
-    diagnostic::fault::{Fault, near},
-    model::function::{holds_call, is_call},
+    diagnostic::fault::{Fault, nearest_key},
+    model::function::{contains_call, is_call},
     plugins::docker::declare::params::{
         Argument, CREATE, Form, HOST, Host, REMOVE, RUN, START, STOP, Special, TABLE,
-        Target::{Body, Nothing, Query},
+        Target::{Body, Ignored, Query},
         convert::convert,
         find, host_field, host_fields, names, places,
-        shape::{of_host_field, shaped},
+        shape::{apply_shape, host_field_shape},
     },
-    syntax::{literal, plain},
+    syntax::{literal, without_marks},
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
 
@@ -37,7 +37,7 @@ pub struct Creation {
 
 /// Parts of a request that are newer than the argument they belong to, and that older engines
 /// silently drop.
-const LATE_PARTS: &[(&str, u32)] = &[
+const NEWER_PARTS: &[(&str, u32)] = &[
     ("HostConfig.Annotations", 43),
     ("HostConfig.Mounts.*.BindOptions.NonRecursive", 40),
     ("HostConfig.Mounts.*.BindOptions.CreateMountpoint", 42),
@@ -53,7 +53,7 @@ const LATE_PARTS: &[(&str, u32)] = &[
 
 /// Returns the parts of a request that only newer engines support, in addition to whole arguments.
 #[must_use]
-pub(crate) fn late_parts(body: &JsonMap<String, Json>) -> Vec<Gate> {
+pub(crate) fn newer_parts(body: &JsonMap<String, Json>) -> Vec<Gate> {
     let body = Json::Object(body.clone());
     let gate = |(path, since): &(&str, u32)| {
         let steps: Vec<&str> = path.split('.').collect();
@@ -61,7 +61,7 @@ pub(crate) fn late_parts(body: &JsonMap<String, Json>) -> Vec<Gate> {
             .iter()
             .filter(|step| **step != "*")
             .map(|step| (*step).to_owned());
-        has(&body, &steps).then(|| Gate {
+        has_path(&body, &steps).then(|| Gate {
             path: ["create", "params"]
                 .map(str::to_owned)
                 .into_iter()
@@ -70,25 +70,31 @@ pub(crate) fn late_parts(body: &JsonMap<String, Json>) -> Vec<Gate> {
             since: *since,
         })
     };
-    let several = body["NetworkingConfig"]["EndpointsConfig"]
+    let has_several_networks = body["NetworkingConfig"]["EndpointsConfig"]
         .as_object()
         .map_or(0, JsonMap::len)
         > 1;
-    let several = several.then(|| Gate {
+    let has_several_networks = has_several_networks.then(|| Gate {
         path: ["create", "params", "NetworkingConfig"]
             .map(str::to_owned)
             .to_vec(),
         since: 44,
     });
-    LATE_PARTS.iter().filter_map(gate).chain(several).collect()
+    NEWER_PARTS
+        .iter()
+        .filter_map(gate)
+        .chain(has_several_networks)
+        .collect()
 }
 
-fn has(value: &Json, path: &[&str]) -> bool {
+fn has_path(value: &Json, path: &[&str]) -> bool {
     match (path, value) {
         ([], value) => !value.is_null(),
-        (["*", rest @ ..], Json::Array(items)) => items.iter().any(|item| has(item, rest)),
-        (["*", rest @ ..], Json::Object(entries)) => entries.values().any(|entry| has(entry, rest)),
-        ([step, rest @ ..], value) => value.get(step).is_some_and(|inner| has(inner, rest)),
+        (["*", rest @ ..], Json::Array(items)) => items.iter().any(|item| has_path(item, rest)),
+        (["*", rest @ ..], Json::Object(entries)) => {
+            entries.values().any(|entry| has_path(entry, rest))
+        }
+        ([step, rest @ ..], value) => value.get(step).is_some_and(|inner| has_path(inner, rest)),
     }
 }
 
@@ -103,7 +109,7 @@ impl Creation {
 
     /// Returns true if the parameters attach the container to this network.
     #[must_use]
-    pub(crate) fn is_on(&self, network: &str) -> bool {
+    pub(crate) fn is_attached_to(&self, network: &str) -> bool {
         let endpoints = self
             .body
             .get("NetworkingConfig")
@@ -253,7 +259,7 @@ impl Reader {
             }
             _ => self
                 .faults
-                .push(Fault::new("`params` must be a mapping").within(&path)),
+                .push(Fault::new("`params` must be a mapping").nested_in(&path)),
         }
     }
 
@@ -265,21 +271,21 @@ impl Reader {
         let Some(arguments) = arguments.as_object().filter(|_| !is_call(arguments)) else {
             if !arguments.is_null() && !is_call(arguments) {
                 self.faults
-                    .push(Fault::new("`container_args` must be a mapping").within(&path));
+                    .push(Fault::new("`container_args` must be a mapping").nested_in(&path));
             }
             return;
         };
-        let apart = ["host_config", "volumes", "volumes_mapping"];
+        let separate = ["host_config", "volumes", "volumes_mapping"];
         for (key, value) in arguments
             .iter()
-            .filter(|(key, _)| !apart.contains(&key.as_str()))
+            .filter(|(key, _)| !separate.contains(&key.as_str()))
         {
             self.run_argument(key, value, &path);
         }
-        let [host, volumes, mapping] = apart.map(|key| {
+        let [host, volumes, mapping] = separate.map(|key| {
             arguments
                 .get(key)
-                .filter(|value| !value.is_null() && !holds_call(value))
+                .filter(|value| !value.is_null() && !contains_call(value))
         });
         let inner = [&path[..], &["host_config".to_owned()]].concat();
         match host {
@@ -289,7 +295,7 @@ impl Reader {
                 .for_each(|(key, value)| self.run_argument(key, value, &inner)),
             Some(_) => self
                 .faults
-                .push(Fault::new("`host_config` must be a mapping").within(&inner)),
+                .push(Fault::new("`host_config` must be a mapping").nested_in(&inner)),
         }
         match (volumes, mapping) {
             (Some(inside), Some(outside)) => self.mapped_volumes(inside, outside, &path),
@@ -298,7 +304,7 @@ impl Reader {
                 self.warnings.push(
                     warning
                         .hint("to mount a host path, use `volumes` in `host_config`")
-                        .within(&[&path[..], &["volumes".to_owned()]].concat()),
+                        .nested_in(&[&path[..], &["volumes".to_owned()]].concat()),
                 );
             }
             _ => {}
@@ -307,19 +313,19 @@ impl Reader {
 
     fn run_argument(&mut self, key: &str, value: &Json, path: &[String]) {
         match key {
-            "ports" => self.published(value, path),
+            "ports" => self.published_ports(value, path),
             "volumes" => self.bound_volumes(value, path),
             _ => self.argument(key, value, RUN, path),
         }
     }
 
     /// Reads `{80/tcp: 8080}`, which exposes and publishes ports.
-    fn published(&mut self, value: &Json, path: &[String]) {
+    fn published_ports(&mut self, value: &Json, path: &[String]) {
         let path = [path, &["ports".to_owned()]].concat();
-        if value.is_null() || holds_call(value) {
+        if value.is_null() || contains_call(value) {
             return;
         }
-        let value = &plain(value);
+        let value = &without_marks(value);
         match convert(Form::PortBindings, value, &mut self.warnings) {
             Ok(bindings) => {
                 let exposed: JsonMap<String, Json> = bindings
@@ -331,16 +337,16 @@ impl Reader {
                 self.body.insert("ExposedPorts".into(), exposed.into());
                 self.host.insert("PortBindings".into(), bindings);
             }
-            Err(fault) => self.faults.push(fault.within(&path)),
+            Err(fault) => self.faults.push(fault.nested_in(&path)),
         }
     }
 
     /// Reads binds; their container paths also become volumes.
     fn bound_volumes(&mut self, value: &Json, path: &[String]) {
-        if value.is_null() || holds_call(value) {
+        if value.is_null() || contains_call(value) {
             return;
         }
-        let value = &plain(value);
+        let value = &without_marks(value);
         match convert(Form::Binds, value, &mut self.warnings) {
             Ok(binds) => {
                 let inside =
@@ -356,7 +362,7 @@ impl Reader {
             }
             Err(fault) => self
                 .faults
-                .push(fault.within(&[path, &["volumes".to_owned()]].concat())),
+                .push(fault.nested_in(&[path, &["volumes".to_owned()]].concat())),
         }
     }
 
@@ -366,7 +372,7 @@ impl Reader {
                 Ok(list) => strings(&list),
                 Err(fault) => {
                     self.faults
-                        .push(fault.within(&[path, &[key.to_owned()]].concat()));
+                        .push(fault.nested_in(&[path, &[key.to_owned()]].concat()));
                     Vec::new()
                 }
             };
@@ -374,7 +380,7 @@ impl Reader {
         if inside.len() != outside.len() {
             let fault = Fault::new("`volumes` and `volumes_mapping` must have the same length");
             self.faults
-                .push(fault.within(&[path, &["volumes_mapping".to_owned()]].concat()));
+                .push(fault.nested_in(&[path, &["volumes_mapping".to_owned()]].concat()));
         }
         let binds: Vec<String> = outside
             .iter()
@@ -387,46 +393,48 @@ impl Reader {
     fn argument(&mut self, key: &str, value: &Json, place: u8, path: &[String]) {
         let path = [path, &[key.to_owned()]].concat();
         let Some(argument) = find(key, place) else {
-            self.faults.push(unknown(key, place).within(&path));
+            self.faults
+                .push(unknown_argument(key, place).nested_in(&path));
             return;
         };
-        if value.is_null() || holds_call(value) {
+        if value.is_null() || contains_call(value) {
             return;
         }
-        let value = &plain(value);
+        let value = &without_marks(value);
         if key == "host_config" {
             return self.host_config(value, &path);
         }
         if argument.skip_empty && is_empty(value) {
-            return self.take_away(argument, place, &path);
+            return self.remove_empty(argument, place, &path);
         }
         let mut warnings = Vec::new();
         let converted = convert(argument.form, value, &mut warnings);
         // A key similar to a known one is a typo, not a field of a newer engine.
-        let is_slip = |warning: &Fault| {
+        let is_typo = |warning: &Fault| {
             warning
                 .hint
                 .as_ref()
                 .is_some_and(|hint| hint.starts_with("did you mean"))
         };
-        let (slips, warnings): (Vec<_>, Vec<_>) = warnings
+        let (typos, warnings): (Vec<_>, Vec<_>) = warnings
             .into_iter()
-            .map(|warning| warning.within(&path))
-            .partition(is_slip);
-        self.faults.extend(slips.into_iter().map(Fault::unknown));
+            .map(|warning| warning.nested_in(&path))
+            .partition(is_typo);
+        self.faults.extend(typos.into_iter().map(Fault::unknown));
         self.warnings.extend(warnings);
         match converted {
             Ok(converted) => self.place(argument, converted, value, place, &path),
-            Err(fault) => self.faults.push(fault.within(&path)),
+            Err(fault) => self.faults.push(fault.nested_in(&path)),
         }
     }
 
     /// Handles an empty value, which is not sent; in `start` it removes the value of `create`.
-    fn take_away(&mut self, argument: &Argument, place: u8, path: &[String]) {
+    fn remove_empty(&mut self, argument: &Argument, place: u8, path: &[String]) {
         if let (Host(field), START) = (argument.target, place)
             && self.host.shift_remove(field).is_some()
         {
-            self.warnings.push(given_twice(argument.name).within(path));
+            self.warnings
+                .push(overridden(argument.name).nested_in(path));
         }
     }
 
@@ -451,15 +459,15 @@ impl Reader {
             Host(field) => {
                 let old = self.host.insert(field.into(), value.clone());
                 match old {
-                    Some(old) if old != value && place == START => {
-                        self.warnings.push(given_twice(argument.name).within(path))
-                    }
+                    Some(old) if old != value && place == START => self
+                        .warnings
+                        .push(overridden(argument.name).nested_in(path)),
                     Some(old) if old != value && place == HOST => {
                         let warning = format!(
                             "`{field}` is given twice; the value of `{}` applies",
                             argument.name
                         );
-                        self.warnings.push(Fault::new(warning).within(path));
+                        self.warnings.push(Fault::new(warning).nested_in(path));
                     }
                     _ => {}
                 }
@@ -468,9 +476,9 @@ impl Reader {
                 self.query.insert(field.into(), value);
             }
             Special => self.special(argument.name, given, path),
-            Nothing(why) => self
-                .warnings
-                .push(Fault::new(format!("`{}` has no effect: {why}", argument.name)).within(path)),
+            Ignored(why) => self.warnings.push(
+                Fault::new(format!("`{}` has no effect: {why}", argument.name)).nested_in(path),
+            ),
         }
     }
 
@@ -488,7 +496,7 @@ impl Reader {
             "use_config_proxy" => self.proxies = value.as_bool().unwrap_or(false),
             _ => match convert(Form::Strings, value, &mut self.warnings) {
                 Ok(names) => self.processes.extend(strings(&names)),
-                Err(fault) => self.faults.push(fault.within(path)),
+                Err(fault) => self.faults.push(fault.nested_in(path)),
             },
         }
     }
@@ -498,19 +506,20 @@ impl Reader {
         let Json::Object(fields) = value else {
             return self
                 .faults
-                .push(Fault::new("`host_config` must be a mapping").within(path));
+                .push(Fault::new("`host_config` must be a mapping").nested_in(path));
         };
         for (key, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
             match host_field(key) {
                 _ if find(key, HOST).is_some() => self.argument(key, value, HOST, path),
-                _ if holds_call(value) => {}
-                Some(field) => self.raw(field, key, &plain(value), path),
+                _ if contains_call(value) => {}
+                Some(field) => self.raw(field, key, &without_marks(value), path),
                 None if key.starts_with(|c: char| c.is_ascii_uppercase()) => {
                     self.unknown_field(key, value, path)
                 }
-                None => self
-                    .faults
-                    .push(unknown(key, HOST).within(&[path, std::slice::from_ref(key)].concat())),
+                None => self.faults.push(
+                    unknown_argument(key, HOST)
+                        .nested_in(&[path, std::slice::from_ref(key)].concat()),
+                ),
             }
         }
     }
@@ -522,7 +531,7 @@ impl Reader {
             .iter()
             .find(|it| matches!(it.target, Host(target) if target == field));
         // Values that the engine would refuse, such as `512m`, are converted like the argument.
-        let read = shaped(of_host_field(field), value, &mut warnings).and_then(|value| {
+        let read = apply_shape(host_field_shape(field), value, &mut warnings).and_then(|value| {
             let converted = argument.map_or(Ok(value.clone()), |it| {
                 convert(it.form, &value, &mut Vec::new())
             })?;
@@ -533,7 +542,7 @@ impl Reader {
             })
         });
         self.warnings
-            .extend(warnings.into_iter().map(|warning| warning.within(&path)));
+            .extend(warnings.into_iter().map(|warning| warning.nested_in(&path)));
         if let Some(since) = argument.map(|it| it.since).filter(|it| *it > 0) {
             self.gates.push(Gate {
                 path: path.clone(),
@@ -545,7 +554,7 @@ impl Reader {
                 self.raw.push(field);
                 self.host.insert(field.into(), value);
             }
-            Err(fault) => self.faults.push(fault.within(&path)),
+            Err(fault) => self.faults.push(fault.nested_in(&path)),
         }
     }
 
@@ -555,11 +564,11 @@ impl Reader {
         let warning = Fault::new(format!(
             "unknown `HostConfig` field `{key}`; it is sent unchanged"
         ));
-        let near = near(key, &host_fields()).map(|name| format!("did you mean `{name}`?"));
+        let near = nearest_key(key, &host_fields()).map(|name| format!("did you mean `{name}`?"));
         self.warnings.push(
             near.into_iter()
                 .fold(warning, Fault::hint)
-                .within(&[path, &[key.to_owned()]].concat()),
+                .nested_in(&[path, &[key.to_owned()]].concat()),
         );
     }
 
@@ -636,13 +645,13 @@ fn covers(converted: &Json, value: &Json) -> bool {
     }
 }
 
-fn given_twice(name: &str) -> Fault {
+fn overridden(name: &str) -> Fault {
     Fault::new(format!(
         "`{name}` is also given for create; the value of start applies"
     ))
 }
 
-fn unknown(key: &str, place: u8) -> Fault {
+fn unknown_argument(key: &str, place: u8) -> Fault {
     let known = names(place);
     let fields = if place == HOST {
         host_fields()
@@ -651,7 +660,10 @@ fn unknown(key: &str, place: u8) -> Fault {
     };
     let elsewhere = TABLE.iter().find(|argument| argument.name == key);
     let fault = Fault::new(format!("unknown argument `{key}`")).unknown();
-    match (near(key, &known).or_else(|| near(key, &fields)), elsewhere) {
+    match (
+        nearest_key(key, &known).or_else(|| nearest_key(key, &fields)),
+        elsewhere,
+    ) {
         (Some(name), _) => fault.hint(format!("did you mean `{name}`?")),
         (None, Some(argument)) => fault.hint(format!(
             "`{key}` is an argument of {}",
@@ -764,7 +776,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_become_what_docker_py_made_of_them() {
+    fn parameters_convert_like_docker_py() {
         let (mut checked, mut wrong) = (0, Vec::new());
         for line in CASES.lines() {
             let case: Json = serde_json::from_str(line).unwrap();
@@ -790,7 +802,7 @@ mod tests {
     }
 
     #[test]
-    fn what_start_leaves_empty_takes_away_what_create_said() {
+    fn empty_start_values_remove_create_values() {
         let create = json!({ "host_config": { "privileged": true, "cap_add": ["SYS_ADMIN"], "dns": ["1.1.1.1"] } });
         let creation = creation(&create, &json!({ "privileged": false, "cap_add": [] })).unwrap();
         assert_eq!(creation.body["HostConfig"], json!({ "Dns": ["1.1.1.1"] }));
@@ -798,7 +810,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_newer_engines_have_is_noted() {
+    fn newer_arguments_are_recorded_as_gates() {
         let gates = |params: Json| creation(&params, &json!({})).unwrap().gates;
         let gate = |path: &[&str], since| Gate {
             path: path.iter().map(|part| (*part).to_owned()).collect(),
@@ -812,7 +824,7 @@ mod tests {
             gates(json!({ "host_config": { "Init": true } })),
             [gate(&["create", "params", "host_config", "Init"], 25)]
         );
-        let late = |params: Json| late_parts(&creation(&params, &json!({})).unwrap().body);
+        let late = |params: Json| newer_parts(&creation(&params, &json!({})).unwrap().body);
         let interval = json!({ "healthcheck": { "test": "true", "start_interval": "1s" } });
         assert_eq!(
             late(interval),
@@ -840,7 +852,7 @@ mod tests {
     }
 
     #[test]
-    fn what_docker_py_refused_is_coerced_where_nothing_is_lost() {
+    fn values_refused_by_docker_py_are_coerced_without_loss() {
         let params = json!({
             "command": 5,
             "ports": 80,
@@ -861,7 +873,7 @@ mod tests {
     }
 
     #[test]
-    fn raw_fields_go_through_as_they_are_unless_the_engine_would_not_take_them() {
+    fn raw_fields_pass_unchanged_unless_the_engine_would_refuse_them() {
         let raw = json!({
             "Links": ["b:b", "a:a"], "LogConfig": { "Type": "x" }, "portbindings": { "80/tcp": [{ "HostPort": "80" }] },
             "Memory": "8m", "Dns": "1.1.1.1", "Sysctls": { "a": 1 }, "Privileged": false,
@@ -884,7 +896,7 @@ mod tests {
     }
 
     #[test]
-    fn start_wins_over_create_and_says_so() {
+    fn start_overrides_create_with_a_warning() {
         let create = json!({ "host_config": { "Dns": ["1.1.1.1"], "Privileged": true } });
         let creation = creation(
             &create,
@@ -899,7 +911,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_in_a_list_is_one_binding_and_ports_are_several() {
+    fn list_with_an_address_is_one_binding() {
         let bindings = |value: Json| {
             creation(&json!({}), &json!({ "port_bindings": { "80": value } }))
                 .unwrap()
@@ -926,7 +938,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_argument_is_named_with_the_nearest_one() {
+    fn unknown_arguments_are_reported_with_the_nearest_name() {
         let faults = creation(
             &json!({ "port_bindigs": { "80": 80 } }),
             &json!({ "port_bindigs": { "80": 80 }, "comand": "x" }),

@@ -2,7 +2,7 @@
 
 use crate::{
     plugins::docker::declare::params::{
-        CREATE, Form, HOST, Host, Nothing, Query, REMOVE, RUN, START, STOP, Special, TABLE,
+        CREATE, Form, HOST, Host, Ignored, Query, REMOVE, RUN, START, STOP, Special, TABLE,
         Target::{self, Body},
         names, places,
     },
@@ -49,19 +49,19 @@ fn arguments() -> String {
             it.name,
             places(it.places).replace(" and of ", ", "),
             it.form.accepts(),
-            becomes(it.target)
+            target_text(it.target)
         )
     };
     TABLE.iter().map(row).fold(head, |text, row| text + &row)
 }
 
-fn becomes(target: Target) -> String {
+fn target_text(target: Target) -> String {
     match target {
         Body(field) => format!("`{field}`"),
         Host(field) => format!("`HostConfig.{field}`"),
         Query(field) => format!("query parameter `{field}`"),
         Special => "used by dockctl itself".to_owned(),
-        Nothing(why) => format!("nothing: {why}"),
+        Ignored(why) => format!("nothing: {why}"),
     }
 }
 
@@ -84,7 +84,7 @@ pub(crate) fn extend_schema(schema: &mut Json) {
     let keys = super::super::image::KEYS.iter().map(|key| {
         (
             key.name.to_owned(),
-            described(key.form.schema(), key.meaning),
+            with_description(key.form.schema(), key.meaning),
         )
     });
     defs["docker_image"] = mapping(keys.collect());
@@ -130,10 +130,10 @@ fn property(name: &str, place: u8) -> Option<Json> {
     } else {
         argument.form.schema()
     };
-    Some(described(schema, &becomes(argument.target)))
+    Some(with_description(schema, &target_text(argument.target)))
 }
 
-fn described(mut schema: Json, text: &str) -> Json {
+fn with_description(mut schema: Json, text: &str) -> Json {
     schema["description"] = text.into();
     schema
 }
@@ -148,7 +148,7 @@ impl Form {
             Self::Int => "integer",
             Self::Digits => "integer, or string of digits",
             Self::Bytes => "number of bytes, or string such as `512m`",
-            Self::Words => "command line, or list of arguments",
+            Self::Command => "command line, or list of arguments",
             Self::Strings => "string, or list of strings",
             Self::StringList => "list of strings",
             Self::StringMap | Self::Options => "mapping of strings",
@@ -193,7 +193,7 @@ impl Form {
             Self::Bool => &["boolean"],
             Self::Int => &["integer"],
             Self::Digits | Self::Bytes => &["integer", "number", "string"],
-            Self::Words
+            Self::Command
             | Self::Strings
             | Self::Volumes
             | Self::VolumesFrom
@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_about_blueprints_has_the_tables_of_the_source() {
+    fn the_page_about_blueprints_matches_the_source() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/blueprint.md");
         let page = std::fs::read_to_string(path).unwrap();
         let (head, rest) = page

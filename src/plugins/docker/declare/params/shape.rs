@@ -2,8 +2,8 @@
 //! unknown keys, which the engine would silently drop.
 
 use crate::{
-    diagnostic::fault::{Fault, near, plain},
-    plugins::docker::declare::params::convert::wanted,
+    diagnostic::fault::{Fault, nearest_key, normalized_key},
+    plugins::docker::declare::params::convert::expected,
 };
 use serde_json::{Map as JsonMap, Value as Json};
 
@@ -108,7 +108,7 @@ pub(crate) const ENDPOINT: Shape = Fields(&[
 pub(crate) const NETWORKING: Shape = Fields(&[("EndpointsConfig", Any)]);
 
 /// Returns the shape of a field of `HostConfig`.
-pub(crate) fn of_host_field(field: &str) -> &'static Shape {
+pub(crate) fn host_field_shape(field: &str) -> &'static Shape {
     const ANY: &Shape = &Any;
     match field {
         "RestartPolicy" => &RESTART_POLICY,
@@ -133,7 +133,7 @@ pub(crate) fn of_host_field(field: &str) -> &'static Shape {
 /// # Errors
 ///
 /// The first unknown key.
-pub(crate) fn shaped(
+pub(crate) fn apply_shape(
     shape: &Shape,
     value: &Json,
     warnings: &mut Vec<Fault>,
@@ -144,23 +144,24 @@ pub(crate) fn shaped(
             for (key, value) in entries.iter().filter(|(_, value)| !value.is_null()) {
                 let (name, inner) = field(fields, key, warnings)?;
                 let mut inside = Vec::new();
-                let value = shaped(inner, value, &mut inside).map_err(|fault| fault.under(key))?;
-                warnings.extend(inside.into_iter().map(|fault| fault.under(key)));
+                let value =
+                    apply_shape(inner, value, &mut inside).map_err(|fault| fault.at_key(key))?;
+                warnings.extend(inside.into_iter().map(|fault| fault.at_key(key)));
                 object.insert(name.to_owned(), value);
             }
             Ok(Json::Object(object))
         }
-        (Fields(_), _) => Err(wanted("a mapping", value)),
+        (Fields(_), _) => Err(expected("a mapping", value)),
         (List(inner), Json::Array(items)) => {
             let each = |(at, item)| {
                 let mut inside = Vec::new();
-                let item = shaped(inner, item, &mut inside);
+                let item = apply_shape(inner, item, &mut inside);
                 warnings.extend(
                     inside
                         .into_iter()
-                        .map(|fault| fault.under(usize::to_string(&at))),
+                        .map(|fault| fault.at_key(usize::to_string(&at))),
                 );
-                item.map_err(|fault| fault.under(at.to_string()))
+                item.map_err(|fault| fault.at_key(at.to_string()))
             };
             items.iter().enumerate().map(each).collect()
         }
@@ -168,7 +169,7 @@ pub(crate) fn shaped(
             let each = |(key, value): (&String, &Json)| {
                 Ok((
                     key.clone(),
-                    shaped(inner, value, warnings).map_err(|fault| fault.under(key))?,
+                    apply_shape(inner, value, warnings).map_err(|fault| fault.at_key(key))?,
                 ))
             };
             entries
@@ -187,11 +188,14 @@ fn field<'k>(
     key: &'k str,
     warnings: &mut Vec<Fault>,
 ) -> Result<(&'k str, &'static Shape), Fault> {
-    if let Some((name, shape)) = fields.iter().find(|(name, _)| plain(name) == plain(key)) {
+    if let Some((name, shape)) = fields
+        .iter()
+        .find(|(name, _)| normalized_key(name) == normalized_key(key))
+    {
         return Ok((name, shape));
     }
     let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
-    let hint = match near(key, &names) {
+    let hint = match nearest_key(key, &names) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("known keys: {}", names.join(", ")),
     };
@@ -199,14 +203,14 @@ fn field<'k>(
         warnings.push(
             Fault::new(format!("unknown field `{key}`; it is sent unchanged"))
                 .hint(hint)
-                .under(key),
+                .at_key(key),
         );
         return Ok((key, &Any));
     }
     Err(Fault::new(format!("unknown key `{key}`"))
         .hint(hint)
         .unknown()
-        .under(key))
+        .at_key(key))
 }
 
 #[cfg(test)]
@@ -215,15 +219,15 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn fields_get_the_names_of_the_engine_and_nothing_goes_by_unseen() {
+    fn fields_get_engine_names_and_unknown_keys_are_reported() {
         let mut warnings = Vec::new();
         let mount = json!([{ "type": "bind", "target": "/a", "read_only": true, "BindOptions": { "propagation": "rshared", "NewThing": 1 }, "source": null }]);
-        let shaped_mount = shaped(&List(&MOUNT), &mount, &mut warnings).unwrap();
+        let shaped_mount = apply_shape(&List(&MOUNT), &mount, &mut warnings).unwrap();
         let expected = json!([{ "Type": "bind", "Target": "/a", "ReadOnly": true, "BindOptions": { "Propagation": "rshared", "NewThing": 1 } }]);
         assert_eq!(shaped_mount, expected);
         assert_eq!(warnings.len(), 1);
         assert_eq!(warnings[0].path, ["0", "BindOptions", "NewThing"]);
-        let fault = shaped(&MOUNT, &json!({ "raed_only": true }), &mut warnings).unwrap_err();
+        let fault = apply_shape(&MOUNT, &json!({ "raed_only": true }), &mut warnings).unwrap_err();
         assert_eq!(fault.hint.as_deref(), Some("did you mean `ReadOnly`?"));
     }
 }

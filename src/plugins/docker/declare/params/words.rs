@@ -7,14 +7,14 @@ use thiserror::Error;
 
 /// A command line that cannot be split.
 #[derive(Debug, Error, Eq, PartialEq)]
-pub(crate) enum WordsError {
+pub(crate) enum SplitError {
     #[error("the command line has an unclosed quote")]
     OpenQuote,
     #[error("the command line ends with a backslash")]
     TrailingBackslash,
 }
 
-pub(crate) fn split(line: &str) -> Result<Vec<String>, WordsError> {
+pub(crate) fn split(line: &str) -> Result<Vec<String>, SplitError> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut chars = line.chars();
@@ -24,7 +24,7 @@ pub(crate) fn split(line: &str) -> Result<Vec<String>, WordsError> {
             '\'' => {
                 let word = word.get_or_insert_default();
                 loop {
-                    match chars.next().ok_or(WordsError::OpenQuote)? {
+                    match chars.next().ok_or(SplitError::OpenQuote)? {
                         '\'' => break,
                         c => word.push(c),
                     }
@@ -33,7 +33,7 @@ pub(crate) fn split(line: &str) -> Result<Vec<String>, WordsError> {
             '"' => double_quoted(&mut chars, word.get_or_insert_default())?,
             '\\' => word
                 .get_or_insert_default()
-                .push(chars.next().ok_or(WordsError::TrailingBackslash)?),
+                .push(chars.next().ok_or(SplitError::TrailingBackslash)?),
             c => word.get_or_insert_default().push(c),
         }
     }
@@ -42,11 +42,11 @@ pub(crate) fn split(line: &str) -> Result<Vec<String>, WordsError> {
 }
 
 /// Inside double quotes a backslash escapes only a double quote and itself.
-fn double_quoted(chars: &mut std::str::Chars<'_>, word: &mut String) -> Result<(), WordsError> {
+fn double_quoted(chars: &mut std::str::Chars<'_>, word: &mut String) -> Result<(), SplitError> {
     loop {
-        match chars.next().ok_or(WordsError::OpenQuote)? {
+        match chars.next().ok_or(SplitError::OpenQuote)? {
             '"' => return Ok(()),
-            '\\' => match chars.next().ok_or(WordsError::OpenQuote)? {
+            '\\' => match chars.next().ok_or(SplitError::OpenQuote)? {
                 c @ ('"' | '\\') => word.push(c),
                 c => word.extend(['\\', c]),
             },
@@ -57,10 +57,10 @@ fn double_quoted(chars: &mut std::str::Chars<'_>, word: &mut String) -> Result<(
 
 #[cfg(test)]
 mod tests {
-    use super::{WordsError, split};
+    use super::{SplitError, split};
 
     #[test]
-    fn lines_are_split_as_python_splits_them() {
+    fn command_lines_are_split_like_python() {
         for (line, words) in [
             ("nodejs server.js", vec!["nodejs", "server.js"]),
             (
@@ -76,8 +76,8 @@ mod tests {
         ] {
             assert_eq!(split(line).unwrap(), words, "{line}");
         }
-        assert_eq!(split("'a"), Err(WordsError::OpenQuote));
-        assert_eq!(split("\"a\\"), Err(WordsError::OpenQuote));
-        assert_eq!(split("a\\"), Err(WordsError::TrailingBackslash));
+        assert_eq!(split("'a"), Err(SplitError::OpenQuote));
+        assert_eq!(split("\"a\\"), Err(SplitError::OpenQuote));
+        assert_eq!(split("a\\"), Err(SplitError::TrailingBackslash));
     }
 }

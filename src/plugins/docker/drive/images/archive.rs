@@ -6,8 +6,8 @@ use crate::{
     plugins::docker::{
         declare::image::GivenName,
         drive::images::{
-            layout::{self, Meant},
-            saved::{SavedImage, choose, of_manifest},
+            layout::{self, Selection},
+            saved::{SavedImage, choose, from_manifest},
         },
     },
     seam::{Failure, Progress, ProgressSink},
@@ -127,32 +127,35 @@ pub(crate) fn invalid(why: impl Into<String>) -> io::Error {
 }
 
 /// Recognizes the content of a file or directory. Selects one of several images.
-pub(crate) fn recognise(
+pub(crate) fn recognize(
     path: &Path,
     platform: &str,
     name: Option<&GivenName>,
 ) -> io::Result<Archive> {
-    let meant = Meant { platform, name };
+    let selection = Selection { platform, name };
     let metadata = path.metadata()?;
     if metadata.is_dir() {
-        return layout::of_folder(path, meant).map(Archive::Image);
+        return layout::from_dir(path, selection).map(Archive::Image);
     }
     if !metadata.is_file() {
         return Err(invalid("not a regular file"));
     }
     let mut file = File::open(path)?;
     let compression = Compression::of(&mut file)?;
-    match look_inside(compression.decoder(file)?)? {
-        Found::FileSystem => Ok(Archive::FileSystem),
-        Found::SavedImages(manifest) => choose(of_manifest(&manifest), name).map(Archive::Image),
-        Found::Layout => {
-            layout::of_archive(|| compression.decoder(File::open(path)?), meant).map(Archive::Image)
+    match detect_content(compression.decoder(file)?)? {
+        Content::FileSystem => Ok(Archive::FileSystem),
+        Content::SavedImages(manifest) => {
+            choose(from_manifest(&manifest), name).map(Archive::Image)
+        }
+        Content::Layout => {
+            layout::from_archive(|| compression.decoder(File::open(path)?), selection)
+                .map(Archive::Image)
         }
     }
 }
 
 #[derive(Debug, Eq, PartialEq)]
-enum Found {
+enum Content {
     FileSystem,
     /// With their `manifest.json`.
     SavedImages(Json),
@@ -161,7 +164,7 @@ enum Found {
 
 /// Recognizes the content of a tarball. Does not report the reader's errors, because they quote the
 /// file.
-fn look_inside(reader: impl Read) -> io::Result<Found> {
+fn detect_content(reader: impl Read) -> io::Result<Content> {
     let broken = |_: io::Error| invalid("not a tarball");
     let mut archive = tar::Archive::new(reader);
     let (mut entries, mut layout) = (0, false);
@@ -177,14 +180,14 @@ fn look_inside(reader: impl Read) -> io::Result<Found> {
         if name == "manifest.json"
             && let Some(manifest) = manifest(entry)
         {
-            return Ok(Found::SavedImages(manifest));
+            return Ok(Content::SavedImages(manifest));
         }
         layout |= name == "oci-layout";
     }
     match (entries, layout) {
         (0, _) => Err(invalid("not a tarball, or an empty one")),
-        (_, true) => Ok(Found::Layout),
-        (_, false) => Ok(Found::FileSystem),
+        (_, true) => Ok(Content::Layout),
+        (_, false) => Ok(Content::FileSystem),
     }
 }
 
@@ -232,7 +235,7 @@ pub(crate) fn stream_of(
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
     let (sender, receiver) = mpsc::channel(4);
     std::thread::spawn(move || {
-        let mut out = io::BufWriter::with_capacity(CHUNK, Sender(sender.clone()));
+        let mut out = io::BufWriter::with_capacity(CHUNK, ChannelWriter(sender.clone()));
         let written = write(&mut out).and_then(|()| io::Write::flush(&mut out));
         if let Err(error) = written {
             let _ = sender.blocking_send(Err(error));
@@ -243,9 +246,9 @@ pub(crate) fn stream_of(
     })
 }
 
-struct Sender(mpsc::Sender<io::Result<Bytes>>);
+struct ChannelWriter(mpsc::Sender<io::Result<Bytes>>);
 
-impl io::Write for Sender {
+impl io::Write for ChannelWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
         sent.map(|()| bytes.len())
@@ -265,13 +268,13 @@ fn write(
 ) -> io::Result<()> {
     if path.is_dir() {
         return match archive {
-            Archive::Image(image) => image.write_folder(path, out),
+            Archive::Image(image) => image.write_dir(path, out),
             Archive::FileSystem => Err(invalid("it is a directory")),
         };
     }
     let mut file = File::open(path)?;
     let compression = Compression::of(&mut file)?;
-    let source = Counted { file, counter };
+    let source = CountingReader { file, counter };
     match archive {
         Archive::Image(image) => image.write_archive(compression.decoder(source)?, out),
         Archive::FileSystem if compression == Compression::Gzip => {
@@ -281,12 +284,12 @@ fn write(
     }
 }
 
-struct Counted {
+struct CountingReader {
     file: File,
     counter: Arc<AtomicU64>,
 }
 
-impl Read for Counted {
+impl Read for CountingReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read(buffer)?;
         self.counter.fetch_add(read as u64, Ordering::Relaxed);
@@ -295,7 +298,7 @@ impl Read for Counted {
 }
 
 /// Reports how much of an upload is sent while `work` runs.
-pub(crate) async fn watched<T>(
+pub(crate) async fn with_progress<T>(
     work: impl Future<Output = T>,
     sent: &AtomicU64,
     total: u64,
@@ -316,32 +319,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_tells_what_a_tarball_is() {
+    fn content_determines_the_kind_of_tarball() {
         let mut file_system = tar::Builder::new(Vec::new());
         append(&mut file_system, "bin/sh", b"#!");
         append(&mut file_system, "manifest.json", b"{\"name\": \"an app\"}");
         assert_eq!(
-            look_inside(&file_system.into_inner().unwrap()[..]).unwrap(),
-            Found::FileSystem
+            detect_content(&file_system.into_inner().unwrap()[..]).unwrap(),
+            Content::FileSystem
         );
         let mut saved = tar::Builder::new(Vec::new());
         append(&mut saved, "oci-layout", b"{}");
         let manifest = br#"[{"Config": "x.json", "Layers": ["l.tar"]}]"#;
         append(&mut saved, "manifest.json", manifest);
-        let found = look_inside(&saved.into_inner().unwrap()[..]).unwrap();
+        let found = detect_content(&saved.into_inner().unwrap()[..]).unwrap();
         assert_eq!(
             found,
-            Found::SavedImages(serde_json::from_slice(manifest).unwrap())
+            Content::SavedImages(serde_json::from_slice(manifest).unwrap())
         );
     }
 
     #[test]
-    fn what_cannot_be_read_is_not_quoted() {
+    fn unreadable_content_is_not_quoted() {
         for text in [
             "just some text, and far too short".to_owned(),
             "root:$6$salt$hash:19000:0:99999:7:::\n".repeat(40),
         ] {
-            let error = look_inside(text.as_bytes()).unwrap_err();
+            let error = detect_content(text.as_bytes()).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidData);
             assert!(
                 ["not a tarball", "not a tarball, or an empty one"]

@@ -1,6 +1,6 @@
 //! Registry credentials from the configuration of the docker CLI.
 
-use crate::engine::{config_folder, read_json};
+use crate::engine::{config_dir, read_json};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value as Json, json};
 use std::{
@@ -10,16 +10,16 @@ use std::{
 };
 
 /// Key of the public registry in the configuration of the docker CLI.
-const PUBLIC: &str = "https://index.docker.io/v1/";
+const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
 /// Returns the registry of a repository, as the key of its credentials.
 pub(crate) fn registry_of(repository: &str) -> &str {
     match repository.split_once('/') {
         Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => match host {
-            "docker.io" | "index.docker.io" => PUBLIC,
+            "docker.io" | "index.docker.io" => DOCKER_HUB,
             host => host,
         },
-        _ => PUBLIC,
+        _ => DOCKER_HUB,
     }
 }
 
@@ -30,24 +30,24 @@ pub(crate) fn registry_of(repository: &str) -> &str {
 ///
 /// Returns an error if a configured credential helper fails.
 pub(crate) fn of_registry(registry: &str) -> Result<Option<Json>, String> {
-    let Some(folder) = config_folder() else {
+    let Some(dir) = config_dir() else {
         return Ok(None);
     };
-    let config = read_json(&folder.join("config.json")).unwrap_or_default();
+    let config = read_json(&dir.join("config.json")).unwrap_or_default();
     let helper = config["credHelpers"][registry]
         .as_str()
         .or_else(|| config["credsStore"].as_str());
     let answer = match helper.filter(|name| !name.is_empty()) {
-        Some(name) => ask(name, registry)?,
+        Some(name) => query_helper(name, registry)?,
         None => None,
     };
     Ok(answer
-        .or_else(|| stored(&config["auths"], registry))
-        .or_else(|| legacy(&folder, registry)))
+        .or_else(|| from_auths(&config["auths"], registry))
+        .or_else(|| from_dockercfg(&dir, registry)))
 }
 
 /// Reads `auths`, whose keys can be URLs.
-fn stored(auths: &Json, registry: &str) -> Option<Json> {
+fn from_auths(auths: &Json, registry: &str) -> Option<Json> {
     let entries = auths.as_object()?;
     let entry = entries.get(registry).or_else(|| {
         entries
@@ -67,14 +67,14 @@ fn stored(auths: &Json, registry: &str) -> Option<Json> {
             credentials[field] = text.into();
         }
     }
-    if let Some((username, password)) = entry["auth"].as_str().and_then(decoded) {
+    if let Some((username, password)) = entry["auth"].as_str().and_then(decode_auth) {
         credentials["username"] = username.into();
         credentials["password"] = password.into();
     }
-    let says = ["username", "identitytoken", "registrytoken"]
+    let has_credentials = ["username", "identitytoken", "registrytoken"]
         .iter()
         .any(|field| credentials.get(field).is_some());
-    says.then_some(credentials)
+    has_credentials.then_some(credentials)
 }
 
 fn host(key: &str) -> &str {
@@ -83,7 +83,7 @@ fn host(key: &str) -> &str {
 }
 
 /// Decodes `user:password` in base64.
-fn decoded(auth: &str) -> Option<(String, String)> {
+fn decode_auth(auth: &str) -> Option<(String, String)> {
     let text = String::from_utf8(BASE64_STANDARD.decode(auth.trim()).ok()?).ok()?;
     let (username, password) = text.split_once(':')?;
     Some((
@@ -93,13 +93,13 @@ fn decoded(auth: &str) -> Option<(String, String)> {
 }
 
 /// Reads `~/.dockercfg`, the predecessor of `config.json`: it contains only `auths`.
-fn legacy(folder: &Path, registry: &str) -> Option<Json> {
-    stored(&read_json(&folder.parent()?.join(".dockercfg"))?, registry)
+fn from_dockercfg(dir: &Path, registry: &str) -> Option<Json> {
+    from_auths(&read_json(&dir.parent()?.join(".dockercfg"))?, registry)
 }
 
 /// Queries a credential helper like the docker CLI. Returns `None` if the helper has no
 /// credentials.
-fn ask(helper: &str, registry: &str) -> Result<Option<Json>, String> {
+fn query_helper(helper: &str, registry: &str) -> Result<Option<Json>, String> {
     let program = format!("docker-credential-{helper}");
     let failed = |why: &str| format!("credential helper {program} failed for {registry}: {why}");
     if helper.contains('/') {
@@ -119,17 +119,18 @@ fn ask(helper: &str, registry: &str) -> Result<Option<Json>, String> {
     let output = child
         .wait_with_output()
         .map_err(|error| failed(&error.to_string()))?;
-    let said = String::from_utf8_lossy(&output.stdout);
+    let stdout = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
-        let unknown =
-            said.contains("credentials not found") || said.contains("no credentials server URL");
+        let unknown = stdout.contains("credentials not found")
+            || stdout.contains("no credentials server URL");
         return if unknown {
             Ok(None)
         } else {
-            Err(failed(said.trim()))
+            Err(failed(stdout.trim()))
         };
     }
-    let answer: Json = serde_json::from_str(&said).map_err(|_| failed("its output is not JSON"))?;
+    let answer: Json =
+        serde_json::from_str(&stdout).map_err(|_| failed("its output is not JSON"))?;
     let (username, secret) = (
         answer["Username"].as_str().unwrap_or_default(),
         answer["Secret"].as_str().unwrap_or_default(),
@@ -145,11 +146,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_registry_of_a_repository_is_its_first_part_if_that_is_a_host() {
+    fn registry_is_first_part_of_repository_if_it_is_a_host() {
         for (repository, registry) in [
-            ("busybox", PUBLIC),
-            ("team/app", PUBLIC),
-            ("docker.io/team/app", PUBLIC),
+            ("busybox", DOCKER_HUB),
+            ("team/app", DOCKER_HUB),
+            ("docker.io/team/app", DOCKER_HUB),
             ("localhost/app", "localhost"),
             ("reg.test/team/app", "reg.test"),
             ("127.0.0.1:5000/app", "127.0.0.1:5000"),
@@ -159,22 +160,25 @@ mod tests {
     }
 
     #[test]
-    fn stored_credentials_are_found_under_any_spelling_of_the_address() {
+    fn stored_credentials_are_found_by_any_form_of_address() {
         let auths = json!({
             "https://reg.test/v1/": { "auth": "dTpwOnE=" },
             "empty.test": {},
             "token.test": { "auth": "", "identitytoken": "t" },
         });
         assert_eq!(
-            stored(&auths, "reg.test").unwrap(),
+            from_auths(&auths, "reg.test").unwrap(),
             json!({ "serveraddress": "reg.test", "username": "u", "password": "p:q" })
         );
         assert_eq!(
-            stored(&auths, "token.test").unwrap(),
+            from_auths(&auths, "token.test").unwrap(),
             json!({ "serveraddress": "token.test", "identitytoken": "t" })
         );
         assert_eq!(
-            (stored(&auths, "empty.test"), stored(&auths, "other.test")),
+            (
+                from_auths(&auths, "empty.test"),
+                from_auths(&auths, "other.test")
+            ),
             (None, None)
         );
     }

@@ -17,9 +17,9 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 /// Longest wait for a connection, and for the head of the response.
-const CONTACT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest time without data.
-const SILENCE: Duration = Duration::from_mins(1);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Downloads a URL. Accepts only http and https, including redirects, and rejects redirects from
 /// https to http.
@@ -36,7 +36,7 @@ pub(crate) async fn download(
     std::thread::spawn(move || drop(answer.send(fetch(&owned, limit, &shared))));
     let mut tick = tokio::time::interval(Duration::from_millis(100));
     let (mut last, mut since) = (0, Instant::now());
-    let _given_up = GivenUp(state.clone());
+    let _abandon = AbandonOnDrop(state.clone());
     loop {
         tokio::select! {
             file = &mut done => {
@@ -53,12 +53,12 @@ pub(crate) async fn download(
                 done: now,
                 total: state.total.load(Ordering::Relaxed),
             });
-        } else if since.elapsed() > SILENCE {
+        } else if since.elapsed() > IDLE_TIMEOUT {
             let message = format!(
                 "cannot download {url}: no data for {} seconds",
-                SILENCE.as_secs()
+                IDLE_TIMEOUT.as_secs()
             );
-            return Err(Failure::fatal(message).may_pass());
+            return Err(Failure::fatal(message).temporary());
         }
     }
 }
@@ -67,27 +67,27 @@ pub(crate) async fn download(
 struct State {
     done: AtomicU64,
     total: AtomicU64,
-    given_up: AtomicBool,
+    abandoned: AtomicBool,
 }
 
 /// Stops the thread when the download is no longer needed.
-struct GivenUp(Arc<State>);
+struct AbandonOnDrop(Arc<State>);
 
-impl Drop for GivenUp {
+impl Drop for AbandonOnDrop {
     fn drop(&mut self) {
-        self.0.given_up.store(true, Ordering::Relaxed);
+        self.0.abandoned.store(true, Ordering::Relaxed);
     }
 }
 
 fn fetch(url: &str, limit: u64, state: &State) -> Result<NamedTempFile, Failure> {
     let config = ureq::Agent::config_builder()
-        .timeout_connect(Some(CONTACT))
-        .timeout_recv_response(Some(CONTACT))
+        .timeout_connect(Some(CONNECT_TIMEOUT))
+        .timeout_recv_response(Some(CONNECT_TIMEOUT))
         .https_only(url.to_lowercase().starts_with("https://"))
         .max_redirects(0)
         .user_agent(concat!("dockctl/", env!("CARGO_PKG_VERSION")))
         .build();
-    let response = web::get(&config, url).map_err(|error| refused(&error))?;
+    let response = web::get(&config, url).map_err(|error| download_failure(&error))?;
     // A body that is compressed for transport has another length than its header declares.
     let encoded = response.headers().contains_key("content-encoding");
     let total = response
@@ -103,41 +103,41 @@ fn fetch(url: &str, limit: u64, state: &State) -> Result<NamedTempFile, Failure>
         return Err(too_large());
     }
     state.total.store(total, Ordering::Relaxed);
-    let kept = |error: io::Error| {
+    let cannot_write = |error: io::Error| {
         Failure::fatal(format!(
             "cannot write to {}: {error}",
             std::env::temp_dir().display()
         ))
     };
-    let mut file = NamedTempFile::with_prefix("dockctl-").map_err(kept)?;
+    let mut file = NamedTempFile::with_prefix("dockctl-").map_err(cannot_write)?;
     let mut body = response.into_body().into_reader();
     let mut buffer = vec![0; 1 << 16];
     let mut size = 0;
     loop {
         let read = body
             .read(&mut buffer)
-            .map_err(|error| Failure::fatal(error.to_string()).may_pass())?;
+            .map_err(|error| Failure::fatal(error.to_string()).temporary())?;
         size += read as u64;
         match read {
             0 => break,
             _ if size > limit => return Err(too_large()),
-            _ if state.given_up.load(Ordering::Relaxed) => {
+            _ if state.abandoned.load(Ordering::Relaxed) => {
                 return Err(Failure::fatal("the download was cancelled"));
             }
-            read => file.write_all(&buffer[..read]).map_err(kept)?,
+            read => file.write_all(&buffer[..read]).map_err(cannot_write)?,
         }
         state.done.store(size, Ordering::Relaxed);
     }
     if total > size {
         return Err(
-            Failure::fatal(format!("the response ended after {size} of {total} bytes")).may_pass(),
+            Failure::fatal(format!("the response ended after {size} of {total} bytes")).temporary(),
         );
     }
-    file.flush().map_err(kept)?;
+    file.flush().map_err(cannot_write)?;
     Ok(file)
 }
 
-fn refused(error: &ureq::Error) -> Failure {
+fn download_failure(error: &ureq::Error) -> Failure {
     let may_pass = match error {
         ureq::Error::StatusCode(code) => *code >= 500 || *code == 429,
         ureq::Error::Io(error) => !matches!(
@@ -149,7 +149,7 @@ fn refused(error: &ureq::Error) -> Failure {
     };
     let failure = Failure::fatal(error.to_string());
     if may_pass {
-        failure.may_pass()
+        failure.temporary()
     } else {
         failure
     }

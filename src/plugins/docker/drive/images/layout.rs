@@ -8,7 +8,7 @@ use crate::{
             saved::{Candidate, SavedImage, choose},
         },
     },
-    printable::shortened,
+    printable::truncated,
 };
 use serde_json::{Value as Json, json};
 use std::{
@@ -29,24 +29,24 @@ const NAMES: [&str; 2] = [
 
 /// Selection of an image of a layout.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Meant<'a> {
+pub(crate) struct Selection<'a> {
     pub platform: &'a str,
     pub name: Option<&'a GivenName>,
 }
 
 /// Reads the layout in a directory.
-pub(crate) fn of_folder(folder: &Path, meant: Meant<'_>) -> io::Result<SavedImage> {
-    if !folder.join("oci-layout").is_file() {
+pub(crate) fn from_dir(directory: &Path, meant: Selection<'_>) -> io::Result<SavedImage> {
+    if !directory.join("oci-layout").is_file() {
         return Err(invalid("the directory is not an OCI layout"));
     }
-    follow(meant, &mut |name| read(File::open(folder.join(name))?))
+    resolve(meant, &mut |name| read(File::open(directory.join(name))?))
 }
 
 /// Reads the layout in an archive. Keeps all small files, because the index may come after the
 /// files it refers to.
-pub(crate) fn of_archive<R: Read>(
+pub(crate) fn from_archive<R: Read>(
     open: impl Fn() -> io::Result<R>,
-    meant: Meant<'_>,
+    meant: Selection<'_>,
 ) -> io::Result<SavedImage> {
     let mut small = HashMap::new();
     let mut kept = 0;
@@ -67,7 +67,7 @@ pub(crate) fn of_archive<R: Read>(
             }
         }
     }
-    follow(meant, &mut |name| {
+    resolve(meant, &mut |name| {
         small
             .get(name)
             .cloned()
@@ -82,7 +82,7 @@ fn read(file: impl Read) -> io::Result<Json> {
 
 /// Returns the names of an index entry. A tag without a full name next to it is a tag of the
 /// requested repository.
-fn names_of(entry: &Json, meant: Meant<'_>) -> Vec<String> {
+fn names_of(entry: &Json, meant: Selection<'_>) -> Vec<String> {
     let is_tag = |name: &&str| !name.contains(['/', ':']);
     let (tags, names): (Vec<&str>, Vec<&str>) = NAMES
         .iter()
@@ -100,7 +100,7 @@ fn names_of(entry: &Json, meant: Meant<'_>) -> Vec<String> {
 
 /// Selects the entries of an index by name, if it contains several images. Entries with the same
 /// names, or without names, are one image for several platforms. Attestations are not images.
-fn named(index: &Json, meant: Meant<'_>) -> io::Result<Json> {
+fn entries_by_name(index: &Json, meant: Selection<'_>) -> io::Result<Json> {
     let entries = index["manifests"].as_array().cloned().unwrap_or_default();
     let mut all: BTreeMap<Vec<String>, Vec<Json>> = BTreeMap::new();
     for entry in entries.into_iter().filter(is_image) {
@@ -125,12 +125,12 @@ fn is_image(entry: &Json) -> bool {
 }
 
 /// Follows the index to one image: the first for the platform, otherwise the only one.
-fn follow(
-    meant: Meant<'_>,
+fn resolve(
+    meant: Selection<'_>,
     blob: &mut dyn FnMut(&str) -> io::Result<Json>,
 ) -> io::Result<SavedImage> {
     let platform = meant.platform;
-    let mut index = named(&blob("index.json")?, meant)?;
+    let mut index = entries_by_name(&blob("index.json")?, meant)?;
     // An index can refer to an index. Deeper nesting does not occur in practice.
     for _ in 0..4 {
         let all = index["manifests"].as_array().cloned().unwrap_or_default();
@@ -198,7 +198,7 @@ fn path_of(digest: &Json) -> io::Result<String> {
         Some((kind, hex)) if is_plain(kind) && is_plain(hex) => Ok(format!("blobs/{kind}/{hex}")),
         _ => Err(invalid(format!(
             "`{}` is not a digest",
-            shortened(digest, 100)
+            truncated(digest, 100)
         ))),
     }
 }
@@ -208,11 +208,11 @@ mod tests {
     use super::*;
 
     fn chosen(platform: &str, files: &Json) -> io::Result<SavedImage> {
-        meant(platform, None, files)
+        select(platform, None, files)
     }
 
-    fn meant(platform: &str, name: Option<&GivenName>, files: &Json) -> io::Result<SavedImage> {
-        follow(Meant { platform, name }, &mut |name| {
+    fn select(platform: &str, name: Option<&GivenName>, files: &Json) -> io::Result<SavedImage> {
+        resolve(Selection { platform, name }, &mut |name| {
             files
                 .get(name)
                 .cloned()
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_image_for_the_platform_is_found_through_nested_indexes() {
+    fn image_for_platform_is_found_in_nested_indexes() {
         let entry = |digest: &str, architecture: &str| json!({ "digest": format!("sha256:{digest}"), "platform": { "os": "linux", "architecture": architecture } });
         let image = |config: &str| json!({ "config": { "digest": format!("sha256:{config}") }, "layers": [{ "digest": "sha256:l1" }] });
         let files = json!({
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn of_images_with_names_the_one_that_is_asked_for_is_meant() {
+    fn image_is_selected_by_name() {
         let entry = |digest: &str, note: &str, name: &str| json!({ "digest": format!("sha256:{digest}"), "annotations": { note: name } });
         let image = |config: &str| json!({ "config": { "digest": format!("sha256:{config}") }, "layers": [] });
         let files = json!({
@@ -260,7 +260,7 @@ mod tests {
                 repository: "shop".to_owned(),
                 tag: tag.map(str::to_owned),
             };
-            meant("linux/amd64", Some(&name), &files).map_err(|error| error.to_string())
+            select("linux/amd64", Some(&name), &files).map_err(|error| error.to_string())
         };
         let image =
             |config: &str| SavedImage::new(&json!(format!("blobs/sha256/{config}")), &json!([]));
@@ -298,7 +298,7 @@ mod tests {
             tag: tag.map(str::to_owned),
         });
         let found =
-            meant("linux/amd64", name.as_ref(), &files).map_err(|error| error.to_string())?;
+            select("linux/amd64", name.as_ref(), &files).map_err(|error| error.to_string())?;
         let is = |config: &str| {
             found == SavedImage::new(&json!(format!("blobs/sha256/{config}")), &json!([]))
         };
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_beside_a_whole_name_is_a_tag_of_that_name() {
+    fn tag_next_to_full_name_belongs_to_that_name() {
         let entry = |digest: &str, name: &str| json!({ "digest": format!("sha256:{digest}"), "annotations": { NAMES[0]: "1", NAMES[1]: name } });
         let entries = [
             entry("a", "docker.io/library/oa:1"),
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_without_a_name_is_not_the_one_that_a_name_means() {
+    fn unnamed_image_does_not_match_a_name() {
         let amd64 = json!({ "os": "linux", "architecture": "amd64" });
         let entries = [
             json!({ "digest": "sha256:a", "platform": amd64 }),
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn two_images_of_one_name_and_platform_are_told() {
+    fn ambiguous_images_are_reported() {
         let entry = |digest: &str| json!({ "digest": format!("sha256:{digest}"), "platform": { "os": "linux", "architecture": "amd64" }, "annotations": { NAMES[0]: "ob:1" } });
         assert!(
             config_of(&[entry("a"), entry("b")], Some("ob"), Some("1"))
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_digest_leads_nowhere() {
+    fn invalid_digest_is_rejected() {
         let files =
             json!({ "index.json": { "manifests": [{ "digest": "sha256:../../etc/passwd" }] } });
         assert_eq!(

@@ -10,34 +10,34 @@ pub(crate) use archive::stream_of;
 pub(crate) use download::download;
 
 use crate::{
-    engine::{EngineError, Kind, Says, failure, in_path, status},
+    engine::{EngineError, Kind, KnownMessage, encode_path, failure, status},
     plugins::docker::{
         declare::{
             action::is_late,
-            image::{Image, PullPolicy, is_url, joined, key_of, path_of},
+            image::{Image, PullPolicy, is_url, join_reference, resolve_path, source_key},
             label,
         },
         drive::engine::Engine,
     },
     seam::{Call, Failure, Outputs, Progress, ProgressSink},
 };
-use archive::{Archive, Upload, blocking, digest, recognise, watched};
+use archive::{Archive, Upload, blocking, digest, recognize, with_progress};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Map as JsonMap, Value as Json};
 use std::{collections::HashMap, path::Path};
 
 /// Image that a node needs.
-pub(crate) struct Wanted<'a> {
+pub(crate) struct ImageRequest<'a> {
     pub image: &'a Json,
     /// Directory of the blueprint.
-    pub folder: &'a str,
+    pub dir: &'a str,
     /// Repository of an imported image without a name.
-    pub fallback: &'a str,
+    pub default_repository: &'a str,
 }
 
 /// Image that is being pulled, imported or loaded.
-struct Bringing<'a> {
+struct ImageFetch<'a> {
     image: Image,
     repository: String,
     tag: String,
@@ -45,9 +45,9 @@ struct Bringing<'a> {
     progress: ProgressSink<'a>,
 }
 
-impl Bringing<'_> {
+impl ImageFetch<'_> {
     fn reference(&self) -> String {
-        joined(&self.repository, &self.tag)
+        join_reference(&self.repository, &self.tag)
     }
 }
 
@@ -55,24 +55,25 @@ impl Engine {
     /// Ensures that an image exists and returns its `image_id`.
     pub(crate) async fn ensure_image(
         &self,
-        wanted: &Wanted<'_>,
+        wanted: &ImageRequest<'_>,
         call: &Call,
         progress: ProgressSink<'_>,
     ) -> Result<Outputs, Failure> {
         // Another node may have provided the same image in this run.
-        let key = key_of(wanted.image).map(|key| format!("{key}\n{}", wanted.folder));
+        let key = source_key(wanted.image).map(|key| format!("{key}\n{}", wanted.dir));
         let known = key
             .as_ref()
-            .and_then(|key| self.brought.borrow().get(key).cloned());
+            .and_then(|key| self.provided_images.borrow().get(key).cloned());
         if let Some(id) = known
             && self.image(&id).await?.is_some()
         {
             return Ok(image_id(&id));
         }
-        let image = Image::read(wanted.image)
-            .map_err(|faults| crate::plugins::docker::drive::containers::refused(&faults))?;
-        let (repository, tag) = image.reference(wanted.fallback);
-        let it = Bringing {
+        let image = Image::read(wanted.image).map_err(|faults| {
+            crate::plugins::docker::drive::containers::invalid_arguments(&faults)
+        })?;
+        let (repository, tag) = image.reference(wanted.default_repository);
+        let it = ImageFetch {
             image,
             repository,
             tag,
@@ -80,9 +81,9 @@ impl Engine {
             progress,
         };
         let found = match &it.image.src {
-            Some(src) if is_url(src) => self.bring_url(&it, src).await?,
+            Some(src) if is_url(src) => self.provide_url(&it, src).await?,
             Some(src) => {
-                self.bring_file(&it, &path_of(src, Path::new(wanted.folder)))
+                self.provide_file(&it, &resolve_path(src, Path::new(wanted.dir)))
                     .await?
             }
             None => self.pull(&it).await?,
@@ -93,7 +94,7 @@ impl Engine {
                 it.reference()
             ))
         })?;
-        self.brought
+        self.provided_images
             .borrow_mut()
             .extend(key.map(|key| (key, id.to_owned())));
         Ok(image_id(id))
@@ -115,7 +116,7 @@ impl Engine {
         })
     }
 
-    async fn pull(&self, it: &Bringing<'_>) -> Result<Json, Failure> {
+    async fn pull(&self, it: &ImageFetch<'_>) -> Result<Json, Failure> {
         if it.image.is_id() {
             let id = it.image.repository.clone().unwrap_or_default();
             if let Some(found) = self.image(&id).await? {
@@ -137,7 +138,7 @@ impl Engine {
             _ => {}
         }
         (it.progress)(Progress::Note(format!("pulling {reference}")));
-        let auth = auth_of(it).await?;
+        let auth = auth_header(it).await?;
         let mut layers = Layers::default();
         let mut lines = std::pin::pin!(self.client.lines(
             "/images/create",
@@ -146,7 +147,7 @@ impl Engine {
             None
         ));
         while let Some(line) = lines.next().await {
-            let line = line.map_err(|error| cannot_pull(&error, &reference, auth.is_some()))?;
+            let line = line.map_err(|error| pull_failure(&error, &reference, auth.is_some()))?;
             if let Some(bytes) = layers.add(&line) {
                 (it.progress)(bytes);
             }
@@ -155,24 +156,28 @@ impl Engine {
     }
 
     /// Downloads a tarball and uses it like a file, unless its image already exists.
-    async fn bring_url(&self, it: &Bringing<'_>, url: &str) -> Result<Json, Failure> {
+    async fn provide_url(&self, it: &ImageFetch<'_>, url: &str) -> Result<Json, Failure> {
         let before = match &it.image.sha256 {
             Some(digest) => {
-                self.brought_before(it, label::SOURCE, &made_of(&it.image, digest))
+                self.imported_before(it, label::SOURCE, &source_of(&it.image, digest))
                     .await?
             }
             None if it.image.pull == PullPolicy::Always => None,
             None => {
-                self.brought_before(it, label::FROM, &self.digest(&made_of(&it.image, url)))
-                    .await?
+                self.imported_before(
+                    it,
+                    label::SOURCE_URL,
+                    &self.digest(&source_of(&it.image, url)),
+                )
+                .await?
             }
         };
         if let Some(found) = before {
             return Ok(found);
         }
         (it.progress)(Progress::Note(format!("downloading {url}")));
-        let file = download(url, it.image.limit(), &it.call.stop, it.progress).await?;
-        self.bring_file(it, file.path())
+        let file = download(url, it.image.download_limit(), &it.call.stop, it.progress).await?;
+        self.provide_file(it, file.path())
             .await
             .map_err(|failure| Failure {
                 // The path of the temporary copy means nothing to users.
@@ -184,12 +189,12 @@ impl Engine {
     }
 
     /// Imports or loads a file, unless its image already exists.
-    async fn bring_file(&self, it: &Bringing<'_>, path: &Path) -> Result<Json, Failure> {
+    async fn provide_file(&self, it: &ImageFetch<'_>, path: &Path) -> Result<Json, Failure> {
         (it.progress)(Progress::Note(format!("reading {}", path.display())));
         let platform = self.platform(it).await?;
         let name = it.image.given_name();
         let (archive, digest) = blocking(path, move |path| {
-            Ok((recognise(path, &platform, name.as_ref())?, digest(path)?))
+            Ok((recognize(path, &platform, name.as_ref())?, digest(path)?))
         })
         .await?;
         if let Some(wanted) = it.image.sha256.as_ref().filter(|wanted| **wanted != digest) {
@@ -201,7 +206,7 @@ impl Engine {
         }
         match archive {
             Archive::FileSystem => match self
-                .brought_before(it, label::SOURCE, &made_of(&it.image, &digest))
+                .imported_before(it, label::SOURCE, &source_of(&it.image, &digest))
                 .await?
             {
                 Some(image) => Ok(image),
@@ -212,7 +217,7 @@ impl Engine {
     }
 
     /// Returns the requested platform, or the engine's by default.
-    async fn platform(&self, it: &Bringing<'_>) -> Result<String, Failure> {
+    async fn platform(&self, it: &ImageFetch<'_>) -> Result<String, Failure> {
         match &it.image.platform {
             Some(platform) => Ok(platform.clone()),
             None => self
@@ -226,9 +231,9 @@ impl Engine {
     /// Returns the image that was imported from a tarball before. It must have the requested name,
     /// if there is one; nodes without a name share an image. An image built from such an image
     /// inherits its labels, but does not count.
-    async fn brought_before(
+    async fn imported_before(
         &self,
-        it: &Bringing<'_>,
+        it: &ImageFetch<'_>,
         name: &str,
         value: &str,
     ) -> Result<Option<Json>, Failure> {
@@ -260,9 +265,14 @@ impl Engine {
                 .as_str()
     }
 
-    async fn import(&self, it: &Bringing<'_>, path: &Path, digest: &str) -> Result<Json, Failure> {
+    async fn import(
+        &self,
+        it: &ImageFetch<'_>,
+        path: &Path,
+        digest: &str,
+    ) -> Result<Json, Failure> {
         let mut query = it.image.query(&it.repository);
-        let source = made_of(&it.image, digest);
+        let source = source_of(&it.image, digest);
         query.push(("changes", format!("LABEL {}={source}", label::SOURCE)));
         query.push((
             "changes",
@@ -273,8 +283,8 @@ impl Engine {
                 "changes",
                 format!(
                     "LABEL {}={}",
-                    label::FROM,
-                    self.digest(&made_of(&it.image, url))
+                    label::SOURCE_URL,
+                    self.digest(&source_of(&it.image, url))
                 ),
             ));
         }
@@ -289,9 +299,9 @@ impl Engine {
         let last = lines.try_fold(None, |last, line| {
             std::future::ready(Ok(line["status"].as_str().map(str::to_owned).or(last)))
         });
-        let id = watched(last, &upload.sent, upload.size, it.progress).await;
+        let id = with_progress(last, &upload.sent, upload.size, it.progress).await;
         let id = id
-            .map_err(|error| cannot_import(&error, &path.display().to_string()))?
+            .map_err(|error| import_failure(&error, &path.display().to_string()))?
             .filter(|id| id.starts_with("sha256:"));
         self.expect_image(&id.unwrap_or_else(|| it.reference()))
             .await
@@ -299,7 +309,7 @@ impl Engine {
 
     async fn load(
         &self,
-        it: &Bringing<'_>,
+        it: &ImageFetch<'_>,
         path: &Path,
         archive: Archive,
     ) -> Result<Json, Failure> {
@@ -330,8 +340,8 @@ impl Engine {
         let first = lines.try_fold(None, |first, line| {
             std::future::ready(Ok(first.or_else(|| name(&line))))
         });
-        let loaded = watched(first, &upload.sent, upload.size, it.progress).await;
-        let loaded = loaded.map_err(|error| cannot_import(&error, &path.display().to_string()))?;
+        let loaded = with_progress(first, &upload.sent, upload.size, it.progress).await;
+        let loaded = loaded.map_err(|error| import_failure(&error, &path.display().to_string()))?;
         let reference = it.reference();
         let Some(name) = loaded else {
             return Err(Failure::fatal(format!(
@@ -344,7 +354,7 @@ impl Engine {
             let query = [("repo", it.repository.clone()), ("tag", it.tag.clone())];
             let tagged = self
                 .client
-                .send(&format!("/images/{}/tag", in_path(name)), &query)
+                .send(&format!("/images/{}/tag", encode_path(name)), &query)
                 .await;
             tagged
                 .map_err(|error| failure(&error, &format!("tagging the image as {reference}")))?;
@@ -353,18 +363,22 @@ impl Engine {
     }
 
     /// Removes an image that was imported without a name, unless it is still in use.
-    pub(crate) async fn drop_image(&self, id: &str) -> Result<(), Failure> {
+    pub(crate) async fn remove_unnamed_image(&self, id: &str) -> Result<(), Failure> {
         let Some(found) = self.image(id).await? else {
             return Ok(());
         };
         // Keeps an image that this run provided: a container that is created later needs it.
-        let is_wanted = self.brought.borrow().values().any(|brought| brought == id);
-        if is_wanted || !self.goes_with_container(&found) {
+        let is_wanted = self
+            .provided_images
+            .borrow()
+            .values()
+            .any(|brought| brought == id);
+        if is_wanted || !self.is_removed_with_container(&found) {
             return Ok(());
         }
         match self
             .client
-            .delete(&format!("/images/{}", in_path(id)), &[])
+            .delete(&format!("/images/{}", encode_path(id)), &[])
             .await
         {
             Err(error) if !matches!(status(&error), Some(404 | 409)) => {
@@ -378,7 +392,7 @@ impl Engine {
 impl Engine {
     /// Returns true if this state directory imported the image and the blueprint does not name it.
     /// Such an image is removed with its container.
-    pub(crate) fn goes_with_container(&self, image: &Json) -> bool {
+    pub(crate) fn is_removed_with_container(&self, image: &Json) -> bool {
         image["Config"]["Labels"][label::UNNAMED] == "true"
             && is_imported(image)
             && self.is_sealed_image(image)
@@ -405,7 +419,7 @@ fn image_id(id: &str) -> Outputs {
 
 /// Returns the value that identifies the source of an imported image. The same file with other
 /// changes results in another image.
-fn made_of(image: &Image, digest: &str) -> String {
+fn source_of(image: &Image, digest: &str) -> String {
     if image.changes.is_empty() {
         digest.to_owned()
     } else {
@@ -418,7 +432,11 @@ fn made_of(image: &Image, digest: &str) -> String {
 
 /// Returns true if an imported image matches the source in the present definition, or `None` if
 /// that is unknown.
-pub(crate) async fn is_made_of(found: &Json, declared: &Json, folder: &Path) -> Option<bool> {
+pub(crate) async fn matches_source(
+    found: &Json,
+    declared: &Json,
+    directory: &Path,
+) -> Option<bool> {
     let image = Image::read(declared)
         .ok()
         .filter(|_| !is_late(declared, &["src", "sha256", "changes"]))?;
@@ -427,15 +445,15 @@ pub(crate) async fn is_made_of(found: &Json, declared: &Json, folder: &Path) -> 
         .filter(|_| is_imported(found))?;
     let src = image.src.as_ref()?;
     if let Some(digest) = &image.sha256 {
-        return Some(source == made_of(&image, digest));
+        return Some(source == source_of(&image, digest));
     }
     if is_url(src) {
         // A download only for a comparison is too expensive.
         let digest = source.split('+').next().unwrap_or_default();
-        return (source != made_of(&image, digest)).then_some(false);
+        return (source != source_of(&image, digest)).then_some(false);
     }
-    let digest = blocking(&path_of(src, folder), digest).await.ok()?;
-    Some(source == made_of(&image, &digest))
+    let digest = blocking(&resolve_path(src, directory), digest).await.ok()?;
+    Some(source == source_of(&image, &digest))
 }
 
 /// Returns true if an image is for the requested platform.
@@ -453,7 +471,7 @@ fn is_for(image: &Json, platform: Option<&str>) -> bool {
 
 /// Returns the header with registry credentials: those of the node, otherwise those of the docker
 /// CLI.
-async fn auth_of(it: &Bringing<'_>) -> Result<Option<String>, Failure> {
+async fn auth_header(it: &ImageFetch<'_>) -> Result<Option<String>, Failure> {
     let header = |credentials: &Json| BASE64_URL_SAFE.encode(credentials.to_string());
     if let Some(credentials) = &it.image.auth {
         return Ok(Some(header(credentials)));
@@ -466,7 +484,7 @@ async fn auth_of(it: &Bringing<'_>) -> Result<Option<String>, Failure> {
     Ok(found.as_ref().map(header))
 }
 
-/// Parses `Loaded image: name:tag` or `Loaded image ID: sha256:…`. Podman names all images of an
+/// Parses `LoadedBlueprint image: name:tag` or `LoadedBlueprint image ID: sha256:…`. Podman names all images of an
 /// archive in one line.
 fn loaded_names(line: &str) -> Vec<String> {
     let named = line
@@ -481,50 +499,50 @@ fn loaded_names(line: &str) -> Vec<String> {
 }
 
 /// Strips the default registry from a name.
-fn short(name: &str) -> &str {
+fn strip_registry(name: &str) -> &str {
     ["docker.io/library/", "docker.io/", "localhost/"]
         .iter()
         .find_map(|prefix| name.strip_prefix(prefix))
         .unwrap_or(name)
 }
 
-fn cannot_pull(error: &EngineError, reference: &str, identified: bool) -> Failure {
+fn pull_failure(error: &EngineError, reference: &str, has_credentials: bool) -> Failure {
     let failure = failure(error, &format!("cannot pull image {reference}"));
-    let says = |says: Says| says.is_said_by(error);
-    let final_words = [
-        Says::NoImage,
-        Says::NoRegistry,
-        Says::PlainRegistry,
-        Says::Denied,
+    let reports = |reports: KnownMessage| reports.matches_error(error);
+    let permanent = [
+        KnownMessage::ImageNotFound,
+        KnownMessage::RegistryUnreachable,
+        KnownMessage::RegistryWithoutTls,
+        KnownMessage::AccessDenied,
     ];
-    let failure = if final_words.into_iter().any(says) {
-        failure.for_good()
+    let failure = if permanent.into_iter().any(reports) {
+        failure.permanent()
     } else {
         failure
     };
-    if says(Says::PlainRegistry) {
+    if reports(KnownMessage::RegistryWithoutTls) {
         return failure
             .hint("the registry does not use TLS: add it to `insecure-registries` in the engine's /etc/docker/daemon.json, and restart the engine")
             .hint("`insecure_registry` of a node has no effect: only old engines supported it");
     }
-    if says(Says::Denied) {
-        let who = if identified {
+    if reports(KnownMessage::AccessDenied) {
+        let problem = if has_credentials {
             "the registry rejected the credentials"
         } else {
             "the registry requires credentials"
         };
-        return failure.hint(format!("{who}: run docker login, or set `auth_config` of the image: {{username: …, password: {{get_secret: …}}}}"));
+        return failure.hint(format!("{problem}: run docker login, or set `auth_config` of the image: {{username: …, password: {{get_secret: …}}}}"));
     }
     failure
         .hint("check `repository` and `tag`, and that the engine can reach the registry and has access")
         .hint("dockctl does not pull an image that the engine already has; list its images: docker image ls")
 }
 
-fn cannot_import(error: &EngineError, src: &str) -> Failure {
+fn import_failure(error: &EngineError, src: &str) -> Failure {
     let failure = failure(error, &format!("cannot import {src}"));
     // An engine error about the content is permanent; a lost connection may be temporary.
-    let said = status(error).is_some() || matches!(error, EngineError::Said(_));
-    if said { failure.for_good() } else { failure }
+    let said = status(error).is_some() || matches!(error, EngineError::Reported(_));
+    if said { failure.permanent() } else { failure }
 }
 
 /// Progress of a pull, in bytes of all layers.

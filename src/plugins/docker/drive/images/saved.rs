@@ -7,9 +7,9 @@
 use crate::{
     plugins::docker::{
         declare::image::GivenName,
-        drive::images::{archive::invalid, short},
+        drive::images::{archive::invalid, strip_registry},
     },
-    printable::shortened,
+    printable::truncated,
 };
 use serde_json::{Value as Json, json};
 use std::{
@@ -18,11 +18,11 @@ use std::{
 };
 
 /// Most names in an error.
-const LISTED: usize = 20;
+const MAX_LISTED: usize = 20;
 /// Longest name in an error, in characters.
-const SHOWN: usize = 200;
+const MAX_NAME: usize = 200;
 /// Files that list the images of an archive and their names.
-const TELLING: [&str; 4] = ["manifest.json", "repositories", "index.json", "oci-layout"];
+const NAMING_FILES: [&str; 4] = ["manifest.json", "repositories", "index.json", "oci-layout"];
 
 /// Image of an archive, with its names in that archive.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,7 +41,7 @@ pub(crate) fn choose<T>(candidates: Vec<Candidate<T>>, given: Option<&GivenName>
     let several = candidates.len() > 1;
     let mut names: Vec<String> = candidates
         .iter()
-        .flat_map(|it| it.names.iter().map(|name| shortened(name, SHOWN)))
+        .flat_map(|it| it.names.iter().map(|name| truncated(name, MAX_NAME)))
         .collect();
     names.extend(
         candidates
@@ -52,7 +52,7 @@ pub(crate) fn choose<T>(candidates: Vec<Candidate<T>>, given: Option<&GivenName>
     let unclear = |why: &str| {
         Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            format!("{why}: {}", listed(&names)),
+            format!("{why}: {}", list_names(&names)),
         ))
     };
     let Some(given) = given.filter(|_| several) else {
@@ -106,24 +106,24 @@ fn is_named(name: &str, repository: &str, tag: Option<&str>) -> bool {
         .rsplit_once(':')
         .filter(|(_, tag)| !tag.contains('/'))
         .unwrap_or((name, "latest"));
-    short(own) == short(repository) && tag.is_none_or(|tag| tag == own_tag)
+    strip_registry(own) == strip_registry(repository) && tag.is_none_or(|tag| tag == own_tag)
 }
 
-fn listed(names: &[String]) -> String {
+fn list_names(names: &[String]) -> String {
     let shown = names
         .iter()
-        .take(LISTED)
+        .take(MAX_LISTED)
         .map(String::as_str)
         .collect::<Vec<_>>()
         .join(", ");
     match names.len() {
-        all if all > LISTED => format!("found {shown} and {} more", all - LISTED),
+        all if all > MAX_LISTED => format!("found {shown} and {} more", all - MAX_LISTED),
         _ => format!("found {shown}"),
     }
 }
 
 /// Returns the images in a `manifest.json` of `docker save`.
-pub(crate) fn of_manifest(manifest: &Json) -> Vec<Candidate<SavedImage>> {
+pub(crate) fn from_manifest(manifest: &Json) -> Vec<Candidate<SavedImage>> {
     let images = manifest
         .as_array()
         .into_iter()
@@ -167,7 +167,7 @@ impl SavedImage {
             let path = entry.path()?.into_owned();
             let mut header = entry.header().clone();
             match header.entry_type() {
-                _ if tells(&path) => {}
+                _ if names_images(&path) => {}
                 tar::EntryType::Symlink | tar::EntryType::Link => {
                     let target = entry
                         .link_name()?
@@ -180,11 +180,11 @@ impl SavedImage {
                 _ => {}
             }
         }
-        self.end(builder)
+        self.write_manifest(builder)
     }
 
     /// Writes an archive from a directory: the blobs that the manifest lists.
-    pub(crate) fn write_folder(&self, folder: &Path, out: &mut dyn Write) -> io::Result<()> {
+    pub(crate) fn write_dir(&self, directory: &Path, out: &mut dyn Write) -> io::Result<()> {
         let mut builder = tar::Builder::new(out);
         let image = &self.manifest[0];
         let mut names: Vec<&str> = image["Layers"]
@@ -197,12 +197,12 @@ impl SavedImage {
         names.sort_unstable();
         names.dedup();
         for name in names {
-            builder.append_path_with_name(folder.join(name), name)?;
+            builder.append_path_with_name(directory.join(name), name)?;
         }
-        self.end(builder)
+        self.write_manifest(builder)
     }
 
-    fn end(&self, mut builder: tar::Builder<&mut dyn Write>) -> io::Result<()> {
+    fn write_manifest(&self, mut builder: tar::Builder<&mut dyn Write>) -> io::Result<()> {
         let text = self.manifest.to_string();
         let mut header = tar::Header::new_ustar();
         header.set_size(text.len() as u64);
@@ -215,7 +215,7 @@ impl SavedImage {
 
 /// Returns true if a path in an archive leads to a file that names images, regardless of its
 /// spelling.
-fn tells(path: &Path) -> bool {
+fn names_images(path: &Path) -> bool {
     let mut plain: Vec<&std::ffi::OsStr> = Vec::new();
     for component in path.components() {
         match component {
@@ -224,7 +224,7 @@ fn tells(path: &Path) -> bool {
             _ => {}
         }
     }
-    matches!(&plain[..], [name] if TELLING.iter().any(|it| *name == *it))
+    matches!(&plain[..], [name] if NAMING_FILES.iter().any(|it| *name == *it))
 }
 
 #[cfg(test)]
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_chosen_by_its_name() {
+    fn image_is_selected_by_name() {
         let two: &[&[&str]] = &[&["a:x"], &["b:y", "docker.io/library/c:latest"]];
         assert_eq!(chosen(two, Some("b"), None), Ok(1));
         assert_eq!(chosen(two, Some("b"), Some("y")), Ok(1));
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn the_only_image_is_the_one_that_is_meant() {
+    fn only_image_is_selected_without_a_name() {
         assert_eq!(chosen(&[&["a:x"]], Some("mine"), Some("1")), Ok(0));
         assert_eq!(chosen(&[&[]], None, None), Ok(0));
         assert!(chosen(&[], None, None).is_err());
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_is_sent_without_any_name_but_with_everything_else() {
+    fn archive_is_sent_without_names() {
         let mut builder = tar::Builder::new(Vec::new());
         let mut add = |name: &str, kind: tar::EntryType, content: &[u8]| {
             let mut header = tar::Header::new_gnu();
@@ -335,7 +335,7 @@ mod tests {
         add("manifest.json", tar::EntryType::Symlink, b"");
         let bytes = builder.into_inner().unwrap();
         let image = choose(
-            of_manifest(&serde_json::from_slice(manifest).unwrap()),
+            from_manifest(&serde_json::from_slice(manifest).unwrap()),
             None,
         )
         .unwrap();

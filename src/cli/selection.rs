@@ -1,0 +1,141 @@
+//! Finds the blueprint, deployment or execution that a command refers to.
+
+use super::{
+    args::ExecutionArgs,
+    error::{CliError, Kind, Shown},
+};
+use crate::operate::{
+    Error, Workspace,
+    blueprint::{DEFAULT_NAMES, absolute, check_name, default_name},
+};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Finds the blueprint: the given file, or the one in the given or current directory.
+pub(crate) fn find(given: Option<&Path>) -> Result<PathBuf, CliError> {
+    let directory = match given {
+        Some(path) if !path.is_dir() => return Ok(path.to_owned()),
+        Some(directory) => directory,
+        None => Path::new(""),
+    };
+    let mut paths = DEFAULT_NAMES.iter().map(|name| directory.join(name));
+    let found = paths.find(|path| path.exists());
+    found.ok_or_else(|| no_blueprint_in(given))
+}
+
+/// Returns the error of a directory without a blueprint.
+fn no_blueprint_in(directory: Option<&Path>) -> CliError {
+    let place = match directory {
+        Some(directory) => directory.display().to_string(),
+        None => "the current directory".to_owned(),
+    };
+    let message = format!("there is no blueprint.yaml in {place}");
+    let mut error = CliError::new(Kind::Invalid, message);
+    error.shown = Some(Shown {
+        fields: json!({ "valid": false, "diagnostics": [] }),
+        ..Shown::default()
+    });
+    error.hint("name the blueprint: dockctl COMMAND BLUEPRINT")
+}
+
+/// Returns the given deployment, or the one named after the blueprint in the current directory.
+///
+/// # Errors
+///
+/// If there is no such blueprint, or if it is only installed under other names: the user must then
+/// select a deployment.
+pub(crate) fn name(workspace: &Workspace<'_>, given: Option<&str>) -> Result<String, Error> {
+    if let Some(name) = given {
+        return check_name(name);
+    }
+    let path = find(None).map_err(|_| {
+        Error::usage("no deployment given, and no blueprint in the current directory")
+            .hint("list the deployments: dockctl list")
+    })?;
+    let name = default_name(&path);
+    let others = if is_known(workspace, &name) {
+        Vec::new()
+    } else {
+        deployments_of(workspace, &path)?
+    };
+    if others.is_empty() {
+        return Ok(name);
+    }
+    let error = Error::usage(format!(
+        "there is no deployment `{name}`, but other deployments use {}",
+        path.display()
+    ));
+    Err(error.hint(format!("select one: -d {}", others.join(", or -d "))))
+}
+
+/// Like [`name`], for commands that only read: without a blueprint in the current directory,
+/// returns the only installed deployment.
+pub(crate) fn name_to_read(
+    workspace: &Workspace<'_>,
+    given: Option<&str>,
+) -> Result<String, Error> {
+    if given.is_some() || find(None).is_ok() {
+        return name(workspace, given);
+    }
+    match &workspace.installed()?[..] {
+        [only] => Ok(only.clone()),
+        _ => name(workspace, given),
+    }
+}
+
+fn is_known(workspace: &Workspace<'_>, name: &str) -> bool {
+    workspace
+        .state
+        .read(name)
+        .is_ok_and(|record| record.is_some())
+}
+
+/// Returns the installed deployments of a blueprint.
+fn deployments_of(workspace: &Workspace<'_>, path: &Path) -> Result<Vec<String>, Error> {
+    let path = absolute(path);
+    let is_from = |name: &String| {
+        let record = workspace.state.read(name).ok().flatten();
+        record
+            .and_then(|record| record.deployment)
+            .is_some_and(|deployment| deployment.blueprint == path)
+    };
+    Ok(workspace.installed()?.into_iter().filter(is_from).collect())
+}
+
+/// Returns the deployment, and the execution ID if one is given. An ID alone is searched in all
+/// deployments.
+pub(crate) fn execution(
+    workspace: &Workspace<'_>,
+    args: &ExecutionArgs,
+) -> Result<(String, Option<String>), Error> {
+    let (given, deployment) = (args.execution.as_deref(), args.deployment.as_deref());
+    let Some(id) = given else {
+        return name(workspace, deployment).map(|name| (name, None));
+    };
+    let has = |name: &String| {
+        let known = workspace
+            .state
+            .read(name)
+            .ok()
+            .flatten()
+            .is_some_and(|record| record.executions.iter().any(|it| it.id == id));
+        known
+            || workspace
+                .state
+                .holder(name)
+                .is_ok_and(|holder| holder.is_some_and(|holder| holder.execution == id))
+    };
+    match deployment {
+        Some(name) => Ok((check_name(name)?, Some(id.to_owned()))),
+        None => match workspace.state.names()?.into_iter().find(has) {
+            Some(name) => Ok((name, Some(id.to_owned()))),
+            None if workspace.state.names()?.iter().any(|name| name == id) => {
+                Ok((id.to_owned(), None))
+            }
+            None => Err(
+                Error::usage(format!("there is no execution or deployment `{id}`"))
+                    .hint("list the executions: dockctl executions"),
+            ),
+        },
+    }
+}

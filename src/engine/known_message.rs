@@ -1,0 +1,109 @@
+//! Conditions that engines report only in the text of a message, not as a code. Messages are
+//! matched in this module only.
+
+use super::EngineError;
+
+/// Condition in the message of an engine.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum KnownMessage {
+    /// Another program or container uses the port.
+    PortTaken,
+    /// All ports of a range are in use.
+    PortsExhausted,
+    /// The container does not contain the program.
+    ProgramNotFound,
+    /// The registry cannot be found, or does not respond.
+    RegistryUnreachable,
+    /// The registry does not use TLS.
+    RegistryWithoutTls,
+    /// The registry does not have the image, or not for this platform.
+    ImageNotFound,
+    /// The registry denies access.
+    AccessDenied,
+    /// The same operation is already in progress.
+    InProgress,
+    /// The message is about whether the container runs.
+    Running,
+    /// Another object has the name.
+    NameTaken,
+    /// Containers are connected to the network.
+    InUse,
+    /// The container is already connected to the network.
+    AlreadyConnected,
+    /// The engine does not support links.
+    LinksUnsupported,
+    /// The engine requires TLS.
+    TlsRequired,
+    /// The data is not TLS, but TLS was expected.
+    NotTls,
+}
+
+impl KnownMessage {
+    /// Returns fragments of messages of Docker and Podman. One match is enough.
+    fn fragments(self) -> &'static [&'static str] {
+        match self {
+            Self::PortTaken => &["port is already allocated", "address already in use"],
+            Self::PortsExhausted => &["all ports are allocated"],
+            Self::ProgramNotFound => &["executable file not found"],
+            Self::RegistryUnreachable => &["no such host", "connection refused"],
+            Self::RegistryWithoutTls => &["server gave HTTP response"],
+            Self::ImageNotFound => &["not found", "manifest unknown", "no matching manifest"],
+            Self::AccessDenied => &[
+                "access denied",
+                "unauthorized",
+                "authentication required",
+                "no basic auth credentials",
+                "denied:",
+            ],
+            Self::InProgress => &["in progress"],
+            Self::Running => &["running"],
+            Self::NameTaken => &["is already in use"],
+            Self::InUse => &["active endpoints", "is being used"],
+            Self::AlreadyConnected => &["already exists in network"],
+            Self::LinksUnsupported => &["link is not supported"],
+            Self::TlsRequired => &["HTTPS server"],
+            Self::NotTls => &["corrupt message"],
+        }
+    }
+
+    /// Returns true if a message reports the condition.
+    pub(crate) fn is_in(self, message: &str) -> bool {
+        self.fragments().iter().any(|words| message.contains(words))
+    }
+
+    /// Returns true if an error reports the condition.
+    pub(crate) fn matches_error(self, error: &EngineError) -> bool {
+        self.is_in(&error.text())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_recognized() {
+        for (message, says) in [
+            (
+                "driver failed programming external connectivity: Bind for 0.0.0.0:80 failed: port is already allocated",
+                KnownMessage::PortTaken,
+            ),
+            (
+                "network x has active endpoints (name:\"y\" id:\"z\")",
+                KnownMessage::InUse,
+            ),
+            (
+                "removal of container x is already in progress",
+                KnownMessage::InProgress,
+            ),
+            (
+                "Get \"https://r:5000/v2/\": http: server gave HTTP response to HTTPS client",
+                KnownMessage::RegistryWithoutTls,
+            ),
+            ("pull access denied for x", KnownMessage::AccessDenied),
+        ] {
+            assert!(says.is_in(message), "{message}");
+        }
+        assert!(!KnownMessage::AccessDenied.is_in("manifest unknown"));
+    }
+}

@@ -1,0 +1,72 @@
+//! Formats values like `str()` in Python, for `concat` and environment variables.
+
+use crate::syntax::python_float;
+use serde_json::{Number, Value as Json};
+
+/// Formats a value like `str()` in Python.
+#[must_use]
+pub fn python_text(json: &Json) -> String {
+    match json {
+        Json::String(text) => text.clone(),
+        other => python_repr(other),
+    }
+}
+
+fn python_repr(json: &Json) -> String {
+    match json {
+        Json::Null => "None".into(),
+        Json::Bool(value) => if *value { "True" } else { "False" }.into(),
+        Json::Number(number) => number_repr(number),
+        Json::String(text) => quoted(text),
+        Json::Array(items) => format!("[{}]", joined(items.iter().map(python_repr))),
+        Json::Object(object) => format!("{{{}}}", joined(object.iter().map(entry_repr))),
+    }
+}
+
+fn number_repr(number: &Number) -> String {
+    if number.is_f64() {
+        python_float(number.as_f64().unwrap_or(f64::NAN))
+    } else {
+        number.to_string()
+    }
+}
+
+fn entry_repr((key, value): (&String, &Json)) -> String {
+    format!("{}: {}", quoted(key), python_repr(value))
+}
+
+fn joined(parts: impl Iterator<Item = String>) -> String {
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+fn quoted(text: &str) -> String {
+    let escaped = escaped(text);
+    if text.contains('\'') && !text.contains('"') {
+        format!("\"{escaped}\"")
+    } else {
+        format!("'{}'", escaped.replace('\'', "\\'"))
+    }
+}
+
+/// Escapes backslashes, line breaks and tabs in a text, but not quotes.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\")
+        .replace('\n', "\\n")
+        .replace('\t', "\\t")
+        .replace('\r', "\\r")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::python_text;
+    use serde_json::json;
+
+    #[test]
+    fn values_are_formatted_as_in_python() {
+        assert_eq!(
+            python_text(&json!({"a": [true, null, 1.5, "it's"]})),
+            r#"{'a': [True, None, 1.5, "it's"]}"#
+        );
+        assert_eq!(python_text(&json!("plain")), "plain");
+    }
+}

@@ -1,0 +1,448 @@
+//! The desired deployment of a blueprint, compared with the record.
+
+use super::{
+    blueprint::{self, LoadedBlueprint},
+    claims,
+    error::{Claimed, Detail, Error, Kind},
+    plan_file::PlanFile,
+    recover,
+    session::refuse_unknown_plugins,
+    workspace::Workspace,
+};
+use crate::{
+    diagnostic::Diagnostics,
+    digest::keyed_digest,
+    event::{Entry, Event},
+    model::{Deployment, Difference, Instance, inputs::MissingInputs},
+    plan::{self, AttributeRead, PlanInput, Proposal, Unsupported},
+    plugins::{Drivers, Plugins},
+    printable::printable,
+    record::Record,
+    seam::{Object, Observed, Step},
+    stage::{Parameters, Stage, Task},
+};
+use indexmap::IndexSet;
+use std::{collections::BTreeMap, path::Path};
+
+/// The desired deployment with the present record.
+pub(crate) struct Desired {
+    pub deployment: Deployment,
+    pub record: Option<Record>,
+    /// The record with the desired definition applied. It contains the instances that this
+    /// definition drops, because they must be removed.
+    pub updated_record: Record,
+    loaded: LoadedBlueprint,
+}
+
+/// Returns the record with a definition applied.
+fn with_definition(record: Option<Record>, deployment: &Deployment) -> Record {
+    let mut record = record.unwrap_or_default();
+    let deployment = Box::new(deployment.clone());
+    let applied = record.apply(&Entry::now(Event::Defined { deployment }));
+    applied.expect("a definition can always follow");
+    record
+}
+
+/// The result of comparing a desired deployment with its record.
+pub(crate) enum Decision {
+    UpToDate,
+    Different(Vec<Difference>),
+    Work,
+}
+
+impl Desired {
+    /// Reads the blueprint. New instances get the IDs in the plan, if there is one.
+    pub(crate) fn read(
+        workspace: &Workspace<'_>,
+        (path, name): (&Path, &str),
+        inputs: &[String],
+        plan: Option<&PlanFile>,
+    ) -> Result<Self, Error> {
+        let record = workspace.state.read(name)?;
+        record.as_ref().map_or(Ok(()), refuse_unknown_plugins)?;
+        let before = record
+            .as_ref()
+            .filter(|record| record.is_installed())
+            .and_then(|record| record.deployment.as_ref());
+        refuse_other_blueprint(
+            before.filter(|_| !record.as_ref().is_some_and(Record::is_taken_over)),
+            path,
+        )?;
+        let mut loaded = blueprint::load(
+            path,
+            inputs,
+            before,
+            MissingInputs::Reject,
+            &workspace.settings,
+        )?;
+        let planned = plan.map(|plan| plan.instances.clone()).unwrap_or_default();
+        let random = workspace.id_generator(name, record.as_ref())?;
+        let mut deployment = blueprint::create_deployment(
+            &mut loaded,
+            name,
+            path,
+            (before, &planned),
+            random,
+            workspace,
+        )?;
+        let known = record
+            .as_ref()
+            .and_then(|record| record.deployment.as_ref())
+            .map(|known| known.id.clone());
+        let key = workspace.state.key()?;
+        deployment.id = known
+            .filter(|id| !id.is_empty())
+            .unwrap_or_else(|| new_deployment_id(&key, name));
+        deployment.withhold(&loaded.sensitive, &key, &workspace.secrets);
+        deployment.record_secret_digests(&key, &workspace.secrets, before);
+        refuse_unpopulated(&deployment)?;
+        refuse_early_reads(&deployment)?;
+        Ok(Self {
+            updated_record: with_definition(record.clone(), &deployment),
+            deployment,
+            record,
+            loaded,
+        })
+    }
+
+    /// Plans `install` or `update`.
+    pub(crate) fn propose(&self, parameters: &Parameters, observed: &Observed) -> Proposal {
+        plan::first(
+            parameters,
+            &PlanInput::new(&self.deployment, &self.updated_record, observed),
+        )
+    }
+
+    /// Returns the installed deployment.
+    pub(crate) fn before(&self) -> Option<&Deployment> {
+        self.record
+            .as_ref()
+            .filter(|record| record.is_installed())
+            .and_then(|record| record.deployment.as_ref())
+    }
+
+    /// Returns the differences from the installed deployment. A recovered deployment is compared
+    /// with the objects on the engines instead.
+    pub(crate) fn differences(&self, observed: &Observed) -> Vec<Difference> {
+        if self.is_recovered() {
+            return self.differing_nodes(observed);
+        }
+        self.before()
+            .map(|before| before.differences(&self.deployment))
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn decide(&self, proposal: &Proposal, observed: &Observed) -> Decision {
+        let complete = self.record.as_ref().is_some_and(Record::is_complete);
+        let unfinished = self
+            .record
+            .as_ref()
+            .is_some_and(|record| record.running().is_some());
+        let differences = self.differences(observed);
+        let has_outdated = self.record.as_ref().is_some_and(Record::has_outdated);
+        match (complete, differences.is_empty() && !has_outdated) {
+            (true, false) => Decision::Different(differences),
+            // A recovered deployment always needs work: its definition must be recorded.
+            (true, true) if proposal.stage.is_empty() && !self.is_recovered() && !unfinished => {
+                Decision::UpToDate
+            }
+            _ => Decision::Work,
+        }
+    }
+
+    /// Returns true if the deployment is installed and differs from the desired one.
+    pub(crate) fn is_changed(&self, observed: &Observed) -> bool {
+        let has_outdated = self
+            .record
+            .as_ref()
+            .is_some_and(|record| record.is_installed() && record.has_outdated());
+        has_outdated || !self.differences(observed).is_empty()
+    }
+
+    fn is_recovered(&self) -> bool {
+        self.record
+            .as_ref()
+            .and_then(|record| record.deployment.as_ref())
+            .is_some_and(|before| before.recovered)
+    }
+
+    /// Returns the nodes with objects that do not match their declaration, and the nodes that are
+    /// no longer in the blueprint.
+    fn differing_nodes(&self, observed: &Observed) -> Vec<Difference> {
+        let is_other = |object: &&Object| {
+            object
+                .owner
+                .as_ref()
+                .is_some_and(|owner| !owner.as_declared)
+                || !object.drift.is_empty()
+        };
+        let owners = observed
+            .objects()
+            .iter()
+            .filter(is_other)
+            .filter_map(|object| object.owner.as_ref());
+        let other =
+            owners.filter_map(|owner| Some(&self.deployment.instance(&owner.instance)?.node));
+        let is_kept = |instance: &Instance| {
+            self.before()?
+                .node(instance)
+                .filter(|_| self.is_recovered())
+                .map(|node| Plugins::default().outlives(node))
+        };
+        let is_gone = |instance: &&Instance| {
+            self.deployment.instance(&instance.id).is_none() && is_kept(instance) != Some(true)
+        };
+        let before = self
+            .before()
+            .map(|before| &before.instances[..])
+            .unwrap_or_default();
+        let nodes: IndexSet<&String> = other
+            .chain(before.iter().filter(is_gone).map(|instance| &instance.node))
+            .collect();
+        nodes
+            .into_iter()
+            .map(|node| Difference {
+                field: format!("nodes.{node}"),
+                before: None,
+                after: None,
+            })
+            .collect()
+    }
+
+    /// Refuses to continue if objects are labeled with this deployment but not in its record: they
+    /// would conflict.
+    pub(crate) async fn refuse_unknown_objects(
+        &self,
+        workspace: &Workspace<'_>,
+        drivers: &Drivers<'_>,
+        observed: &Observed,
+    ) -> Result<(), Error> {
+        // Created by another state directory, or recorded in a journal that was lost.
+        let unknown = |instance: &str| self.deployment.instance(instance).is_none();
+        let is_unknown = |object: &&Object| {
+            object.is_claimed
+                || object
+                    .owner
+                    .as_ref()
+                    .is_some_and(|owner| unknown(&owner.instance))
+        };
+        let unknown_objects: Vec<String> = observed
+            .objects()
+            .iter()
+            .filter(is_unknown)
+            .map(|object| printable(&object.name))
+            .collect();
+        if unknown_objects.is_empty() {
+            return Ok(());
+        }
+        let name = &self.deployment.name;
+        let discovery = workspace.discover(drivers, name).await?;
+        if let Some(record) = self.record.as_ref().filter(|record| record.is_installed()) {
+            return recover::refuse_created_elsewhere(&discovery, record, name);
+        }
+        let message = format!(
+            "this state directory has no record of `{name}`, but objects on the engine are labeled with it: {}",
+            unknown_objects.join(", ")
+        );
+        let error = Error::new(Kind::Failed, message).with(Detail::Claims(Claimed {
+            deployment: name.clone(),
+            objects: Some(unknown_objects),
+            claims: discovery.claims(),
+        }));
+        let error = if discovery.own().is_some() {
+            error.hint(format!(
+                "take them over with `dockctl recover {name}`, or remove them with `dockctl uninstall {name}`"
+            ))
+        } else {
+            claims::with_hints(error, name, &discovery.claims())
+        };
+        Err(error.hint("to install a second deployment, use another name: -d OTHER; or use the state directory that installed it: --state-dir DIR"))
+    }
+
+    /// Returns an error for missing files, such as image archives, before any write.
+    pub(crate) fn check_files(&self, proposal: &Proposal) -> Result<(), Error> {
+        if !proposal
+            .stage
+            .tasks()
+            .iter()
+            .any(|task| task.step.obtains_material())
+        {
+            return Ok(());
+        }
+        let mut d = Diagnostics::default();
+        Plugins::default().check_files(
+            &self.loaded.blueprint,
+            self.deployment.blueprint.parent().unwrap_or(Path::new(".")),
+            &mut d,
+        );
+        if d.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::invalid(d, self.loaded.sources.clone()))
+        }
+    }
+
+    /// Returns the event that records the definition, unless it is already recorded.
+    pub(crate) fn definition_event(&self, record: &Record) -> Vec<Event> {
+        let known = record.is_installed() && record.deployment.as_ref() == Some(&self.deployment);
+        if known {
+            Vec::new()
+        } else {
+            vec![Event::Defined {
+                deployment: Box::new(self.deployment.clone()),
+            }]
+        }
+    }
+}
+
+/// Returns the ID of a new deployment. It is derived from the key of the state directory: if the
+/// journal is lost, the deployment gets the same ID again, and its objects still match.
+fn new_deployment_id(key: &[u8], name: &str) -> String {
+    keyed_digest(key, &format!("deployment {name}"))
+        .chars()
+        .take(12)
+        .collect()
+}
+
+fn refuse_other_blueprint(before: Option<&Deployment>, path: &Path) -> Result<(), Error> {
+    let path = blueprint::absolute(path);
+    // Reading the file reports later that it is missing.
+    let Some(before) = before.filter(|before| before.blueprint != path && path.exists()) else {
+        return Ok(());
+    };
+    let message = format!(
+        "the deployment `{}` was installed from {}, not from {}",
+        before.name,
+        before.blueprint.display(),
+        path.display()
+    );
+    let error = Error::usage(message).hint("use another deployment name: -d NAME");
+    if before.blueprint.exists() {
+        return Err(error);
+    }
+    Err(error.hint(format!(
+        "if the blueprint was moved, move it back, or uninstall the deployment first: dockctl uninstall {}",
+        before.name
+    )))
+}
+
+/// Refuses a node without instances unless it was scaled to 0. Otherwise a plan would remove the
+/// objects of the node and report success.
+pub(crate) fn refuse_unpopulated(deployment: &Deployment) -> Result<(), Error> {
+    let nodes = deployment.nodes_without_instances();
+    if nodes.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "internal error: no instances of {}, although not scaled to 0; nothing was done",
+        nodes.join(", ")
+    );
+    Err(Error::new(Kind::Failed, message)
+        .hint("report this with the blueprint and the output of: dockctl inspect --deploy"))
+}
+
+/// Refuses to create containers from attributes that do not exist yet. Validation finds most cases;
+/// this check also finds those that depend on inputs.
+fn refuse_early_reads(deployment: &Deployment) -> Result<(), Error> {
+    let early: Vec<AttributeRead> = plan::unordered_readings(deployment, Plugins::default())
+        .into_iter()
+        .filter(|reading| reading.makes)
+        .collect();
+    if early.is_empty() {
+        return Ok(());
+    }
+    let message =
+        "containers would be created from attributes that do not exist yet; nothing was done";
+    let error = Error::new(Kind::Invalid, message).with(Detail::EarlyReads(early));
+    Err(error.hint("for details, run: dockctl explain D0121"))
+}
+
+/// Warns of attributes that are read too early. A deployment from an older dockctl can contain such
+/// readings, which are refused now. Its workflows still run.
+pub(crate) fn warn_of_early_reads(workspace: &Workspace<'_>, deployment: &Deployment) {
+    for reading in plan::unordered_readings(deployment, Plugins::default()) {
+        workspace.warn(format!(
+            "{reading}, which is started later: it may be null or out of date"
+        ));
+    }
+}
+
+pub(crate) fn refuse_unsupported(unsupported: &[Unsupported], skip: bool) -> Result<(), Error> {
+    if skip || unsupported.is_empty() {
+        return Ok(());
+    }
+    let message = "the blueprint has operations that no plugin can run; nothing was done";
+    let error = Error::new(Kind::Invalid, message).with(Detail::Unsupported(unsupported.to_vec()));
+    Err(error.hint("to install everything else, pass --skip-unsupported"))
+}
+
+/// Returns an error for steps that are known to be refused, before the run starts.
+pub(crate) fn refuse_impossible_steps(stage: &Stage) -> Result<(), Error> {
+    let line = |task: &Task| {
+        let why = task.step.refusal()?;
+        Some(format!("{}: {why}\n  --> {}\n", task.instance, task.place))
+    };
+    let lines: Vec<String> = stage.tasks().iter().filter_map(line).collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let message = "the blueprint requires changes that are not possible; nothing was done";
+    Err(Error::new(Kind::Invalid, message).with(Detail::Refused(lines)))
+}
+
+/// Returns the requirements that an engine does not meet, each with its location.
+pub(crate) async fn unmet_requirements(
+    drivers: &Drivers<'_>,
+    stage: &Stage,
+) -> Result<Vec<String>, Error> {
+    let steps: Vec<&Step> = stage.tasks().iter().map(|task| &task.step).collect();
+    let refusals = drivers.refusals(&steps).await?;
+    let lines = |(Task { node, place, .. }, reasons): (&Task, Vec<String>)| {
+        let line = |why: String| format!("node `{node}`: {why}\n  --> {place}\n");
+        reasons.into_iter().map(line).collect::<Vec<_>>()
+    };
+    let refused = stage.tasks().iter().zip(refusals);
+    Ok(refused.flat_map(lines).collect())
+}
+
+pub(crate) fn refuse_unmet_requirements(lines: &[String]) -> Result<(), Error> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let message =
+        "the blueprint requires features that its engine does not support; nothing was done";
+    let error = Error::new(Kind::Invalid, message).with(Detail::Unmet(lines.to_vec()));
+    Err(error.hint("remove the argument, or use a newer engine: --host"))
+}
+
+pub(crate) fn differs_error(name: &str, differences: &[Difference]) -> Error {
+    let why = if differences.is_empty() {
+        "its last update did not finish"
+    } else {
+        "its blueprint or inputs have changed"
+    };
+    let message = format!("`{name}` is installed, but {why}; nothing was done");
+    let error = Error::new(Kind::Different, message).with(Detail::Different {
+        deployment: name.to_owned(),
+        differences: differences.to_vec(),
+    });
+    error.hint("apply the changes with `dockctl update`; preview them with `dockctl plan`")
+}
+
+/// Returns the fields that engines do not report, by instance.
+pub(crate) fn unobservable_fields(observed: &Observed) -> BTreeMap<String, Vec<String>> {
+    let unseen = |object: &Object| {
+        let fields: Vec<String> = object
+            .comparison
+            .unobservable
+            .iter()
+            .map(|field| printable(field))
+            .collect();
+        object
+            .owner
+            .as_ref()
+            .filter(|_| !fields.is_empty())
+            .map(|owner| (owner.instance.clone(), fields))
+    };
+    observed.objects().iter().filter_map(unseen).collect()
+}

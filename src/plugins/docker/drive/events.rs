@@ -1,0 +1,94 @@
+//! Container events of a deployment, for workflows that watch it.
+
+use crate::{
+    plugins::docker::{declare::label, drive::engine::Engine},
+    seam::{ObjectEvent, ObjectEventKind},
+};
+use futures_util::{Stream, StreamExt as _};
+use serde_json::{Value as Json, json};
+
+/// Numbers of signals that are sent to stop a container.
+const STOP_SIGNALS: [&str; 4] = ["2", "3", "9", "15"];
+/// How long before now the event stream starts, in milliseconds: engines count whole seconds.
+const LOOKBACK_MS: u64 = 1000;
+
+impl Engine {
+    /// Streams events from now on, until the connection is lost.
+    pub(crate) fn happenings(&self, deployment: &str) -> impl Stream<Item = ObjectEvent> + use<> {
+        // Does not filter by event: Podman names some events differently in filters and in
+        // messages.
+        let filters = json!({ "type": ["container"], "label": [format!("{}={deployment}", label::DEPLOYMENT)] });
+        let events = self
+            .client
+            .events(self.client.now().saturating_sub(LOOKBACK_MS), &filters);
+        events
+            .take_while(|event| std::future::ready(event.is_ok()))
+            .filter_map(|event| std::future::ready(event.ok().as_ref().and_then(to_event)))
+    }
+}
+
+fn to_event(event: &Json) -> Option<ObjectEvent> {
+    let attributes = &event["Actor"]["Attributes"];
+    let what = match event["Action"].as_str()? {
+        "kill" => attributes["signal"]
+            .as_str()
+            .is_none_or(|signal| STOP_SIGNALS.contains(&signal))
+            .then_some(ObjectEventKind::Signaled)?,
+        "stop" => ObjectEventKind::Stopped,
+        "die" => ObjectEventKind::Exited,
+        "cleanup" => ObjectEventKind::Cleaned,
+        // Podman sends `remove`.
+        "destroy" | "remove" => ObjectEventKind::Removed,
+        "start" => ObjectEventKind::Started,
+        status => status
+            .ends_with(": unhealthy")
+            .then_some(ObjectEventKind::Unhealthy)?,
+    };
+    Some(ObjectEvent {
+        instance: attributes[label::INSTANCE].as_str()?.to_owned(),
+        kind: what,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(action: &str, signal: Option<&str>) -> Option<ObjectEventKind> {
+        let mut attributes = json!({ "dockctl.instance": "web_1" });
+        if let Some(signal) = signal {
+            attributes["signal"] = signal.into();
+        }
+        to_event(&json!({ "Action": action, "Actor": { "Attributes": attributes } }))
+            .map(|happening| happening.kind)
+    }
+
+    #[test]
+    fn only_stop_signals_count_as_user_stops() {
+        assert_eq!(seen("kill", Some("15")), Some(ObjectEventKind::Signaled));
+        assert_eq!(
+            seen("kill", Some("1")),
+            None,
+            "SIGHUP makes many programs reload"
+        );
+        assert_eq!(
+            (seen("stop", None), seen("die", None)),
+            (
+                Some(ObjectEventKind::Stopped),
+                Some(ObjectEventKind::Exited)
+            )
+        );
+        assert_eq!(
+            (seen("destroy", None), seen("remove", None)),
+            (
+                Some(ObjectEventKind::Removed),
+                Some(ObjectEventKind::Removed)
+            )
+        );
+        assert_eq!(
+            seen("health_status: unhealthy", None),
+            Some(ObjectEventKind::Unhealthy)
+        );
+        assert_eq!(seen("health_status: healthy", None), None);
+    }
+}

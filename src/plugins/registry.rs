@@ -1,0 +1,508 @@
+//! All plugins as one, for the kernel.
+
+use super::{
+    Driver, DriverSettings, Drivers, ExclusiveResource, InstanceRef, InstanceView, Name,
+    ObserveContext, PLUGINS, Plugin, RelationshipRef, Replacement, conflict, recorded_status,
+};
+use crate::{
+    diagnostic::{Code, Diagnostic, Diagnostics, Sources},
+    model::{Blueprint, Definition, Deployment, Instance, Node, OperationDefinition},
+    record::{FunctionContext, Record},
+    seam::{Change, InstanceStatus, Need, Object, ObjectRef, Observed, Purpose, Step, Target},
+};
+use indexmap::IndexMap;
+use serde_json::Value as Json;
+use std::{collections::HashMap, path::Path};
+
+/// The location and ID of an instance's object, as far as known.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ObjectPlace {
+    /// ID of its plugin.
+    pub plugin: String,
+    /// Its system.
+    pub target: Target,
+    /// Its ID, from the record.
+    pub object: Option<String>,
+}
+
+impl From<ObjectRef> for ObjectPlace {
+    fn from(reached: ObjectRef) -> Self {
+        Self {
+            plugin: reached.plugin,
+            target: reached.target,
+            object: Some(reached.object),
+        }
+    }
+}
+
+/// The places of objects, by instance.
+pub type ObjectPlaces = IndexMap<String, ObjectPlace>;
+
+/// The plugins available to a run.
+#[derive(Clone, Copy)]
+pub struct Plugins(pub &'static [&'static dyn Plugin]);
+
+impl Default for Plugins {
+    fn default() -> Self {
+        Self(PLUGINS)
+    }
+}
+
+/// The drivers of all plugins, created for one run.
+pub struct ConnectedPlugins {
+    plugins: Plugins,
+    all: Vec<(&'static str, Box<dyn Driver>)>,
+}
+
+impl ConnectedPlugins {
+    /// Combines the drivers.
+    #[must_use]
+    pub fn drivers(&self) -> Drivers<'_> {
+        let all = self.all.iter().map(|(id, driver)| (*id, &**driver));
+        Drivers::new(self.plugins, all.collect())
+    }
+}
+
+impl Plugins {
+    /// Creates the driver of each plugin, without connecting yet.
+    #[must_use]
+    pub fn connect(self, settings: &DriverSettings) -> ConnectedPlugins {
+        let made = self.0.iter().map(|it| (it.id(), it.connect(settings)));
+        ConnectedPlugins {
+            plugins: self,
+            all: made.collect(),
+        }
+    }
+
+    /// Returns the reference pages on arguments of operations, of all plugins.
+    #[must_use]
+    pub fn arguments(self) -> String {
+        let pages: Vec<String> = self.0.iter().filter_map(|it| it.arguments()).collect();
+        pages.join("\n")
+    }
+
+    /// Returns the plugin that a node belongs to.
+    fn owner_of(self, node: &Definition) -> Option<&'static dyn Plugin> {
+        self.0
+            .iter()
+            .copied()
+            .find(|plugin| plugin.kind(node).is_some())
+    }
+
+    fn by_id(self, id: &str) -> Option<&'static dyn Plugin> {
+        self.0.iter().copied().find(|plugin| plugin.id() == id)
+    }
+
+    /// Returns true if the plugin with this ID is available.
+    #[must_use]
+    pub fn has(self, id: &str) -> bool {
+        self.by_id(id).is_some()
+    }
+
+    /// Returns true if a plugin can run an operation.
+    #[must_use]
+    pub fn supports(self, plugin: &str, operation: &str) -> bool {
+        self.0.iter().any(|it| it.supports(plugin, operation))
+    }
+
+    /// Returns true if a plugin implements the blueprint plugin with this name.
+    #[must_use]
+    pub fn provides(self, plugin: &str) -> bool {
+        self.0.iter().any(|it| it.provides(plugin))
+    }
+
+    /// Reports errors of a blueprint that only plugins can detect.
+    pub fn check(self, blueprint: &Blueprint, sources: &Sources, d: &mut Diagnostics) {
+        self.0.iter().for_each(|plugin| plugin.check(blueprint, d));
+        if self.0.len() > 1 {
+            let nodes = blueprint.nodes.values();
+            d.extend(nodes.filter_map(|node| self.ambiguous_owner(node, sources)));
+        }
+    }
+
+    /// Returns the error for a node that two plugins claim.
+    fn ambiguous_owner(self, node: &Node, sources: &Sources) -> Option<Diagnostic> {
+        let (name, definition) = (&node.name, Definition::of(node, sources));
+        let owners = self
+            .0
+            .iter()
+            .filter(|plugin| plugin.kind(&definition).is_some());
+        let owners: Vec<&str> = owners.map(|plugin| plugin.id()).collect();
+        let [one, two, ..] = owners[..] else {
+            return None;
+        };
+        let message = format!(
+            "node `{}` belongs to two plugins: `{one}` and `{two}`",
+            name.node
+        );
+        Some(name.span.error(Code::TwoSystems, message))
+    }
+
+    /// Reports errors of the files that a blueprint refers to.
+    pub fn check_files(self, blueprint: &Blueprint, directory: &Path, d: &mut Diagnostics) {
+        self.0
+            .iter()
+            .for_each(|plugin| plugin.check_files(blueprint, directory, d));
+    }
+
+    /// Returns the JSON Schema of blueprints, with the types of all plugins.
+    #[must_use]
+    pub fn json_schema(self) -> Json {
+        let mut schema = crate::syntax::json_schema();
+        self.0
+            .iter()
+            .for_each(|plugin| plugin.extend_schema(&mut schema));
+        schema
+    }
+
+    /// Returns the steps of an operation for a purpose; none if no plugin can run it.
+    #[must_use]
+    pub fn lower(
+        self,
+        part: InstanceRef<'_>,
+        (name, planned): (&str, &OperationDefinition),
+        purpose: &Purpose<'_>,
+    ) -> Option<Vec<Step>> {
+        self.0
+            .iter()
+            .find_map(|plugin| plugin.lower(part, name, planned, purpose))
+    }
+
+    /// Returns the steps of an operation of a relationship; none if no plugin can run it.
+    #[must_use]
+    pub fn lower_relationship(
+        self,
+        ends: RelationshipRef<'_>,
+        (name, planned): (&str, &OperationDefinition),
+    ) -> Option<Vec<Step>> {
+        self.0
+            .iter()
+            .find_map(|plugin| plugin.lower_relationship(ends, name, planned))
+    }
+
+    /// Returns the kind of a node's object; none if the node has no object.
+    #[must_use]
+    pub fn kind(self, node: &Definition) -> Option<&'static str> {
+        self.owner_of(node)?.kind(node)
+    }
+
+    /// Returns true if the object of a node is observed, and not only recorded.
+    #[must_use]
+    pub fn has_object(self, node: &Definition) -> bool {
+        self.owner_of(node)
+            .is_some_and(|plugin| plugin.is_observed(node))
+    }
+
+    /// Returns true if the object of a node can run commands and has a log.
+    #[must_use]
+    pub fn has_shell(self, node: &Definition) -> bool {
+        self.owner_of(node)
+            .is_some_and(|plugin| plugin.has_shell(node))
+    }
+
+    /// Returns true if an instance represents material that other objects are created from.
+    #[must_use]
+    pub fn is_material_instance(self, deployment: &Deployment, instance: &str) -> bool {
+        let instance = deployment.instance(instance);
+        let node = instance.and_then(|instance| deployment.node(instance));
+        node.is_some_and(|node| self.kind(node).is_some() && !self.has_object(node))
+    }
+
+    /// Returns the name of an instance's object, if it is known by now.
+    #[must_use]
+    pub fn name(self, part: InstanceRef<'_>) -> Option<String> {
+        self.owner_of(part.node)?.name(part)
+    }
+
+    /// Returns the recorded ID of the object. Without a recorded ID, create looks for an object
+    /// that an interrupted run left. With a different ID, an adopted object was replaced.
+    #[must_use]
+    pub fn known_id<'r>(
+        self,
+        record: &'r Record,
+        instance: &Instance,
+        node: &Definition,
+    ) -> Option<&'r str> {
+        let property = self.owner_of(node)?.id_property(node)?;
+        record.properties(&instance.id)?.get(property)?.as_str()
+    }
+
+    /// Returns, for each instance, the IDs of the instances whose objects its declaration refers
+    /// to, such as by links.
+    #[must_use]
+    pub fn references(self, deployment: &Deployment) -> HashMap<String, Vec<String>> {
+        let parts = || {
+            deployment.instances.iter().filter_map(|instance| {
+                let node = deployment.node(instance)?;
+                let part = InstanceRef {
+                    deployment,
+                    instance,
+                    node,
+                };
+                Some((part, self.owner_of(node)?))
+            })
+        };
+        let by_name: HashMap<Name, &str> = parts()
+            .flat_map(|(part, plugin)| {
+                let names = plugin.own_names(part).into_iter();
+                names.map(move |name| (name, part.instance.id.as_str()))
+            })
+            .collect();
+        let used = |(part, plugin): (InstanceRef<'_>, &dyn Plugin)| {
+            let ids = plugin.referenced_names(part).into_iter();
+            let ids = ids.filter_map(|name| by_name.get(&name).copied());
+            let others = ids.filter(|id| *id != part.instance.id);
+            (
+                part.instance.id.clone(),
+                others.map(str::to_owned).collect(),
+            )
+        };
+        parts().map(used).collect()
+    }
+
+    /// Returns the name of a resource that the old and the new object of an instance cannot have at
+    /// the same time, if there is one.
+    #[must_use]
+    pub fn exclusive_conflict(self, part: InstanceRef<'_>, former: &Definition) -> Option<String> {
+        let old = self.exclusive(InstanceRef {
+            node: former,
+            ..part
+        });
+        conflict(&old, &self.exclusive(part)).map(|it| it.shown.clone())
+    }
+
+    /// Returns the exclusive resources of an object.
+    #[must_use]
+    pub fn exclusive(self, part: InstanceRef<'_>) -> Vec<ExclusiveResource> {
+        self.owner_of(part.node)
+            .map_or_else(Vec::new, |plugin| plugin.exclusive_resources(part))
+    }
+
+    /// Returns true if the object of an instance is deleted as soon as it stops.
+    #[must_use]
+    pub fn is_ephemeral(self, part: InstanceRef<'_>) -> bool {
+        self.owner_of(part.node)
+            .is_some_and(|plugin| plugin.is_ephemeral(part))
+    }
+
+    /// Returns true if uninstall keeps the object of a node.
+    #[must_use]
+    pub fn outlives(self, node: &Definition) -> bool {
+        self.owner_of(node)
+            .is_some_and(|plugin| plugin.survives_uninstall(node))
+    }
+
+    /// Returns the state of an instance relative to its installed state.
+    #[must_use]
+    pub fn standing(self, at: InstanceView<'_>) -> InstanceStatus {
+        match self.owner_of(at.part.node) {
+            // Objects that are not observed have only the record.
+            Some(plugin) if plugin.is_observed(at.part.node) => plugin.status(at),
+            _ => recorded_status(at),
+        }
+    }
+
+    /// Returns true if an object is in its desired state: it runs, exists, or exited as expected.
+    #[must_use]
+    pub fn object_is_in_desired_state(self, node: &Definition, object: &Object) -> bool {
+        self.owner_of(node)
+            .is_some_and(|plugin| plugin.is_in_desired_state(node, object))
+    }
+
+    /// Returns true if an instance has an object in its desired state.
+    #[must_use]
+    pub fn is_done(self, instance: &Instance, node: &Definition, observed: &Observed) -> bool {
+        self.object_of(node, instance, observed)
+            .is_some_and(|object| self.object_is_in_desired_state(node, object))
+    }
+
+    /// Returns the way to change an instance to its present definition.
+    #[must_use]
+    pub fn change(self, at: InstanceView<'_>) -> Change {
+        let former = at
+            .instance_record()
+            .and_then(|known| known.former.as_deref());
+        let plugin = self.owner_of(at.part.node);
+        let does_nothing = at.part.node.operations.is_empty()
+            && former.is_none_or(|former| former.operations.is_empty());
+        match plugin {
+            Some(plugin) => plugin.change(at),
+            None if does_nothing => Change::Nothing,
+            None => Change::Recreate,
+        }
+    }
+
+    /// Returns the steps that replace an object created from `former`.
+    #[must_use]
+    pub fn replacement(self, part: InstanceRef<'_>, former: &Definition) -> Option<Replacement> {
+        self.owner_of(part.node)?.replacement(part, former)
+    }
+
+    /// Returns true if the object of an instance can be replaced.
+    #[must_use]
+    pub fn is_replaceable(self, part: InstanceRef<'_>) -> bool {
+        !part.node.is_adopted() && self.replacement(part, part.node).is_some()
+    }
+
+    /// Returns true if the effect of a completed step still exists, so that it can be skipped.
+    #[must_use]
+    pub fn still_done(
+        self,
+        step: &Step,
+        instance: &Instance,
+        node: &Definition,
+        observed: &Observed,
+    ) -> bool {
+        match self.by_id(&step.plugin) {
+            Some(plugin) => plugin.effect_exists(step, node, observed.of_instance(&instance.id)),
+            None => step.has_no_action(),
+        }
+    }
+
+    /// Returns true if a step has nothing to do for an existing object.
+    #[must_use]
+    pub fn is_needless(self, step: &Step, object: Option<&Object>) -> bool {
+        let plugin = self.by_id(&step.plugin).zip(object);
+        plugin.is_some_and(|(plugin, object)| plugin.is_redundant(step, object))
+    }
+
+    /// Returns the files that a step reads.
+    #[must_use]
+    pub fn files(self, step: &Step) -> Vec<Need> {
+        self.by_id(&step.plugin)
+            .map_or_else(Vec::new, |plugin| plugin.files(step))
+    }
+
+    /// Returns true if an operation creates or starts an object.
+    #[must_use]
+    pub fn makes_or_starts(self, planned: &OperationDefinition) -> bool {
+        self.0
+            .iter()
+            .any(|plugin| plugin.creates_or_starts(planned))
+    }
+
+    /// Returns true if an operation creates an object from the properties of its node.
+    #[must_use]
+    pub fn reads_properties(self, planned: &OperationDefinition) -> bool {
+        self.0.iter().any(|plugin| plugin.reads_properties(planned))
+    }
+
+    /// Returns the runtime properties that may repeat output of a container or a script.
+    #[must_use]
+    pub fn untrusted(self) -> Vec<&'static str> {
+        self.0
+            .iter()
+            .flat_map(|plugin| plugin.untrusted().iter().copied())
+            .collect()
+    }
+
+    /// Returns true if an instance cannot have an object: its target is a late value, no ID is
+    /// recorded, and no object was observed.
+    #[must_use]
+    pub fn has_no_location(self, at: InstanceView<'_>) -> bool {
+        let (part, id) = (at.part, &at.part.instance.id);
+        let is_late = self
+            .owner_of(part.node)
+            .is_some_and(|plugin| plugin.target(part).is_late());
+        is_late
+            && self.known_id(at.record, part.instance, part.node).is_none()
+            && at.observed.of_instance(id).is_none()
+    }
+
+    /// Returns the object of an instance: created for it, or adopted by it.
+    #[must_use]
+    pub fn object_of<'o>(
+        self,
+        node: &Definition,
+        instance: &Instance,
+        observed: &'o Observed,
+    ) -> Option<&'o Object> {
+        let adopted = || {
+            let name = self.owner_of(node)?.adopts(node)?;
+            observed.named(&instance.id, &name)
+        };
+        observed.of_instance(&instance.id).or_else(adopted)
+    }
+
+    /// Returns the object of an instance as the place to run a step in.
+    ///
+    /// # Errors
+    ///
+    /// If the object or its target is unknown.
+    pub fn object_ref(
+        self,
+        scene: ObserveContext<'_>,
+        instance: &str,
+    ) -> Result<ObjectRef, String> {
+        let ObserveContext {
+            deployment,
+            record,
+            secrets,
+        } = scene;
+        let found = deployment.instance(instance);
+        let part = found.and_then(|found| InstanceRef::of(deployment, found));
+        let unknown = || format!("the object of `{instance}` is unknown");
+        let part = part.ok_or_else(unknown)?;
+        let plugin = self.owner_of(part.node).ok_or_else(unknown)?;
+        let object = self.known_id(record, part.instance, part.node);
+        let context = FunctionContext::of(record, instance, secrets);
+        Ok(ObjectRef {
+            plugin: plugin.id().to_owned(),
+            target: plugin.target(part).bind(&context)?,
+            object: object.ok_or_else(unknown)?.to_owned(),
+        })
+    }
+
+    /// Returns the places of all objects. An instance whose target is not known yet is left out,
+    /// because it has no object.
+    ///
+    /// # Errors
+    ///
+    /// If an instance has an object and its target cannot be evaluated.
+    pub fn places(self, scene: ObserveContext<'_>) -> Result<ObjectPlaces, String> {
+        let ObserveContext {
+            deployment,
+            record,
+            secrets,
+        } = scene;
+        let mut places = ObjectPlaces::new();
+        for instance in &deployment.instances {
+            let Some(node) = deployment.node(instance) else {
+                continue;
+            };
+            let Some(plugin) = self.owner_of(node) else {
+                continue;
+            };
+            let part = InstanceRef {
+                deployment,
+                instance,
+                node,
+            };
+            let object = self.known_id(record, instance, node).map(str::to_owned);
+            let context = FunctionContext::of(record, &instance.id, secrets);
+            match plugin.target(part).bind(&context) {
+                Ok(target) => {
+                    let plugin = plugin.id().to_owned();
+                    let place = ObjectPlace {
+                        plugin,
+                        target,
+                        object,
+                    };
+                    places.insert(instance.id.clone(), place);
+                }
+                Err(message) if object.is_some() => {
+                    return Err(format!("`{}`: {message}", instance.id));
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(places)
+    }
+}
+
+/// Returns the places of the instances that belong to a plugin.
+pub(super) fn places_of(id: &str, places: &ObjectPlaces) -> ObjectPlaces {
+    let mine = places.iter().filter(|(_, place)| place.plugin == id);
+    mine.map(|(instance, place)| (instance.clone(), place.clone()))
+        .collect()
+}
