@@ -390,7 +390,7 @@ impl<'a> Executor<'a> {
             (self.drivers.plugins, self.secrets),
         );
         let steps: Vec<&Step> = stage.tasks().iter().map(|task| &task.step).collect();
-        let refusals = self.drivers.refusals(&steps).await?;
+        let refusals = self.drivers.unsupported_features(&steps).await?;
         for (task, reasons) in stage.ids().zip(refusals) {
             missing.extend(reasons.into_iter().map(|why| MissingRequirement {
                 task,
@@ -837,8 +837,8 @@ impl<'a> Executor<'a> {
         let left = running
             .remaining
             .get_mut(&(planned.instance.clone(), planned.operation.clone()));
-        if let (Some(left), Some(begun)) = (left, running.started_at.remove(&task)) {
-            *left = left.saturating_sub(begun.elapsed());
+        if let (Some(left), Some(started)) = (left, running.started_at.remove(&task)) {
+            *left = left.saturating_sub(started.elapsed());
         }
     }
 

@@ -34,7 +34,7 @@ pub(crate) struct Cli {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// Engine: unix://PATH, tcp://HOST:PORT or ssh://USER@HOST [default: as the docker command]
+    /// Engine: unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST [default: as the docker command]
     #[arg(long, global = true, env = "DOCKCTL_HOST", value_name = "ADDRESS")]
     pub host: Option<String>,
     /// Docker context to use
@@ -85,7 +85,7 @@ pub(crate) struct Global {
     /// Do not download imports; use only files, bundled types and the cache
     #[arg(long, global = true, env = "DOCKCTL_OFFLINE", value_parser = FalseyValueParser::new())]
     pub offline: bool,
-    /// For imports that start with PREFIX, try REPLACEMENT in its place first (repeatable)
+    /// In imports that start with PREFIX, first try REPLACEMENT in place of PREFIX (repeatable)
     #[arg(long = "import-rule", global = true, env = "DOCKCTL_IMPORT_RULE", value_delimiter = '\n', value_name = "PREFIX=REPLACEMENT", value_parser = import_rule)]
     pub import_rules: Vec<(String, String)>,
     /// Directory for downloaded imports [default: $XDG_CACHE_HOME/dockctl]
@@ -515,7 +515,7 @@ pub(crate) enum Command {
         after_help = "Examples:\n  dockctl explain D0033\n  dockctl explain params\n  dockctl explain --output markdown > errors.md"
     )]
     Explain {
-        /// Diagnostic code such as D0033, or `params` for all arguments of the docker plugin
+        /// Diagnostic code such as D0033, or `params` for all arguments of the Docker plugin
         #[arg(value_name = "CODE")]
         code: Option<String>,
     },

@@ -254,7 +254,7 @@ fn not_a_project_flag(path: &Path, flag: &str) -> CliError {
             "a project file can set {}",
             PROJECT_FLAGS.join(", ")
         ))
-        .hint(format!("set all other flags in your own file: {own}"))
+        .hint(format!("set all other options in your own file: {own}"))
 }
 
 fn unknown(path: &Path, what: &str, name: &str, known: &[String]) -> CliError {
@@ -290,9 +290,9 @@ fn with_default(
             .map(|it| format!("[{}]", it.get_name()))
             .collect();
         if tables.is_empty() {
-            return Err(unknown(path, "flag", flag, &known));
+            return Err(unknown(path, "option", flag, &known));
         }
-        let error = unusable(path, &format!("`{flag}` is not a global flag"));
+        let error = unusable(path, &format!("`{flag}` is not a global option"));
         return Err(error.hint(format!(
             "set it in the table of a command: {}",
             tables.join(", ")
@@ -519,7 +519,7 @@ mod tests {
     fn unknown_flags_and_invalid_values_are_reported() {
         assert_eq!(
             read("paralel = 3", &["dockctl", "list"]).unwrap_err(),
-            "/project/dockctl.toml cannot be used: there is no flag `paralel`"
+            "/project/dockctl.toml cannot be used: there is no option `paralel`"
         );
         assert!(
             read("[instal]\n", &["dockctl", "list"])

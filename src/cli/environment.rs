@@ -64,7 +64,7 @@ fn advice(name: &str, command: &Command, known: &BTreeSet<String>) -> String {
         .replace('_', "-");
     let is_flag = |it: &Arg| it.get_long() == Some(&flag) && it.get_env().is_none();
     if arguments(command).any(is_flag) {
-        return format!("only global flags have variables; use --{flag}");
+        return format!("only global options have variables; use --{flag}");
     }
     match nearest(name, known.iter().map(String::as_str)) {
         Some(near) => format!("did you mean {near}?"),
@@ -116,10 +116,13 @@ mod tests {
             assert_eq!(warning(read), None, "{read}");
         }
         for (name, advice) in [
-            ("DOCKCTL_OUT", "only global flags have variables; use --out"),
+            (
+                "DOCKCTL_OUT",
+                "only global options have variables; use --out",
+            ),
             (
                 "DOCKCTL_WATCH",
-                "only global flags have variables; use --watch",
+                "only global options have variables; use --watch",
             ),
             ("DOCKCTL_OUTPT", "did you mean DOCKCTL_OUTPUT?"),
             (
@@ -134,8 +137,8 @@ mod tests {
                 "list the known variables: dockctl --help",
             ),
         ] {
-            let told = warning(name).unwrap();
-            assert!(told.starts_with(advice), "{name}: {told}");
+            let text = warning(name).unwrap();
+            assert!(text.starts_with(advice), "{name}: {text}");
         }
     }
 

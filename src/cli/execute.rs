@@ -37,11 +37,11 @@ pub(crate) struct Command<'a> {
 
 impl Command<'_> {
     /// Executes the request.
-    pub(crate) fn execute(&self, asked: &Request) -> Result<Outcome, CliError> {
+    pub(crate) fn execute(&self, request: &Request) -> Result<Outcome, CliError> {
         let terminal = Terminal::new(self.global);
         let workspace = terminal.workspace()?;
         let order = self.order(&workspace)?;
-        let executed = runtime()?.block_on(order.execute(asked))?;
+        let executed = runtime()?.block_on(order.execute(request))?;
         Ok(match executed {
             Executed::Ran(record) => closing(&record),
             Executed::Nothing { parameters, record } => {

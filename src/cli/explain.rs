@@ -133,7 +133,7 @@ mod tests {
     use crate::diagnostic::Code;
 
     #[test]
-    fn the_page_of_codes_is_what_the_source_says() {
+    fn the_page_of_codes_matches_the_source() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/errors.md");
         let page = page(Code::ALL);
         if std::env::var_os("UPDATE_DOCS").is_some() {

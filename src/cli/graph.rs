@@ -208,13 +208,16 @@ fn deployment_graph(deployment: &Deployment, record: &Record, observed: &Observe
         .enumerate()
         .flat_map(|(from, instance)| {
             let places = &places;
-            instance.relationships.iter().filter_map(move |tie| {
-                Some(Arrow {
-                    from,
-                    to: *places.get(tie.target.as_str())?,
-                    kind: tie.kind,
+            instance
+                .relationships
+                .iter()
+                .filter_map(move |relationship| {
+                    Some(Arrow {
+                        from,
+                        to: *places.get(relationship.target.as_str())?,
+                        kind: relationship.kind,
+                    })
                 })
-            })
         });
     Graph {
         vertices: vertices.collect(),

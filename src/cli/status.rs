@@ -9,7 +9,7 @@ use super::{
     terminal::Terminal,
 };
 use crate::{
-    discovery::{Claim, RecoveredDeployment},
+    discovery::Claim,
     event::{self, now, timestamp},
     instance_record::InstanceRecord,
     model::{Definition, Deployment, Instance, InstanceState},
@@ -273,16 +273,15 @@ async fn observe_status(
     });
     let mut text: String = views.iter().flat_map(View::change_lines).collect();
     text += &dropped_line(&record);
-    text += &recovered
-        .iter()
-        .map(|recovered| recovered_notice(name, recovered))
-        .collect::<String>();
+    text.extend(recovered.iter().map(claims::unrecovered_lines));
     text += &claims_notice(name, &claims);
-    if let Some(holder) = holder {
-        text += &format!("in use by {holder}\n");
-    } else if recovered.is_none() {
-        text += &advice(name, &record, drifted);
-    }
+    text += &match (&holder, &recovered) {
+        (Some(holder), _) => format!("in use by {holder}\n"),
+        (None, Some(_)) => format!(
+            "`{name}` is known only from engine labels; to manage it here, run: dockctl recover {name}\n"
+        ),
+        (None, None) => advice(name, &record, drifted),
+    };
     let rows = views.iter().map(View::row).collect();
     Ok(StatusView {
         fields,
@@ -338,13 +337,6 @@ fn advice(name: &str, record: &Record, drifted: bool) -> String {
         _ if drifted => format!("to repair drifted instances, run: dockctl heal -d {name}\n"),
         _ => String::new(),
     }
-}
-
-fn recovered_notice(name: &str, recovered: &RecoveredDeployment) -> String {
-    let left_out = claims::unrecovered_lines(recovered);
-    format!(
-        "`{name}` is known only from engine labels; to manage it here, run: dockctl recover {name}\n{left_out}"
-    )
 }
 
 /// Returns the claims to the name of the deployment; empty without claims.
@@ -414,11 +406,11 @@ impl<'a> View<'a> {
             drift.push("outdated".to_owned());
         }
         // Partly created or removed, or missing from an installed deployment.
-        let rests = record
+        let stays_stopped = record
             .instances
             .get(&instance.id)
             .is_some_and(|known| known.stays_stopped);
-        if !expected && !rests && state != InstanceState::Started && record.is_installed() {
+        if !expected && !stays_stopped && state != InstanceState::Started && record.is_installed() {
             drift.push(
                 if state.is_gone() {
                     "missing"

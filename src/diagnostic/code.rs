@@ -92,12 +92,12 @@ codes! {
     /// Write exactly one document. Define each anchor (`&name`) once, before its aliases (`*name`)
     /// and in the same file.
     YamlDocument = "D0003", Some(("ComposerError", None));
-    /// A limit that protects against hostile input is exceeded.
+    /// The blueprint exceeds a limit that protects against hostile input.
     ///
     /// Make the blueprint smaller. `docs/compatibility.md` lists the limits on file size, depth,
     /// values after alias expansion, imports and instances.
     Limit = "D0004", None;
-    /// A key appears twice in one mapping; the last one wins.
+    /// A key appears twice in one mapping; the last value applies.
     ///
     /// Remove one of them. This is only a warning because Cloudify accepts duplicate keys.
     DuplicateKey = "D0005", None;
@@ -107,8 +107,8 @@ codes! {
     MalformedToken = "D0006", Some(("ScannerError", None));
     /// The file is YAML, but one of its values has no meaning in a blueprint.
     ///
-    /// Remove tags of other languages, merge only mappings with `<<`, and do not nest a value in
-    /// itself.
+    /// Remove language-specific tags such as `!!python/object`, merge only mappings with `<<`,
+    /// and do not nest a value in itself.
     MeaninglessValue = "D0007", Some(("ConstructorError", None));
     /// A value is not allowed here, such as a date, `null` as a name, or a number out of range.
     ///
@@ -119,7 +119,7 @@ codes! {
     /// Correct the key that the message names. `dockctl schema` prints the JSON Schema of a
     /// blueprint.
     Format = "D0010", Some((FORMAT, Some(1)));
-    /// A file is imported twice in one list.
+    /// A file is imported twice in one `imports` list.
     ///
     /// Remove one of the two entries.
     ImportTwice = "D0011", Some((FORMAT, Some(2)));
@@ -134,9 +134,8 @@ codes! {
     MergeConflict = "D0013", Some((LOGIC, Some(4)));
     /// An import cannot be found or read.
     ///
-    /// Correct the name or the address. dockctl looks for a relative name in the working directory,
-    /// then next to the importing file. An address needs the network unless it is bundled or
-    /// cached.
+    /// Correct the name or the URL. dockctl looks for a relative name in the working directory,
+    /// then next to the importing file. dockctl downloads a URL unless it is bundled or cached.
     ImportNotFound = "D0014", Some((LOGIC, Some(13)));
     /// An imported file needs a newer DSL version than the main file declares.
     ///
@@ -151,14 +150,14 @@ codes! {
     ///
     /// Write `ns--blueprint:ID`.
     BlueprintNamespace = "D0017", Some((LOGIC, Some(213)));
-    /// The basic types are imported under a namespace, or two blueprints share a namespace.
+    /// The basic types are imported under a namespace, or two imported blueprints share a namespace.
     ///
     /// Import the basic types without a namespace. Give each imported blueprint its own namespace.
     NamespaceUse = "D0018", Some((LOGIC, Some(214)));
     /// An import with properties is malformed.
     ///
     /// Write a mapping with one key, the name of the file. Use strings, numbers, booleans, lists or
-    /// functions as its properties.
+    /// functions as property values.
     ImportProperties = "D0019", Some((FORMAT, Some(220)));
     /// `tosca_definitions_version` is missing.
     ///
@@ -172,7 +171,7 @@ codes! {
     ///
     /// Declare the version that the message names, or remove the feature.
     FeatureTooNew = "D0022", Some((LOGIC, Some(102)));
-    /// An import sets a property that its plugin does not declare, or a value of the wrong type.
+    /// An import sets a plugin property that is not declared, or sets it to a value of the wrong type.
     ///
     /// Use the names and types that the plugin declares under `properties` in the imported file.
     ImportPropertyUnknown = "D0023", Some((LOGIC, Some(221)));
@@ -276,7 +275,8 @@ codes! {
     UnknownRelationship = "D0052", Some((LOGIC, Some(26)));
     /// A node is contained in two other nodes.
     ///
-    /// Keep one `contained_in`, and use `connected_to` or `depends_on` for the other.
+    /// Keep one `contained_in` relationship, and use `connected_to` or `depends_on` for the other
+    /// one.
     MultipleContainedIn = "D0053", Some((LOGIC, Some(112)));
     /// `connection_type` is neither `all_to_all` nor `all_to_one`.
     ///
@@ -291,7 +291,7 @@ codes! {
     ///
     /// Set the property `operation`.
     LifecycleOperation = "D0056", Some((LOGIC, Some(215)));
-    /// A dependency names a lifecycle operation that the template of its target does not define.
+    /// A dependency names a lifecycle operation that its target node does not define.
     ///
     /// Define the operation under `cloudify.interfaces.lifecycle` in the node template of the
     /// target.
@@ -319,7 +319,7 @@ codes! {
     ExternalByFunction = "D0062", Some((LOGIC, Some(219)));
     /// A number of instances is text.
     ///
-    /// Use an integer. `max_instances` can also be UNBOUNDED.
+    /// Use an integer. `max_instances` can also be `UNBOUNDED`.
     InstanceLiteral = "D0063", Some((LOGIC, Some(208)));
     /// A number of instances is a mapping that is not a function.
     ///
@@ -411,7 +411,7 @@ codes! {
     ConstraintFunction = "D0085", Some((BASE, Some(213)));
     /// An input is hidden and required, but has no default.
     ///
-    /// Declare a default or `required: false`, because nobody can set a hidden input.
+    /// Declare a default or `required: false`, because a hidden input cannot be set.
     HiddenRequired = "D0086", Some((LOGIC, Some(215)));
     /// An input has a `display` but is not a `textarea`.
     ///
@@ -443,7 +443,7 @@ codes! {
     ScalingPolicy = "D0093", Some((LOGIC, Some(204)));
     /// A scaling policy has a target that is not a group.
     ///
-    /// Name a group. To scale a node, make it a member of a group.
+    /// Use the name of a group as the target. To scale a node, make it a member of a group.
     PolicyTarget = "D0094", Some((LOGIC, Some(205)));
     /// A scaling policy has no targets.
     ///
@@ -453,9 +453,9 @@ codes! {
     ///
     /// Use strings as values. Values of `labels` can also be functions other than `get_attribute`.
     Label = "D0096", Some((BASE, Some(1)));
-    /// A schedule has an unknown weekday, or an attribute in its workflow parameters.
+    /// A schedule has an unknown weekday, or uses `get_attribute` in its workflow parameters.
     ///
-    /// Write days as su, mo, tu, we, th, fr or sa. Do not use `get_attribute` in the parameters.
+    /// Write days as `su`, `mo`, `tu`, `we`, `th`, `fr` or `sa`. Do not use `get_attribute` in the parameters.
     Schedule = "D0097", Some((BASE, Some(1)));
     /// A secret is not available.
     ///
@@ -468,7 +468,7 @@ codes! {
     AvailabilityRule = "D0099", Some((LOGIC, Some(103)));
     /// The name of a container, network or volume is missing or invalid.
     ///
-    /// Use two or more of the characters [a-zA-Z0-9_.-], and start with a letter or digit. A node
+    /// Use two or more of the characters `[a-zA-Z0-9_.-]`, and start with a letter or digit. A node
     /// that adopts a container must name it.
     ObjectName = "D0100", None;
     /// An operation does not accept one of its arguments.
@@ -481,11 +481,11 @@ codes! {
     ArgumentValue = "D0102", None;
     /// A container node has no usable `image`.
     ///
-    /// Set `image.repository`, or set `image.src` to the path of a tarball.
+    /// Set `image.repository`, or set `image.src` to a tarball, directory or URL.
     Image = "D0103", None;
     /// The file that `image.src` names does not exist.
     ///
-    /// Correct the path. A relative path starts at the directory of the blueprint.
+    /// Correct the path. A relative path is relative to the directory of the blueprint.
     ImageFile = "D0104", None;
     /// An argument has no effect here.
     ///
@@ -513,8 +513,8 @@ codes! {
     FunctionResult = "D0113", Some(("ValueError", None));
     /// A schedule has an invalid time or time zone.
     ///
-    /// Write `since` and `until` as 2030-01-31 23:59 or +2h, `recurrence` as 1d or 2 weeks, and
-    /// `timezone` as a name such as Europe/Berlin.
+    /// Write `since` and `until` as `2030-01-31 23:59` or `+2h`, `recurrence` as `1d` or `2 weeks`,
+    /// and `timezone` as a name such as `Europe/Berlin`.
     ScheduleTime = "D0114", Some(("NonRecoverableError", None));
     /// An attribute function uses SELF, SOURCE or TARGET outside nodes and relationships.
     ///
@@ -549,7 +549,7 @@ codes! {
     /// An operation reads an attribute of a node that starts later.
     ///
     /// Remove the dependency of that node on the reader, or read the attribute in an operation that
-    /// runs after both nodes have started. Until then the attribute is null.
+    /// runs after both nodes have started. Before that, the attribute is null.
     AttributeReadEarly = "D0121", None;
     /// A node reads an attribute of another node, but no relationship starts that node first.
     ///

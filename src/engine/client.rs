@@ -126,7 +126,7 @@ impl Client {
         } else {
             FIRST_CONTACT
         };
-        let asked = now();
+        let requested = now();
         let answer = timeout(
             limit,
             request_with_date(&wire, Method::GET, "/version", None),
@@ -141,7 +141,7 @@ impl Client {
                 )));
             }
         };
-        let skew = date.map_or(0, |date| skew(date, asked, now()));
+        let skew = date.map_or(0, |date| skew(date, requested, now()));
         let version = negotiate(&engine, host)?;
         tracing::info!(%host, %version, "connected");
         let answer = host.timeout.unwrap_or(RESPONSE_TIMEOUT);
@@ -183,7 +183,7 @@ impl Client {
 
     /// Returns true if a connection to the engine was lost since the last call of this method.
     pub(crate) fn was_disconnected(&self) -> bool {
-        self.wire.was_cut()
+        self.wire.was_disconnected()
     }
 
     /// Returns true if the engine is Podman, which differs in some details.
@@ -222,8 +222,8 @@ impl Client {
     /// Returns the object with a name or ID, or `None` if it does not exist.
     pub(crate) async fn object(&self, kind: Kind, name: &str) -> Result<Option<Json>, EngineError> {
         let path = self.path(&object_path(kind, &encode_path(name)), &[]);
-        let asked = || async { verify_id(object(self.get_json(&path).await?, kind)?, name) };
-        match self.repeat_if(is_temporary_on_read, asked).await {
+        let requested = || async { verify_id(object(self.get_json(&path).await?, kind)?, name) };
+        match self.repeat_if(is_temporary_on_read, requested).await {
             Err(error) if status(&error) == Some(404) => Ok(None),
             found => found.map(Some),
         }
@@ -250,11 +250,11 @@ impl Client {
         query: &[(&str, String)],
     ) -> Result<Json, EngineError> {
         let path = self.path(path, query);
-        let asked = async || match self.get_json(&path).await? {
+        let requested = async || match self.get_json(&path).await? {
             Json::Null => Ok(Json::Null),
             other => mapping(other),
         };
-        self.repeat_if(is_temporary_on_read, asked).await
+        self.repeat_if(is_temporary_on_read, requested).await
     }
 
     async fn get_json(&self, path: &str) -> Result<Json, EngineError> {
@@ -614,8 +614,8 @@ fn with_idle_timeout<T>(
 
 /// Returns how far the engine's clock is ahead of this machine's, in milliseconds. The engine
 /// reported `date`, in whole seconds, between the local times `asked` and `answered`.
-fn skew(date: i64, asked: u64, answered: u64) -> i64 {
-    let here = i64::try_from(asked.midpoint(answered)).unwrap_or(i64::MAX);
+fn skew(date: i64, requested: u64, answered: u64) -> i64 {
+    let here = i64::try_from(requested.midpoint(answered)).unwrap_or(i64::MAX);
     let ahead = date
         .saturating_mul(1000)
         .saturating_add(500)

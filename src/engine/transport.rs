@@ -70,7 +70,7 @@ pub(crate) struct Transport {
     /// Scheme, host and path prefix of every URI. [`Connector`] ignores it.
     base: String,
     complaint: Arc<Mutex<String>>,
-    /// Set if a connection was lost or could not be opened. [`was_cut`](Self::was_cut) resets it.
+    /// Set if a connection was lost or could not be opened. [`Self::was_disconnected`] resets it.
     disconnected: Arc<AtomicBool>,
 }
 
@@ -134,7 +134,7 @@ impl Transport {
     }
 
     /// Returns true if a connection was lost since the last call.
-    pub(crate) fn was_cut(&self) -> bool {
+    pub(crate) fn was_disconnected(&self) -> bool {
         self.disconnected.swap(false, Ordering::Relaxed)
     }
 

@@ -135,7 +135,7 @@ mod tests {
     use super::*;
     use crate::event::Entry;
 
-    fn said(text: &str, is_strict: bool) -> Result<Entry, String> {
+    fn parse_error(text: &str, is_strict: bool) -> Result<Entry, String> {
         read(text, is_strict).map_err(|unread| match unread {
             RowError::Damaged(_) => "damaged".to_owned(),
             RowError::Unknown(what) => what,
@@ -214,9 +214,13 @@ mod tests {
             (r#"{"at":1,"event":"task_int"#, "damaged", "damaged"),
             (r#"{"at":1,"event":"task_interrupted","task":0}"#, "", ""),
         ] {
-            assert_eq!(said(text, true).err().unwrap_or_default(), strict, "{text}");
             assert_eq!(
-                said(text, false).err().unwrap_or_default(),
+                parse_error(text, true).err().unwrap_or_default(),
+                strict,
+                "{text}"
+            );
+            assert_eq!(
+                parse_error(text, false).err().unwrap_or_default(),
                 lenient,
                 "{text}"
             );

@@ -287,7 +287,7 @@ impl Deployment {
             let relationships = node
                 .relationships
                 .iter_mut()
-                .flat_map(|tie| tie.operations.values_mut());
+                .flat_map(|relationship| relationship.operations.values_mut());
             let operations = node
                 .operations
                 .values_mut()
@@ -314,8 +314,8 @@ impl Deployment {
             .iter_mut()
             .flat_map(|instance| &mut instance.relationships);
         relationships
-            .filter(|tie| tie.target == former)
-            .for_each(|tie| id.clone_into(&mut tie.target));
+            .filter(|relationship| relationship.target == former)
+            .for_each(|relationship| id.clone_into(&mut relationship.target));
     }
 
     /// Returns the instance with an ID.
@@ -401,16 +401,18 @@ impl Definition {
 
     /// Returns the relationships by type and target. If several share both, the last one applies.
     fn comparable_relationships(&self) -> JsonMap<String, Json> {
-        let name = |tie: &RelationshipDefinition| {
+        let name = |relationship: &RelationshipDefinition| {
             format!(
                 "{} to {}",
-                tie.type_name.trim_start_matches("cloudify.relationships."),
-                tie.target
+                relationship
+                    .type_name
+                    .trim_start_matches("cloudify.relationships."),
+                relationship.target
             )
         };
         self.relationships
             .iter()
-            .map(|tie| (name(tie), tie.comparable()))
+            .map(|relationship| (name(relationship), relationship.comparable()))
             .collect()
     }
 
@@ -496,8 +498,8 @@ impl Definition {
     fn container(&self) -> Option<&str> {
         self.relationships
             .iter()
-            .find(|tie| tie.kind == RelationshipKind::ContainedIn)
-            .map(|tie| tie.target.as_str())
+            .find(|relationship| relationship.kind == RelationshipKind::ContainedIn)
+            .map(|relationship| relationship.target.as_str())
     }
 
     /// Returns true if the node adopts an existing object.

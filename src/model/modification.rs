@@ -175,8 +175,8 @@ impl<'a> Census<'a> {
         let container = instance
             .relationships
             .iter()
-            .find(|tie| tie.kind == RelationshipKind::ContainedIn)
-            .map(|tie| tie.target.clone());
+            .find(|relationship| relationship.kind == RelationshipKind::ContainedIn)
+            .map(|relationship| relationship.target.clone());
         let mut part = (instance.node.clone(), instance.id.clone());
         for group in &instance.groups {
             self.add(part, Some(group.id.clone()), instance.index);
@@ -272,7 +272,7 @@ fn with_neighbors(all: &[Instance], changed: impl Fn(&str) -> bool) -> Vec<Affec
         .iter()
         .filter(|instance| changed(&instance.id))
         .flat_map(|instance| &instance.relationships)
-        .map(|tie| tie.target.as_str())
+        .map(|relationship| relationship.target.as_str())
         .collect();
     let touched = |instance: &Instance| {
         if changed(&instance.id) {
@@ -284,7 +284,7 @@ fn with_neighbors(all: &[Instance], changed: impl Fn(&str) -> bool) -> Vec<Affec
         let ties: Vec<InstanceRelationship> = instance
             .relationships
             .iter()
-            .filter(|tie| changed(&tie.target))
+            .filter(|relationship| changed(&relationship.target))
             .cloned()
             .collect();
         (!ties.is_empty() || targets.contains(instance.id.as_str())).then(|| AffectedInstance {
@@ -311,14 +311,14 @@ fn changed_relationships(
         let Some(other) = there.get(instance.id.as_str()) else {
             continue;
         };
-        let stays = |tie: &&InstanceRelationship| {
-            there.contains_key(tie.target.as_str()) && this.contains_key(tie.target.as_str())
+        let stays = |relationship: &&InstanceRelationship| {
+            there.contains_key(relationship.target.as_str())
+                && this.contains_key(relationship.target.as_str())
         };
-        let missing = |tie: &&InstanceRelationship| {
-            !other
-                .relationships
-                .iter()
-                .any(|old| (&old.target, &old.type_name) == (&tie.target, &tie.type_name))
+        let missing = |relationship: &&InstanceRelationship| {
+            !other.relationships.iter().any(|old| {
+                (&old.target, &old.type_name) == (&relationship.target, &relationship.type_name)
+            })
         };
         let ties: Vec<InstanceRelationship> = instance
             .relationships
@@ -332,8 +332,8 @@ fn changed_relationships(
                 instance
                     .relationships
                     .iter()
-                    .filter(|tie| ties.contains(tie))
-                    .map(|tie| tie.target.as_str()),
+                    .filter(|relationship| ties.contains(relationship))
+                    .map(|relationship| relationship.target.as_str()),
             );
             changed.insert(&instance.id, ties);
         }
@@ -438,7 +438,7 @@ relationships:
                 .instance
                 .relationships
                 .iter()
-                .map(|tie| name(&tie.target))
+                .map(|relationship| name(&relationship.target))
                 .collect();
             let targets = if targets.is_empty() {
                 String::new()

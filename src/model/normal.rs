@@ -255,7 +255,7 @@ pub fn instances(instances: &[Instance]) -> Json {
         let ties = instance
             .relationships
             .iter()
-            .map(|tie| json!({ "type": tie.type_name, "target_name": node_of.get(tie.target.as_str()), "target_id": tie.target }));
+            .map(|relationship| json!({ "type": relationship.type_name, "target_name": node_of.get(relationship.target.as_str()), "target_id": relationship.target }));
         let mut form = json!({ "id": instance.id, "node": instance.node, "relationships": ties.collect::<Vec<_>>() });
         if let Some(host) = &instance.host {
             form["host_id"] = host.clone().into();
@@ -295,11 +295,14 @@ pub fn instance_summary(instances: &[Instance]) -> Json {
                 .entry(&host.id)
                 .or_default() += 1;
         }
-        for tie in &instance.relationships {
-            let Some(target) = by_id.get(tie.target.as_str()) else {
+        for relationship in &instance.relationships {
+            let Some(target) = by_id.get(relationship.target.as_str()) else {
                 continue;
             };
-            let name = format!("{} -[{}]-> {}", instance.node, tie.type_name, target.node);
+            let name = format!(
+                "{} -[{}]-> {}",
+                instance.node, relationship.type_name, target.node
+            );
             *sources
                 .entry(name.clone())
                 .or_default()

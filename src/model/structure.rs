@@ -251,8 +251,8 @@ impl Deployment {
             let container = instance
                 .relationships
                 .iter()
-                .find(|tie| tie.kind == RelationshipKind::ContainedIn)
-                .map(|tie| tie.target.as_str());
+                .find(|relationship| relationship.kind == RelationshipKind::ContainedIn)
+                .map(|relationship| relationship.target.as_str());
             if let Some(at) = instance
                 .groups
                 .iter()
@@ -340,7 +340,7 @@ impl Deployment {
         for instance in &mut left.instances {
             instance
                 .relationships
-                .retain(|tie| !ids.contains(&tie.target));
+                .retain(|relationship| !ids.contains(&relationship.target));
         }
         left
     }

@@ -22,12 +22,12 @@ fn claims_detail(name: &str, claims: &[Claim]) -> Detail {
 ///
 /// If no object has the ID, or several deployments claim the name and no ID is given.
 pub(crate) fn select(
-    told: &Discovery,
+    discovery: &Discovery,
     name: &str,
     id: Option<&str>,
     flag: &str,
 ) -> Result<Option<RecoveredDeployment>, Error> {
-    let claims = told.claims();
+    let claims = discovery.claims();
     let ids = || {
         claims
             .iter()
@@ -36,8 +36,8 @@ pub(crate) fn select(
             .join(", or ")
     };
     let chosen = match id {
-        Some(id) => told.by_id(id),
-        None => told.unique(),
+        Some(id) => discovery.by_id(id),
+        None => discovery.unique(),
     };
     let error = match (&chosen, id) {
         (None, Some(id)) => Error::usage(format!(
@@ -88,9 +88,11 @@ pub(crate) fn with_hints(error: Error, name: &str, claims: &[Claim]) -> Error {
         } else {
             String::new()
         };
-        let error = error.hint(format!("to take it over: dockctl recover {name}{which}"));
+        let error = error.hint(format!(
+            "to take it over, run: dockctl recover {name}{which}"
+        ));
         error.hint(format!(
-            "to uninstall it: dockctl uninstall {name} --from-labels {id}"
+            "to uninstall it, run: dockctl uninstall {name} --from-labels {id}"
         ))
     };
     ids.fold(error, with_hint)

@@ -209,10 +209,10 @@ impl ConvergeRun<'_> {
     }
 
     /// Returns the error for updating a deployment that this state directory has no record of.
-    fn not_installed(&self, told: &Discovery) -> Error {
+    fn not_installed(&self, discovery: &Discovery) -> Error {
         let name = self.name();
         let error = Error::usage(format!("cannot update `{name}`: it is not installed"));
-        let is_labeled = told.own().is_some() || !told.claims().is_empty();
+        let is_labeled = discovery.own().is_some() || !discovery.claims().is_empty();
         if is_labeled {
             let error = error.hint(format!(
                 "labels on the engine name `{name}`, but this state directory has no record of it"

@@ -187,7 +187,7 @@ impl Desired {
             self.before()?
                 .node(instance)
                 .filter(|_| self.is_recovered())
-                .map(|node| Plugins::default().outlives(node))
+                .map(|node| Plugins::default().survives_uninstall(node))
         };
         let is_gone = |instance: &&Instance| {
             self.deployment.instance(&instance.id).is_none() && is_kept(instance) != Some(true)
@@ -346,7 +346,7 @@ pub(crate) fn refuse_unpopulated(deployment: &Deployment) -> Result<(), Error> {
 fn refuse_early_reads(deployment: &Deployment) -> Result<(), Error> {
     let early: Vec<AttributeRead> = plan::unordered_readings(deployment, Plugins::default())
         .into_iter()
-        .filter(|reading| reading.makes)
+        .filter(|reading| reading.creates_or_starts)
         .collect();
     if early.is_empty() {
         return Ok(());
@@ -396,7 +396,7 @@ pub(crate) async fn unmet_requirements(
     stage: &Stage,
 ) -> Result<Vec<String>, Error> {
     let steps: Vec<&Step> = stage.tasks().iter().map(|task| &task.step).collect();
-    let refusals = drivers.refusals(&steps).await?;
+    let refusals = drivers.unsupported_features(&steps).await?;
     let lines = |(Task { node, place, .. }, reasons): (&Task, Vec<String>)| {
         let line = |why: String| format!("node `{node}`: {why}\n  --> {place}\n");
         reasons.into_iter().map(line).collect::<Vec<_>>()

@@ -234,8 +234,8 @@ impl RequestContext<'_> {
         settled.check(self.workspace)?;
         let observed = held.observe().await?;
         if observed.objects().iter().any(|object| object.is_claimed) {
-            let told = held.discover(&self.deployment).await?;
-            recover::refuse_created_elsewhere(&told, held.record(), &self.deployment)?;
+            let discovery = held.discover(&self.deployment).await?;
+            recover::refuse_created_elsewhere(&discovery, held.record(), &self.deployment)?;
         }
         let stage = self.plan_stage(&settled, &observed)?;
         if stage.is_empty() && settled.is_up_to_date() {

@@ -82,8 +82,8 @@ pub(crate) fn apply(
     record: &Record,
     random: &mut fastrand::Rng,
 ) -> Result<Deployment, Error> {
-    if let Some(begun) = unfinished(record, parameters) {
-        (parameters.added, parameters.removed) = begun;
+    if let Some(started) = unfinished(record, parameters) {
+        (parameters.added, parameters.removed) = started;
         return Ok(deployment);
     }
     let scaling = scaling(&deployment, parameters, record)?;
@@ -110,21 +110,21 @@ pub(crate) fn apply(
 fn unfinished(record: &Record, requested: &Scale) -> Option<(Vec<String>, Vec<String>)> {
     let last = record.executions.last();
     let last = last.filter(|last| last.outcome != Some(event::Outcome::Terminated))?;
-    let Parameters::Scale(begun) = &*last.parameters else {
+    let Parameters::Scale(started) = &*last.parameters else {
         return None;
     };
     let deployment = record.deployment.as_ref()?;
     let is_there = |id: &String| deployment.instance(id).is_some();
-    let removed: Vec<String> = begun
+    let removed: Vec<String> = started
         .removed
         .iter()
         .filter(|id| is_there(id))
         .cloned()
         .collect();
-    let is_resumable = has_same_parameters(begun, requested)
-        && begun.added.iter().all(is_there)
-        && !(begun.added.is_empty() && removed.is_empty());
-    is_resumable.then(|| (begun.added.clone(), removed))
+    let is_resumable = has_same_parameters(started, requested)
+        && started.added.iter().all(is_there)
+        && !(started.added.is_empty() && removed.is_empty());
+    is_resumable.then(|| (started.added.clone(), removed))
 }
 
 /// Returns true if two requests have the same parameters.
@@ -223,7 +223,7 @@ fn refuse_fixed_ports(deployment: &Deployment, scaled: &ScalingResult) -> Result
 fn fixed_port(deployment: &Deployment, node: &str) -> Option<String> {
     let mut instances = deployment.instances.iter();
     let part = InstanceRef::of(deployment, instances.find(|it| it.node == node)?)?;
-    let needed = Plugins::default().exclusive(part);
+    let needed = Plugins::default().exclusive_resources(part);
     needed
         .into_iter()
         .find(|it| it.kind == PORT)

@@ -142,7 +142,7 @@ impl<'a> Session<'a> {
     /// Registers the secrets of recorded definitions for redaction, and trusts the objects that the
     /// user took over. Another run may have recorded both.
     fn register_record(&self) {
-        self.drivers.trust(&self.record);
+        self.drivers.trust_taken_over(&self.record);
         let deployment = self.record.deployment.iter();
         let definitions = deployment.map(|deployment| json!(deployment));
         let dropped = self.record.removed.iter();
@@ -261,7 +261,7 @@ impl HeldSession<'_, '_> {
 
     /// Returns the objects on the default engine that are labeled with a deployment name.
     pub(crate) async fn discover(&self, name: &str) -> Result<Discovery, Error> {
-        self.session.drivers.trust(&self.session.record);
+        self.session.drivers.trust_taken_over(&self.session.record);
         let discovery = async { Ok(self.session.drivers.claims(name).await?) };
         unless_stopped(&self.stop_requests, discovery).await?
     }
@@ -295,7 +295,7 @@ impl HeldSession<'_, '_> {
         if !rolls_back {
             self.release_guard().await;
         }
-        let was_lost = self.session.record.is_done() && self.session.drivers.was_cut();
+        let was_lost = self.session.record.is_done() && self.session.drivers.lost_connection();
         if was_lost
             && !self
                 .stopped_stage(workflow)
@@ -485,7 +485,7 @@ impl HeldSession<'_, '_> {
         policy: Policy,
     ) -> Result<(), JournalError> {
         for _ in 0..MAX_REPAIR_ROUNDS {
-            if !self.session.record.is_done() || !self.session.drivers.was_cut() {
+            if !self.session.record.is_done() || !self.session.drivers.lost_connection() {
                 return Ok(());
             }
             let Some(stage) = self

@@ -65,8 +65,8 @@ pub(crate) async fn uninstall(
         warn_of_unknown(workspace, name)?;
         return Ok(None);
     }
-    let told = labeled.as_ref().map(|it| it.recovered.deployment.clone());
-    let deployment = known.and_then(|record| record.deployment).or(told);
+    let discovery = labeled.as_ref().map(|it| it.recovered.deployment.clone());
+    let deployment = known.and_then(|record| record.deployment).or(discovery);
     if !labeled.as_ref().is_some_and(|it| it.is_confirmed) || request.volumes {
         confirm(workspace, (name, request.volumes), deployment.as_ref())?;
     }
@@ -88,8 +88,8 @@ async fn leftover_event(held: &HeldSession<'_, '_>, volumes: bool) -> Result<Opt
     else {
         return Ok(None);
     };
-    let told = held.discover(&deployment.name).await?;
-    let left = told.leftovers(&deployment.id, &held.record().object_ids(), volumes);
+    let discovery = held.discover(&deployment.name).await?;
+    let left = discovery.leftovers(&deployment.id, &held.record().object_ids(), volumes);
     let merged = left.and_then(|left| recover::with_leftovers(held.record(), &left.deployment));
     let merged = merged.filter(|merged| merged.instances.len() > deployment.instances.len());
     Ok(merged.map(|merged| Event::Defined {
@@ -135,13 +135,13 @@ async fn created_elsewhere(
     {
         return Ok(None);
     }
-    let told = workspace.discover(drivers, name).await?;
+    let discovery = workspace.discover(drivers, name).await?;
     let own_id = deployment
         .map(|deployment| deployment.id.as_str())
         .unwrap_or_default();
     match (
         request.from_labels.as_deref(),
-        recover::created_elsewhere(&told, record),
+        recover::created_elsewhere(&discovery, record),
     ) {
         (None, None) => Ok(None),
         (Some(id), Some(recovered)) if id.is_empty() || id == own_id => {
@@ -149,7 +149,7 @@ async fn created_elsewhere(
         }
         (Some(id), _) => Err(has_journal_error(name, id)),
         (None, Some(recovered)) => {
-            let claims = recover::claims_of(&told, record);
+            let claims = recover::claims_of(&discovery, record);
             ask(
                 workspace,
                 (name, &claims),
@@ -193,9 +193,9 @@ async fn find_labeled(
     name: &str,
     request: &Request,
 ) -> Result<Option<Labeled>, Error> {
-    let told = workspace.discover(drivers, name).await?;
-    let claims = told.claims();
-    let ours = told.own();
+    let discovery = workspace.discover(drivers, name).await?;
+    let claims = discovery.claims();
+    let ours = discovery.own();
     // Other state directories may have added objects to our deployment.
     let is_shared = ours
         .as_ref()
@@ -203,7 +203,7 @@ async fn find_labeled(
     let (recovered, is_confirmed) = match (request.from_labels.as_deref(), ours) {
         (Some(id), _) => (
             claims::select(
-                &told,
+                &discovery,
                 name,
                 Some(id).filter(|id| !id.is_empty()),
                 "--from-labels",
@@ -214,7 +214,7 @@ async fn find_labeled(
         (None, None) if claims.is_empty() => (None, false),
         (None, _) => {
             let unproven = || claims::unproven(name, &claims);
-            let found = told.unique().ok_or_else(unproven)?;
+            let found = discovery.unique().ok_or_else(unproven)?;
             ask(workspace, (name, &claims), unproven())?;
             (Some(found), true)
         }

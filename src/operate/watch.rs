@@ -218,7 +218,7 @@ impl Watch<'_> {
                 // Apply pending events before checking.
                 biased;
                 happening = events.next() => if let Some(happening) = happening {
-                    self.note(&happening);
+                    self.apply(&happening);
                     attention.check_at = attention.check_at.min(Instant::now() + EVENT_DELAY);
                 } else {
                     // The engine stopped or restarted.
@@ -273,10 +273,10 @@ impl Watch<'_> {
         {
             places.insert(instance, place.into());
         }
-        Ok(drivers.happenings(self.name, &places).await?)
+        Ok(drivers.events(self.name, &places).await?)
     }
 
-    fn note(&mut self, happening: &ObjectEvent) {
+    fn apply(&mut self, happening: &ObjectEvent) {
         tracing::debug!(instance = happening.instance, what = ?happening.kind, "engine event");
         self.states
             .entry(happening.instance.clone())
@@ -302,7 +302,7 @@ impl Watch<'_> {
             .into_iter()
             .filter(|target| dead.contains(&target.instance))
         {
-            if drivers.accepts(&target.reached).await {
+            if drivers.accepts_connections(&target.reached).await {
                 self.states
                     .entry(target.instance.clone())
                     .or_default()

@@ -94,7 +94,7 @@ impl<'c> Workspace<'c> {
     ) -> Result<Discovery, Error> {
         // Ignore an unreadable journal: code that requires it reports the error.
         if let Ok(Some(record)) = self.state.read(name) {
-            drivers.trust(&record);
+            drivers.trust_taken_over(&record);
         }
         Ok(drivers.claims(name).await?)
     }
@@ -106,7 +106,7 @@ impl<'c> Workspace<'c> {
         deployment: &Deployment,
         record: &Record,
     ) -> Result<Observed, Error> {
-        drivers.trust(record);
+        drivers.trust_taken_over(record);
         let scene = ObserveContext {
             deployment,
             record,
@@ -114,7 +114,7 @@ impl<'c> Workspace<'c> {
         };
         let places = Plugins::default().places(scene);
         let places = places.map_err(|message| Error::new(Kind::Engine, message))?;
-        drivers.reach(&places).await?;
+        drivers.check_connections(&places).await?;
         Ok(drivers.observe(scene).await?)
     }
 

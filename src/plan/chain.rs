@@ -59,7 +59,7 @@ pub(super) fn completed_steps<'r>(
     done.iter()
         .filter(|done| {
             let plugins = known.plugins;
-            plugins.still_done(&done.step, instance, node, known.observed)
+            plugins.effect_exists(&done.step, instance, node, known.observed)
         })
         .collect()
 }

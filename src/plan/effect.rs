@@ -134,8 +134,8 @@ pub fn instance_effects(known: &PlanInput<'_>, stage: &Stage) -> Vec<InstanceEff
 fn dependents<'k>(known: &PlanInput<'k>) -> HashMap<&'k str, Vec<String>> {
     let mut all: HashMap<&str, Vec<String>> = HashMap::new();
     for instance in &known.deployment.instances {
-        for tie in &instance.relationships {
-            let users = all.entry(tie.target.as_str()).or_default();
+        for relationship in &instance.relationships {
+            let users = all.entry(relationship.target.as_str()).or_default();
             if !users.contains(&instance.id) {
                 users.push(instance.id.clone());
             }
@@ -284,8 +284,8 @@ fn effect_by_state(stage: &Stage, tasks: &[TaskId]) -> PlannedEffect {
         .filter_map(|task| stage.task(*task).leaves)
         .collect();
     let is_taken_down = ends.iter().any(|state| state.is_gone());
-    let is_made = ends.contains(&InstanceState::Started);
-    match (is_taken_down, is_made) {
+    let is_created = ends.contains(&InstanceState::Started);
+    match (is_taken_down, is_created) {
         (true, true) => PlannedEffect::Recreate,
         (true, false) => PlannedEffect::Remove,
         (false, true) => PlannedEffect::Create,

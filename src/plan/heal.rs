@@ -185,7 +185,12 @@ impl<'a> Healing<'a> {
             } else {
                 "it is not running"
             };
-            if is_gone || !self.known.plugins.is_done(instance, node, observed) {
+            if is_gone
+                || !self
+                    .known
+                    .plugins
+                    .is_in_desired_state(instance, node, observed)
+            {
                 let mut chain = Chain::new(self.known, (instance, node), cause, proposal);
                 if is_gone {
                     install::append_install(&mut chain, InstanceState::Uninitialized)
@@ -238,8 +243,7 @@ impl<'a> Healing<'a> {
                 .node(instance)
                 .filter(|node| self.known.plugins.has_object(node) && !node.is_adopted());
             let is_up_to_date = node.is_some_and(|node| {
-                self.known.plugins.standing(self.known.at(instance, node))
-                    == InstanceStatus::UpToDate
+                self.known.plugins.status(self.known.at(instance, node)) == InstanceStatus::UpToDate
             });
             is_up_to_date
                 && observed
@@ -426,9 +430,9 @@ fn subtree<'a>(all: &'a [Instance], roots: &HashSet<&str>) -> HashSet<&'a str> {
     let mut contained: HashSet<&str> = HashSet::new();
     // Containing instances come before contained ones.
     for instance in all {
-        let is_contained = instance.relationships.iter().any(|tie| {
-            tie.kind == crate::model::RelationshipKind::ContainedIn
-                && contained.contains(tie.target.as_str())
+        let is_contained = instance.relationships.iter().any(|relationship| {
+            relationship.kind == crate::model::RelationshipKind::ContainedIn
+                && contained.contains(relationship.target.as_str())
         });
         if is_contained || roots.contains(instance.id.as_str()) {
             contained.insert(&instance.id);

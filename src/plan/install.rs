@@ -162,7 +162,7 @@ impl<'a> Planner<'a, '_> {
             observed,
             ..
         } = self.known;
-        let (standing, change) = self.standing(instance, node);
+        let (status, change) = self.status(instance, node);
         let needs: BTreeSet<TaskId> = self
             .order
             .dependencies_of(instance)
@@ -171,18 +171,18 @@ impl<'a> Planner<'a, '_> {
             .collect();
         let first = self.proposal.stage.tasks().len();
         let is_started_before = matches!(
-            standing,
+            status,
             InstanceStatus::Unfinished | InstanceStatus::Stopped | InstanceStatus::NotReady
         );
         let cause = if self.scope.recreate.contains(&instance.id) {
             self.scope.cause.to_owned()
         } else {
-            standing.to_string()
+            status.to_string()
         };
         let mut chain = Chain::new(self.known, (instance, node), &cause, &mut self.proposal);
         // Without an object, only the record shows how far the install got.
         let state = record.state(&instance.id);
-        let is_partly_installed = standing == InstanceStatus::Missing
+        let is_partly_installed = status == InstanceStatus::Missing
             && !self.known.plugins.has_object(node)
             && !state.is_gone()
             && !state.is_down();
@@ -197,12 +197,12 @@ impl<'a> Planner<'a, '_> {
             update::remove_predecessor(&mut chain);
         }
         let is_unproven = known.is_some_and(restore::is_unproven);
-        if standing == InstanceStatus::UpToDate && !is_unproven && chain.last.is_none() {
+        if status == InstanceStatus::UpToDate && !is_unproven && chain.last.is_none() {
             return;
         }
         let rolling = self.scope.rolling;
         let context = (&self.order, &self.outages);
-        append_tasks(&mut chain, standing, change, context, rolling);
+        append_tasks(&mut chain, status, change, context, rolling);
         if is_unproven
             && chain
                 .last
@@ -216,8 +216,11 @@ impl<'a> Planner<'a, '_> {
             self.outages.add(&instance.node, last);
         }
         // Dependents do not wait for a running instance that only has its drift repaired.
-        let is_ready = standing == InstanceStatus::Drifted
-            && self.known.plugins.is_done(instance, node, observed);
+        let is_ready = status == InstanceStatus::Drifted
+            && self
+                .known
+                .plugins
+                .is_in_desired_state(instance, node, observed);
         self.last.extend(
             chain
                 .last
@@ -237,8 +240,8 @@ impl<'a> Planner<'a, '_> {
 
     /// Returns the standing of an instance, and the change that makes it match its present
     /// definition.
-    fn standing(&mut self, instance: &'a Instance, node: &Definition) -> (InstanceStatus, Change) {
-        let mut standing = self.known.plugins.standing(self.known.at(instance, node));
+    fn status(&mut self, instance: &'a Instance, node: &Definition) -> (InstanceStatus, Change) {
+        let mut status = self.known.plugins.status(self.known.at(instance, node));
         let existing = [
             InstanceStatus::UpToDate,
             InstanceStatus::Unfinished,
@@ -246,7 +249,7 @@ impl<'a> Planner<'a, '_> {
             InstanceStatus::NotReady,
             InstanceStatus::Drifted,
         ];
-        let exists = existing.contains(&standing);
+        let exists = existing.contains(&status);
         let mut change = Change::Nothing;
         let former = self
             .known
@@ -268,18 +271,15 @@ impl<'a> Planner<'a, '_> {
         let replaces_adopted = former.is_some_and(Definition::is_adopted)
             && !node.is_adopted()
             && self.known.plugins.has_object(node)
-            && standing == InstanceStatus::Missing;
+            && status == InstanceStatus::Missing;
         let becomes_adopted = node.is_adopted()
             && self.known.plugins.has_object(node)
             && former.is_some_and(|former| !former.is_adopted());
-        if standing == InstanceStatus::Outdated
-            || is_outdated
-            || replaces_adopted
-            || becomes_adopted
+        if status == InstanceStatus::Outdated || is_outdated || replaces_adopted || becomes_adopted
         {
             change = self.known.plugins.change(self.known.at(instance, node));
-            standing = if change == Change::Nothing {
-                standing
+            status = if change == Change::Nothing {
+                status
             } else {
                 InstanceStatus::Outdated
             };
@@ -296,16 +296,16 @@ impl<'a> Planner<'a, '_> {
             .get(&instance.id)
             .is_some_and(|known| known.is_stale);
         if (is_stale || is_renewed) && (exists || matches!(change, Change::Adjust(_))) {
-            standing = InstanceStatus::DependencyRecreated;
+            status = InstanceStatus::DependencyRecreated;
         }
         let state = self.known.record.state(&instance.id);
         if self.scope.recreate.contains(&instance.id) && (exists || !state.is_gone()) {
-            (standing, change) = (InstanceStatus::Outdated, Change::Replace);
+            (status, change) = (InstanceStatus::Outdated, Change::Replace);
         }
-        let in_place = standing == InstanceStatus::Outdated
+        let in_place = status == InstanceStatus::Outdated
             && matches!(change, Change::Adjust(_) | Change::Refused(_));
         if matches!(
-            standing,
+            status,
             InstanceStatus::Missing
                 | InstanceStatus::Outdated
                 | InstanceStatus::DependencyRecreated
@@ -313,7 +313,7 @@ impl<'a> Planner<'a, '_> {
         {
             self.recreated.insert(&instance.id);
         }
-        (standing, change)
+        (status, change)
     }
 
     fn establish_neighbors(&mut self) {
@@ -372,13 +372,13 @@ impl<'a> Planner<'a, '_> {
 /// Appends the tasks that install an instance, depending on its standing.
 fn append_tasks(
     chain: &mut Chain<'_>,
-    standing: InstanceStatus,
+    status: InstanceStatus,
     change: Change,
     context: (&Order<'_>, &Outages),
     rolling: RollingUpdate,
 ) {
     let has_object = chain.known.plugins.has_object(chain.node);
-    match standing {
+    match status {
         InstanceStatus::UpToDate => {}
         InstanceStatus::Drifted => repair_drift(chain),
         InstanceStatus::Outdated => append_change(chain, context, change, rolling),
@@ -416,7 +416,11 @@ fn append_change(
         Change::Nothing => {}
         Change::Adjust(step) => {
             chain.push("update", *step, Retry::default(), Some(&node.place));
-            if !chain.known.plugins.is_done(instance, node, observed) {
+            if !chain
+                .known
+                .plugins
+                .is_in_desired_state(instance, node, observed)
+            {
                 append_start(chain);
             }
         }
@@ -499,7 +503,11 @@ fn repair_drift(chain: &mut Chain<'_>) {
             Some(&node.place),
         );
     }
-    if !chain.known.plugins.is_done(instance, node, observed) {
+    if !chain
+        .known
+        .plugins
+        .is_in_desired_state(instance, node, observed)
+    {
         append_start(chain);
     }
 }

@@ -52,7 +52,7 @@ pub fn restart(parameters: &Restart, known: &PlanInput<'_>) -> Proposal {
     let again = bound_to_ephemeral(known, &parameters.selection);
     let is_recreated =
         |it: &Instance| is_ephemeral(known, &parameters.selection, it) || again.contains(&it.id);
-    let brought = images::append_all(
+    let image_tasks = images::append_all(
         known,
         &order,
         &is_recreated,
@@ -66,7 +66,7 @@ pub fn restart(parameters: &Restart, known: &PlanInput<'_>) -> Proposal {
     };
     let stop = OperationPlanner {
         kwargs: Some(&parameters.stop_parms),
-        image_tasks: brought,
+        image_tasks,
         ..planner(STOP)
     };
     let stopped = stop.plan(&[], &mut proposal);
@@ -451,7 +451,7 @@ impl<'a> OperationPlanner<'a> {
         let object = plugins.object_of(chain.node, chain.instance, chain.known.observed);
         let steps = steps
             .into_iter()
-            .filter(|step| !plugins.is_needless(step, object))
+            .filter(|step| !plugins.is_redundant(step, object))
             .collect();
         let phase = Phase {
             operation: self.operation,

@@ -50,7 +50,10 @@ impl<'a> Order<'a> {
 
     /// Returns the IDs of the instances that must be started before `instance`.
     pub(super) fn dependencies_of<'s>(&'s self, instance: &'s Instance) -> Vec<&'s str> {
-        let relationships = instance.relationships.iter().map(|tie| tie.target.as_str());
+        let relationships = instance
+            .relationships
+            .iter()
+            .map(|relationship| relationship.target.as_str());
         relationships
             .chain(self.references_of(instance))
             .chain(self.reads_of(instance))
@@ -150,7 +153,7 @@ fn split_readings(
     for (name, node) in &deployment.nodes {
         node.relationships
             .iter()
-            .for_each(|tie| precedence.require(name, &tie.target));
+            .for_each(|relationship| precedence.require(name, &relationship.target));
     }
     let nodes: HashMap<&str, &str> = deployment
         .instances

@@ -19,7 +19,8 @@ pub struct AttributeRead {
     /// The node that has them.
     pub target: String,
     /// The operation creates or starts a container, which would lack the value.
-    pub makes: bool,
+    #[serde(rename = "makes")]
+    pub creates_or_starts: bool,
 }
 
 impl fmt::Display for AttributeRead {
@@ -44,7 +45,7 @@ pub(super) fn readings(deployment: &Deployment, plugins: Plugins) -> Vec<Attribu
     let mut all: Vec<AttributeRead> = nodes
         .flat_map(|(name, node)| readers.readings_of_node(name, node))
         .collect();
-    all.sort_by_key(|reading| !reading.makes);
+    all.sort_by_key(|reading| !reading.creates_or_starts);
     all
 }
 
@@ -58,7 +59,10 @@ struct Readers<'a> {
 impl Readers<'_> {
     fn readings_of_node(self, name: &str, node: &Definition) -> Vec<AttributeRead> {
         let own = node.operations.iter();
-        let of_relationships = node.relationships.iter().flat_map(|tie| &tie.operations);
+        let of_relationships = node
+            .relationships
+            .iter()
+            .flat_map(|relationship| &relationship.operations);
         own.chain(of_relationships)
             .filter(|(operation, _)| is_install_operation(operation))
             .flat_map(|(operation, planned)| {
@@ -73,7 +77,7 @@ impl Readers<'_> {
         operation: &str,
         planned: &OperationDefinition,
     ) -> Vec<AttributeRead> {
-        let makes = self.plugins.makes_or_starts(planned);
+        let makes = self.plugins.creates_or_starts(planned);
         let reads = makes || self.plugins.reads_properties(planned);
         let properties = node.properties.values().filter(|_| reads);
         let values = planned.inputs.values().chain(properties);
@@ -84,7 +88,7 @@ impl Readers<'_> {
             reader: name.to_owned(),
             operation: operation.to_owned(),
             target,
-            makes,
+            creates_or_starts: makes,
         };
         targets.into_iter().filter(is_other).map(reading).collect()
     }

@@ -112,12 +112,12 @@ fn remove(known: &PlanInput<'_>, ids: &[String], cause: &str, ignores_failure: b
 pub fn resulting_deployment(record: &Record) -> Option<Deployment> {
     let execution = record.running()?;
     let deployment = record.deployment.as_ref()?;
-    let Parameters::Scale(said) = &*execution.parameters else {
+    let Parameters::Scale(parameters) = &*execution.parameters else {
         return None;
     };
     let removed = match record.outcome() {
-        Outcome::Terminated => &said.removed,
-        Outcome::Failed if said.rollback_if_failed => &said.added,
+        Outcome::Terminated => &parameters.removed,
+        Outcome::Failed if parameters.rollback_if_failed => &parameters.added,
         _ => return None,
     };
     let removed = removed.iter().filter(|id| record.state(id).is_gone());

@@ -111,14 +111,14 @@ pub(super) fn remove_dropped(
         deployment: &earlier,
         ..*known
     };
-    let brought = ImageTasks::new();
+    let image_tasks = ImageTasks::new();
     let cause = "it is no longer in the blueprint";
     let taking = Removal {
         known,
         chosen: &|_| true,
         cause,
         ignores_failure: false,
-        image_tasks: &brought,
+        image_tasks: &image_tasks,
         purpose,
     };
     ends.extend(taking.plan(&ends, proposal));

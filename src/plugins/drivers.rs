@@ -79,16 +79,16 @@ impl<'d> Drivers<'d> {
     /// # Errors
     ///
     /// If a system does not respond.
-    pub async fn refusals(&self, steps: &[&Step]) -> Result<Vec<Vec<String>>, Failure> {
+    pub async fn unsupported_features(&self, steps: &[&Step]) -> Result<Vec<Vec<String>>, Failure> {
         let mut refusals = vec![Vec::new(); steps.len()];
         for (id, driver) in &self.all {
             let mine: Vec<usize> = (0..steps.len())
                 .filter(|at| steps[*at].plugin == *id)
                 .collect();
-            let asked: Vec<&Step> = mine.iter().map(|at| steps[*at]).collect();
+            let own_steps: Vec<&Step> = mine.iter().map(|at| steps[*at]).collect();
             for (at, refusal) in mine
                 .into_iter()
-                .zip(driver.unsupported_features(&asked).await?)
+                .zip(driver.unsupported_features(&own_steps).await?)
             {
                 refusals[at] = refusal;
             }
@@ -101,7 +101,7 @@ impl<'d> Drivers<'d> {
     /// # Errors
     ///
     /// The error of the first system that cannot be used.
-    pub async fn reach(&self, places: &ObjectPlaces) -> Result<(), Failure> {
+    pub async fn check_connections(&self, places: &ObjectPlaces) -> Result<(), Failure> {
         for (id, driver) in &self.all {
             let mine = places_of(id, places);
             driver.check_connections(&mine).await?;
@@ -110,7 +110,7 @@ impl<'d> Drivers<'d> {
     }
 
     /// Calls [`Driver::trust_taken_over`] of every driver.
-    pub fn trust(&self, record: &Record) {
+    pub fn trust_taken_over(&self, record: &Record) {
         self.all
             .iter()
             .for_each(|(_, driver)| driver.trust_taken_over(record));
@@ -122,11 +122,11 @@ impl<'d> Drivers<'d> {
     ///
     /// If a system cannot be queried.
     pub async fn claims(&self, deployment: &str) -> Result<Discovery, Failure> {
-        let mut told = Discovery::of_name(deployment);
+        let mut discovery = Discovery::of_name(deployment);
         for (_, driver) in &self.all {
-            driver.add_claims(&mut told).await?;
+            driver.add_claims(&mut discovery).await?;
         }
-        Ok(told)
+        Ok(discovery)
     }
 
     /// Returns the names of all deployments that have objects on the default systems, with each
@@ -147,7 +147,7 @@ impl<'d> Drivers<'d> {
 
     /// Returns true if a connection was lost since the last call.
     #[must_use]
-    pub fn was_cut(&self) -> bool {
+    pub fn lost_connection(&self) -> bool {
         // Call every driver: the call resets its flag.
         let cut = self
             .all
@@ -176,7 +176,7 @@ impl<'d> Drivers<'d> {
     /// # Errors
     ///
     /// If a system cannot be watched.
-    pub async fn happenings(
+    pub async fn events(
         &self,
         deployment: &str,
         places: &ObjectPlaces,
@@ -192,7 +192,7 @@ impl<'d> Drivers<'d> {
     }
 
     /// Same as [`super::Watch::accepts_connections`]; true for plugins without a watch.
-    pub async fn accepts(&self, place: &ObjectRef) -> bool {
+    pub async fn accepts_connections(&self, place: &ObjectRef) -> bool {
         let driver = self.by_plugin(&place.plugin).ok();
         match driver.and_then(Driver::as_watch) {
             Some(watch) => watch.accepts_connections(&place.target).await,

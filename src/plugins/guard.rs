@@ -73,8 +73,8 @@ impl GuardHolder {
         let visible = !self.processes.is_empty()
             && self.processes == me.processes
             && !self.started.is_empty();
-        let gone = visible && start_time(self.run.pid).as_ref() != Some(&self.started);
-        same_kernel && (gone || (!self.lock.is_empty() && self.lock == me.lock))
+        let removed = visible && start_time(self.run.pid).as_ref() != Some(&self.started);
+        same_kernel && (removed || (!self.lock.is_empty() && self.lock == me.lock))
     }
 }
 

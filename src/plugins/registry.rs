@@ -264,16 +264,16 @@ impl Plugins {
     /// the same time, if there is one.
     #[must_use]
     pub fn exclusive_conflict(self, part: InstanceRef<'_>, former: &Definition) -> Option<String> {
-        let old = self.exclusive(InstanceRef {
+        let old = self.exclusive_resources(InstanceRef {
             node: former,
             ..part
         });
-        conflict(&old, &self.exclusive(part)).map(|it| it.shown.clone())
+        conflict(&old, &self.exclusive_resources(part)).map(|it| it.shown.clone())
     }
 
     /// Returns the exclusive resources of an object.
     #[must_use]
-    pub fn exclusive(self, part: InstanceRef<'_>) -> Vec<ExclusiveResource> {
+    pub fn exclusive_resources(self, part: InstanceRef<'_>) -> Vec<ExclusiveResource> {
         self.owner_of(part.node)
             .map_or_else(Vec::new, |plugin| plugin.exclusive_resources(part))
     }
@@ -287,14 +287,14 @@ impl Plugins {
 
     /// Returns true if uninstall keeps the object of a node.
     #[must_use]
-    pub fn outlives(self, node: &Definition) -> bool {
+    pub fn survives_uninstall(self, node: &Definition) -> bool {
         self.owner_of(node)
             .is_some_and(|plugin| plugin.survives_uninstall(node))
     }
 
     /// Returns the state of an instance relative to its installed state.
     #[must_use]
-    pub fn standing(self, at: InstanceView<'_>) -> InstanceStatus {
+    pub fn status(self, at: InstanceView<'_>) -> InstanceStatus {
         match self.owner_of(at.part.node) {
             // Objects that are not observed have only the record.
             Some(plugin) if plugin.is_observed(at.part.node) => plugin.status(at),
@@ -311,7 +311,12 @@ impl Plugins {
 
     /// Returns true if an instance has an object in its desired state.
     #[must_use]
-    pub fn is_done(self, instance: &Instance, node: &Definition, observed: &Observed) -> bool {
+    pub fn is_in_desired_state(
+        self,
+        instance: &Instance,
+        node: &Definition,
+        observed: &Observed,
+    ) -> bool {
         self.object_of(node, instance, observed)
             .is_some_and(|object| self.object_is_in_desired_state(node, object))
     }
@@ -346,7 +351,7 @@ impl Plugins {
 
     /// Returns true if the effect of a completed step still exists, so that it can be skipped.
     #[must_use]
-    pub fn still_done(
+    pub fn effect_exists(
         self,
         step: &Step,
         instance: &Instance,
@@ -361,7 +366,7 @@ impl Plugins {
 
     /// Returns true if a step has nothing to do for an existing object.
     #[must_use]
-    pub fn is_needless(self, step: &Step, object: Option<&Object>) -> bool {
+    pub fn is_redundant(self, step: &Step, object: Option<&Object>) -> bool {
         let plugin = self.by_id(&step.plugin).zip(object);
         plugin.is_some_and(|(plugin, object)| plugin.is_redundant(step, object))
     }
@@ -375,7 +380,7 @@ impl Plugins {
 
     /// Returns true if an operation creates or starts an object.
     #[must_use]
-    pub fn makes_or_starts(self, planned: &OperationDefinition) -> bool {
+    pub fn creates_or_starts(self, planned: &OperationDefinition) -> bool {
         self.0
             .iter()
             .any(|plugin| plugin.creates_or_starts(planned))

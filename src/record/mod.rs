@@ -262,14 +262,15 @@ impl Record {
                 .partition(|it| is_kept_volume(it));
             self.instances
                 .retain(|id, _| !kept.iter().any(|instance| instance.id == *id));
-            let as_made = |instance: &Instance| {
+            let as_created = |instance: &Instance| {
                 Some((
                     instance.clone(),
                     self.object_definition(instance, old.node(instance)?)
                         .clone(),
                 ))
             };
-            let left: Vec<(Instance, Definition)> = gone.into_iter().filter_map(as_made).collect();
+            let left: Vec<(Instance, Definition)> =
+                gone.into_iter().filter_map(as_created).collect();
             self.removed.extend(left);
             self.add_relationship_changes(old.relationship_changes(deployment));
         }
@@ -622,8 +623,8 @@ impl Record {
     pub fn as_created<'d>(&self, deployment: &'d Deployment) -> Cow<'d, Deployment> {
         let mut made = Cow::Borrowed(deployment);
         for (at, instance) in deployment.instances.iter().enumerate() {
-            if let Some((node, ties)) = self.former_definition(instance) {
-                restore_former(made.to_mut(), at, node, ties);
+            if let Some((node, relationships)) = self.former_definition(instance) {
+                restore_former(made.to_mut(), at, node, relationships);
             }
         }
         made
@@ -851,7 +852,9 @@ impl Record {
             Subject::Relationship { source, target, .. } => vec![source, target],
         };
         let ties = ends.iter().flat_map(|end| &end.instance.relationships);
-        let ids: IndexSet<&str> = ties.map(|tie| tie.target.as_str()).collect();
+        let ids: IndexSet<&str> = ties
+            .map(|relationship| relationship.target.as_str())
+            .collect();
         ids.into_iter().map(|id| self.participant(id, "")).collect()
     }
 
@@ -966,7 +969,9 @@ impl Record {
 
     /// Returns the instance that contains this one.
     fn container_of(&self, instance: &Instance) -> Option<&Instance> {
-        let contains = |tie: &&InstanceRelationship| tie.kind == RelationshipKind::ContainedIn;
+        let contains = |relationship: &&InstanceRelationship| {
+            relationship.kind == RelationshipKind::ContainedIn
+        };
         let container = instance.relationships.iter().find(contains)?;
         self.find_instance(&container.target)
     }
@@ -989,7 +994,11 @@ impl Record {
     /// Returns the one instance that `me` has a relationship to, or else the one that shares a
     /// group with it.
     fn related<'i>(&self, me: &Instance, all: &[&'i Instance]) -> Option<&'i Instance> {
-        let is_tied = |other: &&Instance| me.relationships.iter().any(|tie| tie.target == other.id);
+        let is_tied = |other: &&Instance| {
+            me.relationships
+                .iter()
+                .any(|relationship| relationship.target == other.id)
+        };
         let tied: Vec<&Instance> = all.iter().copied().filter(is_tied).collect();
         single(&tied).or_else(|| self.in_same_group(me, all))
     }

@@ -157,15 +157,10 @@ pub fn failure_text(failed: &FailedTask) -> String {
         text += &format!("  --> {place}\n");
     }
     if let Some(exit) = exit {
-        let oom = if exit.oom_killed {
-            " (killed: out of memory)"
-        } else {
-            ""
-        };
-        text += &format!(
-            "  container {} exited with code {}{oom}\n",
-            exit.container, exit.code
-        );
+        let exited = exit.to_string();
+        if !failure.message.contains(&exited) {
+            text += &format!("  {exited}\n");
+        }
         if !exit.health.is_empty() {
             text += "  last health checks:\n";
             text.extend(exit.health.iter().map(|line| format!("    | {line}\n")));

@@ -2,6 +2,7 @@
 
 use crate::{model::SourceLocation, printable::printable};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// The failure of a step, described for the user. The journal stores the kind as separate flags.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -250,6 +251,19 @@ pub struct Exit {
     pub health: Vec<String>,
     /// Last lines of its log.
     pub log: Vec<String>,
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            container, code, ..
+        } = self;
+        write!(f, "container {container} exited with code {code}")?;
+        if self.oom_killed {
+            write!(f, " (killed: out of memory)")?;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

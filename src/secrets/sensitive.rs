@@ -52,9 +52,15 @@ impl SensitiveInputs {
             node.instance_counts = known.instance_counts.clone();
             self.merge_values(&mut node.properties, &known.properties);
             self.merge_operations(&mut node.operations, &known.operations);
-            for (tie, known) in node.relationships.iter_mut().zip(&known.relationships) {
-                self.merge_operations(&mut tie.source_operations, &known.source_operations);
-                self.merge_operations(&mut tie.target_operations, &known.target_operations);
+            for (relationship, known) in node.relationships.iter_mut().zip(&known.relationships) {
+                self.merge_operations(
+                    &mut relationship.source_operations,
+                    &known.source_operations,
+                );
+                self.merge_operations(
+                    &mut relationship.target_operations,
+                    &known.target_operations,
+                );
             }
         }
         for (name, policy) in &mut open.policies {

@@ -37,14 +37,14 @@ impl Deployment {
             .map(|image| &image["src"])
             .filter(named)
             .flat_map(strings_in);
-        let told = images()
+        let from_images = images()
             .map(|image| &image["auth_config"])
             .flat_map(|auth| {
                 ["password", "auth", "identitytoken", "registrytoken"].map(|field| &auth[field])
             })
             .flat_map(strings_in);
         let all: Vec<String> = inputs
-            .chain(told)
+            .chain(from_images)
             .chain(addresses)
             .filter(|text| !text.is_empty())
             .collect();

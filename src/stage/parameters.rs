@@ -296,10 +296,14 @@ struct Serialized {
 
 impl From<Parameters> for Serialized {
     fn from(given: Parameters) -> Self {
-        let said = given.non_default();
+        let parameters = given.non_default();
         Self {
             workflow: given.workflow(),
-            parameters: if said == json!({}) { Json::Null } else { said },
+            parameters: if parameters == json!({}) {
+                Json::Null
+            } else {
+                parameters
+            },
         }
     }
 }
@@ -307,15 +311,15 @@ impl From<Parameters> for Serialized {
 impl TryFrom<Serialized> for Parameters {
     type Error = serde_json::Error;
 
-    fn try_from(said: Serialized) -> Result<Self, serde_json::Error> {
+    fn try_from(parameters: Serialized) -> Result<Self, serde_json::Error> {
         fn read<T: DeserializeOwned + Default>(given: Json) -> Result<T, serde_json::Error> {
             match given {
                 Json::Null => Ok(T::default()),
                 given => serde_json::from_value(given),
             }
         }
-        let given = said.parameters;
-        Ok(match said.workflow {
+        let given = parameters.parameters;
+        Ok(match parameters.workflow {
             Workflow::Install => Self::Install(read(given)?),
             Workflow::Uninstall => Self::Uninstall(read(given)?),
             Workflow::Rollback => Self::Rollback(read(given)?),
@@ -445,17 +449,19 @@ impl Parameters {
     /// Returns the parameters that differ from the defaults.
     fn non_default(&self) -> Json {
         match self {
-            Self::Install(said) => json!(said),
-            Self::Uninstall(said) => json!(said),
-            Self::Rollback(said) => json!(said),
-            Self::Reinstall(said) => json!(said),
-            Self::Start(said) | Self::Stop(said) | Self::Pull(said) => json!(said),
-            Self::Restart(said) => json!(said),
-            Self::ExecuteOperation(said) => json!(said),
-            Self::Heal(said) => json!(said),
-            Self::Scale(said) => json!(said),
-            Self::Update(said) => json!(said),
-            Self::CheckStatus(said) | Self::CheckDrift(said) => json!(said),
+            Self::Install(parameters) => json!(parameters),
+            Self::Uninstall(parameters) => json!(parameters),
+            Self::Rollback(parameters) => json!(parameters),
+            Self::Reinstall(parameters) => json!(parameters),
+            Self::Start(parameters) | Self::Stop(parameters) | Self::Pull(parameters) => {
+                json!(parameters)
+            }
+            Self::Restart(parameters) => json!(parameters),
+            Self::ExecuteOperation(parameters) => json!(parameters),
+            Self::Heal(parameters) => json!(parameters),
+            Self::Scale(parameters) => json!(parameters),
+            Self::Update(parameters) => json!(parameters),
+            Self::CheckStatus(parameters) | Self::CheckDrift(parameters) => json!(parameters),
         }
     }
 }

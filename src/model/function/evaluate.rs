@@ -99,12 +99,15 @@ impl Change {
             Self::Operations { node, operations } => blueprint.nodes[node].operations = operations,
             Self::Relationship {
                 node,
-                tie,
+                tie: relationship,
                 source,
                 target,
             } => {
-                let tie = &mut blueprint.nodes[node].relationships[tie];
-                (tie.source_operations, tie.target_operations) = (source, target);
+                let relationship = &mut blueprint.nodes[node].relationships[relationship];
+                (
+                    relationship.source_operations,
+                    relationship.target_operations,
+                ) = (source, target);
             }
             Self::Output { output, value } => blueprint.outputs[output].body.value = value,
             Self::Capability { capability, value } => {

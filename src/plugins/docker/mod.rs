@@ -19,7 +19,7 @@ use declare::{
     action::{Action, ID},
     change, check, declared, exclusive, lower, operation,
     operation::Operation,
-    params, standing,
+    params, status,
 };
 use serde_json::Value as Json;
 use std::path::Path;
@@ -92,7 +92,7 @@ impl Plugin for Docker {
     }
 
     fn id_property(&self, node: &Definition) -> Option<&'static str> {
-        operation::kind(node).map(standing::id_property)
+        operation::kind(node).map(status::id_property)
     }
 
     fn has_shell(&self, node: &Definition) -> bool {
@@ -116,15 +116,15 @@ impl Plugin for Docker {
     }
 
     fn survives_uninstall(&self, node: &Definition) -> bool {
-        standing::outlives(node)
+        status::survives_uninstall(node)
     }
 
     fn status(&self, at: InstanceView<'_>) -> InstanceStatus {
-        standing::standing(at.part.instance, at.part.node, at.record, at.observed)
+        status::status(at.part.instance, at.part.node, at.record, at.observed)
     }
 
     fn is_in_desired_state(&self, node: &Definition, object: &Object) -> bool {
-        standing::is_done(node, object)
+        status::is_in_desired_state(node, object)
     }
 
     fn change(&self, at: InstanceView<'_>) -> Change {
@@ -136,7 +136,7 @@ impl Plugin for Docker {
     }
 
     fn effect_exists(&self, step: &Step, node: &Definition, object: Option<&Object>) -> bool {
-        Action::from_step(step).is_ok_and(|action| standing::effect_exists(&action, node, object))
+        Action::from_step(step).is_ok_and(|action| status::effect_exists(&action, node, object))
     }
 
     /// A container that has run was created with everything that `start` adds.
@@ -164,6 +164,6 @@ impl Plugin for Docker {
     }
 
     fn untrusted(&self) -> &'static [&'static str] {
-        &standing::UNTRUSTED
+        &status::UNTRUSTED
     }
 }

@@ -20,7 +20,7 @@ fn config_file_sets_defaults_of_flags() {
     );
     test.write("dockctl.toml", "ouput = \"json\"\n");
     test.run(&["list"]).exits_with(2).stderr_contains(&[
-        "dockctl.toml cannot be used: there is no flag `ouput`",
+        "dockctl.toml cannot be used: there is no option `ouput`",
         "did you mean `output`?",
     ]);
 }

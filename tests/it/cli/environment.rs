@@ -25,7 +25,7 @@ fn environment_variables_set_flags() {
         ("DOCKCTL_STRICT", "1", 0),
         ("DOCKCTL_STRICT", "", 0),
         ("DOCKCTL_YES", "no", 0),
-        // Only global flags have variables.
+        // Only global options have variables.
         ("DOCKCTL_EXIT_CODE", "yes", 0),
     ] {
         let run = test
@@ -76,7 +76,7 @@ fn ignored_variables_are_reported_once() {
     assert_eq!(
         stderr.lines().collect::<Vec<_>>(),
         [
-            "warning: variable DOCKCTL_OUT is ignored: only global flags have variables; use --out",
+            "warning: variable DOCKCTL_OUT is ignored: only global options have variables; use --out",
             "warning: variable DOCKCTL_PARAMETER is ignored: pass parameters as -p NAME=VALUE",
         ]
     );

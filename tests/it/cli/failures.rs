@@ -35,7 +35,7 @@ fn failure_stops_only_dependents_unless_fail_fast() {
         "bad_",
         "slow_",
         "pull_policy: never",
-        "waiting for `log nothing`",
+        "waiting for a log line that matches `nothing`",
         "(after_",
     ]);
     test.run(&["uninstall"]).exits_with(0);

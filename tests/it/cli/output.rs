@@ -193,7 +193,7 @@ fn terminal_shows_a_live_view() {
     for part in [
         "3/4 steps",
         "✓",
-        "waiting for sleep 1001",
+        "waiting for process sleep 1001",
         "\u{1b}[",
         "INSTANCE",
         "install completed",

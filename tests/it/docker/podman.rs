@@ -165,7 +165,7 @@ fn podman_works_like_docker() {
         "processes_to_wait_for: [httpd]",
     );
     run(&["install"]).exits_with(1).stderr_contains(&[
-        "the container exited with code 5 while waiting for `httpd`",
+        "exited with code 5 while waiting for process httpd",
         "| bad luck",
     ]);
     run(&["uninstall"]).exits_with(0);

@@ -235,7 +235,7 @@ fn failed_replacement_is_restored() {
     let run = test
         .run(&["update"])
         .exits_with(1)
-        .stderr_contains(&["the container exited with code 1", "restore old container"]);
+        .stderr_contains(&["exited with code 1", "restore old container"]);
     assert!(run.stdout.contains("update failed"), "{}", run.stdout);
     assert_eq!(ids(&test, &WEBS), before);
     assert_eq!(
@@ -659,7 +659,7 @@ fn successor_that_exits_at_once_is_rolled_back() {
     blueprint(&test, other);
     test.run(&["update"])
         .exits_with(1)
-        .stderr_contains(&["the container exited with code 1 right after its start"]);
+        .stderr_contains(&["exited with code 1 right after its start"]);
     assert_eq!(
         test.inspect("aside", "{{.Id}} {{.State.Running}}"),
         format!("{aside} true")

@@ -90,7 +90,7 @@ fn exited_container_ends_the_wait_with_its_cause() {
         .stderr_contains(&["the container has no health check, so it never becomes healthy"]);
     let checked = format!("{params}, healthcheck: {{test: 'true'}}");
     assert_fails("dies", &checked, "healthy").stderr_contains(&[
-        "the container exited with code 7 while waiting for `healthy`",
+        "exited with code 7 while waiting for the health check",
         "| about to fail",
     ]);
     assert_fails("dies", params, "{exited: 0}").stderr_contains(&[
@@ -98,9 +98,9 @@ fn exited_container_ends_the_wait_with_its_cause() {
         "| about to fail",
     ]);
     assert_fails("dies", params, "{port: 80}")
-        .stderr_contains(&["the container exited with code 7 while waiting for `port 80`"]);
+        .stderr_contains(&["exited with code 7 while waiting for port 80"]);
     assert_fails("dies", params, "{log: never}")
-        .stderr_contains(&["the container exited with code 7 while waiting for `log never`"]);
+        .stderr_contains(&["exited with code 7 while waiting for a log line that matches `never`"]);
     let unhealthy = "command: sleep 1000, healthcheck: {test: 'echo no disk; exit 1', interval: 100ms, retries: 2}";
     assert_fails("sick", unhealthy, "{healthy: true, interval: 0.1}")
         .stderr_contains(&["the container is unhealthy: exit code 1: no disk"]);
@@ -114,7 +114,7 @@ fn wait_times_out() {
         "{log: never, timeout: 0.5, interval: 0.1}",
     );
     run.stderr_contains(&[
-        "timed out after 0.5 s waiting for `log never`",
+        "timed out after 0.5 s waiting for a log line that matches `never`",
         "increase `timeout` of the condition",
     ]);
 }
@@ -168,7 +168,7 @@ fn wait_continues_while_the_engine_restarts_the_container() {
     let dying =
         "command: 'sh -c \"echo last words; exit 6\"', host_config: {restart_policy: always}";
     assert_fails("dying", dying, "{port: 80, interval: 0.2}").stderr_contains(&[
-        "exited with code 6 while waiting for `port 80`",
+        "exited with code 6 while waiting for port 80",
         "| last words",
     ]);
 }

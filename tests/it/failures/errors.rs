@@ -24,7 +24,7 @@ fn container_with_the_declared_name_is_never_touched() {
         ),
         "add `use_external_resource: true`",
         "give the node another `name`",
-        "remove it first",
+        "docker rm -f",
     ]);
     assert_eq!(
         test.inspect("web", "{{.Id}} {{.State.Status}}"),
@@ -212,7 +212,7 @@ fn container_that_exits_during_a_wait_shows_its_last_log_lines() {
         failed.json()["execution"]["id"]
     );
     failed.stderr_contains(&[
-        "exited with code 3 while waiting for `httpd`",
+        "exited with code 3 while waiting for process httpd",
         "    | begun",
         "    | no more",
         "blueprint.yaml:15:16",

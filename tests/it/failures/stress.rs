@@ -3,7 +3,7 @@
 use crate::{
     cli::session::{is_waiting, never_ready, send_signal},
     docker::install::SLEEPER,
-    support::{Run, Test, docker, eventually, project_root},
+    support::{Run, Test, eventually, project_root},
 };
 use std::{
     fs,
@@ -131,7 +131,7 @@ fn directory_size(directory: &Path) -> (usize, u64) {
 /// Returns the numbers of containers, networks and volumes of this test. Others may belong to
 /// concurrent tests.
 fn remaining_objects(test: &Test) -> [usize; 3] {
-    let count = |arguments: &[&str]| docker(arguments).lines().count();
+    let count = |arguments: &[&str]| test.docker(arguments).lines().count();
     let name = format!("name={}", test.prefix);
     [
         count(&["ps", "-aq", "--filter", &name]),

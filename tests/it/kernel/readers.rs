@@ -151,7 +151,7 @@ fn deployment_with_a_cyclic_read_still_runs_and_uninstalls() {
         dropped[0].to_string(),
         "`create` of `b` reads attributes of `a`"
     );
-    assert!(dropped[0].makes);
+    assert!(dropped[0].creates_or_starts);
     let mut life = TestDeployment::new();
     assert_eq!(
         life.run(&deployment, Workflow::Install),

@@ -580,11 +580,11 @@ const THREE: [&str; 3] = ["a", "b", "c"];
 /// Returns a blueprint of three containers, each with its own image. `b` depends on `a`. The number
 /// distinguishes definitions.
 fn three_images(number: u8) -> String {
-    let tie = "{type: cloudify.relationships.connected_to, target: a}";
+    let relationship = "{type: cloudify.relationships.connected_to, target: a}";
     let command = format!("command: sleep {number}");
     let text = blueprint(&[
         ("a", &command, "", ""),
-        ("b", &command, "", tie),
+        ("b", &command, "", relationship),
         ("c", &command, "", ""),
     ]);
     let image = |text: String, name: &str| {

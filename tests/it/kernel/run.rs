@@ -394,8 +394,8 @@ pub(crate) fn begin_install(executor: &mut Executor<'_>, deployment: &Deployment
     });
     defined.unwrap();
     let stage = install::next(deployment, executor.record, &Observed::default()).stage;
-    let begun = executor.start_execution("x", &Workflow::Install.into(), None);
-    begun.unwrap();
+    let started = executor.start_execution("x", &Workflow::Install.into(), None);
+    started.unwrap();
     stage
 }
 
@@ -476,11 +476,11 @@ async fn resume(journal: &[Entry], happened: bool, deployment: &Deployment, work
         }
         Workflow::Uninstall => {
             assert!(engine.containers.borrow().is_empty());
-            let gone = record
+            let removed = record
                 .instances
                 .iter()
                 .filter(|(_, instance)| instance.state == InstanceState::Deleted);
-            for (id, _) in gone {
+            for (id, _) in removed {
                 assert!(
                     !requests.iter().any(|(of, _)| of == id),
                     "completed steps are not repeated"

@@ -288,7 +288,10 @@ impl NotingDriver {
                 let its = target.properties["id"].clone();
                 self.attempts.borrow_mut().push(call.attempt);
                 let mut ties = source.node.relationships.iter();
-                assert!(ties.any(|tie| tie.target == "db"), "the call has the node");
+                assert!(
+                    ties.any(|relationship| relationship.target == "db"),
+                    "the call has the node"
+                );
                 let mut related = call.related.iter().map(|it| &it.instance.id);
                 assert!(
                     related.any(|id| *id == target.instance.id),

@@ -288,11 +288,16 @@ fn check_may_start(deployment: &Deployment, record: &Record, task: TaskId) -> Re
         Workflow::Install => mine
             .relationships
             .iter()
-            .map(|tie| tie.target.as_str())
+            .map(|relationship| relationship.target.as_str())
             .collect(),
         _ => others
             .iter()
-            .filter(|other| other.relationships.iter().any(|tie| tie.target == mine.id))
+            .filter(|other| {
+                other
+                    .relationships
+                    .iter()
+                    .any(|relationship| relationship.target == mine.id)
+            })
             .map(|other| other.id.as_str())
             .collect(),
     };

@@ -433,7 +433,7 @@ fn first_difference(
     let pairs = life.deployment.instances.iter().flat_map(|it| {
         it.relationships
             .iter()
-            .map(|tie| vec![recorded_id(&it.id), recorded_id(&tie.target)])
+            .map(|relationship| vec![recorded_id(&it.id), recorded_id(&relationship.target)])
     });
     for subject in names.iter().map(|name| vec![name.clone()]).chain(pairs) {
         let (mine, theirs) = (

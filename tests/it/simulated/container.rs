@@ -110,8 +110,8 @@ impl SimulatedEngine {
         Ok(Outputs::default())
     }
 
-    fn create_object(&self, call: &Call, making: &ObjectCreation, kind: &'static str) -> Outputs {
-        let name = making.name.as_str().unwrap_or_default();
+    fn create_object(&self, call: &Call, creation: &ObjectCreation, kind: &'static str) -> Outputs {
+        let name = creation.name.as_str().unwrap_or_default();
         let is_there = self
             .networks_and_volumes
             .borrow()
@@ -343,10 +343,10 @@ impl SimulatedEngine {
         self.remove(&new, call);
         match before.filter(|id| self.name(id).is_some()) {
             None => {
-                let mut gone = outputs([], &["container_id", SUCCESSOR]);
+                let mut removed = outputs([], &["container_id", SUCCESSOR]);
                 let before = before.map(|id| (PREDECESSOR.to_owned(), id.into()));
-                gone.set.extend(before);
-                gone
+                removed.set.extend(before);
+                removed
             }
             Some(id) => {
                 self.set(id, |object| {

@@ -592,7 +592,7 @@ impl fmt::Display for Action {
             Self::Start { adopted: true, .. } => {
                 f.write_str("start adopted container if it is stopped")
             }
-            Self::Wait { processes, .. } => write!(f, "wait for {}", shown_processes(processes)),
+            Self::Wait { processes, .. } => write!(f, "wait for {}", display_processes(processes)),
             Self::WaitFor { condition } => {
                 write!(f, "wait for {}", condition::display_condition(condition))
             }
@@ -610,12 +610,12 @@ impl fmt::Display for Action {
             }
             Self::Build { image, .. } => f.write_str(&build_config::display_build(image)),
             Self::RemoveImage => f.write_str("remove image if it was built or pulled for the node"),
-            Self::CreateNetwork(making) => {
-                write!(f, "create network {}", display_value(&making.name))
+            Self::CreateNetwork(creation) => {
+                write!(f, "create network {}", display_value(&creation.name))
             }
             Self::RemoveNetwork => f.write_str("remove network"),
-            Self::CreateVolume(making) => {
-                write!(f, "create volume {}", display_value(&making.name))
+            Self::CreateVolume(creation) => {
+                write!(f, "create volume {}", display_value(&creation.name))
             }
             Self::RemoveVolume {
                 made_by: Some(_), ..
@@ -639,14 +639,24 @@ pub(crate) fn is_late(map: &Json, names: &[&str]) -> bool {
     is_call(map) || names.iter().any(|name| contains_call(&map[name]))
 }
 
-fn shown_processes(processes: &Json) -> String {
+/// Formats the processes of a wait for a plan.
+fn display_processes(processes: &Json) -> String {
     let names = processes.as_array().filter(|_| !contains_call(processes));
     let names: Vec<String> = names.into_iter().flatten().map(display_value).collect();
-    match &names[..] {
-        [] => format!("processes {}", display_value(processes)),
-        [name] => format!("process {name}"),
-        names => format!("processes {}", names.join(", ")),
+    if names.is_empty() {
+        return format!("processes {}", display_value(processes));
     }
+    processes_text(&names)
+}
+
+/// Formats names of processes: `process a`, `processes a, b`.
+pub(crate) fn processes_text(names: &[String]) -> String {
+    let noun = if names.len() == 1 {
+        "process"
+    } else {
+        "processes"
+    };
+    format!("{noun} {}", names.join(", "))
 }
 
 /// Formats a value for a plan: strings without quotes, late values as `(known after install)`.

@@ -13,7 +13,7 @@ use crate::{
                 object_name, processes, stop_params,
             },
             operation::{is_started, kind},
-            standing::matches_declaration,
+            status::matches_declaration,
         },
     },
     record::Record,

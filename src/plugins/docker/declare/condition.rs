@@ -181,14 +181,22 @@ fn port(value: &Json) -> Option<u16> {
     u16::try_from(port).ok().filter(|port| *port > 0)
 }
 
-/// Formats a condition for a plan.
+/// Formats a condition as a phrase that completes "wait for".
 pub(crate) fn display_condition(given: &Json) -> String {
-    let text = |(key, value): (&String, &Json)| format!("{key} {}", python_text(value));
-    let condition = || pairs(given).find(|(key, _)| is_condition(key));
-    match given {
-        _ if contains_call(given) => "(known after install)".to_owned(),
-        Json::String(name) => name.clone(),
-        _ => condition().map_or_else(|| given.to_string(), text),
+    if contains_call(given) {
+        return "(known after install)".to_owned();
+    }
+    if *given == "healthy" {
+        return "the health check".to_owned();
+    }
+    let condition = pairs(given).find(|(key, _)| is_condition(key));
+    let condition = condition.map(|(key, value)| (key.as_str(), python_text(value)));
+    match condition {
+        Some(("healthy", _)) => "the health check".to_owned(),
+        Some(("exited", code)) => format!("exit code {code}"),
+        Some(("log", pattern)) => format!("a log line that matches `{pattern}`"),
+        Some((key, value)) => format!("{key} {value}"),
+        None => given.to_string(),
     }
 }
 
@@ -200,13 +208,16 @@ mod tests {
     #[test]
     fn conditions_are_read() {
         for (given, text) in [
-            (json!("healthy"), "healthy"),
-            (json!({ "exited": 0 }), "exited 0"),
+            (json!("healthy"), "the health check"),
+            (json!({ "exited": 0 }), "exit code 0"),
             (
                 json!({ "port": "80/tcp", "timeout": "1m30s", "interval": 0.1 }),
                 "port 80/tcp",
             ),
-            (json!({ "log": "^ready .*", "timeout": 5 }), "log ^ready .*"),
+            (
+                json!({ "log": "^ready .*", "timeout": 5 }),
+                "a log line that matches `^ready .*`",
+            ),
         ] {
             assert!(WaitFor::read(&given).is_ok(), "{given}");
             assert_eq!(display_condition(&given), text);

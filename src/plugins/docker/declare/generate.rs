@@ -61,7 +61,7 @@ impl ExistingContainer {
     /// Returns the image for the node: by the name it was requested with if that is still the same
     /// image, otherwise by another name of it, otherwise by its ID.
     fn image(&self) -> Json {
-        let asked = self.text("/Config/Image");
+        let requested = self.text("/Config/Image");
         let id = self.text("/Image");
         let names = |field: &str| {
             self.image[field]
@@ -72,14 +72,14 @@ impl ExistingContainer {
                 .map(str::to_owned)
                 .collect::<Vec<_>>()
         };
-        let tagged = if asked
+        let tagged = if requested
             .rsplit('/')
             .next()
             .is_some_and(|last| last.contains([':', '@']))
         {
-            asked.to_owned()
+            requested.to_owned()
         } else {
-            format!("{asked}:latest")
+            format!("{requested}:latest")
         };
         let all = [names("RepoTags"), names("RepoDigests")].concat();
         match all.iter().find(|name| **name == tagged).or(all.first()) {

@@ -97,7 +97,7 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "changes",
         Form::Strings,
-        "Dockerfile instructions to apply to an imported file system",
+        "Dockerfile instructions to apply to an imported root file system",
     ),
     key(
         "pull_policy",
@@ -107,12 +107,12 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "sha256",
         Form::Text,
-        "expected digest of the content of `src`; extension of dockctl",
+        "expected digest of the file that `src` names; extension of dockctl",
     ),
     key(
         "max_size",
         Form::Bytes,
-        "largest download, such as `2g` (default: `10g`); extension of dockctl",
+        "size limit of the download (default: `10g`); extension of dockctl",
     ),
 ];
 

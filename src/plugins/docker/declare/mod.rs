@@ -25,5 +25,5 @@ pub(crate) mod network;
 pub(crate) mod operation;
 pub mod params;
 pub(crate) mod request;
-pub(crate) mod standing;
+pub(crate) mod status;
 pub(crate) mod volume;

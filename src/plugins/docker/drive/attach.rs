@@ -133,7 +133,7 @@ impl Engine {
     /// Returns the exit code of a command whose output has ended.
     async fn exit_code(&self, attached: &str) -> Result<i64, Failure> {
         let cannot = |error| failure(&error, "reading the exit code of the command");
-        let asked = Instant::now();
+        let start = Instant::now();
         loop {
             let found = self
                 .client
@@ -146,7 +146,7 @@ impl Engine {
             {
                 Some(code) => return Ok(code),
                 // The output may end a moment before the command exits.
-                None if asked.elapsed() < EXIT_TIMEOUT => {
+                None if start.elapsed() < EXIT_TIMEOUT => {
                     tokio::time::sleep(Duration::from_millis(50)).await
                 }
                 None => {

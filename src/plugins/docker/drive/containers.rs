@@ -13,7 +13,7 @@ use crate::{
             label::{self, names_instance, with_carried},
             params::{self, Gate, Removal},
             request::{RequestContext, complete_body},
-            standing::ADOPTED_STATE,
+            status::ADOPTED_STATE,
         },
         drive::{engine::Engine, wait_for},
     },
@@ -680,12 +680,12 @@ impl Engine {
         last: &mut VecDeque<String>,
         lines: &mut Lines,
     ) -> Result<(), EngineError> {
-        let asked = self.client.logs(
+        let request = self.client.logs(
             &container.id(),
             &[("tail", LOG_LINES.to_string())],
             (container.has_terminal(), false),
         );
-        let mut logs = std::pin::pin!(asked);
+        let mut logs = std::pin::pin!(request);
         while let Some(piece) = logs.next().await {
             for line in lines.take(&piece?.bytes) {
                 last.extend([printable_line(&line)]);
@@ -796,9 +796,7 @@ fn name_taken(name: &str, found: &Container, call: &Call, is_claim: bool) -> Fai
         None => failure
             .hint("to adopt it, add `use_external_resource: true` to the node's properties")
             .hint("to keep both, give the node another `name`")
-            .hint(format!(
-                "to replace it, remove it first: docker rm -f {name}"
-            )),
+            .hint(format!("to replace it, first run: docker rm -f {name}")),
     }
 }
 

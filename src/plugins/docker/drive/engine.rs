@@ -615,7 +615,7 @@ fn released_outputs() -> Outputs {
         "network",
         "volume_name",
         "mountpoint",
-        crate::plugins::docker::declare::standing::ADOPTED_STATE,
+        crate::plugins::docker::declare::status::ADOPTED_STATE,
     ];
     Outputs {
         unset: names.map(str::to_owned).to_vec(),

@@ -155,7 +155,7 @@ impl Driver for Engines {
         // Calls every engine, because the call resets its flag.
         let cut = open
             .values()
-            .filter(|engine| engine.client.was_disconnected() | engine.watch.was_cut());
+            .filter(|engine| engine.client.was_disconnected() | engine.watch.lost_connection());
         cut.count() > 0
     }
 
@@ -184,7 +184,7 @@ impl Watch for Engines {
     ) -> DriverFuture<'a, ObjectEvents> {
         Box::pin(async move {
             let engines = self.distinct(targets).await?;
-            let stream = |engine: &Rc<Engine>| engine.happenings(deployment).boxed_local();
+            let stream = |engine: &Rc<Engine>| engine.events(deployment).boxed_local();
             Ok(merge_until_one_ends(engines.iter().map(stream).collect()))
         })
     }

@@ -14,7 +14,7 @@ const LOOKBACK_MS: u64 = 1000;
 
 impl Engine {
     /// Streams events from now on, until the connection is lost.
-    pub(crate) fn happenings(&self, deployment: &str) -> impl Stream<Item = ObjectEvent> + use<> {
+    pub(crate) fn events(&self, deployment: &str) -> impl Stream<Item = ObjectEvent> + use<> {
         // Does not filter by event: Podman names some events differently in filters and in
         // messages.
         let filters = json!({ "type": ["container"], "label": [format!("{}={deployment}", label::DEPLOYMENT)] });

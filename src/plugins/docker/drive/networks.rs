@@ -23,16 +23,17 @@ impl Engine {
     pub(crate) async fn create_network(
         &self,
         call: &Call,
-        making: &ObjectCreation,
+        creation: &ObjectCreation,
     ) -> Result<Outputs, Failure> {
-        let mut body = request(&making.properties).map_err(|fault| invalid_arguments(&[fault]))?;
-        let name = making.name.as_str().unwrap_or_default().to_owned();
+        let mut body =
+            request(&creation.properties).map_err(|fault| invalid_arguments(&[fault]))?;
+        let name = creation.name.as_str().unwrap_or_default().to_owned();
         body["Name"] = name.clone().into();
         self.add_labels(
             &mut body,
             call,
-            &making.declaration,
-            (&making.record, &name),
+            &creation.declaration,
+            (&creation.record, &name),
         );
         self.add_seal(&mut body, Kind::Network, &name);
         if let Some(found) = self.unique_network(call, &name).await? {

@@ -18,7 +18,7 @@ use crate::{
             container::Container,
             label,
             params::{self, Removal},
-            standing::ADOPTED_STATE,
+            status::ADOPTED_STATE,
         },
         drive::{
             containers::{invalid_arguments, recorded_id},

@@ -21,16 +21,17 @@ impl Engine {
     pub(crate) async fn create_volume(
         &self,
         call: &Call,
-        making: &ObjectCreation,
+        creation: &ObjectCreation,
     ) -> Result<Outputs, Failure> {
-        let name = making.name.as_str().unwrap_or_default().to_owned();
-        let mut body = request(&making.properties).map_err(|fault| invalid_arguments(&[fault]))?;
+        let name = creation.name.as_str().unwrap_or_default().to_owned();
+        let mut body =
+            request(&creation.properties).map_err(|fault| invalid_arguments(&[fault]))?;
         body["Name"] = name.clone().into();
         self.add_labels(
             &mut body,
             call,
-            &making.declaration,
-            (&making.record, &name),
+            &creation.declaration,
+            (&creation.record, &name),
         );
         self.add_seal(&mut body, Kind::Volume, &name);
         self.remove_partial_volume(&name).await?;

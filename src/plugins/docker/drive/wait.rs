@@ -3,7 +3,7 @@
 use crate::{
     engine::{failure, status},
     plugins::docker::{
-        declare::container::Container,
+        declare::{action::processes_text, container::Container},
         drive::{containers::recorded_id, engine::Engine, watch::EventCoverage},
     },
     seam::{Call, Failure, ObjectState, Outputs, Progress, ProgressSink},
@@ -43,13 +43,11 @@ impl Engine {
             if missing.is_empty() {
                 return Ok(Outputs::default());
             }
-            progress(Progress::Note(format!(
-                "waiting for {}",
-                missing.join(", ")
-            )));
+            let what = processes_text(&missing);
+            progress(Progress::Note(format!("waiting for {what}")));
             tokio::select! {
                 () = changes.next(&id, interval, EventCoverage::ExitOnly) => {}
-                () = call.stop.cancelled() => return Err(Failure::cancelled(format!("cancelled while waiting for {}", missing.join(", ")))),
+                () = call.stop.cancelled() => return Err(Failure::cancelled(format!("cancelled while waiting for {what}"))),
             }
         }
     }
@@ -67,12 +65,12 @@ impl Engine {
             Some(container) if container.state() == ObjectState::Running => Ok(Outputs::default()),
             Some(_) => {
                 let exit = self.exit_info(&id).await;
-                let code = exit
+                let exited = exit
                     .as_ref()
-                    .map_or_else(String::new, |exit| format!(" with code {}", exit.code));
+                    .map_or_else(|| "the container exited".to_owned(), ToString::to_string);
                 Err(Failure {
                     exit,
-                    ..Failure::fatal(format!("the container exited{code} right after its start"))
+                    ..Failure::fatal(format!("{exited} right after its start"))
                 })
             }
             None => Err(Failure::fatal(
@@ -151,7 +149,7 @@ impl Engine {
                 Ok(names.to_vec())
             }
             ObjectState::Paused => Ok(names.to_vec()),
-            _ => Err(self.exit_failure(id, &names.join(", ")).await),
+            _ => Err(self.exit_failure(id, &processes_text(names)).await),
         }
     }
 }

@@ -41,7 +41,7 @@ impl Engine {
             super::containers::invalid_arguments(&[fault.nested_in(&["wait_for".to_owned()])])
         })?;
         let (id, what, begin) = (recorded_id(call)?, display_condition(value), Instant::now());
-        progress(Progress::Note(format!("waiting for `{what}`")));
+        progress(Progress::Note(format!("waiting for {what}")));
         let mut changes = self.watch.subscribe(&self.client);
         // With Podman, this loop runs the health checks.
         let shows = match wait.condition {
@@ -61,7 +61,7 @@ impl Engine {
                 // The last check happens when the time is up.
                 () = changes.next(&id, wait.interval, shows) => {}
                 () = tokio::time::sleep(left) => {}
-                () = call.stop.cancelled() => return Err(Failure::cancelled(format!("cancelled while waiting for `{what}`"))),
+                () = call.stop.cancelled() => return Err(Failure::cancelled(format!("cancelled while waiting for {what}"))),
             }
         }
     }
@@ -69,7 +69,7 @@ impl Engine {
     async fn is_met(&self, wait: &WaitFor, id: &str, what: &str) -> Result<bool, Failure> {
         let Some(container) = self.inspect(id).await? else {
             return Err(Failure::fatal(format!(
-                "the container disappeared while dockctl waited for `{what}`"
+                "the container disappeared while dockctl waited for {what}"
             )));
         };
         let runs = matches!(
@@ -204,29 +204,19 @@ impl Engine {
     /// Returns the failure for a container that exited during a wait.
     pub(crate) async fn exit_failure(&self, id: &str, what: &str) -> Failure {
         let exit = self.exit_info(id).await;
-        let how = exit.as_ref().map_or_else(String::new, |exit| {
-            format!(
-                " with code {}{}",
-                exit.code,
-                if exit.oom_killed {
-                    " (killed: out of memory)"
-                } else {
-                    ""
-                }
-            )
-        });
+        let exited = exit
+            .as_ref()
+            .map_or_else(|| "the container exited".to_owned(), ToString::to_string);
         Failure {
             exit,
-            ..Failure::fatal(format!(
-                "the container exited{how} while waiting for `{what}`"
-            ))
+            ..Failure::fatal(format!("{exited} while waiting for {what}"))
         }
     }
 
     /// Returns the failure for a wait that timed out.
     async fn timeout_failure(&self, wait: &WaitFor, id: &str, what: &str) -> Failure {
         let message = format!(
-            "timed out after {} s waiting for `{what}`",
+            "timed out after {} s waiting for {what}",
             wait.timeout.as_secs_f64()
         );
         Failure {

@@ -71,7 +71,7 @@ impl EventWatch {
 
 impl EventWatch {
     /// Returns true if a subscription was lost since the last call.
-    pub(crate) fn was_cut(&self) -> bool {
+    pub(crate) fn lost_connection(&self) -> bool {
         self.disconnected.swap(false, Ordering::Relaxed)
     }
 }

@@ -399,11 +399,11 @@ fn check_names_differ(blueprint: &Blueprint, d: &mut Diagnostics) {
         .values()
         .filter(|node| !is_adopted(node) || operation(node, Operation::Create).is_some())
     {
-        let making = node
+        let creation = node
             .operations
             .values()
             .find_map(|it| Some((Operation::of(&it.plugin, &it.operation)?.creates()?, it)));
-        let Some((kind, create)) = making else {
+        let Some((kind, create)) = creation else {
             continue;
         };
         let Some(name) = objects::run_name(node).or_else(|| given_name(node, create)) else {

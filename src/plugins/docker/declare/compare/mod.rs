@@ -1268,16 +1268,16 @@ mod tests {
                 "{declared}"
             );
         }
-        let asked = |port: &str| json!({ "80/tcp": [{ "HostIp": "", "HostPort": port }] });
+        let requested = |port: &str| json!({ "80/tcp": [{ "HostIp": "", "HostPort": port }] });
         assert_eq!(
-            ports(&asked("8000-8010"), &asked("8000-8010"), false),
+            ports(&requested("8000-8010"), &requested("8000-8010"), false),
             Match::Same
         );
         assert_eq!(
-            ports(&asked("8000-8010"), &asked("8011-8020"), false),
+            ports(&requested("8000-8010"), &requested("8011-8020"), false),
             Match::Differs
         );
-        assert_eq!(ports(&asked("0"), &asked(""), false), Match::Same);
+        assert_eq!(ports(&requested("0"), &requested(""), false), Match::Same);
     }
 
     #[test]

@@ -60,8 +60,8 @@ fn target_text(target: Target) -> String {
         Body(field) => format!("`{field}`"),
         Host(field) => format!("`HostConfig.{field}`"),
         Query(field) => format!("query parameter `{field}`"),
-        Special => "used by dockctl itself".to_owned(),
-        Ignored(why) => format!("nothing: {why}"),
+        Special => "– (read only by dockctl)".to_owned(),
+        Ignored(why) => format!("no effect: {why}"),
     }
 }
 
@@ -170,7 +170,7 @@ impl Form {
                 "mapping of host paths or volumes to a container path or `{bind, ro \\| mode, propagation}`; or list of `host:container:mode`"
             }
             Self::Links => "mapping of containers to aliases, or list of `container:alias`",
-            Self::RestartPolicy => "`{Name, MaximumRetryCount}`, `always`, `on-failure:5`",
+            Self::RestartPolicy => "`{Name, MaximumRetryCount}`, `always` or `on-failure:5`",
             Self::Devices => "list of `host:container:rwm` or of mappings",
             Self::DeviceRequests => "list of `{driver, count, device_ids, capabilities, options}`",
             Self::ExtraHosts => "mapping of hosts to addresses, or list of `host:address`",
@@ -178,7 +178,7 @@ impl Form {
             Self::LogConfig => "`{type, config}`",
             Self::Tmpfs => "mapping of paths to options, or list of `path:options`",
             Self::Healthcheck => {
-                "`{test, interval, timeout, start_period, start_interval, retries}`; durations in nanoseconds or such as `30s`"
+                "`{test, interval, timeout, start_period, start_interval, retries}`; durations as nanoseconds or as text such as `30s`"
             }
             Self::Networking => "`{EndpointsConfig: {network: {aliases, links, ipv4_address, …}}}`",
         }

@@ -541,8 +541,12 @@ fn pull_failure(error: &EngineError, reference: &str, has_credentials: bool) -> 
 fn import_failure(error: &EngineError, src: &str) -> Failure {
     let failure = failure(error, &format!("cannot import {src}"));
     // An engine error about the content is permanent; a lost connection may be temporary.
-    let said = status(error).is_some() || matches!(error, EngineError::Reported(_));
-    if said { failure.permanent() } else { failure }
+    let is_reported = status(error).is_some() || matches!(error, EngineError::Reported(_));
+    if is_reported {
+        failure.permanent()
+    } else {
+        failure
+    }
 }
 
 /// Progress of a pull, in bytes of all layers.

@@ -24,7 +24,7 @@ pub(crate) const UNTRUSTED: [&str; 4] = [
 pub(crate) const ADOPTED_STATE: &str = "adopted_state";
 
 /// Returns the state of an instance's object compared with its definition.
-pub(crate) fn standing(
+pub(crate) fn status(
     instance: &Instance,
     node: &Definition,
     record: &Record,
@@ -56,7 +56,7 @@ pub(crate) fn standing(
             InstanceStatus::Unfinished
         }
         Some(object) if started && !object.drift.is_empty() => InstanceStatus::Drifted,
-        Some(object) if is_done(node, object) && started => InstanceStatus::UpToDate,
+        Some(object) if is_in_desired_state(node, object) && started => InstanceStatus::UpToDate,
         Some(object)
             if matches!(
                 object.state,
@@ -103,7 +103,7 @@ pub(crate) fn effect_exists(action: &Action, node: &Definition, object: Option<&
         Action::Start { .. } => object.is_some_and(|object| match object.state {
             ObjectState::Exited => expected_exit(node).is_some(),
             ObjectState::Restarting => true,
-            _ => is_done(node, object),
+            _ => is_in_desired_state(node, object),
         }),
         Action::Execute { .. } => true,
         Action::Stop { .. } => !matches!(
@@ -133,7 +133,7 @@ pub(crate) fn effect_exists(action: &Action, node: &Definition, object: Option<&
 /// Returns true if an object is in its declared state: it runs, it exists, or it exited as
 /// expected.
 #[must_use]
-pub(crate) fn is_done(node: &Definition, object: &Object) -> bool {
+pub(crate) fn is_in_desired_state(node: &Definition, object: &Object) -> bool {
     match object.state {
         ObjectState::Running | ObjectState::Available => true,
         ObjectState::Created => !is_started(node),
@@ -170,7 +170,7 @@ pub(crate) fn id_property(kind: Kind) -> &'static str {
 }
 
 /// Returns true if the object of a node stays after an uninstall: a volume without `keep: false`.
-pub(crate) fn outlives(node: &Definition) -> bool {
+pub(crate) fn survives_uninstall(node: &Definition) -> bool {
     kind(node) == Some(Kind::Volume)
         && node
             .properties
