@@ -46,7 +46,7 @@ pub(crate) struct Global {
     /// Maximum number of steps that run at once
     #[arg(long, global = true, env = "DOCKCTL_PARALLEL", value_name = "N", default_value = "10", value_parser = positive_integer::<u16>)]
     pub parallel: u16,
-    /// Retries of a failed operation; -1 retries indefinitely
+    /// Number of retries of a failed operation; -1 retries indefinitely
     #[arg(long, global = true, env = "DOCKCTL_TASK_RETRIES", value_name = "N", default_value = "5", allow_negative_numbers = true, value_parser = retries)]
     pub task_retries: i32,
     /// Seconds before the first retry; later pauses grow to one minute at most
@@ -58,7 +58,7 @@ pub(crate) struct Global {
     /// Number of executions to keep for each deployment
     #[arg(long, global = true, env = "DOCKCTL_KEEP_HISTORY", value_name = "N", default_value = "20", value_parser = positive_integer::<u16>)]
     pub keep_history: u16,
-    /// Skip the guard on the engine that keeps other machines from changing the deployment
+    /// Set no guard on the engine: another machine may change the deployment at the same time
     #[arg(long, global = true, env = "DOCKCTL_NO_GUARD", value_parser = FalseyValueParser::new())]
     pub no_guard: bool,
     /// Format of the result on standard output
@@ -91,7 +91,8 @@ pub(crate) struct Global {
     /// Directory for downloaded imports [default: $XDG_CACHE_HOME/dockctl]
     #[arg(long, global = true, env = "DOCKCTL_CACHE_DIR", value_name = "DIR")]
     pub cache_dir: Option<PathBuf>,
-    /// Secrets file, or directory with a file per secret; environment overrides it (repeatable)
+    /// Secrets file, or directory with one file per secret; environment variables take precedence
+    /// (repeatable)
     #[arg(long, global = true, env = "DOCKCTL_SECRETS", value_name = "PATH")]
     pub secrets: Vec<PathBuf>,
     /// Seed for reproducible instance IDs
@@ -254,7 +255,7 @@ pub(crate) enum Command {
         /// If the install fails, remove everything that it created
         #[arg(long, value_parser = FalseyValueParser::new())]
         rollback_on_failure: bool,
-        /// Saved plan to follow exactly; fails if the plan is out of date
+        /// Saved plan to run; the command fails if the plan is out of date
         #[arg(long, value_name = "FILE")]
         plan: Option<PathBuf>,
         #[command(flatten)]
@@ -270,7 +271,7 @@ pub(crate) enum Command {
         /// Skip operations that dockctl cannot run
         #[arg(long, value_parser = FalseyValueParser::new())]
         skip_unsupported: bool,
-        /// Saved plan to follow exactly; fails if the plan is out of date
+        /// Saved plan to run; the command fails if the plan is out of date
         #[arg(long, value_name = "FILE")]
         plan: Option<PathBuf>,
         #[command(flatten)]
@@ -472,7 +473,7 @@ pub(crate) enum Command {
     Recover {
         #[command(flatten)]
         deployment: DeploymentArgs,
-        /// ID of the deployment, if several have the same name
+        /// ID of the deployment, if several deployments have the same name
         #[arg(long, value_name = "ID")]
         id: Option<String>,
     },
@@ -558,7 +559,7 @@ pub(crate) enum Command {
         /// Names or IDs of containers
         #[arg(value_name = "CONTAINER")]
         names: Vec<String>,
-        /// Use all containers that match the filters
+        /// Include all containers that match the filters
         #[arg(short, long, value_parser = FalseyValueParser::new())]
         all: bool,
         /// With --all: filter such as label=team=web or status=running (repeatable)
@@ -656,10 +657,10 @@ pub(crate) struct StatusArgs {
 /// Options of a rolling update.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct RollingArgs {
-    /// Maximum number of instances of a node out of service during an update [default: 1]
+    /// Maximum number of instances of a node that may be out of service at once [default: 1]
     #[arg(long, value_name = "N", value_parser = positive_integer::<usize>)]
     pub max_unavailable: Option<usize>,
-    /// Updates start the new container before stopping the old one, unless it has a fixed port
+    /// Start the new container before stopping the old one, unless both need the same resource
     #[arg(long, value_parser = FalseyValueParser::new())]
     pub start_first: bool,
 }
@@ -715,7 +716,7 @@ pub(crate) struct ScaleArgs {
     /// Node or scaling group
     #[arg(value_name = "NODE", add = ArgValueCompleter::new(nodes))]
     pub entity: String,
-    /// Desired number of instances, for each instance of the containing node or group
+    /// Number of instances, per instance of the containing node or group
     #[arg(long, value_name = "N", allow_negative_numbers = true, group = "number", value_parser = non_negative_integer::<u32>)]
     pub to: Option<u32>,
     /// Number of instances to add, or to remove if negative
@@ -799,7 +800,7 @@ pub(crate) struct LogsArgs {
     /// Follow the logs until Ctrl-C
     #[arg(short, long, value_parser = FalseyValueParser::new())]
     pub follow: bool,
-    /// Show only lines since TIME: 10m, 2h, or a time such as 2026-01-31T12:00:00Z
+    /// Show only lines since TIME: an age such as 10m or 2h, or a time such as 2026-01-31T12:00:00Z
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
     /// Number of lines to show from the end of each log
@@ -910,7 +911,7 @@ impl OperationArgs {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ExecutionArgs {
-    /// ID of the execution, or name of its deployment [default: latest of the deployment]
+    /// ID of the execution, or name of its deployment [default: latest execution of the deployment]
     #[arg(value_name = "EXECUTION", add = ArgValueCompleter::new(executions))]
     pub execution: Option<String>,
     /// Name of the deployment [default: derived from the blueprint in this directory]

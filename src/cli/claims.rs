@@ -2,6 +2,7 @@
 
 use crate::{
     discovery::{Claim, RecoveredDeployment},
+    operate::error::Claimed,
     printable::printable,
     report::count,
 };
@@ -11,6 +12,18 @@ use std::fmt::Write as _;
 /// Returns a paragraph for each claim.
 pub(crate) fn claims_text(claims: &[Claim]) -> String {
     claims.iter().map(paragraph).collect()
+}
+
+/// Returns a paragraph for each claim, below a heading; empty without claims.
+pub(crate) fn claims_with_heading(claimed: &Claimed) -> String {
+    if claimed.claims.is_empty() {
+        return String::new();
+    }
+    format!(
+        "objects on the engine labeled with `{}`:\n{}",
+        claimed.deployment,
+        claims_text(&claimed.claims)
+    )
 }
 
 fn paragraph(claim: &Claim) -> String {
@@ -29,7 +42,10 @@ fn paragraph(claim: &Claim) -> String {
         printable(&claim.blueprint.display().to_string())
     );
     let _ = writeln!(text, "    created by: {}", printable(&made_by));
-    let _ = writeln!(text, "    since:      {}", printable(&claim.created_at));
+    // Engines report fractions of a second.
+    let since = claim.created_at.split('.').next().unwrap_or_default();
+    let since = printable(since.trim_end_matches('Z'));
+    let _ = writeln!(text, "    since:      {since}Z");
     text
 }
 

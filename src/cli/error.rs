@@ -143,7 +143,7 @@ fn preamble(detail: &Detail, color: bool) -> String {
         Detail::Faults(faults) => {
             diagnostic::render::render(&faults.diagnostics, &faults.sources, color)
         }
-        Detail::Claims(claimed) => claims::claims_text(&claimed.claims),
+        Detail::Claims(claimed) => claims::claims_with_heading(claimed),
         Detail::EarlyReads(early) => early
             .iter()
             .map(|reading| format!("{reading}, which is started later\n"))

@@ -122,7 +122,7 @@ fn nothing_to_do(name: &str, parameters: &Parameters, record: &Record) -> Outcom
         Workflow::Heal => "no instance needs repair",
         Workflow::Install | Workflow::Update => "the deployment is up to date",
         Workflow::Uninstall | Workflow::Rollback => "there is nothing to remove",
-        Workflow::Stop => "no instance is running",
+        Workflow::Stop => "no owned container is running",
         Workflow::Scale => "the number of instances is already correct",
         _ => "no selected instance has an operation to run",
     };

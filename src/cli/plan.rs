@@ -58,6 +58,7 @@ pub(crate) fn plan(
                 "cannot write the plan to {}: {error}",
                 file.display()
             ))
+            .hint("write it to another file: --out FILE")
         })?;
     }
     let text = match global.output {
@@ -357,7 +358,7 @@ fn effect_text(effect: &InstanceEffect) -> String {
     let after = if after.is_empty() {
         String::new()
     } else {
-        format!(", after {}", name_list(after))
+        format!(" (after {})", name_list(after))
     };
     let mut text = format!(
         "  {} {instance}  {effect}: {because}{after}\n",

@@ -50,7 +50,7 @@ pub(crate) fn name(workspace: &Workspace<'_>, given: Option<&str>) -> Result<Str
     }
     let path = find(None).map_err(|_| {
         Error::usage("no deployment given, and no blueprint in the current directory")
-            .hint("list the deployments: dockctl list")
+            .hint("name a deployment with -d NAME; to list them, run: dockctl list")
     })?;
     let name = default_name(&path);
     let others = if is_known(workspace, &name) {

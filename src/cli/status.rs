@@ -18,13 +18,12 @@ use crate::{
         observation::{self, Observation},
     },
     plugins::{InstanceRef, Plugins},
-    record::{Execution, Record},
+    record::Record,
     report::{
         count,
         table::{Screen, cut, table, table_to_fit},
     },
     seam::{Drift, Object, ObjectState, Observed},
-    stage::Workflow,
 };
 use serde_json::{Value as Json, json};
 use std::{
@@ -280,6 +279,9 @@ async fn observe_status(
         (None, Some(_)) => format!(
             "`{name}` is known only from engine labels; to manage it here, run: dockctl recover {name}\n"
         ),
+        (None, None) if drifted && !claims.is_empty() => {
+            format!("to manage these objects here, run: dockctl recover {name}\n")
+        }
         (None, None) => advice(name, &record, drifted),
     };
     let rows = views.iter().map(View::row).collect();
@@ -297,42 +299,34 @@ fn advice(name: &str, record: &Record, drifted: bool) -> String {
         .executions
         .last()
         .filter(|last| last.outcome != Some(event::Outcome::Terminated));
-    let resume_command = |last: &Execution| match last.workflow() {
-        Workflow::Install | Workflow::Uninstall | Workflow::Update => {
-            format!("dockctl {} or dockctl resume -d {name}", last.workflow())
-        }
-        _ => format!("dockctl resume -d {name}"),
-    };
+    let deployment = record.deployment.as_ref();
+    let path = deployment.map(|deployment| deployment.blueprint.display().to_string());
+    let path = path.unwrap_or_default();
     match last {
         Some(last) if last.outcome.is_none() => format!(
-            "the last {} was interrupted; to resume it, run: {}\n",
-            last.workflow(),
-            resume_command(last)
+            "the last {} was interrupted; to resume it, run: dockctl resume -d {name}\n",
+            last.workflow()
         ),
         Some(last) if drifted || !record.is_complete() => {
             let cause = last.failed.iter().find(|failed| failed.fails_execution());
             let why = cause
                 .map(|failed| format!(": {}: {}", failed.instance, failed.failure.message))
                 .unwrap_or_default();
-            let how = last.outcome.map_or("", event::Outcome::as_str);
+            let (how, then) = match last.outcome {
+                Some(event::Outcome::Failed) => ("failed", "fix the cause, then run"),
+                _ => ("was stopped", "to resume it, run"),
+            };
             format!(
-                "the last {} {}{why}; to resume it, run: {}\n",
-                last.workflow(),
-                if how == "failed" {
-                    "failed"
-                } else {
-                    "was stopped"
-                },
-                resume_command(last)
+                "the last {} {how}{why}; {then}: dockctl resume -d {name}\n",
+                last.workflow()
             )
         }
         _ if record.has_outdated() => {
-            let path = record
-                .deployment
-                .as_ref()
-                .map(|deployment| deployment.blueprint.display().to_string())
-                .unwrap_or_default();
             format!("to update outdated instances, run: dockctl update {path} -d {name}\n")
+        }
+        // Labels lack definitions that a repair needs.
+        _ if drifted && deployment.is_some_and(|deployment| deployment.recovered) => {
+            format!("to repair drifted instances, run: dockctl update {path} -d {name}\n")
         }
         _ if drifted => format!("to repair drifted instances, run: dockctl heal -d {name}\n"),
         _ => String::new(),

@@ -115,7 +115,7 @@ impl Client {
     pub(crate) async fn connect(host: &Host) -> Result<Self, ConnectError> {
         let wire = Arc::new(Transport::open(host)?);
         let silent = |reason: String| {
-            let reason = truncated(&wire.complaint().unwrap_or(reason), MAX_REASON);
+            let reason = truncated(&wire.ssh_error().unwrap_or(reason), MAX_REASON);
             ConnectError::Unreachable {
                 host: host.clone(),
                 reason,
@@ -133,7 +133,11 @@ impl Client {
         )
         .await;
         let (date, engine) = match answer {
-            Ok(answer) => answer.map_err(|error| silent(explain_first_response(&error)))?,
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => {
+                wire.wait_for_ssh_error().await;
+                return Err(silent(explain_first_response(&error)));
+            }
             Err(_) => {
                 return Err(silent(format!(
                     "no response within {} seconds",

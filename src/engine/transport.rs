@@ -69,7 +69,8 @@ pub(crate) struct Transport {
     client: Client<Connector, Body>,
     /// Scheme, host and path prefix of every URI. [`Connector`] ignores it.
     base: String,
-    complaint: Arc<Mutex<String>>,
+    is_ssh: bool,
+    ssh_error: Arc<Mutex<String>>,
     /// Set if a connection was lost or could not be opened. [`Self::was_disconnected`] resets it.
     disconnected: Arc<AtomicBool>,
 }
@@ -107,27 +108,39 @@ impl Transport {
             } => format!("http://{host}:{port}{prefix}"),
             Address::Unix(_) | Address::Ssh { .. } => "http://docker".to_owned(),
         };
-        let complaint = Arc::new(Mutex::new(String::new()));
+        let is_ssh = matches!(address, Address::Ssh { .. });
+        let ssh_error = Arc::new(Mutex::new(String::new()));
         let connector = Connector {
             address: Arc::new(address),
             tls,
-            complaint: complaint.clone(),
+            ssh_error: ssh_error.clone(),
         };
         Ok(Self {
             client: Client::builder(TokioExecutor::new()).build(connector),
             base,
-            complaint,
+            is_ssh,
+            ssh_error,
             disconnected: Arc::default(),
         })
     }
 
+    /// Waits until the error output of ssh is read: a connection can fail before.
+    pub(crate) async fn wait_for_ssh_error(&self) {
+        for _ in 0..50 {
+            if !self.is_ssh || self.ssh_error().is_some() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Returns the last error line of the program that makes the connection.
-    pub(crate) fn complaint(&self) -> Option<String> {
-        let complaint = self
-            .complaint
+    pub(crate) fn ssh_error(&self) -> Option<String> {
+        let ssh_error = self
+            .ssh_error
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        complaint
+        ssh_error
             .lines()
             .rfind(|line| !line.trim().is_empty())
             .map(|line| line.trim().to_owned())
@@ -177,7 +190,7 @@ impl Transport {
 struct Connector {
     address: Arc<Address>,
     tls: Option<Arc<ClientConfig>>,
-    complaint: Arc<Mutex<String>>,
+    ssh_error: Arc<Mutex<String>>,
 }
 
 impl Service<Uri> for Connector {
@@ -209,7 +222,7 @@ impl Connector {
                 let mut command = ssh(user.as_deref(), host, *port, socket.as_deref());
                 Ok(BoxedStream(Box::new(ChildStream::start(
                     &mut command,
-                    self.complaint.clone(),
+                    self.ssh_error.clone(),
                 )?)))
             }
         }
@@ -301,7 +314,7 @@ struct ChildStream {
 }
 
 impl ChildStream {
-    fn start(command: &mut Command, complaint: Arc<Mutex<String>>) -> io::Result<Self> {
+    fn start(command: &mut Command, ssh_error: Arc<Mutex<String>>) -> io::Result<Self> {
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -319,7 +332,7 @@ impl ChildStream {
             .zip(child.stdout.take())
             .ok_or_else(no_pipes)?;
         if let Some(errors) = child.stderr.take() {
-            tokio::spawn(collect_errors(errors, complaint));
+            tokio::spawn(collect_errors(errors, ssh_error));
         }
         Ok(Self {
             input,
@@ -329,14 +342,14 @@ impl ChildStream {
     }
 }
 
-async fn collect_errors(errors: ChildStderr, complaint: Arc<Mutex<String>>) {
+async fn collect_errors(errors: ChildStderr, ssh_error: Arc<Mutex<String>>) {
     let mut text = Vec::new();
     let mut errors = errors;
     let _ = (&mut errors)
         .take(MAX_SSH_ERROR)
         .read_to_end(&mut text)
         .await;
-    *complaint.lock().unwrap_or_else(PoisonError::into_inner) =
+    *ssh_error.lock().unwrap_or_else(PoisonError::into_inner) =
         String::from_utf8_lossy(&text).into_owned();
     // A program blocks if its error output is not read.
     let _ = tokio::io::copy(&mut errors, &mut tokio::io::sink()).await;

@@ -186,6 +186,18 @@ impl ConvergeRun<'_> {
         self.workspace.caller.command_line(&arguments)
     }
 
+    /// Adds hints for previewing and applying the changes.
+    fn with_next_commands(&self, error: Error) -> Error {
+        let path = self.path().display().to_string();
+        let line = |command: &str| {
+            let arguments = [command, path.as_str(), "-d", self.name()];
+            self.workspace.caller.command_line(&arguments)
+        };
+        error
+            .hint(format!("to preview the changes, run: {}", line("plan")))
+            .hint(format!("to apply them, run: {}", line("update")))
+    }
+
     /// Returns the parameters of the plan file if there is one, else those of the request.
     fn parameters(&self) -> Parameters {
         let requested = &self.request.parameters;
@@ -259,10 +271,8 @@ impl ConvergeRun<'_> {
         match desired.decide(&proposal, &observed) {
             Decision::UpToDate => return Ok(None),
             Decision::Different(differences) if !is_update => {
-                return Err(desired::differs_error(
-                    &desired.deployment.name,
-                    &differences,
-                ));
+                let error = desired::differs_error(self.name(), &differences);
+                return Err(self.with_next_commands(error));
             }
             _ => {}
         }

@@ -250,13 +250,14 @@ impl Desired {
             claims: discovery.claims(),
         }));
         let error = if discovery.own().is_some() {
-            error.hint(format!(
-                "take them over with `dockctl recover {name}`, or remove them with `dockctl uninstall {name}`"
-            ))
+            error
+                .hint(format!("to remove them, run: dockctl uninstall {name}"))
+                .hint(format!("to take them over, run: dockctl recover {name}"))
         } else {
+            let error = error.hint("use the state directory that installed it: --state-dir DIR");
             claims::with_hints(error, name, &discovery.claims())
         };
-        Err(error.hint("to install a second deployment, use another name: -d OTHER; or use the state directory that installed it: --state-dir DIR"))
+        Err(error.hint("to install a second deployment, use another name: -d NAME"))
     }
 
     /// Returns an error for missing files, such as image archives, before any write.
@@ -422,11 +423,10 @@ pub(crate) fn differs_error(name: &str, differences: &[Difference]) -> Error {
         "its blueprint or inputs have changed"
     };
     let message = format!("`{name}` is installed, but {why}; nothing was done");
-    let error = Error::new(Kind::Different, message).with(Detail::Different {
+    Error::new(Kind::Different, message).with(Detail::Different {
         deployment: name.to_owned(),
         differences: differences.to_vec(),
-    });
-    error.hint("apply the changes with `dockctl update`; preview them with `dockctl plan`")
+    })
 }
 
 /// Returns the fields that engines do not report, by instance.

@@ -473,7 +473,7 @@ pub(super) fn unknown_name(what: &str, name: &str, known: &[&str]) -> Error {
     let mut known = known.to_vec();
     known.sort_unstable();
     known.dedup();
-    error.hint(format!("available: {}", known.join(", ")))
+    error.hint(format!("use one of: {}", known.join(", ")))
 }
 
 /// Reads parameters from arguments: `NAME=MAX_TEXT_BYTES`, `NAME:=YAML` or a file.

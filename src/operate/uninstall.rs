@@ -425,7 +425,7 @@ fn confirm(
         .filter(|names| !names.is_empty());
     let danger = match protected {
         Some(nodes) => Some(format!(
-            "this deletes nodes that the blueprint protects: {nodes}"
+            "this deletes containers or data of protected nodes: {nodes}"
         )),
         None => volumes.then(|| "--volumes deletes data that cannot be recreated".to_owned()),
     };

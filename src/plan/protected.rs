@@ -34,7 +34,7 @@ pub(crate) fn warning(
     let names = nodes(deployment, before, stage);
     let warning = || {
         format!(
-            "this deletes nodes that the blueprint protects: {}",
+            "this deletes containers or data of protected nodes: {}",
             names.join(", ")
         )
     };

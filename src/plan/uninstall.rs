@@ -112,7 +112,7 @@ pub(super) fn remove_dropped(
         ..*known
     };
     let image_tasks = ImageTasks::new();
-    let cause = "it is no longer in the blueprint";
+    let cause = "the blueprint no longer declares it";
     let taking = Removal {
         known,
         chosen: &|_| true,

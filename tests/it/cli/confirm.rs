@@ -13,7 +13,7 @@ fn protected_nodes_are_not_deleted_without_confirmation() {
         &["scale", "db", "--to", "0"],
     ] {
         test.run(command).exits_with(2).stderr_contains(&[
-            "this deletes nodes that the blueprint protects: db",
+            "this deletes containers or data of protected nodes: db",
             "--yes",
         ]);
     }

@@ -26,7 +26,7 @@ fn stopped_instances_stay_stopped_until_started() {
         test.run(&["stop"])
             .exits_with(0)
             .stdout
-            .contains("no instance is running")
+            .contains("no owned container is running")
     );
     test.run(&["start", "db"]).exits_with(0);
     assert_eq!(

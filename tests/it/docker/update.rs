@@ -82,7 +82,7 @@ fn update_replaces_only_changed_containers() {
     );
     test.run(&["install", "-i", "port=81"])
         .exits_with(6)
-        .stderr_contains(&["apply the changes with `dockctl update`"]);
+        .stderr_contains(&["to apply them, run: dockctl update"]);
     let run = test
         .run(&["update", "-i", "port=81", "--progress", "plain"])
         .exits_with(0);

@@ -81,7 +81,7 @@ fn another_machine_can_list_and_uninstall_from_labels() {
         .stderr_contains(&[
             "has no record of",
             &format!("dockctl recover {}", test.prefix),
-            "-d OTHER",
+            "use another name: -d NAME",
             &uninstall_command,
         ]);
     for arguments in [&["uninstall"][..], &["uninstall", "--yes", "--volumes"]] {
@@ -346,7 +346,7 @@ fn deployment_of_another_user_with_the_same_name_is_not_touched() {
     let path = path.display().to_string();
     run_elsewhere(&test, &["install", &path])
         .exits_with(1)
-        .stderr_contains(&["has no record of", "-d OTHER"]);
+        .stderr_contains(&["has no record of", "use another name: -d NAME"]);
     let other_name = format!("{}-b", test.prefix);
     run_elsewhere(&test, &["install", &path, "-d", &other_name]).exits_with(0);
     run_elsewhere(&test, &["uninstall"]).exits_with(1);

@@ -425,7 +425,7 @@ fn protection_is_recovered_and_kept_volumes_are_reported() {
     let volume = format!("volume `{}` is kept", test.name("data"));
     run_elsewhere(&test, &["uninstall", "--from-labels"])
         .exits_with(2)
-        .stderr_contains(&["protects: web"]);
+        .stderr_contains(&["protected nodes: web"]);
     run_elsewhere(&test, &["uninstall", "--from-labels", "--yes"])
         .exits_with(0)
         .stderr_contains(&[&volume, "--volumes"]);
