@@ -17,8 +17,8 @@ use std::{
 const RUNS: usize = 50;
 
 fn main() {
-    let folder = tempfile::tempdir().expect("temporary directory");
-    let large = folder.path().join("large.yaml");
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let large = directory.path().join("large.yaml");
     std::fs::write(&large, blueprint(1000)).expect("write the blueprint");
     show("dockctl --version", &["--version"]);
     show("dockctl --help", &["--help"]);

@@ -120,7 +120,7 @@ pub struct InstanceLabels {
     /// Number of instances that the blueprint declares for the node; 0 if it was not recorded.
     pub declared_number: usize,
     /// IDs of instances without a labeled object, each with the reason.
-    pub beside: Vec<(String, String)>,
+    pub unlabeled: Vec<(String, String)>,
 }
 
 /// The owner of an object.
@@ -307,7 +307,7 @@ fn assemble(
     mut left_out: Vec<(String, String)>,
 ) -> RecoveredDeployment {
     let is_found = |id: &String| found.iter().any(|it| it.instance == *id);
-    let unlabeled = found.iter().flat_map(|it| it.labels.beside.clone());
+    let unlabeled = found.iter().flat_map(|it| it.labels.unlabeled.clone());
     let needed = found.iter().flat_map(|it| {
         it.labels.needs.iter().map(|id| {
             (

@@ -70,7 +70,7 @@ fn install_and_uninstall_killed_before_any_request_are_resumed() {
 
 #[test]
 fn install_and_uninstall_killed_after_any_request_are_resumed() {
-    // Only a real engine continues to work after a response that nobody reads.
+    // Only a real engine continues to work if a response is not read.
     sweep(&Sweep::on_machine("crash-after"), Fault::KillAfter);
 }
 

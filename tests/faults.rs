@@ -156,7 +156,7 @@ fn healing_survives_faults() {
 
 #[test]
 fn partial_volume_is_recreated() {
-    let sweep = Sweep::new("torso");
+    let sweep = Sweep::new("partial");
     sweep.proxy.create_partial_volume(&sweep.test.name("data"));
     let run = sweep.run_through_proxy(&["install"]).exits_with(0);
     assert!(run.stderr.contains("retrying"), "{}", run.stderr);

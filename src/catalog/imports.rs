@@ -546,7 +546,7 @@ mod tests {
         let namespace = |text: &str| split(text).0;
         assert_eq!(namespace("ns--a.yaml").as_deref(), Some("ns"));
         assert_eq!(namespace("a--b--a.yaml").as_deref(), Some("a--b"));
-        assert_eq!(namespace("some/folder--x/a.yaml"), None);
+        assert_eq!(namespace("some/directory--x/a.yaml"), None);
         assert_eq!(namespace("http://host/a--b.yaml"), None);
         assert_eq!(
             namespace("ns--http://host/a--b.yaml").as_deref(),

@@ -105,7 +105,7 @@ fn outcome(loaded: &LoadedBlueprint, deploy: bool, instances: &[Instance]) -> Ou
     fields["diagnostics"] = diagnostics.into();
     diagnostic::json::omitted(&loaded.diagnostics, &mut fields);
     let text = tree(&fields);
-    Outcome::new(fields, text)
+    Outcome::new(fields, super::charset().show(&text))
 }
 
 /// Returns the most important sections as a tree, without empty operations and values.

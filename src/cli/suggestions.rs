@@ -6,11 +6,11 @@ use clap::{
 };
 use std::cmp::Reverse;
 
-/// Most commands that are suggested for one word.
+/// Maximum number of commands to suggest.
 const SUGGESTED: usize = 3;
 
-/// Sorts the commands that an error suggests: the closest first. clap puts it last, after every
-/// command that is remotely similar.
+/// Sorts the commands that an error suggests, the closest first. clap lists it last, after all
+/// remotely similar commands.
 pub(crate) fn closest_first(mut error: Error) -> Error {
     let typed = error.get(ContextKind::InvalidSubcommand);
     let names = error.get(ContextKind::SuggestedSubcommand);

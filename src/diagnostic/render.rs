@@ -28,7 +28,7 @@ pub fn render(diagnostics: &Diagnostics, sources: &Sources, color: bool) -> Stri
     text
 }
 
-/// Maximum number of diagnostics shown to a person. Nobody reads more, and excerpts take time.
+/// Maximum number of diagnostics shown to a person. More help no reader, and excerpts take time.
 const SHOWN: usize = 2_000;
 
 /// Returns the numbers of errors and warnings, for the last line of a run.

@@ -331,13 +331,13 @@ impl<'a> Planner<'a, '_> {
                 .contains(self.known.deployment, instance)
         };
         let touched = |instance: &Instance| self.last.contains_key(instance.id.as_str());
-        let beside = Neighbors {
+        let neighbors = Neighbors {
             chosen: &chosen,
             changed: &touched,
             after: &after,
             cause: "the target of its relationship is created",
         };
-        append_operations(self.known, "establish", &beside, &mut self.proposal);
+        append_operations(self.known, "establish", &neighbors, &mut self.proposal);
     }
 
     /// Moves the pull of an image forward: it does not wait for the dependencies of the instance.

@@ -25,7 +25,7 @@ pub(super) struct Neighbors<'a> {
 pub(super) fn append_operations(
     known: PlanInput<'_>,
     operation: &str,
-    beside: &Neighbors<'_>,
+    neighbors: &Neighbors<'_>,
     proposal: &mut Proposal,
 ) -> HashMap<String, Vec<TaskId>> {
     let mut tasks: HashMap<String, Vec<TaskId>> = HashMap::new();
@@ -33,14 +33,14 @@ pub(super) fn append_operations(
         .deployment
         .instances
         .iter()
-        .filter(|it| (beside.changed)(it))
+        .filter(|it| (neighbors.changed)(it))
         .map(|it| it.id.as_str())
         .collect();
     for instance in known
         .deployment
         .instances
         .iter()
-        .filter(|instance| !(beside.chosen)(instance))
+        .filter(|instance| !(neighbors.chosen)(instance))
     {
         let Some(node) = known.deployment.node(instance) else {
             continue;
@@ -52,9 +52,9 @@ pub(super) fn append_operations(
             .filter(is_touched)
         {
             let target = link.relationship.target.clone();
-            let mut chain = Chain::new(known, (instance, node), beside.cause, proposal);
+            let mut chain = Chain::new(known, (instance, node), neighbors.cause, proposal);
             chain.ignores_failure = operation == "unlink";
-            chain.after = beside.after.get(&target).copied().into_iter().collect();
+            chain.after = neighbors.after.get(&target).copied().into_iter().collect();
             chain.relationship(operation, &[link]);
             let ends: Vec<TaskId> = if chain.last.is_some() {
                 chain.after

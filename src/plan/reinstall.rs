@@ -94,13 +94,13 @@ pub(super) fn append(
         last.extend(chain.last.map(|id| (instance.id.clone(), id)));
     }
     let touched = |instance: &Instance| last.contains_key(&instance.id);
-    let beside = Neighbors {
+    let neighbors = Neighbors {
         chosen,
         changed: &touched,
         after: &last,
         cause: "the target of its relationship is created",
     };
-    append_operations(*known, "establish", &beside, proposal);
+    append_operations(*known, "establish", &neighbors, proposal);
 }
 
 fn is_still_adopted(known: &PlanInput<'_>, instance: &Instance) -> bool {

@@ -180,13 +180,13 @@ impl Removal<'_> {
 
     fn unlink_neighbors(&self, proposal: &mut Proposal) -> HashMap<String, Vec<TaskId>> {
         let touched = |instance: &Instance| (self.chosen)(instance) && self.exists(instance);
-        let beside = Neighbors {
+        let neighbors = Neighbors {
             chosen: self.chosen,
             changed: &touched,
             after: &HashMap::new(),
             cause: "the target of its relationship is removed",
         };
-        append_operations(self.known, "unlink", &beside, proposal)
+        append_operations(self.known, "unlink", &neighbors, proposal)
     }
 
     fn exists(&self, instance: &Instance) -> bool {

@@ -14,7 +14,7 @@ pub enum Charset {
 
 impl Charset {
     /// Returns the charset of a POSIX locale such as `C`, `en_US.UTF-8` or `de_DE@euro`. A locale
-    /// without a charset gets Unicode: today's systems use UTF-8 unless told otherwise.
+    /// without a charset gets Unicode, because current systems use UTF-8 by default.
     #[must_use]
     pub fn of_locale(locale: &str) -> Self {
         let (name, charset) = locale.split_once('.').unwrap_or((locale, ""));
@@ -28,8 +28,8 @@ impl Charset {
         }
     }
 
-    /// Returns a text with dockctl's own signs in this charset. Other characters, such as those of
-    /// a blueprint, stay.
+    /// Replaces the signs that dockctl itself prints. Other characters, such as those of a
+    /// blueprint, stay.
     #[must_use]
     pub fn show(self, text: &str) -> Cow<'_, str> {
         if self == Self::Unicode || text.is_ascii() {
@@ -47,8 +47,8 @@ impl Charset {
     }
 }
 
-/// The signs of dockctl's texts, with their form in ASCII. All but arrows and ellipses are as wide
-/// in both forms.
+/// The signs that dockctl prints, with their ASCII form. Only arrows, `≤` and ellipses change their
+/// width.
 const SIGNS: [(char, &str); 11] = [
     ('→', "->"),
     ('←', "<-"),

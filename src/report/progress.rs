@@ -1,5 +1,5 @@
-//! The live view on a terminal: a line for each instance at work, a bar for the whole; what is done
-//! scrolls up as plain lines.
+//! The live view on a terminal: a line for each running instance and a bar for the stage. Completed
+//! steps scroll up as plain lines.
 
 use super::{Reporter, charset::Charset, lines::line};
 use crate::{
@@ -15,23 +15,22 @@ use rustix::{
 };
 use std::{collections::HashMap, time::Duration};
 
-/// Most instances at work that are shown.
+/// Maximum number of running instances to show.
 const LINES: usize = 10;
 
-/// The live view. Everything it drew is gone when it is dropped, but for the plain lines.
+/// The live view. Dropping it removes the bars; the plain lines stay.
 pub struct Live {
     screen: MultiProgress,
     total: Option<ProgressBar>,
-    /// One line for each instance at work.
+    /// One line for each running instance.
     lines: HashMap<String, ProgressBar>,
     color: bool,
     charset: Charset,
-    /// The terminal's settings as they were found.
+    /// Original settings of the terminal.
     terminal: Option<Termios>,
 }
 
-/// Keeps the terminal from writing `^C` into the lines that are drawn. Gives the settings to go
-/// back to.
+/// Prevents the terminal from writing `^C` into the live view. Returns the original settings.
 fn disable_control_echo() -> Option<Termios> {
     let found = tcgetattr(stderr()).ok()?;
     let mut silent = found.clone();
@@ -41,7 +40,7 @@ fn disable_control_echo() -> Option<Termios> {
 }
 
 impl Live {
-    /// Draws on standard error.
+    /// Creates a live view on standard error.
     #[must_use]
     pub fn new(color: bool, charset: Charset) -> Self {
         let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
@@ -77,7 +76,7 @@ impl Live {
 
     fn begin(&mut self, record: &Record, task: TaskId, attempt: u32) {
         let task = record.stage().task(task);
-        // The rest of the screen is for what is done.
+        // Leave room for completed steps.
         if self.lines.len() >= LINES && !self.lines.contains_key(&task.instance) {
             return;
         }
@@ -89,7 +88,7 @@ impl Live {
         bar.set_style(self.style("{spinner} {prefix}  {wide_msg} {elapsed:>5}"));
         bar.set_prefix(format!("{}.{}", task.instance, task.operation));
         let attempt_text = if attempt > 1 {
-            format!(" (try {attempt})")
+            format!(" (attempt {attempt})")
         } else {
             String::new()
         };
@@ -120,8 +119,8 @@ impl Live {
         }
     }
 
-    /// One line for each instance, once everything that was planned for it is done; where its state
-    /// does not change, one for each step.
+    /// Prints one line per instance when all its steps are complete, or one line per step if the
+    /// steps do not change its state.
     fn print_completed(&self, record: &Record, task: TaskId, event: &Event) {
         let id = &record.stage().task(task).instance;
         let mut own = record
@@ -146,7 +145,7 @@ impl Live {
         }
     }
 
-    /// A terminal that went away is no reason to stop a run.
+    /// Prints a line. A terminal that was closed must not stop the execution.
     fn print(&self, line: &str) {
         let _ = self.screen.println(self.charset.show(line));
     }
@@ -213,7 +212,7 @@ impl Drop for Live {
             whole.finish_and_clear();
         }
         if let Some(found) = &self.terminal {
-            // A terminal that went away needs no settings.
+            // Ignore errors: the terminal may have been closed.
             let _ = tcsetattr(stderr(), OptionalActions::Now, found);
         }
     }

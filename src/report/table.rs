@@ -5,8 +5,8 @@ use crate::printable::printable;
 use comfy_table::{ContentArrangement, Table, presets};
 use console::{measure_text_width, truncate_str};
 
-/// Lays rows out in columns without borders. Nothing is wrapped or cut: what stands in a table is
-/// there to be copied.
+/// Formats rows as columns without borders. Cells are never wrapped or cut, so that readers can
+/// copy them.
 #[must_use]
 pub fn table(
     header: &[&str],
@@ -35,17 +35,17 @@ fn shown(cell: &str, charset: Charset) -> String {
     charset.show(&printable(cell)).into_owned()
 }
 
-/// The screen that a table is for.
+/// The screen that shows a table.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Screen {
-    /// Width in columns; none without a limit.
+    /// Width in columns; `None` for no limit.
     pub columns: Option<usize>,
-    /// Characters that it can show.
+    /// Characters that the screen can show.
     pub charset: Charset,
 }
 
-/// Lays rows out as [`table`] does, for a screen. Columns are left out in the order of `expendable`
-/// until the rest fits; lines that are still too long are cut.
+/// Formats rows like [`table`], to fit a screen. Removes columns in the order of `expendable` until
+/// the others fit, then cuts lines that are still too long.
 #[must_use]
 pub fn table_to_fit(
     header: &[&str],

@@ -40,7 +40,7 @@ pub enum CommandInput {
 
 /// The output and the input of a command.
 pub trait Streams {
-    /// Receives output. Returns false if nobody reads it any more; the command is then abandoned.
+    /// Receives output. Returns false if its reader has gone; the command is then abandoned.
     fn write_output(&mut self, bytes: &[u8], is_error: bool) -> bool;
 
     /// Returns the next input. Called repeatedly while the command runs, if it has standard input

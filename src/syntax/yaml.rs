@@ -80,7 +80,7 @@ fn build(
     let (anchors, names) = (HashMap::new(), HashMap::new());
     let mut builder = Builder {
         file,
-        mended: repaired,
+        repaired,
         stack: Vec::new(),
         anchors,
         names,
@@ -341,7 +341,7 @@ struct Anchor {
 
 struct Builder<'a> {
     file: FileId,
-    mended: &'a RepairedText<'a>,
+    repaired: &'a RepairedText<'a>,
     stack: Vec<Open>,
     anchors: HashMap<usize, Anchor>,
     /// Place of each anchor name.
@@ -365,8 +365,8 @@ impl Builder<'_> {
         let range = span.byte_range().unwrap_or(0..0);
         Span {
             file: self.file,
-            start: self.mended.original(range.start),
-            end: self.mended.original(range.end),
+            start: self.repaired.original(range.start),
+            end: self.repaired.original(range.end),
         }
     }
 

@@ -71,7 +71,7 @@ node_templates:
     interfaces:
       cloudify.interfaces.lifecycle:
         create: {inputs: {params: {command: [sh, -c, 'echo ran >> /out/log'], volumes: [/out]}}}
-        start: {inputs: {params: {binds: {FOLDER: {bind: /out, mode: rw}}}, wait_for: {exited: 0, interval: 0.1}}}
+        start: {inputs: {params: {binds: {DIRECTORY: {bind: /out, mode: rw}}}, wait_for: {exited: 0, interval: 0.1}}}
 ";
 
 /// Socket of the machine's engine.
@@ -181,7 +181,7 @@ impl Sweep {
         let directory = self.test.path("out");
         self.test.write(
             "blueprint.yaml",
-            &blueprint.replace("FOLDER", &directory.display().to_string()),
+            &blueprint.replace("DIRECTORY", &directory.display().to_string()),
         );
     }
 

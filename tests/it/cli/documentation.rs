@@ -1,7 +1,7 @@
 //! The examples in the documentation.
 
 use crate::support::{Test, project_root};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A fenced YAML block of a page.
 struct Block {
@@ -89,4 +89,79 @@ fn blocks(page: &PathBuf) -> Vec<Block> {
         });
     }
     blocks
+}
+
+#[test]
+fn texts_avoid_the_words_that_the_glossary_rules_out() {
+    let words = words_to_avoid();
+    assert!(words.contains(&"folder".to_owned()), "{words:?}");
+    let mut files = vec![
+        project_root().join("README.md"),
+        project_root().join("CHANGELOG.md"),
+    ];
+    for directory in ["docs", "src", "tests", "benches", "scripts"] {
+        text_files(&project_root().join(directory), &mut files);
+    }
+    assert!(files.len() > 250, "{} files", files.len());
+    let mut found = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let text = prose(&file, &text).to_lowercase();
+        let hits = words.iter().filter(|word| contains_word(&text, word));
+        found.extend(hits.map(|word| format!("{}: {word}", file.display())));
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// Returns the first column of the last table of the glossary.
+fn words_to_avoid() -> Vec<String> {
+    let glossary = std::fs::read_to_string(project_root().join("docs/glossary.md")).unwrap();
+    let (_, section) = glossary.split_once("## Words to avoid").unwrap();
+    let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
+    rows.filter_map(|row| row.split('|').nth(1))
+        .flat_map(|cell| cell.split(','))
+        .map(|word| word.trim().to_owned())
+        .collect()
+}
+
+/// Finds Rust files, pages and scripts.
+fn text_files(directory: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let is_text = path.extension().is_none_or(|it| it == "rs" || it == "md");
+        let names_words = ["glossary.md", "documentation.rs"].contains(&name.as_str());
+        if path.is_dir() && name != "data" {
+            text_files(&path, files);
+        } else if path.is_file() && is_text && !names_words {
+            files.push(path);
+        }
+    }
+}
+
+/// Returns the text of a page, or the comments and strings of a Rust file.
+fn prose(file: &Path, text: &str) -> String {
+    if file.extension().is_none_or(|it| it != "rs") {
+        return text.to_owned();
+    }
+    // Names in the journal and in JSON stay as they are.
+    let is_stored = |part: &&str| ["folder", "anew"].contains(part);
+    let lines = text.lines().map(|line| {
+        if let Some((_, comment)) = line.split_once("//") {
+            return comment.to_owned();
+        }
+        let strings = line.split('"').skip(1).step_by(2);
+        let strings: Vec<&str> = strings.filter(|it| !is_stored(it)).collect();
+        strings.join("\n")
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn contains_word(text: &str, word: &str) -> bool {
+    let is_letter = |c: char| c.is_alphanumeric() || matches!(c, '_' | '`' | '"');
+    text.match_indices(word).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + word.len()..].chars().next();
+        !before.is_some_and(is_letter) && !after.is_some_and(is_letter)
+    })
 }

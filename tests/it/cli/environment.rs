@@ -203,7 +203,13 @@ fn a_locale_without_utf_8_gets_ascii_signs() {
         let plan = shown(&["plan"], locale);
         assert!(plan.contains("\n  * web_"), "{locale:?}: {plan}");
         assert!(plan.contains("1000\" -> \"sleep 1001\""), "{plan}");
-        for command in [&["status"][..], &["plan"], &["heal"], &["executions"]] {
+        for command in [
+            &["status"][..],
+            &["plan"],
+            &["inspect"],
+            &["heal"],
+            &["executions"],
+        ] {
             let text = shown(command, locale);
             assert!(text.is_ascii(), "{locale:?}, {command:?}: {text}");
         }

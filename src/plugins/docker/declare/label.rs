@@ -104,8 +104,8 @@ impl Label {
     pub(crate) fn is_printable(&self) -> bool {
         let own = [&self.node, &self.type_name].into_iter();
         let objects = own.chain(&self.needs).chain(&self.uses);
-        let beside = self.unlabeled.iter().flat_map(|(id, why)| [id, why]);
-        let mut texts = objects.chain(self.operations.keys()).chain(beside);
+        let unlabeled = self.unlabeled.iter().flat_map(|(id, why)| [id, why]);
+        let mut texts = objects.chain(self.operations.keys()).chain(unlabeled);
         let blueprint = self.blueprint.display().to_string();
         texts.all(|text| is_plain(text)) && is_plain(&blueprint)
     }

@@ -94,7 +94,7 @@ impl LabeledObject {
             references: label.uses,
             is_protected: label.protected,
             declared_number: label.declared,
-            beside: label.unlabeled,
+            unlabeled: label.unlabeled,
         }
     }
 }

@@ -250,7 +250,7 @@ impl Reader {
             Json::Object(_) => {
                 let params = literal(params).unwrap_or(params);
                 let params = params.as_object().into_iter().flatten();
-                // Read `host_config` first: single arguments override it, whatever their order.
+                // Read `host_config` first: single arguments override it in any order.
                 let (raw, single): (Vec<_>, Vec<_>) =
                     params.partition(|(key, _)| *key == "host_config");
                 raw.into_iter()
