@@ -34,22 +34,22 @@ pub(crate) struct Cli {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// Engine: unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST [default: as the docker command]
+    /// Engine: unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST [default: same as the docker command]
     #[arg(long, global = true, env = "DOCKCTL_HOST", value_name = "ADDRESS")]
     pub host: Option<String>,
     /// Docker context to use
     #[arg(long, global = true, env = "DOCKCTL_CONTEXT", value_name = "NAME")]
     pub context: Option<String>,
-    /// Directory with everything that dockctl stores [default: $XDG_STATE_HOME/dockctl]
+    /// Directory in which dockctl stores deployments [default: $XDG_STATE_HOME/dockctl]
     #[arg(long, global = true, env = "DOCKCTL_STATE_DIR", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// Maximum number of steps that run at once
     #[arg(long, global = true, env = "DOCKCTL_PARALLEL", value_name = "N", default_value = "10", value_parser = positive_integer::<u16>)]
     pub parallel: u16,
-    /// Number of retries of a failed operation; -1 retries indefinitely
+    /// Number of retries of a step after a temporary failure; -1 retries indefinitely
     #[arg(long, global = true, env = "DOCKCTL_TASK_RETRIES", value_name = "N", default_value = "5", allow_negative_numbers = true, value_parser = retries)]
     pub task_retries: i32,
-    /// Seconds before the first retry; later pauses grow to one minute at most
+    /// Seconds before the first retry; each later pause is longer, up to one minute
     #[arg(long, global = true, env = "DOCKCTL_TASK_RETRY_INTERVAL", value_name = "SECONDS", default_value = "3", allow_negative_numbers = true, value_parser = non_negative_seconds)]
     pub task_retry_interval: f64,
     /// Longest wait for one engine response, in seconds
@@ -193,7 +193,7 @@ pub(crate) enum OutputsFormat {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum GraphFormat {
-    /// SVG image, needs no other program
+    /// SVG image; no other program needed
     Svg,
     /// Graphviz DOT
     Dot,
@@ -286,7 +286,7 @@ pub(crate) enum Command {
     Uninstall {
         #[command(flatten)]
         deployment: DeploymentArgs,
-        /// Uninstall a deployment known only from engine labels; ID selects one of several
+        /// Uninstall a deployment known only from labels; ID selects one if several have the name
         #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "")]
         from_labels: Option<String>,
         /// Remove the volumes of the deployment too, including their data
@@ -404,7 +404,7 @@ pub(crate) enum Command {
         /// With --watch: maximum number of repairs of one instance per hour
         #[arg(long, value_name = "N", default_value = "5", value_parser = positive_integer::<usize>, requires = "watch")]
         budget: usize,
-        /// With --watch: minimum seconds between two repairs of one instance
+        /// With --watch: minimum pause between two repairs of one instance, in seconds
         #[arg(long, value_name = "SECONDS", default_value = "10", allow_negative_numbers = true, value_parser = non_negative_seconds, requires = "watch")]
         cool_down: f64,
         #[command(flatten)]
@@ -459,7 +459,7 @@ pub(crate) enum Command {
     Cancel {
         #[command(flatten)]
         execution: ExecutionArgs,
-        /// Abort running steps at once; the next execution settles their outcome
+        /// Abort running steps at once; the next execution checks whether they took effect
         #[arg(long, value_parser = FalseyValueParser::new())]
         force: bool,
         /// Do not wait until the execution has stopped
@@ -532,12 +532,12 @@ pub(crate) enum Command {
         #[arg(value_name = "SHELL")]
         shell: Shell,
     },
-    /// Print the manual page
+    /// Print the manual page of dockctl, or write one page per command
     #[command(
         after_help = "Examples:\n  dockctl man | man -l -\n  dockctl man --out /usr/local/share/man/man1"
     )]
     Man {
-        /// Directory to write one manual page per command to
+        /// Directory for the manual pages, one per command
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
@@ -598,7 +598,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FORMAT", default_value = "text")]
         format: OutputsFormat,
     },
-    /// List the executions of a deployment, or show all events of one
+    /// List the executions of a deployment, or show all events of one execution
     #[command(
         after_help = "Examples:\n  dockctl executions -d hello\n  dockctl executions k3j9x0ab -d hello\n  dockctl executions k3j9x0ab --output junit > report.xml"
     )]
@@ -660,7 +660,7 @@ pub(crate) struct RollingArgs {
     /// Maximum number of instances of a node that may be out of service at once [default: 1]
     #[arg(long, value_name = "N", value_parser = positive_integer::<usize>)]
     pub max_unavailable: Option<usize>,
-    /// Start the new container before stopping the old one, unless both need the same resource
+    /// Start the new container before stopping the old one, unless they need the same resource
     #[arg(long, value_parser = FalseyValueParser::new())]
     pub start_first: bool,
 }
@@ -680,7 +680,7 @@ pub(crate) struct RunArgs {
     /// Start no new steps after a failure
     #[arg(long, value_parser = FalseyValueParser::new())]
     pub fail_fast: bool,
-    /// Number of times to remove failed instances and install them again
+    /// Number of times to reinstall failed instances
     #[arg(long, value_name = "N", default_value = "0", allow_negative_numbers = true, value_parser = non_negative_integer::<u16>)]
     pub subgraph_retries: u16,
     /// Longest duration of the run, in seconds
@@ -716,7 +716,7 @@ pub(crate) struct ScaleArgs {
     /// Node or scaling group
     #[arg(value_name = "NODE", add = ArgValueCompleter::new(nodes))]
     pub entity: String,
-    /// Number of instances, per instance of the containing node or group
+    /// Number of instances, for each instance of the containing node or group
     #[arg(long, value_name = "N", allow_negative_numbers = true, group = "number", value_parser = non_negative_integer::<u32>)]
     pub to: Option<u32>,
     /// Number of instances to add, or to remove if negative
@@ -782,7 +782,7 @@ pub(crate) struct GraphArgs {
     /// Format of the graph
     #[arg(long, value_name = "FORMAT", default_value = "svg")]
     pub format: GraphFormat,
-    /// Draw the instances of the deployment, colored by their present state
+    /// Draw the instances of the deployment, colored by their current state
     #[arg(long, value_parser = FalseyValueParser::new())]
     pub live: bool,
     /// Draw only this node, its dependencies and its dependents
@@ -832,13 +832,13 @@ pub(crate) struct ExecArgs {
     /// Forward standard input to the command
     #[arg(short, long, value_parser = FalseyValueParser::new())]
     pub interactive: bool,
-    /// Allocate a terminal, even if dockctl does not run on one
+    /// Allocate a terminal, even if dockctl is not running in one
     #[arg(short, long, value_parser = FalseyValueParser::new())]
     pub tty: bool,
-    /// Do not allocate a terminal, even if dockctl runs on one
+    /// Do not allocate a terminal, even if dockctl is running in one
     #[arg(short = 'T', long, value_parser = FalseyValueParser::new(), conflicts_with = "tty")]
     pub no_tty: bool,
-    /// Environment variable: NAME=VALUE, or NAME to pass on the present value (repeatable)
+    /// Environment variable: NAME=VALUE, or NAME to pass its current value (repeatable)
     #[arg(short, long = "env", value_name = "NAME[=VALUE]")]
     pub environment: Vec<String>,
     /// User to run the command as
@@ -929,7 +929,7 @@ pub(crate) struct InputArgs {
 /// Inputs that are not stored.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SensitiveArgs {
-    /// Sensitive input, which dockctl does not store: KEY=TEXT, KEY:=YAML, or a file (repeatable)
+    /// Sensitive input to pass again: KEY=TEXT, KEY:=YAML, or a file (repeatable)
     #[arg(short, long = "input", value_name = "INPUT")]
     pub inputs: Vec<String>,
 }

@@ -28,7 +28,7 @@ pub(crate) fn claims_with_heading(claimed: &Claimed) -> String {
 
 fn paragraph(claim: &Claim) -> String {
     let mut text = format!(
-        "  {}: {}\n",
+        "  deployment ID {}: {}\n",
         printable(&claim.id),
         printable(&claim.objects.join(", "))
     );
@@ -45,7 +45,7 @@ fn paragraph(claim: &Claim) -> String {
     // Engines report fractions of a second.
     let since = claim.created_at.split('.').next().unwrap_or_default();
     let since = printable(since.trim_end_matches('Z'));
-    let _ = writeln!(text, "    since:      {since}Z");
+    let _ = writeln!(text, "    created:    {since}Z");
     text
 }
 

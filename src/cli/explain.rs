@@ -73,7 +73,7 @@ fn markdown_to_text(markdown: &str) -> String {
 }
 
 fn unknown(text: &str) -> CliError {
-    let error = CliError::usage(format!("there is no code `{text}`"));
+    let error = CliError::usage(format!("there is no diagnostic code `{text}`"));
     match nearest(text, Code::ALL.iter().map(|code| code.as_str())) {
         Some(code) => error.hint(format!("did you mean `{code}`?")),
         None => error.hint("list all codes: dockctl explain"),
@@ -110,8 +110,9 @@ fn reference(code: Code) -> Option<String> {
 /// Returns the page `docs/errors.md`.
 pub(crate) fn page(codes: &[Code]) -> String {
     let mut text =
-        "# Diagnostic codes\n\nThis page is the output of `dockctl explain --output markdown`. The meaning of a code never changes.\n\
-                    The last column is the error that Cloudify's own parser reports for the same rule.\n\n\
+        "# Diagnostic codes\n\nLook up the code of an error or warning, such as `D0033`. `dockctl explain D0033` prints the same\n\
+                    text. The meaning of a code never changes. The last column is the error that Cloudify's own\n\
+                    parser reports for the same rule; `–` means that Cloudify has no such rule.\n\n\
                     | Code | Error | What to do | Cloudify |\n|---|---|---|---|\n"
             .to_owned();
     for code in codes {

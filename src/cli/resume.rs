@@ -35,7 +35,7 @@ pub(crate) fn resume(
         Resumed::Complete(record) => nothing_to_resume(
             &name,
             &record,
-            format!("the last execution of `{name}` is complete: nothing to resume\n"),
+            format!("nothing to resume: the last execution of `{name}` completed\n"),
         ),
         Resumed::Unknown(record) => nothing_to_resume(
             &name,

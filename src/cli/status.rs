@@ -339,7 +339,7 @@ fn claims_notice(name: &str, claims: &[Claim]) -> String {
         return String::new();
     }
     format!(
-        "unproven claims to the name `{name}`:\n{}",
+        "claims to the name `{name}`:\n{}",
         claims::claims_text(claims)
     )
 }

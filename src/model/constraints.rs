@@ -19,7 +19,7 @@ pub(super) fn check(name: &str, value: &Value, schema: &Schema, place: Span, d: 
     if call(value).is_some() {
         let fault = place.error(
             Code::ConstraintFunction,
-            format!("the input `{name}` has constraints, and its value cannot be a function"),
+            format!("input `{name}` has constraints, and its value cannot be a function"),
         );
         d.push(fault.related(schema.constraints[0].span, "the constraint"));
         return;

@@ -117,7 +117,7 @@ impl<'a> Implementations<'a> {
             let fault = owner.span.error(
                 Code::MissingProperty,
                 format!(
-                    "operation `{operation}` of {} lacks the input `{input}`",
+                    "operation `{operation}` of {} lacks input `{input}`",
                     owner.what
                 ),
             );
@@ -237,7 +237,7 @@ impl<'a> Implementations<'a> {
                 with_defaults(&declared.inputs, &body.inputs, self.data, |input, span| {
                     let fault = owner.span.error(
                         Code::MissingProperty,
-                        format!("{} lacks the input `{input}`", owner.what),
+                        format!("{} lacks input `{input}`", owner.what),
                     );
                     d.push(fault.related(span, "declared here"));
                 });
@@ -404,7 +404,7 @@ impl<'a> Implementations<'a> {
                 let fault = text.span.error(
                     unknown,
                     format!(
-                        "{what}: `{}` does not match a declared plugin or a script",
+                        "{what}: `{}` is neither a declared plugin nor an existing script",
                         text.node
                     ),
                 );
@@ -412,7 +412,7 @@ impl<'a> Implementations<'a> {
                 let first = text.node.split('.').next().unwrap_or_default();
                 d.push(if text.node.contains('/') {
                     fault.hint(format!(
-                        "file {} does not exist",
+                        "create {}, or correct the path",
                         self.directory.join(&*text.node).display()
                     ))
                 } else {

@@ -88,7 +88,7 @@ pub fn input_values(
             None if missing == MissingInputs::Reject => {
                 let fault = input.name.error(
                     Code::MissingInput,
-                    format!("the input `{name}` has no value and no default"),
+                    format!("input `{name}` has no value and no default"),
                 );
                 d.push(
                     fault

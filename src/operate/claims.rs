@@ -41,7 +41,7 @@ pub(crate) fn select(
     };
     let error = match (&chosen, id) {
         (None, Some(id)) => Error::usage(format!(
-            "no object on the engine is labeled with deployment `{name}` and ID `{id}`"
+            "no object on the engine has the label of deployment `{name}` with ID `{id}`"
         )),
         (None, None) if !claims.is_empty() => Error::usage(format!(
             "{} deployments on the engine claim the name `{name}`",

@@ -72,9 +72,8 @@ impl PlanFile {
         let json: Json =
             serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))?;
         if json["kind"] != "dockctl.plan" {
-            return Err(unusable(
-                "not a plan; create one with `dockctl plan --out FILE`".to_owned(),
-            ));
+            let error = unusable("not a plan".to_owned());
+            return Err(error.hint("to create one, run: dockctl plan --out FILE"));
         }
         match json["format"].as_u64() {
             Some(format) if format == u64::from(FORMAT) => {}

@@ -48,7 +48,7 @@ pub(crate) async fn recover(
         }
         None if claims::select(&discovery, name, id, "--id")?.is_none() => {
             let error = Error::usage(format!(
-                "no object on the engine is labeled with deployment `{name}`"
+                "no object on the engine has the label of deployment `{name}`"
             ));
             return Err(error.hint("list the deployments on the engine: dockctl list --all"));
         }

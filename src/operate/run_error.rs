@@ -171,7 +171,7 @@ pub(crate) fn rollback_error(
     again: &str,
 ) -> Error {
     error.message += match outcome {
-        event::Outcome::Terminated => "; it was rolled back",
+        event::Outcome::Terminated => "; its changes were rolled back",
         event::Outcome::Cancelled => "; its rollback was cancelled before it finished",
         _ => "; its rollback failed too",
     };

@@ -201,6 +201,6 @@ impl<'c> Workspace<'c> {
     /// Returns the error for an unknown deployment.
     pub(crate) fn unknown_deployment(name: &str) -> Error {
         Error::usage(format!("there is no deployment `{name}`"))
-            .hint("list all deployments, including those known only from labels on the engine: dockctl list --all")
+            .hint("to list all deployments, including those known only from labels, run: dockctl list --all")
     }
 }

@@ -25,7 +25,7 @@ fn codes_are_explained() {
     );
     test.run(&["explain", "D9999"])
         .exits_with(2)
-        .stderr_contains(&["there is no code `D9999`"]);
+        .stderr_contains(&["there is no diagnostic code `D9999`"]);
     test.run(&["list", "--output", "sarif"])
         .exits_with(2)
         .stderr_contains(&["`dockctl validate` does"]);

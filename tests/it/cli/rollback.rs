@@ -22,7 +22,11 @@ fn failed_install_removes_only_its_own_objects() {
         (&json["rollback"]["workflow"], &json["rollback"]["outcome"]),
         (&"rollback".into(), &"terminated".into())
     );
-    failed.stderr_contains(&["rollback started", "rolls back", "it was rolled back"]);
+    failed.stderr_contains(&[
+        "rollback started",
+        "rolls back",
+        "its changes were rolled back",
+    ]);
     assert!(test.containers().is_empty());
     for kind in ["network", "volume"] {
         assert_eq!(
@@ -95,7 +99,7 @@ fn rollback_includes_objects_of_the_killed_run_and_spares_older_ones() {
     let failed = test
         .run(&["install", "--rollback-on-failure", "--timeout", "1"])
         .exits_with(1)
-        .stderr_contains(&["it was rolled back"]);
+        .stderr_contains(&["its changes were rolled back"]);
     assert!(
         test.containers().is_empty(),
         "{:?}\n{}",

@@ -420,7 +420,7 @@ outputs:
     );
     test.write("more.yaml", "note: from a file\nseconds: 5\n");
     test.run(&["install"]).exits_with(3).stderr_contains(&[
-        "the input `seconds` has no value and no default",
+        "input `seconds` has no value and no default",
         "-i seconds=VALUE",
     ]);
     test.run(&["install", "-i", "seconds=ten"])

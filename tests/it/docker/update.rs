@@ -392,7 +392,7 @@ fn plan_file_is_applied_exactly_or_refused() {
     test.write("plan.json", "{\"kind\": \"something\"}");
     test.run(&["update", "--plan", &file])
         .exits_with(2)
-        .stderr_contains(&["not a plan;"]);
+        .stderr_contains(&["not a plan"]);
 }
 
 #[test]

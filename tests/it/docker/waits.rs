@@ -115,7 +115,7 @@ fn wait_times_out() {
     );
     run.stderr_contains(&[
         "timed out after 0.5 s waiting for a log line that matches `never`",
-        "increase `timeout` of the condition",
+        "increase `timeout` in `wait_for`",
     ]);
 }
 

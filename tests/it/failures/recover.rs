@@ -92,7 +92,7 @@ fn another_machine_can_list_and_uninstall_from_labels() {
                 "nothing was done",
                 &blueprint,
                 "created by",
-                "since",
+                "created:",
                 &uninstall_command,
             ]);
         assert!(refused.stdout.is_empty(), "{}", refused.stdout);

@@ -223,7 +223,7 @@ impl Engine {
             exit: self.exit_info(id).await,
             ..Failure::fatal(message)
         }
-        .hint("check the container with docker logs, or increase `timeout` of the condition")
+        .hint("check the log with docker logs, or increase `timeout` in `wait_for`")
     }
 }
 

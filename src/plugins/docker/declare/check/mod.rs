@@ -345,7 +345,7 @@ fn check_inputs(operation: &ModelOperation, d: &mut Diagnostics) {
             name if !KNOWN.contains(&name) || name == "wait_for" => {
                 let warning = value.span.warning(
                     Code::NoEffect,
-                    format!("the input `{name}` has no effect on this operation"),
+                    format!("input `{name}` has no effect on this operation"),
                 );
                 d.push(match nearest(name, KNOWN).filter(|known| *known != name) {
                     Some(known) => warning.hint(format!("did you mean `{known}`?")),
