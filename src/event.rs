@@ -52,7 +52,8 @@ pub enum Event {
         rollback_scope: RollbackScope,
     },
     /// A stage starts.
-    StageAdopted {
+    #[serde(rename = "stage_adopted")]
+    StageStarted {
         /// The stage.
         stage: Stage,
     },

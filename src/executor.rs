@@ -156,7 +156,7 @@ pub struct Run<'r> {
     /// The workflow with its parameters.
     pub parameters: &'r Parameters,
     /// The execution that this one resumes or rolls back.
-    pub of: Option<String>,
+    pub previous: Option<String>,
     /// Plans the first stage again after a restore; none: plan as the workflow does.
     pub replan: Option<Replan<'r>>,
 }
@@ -310,7 +310,7 @@ impl<'a> Executor<'a> {
         stop_requests: &StopRequests,
     ) -> Result<(), RunError> {
         let restores = restore::must_come_first(self.record, self.drivers.plugins, run.parameters);
-        self.start_execution(run.id, run.parameters, run.of)?;
+        self.start_execution(run.id, run.parameters, run.previous)?;
         if !restores || !self.restore(stop_requests).await? {
             return self.run_stages(stage, stop_requests).await;
         }
@@ -487,12 +487,12 @@ impl<'a> Executor<'a> {
         let Some(deployment) = &record.deployment else {
             return Ok(None);
         };
-        let scene = ObserveContext {
+        let context = ObserveContext {
             deployment,
             record,
             secrets: self.secrets,
         };
-        let observed = Box::pin(self.drivers.observe(scene))
+        let observed = Box::pin(self.drivers.observe(context))
             .await
             .map_err(RunError::Engine)?;
         Ok(plan(&PlanInput {
@@ -512,7 +512,7 @@ impl<'a> Executor<'a> {
         stop_requests: &StopRequests,
     ) -> Result<(), JournalError> {
         let restores = stage.restores.is_some();
-        self.emit(Event::StageAdopted { stage })?;
+        self.emit(Event::StageStarted { stage })?;
         let (sender, mut notes) = unbounded_channel();
         let mut running = RunningStage {
             deployment: self.deployment(),
@@ -594,7 +594,7 @@ impl<'a> Executor<'a> {
 
     /// Starts tasks that are ready, up to the limit.
     fn start_ready(&mut self, running: &mut RunningStage<'a>) -> Result<(), JournalError> {
-        if !self.record.may_continue() {
+        if !self.record.may_start_tasks() {
             for task in std::mem::take(&mut running.due) {
                 self.cancel_retry(task, running)?;
             }
@@ -721,12 +721,12 @@ impl<'a> Executor<'a> {
         else {
             return Ok(call);
         };
-        let scene = ObserveContext {
+        let context = ObserveContext {
             deployment,
             record: self.record,
             secrets: self.secrets,
         };
-        let reached = self.drivers.plugins.object_ref(scene, instance);
+        let reached = self.drivers.plugins.object_ref(context, instance);
         call.inside = Some(reached.map_err(Failure::fatal)?);
         Ok(call)
     }
@@ -857,7 +857,7 @@ impl<'a> Executor<'a> {
             failure = failure.permanent();
         }
         failure.place = Some(self.record.stage().task(task).place.clone());
-        let pause = if failure.is_recoverable() && self.record.may_continue() {
+        let pause = if failure.is_recoverable() && self.record.may_start_tasks() {
             self.retry_delay(task, running)
                 .map(|pause| failure.retry_after().map_or(pause, Duration::from_millis))
         } else {

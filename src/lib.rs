@@ -33,8 +33,9 @@ pub mod seam;
 pub mod stage;
 
 pub mod author;
-pub mod discovery;
 pub mod instance_record;
+
+pub mod discovery;
 
 pub mod event;
 pub mod record;

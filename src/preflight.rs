@@ -123,8 +123,8 @@ pub fn refused_stage(stage: &Stage, missing: &[MissingRequirement]) -> Stage {
         refused.push(Task {
             step: Step::refused(why),
             needs: Vec::new(),
-            enters: None,
-            leaves: None,
+            state_during: None,
+            state_after: None,
             ..stage.task(one.task).clone()
         });
     }

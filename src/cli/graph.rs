@@ -171,7 +171,7 @@ fn deployment_graph(deployment: &Deployment, record: &Record, observed: &Observe
         let object = node
             .and_then(|node| Plugins::default().object_of(node, instance, observed))
             .filter(|_| !state.is_gone());
-        let has_object = node.is_some_and(|node| Plugins::default().has_object(node));
+        let has_object = node.is_some_and(|node| Plugins::default().is_observed(node));
         let is_healthy = match (node, object) {
             (Some(node), Some(object)) => {
                 Plugins::default().object_is_in_desired_state(node, object)

@@ -68,7 +68,13 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
     }
     let rows: Vec<Vec<String>> = found.iter().map(Row::cells).collect();
     let text = table_to_fit(
-        &["DEPLOYMENT", "STATE", "STARTED", "LAST", "BLUEPRINT"],
+        &[
+            "DEPLOYMENT",
+            "STATE",
+            "STARTED",
+            "LAST EXECUTION",
+            "BLUEPRINT",
+        ],
         &rows,
         super::table_screen(),
         &[3],
@@ -153,7 +159,7 @@ impl Row {
         match (
             &self.source,
             self.record.is_installed(),
-            self.record.is_complete(),
+            self.record.is_deployment_complete(),
         ) {
             (Source::Seal, ..) => "recoverable",
             (Source::Claim(_), ..) => "claimed",

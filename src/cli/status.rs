@@ -65,7 +65,7 @@ async fn watch(
     (workspace, name): (&Workspace<'_>, &str),
     pause: Duration,
 ) -> Result<Outcome, CliError> {
-    let signals = workspace.caller.stop_requests()?;
+    let stop_requests = workspace.caller.stop_requests()?;
     let overwrites = super::terminal_size().is_some() && global.output == Output::Text;
     let screen = overwrites.then(AlternateScreen::open);
     let mut last = String::new();
@@ -85,7 +85,7 @@ async fn watch(
     };
     tokio::select! {
         ended = refreshes => ended?,
-        () = signals.wait_for_stop() => {}
+        () = stop_requests.wait_for_stop() => {}
     }
     drop(screen);
     super::print_result(&last);
@@ -267,7 +267,7 @@ async fn observe_status(
         "claims": claims::claims_json(&claims),
         "not_recovered": recovered.iter().flat_map(|it| &it.not_recovered).map(|(name, why)| json!({ "name": name, "reason": why })).collect::<Vec<_>>(),
         "busy": holder,
-        "dropped": record.removed.iter().map(|(instance, _)| instance.id.as_str()).collect::<Vec<_>>(),
+        "dropped": record.dropped.iter().map(|(instance, _)| instance.id.as_str()).collect::<Vec<_>>(),
         "instances": views.iter().map(View::to_json).collect::<Vec<Json>>(),
     });
     let mut text: String = views.iter().flat_map(View::change_lines).collect();
@@ -307,7 +307,7 @@ fn advice(name: &str, record: &Record, drifted: bool) -> String {
             "the last {} was interrupted; to resume it, run: dockctl resume -d {name}\n",
             last.workflow()
         ),
-        Some(last) if drifted || !record.is_complete() => {
+        Some(last) if drifted || !record.is_deployment_complete() => {
             let cause = last.failed.iter().find(|failed| failed.fails_execution());
             let why = cause
                 .map(|failed| format!(": {}: {}", failed.instance, failed.failure.message))
@@ -372,16 +372,16 @@ impl<'a> View<'a> {
         let object = node
             .and_then(|node| Plugins::default().object_of(node, instance, observed))
             .filter(|_| !state.is_gone());
-        let expected = state == InstanceState::Started
-            && node.is_some_and(|node| Plugins::default().has_object(node));
+        let expects_object = state == InstanceState::Started
+            && node.is_some_and(|node| Plugins::default().is_observed(node));
         let properties = record
             .properties(&instance.id)
             .cloned()
             .unwrap_or_default()
             .into();
-        let mut drift = drift(expected, node, object);
-        let known = node.and_then(|node| Plugins::default().known_id(record, instance, node));
-        if expected && object.is_some_and(|object| known != Some(&object.id)) {
+        let mut drift = drift(expects_object, node, object);
+        let known = node.and_then(|node| Plugins::default().recorded_id(record, instance, node));
+        if expects_object && object.is_some_and(|object| known != Some(&object.id)) {
             drift.push("replaced".to_owned());
         }
         let is_name_taken = || {
@@ -389,14 +389,14 @@ impl<'a> View<'a> {
                 .and_then(|part| Plugins::default().name(part))
                 .is_some_and(|name| observed.named(&instance.id, &name).is_some())
         };
-        if expected && object.is_none() && is_name_taken() {
+        if expects_object && object.is_none() && is_name_taken() {
             drift.push("name taken".to_owned());
         }
         let is_former = record
             .instances
             .get(&instance.id)
             .is_some_and(InstanceRecord::is_outdated);
-        if expected && is_former {
+        if expects_object && is_former {
             drift.push("outdated".to_owned());
         }
         // Partly created or removed, or missing from an installed deployment.
@@ -404,7 +404,11 @@ impl<'a> View<'a> {
             .instances
             .get(&instance.id)
             .is_some_and(|known| known.stays_stopped);
-        if !expected && !stays_stopped && state != InstanceState::Started && record.is_installed() {
+        if !expects_object
+            && !stays_stopped
+            && state != InstanceState::Started
+            && record.is_installed()
+        {
             drift.push(
                 if state.is_gone() {
                     "missing"
@@ -414,11 +418,11 @@ impl<'a> View<'a> {
                 .to_owned(),
             );
         }
-        let is_unhealthy =
-            expected && object.is_some_and(|object| object.health.as_deref() == Some("unhealthy"));
+        let is_unhealthy = expects_object
+            && object.is_some_and(|object| object.health.as_deref() == Some("unhealthy"));
         drift.extend(is_unhealthy.then(|| "unhealthy".to_owned()));
         let changes: &[Drift] = object
-            .filter(|_| expected && !is_former)
+            .filter(|_| expects_object && !is_former)
             .map(|object| &object.drift[..])
             .unwrap_or_default();
         drift.extend((!changes.is_empty()).then(|| "changed".to_owned()));
@@ -496,7 +500,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// Returns the time since then in its two largest units, such as `3d 4h`.
+/// Returns the time since `started_at` in its two largest units, such as `3d 4h`.
 fn uptime(started_at: &str) -> Option<String> {
     let started = humantime::parse_rfc3339(started_at).ok()?;
     let seconds = SystemTime::now()
@@ -536,9 +540,9 @@ fn status_text(object: &Object) -> String {
 }
 
 /// Returns the drift in the state of a started instance.
-fn drift(expected: bool, node: Option<&Definition>, object: Option<&Object>) -> Vec<String> {
+fn drift(expects_object: bool, node: Option<&Definition>, object: Option<&Object>) -> Vec<String> {
     match object {
-        _ if !expected => Vec::new(),
+        _ if !expects_object => Vec::new(),
         Some(object)
             if node.is_some_and(|node| {
                 Plugins::default().object_is_in_desired_state(node, object)
@@ -576,7 +580,7 @@ pub(crate) fn known_instances(record: &Record) -> Vec<Json> {
 /// Returns the instances that exist although the blueprint no longer declares them.
 fn dropped_line(record: &Record) -> String {
     let names: Vec<&str> = record
-        .removed
+        .dropped
         .iter()
         .map(|(instance, _)| instance.id.as_str())
         .collect();
@@ -619,7 +623,7 @@ pub(crate) fn known_table(record: &Record) -> String {
         let node = deployment.node(instance);
         let node = node.map(|node| record.object_definition(instance, node));
         let id = node.filter(|node| Plugins::default().has_shell(node));
-        let id = id.and_then(|node| Plugins::default().known_id(record, instance, node));
+        let id = id.and_then(|node| Plugins::default().recorded_id(record, instance, node));
         let id = id.filter(|_| !is_gone(instance, deployment, record));
         let container = id.map_or_else(|| "-".to_owned(), |id| id.chars().take(12).collect());
         let failed = record.executions.last().is_some_and(|execution| {

@@ -85,7 +85,7 @@ codes! {
     Unreadable = "D0001", Some((LOGIC, Some(30)));
     /// The file is not valid YAML: its structure is broken.
     ///
-    /// Close every bracket and indent every line like its neighbors.
+    /// Close every bracket and align the lines of each block.
     Syntax = "D0002", Some((FORMAT, Some(-1)));
     /// The file has several YAML documents, an undefined alias, or a duplicate anchor.
     ///
@@ -198,7 +198,7 @@ codes! {
     /// Use a value of the declared type, and quote text. YAML reads `yes` as a boolean, `22:22` as
     /// a number, and `1e3` as text.
     TypeMismatch = "D0033", Some((LOGIC, Some(105)));
-    /// A property is set that its type does not declare.
+    /// A node sets a property that its type does not declare.
     ///
     /// Correct the name, or declare the property in the type.
     UndefinedProperty = "D0034", Some((LOGIC, Some(106)));
@@ -388,7 +388,7 @@ codes! {
     /// Set it with `-i name=value`, or declare a default or `required: false`. `default: null` does
     /// not count as a default.
     MissingInput = "D0080", Some(("MissingRequiredInputError", None));
-    /// An input is set that the blueprint does not declare.
+    /// You set an input that the blueprint does not declare.
     ///
     /// Correct the name, or declare the input under `inputs`.
     UndeclaredInput = "D0081", Some(("UnknownInputError", None));
@@ -455,7 +455,8 @@ codes! {
     Label = "D0096", Some((BASE, Some(1)));
     /// A schedule has an unknown weekday, or uses `get_attribute` in its workflow parameters.
     ///
-    /// Write days as `su`, `mo`, `tu`, `we`, `th`, `fr` or `sa`. Do not use `get_attribute` in the parameters.
+    /// Write days as `su`, `mo`, `tu`, `we`, `th`, `fr` or `sa`. Do not use `get_attribute` in the
+    /// parameters.
     Schedule = "D0097", Some((BASE, Some(1)));
     /// A secret is not available.
     ///
@@ -551,7 +552,7 @@ codes! {
     /// Remove the dependency of that node on the reader, or read the attribute in an operation that
     /// runs after both nodes have started. Before that, the attribute is null.
     AttributeReadEarly = "D0121", None;
-    /// A node reads an attribute of another node, but no relationship starts that node first.
+    /// A node reads an attribute of another node, but no relationship makes that node start first.
     ///
     /// Add a relationship. dockctl starts the other node first anyway, but Cloudify orders nodes
     /// only by relationships.

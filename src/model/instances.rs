@@ -422,12 +422,12 @@ struct Expansion<'a, 'p> {
 impl<'a> Expansion<'a, '_> {
     /// Creates the instances of a part. Returns false if there would be too many.
     fn add_part(&mut self, part: Part<'a>, d: &mut Diagnostics) -> bool {
-        let numbers = match part {
+        let counts = match part {
             Part::Node(name) => &self.blueprint.nodes[name].instance_counts,
             Part::Group(name) => &self.blueprint.scaling_groups[name].instance_counts,
         };
         // The number is unknown after a reported error or while an input has no value.
-        let each = numbers.initial().unwrap_or(1).min(MAX_INSTANCES + 1);
+        let each = counts.initial().unwrap_or(1).min(MAX_INSTANCES + 1);
         let mut members: Vec<(Option<Parent>, Member)> = Vec::new();
         for parent in self.parents_of(part) {
             let first = members.len();
@@ -446,7 +446,7 @@ impl<'a> Expansion<'a, '_> {
             };
             members.extend(here.into_iter().map(|member| (parent, member)));
             if members.len() + self.instances.len() + self.groups.len() > MAX_INSTANCES {
-                d.push(numbers.default.span.error(
+                d.push(counts.default.span.error(
                     Code::Limit,
                     format!("the deployment would have more than {MAX_INSTANCES} instances"),
                 ));
@@ -459,7 +459,7 @@ impl<'a> Expansion<'a, '_> {
             .map_or(0, |(parent, _)| self.size_of_groups(*parent));
         if !self.reserve_size(
             members.len() * (part.name().len() + size_of::<Instance>() + groups),
-            numbers.default.span,
+            counts.default.span,
             d,
         ) {
             return false;

@@ -132,7 +132,7 @@ impl ConvergeRun<'_> {
                 secrets: &self.workspace.secrets,
             })
             .map_err(|message| Error::new(Kind::Engine, message))?;
-        held.settle(
+        held.guard_and_settle(
             self.name(),
             &places,
             self.request.parameters.workflow().as_str(),

@@ -133,7 +133,10 @@ impl Desired {
     }
 
     pub(crate) fn decide(&self, proposal: &Proposal, observed: &Observed) -> Decision {
-        let complete = self.record.as_ref().is_some_and(Record::is_complete);
+        let complete = self
+            .record
+            .as_ref()
+            .is_some_and(Record::is_deployment_complete);
         let unfinished = self
             .record
             .as_ref()

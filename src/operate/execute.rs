@@ -269,7 +269,8 @@ impl RequestContext<'_> {
         let places = places.map_err(|message| Error::new(Kind::Engine, message))?;
         let parameters = request.parameters(held.record())?;
         let command = parameters.workflow().as_str();
-        held.settle(&deployment.name, &places, command).await?;
+        held.guard_and_settle(&deployment.name, &places, command)
+            .await?;
         Ok(parameters)
     }
 
@@ -476,7 +477,7 @@ pub(super) fn unknown_name(what: &str, name: &str, known: &[&str]) -> Error {
     error.hint(format!("use one of: {}", known.join(", ")))
 }
 
-/// Reads parameters from arguments: `NAME=MAX_TEXT_BYTES`, `NAME:=YAML` or a file.
+/// Reads parameters from arguments: `NAME=TEXT`, `NAME:=YAML` or a file.
 ///
 /// # Errors
 ///
@@ -599,7 +600,7 @@ pub(crate) fn select_instances(names: &[String], record: &Record) -> Result<Sele
 fn matches_name(instance: &Instance, name: &str, deployment: &Deployment, record: &Record) -> bool {
     let object = || {
         let node = record.object_definition(instance, deployment.node(instance)?);
-        Plugins::default().known_id(record, instance, node)
+        Plugins::default().recorded_id(record, instance, node)
     };
     instance.id == name
         || instance.node == name

@@ -51,7 +51,7 @@ impl HiddenInputs<'_> {
 
 /// Reads `-i` arguments in order; later ones override earlier ones.
 ///
-/// `KEY=MAX_TEXT_BYTES` is text, `KEY:=YAML` is YAML. `@FILE`, or an argument without `=`, is a file, a
+/// `KEY=TEXT` is text, `KEY:=YAML` is YAML. `@FILE`, or an argument without `=`, is a file, a
 /// directory of files, or a pattern.
 pub(crate) fn read(
     arguments: &[String],

@@ -108,7 +108,8 @@ async fn record_taken_over(
     name: &str,
     choose: impl Fn(&Discovery) -> Result<Option<RecoveredDeployment>, Error>,
 ) -> Result<Option<RecoveredDeployment>, Error> {
-    held.settle(name, &ObjectPlaces::new(), "recover").await?;
+    held.guard_and_settle(name, &ObjectPlaces::new(), "recover")
+        .await?;
     let discovery = held.discover(name).await?;
     let is_installed = held.record().is_installed();
     let recovered = if is_installed {
@@ -174,7 +175,8 @@ async fn record_own(
     held: &mut HeldSession<'_, '_>,
     name: &str,
 ) -> Result<Option<RecoveredDeployment>, Error> {
-    held.settle(name, &ObjectPlaces::new(), "recover").await?;
+    held.guard_and_settle(name, &ObjectPlaces::new(), "recover")
+        .await?;
     if held.record().is_installed() {
         return Err(Error::new(
             Kind::Busy,
@@ -261,7 +263,7 @@ pub(crate) fn with_leftovers(record: &Record, labeled: &Deployment) -> Option<De
         .deployment
         .clone()
         .filter(|_| record.is_installed())?;
-    let is_dropped = |id: &str| record.removed.iter().any(|(dropped, _)| dropped.id == id);
+    let is_dropped = |id: &str| record.dropped.iter().any(|(dropped, _)| dropped.id == id);
     for mut instance in labeled
         .instances
         .iter()

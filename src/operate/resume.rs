@@ -107,7 +107,7 @@ async fn run_held(
             secrets: &workspace.secrets,
         })
         .map_err(|message| Error::new(Kind::Engine, message))?;
-    held.settle(name, &places, "resume").await?;
+    held.guard_and_settle(name, &places, "resume").await?;
     let observed = held.observe().await?;
     let (proposal, of) = propose(&last, &deployment, held.record(), &observed);
     let planned = last.clone();

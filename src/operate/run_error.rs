@@ -22,7 +22,11 @@ use std::collections::BTreeSet;
 const MAX_NAMED: usize = 8;
 
 /// Returns the error of an execution that did not succeed, with a hint on how to resume it.
-pub(crate) fn execution_error(record: &Record, outcome: event::Outcome, again: &str) -> Error {
+pub(crate) fn execution_error(
+    record: &Record,
+    outcome: event::Outcome,
+    resume_command: &str,
+) -> Error {
     let execution = record.executions.last();
     let id = execution
         .map(|execution| execution.id.clone())
@@ -50,8 +54,8 @@ pub(crate) fn execution_error(record: &Record, outcome: event::Outcome, again: &
         left_stopped(record)
     );
     let hint = match kind {
-        Kind::Interrupted => format!("to resume it, run: {again}"),
-        _ => format!("fix the cause, then run: {again}"),
+        Kind::Interrupted => format!("to resume it, run: {resume_command}"),
+        _ => format!("fix the cause, then run: {resume_command}"),
     };
     let mut error = Error::new(kind, text).hint(hint);
     error.execution = Some(id);
@@ -114,37 +118,42 @@ fn left_stopped(record: &Record) -> String {
 }
 
 fn skipped_steps(execution: Option<&Execution>) -> String {
-    let left = execution.map_or(0, |execution| {
+    let remaining_seconds = execution.map_or(0, |execution| {
         execution
             .tasks
             .saturating_sub(execution.done + execution.failed.len())
     });
-    if left == 0 {
+    if remaining_seconds == 0 {
         String::new()
     } else {
-        format!("; {} skipped", report::count(left, "step"))
+        format!("; {} skipped", report::count(remaining_seconds, "step"))
     }
 }
 
-/// Returns the instances with no started steps: they depend on failed or skipped instances.
+/// Returns the instances that have pending steps and no failed or running step.
 fn skipped_instances(record: &Record) -> IndexSet<String> {
-    let is_started = |instance: &str| {
+    let has_failed_or_running_step = |instance: &str| {
         let mut mine = record
             .stage()
             .ids()
             .filter(|id| record.stage().task(*id).instance == instance);
-        mine.any(|id| matches!(record.task(id), TaskState::Failed | TaskState::Started))
+        mine.any(|id| {
+            matches!(
+                record.task_state(id),
+                TaskState::Failed | TaskState::Started
+            )
+        })
     };
     let pending = record
         .stage()
         .ids()
-        .filter(|id| record.task(*id) == TaskState::Pending);
+        .filter(|id| record.task_state(*id) == TaskState::Pending);
     let instances: IndexSet<String> = pending
         .map(|id| record.stage().task(id).instance.clone())
         .collect();
     instances
         .into_iter()
-        .filter(|instance| !is_started(instance))
+        .filter(|instance| !has_failed_or_running_step(instance))
         .collect()
 }
 
@@ -168,7 +177,7 @@ pub(crate) fn rollback_error(
     mut error: Error,
     record: &Record,
     outcome: event::Outcome,
-    again: &str,
+    resume_command: &str,
 ) -> Error {
     error.message += match outcome {
         event::Outcome::Terminated => "; its changes were rolled back",
@@ -183,7 +192,7 @@ pub(crate) fn rollback_error(
         let hints = hints.map(|hint| hint.replacen("run: ", "run with the same inputs: ", 1));
         error.hints = hints.collect();
     } else {
-        error.hints = vec![format!("to finish the rollback, run: {again}")];
+        error.hints = vec![format!("to finish the rollback, run: {resume_command}")];
     }
     if let Detail::Ended(ended) = &mut error.detail {
         ended.rollback = Some(record.clone());
@@ -191,18 +200,18 @@ pub(crate) fn rollback_error(
     error
 }
 
-pub(crate) fn guard_error(unguarded: GuardError) -> Error {
-    match unguarded {
+pub(crate) fn guard_error(error: GuardError) -> Error {
+    match error {
         GuardError::Refused(failure) => Error::from(failure)
             .hint("if no other machine works on the deployment, disable the guard: --no-guard"),
-        GuardError::Busy(holder, left) => {
+        GuardError::Busy(holder, remaining_seconds) => {
             let error = Error::new(
                 Kind::Busy,
                 format!("the deployment is in use on the engine by {holder}"),
             );
             error
                 .hint(format!(
-                    "wait until it finishes; if it died, its guard expires in {left} s"
+                    "wait until it finishes; if it died, its guard expires in {remaining_seconds} s"
                 ))
                 .hint("check the guard, and remove it if its run died: dockctl unlock")
         }
@@ -220,11 +229,11 @@ pub(crate) fn missing_error(missing: &[MissingRequirement], stage: &Stage, job: 
     let inputs: String = inputs
         .filter(|input| !format!("{} ", job.resume_command).contains(&format!("{input} ")))
         .collect();
-    let facts = missing
+    let items = missing
         .iter()
         .map(|one| missing_detail(one, stage.task(one.task)));
     Error::new(Kind::Invalid, message)
-        .with(Detail::Missing(facts.collect()))
+        .with(Detail::Missing(items.collect()))
         .hint(format!(
             "provide them, then run: {}{inputs}",
             job.resume_command
@@ -243,7 +252,7 @@ fn missing_detail(missing: &MissingRequirement, task: &Task) -> MissingItem {
 
 /// Returns the error for an engine that was lost after the last step. The execution stays open: the
 /// next run resumes it.
-pub(crate) fn engine_lost(execution: &str, again: &str) -> Error {
+pub(crate) fn engine_lost(execution: &str, resume_command: &str) -> Error {
     let mut error = Error::new(
         Kind::Failed,
         format!(
@@ -251,33 +260,33 @@ pub(crate) fn engine_lost(execution: &str, again: &str) -> Error {
         ),
     );
     error.execution = Some(execution.to_owned());
-    error.hint(format!("fix the cause, then run: {again}"))
+    error.hint(format!("fix the cause, then run: {resume_command}"))
 }
 
 /// Returns the error for a run that cannot continue. The execution stays open.
-pub(crate) fn stopped_error(error: RunError, execution: &str, again: &str) -> Error {
+pub(crate) fn stopped_error(error: RunError, execution: &str, resume_command: &str) -> Error {
     match error {
-        RunError::Journal(error) => journal_error(error, again),
+        RunError::Journal(error) => journal_error(error, resume_command),
         RunError::Engine(failure) => {
             let mut error = Error::from(failure);
             error.execution = Some(execution.to_owned());
-            error.hint(format!("fix the cause, then run: {again}"))
+            error.hint(format!("fix the cause, then run: {resume_command}"))
         }
     }
 }
 
 /// Returns the error for a journal that cannot be written. Running steps have finished; the next
 /// run settles their outcome.
-pub(crate) fn journal_error(error: JournalError, again: &str) -> Error {
+pub(crate) fn journal_error(error: JournalError, resume_command: &str) -> Error {
     let full = error.is_disk_full();
-    let mut with_hint = Error::from(error);
-    with_hint.hints.clear();
-    let with_hint = if full {
-        with_hint.hint("free disk space for the state directory")
+    let mut error = Error::from(error);
+    error.hints.clear();
+    let error = if full {
+        error.hint("free disk space for the state directory")
     } else {
-        with_hint
+        error
     };
-    with_hint.hint(format!(
-        "running steps were allowed to finish; to check their outcome and continue, run: {again}"
+    error.hint(format!(
+        "running steps were allowed to finish; to check their outcome and continue, run: {resume_command}"
     ))
 }

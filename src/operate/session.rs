@@ -141,11 +141,11 @@ impl<'a> Session<'a> {
 
     /// Registers the secrets of recorded definitions for redaction, and trusts the objects that the
     /// user took over. Another run may have recorded both.
-    fn register_record(&self) {
+    fn register_secrets_and_taken_over(&self) {
         self.drivers.trust_taken_over(&self.record);
         let deployment = self.record.deployment.iter();
         let definitions = deployment.map(|deployment| json!(deployment));
-        let dropped = self.record.removed.iter();
+        let dropped = self.record.dropped.iter();
         let dropped = dropped.map(|(_, definition)| json!(definition));
         definitions
             .chain(dropped)
@@ -201,7 +201,7 @@ impl HeldSession<'_, '_> {
     ///
     /// If another run holds the guard, an engine does not respond, the journal cannot be written,
     /// or a request to stop arrives.
-    pub async fn settle(
+    pub async fn guard_and_settle(
         &mut self,
         name: &str,
         places: &ObjectPlaces,
@@ -219,7 +219,7 @@ impl HeldSession<'_, '_> {
             .await?;
             self.guard = Some(acquired.map_err(guard_error)?);
         }
-        self.session.register_record();
+        self.session.register_secrets_and_taken_over();
         let stop_requests = self.stop_requests.clone();
         let (mut executor, _) = self.executor(Policy::default());
         unless_stopped(&stop_requests, executor.settle())
@@ -276,13 +276,13 @@ impl HeldSession<'_, '_> {
             self.check_requirements(&job).await?;
         }
         self.record_events(job.first_events)?;
-        self.session.register_record();
+        self.session.register_secrets_and_taken_over();
         let (id, workflow) = (self.execution.clone(), job.parameters.workflow());
         let policy = job.options.policy(&self.session.workspace.settings);
         let run = Run {
             id: &id,
             parameters: &job.parameters,
-            of: job.previous,
+            previous: job.previous,
             replan: job.replan,
         };
         self.execute(run, job.stage, policy)
@@ -295,10 +295,11 @@ impl HeldSession<'_, '_> {
         if !rolls_back {
             self.release_guard().await;
         }
-        let was_lost = self.session.record.is_done() && self.session.drivers.lost_connection();
+        let was_lost =
+            self.session.record.is_stage_complete() && self.session.drivers.lost_connection();
         if was_lost
             && !self
-                .stopped_stage(workflow)
+                .restart_stage(workflow)
                 .await
                 .is_some_and(|stage| stage.is_empty())
         {
@@ -330,10 +331,10 @@ impl HeldSession<'_, '_> {
         // Before an uninstall, dockctl restores only as far as possible.
         if job.parameters.workflow() != Workflow::Uninstall {
             let restoring = executor.missing_to_restore(&job.parameters).await;
-            let (first, missing) =
+            let (restore_stage, missing) =
                 restoring.map_err(|error| stopped_error(error, "", &job.resume_command))?;
             if !missing.is_empty() {
-                return Err(missing_error(&missing, &first, job));
+                return Err(missing_error(&missing, &restore_stage, job));
             }
         }
         let missing = executor.missing_requirements(&job.stage).await?;
@@ -359,7 +360,7 @@ impl HeldSession<'_, '_> {
 
     /// Returns the stage that starts instances again that the workflow started but that no longer
     /// run. Returns `None` if the engine does not respond.
-    async fn stopped_stage(&self, workflow: Workflow) -> Option<Stage> {
+    async fn restart_stage(&self, workflow: Workflow) -> Option<Stage> {
         let Some(selection) = self.must_run(workflow) else {
             return Some(Stage::default());
         };
@@ -442,21 +443,26 @@ impl HeldSession<'_, '_> {
         let run = Run {
             id: &id,
             parameters: &parameters,
-            of,
+            previous: of,
             replan: None,
         };
         let words = ["resume", "-d", &deployment.name];
-        let again = self.session.workspace.caller.command_line(&words);
+        let resume_command = self.session.workspace.caller.command_line(&words);
         let done = self
             .execute(run, proposal.stage, policy)
             .await
-            .map_err(|error| stopped_error(error, &id, &again));
+            .map_err(|error| stopped_error(error, &id, &resume_command));
         self.release_guard().await;
         done?;
         let outcome = self
             .finish()
-            .map_err(|error| journal_error(error, &again))?;
-        Err(rollback_error(error, &self.session.record, outcome, &again))
+            .map_err(|error| journal_error(error, &resume_command))?;
+        Err(rollback_error(
+            error,
+            &self.session.record,
+            outcome,
+            &resume_command,
+        ))
     }
 
     async fn execute(
@@ -485,11 +491,11 @@ impl HeldSession<'_, '_> {
         policy: Policy,
     ) -> Result<(), JournalError> {
         for _ in 0..MAX_REPAIR_ROUNDS {
-            if !self.session.record.is_done() || !self.session.drivers.lost_connection() {
+            if !self.session.record.is_stage_complete() || !self.session.drivers.lost_connection() {
                 return Ok(());
             }
             let Some(stage) = self
-                .stopped_stage(workflow)
+                .restart_stage(workflow)
                 .await
                 .filter(|stage| !stage.is_empty())
             else {

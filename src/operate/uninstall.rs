@@ -317,7 +317,8 @@ async fn settle(
         secrets: &workspace.secrets,
     });
     let places = places.map_err(|message| Error::new(Kind::Engine, message))?;
-    held.settle(&deployment.name, &places, "uninstall").await
+    held.guard_and_settle(&deployment.name, &places, "uninstall")
+        .await
 }
 
 /// Plans the uninstall of a held deployment.
@@ -369,7 +370,7 @@ async fn report_kept(
     };
     let plugins = Plugins::default();
     let is_kept = |node: &Definition| match plugins.kind(node) {
-        Some(_) if node.is_adopted() || !plugins.has_object(node) => false,
+        Some(_) if node.is_adopted() || !plugins.is_observed(node) => false,
         Some("volume") => !volumes,
         Some(_) => !node.operations.contains_key(DELETE),
         None => false,

@@ -66,7 +66,7 @@ impl<'c> Workspace<'c> {
             ));
         }
         let host = engine.host.clone()?;
-        Ok(Plugins::default().connect(&plugins::DriverSettings {
+        Ok(Plugins::default().create_drivers(&plugins::DriverSettings {
             author: self.author()?,
             connections: Rc::new(Connections::new(host)),
         }))

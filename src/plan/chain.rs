@@ -149,8 +149,8 @@ impl<'a> Chain<'a> {
             // The predecessor still runs, so the state does not change yet.
             let is_replacing = self.replacing.is_some();
             let task = self.proposal.stage.task_mut(id);
-            task.enters = phase.enters.filter(|_| at == 0 && !is_replacing);
-            task.leaves = phase.leaves.filter(|_| at == last && !is_replacing);
+            task.state_during = phase.enters.filter(|_| at == 0 && !is_replacing);
+            task.state_after = phase.leaves.filter(|_| at == last && !is_replacing);
         }
     }
 
@@ -175,7 +175,7 @@ impl<'a> Chain<'a> {
         }
         let id = self.push(name, swap, operation.retry, Some(&operation.place));
         // From here on, the instance is unproven until the successor is known to work.
-        self.proposal.stage.task_mut(id).enters = Some(Starting);
+        self.proposal.stage.task_mut(id).state_during = Some(Starting);
     }
 
     /// Appends the stop of the predecessor. An adopted object is stopped too, not returned to its
@@ -191,7 +191,7 @@ impl<'a> Chain<'a> {
             .any(|task| task.step.effect() == Effect::Stops);
         if !is_stopped {
             let id = self.push("stop", stop, Retry::default(), Some(&former.place));
-            self.proposal.stage.task_mut(id).leaves = Some(Stopped);
+            self.proposal.stage.task_mut(id).state_after = Some(Stopped);
         }
         self.node = node;
     }
@@ -273,7 +273,7 @@ impl<'a> Chain<'a> {
         let present = deployment.instance(&side.target);
         let present = present.and_then(|it| Some(part(it, deployment.node(it)?)));
         let dropped = || {
-            let mut dropped = record.removed.iter();
+            let mut dropped = record.dropped.iter();
             let found = dropped.find(|(instance, _)| instance.id == side.target);
             found.map(|(instance, node)| part(instance, node))
         };
@@ -311,13 +311,13 @@ impl<'a> Chain<'a> {
             .last
             .filter(|_| self.after.len() == 1)
             .unwrap_or_else(|| self.push_empty(operation));
-        self.proposal.stage.task_mut(last).leaves = Some(state);
+        self.proposal.stage.task_mut(last).state_after = Some(state);
     }
 
     /// Marks the instance as stopped without a stop operation.
     pub(super) fn mark_stopped(&mut self) {
         let id = self.push_empty("stop");
-        self.proposal.stage.task_mut(id).leaves = Some(Stopped);
+        self.proposal.stage.task_mut(id).state_after = Some(Stopped);
     }
 
     fn push_empty(&mut self, operation: &str) -> TaskId {
@@ -337,8 +337,8 @@ impl<'a> Chain<'a> {
             node: self.instance.node.clone(),
             operation: operation.to_owned(),
             step,
-            enters: None,
-            leaves: None,
+            state_during: None,
+            state_after: None,
             cause: self.cause.clone(),
             needs: std::mem::take(&mut self.after),
             retry,

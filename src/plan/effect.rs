@@ -273,7 +273,7 @@ fn effect(known: &PlanInput<'_>, stage: &Stage, tasks: &[TaskId]) -> PlannedEffe
 /// Returns true if the task only updates the record of a started instance.
 fn only_updates_record(known: &PlanInput<'_>, task: &Task) -> bool {
     task.step.has_no_action()
-        && task.leaves == Some(InstanceState::Started)
+        && task.state_after == Some(InstanceState::Started)
         && known.record.state(&task.instance) == InstanceState::Started
 }
 
@@ -281,7 +281,7 @@ fn only_updates_record(known: &PlanInput<'_>, task: &Task) -> bool {
 fn effect_by_state(stage: &Stage, tasks: &[TaskId]) -> PlannedEffect {
     let ends: Vec<_> = tasks
         .iter()
-        .filter_map(|task| stage.task(*task).leaves)
+        .filter_map(|task| stage.task(*task).state_after)
         .collect();
     let is_taken_down = ends.iter().any(|state| state.is_gone());
     let is_created = ends.contains(&InstanceState::Started);

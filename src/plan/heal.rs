@@ -163,7 +163,7 @@ impl<'a> Healing<'a> {
         for instance in deployment
             .instances
             .iter()
-            .filter(|it| self.is_in_scope(it) && self.is_outdated(it))
+            .filter(|it| self.is_started_in_scope(it) && self.is_outdated(it))
         {
             let former = record
                 .instances
@@ -174,7 +174,7 @@ impl<'a> Healing<'a> {
             };
             // A missing object is created from the former definition, not from the one that the
             // update failed to apply.
-            let is_gone = self.known.plugins.has_object(node)
+            let is_gone = self.known.plugins.is_observed(node)
                 && self
                     .known
                     .plugins
@@ -203,7 +203,7 @@ impl<'a> Healing<'a> {
     }
 
     /// Returns true if an instance is in scope and started: only then can its status be checked.
-    fn is_in_scope(&self, instance: &Instance) -> bool {
+    fn is_started_in_scope(&self, instance: &Instance) -> bool {
         self.scope.contains(instance.id.as_str())
             && self.known.record.state(&instance.id) == InstanceState::Started
     }
@@ -241,7 +241,7 @@ impl<'a> Healing<'a> {
         let is_unhealthy = |instance: &&Instance| {
             let node = deployment
                 .node(instance)
-                .filter(|node| self.known.plugins.has_object(node) && !node.is_adopted());
+                .filter(|node| self.known.plugins.is_observed(node) && !node.is_adopted());
             let is_up_to_date = node.is_some_and(|node| {
                 self.known.plugins.status(self.known.at(instance, node)) == InstanceStatus::UpToDate
             });
@@ -253,7 +253,7 @@ impl<'a> Healing<'a> {
         let unhealthy = deployment
             .instances
             .iter()
-            .filter(|it| self.is_in_scope(it))
+            .filter(|it| self.is_started_in_scope(it))
             .filter(is_unhealthy)
             .map(|it| it.id.clone());
         let renew = if self.parameters.allow_reinstall {
@@ -282,7 +282,7 @@ impl<'a> Healing<'a> {
             .deployment
             .instances
             .iter()
-            .filter(|it| self.is_in_scope(it))
+            .filter(|it| self.is_started_in_scope(it))
             .map(|it| it.id.clone())
             .collect::<Vec<_>>();
         if ids.is_empty() {
@@ -296,13 +296,13 @@ impl<'a> Healing<'a> {
         proposal
     }
 
-    /// Returns the instances without any health check. They count as unhealthy if one instance was
-    /// reported as unhealthy.
+    /// If the command names an unhealthy instance, returns the instances in scope that nothing can
+    /// check. They count as unhealthy.
     fn without_check(&self) -> HashSet<&'a str> {
         let targeted = self.parameters.node_instance_id.is_some() && self.parameters.check_status;
         let unknown = |it: &&Instance| {
             self.known.deployment.node(it).is_some_and(|node| {
-                !node.operations.contains_key(CHECK) && !self.known.plugins.has_object(node)
+                !node.operations.contains_key(CHECK) && !self.known.plugins.is_observed(node)
             })
         };
         let all = self
@@ -310,7 +310,7 @@ impl<'a> Healing<'a> {
             .deployment
             .instances
             .iter()
-            .filter(|it| targeted && self.is_in_scope(it))
+            .filter(|it| targeted && self.is_started_in_scope(it))
             .filter(unknown);
         all.map(|it| it.id.as_str()).collect()
     }

@@ -170,7 +170,7 @@ impl<'a> Planner<'a, '_> {
             .filter_map(|id| self.last.get(id).copied())
             .collect();
         let first = self.proposal.stage.tasks().len();
-        let is_started_before = matches!(
+        let has_unstarted_object = matches!(
             status,
             InstanceStatus::Unfinished | InstanceStatus::Stopped | InstanceStatus::NotReady
         );
@@ -183,10 +183,10 @@ impl<'a> Planner<'a, '_> {
         // Without an object, only the record shows how far the install got.
         let state = record.state(&instance.id);
         let is_partly_installed = status == InstanceStatus::Missing
-            && !self.known.plugins.has_object(node)
+            && !self.known.plugins.is_observed(node)
             && !state.is_gone()
             && !state.is_down();
-        chain.completed = if is_started_before || is_partly_installed {
+        chain.completed = if has_unstarted_object || is_partly_installed {
             completed_steps(&self.known, instance, node)
         } else {
             Vec::new()
@@ -238,7 +238,7 @@ impl<'a> Planner<'a, '_> {
         }
     }
 
-    /// Returns the standing of an instance, and the change that makes it match its present
+    /// Returns the status of an instance, and the change that makes it match its present
     /// definition.
     fn status(&mut self, instance: &'a Instance, node: &Definition) -> (InstanceStatus, Change) {
         let mut status = self.known.plugins.status(self.known.at(instance, node));
@@ -270,10 +270,10 @@ impl<'a> Planner<'a, '_> {
         let is_outdated = exists && former.is_some_and(is_other);
         let replaces_adopted = former.is_some_and(Definition::is_adopted)
             && !node.is_adopted()
-            && self.known.plugins.has_object(node)
+            && self.known.plugins.is_observed(node)
             && status == InstanceStatus::Missing;
         let becomes_adopted = node.is_adopted()
-            && self.known.plugins.has_object(node)
+            && self.known.plugins.is_observed(node)
             && former.is_some_and(|former| !former.is_adopted());
         if status == InstanceStatus::Outdated || is_outdated || replaces_adopted || becomes_adopted
         {
@@ -302,14 +302,14 @@ impl<'a> Planner<'a, '_> {
         if self.scope.recreate.contains(&instance.id) && (exists || !state.is_gone()) {
             (status, change) = (InstanceStatus::Outdated, Change::Replace);
         }
-        let in_place = status == InstanceStatus::Outdated
+        let keeps_object = status == InstanceStatus::Outdated
             && matches!(change, Change::Adjust(_) | Change::Refused(_));
         if matches!(
             status,
             InstanceStatus::Missing
                 | InstanceStatus::Outdated
                 | InstanceStatus::DependencyRecreated
-        ) && !in_place
+        ) && !keeps_object
         {
             self.recreated.insert(&instance.id);
         }
@@ -358,18 +358,21 @@ impl<'a> Planner<'a, '_> {
         let dependencies = std::mem::take(&mut task.needs);
         // An existing instance keeps its state until its object is recreated.
         let exists = !self.known.record.state(&task.instance).is_gone();
-        let enters = std::mem::replace(&mut task.enters, Some(Initializing).filter(|_| !exists));
+        let enters = std::mem::replace(
+            &mut task.state_during,
+            Some(Initializing).filter(|_| !exists),
+        );
         match self.images.get(&key) {
             Some(earlier) => task.needs.push(*earlier),
             None => drop(self.images.insert(key, first)),
         }
         let creation = self.proposal.stage.task_mut(next);
         creation.needs.extend(dependencies);
-        creation.enters = creation.enters.or(enters);
+        creation.state_during = creation.state_during.or(enters);
     }
 }
 
-/// Appends the tasks that install an instance, depending on its standing.
+/// Appends the tasks that install an instance, depending on its status.
 fn append_tasks(
     chain: &mut Chain<'_>,
     status: InstanceStatus,
@@ -377,7 +380,7 @@ fn append_tasks(
     context: (&Order<'_>, &Outages),
     rolling: RollingUpdate,
 ) {
-    let has_object = chain.known.plugins.has_object(chain.node);
+    let has_object = chain.known.plugins.is_observed(chain.node);
     match status {
         InstanceStatus::UpToDate => {}
         InstanceStatus::Drifted => repair_drift(chain),

@@ -155,7 +155,7 @@ impl BuiltInCheck {
         for (instance, node) in chosen(known, selection) {
             let node = known.record.object_definition(instance, node);
             let is_selected = known.record.state(&instance.id) == Started
-                && known.plugins.has_object(node)
+                && known.plugins.is_observed(node)
                 && !node.operations.contains_key(self.operation);
             if !is_selected {
                 continue;
@@ -394,7 +394,7 @@ impl<'a> OperationPlanner<'a> {
         chain.after = after;
         // Without a `start` operation, `create` starts the object. An object that is missing, or
         // will be by then, is created too.
-        let exists = !self.known.plugins.has_object(node)
+        let exists = !self.known.plugins.is_observed(node)
             || self
                 .known
                 .plugins
@@ -406,7 +406,7 @@ impl<'a> OperationPlanner<'a> {
                 .plugins
                 .is_ephemeral(self.known.part(instance, node));
         let starts = self.operation == START
-            && self.known.plugins.has_object(node)
+            && self.known.plugins.is_observed(node)
             && (self.is_recorded || is_lost);
         let planned = self
             .with_kwargs(node)

@@ -150,7 +150,7 @@ fn restore_places(known: &PlanInput<'_>) -> Stage {
                 Retry::default(),
                 Some(&former.place),
             );
-            chain.proposal.stage.task_mut(id).enters = Some(Starting);
+            chain.proposal.stage.task_mut(id).state_during = Some(Starting);
             if is_gone {
                 append_create(chain);
             } else {
@@ -230,7 +230,7 @@ fn is_predecessor_gone(
     former: &Definition,
 ) -> bool {
     let before = it.properties.get(PREDECESSOR).and_then(Json::as_str);
-    let before = before.or_else(|| known.plugins.known_id(known.record, instance, former));
+    let before = before.or_else(|| known.plugins.recorded_id(known.record, instance, former));
     before.is_none_or(|id| {
         !known
             .observed
@@ -314,7 +314,7 @@ fn candidates<'k>(
         .into_iter()
         .filter_map(|it| Some((it, deployment.node(it)?)));
     let dropped = record
-        .removed
+        .dropped
         .iter()
         .map(|(instance, node)| (instance, node));
     let as_made = |(instance, node): (&'k Instance, &'k Definition)| {

@@ -95,7 +95,7 @@ pub(super) fn remove_dropped(
     purpose: Purpose<'_>,
     proposal: &mut Proposal,
 ) -> Vec<TaskId> {
-    let dropped = known.record.removed.iter();
+    let dropped = known.record.dropped.iter();
     let of = |(instance, node): &(Instance, Definition)| {
         let named = (instance.node.clone(), Arc::new(node.clone()));
         (instance.clone(), named)
@@ -231,7 +231,7 @@ impl Removal<'_> {
             // Without an object, the state shows which operations are left. An object is observed.
             append_uninstall(
                 &mut chain,
-                if self.known.plugins.has_object(node) {
+                if self.known.plugins.is_observed(node) {
                     InstanceState::Started
                 } else {
                     state

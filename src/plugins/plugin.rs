@@ -156,7 +156,7 @@ pub trait Plugin: Sync {
     ) -> Option<Vec<Step>>;
 
     /// Creates the driver for one run, without connecting yet.
-    fn connect(&self, settings: &DriverSettings) -> Box<dyn Driver>;
+    fn create_driver(&self, settings: &DriverSettings) -> Box<dyn Driver>;
 
     /// Returns true if it implements the blueprint plugin with this name.
     fn provides(&self, plugin: &str) -> bool {
@@ -250,8 +250,8 @@ pub trait Plugin: Sync {
     }
 
     /// Returns the state of an instance relative to its installed state.
-    fn status(&self, at: InstanceView<'_>) -> InstanceStatus {
-        recorded_status(at)
+    fn status(&self, view: InstanceView<'_>) -> InstanceStatus {
+        recorded_status(view)
     }
 
     /// Returns true if an object is in its desired state: it runs, exists, or exited as expected.
@@ -304,8 +304,8 @@ pub trait Plugin: Sync {
 
 /// Returns the state of an instance that exists only in the record.
 #[must_use]
-pub fn recorded_status(at: InstanceView<'_>) -> InstanceStatus {
-    match at.record.state(&at.part.instance.id) {
+pub fn recorded_status(view: InstanceView<'_>) -> InstanceStatus {
+    match view.record.state(&view.part.instance.id) {
         InstanceState::Started => InstanceStatus::UpToDate,
         _ => InstanceStatus::Missing,
     }

@@ -66,8 +66,11 @@ impl ConnectedPlugins {
 impl Plugins {
     /// Creates the driver of each plugin, without connecting yet.
     #[must_use]
-    pub fn connect(self, settings: &DriverSettings) -> ConnectedPlugins {
-        let made = self.0.iter().map(|it| (it.id(), it.connect(settings)));
+    pub fn create_drivers(self, settings: &DriverSettings) -> ConnectedPlugins {
+        let made = self
+            .0
+            .iter()
+            .map(|it| (it.id(), it.create_driver(settings)));
         ConnectedPlugins {
             plugins: self,
             all: made.collect(),
@@ -159,13 +162,13 @@ impl Plugins {
     #[must_use]
     pub fn lower(
         self,
-        part: InstanceRef<'_>,
+        instance: InstanceRef<'_>,
         (name, planned): (&str, &OperationDefinition),
         purpose: &Purpose<'_>,
     ) -> Option<Vec<Step>> {
         self.0
             .iter()
-            .find_map(|plugin| plugin.lower(part, name, planned, purpose))
+            .find_map(|plugin| plugin.lower(instance, name, planned, purpose))
     }
 
     /// Returns the steps of an operation of a relationship; none if no plugin can run it.
@@ -188,7 +191,7 @@ impl Plugins {
 
     /// Returns true if the object of a node is observed, and not only recorded.
     #[must_use]
-    pub fn has_object(self, node: &Definition) -> bool {
+    pub fn is_observed(self, node: &Definition) -> bool {
         self.owner_of(node)
             .is_some_and(|plugin| plugin.is_observed(node))
     }
@@ -205,19 +208,19 @@ impl Plugins {
     pub fn is_material_instance(self, deployment: &Deployment, instance: &str) -> bool {
         let instance = deployment.instance(instance);
         let node = instance.and_then(|instance| deployment.node(instance));
-        node.is_some_and(|node| self.kind(node).is_some() && !self.has_object(node))
+        node.is_some_and(|node| self.kind(node).is_some() && !self.is_observed(node))
     }
 
     /// Returns the name of an instance's object, if it is known by now.
     #[must_use]
-    pub fn name(self, part: InstanceRef<'_>) -> Option<String> {
-        self.owner_of(part.node)?.name(part)
+    pub fn name(self, instance: InstanceRef<'_>) -> Option<String> {
+        self.owner_of(instance.node)?.name(instance)
     }
 
     /// Returns the recorded ID of the object. Without a recorded ID, create looks for an object
     /// that an interrupted run left. With a different ID, an adopted object was replaced.
     #[must_use]
-    pub fn known_id<'r>(
+    pub fn recorded_id<'r>(
         self,
         record: &'r Record,
         instance: &Instance,
@@ -263,26 +266,30 @@ impl Plugins {
     /// Returns the name of a resource that the old and the new object of an instance cannot have at
     /// the same time, if there is one.
     #[must_use]
-    pub fn exclusive_conflict(self, part: InstanceRef<'_>, former: &Definition) -> Option<String> {
+    pub fn exclusive_conflict(
+        self,
+        instance: InstanceRef<'_>,
+        former: &Definition,
+    ) -> Option<String> {
         let old = self.exclusive_resources(InstanceRef {
             node: former,
-            ..part
+            ..instance
         });
-        conflict(&old, &self.exclusive_resources(part)).map(|it| it.shown.clone())
+        conflict(&old, &self.exclusive_resources(instance)).map(|it| it.shown.clone())
     }
 
     /// Returns the exclusive resources of an object.
     #[must_use]
-    pub fn exclusive_resources(self, part: InstanceRef<'_>) -> Vec<ExclusiveResource> {
-        self.owner_of(part.node)
-            .map_or_else(Vec::new, |plugin| plugin.exclusive_resources(part))
+    pub fn exclusive_resources(self, instance: InstanceRef<'_>) -> Vec<ExclusiveResource> {
+        self.owner_of(instance.node)
+            .map_or_else(Vec::new, |plugin| plugin.exclusive_resources(instance))
     }
 
     /// Returns true if the object of an instance is deleted as soon as it stops.
     #[must_use]
-    pub fn is_ephemeral(self, part: InstanceRef<'_>) -> bool {
-        self.owner_of(part.node)
-            .is_some_and(|plugin| plugin.is_ephemeral(part))
+    pub fn is_ephemeral(self, instance: InstanceRef<'_>) -> bool {
+        self.owner_of(instance.node)
+            .is_some_and(|plugin| plugin.is_ephemeral(instance))
     }
 
     /// Returns true if uninstall keeps the object of a node.
@@ -339,14 +346,18 @@ impl Plugins {
 
     /// Returns the steps that replace an object created from `former`.
     #[must_use]
-    pub fn replacement(self, part: InstanceRef<'_>, former: &Definition) -> Option<Replacement> {
-        self.owner_of(part.node)?.replacement(part, former)
+    pub fn replacement(
+        self,
+        instance: InstanceRef<'_>,
+        former: &Definition,
+    ) -> Option<Replacement> {
+        self.owner_of(instance.node)?.replacement(instance, former)
     }
 
     /// Returns true if the object of an instance can be replaced.
     #[must_use]
-    pub fn is_replaceable(self, part: InstanceRef<'_>) -> bool {
-        !part.node.is_adopted() && self.replacement(part, part.node).is_some()
+    pub fn is_replaceable(self, instance: InstanceRef<'_>) -> bool {
+        !instance.node.is_adopted() && self.replacement(instance, instance.node).is_some()
     }
 
     /// Returns true if the effect of a completed step still exists, so that it can be skipped.
@@ -410,7 +421,9 @@ impl Plugins {
             .owner_of(part.node)
             .is_some_and(|plugin| plugin.target(part).is_late());
         is_late
-            && self.known_id(at.record, part.instance, part.node).is_none()
+            && self
+                .recorded_id(at.record, part.instance, part.node)
+                .is_none()
             && at.observed.of_instance(id).is_none()
     }
 
@@ -436,20 +449,20 @@ impl Plugins {
     /// If the object or its target is unknown.
     pub fn object_ref(
         self,
-        scene: ObserveContext<'_>,
+        context: ObserveContext<'_>,
         instance: &str,
     ) -> Result<ObjectRef, String> {
         let ObserveContext {
             deployment,
             record,
             secrets,
-        } = scene;
+        } = context;
         let found = deployment.instance(instance);
         let part = found.and_then(|found| InstanceRef::of(deployment, found));
         let unknown = || format!("the object of `{instance}` is unknown");
         let part = part.ok_or_else(unknown)?;
         let plugin = self.owner_of(part.node).ok_or_else(unknown)?;
-        let object = self.known_id(record, part.instance, part.node);
+        let object = self.recorded_id(record, part.instance, part.node);
         let context = FunctionContext::of(record, instance, secrets);
         Ok(ObjectRef {
             plugin: plugin.id().to_owned(),
@@ -464,12 +477,12 @@ impl Plugins {
     /// # Errors
     ///
     /// If an instance has an object and its target cannot be evaluated.
-    pub fn places(self, scene: ObserveContext<'_>) -> Result<ObjectPlaces, String> {
+    pub fn places(self, context: ObserveContext<'_>) -> Result<ObjectPlaces, String> {
         let ObserveContext {
             deployment,
             record,
             secrets,
-        } = scene;
+        } = context;
         let mut places = ObjectPlaces::new();
         for instance in &deployment.instances {
             let Some(node) = deployment.node(instance) else {
@@ -483,7 +496,7 @@ impl Plugins {
                 instance,
                 node,
             };
-            let object = self.known_id(record, instance, node).map(str::to_owned);
+            let object = self.recorded_id(record, instance, node).map(str::to_owned);
             let context = FunctionContext::of(record, &instance.id, secrets);
             match plugin.target(part).bind(&context) {
                 Ok(target) => {

@@ -102,8 +102,7 @@ pub struct Record {
     /// Instances by ID, including instances of earlier definitions.
     pub instances: IndexMap<String, InstanceRecord>,
     /// Existing instances that the present definition no longer contains.
-    #[serde(rename = "dropped")]
-    pub removed: Vec<(Instance, Definition)>,
+    pub dropped: Vec<(Instance, Definition)>,
     /// Relationship changes between existing instances whose `establish` or `unlink` operation has
     /// not run yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -174,7 +173,7 @@ impl Record {
                 created: Vec::new(),
                 stopped: None,
             }),
-            Event::StageAdopted { stage } => self.adopt(stage, &entry.event)?,
+            Event::StageStarted { stage } => self.start_stage(stage, &entry.event)?,
             Event::StageExtended { tasks } => self.extend(tasks, &entry.event)?,
             Event::TaskNoted { task, outputs } => {
                 self.expect(*task, &[TaskState::Started], &entry.event)?;
@@ -271,11 +270,11 @@ impl Record {
             };
             let left: Vec<(Instance, Definition)> =
                 gone.into_iter().filter_map(as_created).collect();
-            self.removed.extend(left);
+            self.dropped.extend(left);
             self.add_relationship_changes(old.relationship_changes(deployment));
         }
         let instances = &self.instances;
-        self.removed.retain(|(instance, _)| {
+        self.dropped.retain(|(instance, _)| {
             instances
                 .get(&instance.id)
                 .is_some_and(|record| !record.state.is_gone())
@@ -349,7 +348,7 @@ impl Record {
         }
         self.deployment = Some(deployment.clone());
         self.instances.extend(instances.clone());
-        let is_dropped = |id: &str| self.removed.iter().any(|(instance, _)| instance.id == id);
+        let is_dropped = |id: &str| self.dropped.iter().any(|(instance, _)| instance.id == id);
         self.instances
             .retain(|id, _| deployment.instance(id).is_some() || is_dropped(id));
         if by_consent {
@@ -378,7 +377,7 @@ impl Record {
         self.stage = stage;
     }
 
-    fn adopt(&mut self, stage: &Stage, event: &Event) -> Result<(), IllegalEvent> {
+    fn start_stage(&mut self, stage: &Stage, event: &Event) -> Result<(), IllegalEvent> {
         let needs_later = |id: TaskId| stage.task(id).needs.iter().any(|need| need.0 >= id.0);
         if stage.ids().any(needs_later) {
             return Err(illegal(event, "with a task that depends on a later one"));
@@ -412,7 +411,7 @@ impl Record {
         self.expect(task, &STARTABLE, &entry.event)?;
         self.set_task_state(task, TaskState::Started);
         self.tasks[task.0].since = entry.at;
-        if let Some(enters) = self.stage.task(task).enters {
+        if let Some(enters) = self.stage.task(task).state_during {
             self.enter(task, enters);
         }
         Ok(())
@@ -441,14 +440,14 @@ impl Record {
         self.set_task_state(task, TaskState::Succeeded);
         record_step(&mut self.instances, self.stage.task(task), outputs);
         self.leave(task);
-        self.mark_outdated(task);
+        self.mark_stale(task);
         if let Some(execution) = self.executions.last_mut() {
             execution.done += 1;
         }
     }
 
     /// Marks the instances as outdated that depend on a recreated object.
-    fn mark_outdated(&mut self, task: TaskId) {
+    fn mark_stale(&mut self, task: TaskId) {
         for id in &self.stage.task(task).outdates {
             let known = self.instances.get_mut(id);
             if let Some(known) = known.filter(|known| !known.state.is_gone()) {
@@ -462,10 +461,10 @@ impl Record {
         let is_halt = self.is_stop_workflow();
         let planned = self.stage.task(task);
         let instance = self.instances.entry(planned.instance.clone()).or_default();
-        instance.complete_transition(planned.leaves, is_halt);
+        instance.complete_transition(planned.state_after, is_halt);
         record_definition(instance, planned, self.stage.restores.is_some());
         if instance.state == InstanceState::Deleted {
-            self.removed.retain(|(it, _)| it.id != planned.instance);
+            self.dropped.retain(|(it, _)| it.id != planned.instance);
         }
     }
 
@@ -504,7 +503,7 @@ impl Record {
     fn set_task_state(&mut self, task: TaskId, to: TaskState) {
         self.tasks[task.0].state = to;
         while self.complete_prefix < self.tasks.len()
-            && self.is_complete_task(TaskId(self.complete_prefix))
+            && self.is_task_complete(TaskId(self.complete_prefix))
         {
             self.complete_prefix += 1;
         }
@@ -663,7 +662,7 @@ impl Record {
 
     /// Returns the state of a task.
     #[must_use]
-    pub fn task(&self, id: TaskId) -> TaskState {
+    pub fn task_state(&self, id: TaskId) -> TaskState {
         self.tasks[id.0].state
     }
 
@@ -698,13 +697,13 @@ impl Record {
     /// Returns true if every instance of the present definition is started, or was stopped on
     /// request, and no instance of an earlier definition is left.
     #[must_use]
-    pub fn is_complete(&self) -> bool {
+    pub fn is_deployment_complete(&self) -> bool {
         let is_up = |instance: &Instance| {
             let known = self.instances.get(&instance.id);
             known.is_some_and(|known| known.state == InstanceState::Started || known.stays_stopped)
         };
         let deployment = self.deployment.as_ref();
-        self.removed.is_empty() && deployment.is_some_and(|it| it.instances.iter().all(is_up))
+        self.dropped.is_empty() && deployment.is_some_and(|it| it.instances.iter().all(is_up))
     }
 
     /// Returns true if an instance or a relationship does not match the present definition yet,
@@ -766,24 +765,25 @@ impl Record {
     /// Returns true if tasks of the stage may still start: a stopped execution starts only tasks
     /// that restore.
     #[must_use]
-    pub fn may_continue(&self) -> bool {
+    pub fn may_start_tasks(&self) -> bool {
         self.stop_reason().is_none() || self.stage.restores.is_some()
     }
 
     /// Returns the tasks that may start now, in the order of the stage.
     pub fn ready(&self) -> impl Iterator<Item = TaskId> + '_ {
-        let brings = OnceCell::new();
+        let awaits_images = OnceCell::new();
         let waits = move |id: TaskId| {
-            self.stage.task(id).step.stops_object() && *brings.get_or_init(|| self.awaits_images())
+            self.stage.task(id).step.stops_object()
+                && *awaits_images.get_or_init(|| self.awaits_images())
         };
         let left = self.stage.ids().skip(self.complete_prefix);
-        left.filter(move |id| self.may_continue() && self.is_open(*id) && !waits(*id))
+        left.filter(move |id| self.may_start_tasks() && self.is_open(*id) && !waits(*id))
     }
 
     /// Returns true if a task was not tried yet and all tasks that it depends on are complete.
     fn is_open(&self, id: TaskId) -> bool {
         let mut needs = self.stage.task(id).needs.iter();
-        self.task(id) == TaskState::Pending && needs.all(|need| self.is_complete_task(*need))
+        self.task_state(id) == TaskState::Pending && needs.all(|need| self.is_task_complete(*need))
     }
 
     /// Returns true if images are still to be pulled or built before anything is stopped. Until
@@ -793,8 +793,8 @@ impl Record {
         if self.stage.restores.is_some() {
             return false;
         }
-        let hindered = self.blocked_from_preparing();
-        let may_prepare = |id: &TaskId| !hindered[id.0] && !self.is_complete_task(*id);
+        let blocked = self.blocked_from_preparing();
+        let may_prepare = |id: &TaskId| !blocked[id.0] && !self.is_task_complete(*id);
         let mut preparing = self.stage.ids().filter(may_prepare);
         preparing.any(|id| self.stage.task(id).step.provides_material())
     }
@@ -802,20 +802,23 @@ impl Record {
     /// Returns, for each task of the stage, whether it or a task that it depends on stops something
     /// or has failed.
     fn blocked_from_preparing(&self) -> Vec<bool> {
-        let mut hindered: Vec<bool> = Vec::with_capacity(self.stage.tasks().len());
+        let mut blocked: Vec<bool> = Vec::with_capacity(self.stage.tasks().len());
         for id in self.stage.ids() {
             let Task { needs, step, .. } = self.stage.task(id);
-            let is_cause = step.stops_object() || self.task(id) == TaskState::Failed;
-            let is_hindered =
-                is_cause || needs.iter().any(|need| hindered.get(need.0) == Some(&true));
-            hindered.push(is_hindered);
+            let is_cause = step.stops_object() || self.task_state(id) == TaskState::Failed;
+            let is_blocked =
+                is_cause || needs.iter().any(|need| blocked.get(need.0) == Some(&true));
+            blocked.push(is_blocked);
         }
-        hindered
+        blocked
     }
 
     /// Returns true if dependent tasks may run.
-    fn is_complete_task(&self, id: TaskId) -> bool {
-        matches!(self.task(id), TaskState::Succeeded | TaskState::Ignored)
+    fn is_task_complete(&self, id: TaskId) -> bool {
+        matches!(
+            self.task_state(id),
+            TaskState::Succeeded | TaskState::Ignored
+        )
     }
 
     /// Returns the outcome of the running execution if it ended now.
@@ -825,7 +828,7 @@ impl Record {
         // Restoring completes the stage, but not the work of the execution.
         let is_whole = self.stop_reason().is_none() || self.stage.restores.is_none();
         match self.stop_reason() {
-            _ if self.is_done() && is_whole && !failed => Outcome::Terminated,
+            _ if self.is_stage_complete() && is_whole && !failed => Outcome::Terminated,
             Some(StopReason::Asked) if !failed => Outcome::Cancelled,
             _ => Outcome::Failed,
         }
@@ -861,7 +864,7 @@ impl Record {
     /// Returns the current state of an instance with the definition that its object was created
     /// from. Of an unknown instance only the names are set.
     fn participant(&self, id: &str, node: &str) -> Participant {
-        let dropped = self.removed.iter().find(|(instance, _)| instance.id == id);
+        let dropped = self.dropped.iter().find(|(instance, _)| instance.id == id);
         let dropped = dropped.map(|(instance, node)| (instance, Arc::new(node.clone())));
         let known = self.deployment.as_ref().and_then(|deployment| {
             let instance = deployment.instance(id)?;
@@ -887,14 +890,15 @@ impl Record {
     /// Returns the number of tasks of the stage that are over, whether they succeeded or failed.
     #[must_use]
     pub fn ended_count(&self) -> usize {
-        let ended = |id: &TaskId| self.is_complete_task(*id) || self.task(*id) == TaskState::Failed;
+        let ended =
+            |id: &TaskId| self.is_task_complete(*id) || self.task_state(*id) == TaskState::Failed;
         self.stage.ids().filter(ended).count()
     }
 
     /// Returns true if every task of the stage is complete.
     #[must_use]
-    pub fn is_done(&self) -> bool {
-        self.stage.ids().all(|id| self.is_complete_task(id))
+    pub fn is_stage_complete(&self) -> bool {
+        self.stage.ids().all(|id| self.is_task_complete(id))
     }
 
     /// Returns the value of `get_attribute`: a runtime property, the ID or index of the instance, a
@@ -938,12 +942,12 @@ impl Record {
             .deployment
             .iter()
             .flat_map(|deployment| &deployment.instances);
-        present.chain(self.removed.iter().map(|(instance, _)| instance))
+        present.chain(self.dropped.iter().map(|(instance, _)| instance))
     }
 
     fn definition(&self, instance: &Instance) -> Option<&Definition> {
         let is_it = |(dropped, _): &&(Instance, Definition)| dropped.id == instance.id;
-        let dropped = || self.removed.iter().find(is_it).map(|(_, node)| node);
+        let dropped = || self.dropped.iter().find(is_it).map(|(_, node)| node);
         let has_it = |deployment: &&Deployment| deployment.instance(&instance.id).is_some();
         let present = self.deployment.as_ref().filter(has_it);
         let present = present.and_then(|deployment| deployment.node(instance));

@@ -41,7 +41,7 @@ impl<W: Write> Reporter for JsonLines<W> {
             } => {
                 json!({ "event": "recovered", "deployment": deployment.name, "instances": instances.keys().collect::<Vec<_>>() })
             }
-            Event::StageAdopted { stage } => {
+            Event::StageStarted { stage } => {
                 json!({ "event": "stage_adopted", "tasks": stage.tasks().len() })
             }
             Event::StageExtended { tasks } => {

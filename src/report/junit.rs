@@ -53,7 +53,7 @@ impl Junit {
                 self.name = format!("{} {execution}", parameters.workflow());
                 self.at = entry.at;
             }
-            Event::StageAdopted { stage } => {
+            Event::StageStarted { stage } => {
                 self.places.clear();
                 self.plan(stage.tasks());
             }

@@ -22,7 +22,7 @@ pub(super) fn line(record: &Record, event: &Event) -> Option<String> {
             of,
             ..
         } => started(execution, parameters.workflow(), of.as_deref()),
-        Event::StageAdopted { stage } => {
+        Event::StageStarted { stage } => {
             format!("{} planned", super::count(stage.tasks().len(), "step"))
         }
         Event::StageExtended { tasks } => {

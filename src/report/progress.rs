@@ -129,11 +129,16 @@ impl Live {
             .filter(|it| record.stage().task(*it).instance == *id);
         if own
             .clone()
-            .all(|it| record.stage().task(it).leaves.is_none())
+            .all(|it| record.stage().task(it).state_after.is_none())
         {
             return self.print_event(record, event);
         }
-        if own.all(|it| matches!(record.task(it), TaskState::Succeeded | TaskState::Ignored)) {
+        if own.all(|it| {
+            matches!(
+                record.task_state(it),
+                TaskState::Succeeded | TaskState::Ignored
+            )
+        }) {
             self.print(&format!("{} {id} {}", self.mark(event), record.state(id)));
         }
     }
@@ -154,7 +159,7 @@ impl Live {
 impl Reporter for Live {
     fn report(&mut self, record: &Record, entry: &Entry) {
         match &entry.event {
-            Event::StageAdopted { stage } => self.start_stage(stage.tasks().len()),
+            Event::StageStarted { stage } => self.start_stage(stage.tasks().len()),
             Event::TaskStarted { task, attempt } => self.begin(record, *task, *attempt),
             Event::TaskSucceeded { task, .. } => {
                 self.end(record, *task);

@@ -40,10 +40,12 @@ pub struct Task {
     pub step: Step,
     /// State of the instance while the step runs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub enters: Option<InstanceState>,
+    #[serde(rename = "enters")]
+    pub state_during: Option<InstanceState>,
     /// State of the instance once the step is done.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub leaves: Option<InstanceState>,
+    #[serde(rename = "leaves")]
+    pub state_after: Option<InstanceState>,
     /// Why the task is planned.
     pub cause: String,
     /// Tasks that must succeed first. They are always earlier in the stage.

@@ -70,14 +70,14 @@ pub(crate) fn free_port() -> u16 {
         .port()
 }
 
-/// Calls `ask` until it returns a value. Panics after [`PATIENCE`].
-pub(crate) fn eventually<T>(condition: &str, mut poll: impl FnMut() -> Option<T>) -> T {
+/// Calls `poll` until it returns a value. Panics after [`PATIENCE`].
+pub(crate) fn eventually<T>(kind: &str, mut poll: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         match poll() {
             Some(answer) => return answer,
             None if start.elapsed() > PATIENCE => {
-                panic!("{condition}: timed out after {PATIENCE:?}")
+                panic!("{kind}: timed out after {PATIENCE:?}")
             }
             None => std::thread::sleep(Duration::from_millis(20)),
         }
@@ -310,7 +310,7 @@ impl Test {
             .expect("start dockctl")
     }
 
-    /// Runs dockctl and kills it when a progress line contains `moment`.
+    /// Runs dockctl and kills it when a progress line contains `text`.
     pub(crate) fn kill_at(&self, text: &str, arguments: &[&str]) {
         let mut child = self.start(&[arguments, &["--progress", "plain"]].concat());
         let lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
@@ -380,9 +380,9 @@ impl Drop for Test {
                 let _ = Command::new("docker").args(["rm", "-fv", id]).output();
             }
         }
-        for condition in ["network", "volume"] {
+        for kind in ["network", "volume"] {
             for name in docker(&[
-                condition,
+                kind,
                 "ls",
                 "-q",
                 "--filter",
@@ -390,9 +390,7 @@ impl Drop for Test {
             ])
             .lines()
             {
-                let _ = Command::new("docker")
-                    .args([condition, "rm", name])
-                    .output();
+                let _ = Command::new("docker").args([kind, "rm", name]).output();
             }
         }
         let images = docker(&[

@@ -18,8 +18,8 @@ use crate::{
 use indexmap::IndexMap;
 use std::{cell::RefCell, collections::HashSet, sync::Arc};
 
-/// Evaluates all calls that are known once the inputs are. Calls of inputs without a value are
-/// kept. Calls inside the values of inputs are evaluated in place if the input is read.
+/// Evaluates all calls whose results depend only on inputs and properties. Calls of inputs without a
+/// value are kept. Calls inside the values of inputs are evaluated in place if the input is read.
 #[must_use]
 pub fn evaluate(
     mut blueprint: Blueprint,
@@ -250,8 +250,8 @@ impl Evaluator<'_> {
         }
         let mut trail = LookupPath::default();
         let evaluated = self.value(value, scope, &mut trail);
-        let tell = |fault: Box<Diagnostic>| self.report(*fault, trail.cycle, d);
-        evaluated.map_err(tell).ok().flatten()
+        let report = |fault: Box<Diagnostic>| self.report(*fault, trail.cycle, d);
+        evaluated.map_err(report).ok().flatten()
     }
 
     /// Reports an error. A cycle is reported once, not for each of its members.

@@ -46,7 +46,7 @@ impl Plugin for Docker {
         lower::lower(part, name, planned, purpose)
     }
 
-    fn connect(&self, settings: &DriverSettings) -> Box<dyn Driver> {
+    fn create_driver(&self, settings: &DriverSettings) -> Box<dyn Driver> {
         Box::new(Engines::new(settings))
     }
 

@@ -99,7 +99,7 @@ fn another_machine_can_list_and_uninstall_from_labels() {
     }
     run_elsewhere(&test, &["uninstall", "--from-labels", "another"])
         .exits_with(2)
-        .stderr_contains(&["and ID `another`"]);
+        .stderr_contains(&["with ID `another`"]);
     assert_eq!(test.containers().len(), 3, "no container was touched");
     let uninstalled = run_elsewhere(
         &test,

@@ -89,7 +89,7 @@ fn engine_with(record: &Record) -> SimulatedEngine {
             continue;
         };
         let owner = (!part.node.is_adopted()).then_some(instance.id.as_str());
-        if let Some(id) = plugins.known_id(record, instance, part.node) {
+        if let Some(id) = plugins.recorded_id(record, instance, part.node) {
             world.add_object(kind, id, &name, owner);
         }
         let known = &record.instances[&instance.id];
@@ -127,7 +127,7 @@ fn run(world: &SimulatedEngine, record: &mut Record, workflow: Workflow) -> Outc
         let run = executor::Run {
             id,
             parameters: &parameters,
-            of: None,
+            previous: None,
             replan: None,
         };
         executor.execute(run, stage, &signals).await.unwrap();
@@ -146,7 +146,11 @@ fn deployments_of_format_2_are_resumed_and_uninstalled() {
         };
         let outcome = run(&world, &mut record, workflow);
         assert_eq!(outcome, Outcome::Terminated, "{name}");
-        assert!(record.is_complete(), "{name}: {}", describe(&record));
+        assert!(
+            record.is_deployment_complete(),
+            "{name}: {}",
+            describe(&record)
+        );
         let is_done = ["adopted", "installed", "pruned", "scaled"].contains(&name);
         let requests = world.requests.borrow().clone();
         assert_eq!(requests.is_empty(), is_done, "{name}: {requests:?}");

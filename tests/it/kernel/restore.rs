@@ -169,7 +169,7 @@ impl TestDeployment {
             let run = Run {
                 id: &id,
                 parameters,
-                of: None,
+                previous: None,
                 replan: None,
             };
             tokio::time::timeout(HANG, executor.execute(run, stage, &signals))
@@ -357,7 +357,7 @@ impl Sweep {
                 self.expect_working(&life, &point);
                 if next == Workflow::Update && undisturbed == Some(Outcome::Terminated) {
                     assert!(
-                        life.record().is_complete() && !life.record().has_outdated(),
+                        life.record().is_deployment_complete() && !life.record().has_outdated(),
                         "{point}: {:?}",
                         life.container_states()
                     );
@@ -764,7 +764,7 @@ proptest! {
             deployment = deployment_of(&blueprint_of(&choices, round + 100, true), Some(&deployment));
             prop_assert_eq!(life.run(&deployment, Workflow::Update), Some(Outcome::Terminated), "{}: {:?} {:?}", point, life.container_states(), life.record().executions.last());
             prop_assert_eq!(life.container_states().len(), 3, "{}: {:?}", point, life.container_states());
-            prop_assert!(life.record().is_complete() && !life.record().has_outdated(), "{}", point);
+            prop_assert!(life.record().is_deployment_complete() && !life.record().has_outdated(), "{}", point);
         }
         prop_assert_eq!(life.run(&deployment, Workflow::Uninstall), Some(Outcome::Terminated));
         prop_assert_eq!(life.container_states().len(), 0);

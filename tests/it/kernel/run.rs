@@ -303,7 +303,10 @@ fn any_single_fault_leads_to_the_same_final_state() {
                 let record = run_process(&engine, &mut journal, &deployment, Workflow::Install)
                     .await
                     .unwrap();
-                assert!(record.is_complete() && record.is_done(), "{fate:?} at {n}");
+                assert!(
+                    record.is_deployment_complete() && record.is_stage_complete(),
+                    "{fate:?} at {n}"
+                );
                 assert_eq!(replay(&journal), record, "the journal matches the record");
                 assert_all_running(&engine, &deployment);
                 let record = run_process(&engine, &mut journal, &deployment, Workflow::Uninstall)
@@ -324,7 +327,7 @@ fn assert_no_dependent_of_a_failure_ran(record: &Record) {
     assert_eq!(
         stage
             .ids()
-            .filter(|id| record.task(*id) == TaskState::Failed)
+            .filter(|id| record.task_state(*id) == TaskState::Failed)
             .count(),
         1
     );
@@ -334,18 +337,21 @@ fn assert_no_dependent_of_a_failure_ran(record: &Record) {
             .task(id)
             .needs
             .iter()
-            .any(|need| lost.contains(need) || record.task(*need) == TaskState::Failed);
+            .any(|need| lost.contains(need) || record.task_state(*need) == TaskState::Failed);
         let expected = if after_failure {
             TaskState::Pending
         } else {
-            record.task(id)
+            record.task_state(id)
         };
-        assert_eq!(record.task(id), expected, "#{}", id.0);
+        assert_eq!(record.task_state(id), expected, "#{}", id.0);
         if after_failure {
             lost.insert(id);
         } else {
             assert!(
-                matches!(record.task(id), TaskState::Succeeded | TaskState::Failed),
+                matches!(
+                    record.task_state(id),
+                    TaskState::Succeeded | TaskState::Failed
+                ),
                 "branches without a failure complete"
             );
         }
@@ -424,7 +430,7 @@ pub(crate) async fn replay_on_engine(
     let under_way: Vec<TaskId> = record
         .stage()
         .ids()
-        .filter(|id| record.task(*id) == TaskState::Started)
+        .filter(|id| record.task_state(*id) == TaskState::Started)
         .collect();
     for id in under_way
         .into_iter()
@@ -640,7 +646,7 @@ fn journal_failure_stops_the_run_after_running_calls_finish() {
                 .await
                 .unwrap();
             assert!(
-                record.is_complete(),
+                record.is_deployment_complete(),
                 "room for {room} entries, {asked} requests"
             );
         });

@@ -96,7 +96,7 @@ impl Plugin for NotingPlugin {
         plugin == NOTING
     }
 
-    fn connect(&self, _: &DriverSettings) -> Box<dyn Driver> {
+    fn create_driver(&self, _: &DriverSettings) -> Box<dyn Driver> {
         Box::new(NotingDriver::default())
     }
 
@@ -143,7 +143,7 @@ impl Plugin for Greedy {
         false
     }
 
-    fn connect(&self, _: &DriverSettings) -> Box<dyn Driver> {
+    fn create_driver(&self, _: &DriverSettings) -> Box<dyn Driver> {
         Box::new(NotingDriver::default())
     }
 
@@ -442,7 +442,7 @@ impl TestDeployment {
             let run = Run {
                 id: &id,
                 parameters: &parameters,
-                of: None,
+                previous: None,
                 replan: None,
             };
             executor.execute(run, stage, &signals).await?;

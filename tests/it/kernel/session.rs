@@ -107,7 +107,7 @@ async fn run(
     deployment: &Deployment,
     workflow: Workflow,
 ) -> Result<(), Error> {
-    held.settle("test", &ObjectPlaces::new(), workflow.as_str())
+    held.guard_and_settle("test", &ObjectPlaces::new(), workflow.as_str())
         .await?;
     let observed = held.observe().await?;
     let mut record = held.record().clone();

@@ -364,7 +364,7 @@ fn check_final_state(
                 .iter()
                 .filter(|object| object.state == ObjectState::Running)
                 .count();
-            record.is_complete()
+            record.is_deployment_complete()
                 && running == life.deployment.instances.len()
                 && containers.len() == running
         }

@@ -75,7 +75,7 @@ impl Plugin for LoggingPlugin {
         plugin == PLUGIN
     }
 
-    fn connect(&self, _: &DriverSettings) -> Box<dyn Driver> {
+    fn create_driver(&self, _: &DriverSettings) -> Box<dyn Driver> {
         unreachable!("the tests provide the driver")
     }
 

@@ -30,7 +30,7 @@ pub(super) fn mounts_of(
     Ok(mounts)
 }
 
-/// Returns the mount of a bind in the format `SOURCE_URL:TO` or `SOURCE_URL:TO:MODE`.
+/// Returns the mount of a bind in the format `FROM:TO` or `SOURCE_URL:TO:MODE`.
 fn parse_bind(state: &mut State, directory: &Path, spec: &str) -> Result<Json, ErrorResponse> {
     let parts: Vec<&str> = spec.split(':').collect();
     let mode = parts.get(2).copied().unwrap_or_default();

@@ -100,7 +100,7 @@ pub(crate) struct Label {
 }
 
 impl Label {
-    /// Returns true if no text of the label contains control characters.
+    /// Returns true if no name, type, ID or path in the label contains control characters.
     pub(crate) fn is_printable(&self) -> bool {
         let own = [&self.node, &self.type_name].into_iter();
         let objects = own.chain(&self.needs).chain(&self.uses);
@@ -167,8 +167,9 @@ pub(crate) fn record(deployment: &Deployment, instance: &Instance, node: &Defini
     })
 }
 
-/// Returns an operation for the label: one that takes down the object with all inputs that this
-/// needs, one that creates or starts it only with the inputs that describe the object.
+/// Returns an operation as the label stores it. Uninstall operations keep the inputs that a removal
+/// needs; operations that create or start the object keep only the inputs that describe it. Others
+/// are omitted.
 fn operation(
     name: &str,
     planned: &OperationDefinition,
@@ -265,7 +266,7 @@ pub(crate) fn is_for(record: &str, name: &str) -> bool {
 
 /// Returns the record with the volumes carried over from an older object: they are removed with
 /// this one.
-pub(crate) fn with_carried(record: &Json, carried: Option<&Json>) -> Json {
+pub(crate) fn label_with_carried_volumes(record: &Json, carried: Option<&Json>) -> Json {
     let mut record = record.clone();
     if let Some(carried) =
         carried.filter(|carried| **carried != json!({}) && record.get("node").is_some())

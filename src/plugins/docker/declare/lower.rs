@@ -61,19 +61,22 @@ fn adapt_to_purpose(action: Action, purpose: &Purpose<'_>) -> Action {
         // An adopted container is stopped and not restored to its original state: it is replaced,
         // or the deployment is halted.
         (Purpose::Halt, Action::Restore { params }) => Action::Stop { params },
-        (Purpose::RemoveAll, Action::RemoveVolume { made_by, .. }) => Action::RemoveVolume {
-            keep: false.into(),
-            made_by,
-        },
         (
-            Purpose::RollBack {
-                executions: made_by,
+            Purpose::RemoveAll,
+            Action::RemoveVolume {
+                made_by: executions,
+                ..
             },
-            Action::RemoveVolume { keep, .. },
         ) => Action::RemoveVolume {
-            keep,
-            made_by: Some(made_by.to_vec()),
+            keep: false.into(),
+            made_by: executions,
         },
+        (Purpose::RollBack { executions }, Action::RemoveVolume { keep, .. }) => {
+            Action::RemoveVolume {
+                keep,
+                made_by: Some(executions.to_vec()),
+            }
+        }
         (_, action) => action,
     }
 }

@@ -2,7 +2,7 @@
 //! without an engine.
 //!
 //! `lower` translates an operation into actions, the payloads of steps ([`action`]). [`declared`]
-//! computes the names and contents of objects. `standing` compares the state of an object with its
+//! computes the names and contents of objects. `status` compares the state of an object with its
 //! declaration, [`change`] plans how to change it, `compare` and `drift` list the differences.
 
 pub mod action;

@@ -10,7 +10,7 @@ use crate::{
             action::{Creation, Dialect},
             change::{CARRIED_VOLUMES, PREDECESSOR, PREDECESSOR_POLICY, SUCCESSOR},
             container::{Container, is_valid_name, mount_carried_volumes, without_slash},
-            label::{self, names_instance, with_carried},
+            label::{self, label_with_carried_volumes, names_instance},
             params::{self, Gate, Removal},
             request::{RequestContext, complete_body},
             status::ADOPTED_STATE,
@@ -28,9 +28,9 @@ use std::{
 };
 
 /// Most log lines of a container shown with a failure.
-const LOG_LINES: usize = 20;
+const MAX_LOG_LINES: usize = 20;
 /// Longest of these lines, in characters.
-const LOG_LINE: usize = 400;
+const MAX_LOG_LINE_CHARS: usize = 400;
 /// Longest time to read these lines.
 const LOG_TIMEOUT: Duration = Duration::from_secs(10);
 /// Default stop timeout, in seconds; the same as in docker-py 1.x.
@@ -92,8 +92,10 @@ impl Engine {
             self.expect_health_check(call).await?;
         }
         let mut created = match self.post_create(&request).await {
-            Ok(id) => container_id(id),
-            Err(error) if is_name_conflict(&error) => self.reuse(call, &request).await?,
+            Ok(id) => container_id_outputs(id),
+            Err(error) if is_name_conflict(&error) => {
+                self.reuse_or_recreate(call, &request).await?
+            }
             Err(error) => return Err(create_failure(&error, &request.name)),
         };
         // Blueprints of the plugin 2.x read these properties.
@@ -161,7 +163,7 @@ impl Engine {
         }
     }
 
-    async fn reuse(&self, call: &Call, request: &Request) -> Result<Outputs, Failure> {
+    async fn reuse_or_recreate(&self, call: &Call, request: &Request) -> Result<Outputs, Failure> {
         let Some(found) = self.inspect(&request.name).await? else {
             return Err(Failure::fatal(format!(
                 "the container that had the name `{}` no longer exists",
@@ -180,7 +182,7 @@ impl Engine {
         if found.label(label::REQUEST) == Some(&request.digest)
             || found.state() != ObjectState::Created
         {
-            return Ok(container_id(found.id()));
+            return Ok(container_id_outputs(found.id()));
         }
         // Created from other parameters and never started: nothing is lost.
         self.delete(
@@ -193,7 +195,7 @@ impl Engine {
         .await?;
         let created = self.post_create(request).await;
         created
-            .map(container_id)
+            .map(container_id_outputs)
             .map_err(|error| create_failure(&error, &request.name))
     }
 
@@ -207,7 +209,7 @@ impl Engine {
         let request = self.request(call, creation)?;
         match self.inspect(&request.name).await? {
             None => self.create(call, creation).await,
-            Some(_) => self.reuse(call, &request).await,
+            Some(_) => self.reuse_or_recreate(call, &request).await,
         }
     }
 
@@ -278,7 +280,8 @@ impl Engine {
     }
 
     fn set_labels(&self, body: &mut Json, call: &Call, creation: &Creation, digest: &str) {
-        let record = with_carried(&creation.record, call.properties().get(CARRIED_VOLUMES));
+        let record =
+            label_with_carried_volumes(&creation.record, call.properties().get(CARRIED_VOLUMES));
         self.add_labels(
             body,
             call,
@@ -629,7 +632,7 @@ impl Engine {
     /// run.
     pub(crate) async fn exit_info(&self, id: &str) -> Option<Exit> {
         let container = self.inspect(id).await.ok()??;
-        // The engine reports a container that is about to restart as running, too.
+        // `State.Running` is also true while a container waits for its restart, so test the status.
         if matches!(
             container.state(),
             ObjectState::Running | ObjectState::Paused
@@ -654,7 +657,10 @@ impl Engine {
     /// may ignore the requested number of lines.
     async fn last_log_lines(&self, container: &Container) -> Vec<String> {
         // A character has at most four bytes.
-        let (mut last, mut lines) = (VecDeque::new(), Lines::with_max_length(4 * LOG_LINE));
+        let (mut last, mut lines) = (
+            VecDeque::new(),
+            Lines::with_max_length(4 * MAX_LOG_LINE_CHARS),
+        );
         let read = self.read_last_lines(container, &mut last, &mut lines);
         let unread = match tokio::time::timeout(LOG_TIMEOUT, read).await {
             Ok(Ok(())) => None,
@@ -668,7 +674,7 @@ impl Engine {
             )),
         };
         last.extend(lines.rest().map(|line| printable_line(&line)));
-        last.drain(..last.len().saturating_sub(LOG_LINES));
+        last.drain(..last.len().saturating_sub(MAX_LOG_LINES));
         last.into_iter()
             .chain(unread.map(|why| printable_line(&why)))
             .collect()
@@ -682,14 +688,14 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let request = self.client.logs(
             &container.id(),
-            &[("tail", LOG_LINES.to_string())],
+            &[("tail", MAX_LOG_LINES.to_string())],
             (container.has_terminal(), false),
         );
         let mut logs = std::pin::pin!(request);
         while let Some(piece) = logs.next().await {
             for line in lines.take(&piece?.bytes) {
                 last.extend([printable_line(&line)]);
-                last.drain(..last.len().saturating_sub(LOG_LINES));
+                last.drain(..last.len().saturating_sub(MAX_LOG_LINES));
             }
         }
         Ok(())
@@ -697,7 +703,13 @@ impl Engine {
 }
 
 fn printable_line(line: &str) -> String {
-    printable(&line.trim_end().chars().take(LOG_LINE).collect::<String>())
+    printable(
+        &line
+            .trim_end()
+            .chars()
+            .take(MAX_LOG_LINE_CHARS)
+            .collect::<String>(),
+    )
 }
 
 /// Docker returns 409, Podman 500.
@@ -730,7 +742,7 @@ pub(crate) fn removed_outputs() -> Outputs {
     }
 }
 
-pub(crate) fn container_id(id: String) -> Outputs {
+pub(crate) fn container_id_outputs(id: String) -> Outputs {
     Outputs {
         set: JsonMap::from_iter([("container_id".to_owned(), id.into())]),
         unset: Vec::new(),

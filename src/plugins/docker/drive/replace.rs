@@ -97,7 +97,7 @@ impl Engine {
 
     async fn create_next(&self, call: &Call, creation: &Creation) -> Result<Outputs, Failure> {
         let name = creation.name.as_str().unwrap_or_default();
-        let before = self.predecessor(call).await?;
+        let before = self.current_container(call).await?;
         if before
             .as_ref()
             .is_none_or(|before| base_name(&before.name()) != name)
@@ -115,14 +115,14 @@ impl Engine {
         }
         let carried_volumes = before.as_ref().map(anonymous_volumes).unwrap_or_default();
         if let Some(found) = self
-            .reusable_successor(call, creation, &carried_volumes)
+            .reuse_or_remove_successor(call, creation, &carried_volumes)
             .await?
         {
             return Ok(found);
         }
         let made = self
             .create_as(
-                &with_carried(call, &carried_volumes),
+                &call_with_carried_volumes(call, &carried_volumes),
                 creation,
                 &format!("{name}{SUCCESSOR_SUFFIX}"),
             )
@@ -151,7 +151,7 @@ impl Engine {
             });
             if made.is_some() {
                 let policy = self
-                    .predecessor(call)
+                    .current_container(call)
                     .await?
                     .as_ref()
                     .and_then(foreign_policy)
@@ -167,7 +167,7 @@ impl Engine {
 
     /// Returns the successor that an unfinished run created, if it was created from the same
     /// request. Otherwise removes it.
-    async fn reusable_successor(
+    async fn reuse_or_remove_successor(
         &self,
         call: &Call,
         creation: &Creation,
@@ -179,7 +179,11 @@ impl Engine {
         let Some(found) = self.inspect(id).await? else {
             return Ok(None);
         };
-        if self.is_created_from(&found, &with_carried(call, carried_volumes), creation)? {
+        if self.is_created_from(
+            &found,
+            &call_with_carried_volumes(call, carried_volumes),
+            creation,
+        )? {
             return Ok(Some(set([(SUCCESSOR, id.into())], &[])));
         }
         self.delete_owned(
@@ -194,7 +198,7 @@ impl Engine {
         Ok(None)
     }
 
-    async fn predecessor(&self, call: &Call) -> Result<Option<Container>, Failure> {
+    async fn current_container(&self, call: &Call) -> Result<Option<Container>, Failure> {
         match property(call, "container_id") {
             Some(id) => self.inspect(id).await,
             None => Ok(None),
@@ -237,7 +241,7 @@ impl Engine {
     /// Returns the predecessor, or `None` if it is gone. Waits for the removal of a stopped one
     /// with `AutoRemove`, which releases its name.
     async fn remaining_predecessor(&self, call: &Call) -> Result<Option<Container>, Failure> {
-        let Some(old) = self.predecessor(call).await? else {
+        let Some(old) = self.current_container(call).await? else {
             return Ok(None);
         };
         let ends = old.flag("/HostConfig/AutoRemove")
@@ -514,7 +518,7 @@ fn with_container(call: &Call, id: &str) -> Call {
     call.with_properties(properties)
 }
 
-fn with_carried(call: &Call, carried_volumes: &JsonMap<String, Json>) -> Call {
+fn call_with_carried_volumes(call: &Call, carried_volumes: &JsonMap<String, Json>) -> Call {
     let properties = call
         .properties()
         .clone()

@@ -11,7 +11,7 @@ use crate::{
             label, network, volume,
         },
         drive::{
-            containers::{container_id, removed_outputs, stopped_outputs},
+            containers::{container_id_outputs, removed_outputs, stopped_outputs},
             engine::Engine,
             networks,
         },
@@ -83,7 +83,7 @@ impl Engine {
                 continue;
             };
             if found.label(label::EXECUTION) == Some(&call.execution) {
-                return Ok(Some(container_id(found.id())));
+                return Ok(Some(container_id_outputs(found.id())));
             }
         }
         Ok(None)

@@ -484,7 +484,7 @@ async fn auth_header(it: &ImageFetch<'_>) -> Result<Option<String>, Failure> {
     Ok(found.as_ref().map(header))
 }
 
-/// Parses `LoadedBlueprint image: name:tag` or `LoadedBlueprint image ID: sha256:…`. Podman names all images of an
+/// Parses `Loaded image: name:tag` or `Loaded image ID: sha256:…`. Podman names all images of an
 /// archive in one line.
 fn loaded_names(line: &str) -> Vec<String> {
     let named = line
