@@ -286,7 +286,7 @@ pub(crate) enum Command {
     Uninstall {
         #[command(flatten)]
         deployment: DeploymentArgs,
-        /// Uninstall a deployment known only from labels; ID selects one if several have the name
+        /// Uninstall a deployment known only from labels; if several share the name, ID selects one
         #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "")]
         from_labels: Option<String>,
         /// Remove the volumes of the deployment too, including their data

@@ -339,7 +339,7 @@ fn claims_notice(name: &str, claims: &[Claim]) -> String {
         return String::new();
     }
     format!(
-        "claims to the name `{name}`:\n{}",
+        "objects on the engine labeled with `{name}`:\n{}",
         claims::claims_text(claims)
     )
 }
