@@ -216,7 +216,7 @@ struct RunningStage<'a> {
     stop: CancellationToken,
 }
 
-/// Waits for the deadline; forever, if there is none.
+/// Waits for the deadline, or indefinitely without one.
 async fn deadline_passed(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
