@@ -3,7 +3,7 @@
 use crate::{
     instance_record::{InstanceRecord, RollbackScope},
     model::Deployment,
-    seam::{Failure, Outputs},
+    seam::{Failure, LogLevel, Outputs},
     secrets::Secrets,
     stage::{Parameters, Stage, Task, TaskId},
 };
@@ -216,6 +216,23 @@ impl Outcome {
             Self::Interrupted => "interrupted",
         }
     }
+}
+
+/// A line of the log of an execution.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct LogEntry {
+    /// Milliseconds since 1970 UTC.
+    pub at: u64,
+    /// ID of the execution.
+    pub execution: String,
+    /// ID of the node instance.
+    pub instance: String,
+    /// Lifecycle operation, such as `start`.
+    pub operation: String,
+    /// Severity.
+    pub level: LogLevel,
+    /// The text, as the operation wrote it, with known secrets redacted.
+    pub text: String,
 }
 
 /// An event with its time.

@@ -5,7 +5,7 @@
 //! reports each event.
 
 use crate::{
-    event::{Entry, Event, Outcome, StopReason},
+    event::{Entry, Event, LogEntry, Outcome, StopReason, now},
     instance_record::RollbackScope,
     journal::{Journal, JournalError},
     model::{Deployment, Retry},
@@ -14,7 +14,7 @@ use crate::{
     preflight::{self, MissingRequirement},
     record::{FunctionContext, Record},
     report::Reporter,
-    seam::{Call, Failure, FailureKind, Outputs, Settled, Settling, Step, StepNote},
+    seam::{Call, Failure, FailureKind, LogLine, Outputs, Settled, Settling, Step, StepNote},
     secrets::Secrets,
     stage::{Parameters, Stage, Task, TaskId},
 };
@@ -182,8 +182,11 @@ pub struct Executor<'a> {
 
 /// A completed call or delay.
 enum Completed {
-    Result(TaskId, Result<Outputs, Failure>),
+    /// The result of a call. The call is none if it could not begin.
+    Result(TaskId, Option<Rc<Call>>, Result<Outputs, Failure>),
     Delay(TaskId),
+    /// The driver was notified that the outcome of a call is in the journal.
+    Notified,
 }
 
 /// A message from a running step.
@@ -253,14 +256,18 @@ impl<'a> Executor<'a> {
                 .map_err(|message| RunError::Engine(Failure::fatal(message)))?;
             let call = self.call(task, (step, 1), &deployment, CancellationToken::new());
             // If the object that the step ran in is gone, the outcome is unknown.
-            let settled = match self.with_inside(call) {
-                Ok(call) => Box::pin(self.drivers.settle(&call, since)).await,
-                Err(_) => Ok(Settled::Unknown),
+            let call = self.with_inside(call).ok();
+            let settled = match &call {
+                Some(call) => Box::pin(self.drivers.settle(call, since)).await,
+                None => Ok(Settled::Unknown),
             };
             let settled = settled.map_err(RunError::Engine)?;
             let needs_user = settled == Settled::Unknown && self.needs_user(task);
             let event = self.settled_event(task, settled);
             self.emit(event)?;
+            if let Some(call) = &call {
+                self.drivers.outcome_recorded(call).await;
+            }
             if needs_user {
                 return Err(RunError::Engine(self.outcome_unknown(task)));
             }
@@ -696,6 +703,8 @@ impl<'a> Executor<'a> {
         Call {
             deployment: deployment.clone(),
             execution: last.map(|it| it.id.clone()).unwrap_or_default(),
+            workflow: last.map_or_else(String::new, |it| it.workflow().to_string()),
+            max_retries: planned.retry.max_retries.unwrap_or(self.policy.retries),
             related: self.record.related_to(&subject),
             subject,
             step,
@@ -743,7 +752,8 @@ impl<'a> Executor<'a> {
         let attempt = running.attempts.get(&task).copied().unwrap_or(1);
         let stopped = running.stop.clone();
         let call = self.call(task, (step, attempt), &running.deployment, stopped);
-        let call = self.with_inside(call);
+        let call = self.with_inside(call).map(Rc::new);
+        let begun = call.as_ref().ok().cloned();
         let (drivers, notes) = (self.drivers, running.notes.clone());
         let unknown = self.needs_user(task).then(|| self.outcome_unknown(task));
         let response = async move {
@@ -775,7 +785,17 @@ impl<'a> Executor<'a> {
                     .unwrap_or_else(|_| Err(limit.failure())),
                 None => response.await,
             };
-            Completed::Result(task, result)
+            Completed::Result(task, begun, result)
+        }
+        .boxed_local()
+    }
+
+    /// Notifies the driver that the outcome of a call is in the journal.
+    fn notify(&self, call: Rc<Call>) -> LocalBoxFuture<'a, Completed> {
+        let drivers = self.drivers;
+        async move {
+            drivers.outcome_recorded(&call).await;
+            Completed::Notified
         }
         .boxed_local()
     }
@@ -803,8 +823,30 @@ impl<'a> Executor<'a> {
                 self.reporter.progress(self.record, task, &progress);
             }
             StepNote::Outputs(outputs) => self.emit(Event::TaskNoted { task, outputs })?,
+            StepNote::Log(lines) => self.log(task, &lines)?,
         }
         let _ = processed.send(());
+        Ok(())
+    }
+
+    /// Stores and shows lines of the log of a task.
+    fn log(&mut self, task: TaskId, lines: &[LogLine]) -> Result<(), JournalError> {
+        let planned = self.record.stage().task(task);
+        let execution = self.record.executions.last();
+        let lines: Vec<LogLine> = lines.iter().map(|it| it.redacted(self.secrets)).collect();
+        let entry = |line: &LogLine| LogEntry {
+            at: now(),
+            execution: execution.map(|it| it.id.clone()).unwrap_or_default(),
+            instance: planned.instance.clone(),
+            operation: planned.operation.clone(),
+            level: line.level,
+            text: line.text.clone(),
+        };
+        let entries: Vec<LogEntry> = lines.iter().map(entry).collect();
+        self.journal.append_log(&entries)?;
+        for line in &lines {
+            self.reporter.log(self.record, task, line);
+        }
         Ok(())
     }
 
@@ -814,16 +856,20 @@ impl<'a> Executor<'a> {
         running: &mut RunningStage<'a>,
     ) -> Result<(), JournalError> {
         match done {
-            Completed::Result(task, Ok(outputs)) => {
+            Completed::Result(task, call, result) => {
                 running.running_calls -= 1;
                 self.charge_time(task, running);
-                self.emit(Event::TaskSucceeded { task, outputs })
+                // The next attempt settles a lost outcome, and needs what the driver kept.
+                let is_lost = result.as_ref().is_err_and(Failure::is_lost);
+                match result {
+                    Ok(outputs) => self.emit(Event::TaskSucceeded { task, outputs })?,
+                    Err(failure) => self.fail(task, failure, running)?,
+                }
+                let call = call.filter(|_| !is_lost);
+                running.calls.extend(call.map(|call| self.notify(call)));
+                Ok(())
             }
-            Completed::Result(task, Err(failure)) => {
-                running.running_calls -= 1;
-                self.charge_time(task, running);
-                self.fail(task, failure, running)
-            }
+            Completed::Notified => Ok(()),
             Completed::Delay(task) => {
                 running.due.push_back(task);
                 Ok(())

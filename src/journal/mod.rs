@@ -21,7 +21,7 @@ pub(crate) use holder::write_holder;
 pub use state_dir::StateDir;
 pub use store::{HeldDeployment, Requests, Store};
 
-use crate::event::Entry;
+use crate::event::{Entry, LogEntry};
 
 /// Storage for events.
 pub trait Journal {
@@ -31,6 +31,15 @@ pub trait Journal {
     ///
     /// If the entry cannot be stored.
     fn append(&mut self, entry: &Entry) -> Result<(), JournalError>;
+
+    /// Appends lines of the log of an execution. They are on disk when this returns.
+    ///
+    /// # Errors
+    ///
+    /// If the lines cannot be stored.
+    fn append_log(&mut self, _lines: &[LogEntry]) -> Result<(), JournalError> {
+        Ok(())
+    }
 }
 
 /// A journal in memory, for tests and dry runs.

@@ -9,7 +9,7 @@ use super::{
     store::FORMAT,
 };
 use crate::{
-    event::{Entry, now},
+    event::{Entry, LogEntry, now},
     record::Record,
 };
 use std::{
@@ -185,6 +185,19 @@ impl StateDir {
         }
         let store = Store::open_read_only(&path)?;
         Ok((store.snapshot()?.1, store.entries()?))
+    }
+
+    /// Returns the log of an execution, oldest line first.
+    ///
+    /// # Errors
+    ///
+    /// If the journal cannot be read.
+    pub fn log(&self, deployment: &str, execution: &str) -> Result<Vec<LogEntry>, JournalError> {
+        let path = self.resolved().database(deployment);
+        if !path.exists() {
+            return Ok(Vec::new());
+        }
+        Store::open_read_only(&path)?.log(execution)
     }
 
     /// Renames a damaged journal to keep it, and returns its new path.

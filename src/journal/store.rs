@@ -1,7 +1,7 @@
 //! One journal, opened for reading or writing.
 
 use crate::{
-    event::{Entry, Event},
+    event::{Entry, Event, LogEntry},
     journal::{
         Journal, JournalError,
         files::{check_no_links, open_without_links},
@@ -33,6 +33,9 @@ const MIGRATIONS: [&str; 3] = [
      INSERT INTO strict SELECT coalesce(max(seq), 0)
        FROM (SELECT seq FROM event UNION ALL SELECT seq FROM snapshot);",
 ];
+/// Creates the table of log lines. It is no migration, because journals without it stay valid, and
+/// a dockctl that does not know the table ignores it.
+const LOG_TABLE: &str = "CREATE TABLE IF NOT EXISTS log (seq INTEGER PRIMARY KEY, execution TEXT NOT NULL, line TEXT NOT NULL) STRICT;";
 /// Bytes of free pages from which compacting the database is worthwhile.
 const VACUUM_THRESHOLD: i64 = 1 << 20;
 
@@ -290,8 +293,30 @@ impl Store {
             last = *row;
         }
         record.drop_executions();
-        self.replace(last, &record)
+        let started = |(_, entry): &(i64, Entry)| match &entry.event {
+            Event::ExecutionStarted { execution, .. } => Some(execution.clone()),
+            _ => None,
+        };
+        let kept: Vec<String> = rows
+            .iter()
+            .filter(|(row, _)| *row > last)
+            .filter_map(started)
+            .collect();
+        self.prune_log(&kept)
+            .and_then(|()| self.replace(last, &record))
             .map_err(|error| self.sqlite(error))
+    }
+
+    fn insert_log(&mut self, lines: &[LogEntry]) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction()?;
+        transaction.execute_batch(LOG_TABLE)?;
+        for line in lines {
+            let json = serde_json::to_string(line)
+                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+            let insert = "INSERT INTO log (execution, line) VALUES (?1, ?2)";
+            transaction.execute(insert, (&line.execution, json))?;
+        }
+        transaction.commit()
     }
 
     fn replace(&mut self, last: i64, record: &Record) -> rusqlite::Result<()> {
@@ -313,6 +338,43 @@ impl Store {
             self.connection.execute_batch("VACUUM")?;
         }
         Ok(())
+    }
+
+    /// Returns the log of an execution, oldest line first.
+    ///
+    /// # Errors
+    ///
+    /// If a line cannot be read.
+    pub fn log(&self, execution: &str) -> Result<Vec<LogEntry>, JournalError> {
+        if !self.has_log().map_err(|error| self.sqlite(error))? {
+            return Ok(Vec::new());
+        }
+        let query = "SELECT seq, line FROM log WHERE execution = ?1 ORDER BY seq";
+        let rows = self.connection.prepare(query).and_then(|mut query| {
+            let rows = query.query_map([execution], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect::<rusqlite::Result<Vec<(i64, String)>>>()
+        });
+        let read = |(row, json): (i64, String)| {
+            let path = self.path.clone();
+            serde_json::from_str(&json).map_err(|source| JournalError::Row { path, row, source })
+        };
+        let rows = rows.map_err(|error| self.sqlite(error))?;
+        rows.into_iter().map(read).collect()
+    }
+
+    fn has_log(&self) -> rusqlite::Result<bool> {
+        let query = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'log'";
+        self.connection.query_row(query, [], |row| row.get(0))
+    }
+
+    /// Deletes the log of every execution but these.
+    fn prune_log(&self, kept: &[String]) -> rusqlite::Result<()> {
+        if !self.has_log()? {
+            return Ok(());
+        }
+        let kept = serde_json::Value::from(kept).to_string();
+        let query = "DELETE FROM log WHERE execution NOT IN (SELECT value FROM json_each(?1))";
+        self.connection.execute(query, [kept]).map(drop)
     }
 
     pub(super) fn clear_requests(&self, before: u64) -> Result<(), JournalError> {
@@ -379,6 +441,10 @@ impl Journal for Store {
             .connection
             .execute("INSERT INTO event (at, entry) VALUES (?1, ?2)", (at, json));
         inserted.map(|_| ()).map_err(|error| self.sqlite(error))
+    }
+
+    fn append_log(&mut self, lines: &[LogEntry]) -> Result<(), JournalError> {
+        self.insert_log(lines).map_err(|error| self.sqlite(error))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::function::{WITHHELD, is_call};
 use super::{
     Blueprint, Instance, Operations, RelationshipKind, Retry, Structure, expand,
-    instances::check_relationships, modify,
+    implementation::RUN_SCRIPT, instances::check_relationships, modify,
 };
 use crate::{
     diagnostic::{Diagnostics, Sources, Span},
@@ -113,6 +113,9 @@ pub struct OperationDefinition {
     pub operation: String,
     /// Inputs.
     pub inputs: JsonMap<String, Json>,
+    /// Executor of a script. Other plugins decide themselves where their operations run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executor: Option<String>,
     /// Retry rules from the blueprint.
     pub retry: Retry,
     /// Location of the definition.
@@ -731,6 +734,12 @@ fn operation_definitions<'o>(
             plugin: operation.plugin.to_string(),
             operation: operation.operation.to_string(),
             inputs: to_json(&operation.inputs),
+            executor: operation
+                .rules
+                .executor
+                .as_ref()
+                .filter(|_| &*operation.operation == RUN_SCRIPT)
+                .map(ToString::to_string),
             retry: Retry {
                 max_retries: number(operation.rules.max_retries.as_ref()),
                 interval: number(operation.rules.retry_interval.as_ref()),

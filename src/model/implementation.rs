@@ -19,8 +19,9 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-/// Operation of the script plugin that runs a script as an operation or as a workflow.
-const RUN_SCRIPT: &str = "script_runner.tasks.run";
+/// Operation of the script plugin that runs a script.
+pub(crate) const RUN_SCRIPT: &str = "script_runner.tasks.run";
+/// Operation of the script plugin that runs a script as a workflow.
 const RUN_WORKFLOW: &str = "script_runner.tasks.execute_workflow";
 
 /// Finds the plugins and scripts that implement operations.

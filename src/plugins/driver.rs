@@ -133,6 +133,16 @@ pub trait Driver {
     /// Runs one step. It must be idempotent: after a crash, a step can run a second time.
     fn perform<'a>(&'a self, call: &'a Call, tools: StepContext<'a>) -> DriverFuture<'a, Outputs>;
 
+    /// Called when the outcome of a call is in the journal: whatever the driver kept to find out
+    /// about a lost outcome can go.
+    fn outcome_recorded<'a>(
+        &'a self,
+        _call: &'a Call,
+        _inside: Option<StepShell<'a>>,
+    ) -> Pin<Box<dyn Future<Output = ()> + 'a>> {
+        Box::pin(async {})
+    }
+
     /// Settles a step whose outcome was lost: finds out whether it took effect. Changes nothing.
     /// Only the target of the step is bound. `since` is the time of the attempt, in milliseconds
     /// since 1970 UTC.

@@ -58,6 +58,13 @@ impl<'d> Drivers<'d> {
             .await
     }
 
+    /// Calls [`Driver::outcome_recorded`] of the driver of a call.
+    pub async fn outcome_recorded(&self, call: &Call) {
+        if let (Ok(driver), Ok(inside)) = (self.by_plugin(&call.step.plugin), self.inside(call)) {
+            driver.outcome_recorded(call, inside).await;
+        }
+    }
+
     /// Observes the objects of a deployment, and foreign objects that have names it uses. Changes
     /// nothing.
     ///

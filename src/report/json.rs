@@ -4,7 +4,7 @@ use super::Reporter;
 use crate::{
     event::{Entry, Event, timestamp},
     record::Record,
-    seam::Progress,
+    seam::{LogLine, Progress},
     stage::TaskId,
 };
 use serde_json::{Value as Json, json};
@@ -68,6 +68,18 @@ impl<W: Write> Reporter for JsonLines<W> {
             }
             Progress::Note(note) => merge(&mut line, &json!({ "note": note })),
         }
+        self.write(&line);
+    }
+
+    fn log(&mut self, record: &Record, task: TaskId, log: &LogLine) {
+        let mut line = json!({
+            "version": VERSION,
+            "event": "log",
+            "task": task,
+            "level": log.level,
+            "text": log.text,
+        });
+        merge(&mut line, &subject(record, task));
         self.write(&line);
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     event::{Event, Outcome, StopReason},
     record::{FailedTask, Record},
-    seam::{Failure, Settling},
+    seam::{Failure, LogLevel, LogLine, Settling},
     stage::{Task, TaskId, Workflow},
 };
 
@@ -75,6 +75,12 @@ pub(super) fn line(record: &Record, event: &Event) -> Option<String> {
         Event::CancelRequested { why } => stop_line(*why).to_owned(),
         Event::ExecutionFinished { outcome } => outcome_line(record, *outcome),
     })
+}
+
+/// Returns a line of the log of a task; none for a line that is only stored.
+pub(super) fn log_line(record: &Record, task: TaskId, line: &LogLine) -> Option<String> {
+    let task = record.stage().task(task);
+    (line.level > LogLevel::Debug).then(|| format!("{} {line}", label(task)))
 }
 
 fn stop_line(why: StopReason) -> &'static str {

@@ -19,7 +19,12 @@ pub use lines::{closing_line, failure_text};
 pub use plain::Plain;
 pub use progress::Live;
 
-use crate::{event::Entry, record::Record, seam::Progress, stage::TaskId};
+use crate::{
+    event::Entry,
+    record::Record,
+    seam::{LogLine, Progress},
+    stage::TaskId,
+};
 
 /// Returns a number with its noun: `1 step`, `2 steps`.
 #[must_use]
@@ -34,6 +39,9 @@ pub trait Reporter {
 
     /// Shows the progress of a task.
     fn progress(&mut self, _record: &Record, _task: TaskId, _progress: &Progress) {}
+
+    /// Shows a line of the log of a task. Its secrets are redacted.
+    fn log(&mut self, _record: &Record, _task: TaskId, _line: &LogLine) {}
 }
 
 /// Shows nothing.

@@ -1,9 +1,15 @@
 //! One line per event, with a timestamp: for logs and pipelines.
 
-use super::{Reporter, charset::Charset, lines::line};
+use super::{
+    Reporter,
+    charset::Charset,
+    lines::{line, log_line},
+};
 use crate::{
-    event::{Entry, timestamp},
+    event::{Entry, now, timestamp},
     record::Record,
+    seam::LogLine,
+    stage::TaskId,
 };
 use std::io::Write;
 
@@ -15,16 +21,21 @@ pub struct Plain<W> {
     pub charset: Charset,
 }
 
+impl<W: Write> Plain<W> {
+    fn print(&mut self, at: u64, line: Option<String>) {
+        if let Some(line) = line {
+            // A closed pipe must not stop the execution.
+            let _ = writeln!(self.out, "{} {}", timestamp(at), self.charset.show(&line));
+        }
+    }
+}
+
 impl<W: Write> Reporter for Plain<W> {
     fn report(&mut self, record: &Record, entry: &Entry) {
-        if let Some(line) = line(record, &entry.event) {
-            // A closed pipe must not stop the execution.
-            let _ = writeln!(
-                self.out,
-                "{} {}",
-                timestamp(entry.at),
-                self.charset.show(&line)
-            );
-        }
+        self.print(entry.at, line(record, &entry.event));
+    }
+
+    fn log(&mut self, record: &Record, task: TaskId, line: &LogLine) {
+        self.print(now(), log_line(record, task, line));
     }
 }

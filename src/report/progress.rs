@@ -1,11 +1,15 @@
 //! The live view on a terminal: a line for each running instance and a bar for the stage. Completed
 //! steps scroll up as plain lines.
 
-use super::{Reporter, charset::Charset, lines::line};
+use super::{
+    Reporter,
+    charset::Charset,
+    lines::{line, log_line},
+};
 use crate::{
     event::{Entry, Event},
     record::{Record, TaskState},
-    seam::Progress,
+    seam::{LogLine, Progress},
     stage::TaskId,
 };
 use indicatif::{BinaryBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -205,6 +209,12 @@ impl Reporter for Live {
             Progress::Note(note) => note.clone(),
         };
         bar.set_message(self.charset.show(&message).into_owned());
+    }
+
+    fn log(&mut self, record: &Record, task: TaskId, line: &LogLine) {
+        if let Some(line) = log_line(record, task, line) {
+            self.print(&line);
+        }
     }
 }
 

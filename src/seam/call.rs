@@ -1,6 +1,6 @@
 //! A call: a step that is about to run, with its context, and the notes that it sends.
 
-use super::{Failure, ObjectRef, Outputs, Step};
+use super::{Failure, LogLine, ObjectRef, Outputs, Step};
 use crate::{
     model::{Definition, Deployment, Instance, RelationshipEnd},
     printable::printable,
@@ -18,6 +18,8 @@ pub struct Call {
     pub deployment: Rc<Deployment>,
     /// ID of the execution.
     pub execution: String,
+    /// Name of the workflow.
+    pub workflow: String,
     /// The instance or relationship that the step works on.
     pub subject: Subject,
     /// The instances that are targets of the subject's relationships.
@@ -26,6 +28,8 @@ pub struct Call {
     pub step: Step,
     /// Number of the attempt in this run, from 1.
     pub attempt: u32,
+    /// Maximum number of retries; negative: unlimited.
+    pub max_retries: f64,
     /// The object that the step runs in, if it runs in one.
     pub inside: Option<ObjectRef>,
     /// Cancelled when the user asks to stop: a step that only waits is abandoned, others continue.
@@ -138,6 +142,8 @@ pub enum StepNote {
     Progress(Progress),
     /// Changes to runtime properties. They stay if the step fails later.
     Outputs(Outputs),
+    /// Lines of the log of the operation, in order.
+    Log(Vec<LogLine>),
 }
 
 /// The result of settling a step whose outcome was lost.

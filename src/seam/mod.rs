@@ -6,6 +6,7 @@
 
 mod call;
 mod failure;
+mod log_line;
 mod object;
 mod object_event;
 mod outputs;
@@ -16,6 +17,7 @@ mod target;
 
 pub use call::{Call, Participant, Progress, ProgressSink, Settled, StepNote, Subject};
 pub use failure::{Exit, Failure, FailureKind};
+pub use log_line::{LogLevel, LogLine};
 pub use object::{Comparison, Drift, Object, ObjectState, Observed, Owner};
 pub use object_event::{ObjectEvent, ObjectEventKind};
 pub use outputs::{Edit, Outputs};

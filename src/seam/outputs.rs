@@ -20,6 +20,9 @@ pub struct Outputs {
     /// Changes to properties of other instances, by ID; used for the other end of a relationship.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub others: BTreeMap<String, Vec<Edit>>,
+    /// The value that the operation returned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Json>,
 }
 
 /// A change inside runtime properties.

@@ -500,6 +500,8 @@ async fn resume(journal: &[Entry], happened: bool, deployment: &Deployment, work
 pub(crate) fn call(record: &Record, task: &Task) -> Call {
     let subject = record.subject(task);
     Call {
+        workflow: String::new(),
+        max_retries: 0.0,
         deployment: Rc::new(record.deployment.clone().unwrap()),
         execution: "x".into(),
         related: record.related_to(&subject),

@@ -213,6 +213,7 @@ fn definition(it: &LabeledObject) -> Definition {
             plugin: plugin.clone(),
             operation: operation.clone(),
             inputs: inputs.clone(),
+            executor: None,
             retry: Retry::default(),
             place: place.clone(),
         }
