@@ -72,6 +72,17 @@ fn advice(name: &str, command: &Command, known: &BTreeSet<String>) -> String {
     }
 }
 
+/// Returns the environment for scripts: without the variables that dockctl reads, which contain
+/// secrets and inputs.
+pub(crate) fn for_scripts(command: &Command) -> Vec<(OsString, OsString)> {
+    let known = known_variables(command);
+    let is_own =
+        |name: &str| known.contains(name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    env::vars_os()
+        .filter(|(name, _)| !name.to_str().is_some_and(is_own))
+        .collect()
+}
+
 /// Returns the variables of inputs that are not empty.
 pub(crate) fn inputs() -> BTreeMap<String, OsString> {
     let set = variables_with_prefix(input_args::VARIABLE_PREFIX);

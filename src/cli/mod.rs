@@ -14,6 +14,7 @@ mod execute;
 mod executions;
 mod explain;
 mod graph;
+mod helper;
 
 mod inspect;
 mod install;
@@ -111,6 +112,9 @@ pub(crate) fn unsupported_lines(unsupported: &[Unsupported]) -> String {
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(exit) = helper::run(&arguments) {
+        return exit;
+    }
     if completions::complete(&arguments) {
         return 0;
     }

@@ -1,7 +1,12 @@
 //! Settings of the application, from the command line and the environment. The application reads
 //! neither the environment nor the home directory: both are read here, once.
 
-use super::{args::Global, config::path_variable, environment, error::CliError};
+use super::{
+    args::{Cli, Global},
+    config::path_variable,
+    environment,
+    error::CliError,
+};
 use crate::{
     catalog,
     engine::{Host, config_error},
@@ -9,6 +14,7 @@ use crate::{
     seam::Failure,
     secrets::SecretSources,
 };
+use clap::CommandFactory as _;
 use std::{env, path::PathBuf};
 
 /// Returns the settings of a command that uses the state directory.
@@ -48,6 +54,8 @@ fn build(global: &Global, state_dir: PathBuf) -> Settings {
         },
         inputs: environment::inputs(),
         strict: global.strict,
+        environment: environment::for_scripts(&Cli::command()),
+        program: env::current_exe().unwrap_or_else(|_| PathBuf::from("dockctl")),
     }
 }
 

@@ -187,6 +187,19 @@ impl StateDir {
         Ok((store.snapshot()?.1, store.entries()?))
     }
 
+    /// Returns a kept file of a deployment's blueprint; none if it is not kept.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn read_resource(
+        &self,
+        _deployment: &str,
+        _path: &Path,
+    ) -> Result<Option<Vec<u8>>, JournalError> {
+        Ok(None)
+    }
+
     /// Returns the log of an execution, oldest line first.
     ///
     /// # Errors

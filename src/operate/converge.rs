@@ -134,7 +134,9 @@ impl ConvergeRun<'_> {
             .map_err(|message| Error::new(Kind::Engine, message))?;
         held.guard_and_settle(
             self.name(),
-            &places,
+            Plugins::default()
+                .has_objects(&first.deployment, &first.updated_record)
+                .then_some(&places),
             self.request.parameters.workflow().as_str(),
         )
         .await?;

@@ -269,7 +269,10 @@ impl RequestContext<'_> {
         let places = places.map_err(|message| Error::new(Kind::Engine, message))?;
         let parameters = request.parameters(held.record())?;
         let command = parameters.workflow().as_str();
-        held.guard_and_settle(&deployment.name, &places, command)
+        let places = Plugins::default()
+            .has_objects(deployment, held.record())
+            .then_some(&places);
+        held.guard_and_settle(&deployment.name, places, command)
             .await?;
         Ok(parameters)
     }

@@ -108,7 +108,7 @@ async fn record_taken_over(
     name: &str,
     choose: impl Fn(&Discovery) -> Result<Option<RecoveredDeployment>, Error>,
 ) -> Result<Option<RecoveredDeployment>, Error> {
-    held.guard_and_settle(name, &ObjectPlaces::new(), "recover")
+    held.guard_and_settle(name, Some(&ObjectPlaces::new()), "recover")
         .await?;
     let discovery = held.discover(name).await?;
     let is_installed = held.record().is_installed();
@@ -175,7 +175,7 @@ async fn record_own(
     held: &mut HeldSession<'_, '_>,
     name: &str,
 ) -> Result<Option<RecoveredDeployment>, Error> {
-    held.guard_and_settle(name, &ObjectPlaces::new(), "recover")
+    held.guard_and_settle(name, Some(&ObjectPlaces::new()), "recover")
         .await?;
     if held.record().is_installed() {
         return Err(Error::new(

@@ -107,7 +107,10 @@ async fn run_held(
             secrets: &workspace.secrets,
         })
         .map_err(|message| Error::new(Kind::Engine, message))?;
-    held.guard_and_settle(name, &places, "resume").await?;
+    let places = Plugins::default()
+        .has_objects(&deployment, held.record())
+        .then_some(&places);
+    held.guard_and_settle(name, places, "resume").await?;
     let observed = held.observe().await?;
     let (proposal, of) = propose(&last, &deployment, held.record(), &observed);
     let planned = last.clone();

@@ -196,6 +196,7 @@ impl HeldSession<'_, '_> {
     }
 
     /// Acquires the guard on the engines, and settles the steps that an earlier run left open.
+    /// Without `places`, the deployment has no objects on engines, and needs no guard.
     ///
     /// # Errors
     ///
@@ -204,10 +205,11 @@ impl HeldSession<'_, '_> {
     pub async fn guard_and_settle(
         &mut self,
         name: &str,
-        places: &ObjectPlaces,
+        places: Option<&ObjectPlaces>,
         command: &str,
     ) -> Result<(), Error> {
-        if self.session.workspace.settings.guarded {
+        let places = places.filter(|_| self.session.workspace.settings.guarded);
+        if let Some(places) = places {
             let guard_holder = GuardHolder::this_process(
                 Holder::this_process(command, &self.execution),
                 &self.lock,

@@ -34,6 +34,10 @@ pub struct Settings {
     pub inputs: BTreeMap<String, OsString>,
     /// Whether to treat warnings as errors.
     pub strict: bool,
+    /// Environment of scripts: that of dockctl, without its own settings.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Path of the running dockctl.
+    pub program: PathBuf,
 }
 
 /// The engine of nodes that do not specify one.

@@ -317,7 +317,10 @@ async fn settle(
         secrets: &workspace.secrets,
     });
     let places = places.map_err(|message| Error::new(Kind::Engine, message))?;
-    held.guard_and_settle(&deployment.name, &places, "uninstall")
+    let places = Plugins::default()
+        .has_objects(deployment, &record)
+        .then_some(&places);
+    held.guard_and_settle(&deployment.name, places, "uninstall")
         .await
 }
 

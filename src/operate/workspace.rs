@@ -69,6 +69,9 @@ impl<'c> Workspace<'c> {
         Ok(Plugins::default().create_drivers(&plugins::DriverSettings {
             author: self.author()?,
             connections: Rc::new(Connections::new(host)),
+            state_dir: self.settings.state_dir.clone(),
+            environment: self.settings.environment.clone(),
+            program: self.settings.program.clone(),
         }))
     }
 

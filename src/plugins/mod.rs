@@ -10,6 +10,7 @@ mod drivers;
 mod guard;
 mod plugin;
 mod registry;
+mod script;
 
 pub use driver::{
     Adoptable, Adopter, Candidate, Driver, DriverFuture, NoteSink, ObjectEvents, ObserveContext,
@@ -18,10 +19,11 @@ pub use driver::{
 pub use drivers::Drivers;
 pub use guard::{FoundGuard, Guard, GuardError, GuardFuture, GuardHolder, Guards, HeldGuard};
 pub use plugin::{
-    DriverSettings, ExclusiveResource, InstanceRef, InstanceView, Name, PORT, Plugin,
+    DriverSettings, ExclusiveResource, HelperCall, InstanceRef, InstanceView, Name, PORT, Plugin,
     RelationshipRef, Replacement, conflict, recorded_status,
 };
 pub use registry::{ConnectedPlugins, ObjectPlace, ObjectPlaces, Plugins};
+pub use script::Printed;
 
 /// All plugins. A node belongs to the first plugin that knows its kind.
-pub const PLUGINS: &[&dyn Plugin] = &[&docker::Docker];
+pub const PLUGINS: &[&dyn Plugin] = &[&docker::Docker, &script::Script];

@@ -1,6 +1,6 @@
 //! The interface of a plugin to the kernel: pure functions, without connections.
 
-use super::Driver;
+use super::{Driver, Printed};
 use crate::{
     author::Author,
     diagnostic::Diagnostics,
@@ -14,7 +14,11 @@ use crate::{
     seam::{Change, InstanceStatus, Need, Object, ObjectState, Observed, Purpose, Step, Target},
 };
 use serde_json::Value as Json;
-use std::{path::Path, rc::Rc};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    rc::Rc,
+};
 
 /// An instance with its node and its deployment.
 #[derive(Clone, Copy)]
@@ -129,12 +133,30 @@ pub struct Replacement {
     pub restart: Step,
 }
 
+/// A call of dockctl under the name of a helper program.
+pub struct HelperCall<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// Arguments after the name.
+    pub arguments: &'a [OsString],
+    /// Reads variables of the environment.
+    pub variable: &'a dyn Fn(&str) -> Option<OsString>,
+    /// Working directory.
+    pub working_dir: Option<PathBuf>,
+}
+
 /// Settings for creating drivers.
 pub struct DriverSettings {
     /// The author of objects.
     pub author: Author,
     /// Connections that several plugins share.
     pub connections: Rc<Connections>,
+    /// The state directory.
+    pub state_dir: PathBuf,
+    /// Environment of processes that drivers start, without the settings of dockctl itself.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Path of the running dockctl, for helper programs.
+    pub program: PathBuf,
 }
 
 /// A plugin: pure and static. [`super::Driver`] is the same plugin with its connections. The
@@ -293,6 +315,12 @@ pub trait Plugin: Sync {
     /// Returns true if an operation creates an object from the properties of its node.
     fn reads_properties(&self, _planned: &OperationDefinition) -> bool {
         false
+    }
+
+    /// Runs a helper program of this plugin; none if it has no such program. Processes that drivers
+    /// start call dockctl under the name of the program.
+    fn run_helper(&self, _call: &HelperCall<'_>) -> Option<Printed> {
+        None
     }
 
     /// Returns the runtime properties that may repeat output of a container or a script. They are

@@ -1,8 +1,9 @@
 //! All plugins as one, for the kernel.
 
 use super::{
-    Driver, DriverSettings, Drivers, ExclusiveResource, InstanceRef, InstanceView, Name,
-    ObserveContext, PLUGINS, Plugin, RelationshipRef, Replacement, conflict, recorded_status,
+    Driver, DriverSettings, Drivers, ExclusiveResource, HelperCall, InstanceRef, InstanceView,
+    Name, ObserveContext, PLUGINS, Plugin, Printed, RelationshipRef, Replacement, conflict,
+    recorded_status,
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, Sources},
@@ -203,6 +204,14 @@ impl Plugins {
             .is_some_and(|plugin| plugin.has_shell(node))
     }
 
+    /// Returns true if a deployment can have objects: of its nodes, or of those that it dropped.
+    #[must_use]
+    pub fn has_objects(self, deployment: &Deployment, record: &Record) -> bool {
+        let present = deployment.nodes.values().map(|node| &**node);
+        let dropped = record.dropped.iter().map(|(_, node)| node);
+        present.chain(dropped).any(|node| self.kind(node).is_some())
+    }
+
     /// Returns true if an instance represents material that other objects are created from.
     #[must_use]
     pub fn is_material_instance(self, deployment: &Deployment, instance: &str) -> bool {
@@ -401,6 +410,12 @@ impl Plugins {
     #[must_use]
     pub fn reads_properties(self, planned: &OperationDefinition) -> bool {
         self.0.iter().any(|plugin| plugin.reads_properties(planned))
+    }
+
+    /// Runs a helper program; none if no plugin has it.
+    #[must_use]
+    pub fn run_helper(self, call: &HelperCall<'_>) -> Option<Printed> {
+        self.0.iter().find_map(|plugin| plugin.run_helper(call))
     }
 
     /// Returns the runtime properties that may repeat output of a container or a script.

@@ -157,7 +157,11 @@ pub fn failure_text(failed: &FailedTask) -> String {
     } = failed;
     let mut text = format!("{instance}.{operation} failed: {}\n", failure.message);
     let Failure {
-        hints, exit, place, ..
+        hints,
+        exit,
+        output,
+        place,
+        ..
     } = failure;
     if let Some(place) = place {
         text += &format!("  --> {place}\n");
@@ -177,6 +181,10 @@ pub fn failure_text(failed: &FailedTask) -> String {
             "  last log lines:\n"
         };
         text.extend(exit.log.iter().map(|line| format!("    | {line}\n")));
+    }
+    if !output.is_empty() {
+        text += "  last lines of output:\n";
+        text.extend(output.iter().map(|line| format!("    | {line}\n")));
     }
     text.extend(hints.iter().map(|hint| format!("  = help: {hint}\n")));
     text

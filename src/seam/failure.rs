@@ -16,9 +16,15 @@ pub struct Failure {
     pub kind: FailureKind,
     /// The exit of the container, if a container failed.
     pub exit: Option<Exit>,
+    /// Last lines of output, if a script failed.
+    pub output: Vec<String>,
     /// Place in the blueprint that declares the operation.
     pub place: Option<SourceLocation>,
 }
+
+/// Replaces output that may contain a secret which this run cannot recognize.
+pub(super) const HIDDEN_OUTPUT: &str =
+    "(redacted: may contain a secret that this run does not know)";
 
 /// Decides whether a failed step is retried. `lost` means that no response arrived, so the outcome
 /// of the step is unknown.
@@ -73,6 +79,8 @@ struct StoredFailure {
     kind: StoredKind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     exit: Option<Exit>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    output: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     place: Option<SourceLocation>,
 }
@@ -107,6 +115,7 @@ impl From<Failure> for StoredFailure {
             hints: failure.hints,
             kind: switches,
             exit: failure.exit,
+            output: failure.output,
             place: failure.place,
         }
     }
@@ -119,6 +128,7 @@ impl From<StoredFailure> for Failure {
             hints: written.hints,
             kind: written.kind.into(),
             exit: written.exit,
+            output: written.output,
             place: written.place,
         }
     }
@@ -207,13 +217,16 @@ impl Failure {
         )
     }
 
-    /// Removes output of containers.
+    /// Removes output of containers and scripts.
     #[must_use]
     pub(crate) fn without_output(mut self) -> Self {
+        let hidden = || vec![HIDDEN_OUTPUT.to_owned()];
         if let Some(exit) = &mut self.exit {
-            exit.log =
-                vec!["(redacted: may contain a secret that this run does not know)".to_owned()];
+            exit.log = hidden();
             exit.health = Vec::new();
+        }
+        if !self.output.is_empty() {
+            self.output = hidden();
         }
         self
     }
@@ -223,9 +236,8 @@ impl Failure {
     #[must_use]
     pub(crate) fn printable(mut self) -> Self {
         self.message = printable(&self.message);
-        self.hints
-            .iter_mut()
-            .for_each(|hint| *hint = printable(hint));
+        let texts = self.hints.iter_mut().chain(&mut self.output);
+        texts.for_each(|text| *text = printable(text));
         self
     }
 

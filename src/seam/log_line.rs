@@ -1,5 +1,6 @@
 //! Lines that a running step logs.
 
+use super::failure::HIDDEN_OUTPUT;
 use crate::{printable::printable, secrets::Secrets};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -67,7 +68,7 @@ impl LogLine {
     #[must_use]
     pub fn redacted(&self, secrets: &Secrets) -> Self {
         let text = if secrets.lacks_secrets() {
-            "(redacted: may contain a secret that this run does not know)".to_owned()
+            HIDDEN_OUTPUT.to_owned()
         } else {
             secrets.redact(&self.text)
         };

@@ -1,7 +1,7 @@
 //! Changes that a step makes to runtime properties.
 
 use crate::secrets::PLACEHOLDER;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
 use std::collections::BTreeMap;
 
@@ -30,9 +30,17 @@ pub struct Outputs {
 pub struct Edit {
     /// Keys, from the property inward. Missing mappings are created.
     pub path: Vec<String>,
-    /// The new value; none removes the entry.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The new value; none removes the entry. Null is a value.
+    #[serde(
+        default,
+        deserialize_with = "deserialize_present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub value: Option<Json>,
+}
+
+fn deserialize_present<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(deserializer).map(Some)
 }
 
 impl Outputs {
@@ -91,6 +99,18 @@ impl Edit {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn null_is_a_value_and_no_removal() {
+        let edit = Edit {
+            path: vec!["a".to_owned()],
+            value: Some(Json::Null),
+        };
+        let read: Edit = serde_json::from_value(json!(edit)).unwrap();
+        assert_eq!(read, edit);
+        let removal: Edit = serde_json::from_value(json!({ "path": ["a"] })).unwrap();
+        assert_eq!(removal.value, None);
+    }
 
     #[test]
     fn edits_change_properties_by_path() {

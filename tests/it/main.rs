@@ -14,6 +14,7 @@ mod docker;
 mod failures;
 mod kernel;
 mod language;
+mod script;
 mod simulated;
 #[path = "../support/mod.rs"]
 mod support;

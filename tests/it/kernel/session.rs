@@ -98,6 +98,8 @@ fn settings(state_dir: &Path) -> Settings {
         secrets: SecretSources::default(),
         inputs: BTreeMap::new(),
         strict: false,
+        environment: Vec::new(),
+        program: state_dir.to_owned(),
     }
 }
 
@@ -107,7 +109,7 @@ async fn run(
     deployment: &Deployment,
     workflow: Workflow,
 ) -> Result<(), Error> {
-    held.guard_and_settle("test", &ObjectPlaces::new(), workflow.as_str())
+    held.guard_and_settle("test", Some(&ObjectPlaces::new()), workflow.as_str())
         .await?;
     let observed = held.observe().await?;
     let mut record = held.record().clone();

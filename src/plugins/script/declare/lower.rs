@@ -1,0 +1,115 @@
+//! Translates an operation into a step.
+
+use super::{
+    action::{Action, PROCESS},
+    operation::is_script,
+    placement::runs_here,
+};
+use crate::{
+    model::{OperationDefinition, RelationshipEnd},
+    plugins::{InstanceRef, RelationshipRef},
+    seam::Step,
+};
+use serde_json::Value as Json;
+use std::path::Path;
+
+/// The name of the container that a script runs in, as `process.container` refers to it.
+enum Container<'a> {
+    Own,
+    Target,
+    Node(&'a str),
+}
+
+/// Returns the steps of an operation; none if this plugin does not implement it, or if it would run
+/// on another machine.
+#[must_use]
+pub(crate) fn lower(
+    part: InstanceRef<'_>,
+    name: &str,
+    planned: &OperationDefinition,
+) -> Option<Vec<Step>> {
+    if !is_script(&planned.plugin, &planned.operation) {
+        return None;
+    }
+    match container(planned) {
+        None if runs_here(part, planned) => Some(vec![step(part, (name, planned), None)]),
+        None => None,
+        Some(Container::Own) => Some(vec![step(part, (name, planned), Some(&part.instance.id))]),
+        Some(Container::Target) => Some(vec![Step::refused("TARGET exists only in relationships")]),
+        Some(Container::Node(node)) => Some(vec![in_node(part, node, name, planned)]),
+    }
+}
+
+/// Returns the steps of an operation of a relationship, as [`lower`] does.
+#[must_use]
+pub(crate) fn lower_relationship(
+    ends: RelationshipRef<'_>,
+    name: &str,
+    planned: &OperationDefinition,
+) -> Option<Vec<Step>> {
+    if !is_script(&planned.plugin, &planned.operation) {
+        return None;
+    }
+    let own = match ends.end {
+        RelationshipEnd::Source => Some(ends.source),
+        RelationshipEnd::Target => ends.target,
+    };
+    let name = name.split_once('/').map_or(name, |(_, name)| name);
+    let inside = match container(planned) {
+        None => {
+            let here = own.is_none_or(|own| runs_here(own, planned));
+            return here.then(|| vec![step(ends.source, (name, planned), None)]);
+        }
+        Some(Container::Own) => own.map(|own| own.instance.id.as_str()),
+        Some(Container::Target) => ends.target.map(|target| target.instance.id.as_str()),
+        Some(Container::Node(node)) => {
+            return Some(vec![in_node(ends.source, node, name, planned)]);
+        }
+    };
+    Some(vec![match inside {
+        Some(inside) => step(ends.source, (name, planned), Some(inside)),
+        None => Step::refused("the target of the relationship no longer exists"),
+    }])
+}
+
+fn container(planned: &OperationDefinition) -> Option<Container<'_>> {
+    match planned.inputs.get(PROCESS)?.get("container")? {
+        Json::String(name) if name == "SELF" => Some(Container::Own),
+        Json::String(name) if name == "TARGET" => Some(Container::Target),
+        Json::String(name) => Some(Container::Node(name)),
+        _ => None,
+    }
+}
+
+/// Returns the step that runs in the container of a node: of the instance that the script's own
+/// instance is related to, else of the first one.
+fn in_node(part: InstanceRef<'_>, node: &str, name: &str, planned: &OperationDefinition) -> Step {
+    let instances = &part.deployment.instances;
+    let of_node = || instances.iter().filter(|instance| instance.node == node);
+    let related = part.instance.relationships.iter().find_map(|relationship| {
+        let mut candidates = of_node();
+        candidates.find(|instance| instance.id == relationship.target)
+    });
+    match related.or_else(|| of_node().next()) {
+        Some(instance) => step(part, (name, planned), Some(&instance.id)),
+        None => Step::refused(format!(
+            "`process.container` names `{node}`, and the blueprint has no such node with instances"
+        )),
+    }
+}
+
+/// Returns the step that runs the script of an operation of an instance.
+fn step(
+    part: InstanceRef<'_>,
+    (name, planned): (&str, &OperationDefinition),
+    inside: Option<&str>,
+) -> Step {
+    let directory = part.deployment.blueprint.parent().unwrap_or(Path::new("."));
+    let run = Action::Run {
+        operation: name.to_owned(),
+        plugin: planned.plugin.clone(),
+        directory: directory.display().to_string(),
+        inputs: planned.inputs.clone(),
+    };
+    run.into_step(inside.map(str::to_owned))
+}

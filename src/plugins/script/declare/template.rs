@@ -1,0 +1,194 @@
+//! Templates, rendered as Jinja2 does with its default settings.
+
+use super::{context::ContextError, python_json::dumps};
+use crate::model::function::python_text;
+use minijinja::{
+    AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value,
+    value::{Serde, ValueKind},
+};
+use minijinja_contrib::pycompat::unknown_method_callback;
+use serde_json::{Map as JsonMap, Value as Json};
+use std::io;
+
+/// Maximum size of a rendered text, in bytes.
+const MAX_OUTPUT: usize = 16 << 20;
+/// Maximum number of instructions of a template.
+const MAX_INSTRUCTIONS: u64 = 5_000_000;
+
+/// Renders a text with these variables. A text without any mark of a template stays as it is.
+///
+/// # Errors
+///
+/// If the template is invalid or exceeds a limit.
+pub(crate) fn render(
+    text: &str,
+    variables: &JsonMap<String, Json>,
+) -> Result<String, ContextError> {
+    let is_template = ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark));
+    if !is_template {
+        return Ok(text.to_owned());
+    }
+    let environment = environment();
+    let mut out = LimitedText::default();
+    let template = environment.template_from_str(text).map_err(error)?;
+    let rendered = template.render_captured_to(Value::from(Serde(variables)), &mut out);
+    match (rendered, out.is_full) {
+        (_, true) => Err(ContextError::runtime(format!(
+            "the rendered text is longer than {} MiB",
+            MAX_OUTPUT >> 20
+        ))),
+        (Err(failed), false) => Err(error(failed)),
+        (Ok(_), false) => Ok(String::from_utf8_lossy(&out.text).into_owned()),
+    }
+}
+
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Lenient);
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    environment.set_fuel(Some(MAX_INSTRUCTIONS));
+    environment.set_formatter(write_value);
+    environment.set_unknown_method_callback(unknown_method_callback);
+    environment.add_filter("string", |value: Value| text_of(&value));
+    environment.add_filter("tojson", |value: Value| to_json(&value));
+    environment.add_filter("join", join);
+    environment
+}
+
+/// Writes a value as Python's `str` formats it.
+fn write_value(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    out.write_str(&text_of(value)).map_err(Error::from)
+}
+
+fn text_of(value: &Value) -> String {
+    match value.kind() {
+        ValueKind::Undefined => String::new(),
+        ValueKind::String => value.to_string(),
+        _ => serde_json::to_value(value).map_or_else(|_| value.to_string(), |it| python_text(&it)),
+    }
+}
+
+/// Formats a value as JSON that is safe in HTML, as Jinja2 does.
+fn to_json(value: &Value) -> Result<String, Error> {
+    let json = serde_json::to_value(value);
+    let json = json.map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))?;
+    let escaped = dumps(&json)
+        .replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026");
+    Ok(escaped.replace('\'', "\\u0027"))
+}
+
+fn join(items: &Value, separator: Option<String>) -> Result<String, Error> {
+    let texts: Vec<String> = items.try_iter()?.map(|item| text_of(&item)).collect();
+    Ok(texts.join(&separator.unwrap_or_default()))
+}
+
+fn error(error: Error) -> ContextError {
+    let class = match error.kind() {
+        ErrorKind::SyntaxError => "TemplateSyntaxError",
+        ErrorKind::UndefinedError => "UndefinedError",
+        ErrorKind::TemplateNotFound => "TemplateNotFound",
+        _ => "TemplateRuntimeError",
+    };
+    let line = error.line().map(|line| format!(" (line {line})"));
+    let what = error
+        .detail()
+        .map_or_else(|| error.kind().to_string(), str::to_owned);
+    ContextError::new(class, what + &line.unwrap_or_default())
+}
+
+/// A text with a maximum size.
+#[derive(Default)]
+struct LimitedText {
+    text: Vec<u8>,
+    is_full: bool,
+}
+
+impl io::Write for LimitedText {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.text.len() + bytes.len() > MAX_OUTPUT {
+            self.is_full = true;
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.text.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn rendered(text: &str, variables: Json) -> Result<String, String> {
+        render(text, variables.as_object().unwrap()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn values_are_written_as_in_jinja2() {
+        let variables = json!({ "x": 1, "l": ["a", true, null], "d": { "k": "<&'>" }, "t": true });
+        for (template, text) in [
+            (
+                "x={{ x }} l={{ l }} j={{ l | tojson }} u={{ x | string | upper }}",
+                "x=1 l=['a', True, None] j=[\"a\", true, null] u=1",
+            ),
+            (
+                "[{{ nothing }}] {{ t }} {{ d.k }} {{ d | tojson }}",
+                "[] True <&'> {\"k\": \"\\u003c\\u0026\\u0027\\u003e\"}",
+            ),
+            (
+                "{% for k, v in d.items() %}{{ loop.index }}:{{ k }}={{ v }}{% endfor %}\n",
+                "1:k=<&'>",
+            ),
+            ("{{ l | join('-') }}{# comment #}", "a-True-None"),
+            (
+                "{{ 'a b'.split() }} {{ d.get('no', 7) }} {{ 7 // 2 }} {{ 6 / 2 }}",
+                "['a', 'b'] 7 3 3.0",
+            ),
+            (
+                "{% if x is defined and y is not defined %}yes{% endif %}",
+                "yes",
+            ),
+            (
+                "{% macro m(a) %}<{{ a }}>{% endmacro %}{{ m(1) }}{% set z = 2 %}{{ z }}",
+                "<1>2",
+            ),
+        ] {
+            assert_eq!(rendered(template, variables.clone()).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn only_templates_lose_their_last_newline() {
+        assert_eq!(rendered("plain\n", json!({})).unwrap(), "plain\n");
+        assert_eq!(rendered("{{ x }}\n", json!({ "x": 1 })).unwrap(), "1");
+    }
+
+    #[test]
+    fn invalid_and_endless_templates_fail() {
+        for (template, class) in [
+            ("{{ x", "TemplateSyntaxError"),
+            ("{{ nothing.more }}", "UndefinedError"),
+            ("{% include 'x' %}", "TemplateNotFound"),
+            (
+                "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
+                "TemplateRuntimeError",
+            ),
+            (
+                "{% for a in range(9999) %}{{ 'x' * 99999 }}{% endfor %}",
+                "RuntimeError",
+            ),
+        ] {
+            let error = rendered(template, json!({})).unwrap_err();
+            assert!(
+                error.starts_with(&format!("{class}: ")),
+                "{template}: {error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The folder of one run of a script. It shows the outcome to a later process.
+
+use crate::{
+    digest::sha256,
+    model::RelationshipEnd,
+    plugins::script::{
+        client::CUT_MARK,
+        declare::{context::Verdict, outcome::Ended, request::Raised},
+    },
+    seam::{Call, Failure, Settled, Subject},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// File with the exit code, once the script has ended.
+pub(super) const CODE: &str = "code";
+/// File with the process group.
+pub(super) const GROUP: &str = "group";
+/// File with what the script told dockctl.
+const VERDICT: &str = "verdict";
+/// Longest wait for the processes of an earlier run to end.
+const END_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The folder of one run.
+pub(super) struct RunFolder {
+    path: PathBuf,
+}
+
+/// What a script told dockctl about its outcome.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(super) struct Told {
+    pub command: String,
+    pub verdict: Verdict,
+    pub raised: Option<Raised>,
+}
+
+impl RunFolder {
+    /// Returns the folder of an operation. The same operation of an execution has the same folder,
+    /// so that a later process finds it.
+    pub(super) fn of(state_dir: &Path, call: &Call, operation: &str) -> Self {
+        let subject = match &call.subject {
+            Subject::Instance(own) => own.instance.id.clone(),
+            Subject::Relationship {
+                source,
+                target,
+                end,
+            } => {
+                let end = match end {
+                    RelationshipEnd::Source => "source",
+                    RelationshipEnd::Target => "target",
+                };
+                format!("{} {} {end}", source.instance.id, target.instance.id)
+            }
+        };
+        let digest = sha256(&format!("{} {subject} {operation}", call.execution));
+        let runs = state_dir
+            .canonicalize()
+            .unwrap_or_else(|_| state_dir.to_owned());
+        let runs = runs.join("runs").join(&call.deployment.name);
+        Self {
+            path: runs.join(&digest[..16]),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Creates the folder. A folder that an earlier attempt left is removed first: its outcome is
+    /// known or lost, and its processes have ended.
+    pub(super) fn create(&self) -> io::Result<()> {
+        self.remove();
+        let parent = self.path.parent().unwrap_or(Path::new("/"));
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(parent)?;
+        // Fails if the folder exists: nobody else's files are used.
+        DirBuilder::new().mode(0o700).create(&self.path)
+    }
+
+    /// Writes a file with this mode.
+    pub(super) fn write(&self, name: &str, content: &[u8], mode: u32) -> io::Result<PathBuf> {
+        let path = self.path.join(name);
+        if let Some(parent) = path.parent().filter(|parent| *parent != self.path) {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(parent)?;
+        }
+        fs::write(&path, content)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
+        Ok(path)
+    }
+
+    /// Stores what the script told, so that a later process knows it too.
+    pub(super) fn store(&self, told: &Told) -> io::Result<()> {
+        let json = serde_json::to_vec(told)?;
+        let temporary = self.write("verdict.new", &json, 0o600)?;
+        fs::rename(temporary, self.path.join(VERDICT))
+    }
+
+    /// Removes the folder.
+    pub(super) fn remove(&self) {
+        // What cannot be removed now is removed by the next attempt.
+        let _ = fs::remove_dir_all(&self.path);
+        if let Some(parent) = self.path.parent() {
+            let _ = fs::remove_dir(parent);
+        }
+    }
+
+    /// Returns the outcome of a run whose dockctl has gone.
+    pub(super) async fn settle(&self) -> Result<Settled, Failure> {
+        if !self.path.exists() {
+            return Ok(Settled::NotDone);
+        }
+        self.wait_for_end().await?;
+        Ok(match self.known_outcome() {
+            Some(ended) => match ended.outcome() {
+                Ok(outputs) => Settled::Done(outputs),
+                Err(failure) => Settled::Failed(failure),
+            },
+            None => Settled::Unknown,
+        })
+    }
+
+    /// Returns the end of the script; none if it was cut off, or if its `ctx` got no answer.
+    fn known_outcome(&self) -> Option<Ended> {
+        if self.path.join(CUT_MARK).exists() {
+            return None;
+        }
+        let code = fs::read_to_string(self.path.join(CODE)).ok()?;
+        let told = fs::read(self.path.join(VERDICT)).ok();
+        let told = told.and_then(|json| serde_json::from_slice::<Told>(&json).ok());
+        let Told {
+            command,
+            verdict,
+            raised,
+        } = told.unwrap_or_default();
+        Some(Ended {
+            command,
+            code: code.trim().parse().ok()?,
+            verdict,
+            raised,
+            output: Vec::new(),
+        })
+    }
+
+    /// Waits until no process of the run is left: a second run must not start beside the first.
+    async fn wait_for_end(&self) -> Result<(), Failure> {
+        let deadline = tokio::time::Instant::now() + END_TIMEOUT;
+        while let Some(group) = self.running_group() {
+            if tokio::time::Instant::now() > deadline {
+                let message = format!(
+                    "the script of an earlier run is still running (process group {group})"
+                );
+                return Err(Failure::fatal(message)
+                    .hint(format!("wait for it, or end it: kill -- -{group}")));
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+        Ok(())
+    }
+
+    /// Returns the process group of the run if it still has processes and the script has not ended:
+    /// processes that an ended script left may stay.
+    fn running_group(&self) -> Option<i32> {
+        if self.path.join(CODE).exists() {
+            return None;
+        }
+        let written = fs::read_to_string(self.path.join(GROUP)).ok()?;
+        let mut words = written.split_whitespace();
+        let group: i32 = words.next()?.parse().ok()?;
+        let started = words.next().unwrap_or_default();
+        let leader = start_time(group);
+        let is_reused = leader.is_some_and(|now| !started.is_empty() && now != started);
+        let id = rustix::process::Pid::from_raw(group).filter(|_| !is_reused)?;
+        let exists = rustix::process::test_kill_process_group(id).is_ok();
+        exists.then_some(group)
+    }
+}
+
+/// Returns the start time of a process, which distinguishes it from a later one with the same ID.
+pub(super) fn start_time(process: i32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let after_name = stat.rsplit_once(')')?.1;
+    after_name.split_whitespace().nth(19).map(str::to_owned)
+}

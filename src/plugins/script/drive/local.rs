@@ -1,0 +1,139 @@
+//! Processes on this machine.
+
+use super::{
+    folder::RunFolder,
+    log::{OperationLog, OutputKind},
+};
+use crate::{
+    plugins::script::declare::environment::Process,
+    seam::{Failure, LogLevel, LogLine},
+};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    future::Future,
+    io,
+    os::unix::process::ExitStatusExt as _,
+    path::Path,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
+
+/// Runs a command in a process group that ends with dockctl, and stores its exit code.
+pub(super) const WRAPPER: &str = include_str!("wrapper.sh");
+/// Longest wait for the end of output after a script has ended.
+const OUTPUT_GRACE: Duration = Duration::from_secs(10);
+/// Added to the number of a signal, as shells do.
+const SIGNAL_BASE: i32 = 128;
+
+/// A process to start.
+pub(super) struct Start<'a> {
+    pub folder: &'a RunFolder,
+    pub process: &'a Process,
+    /// Shell command.
+    pub command: String,
+    /// The whole environment.
+    pub environment: BTreeMap<OsString, OsString>,
+}
+
+impl Start<'_> {
+    /// Runs the process to its end while `serving` serves its requests. Returns its exit code.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started.
+    pub(super) async fn run(
+        self,
+        log: &OperationLog<'_>,
+        serving: impl Future<Output = ()>,
+    ) -> Result<i32, Failure> {
+        let (is_out_shown, is_error_shown) = (self.process.logs_output, self.process.logs_errors);
+        let mut child = self.spawn()?;
+        // While this end of the pipe is open, the process group may run.
+        let watch = child.stdin.take();
+        let (out, error) = (child.stdout.take(), child.stderr.take());
+        let output = async {
+            tokio::join!(
+                log.follow(out, (OutputKind::Out, is_out_shown)),
+                log.follow(error, (OutputKind::Error, is_error_shown)),
+            );
+        };
+        let mut output = std::pin::pin!(output);
+        let mut is_output_complete = false;
+        let mut serving = std::pin::pin!(serving);
+        let status = loop {
+            tokio::select! {
+                status = child.wait() => break status,
+                () = &mut output, if !is_output_complete => is_output_complete = true,
+                () = &mut serving => {}
+            }
+        };
+        drop(watch);
+        if !is_output_complete && timeout(OUTPUT_GRACE, output).await.is_err() {
+            let text = "a background process keeps the output open; dockctl no longer reads it";
+            log.write(vec![LogLine::new(LogLevel::Warning, text)]).await;
+        }
+        let lost =
+            |error: io::Error| Failure::fatal(format!("cannot wait for the script: {error}"));
+        Ok(exit_code(status.map_err(lost)?))
+    }
+
+    fn spawn(&self) -> Result<Child, Failure> {
+        if let Some(cwd) = &self.process.cwd {
+            std::fs::read_dir(cwd).map_err(|error| missing_directory(cwd, &error))?;
+        }
+        let merge = if self.process.merges_errors {
+            "merge"
+        } else {
+            ""
+        };
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", WRAPPER, "dockctl"])
+            .arg(self.folder.path())
+            .args([&*self.command, merge])
+            .env_clear()
+            .envs(&self.environment)
+            .current_dir(
+                self.process
+                    .cwd
+                    .as_deref()
+                    .map_or(Path::new("."), Path::new),
+            )
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        command.spawn().map_err(|error| {
+            let failure = Failure::fatal(format!("cannot start the script: {error}"));
+            match error.kind() {
+                // The kernel has this name for arguments and variables that are too long.
+                io::ErrorKind::ArgumentListTooLong => {
+                    failure.hint("shorten the inputs: they are variables of its environment")
+                }
+                _ => failure.temporary(),
+            }
+        })
+    }
+}
+
+fn missing_directory(path: &str, error: &io::Error) -> Failure {
+    let message = match error.kind() {
+        io::ErrorKind::NotFound => {
+            format!("FileNotFoundError: [Errno 2] No such file or directory: '{path}'")
+        }
+        _ => format!("cannot use the directory {path}: {error}"),
+    };
+    Failure::fatal(message)
+        .temporary()
+        .hint("`process.cwd` sets the working directory of the script")
+}
+
+fn exit_code(status: ExitStatus) -> i32 {
+    let signal = status.signal().map(|signal| SIGNAL_BASE + signal);
+    status.code().or(signal).unwrap_or(1)
+}

@@ -1,0 +1,444 @@
+//! One operation: prepares its folder, runs its script, and serves its `ctx`.
+
+use super::{
+    Scripts,
+    folder::{RunFolder, Told},
+    http::HttpServer,
+    local::Start,
+    log::OperationLog,
+    python,
+    resources::Resources,
+    server::{self, Handler},
+};
+use crate::{
+    plugins::{
+        NoteSink, StepContext,
+        script::{
+            client::{NAME, SOCKET_VARIABLE, URL_VARIABLE},
+            declare::{
+                action::{Action, PATH, SOURCE},
+                context::{Answer, Context, ContextError, Delivery, Resource, Side},
+                environment::Process,
+                language::{Language, dedent, python_2_mark},
+                outcome::Ended,
+                request::{MAX_CALLS, Raised, Reply, Request, SecretRequest},
+                template,
+            },
+        },
+    },
+    seam::{Call, Edit, Failure, Outputs, StepNote},
+};
+use futures_util::future::LocalBoxFuture;
+use serde_json::{Map as JsonMap, Value as Json};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    ffi::OsString,
+    io,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
+
+/// Name of the socket in the folder of a run.
+const SOCKET: &str = "ctx.sock";
+/// Shell functions that end a script when `ctx` fails.
+const CTX_SH: &str = include_str!("ctx-sh");
+/// Directory for temporary files, if the environment names none.
+const TEMPORARY: &str = "/tmp";
+
+/// One run of one operation.
+pub(super) struct Operation<'a> {
+    driver: &'a Scripts,
+    call: &'a Call,
+    notes: NoteSink<'a>,
+    inputs: JsonMap<String, Json>,
+    process: Process,
+    folder: RunFolder,
+    resources: Resources,
+    log: OperationLog<'a>,
+    context: RefCell<Context>,
+    raised: RefCell<Option<Raised>>,
+    /// Number of requests of the script.
+    calls: Cell<usize>,
+    /// Path of the script, for messages.
+    command: RefCell<String>,
+}
+
+/// A script that is ready to run.
+struct Script {
+    path: String,
+    language: Language,
+    text: String,
+}
+
+impl<'a> Operation<'a> {
+    /// Reads the settings of the operation.
+    ///
+    /// # Errors
+    ///
+    /// If a setting is invalid.
+    pub(super) fn prepare(
+        driver: &'a Scripts,
+        call: &'a Call,
+        step: StepContext<'a>,
+    ) -> Result<Self, Failure> {
+        let Action::Run {
+            operation,
+            plugin,
+            directory,
+            inputs,
+        } = Action::from_step(&call.step)?;
+        Ok(Self {
+            process: Process::read(&inputs)?,
+            folder: RunFolder::of(&driver.state_dir, call, &operation),
+            resources: Resources::new(&driver.state_dir, call, &directory),
+            log: OperationLog::new(step.notes),
+            context: RefCell::new(Context::of(call, &operation, &plugin)),
+            notes: step.notes,
+            driver,
+            call,
+            inputs,
+            raised: RefCell::default(),
+            calls: Cell::default(),
+            command: RefCell::default(),
+        })
+    }
+
+    /// Runs the script.
+    pub(super) async fn run(self) -> Result<Outputs, Failure> {
+        self.folder.create().map_err(folder_failure)?;
+        let script = self.script().await?;
+        self.command.replace(script.path.clone());
+        self.remember()?;
+        let code = if script.language == Language::Python {
+            self.run_python(&script).await?
+        } else {
+            self.run_shell(&script).await?
+        };
+        self.log.finish().await;
+        let ended = Ended {
+            command: script.path,
+            code,
+            verdict: self.context.borrow().verdict.clone(),
+            raised: self.raised.borrow().clone(),
+            output: self.log.last_lines(),
+        };
+        ended.outcome()
+    }
+
+    /// Finds the script, decides its language, and copies it into the folder.
+    async fn script(&self) -> Result<Script, Failure> {
+        let text = |name: &str| match self.inputs.get(name) {
+            Some(Json::String(text)) if !text.is_empty() => Some(text.as_str()),
+            _ => None,
+        };
+        let (name, content, language) = match (text(PATH), text(SOURCE)) {
+            (Some(path), None) => {
+                let (name, content) = self.resources.script(path).await?;
+                (
+                    name,
+                    content,
+                    Language::of_file(path, self.process.is_python),
+                )
+            }
+            (None, Some(source)) => {
+                let source = dedent(source);
+                let language = Language::of_text(&source, self.process.is_python);
+                ("script".to_owned(), source.into_bytes(), language)
+            }
+            (Some(_), Some(_)) => {
+                let message = "Only provide script_path or script_source, not both";
+                return Err(Failure::fatal(message));
+            }
+            (None, None) => {
+                let message = "Either script_path or script_source must be provided";
+                return Err(Failure::fatal(message));
+            }
+        };
+        let path = self
+            .folder
+            .write(&format!("script/{name}"), &content, 0o755);
+        let text = String::from_utf8_lossy(&content).into_owned();
+        Ok(Script {
+            path: path.map_err(folder_failure)?.display().to_string(),
+            language: self.decide(language, &text).await,
+            text,
+        })
+    }
+
+    /// Decides the language of inline text: Python parses it, or it is for the shell.
+    async fn decide(&self, language: Language, text: &str) -> Language {
+        if language != Language::Undecided {
+            return language;
+        }
+        match python::parses(text, &self.driver.environment).await {
+            Some(true) => Language::Python,
+            _ => Language::Shell,
+        }
+    }
+
+    async fn run_shell(&self, script: &Script) -> Result<i32, Failure> {
+        let mut environment = self.environment();
+        set(&mut environment, self.process.variables(&self.inputs));
+        let uses_url = [&*script.text, &*self.process.prefix]
+            .iter()
+            .any(|text| text.contains(URL_VARIABLE));
+        let start = |environment| Start {
+            folder: &self.folder,
+            process: &self.process,
+            command: self.process.command(&script.path),
+            environment,
+        };
+        if !self.process.has_ctx {
+            set(&mut environment, [(URL_VARIABLE.to_owned(), String::new())]);
+            return start(environment)
+                .run(&self.log, std::future::pending())
+                .await;
+        }
+        self.add_ctx(&mut environment).map_err(folder_failure)?;
+        let listener = server::listen(&self.folder.path().join(SOCKET)).map_err(folder_failure)?;
+        let serving = server::serve(listener, self);
+        if !uses_url {
+            let socket = self.folder.path().join(SOCKET).display().to_string();
+            set(&mut environment, [(SOCKET_VARIABLE.to_owned(), socket)]);
+            return start(environment).run(&self.log, serving).await;
+        }
+        let http = HttpServer::open().await.map_err(folder_failure)?;
+        set(
+            &mut environment,
+            [(URL_VARIABLE.to_owned(), http.url.clone())],
+        );
+        let both = async {
+            tokio::join!(serving, http.serve(self));
+        };
+        start(environment).run(&self.log, both).await
+    }
+
+    /// Runs Python in a process of its own, with the package `cloudify`.
+    async fn run_python(&self, script: &Script) -> Result<i32, Failure> {
+        self.context.borrow_mut().is_python = true;
+        let interpreter = match python_2_mark(&script.text) {
+            Some(_) => "python2",
+            None => "python3",
+        };
+        let program = python::install(&self.folder).map_err(folder_failure)?;
+        let inputs = serde_json::to_vec(&self.inputs).unwrap_or_default();
+        self.folder
+            .write("inputs.json", &inputs, 0o600)
+            .map_err(folder_failure)?;
+        let mut environment = self.environment();
+        set(&mut environment, self.process.env.clone());
+        self.add_ctx(&mut environment).map_err(folder_failure)?;
+        let socket = self.folder.path().join(SOCKET);
+        let listener = server::listen(&socket).map_err(folder_failure)?;
+        set(
+            &mut environment,
+            [(SOCKET_VARIABLE.to_owned(), socket.display().to_string())],
+        );
+        let words = [interpreter, "-B", "-u", &program, &script.path];
+        let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+        let start = Start {
+            folder: &self.folder,
+            process: &self.process,
+            command: format!("exec {}", words.join(" ")),
+            environment,
+        };
+        start.run(&self.log, server::serve(listener, self)).await
+    }
+
+    /// Returns the environment of dockctl for scripts.
+    fn environment(&self) -> BTreeMap<OsString, OsString> {
+        let mut all: BTreeMap<OsString, OsString> =
+            self.driver.environment.iter().cloned().collect();
+        all.entry("TMPDIR".into())
+            .or_insert_with(|| TEMPORARY.into());
+        all
+    }
+
+    /// Puts `ctx` and `ctx-sh` into the PATH.
+    fn add_ctx(&self, environment: &mut BTreeMap<OsString, OsString>) -> io::Result<()> {
+        self.folder.write("bin/ctx-sh", CTX_SH.as_bytes(), 0o700)?;
+        let bin = self.folder.path().join("bin");
+        symlink(&self.driver.program, bin.join(NAME))?;
+        let path = environment.entry("PATH".into()).or_default();
+        let rest = std::mem::take(path);
+        path.push(bin);
+        if !rest.is_empty() {
+            path.push(":");
+            path.push(rest);
+        }
+        Ok(())
+    }
+
+    /// Stores what the script told, for a later process.
+    fn remember(&self) -> Result<(), Failure> {
+        let told = Told {
+            command: self.command.borrow().clone(),
+            verdict: self.context.borrow().verdict.clone(),
+            raised: self.raised.borrow().clone(),
+        };
+        self.folder.store(&told).map_err(folder_failure)
+    }
+
+    fn remembered(&self, value: Json) -> Reply {
+        match self.remember() {
+            Ok(()) => Reply::Result(value),
+            Err(failure) => ContextError::runtime(failure.message).into(),
+        }
+    }
+
+    async fn reply(&self, request: Request) -> Reply {
+        self.calls.set(self.calls.get() + 1);
+        if self.calls.get() > MAX_CALLS {
+            let message = format!("an operation may call ctx {MAX_CALLS} times");
+            return ContextError::runtime(message).into();
+        }
+        match request {
+            Request::Call { args, cwd } => self.answer(&args, cwd.as_deref()).await,
+            Request::Change { change, edits } => self.change(change.into(), edits).await,
+            Request::Describe { .. } => Reply::Result(self.context.borrow().to_json()),
+            Request::Raise { raise } => {
+                self.raised.replace(Some(raise));
+                self.remembered(Json::Null)
+            }
+            Request::Secret { secret } => secret_reply(&secret),
+        }
+    }
+
+    async fn answer(&self, arguments: &[Json], cwd: Option<&str>) -> Reply {
+        let before = self.context.borrow().verdict.clone();
+        let answer = self.context.borrow_mut().answer(arguments);
+        let hints = std::mem::take(&mut self.context.borrow_mut().hints);
+        self.log.write(hints).await;
+        if self.context.borrow().verdict != before
+            && let Err(failure) = self.remember()
+        {
+            return ContextError::runtime(failure.message).into();
+        }
+        match answer {
+            Err(error) => error.into(),
+            Ok(Answer::Value(value) | Answer::Returned(value)) => Reply::Result(value),
+            Ok(Answer::Stop(message)) => Reply::StopOperation { message },
+            Ok(Answer::Log(line)) => {
+                self.log.write(vec![line]).await;
+                Reply::Result(Json::Null)
+            }
+            Ok(Answer::Write(side, edit)) => {
+                self.note(side, vec![edit]).await;
+                Reply::Result(Json::Null)
+            }
+            Ok(Answer::Resource(resource)) => match self.deliver(&resource, cwd) {
+                Ok(value) => Reply::Result(value),
+                Err(error) => error.into(),
+            },
+        }
+    }
+
+    /// Changes runtime properties, as the package of Python scripts asks.
+    async fn change(&self, side: Side, edits: Vec<Edit>) -> Reply {
+        for edit in &edits {
+            if let Err(error) = self.context.borrow_mut().apply(side, edit) {
+                return error.into();
+            }
+        }
+        self.note(side, edits).await;
+        Reply::Result(Json::Null)
+    }
+
+    /// Stores changes in the journal.
+    async fn note(&self, side: Side, edits: Vec<Edit>) {
+        let id = {
+            let context = self.context.borrow();
+            let participant = context.participant(side);
+            participant
+                .map(|it| it.instance.id.clone())
+                .unwrap_or_default()
+        };
+        let mut outputs = Outputs::default();
+        if id == self.call.instance() {
+            outputs.edits = edits;
+        } else {
+            outputs.others.insert(id, edits);
+        }
+        (self.notes)(StepNote::Outputs(outputs)).await;
+    }
+
+    /// Returns the content of a resource, or the path of a copy.
+    fn deliver(&self, resource: &Resource, cwd: Option<&str>) -> Result<Json, ContextError> {
+        let mut content = self.resources.read(&resource.path)?;
+        if let Some(variables) = &resource.variables {
+            let mut all = variables.clone();
+            all.insert("ctx".to_owned(), self.context.borrow().to_json());
+            let text = String::from_utf8_lossy(&content);
+            content = template::render(&text, &all)?.into_bytes();
+        }
+        match &resource.delivery {
+            Delivery::Text => Ok(String::from_utf8_lossy(&content).into()),
+            Delivery::File(target) => {
+                let name = Path::new(&resource.path).file_name().unwrap_or_default();
+                let name = name.to_string_lossy();
+                let written = self.write_copy(&name, &content, (target.as_deref(), cwd));
+                written
+                    .map(|path| path.display().to_string().into())
+                    .map_err(|error| {
+                        ContextError::new("OSError", format!("cannot write the copy: {error}"))
+                    })
+            }
+        }
+    }
+
+    /// Writes a copy of a resource. Like in Cloudify, nothing removes it: a later operation may use
+    /// its path.
+    fn write_copy(
+        &self,
+        name: &str,
+        content: &[u8],
+        (target, cwd): (Option<&str>, Option<&str>),
+    ) -> io::Result<PathBuf> {
+        if let Some(target) = target {
+            let base = cwd.or(self.process.cwd.as_deref()).unwrap_or(".");
+            std::fs::write(Path::new(base).join(target), content)?;
+            return Ok(PathBuf::from(target));
+        }
+        let environment = self.environment();
+        let directory = environment.get(std::ffi::OsStr::new("TMPDIR"));
+        let directory = directory.map_or(Path::new(TEMPORARY), Path::new);
+        let suffix = format!("-{name}");
+        let mut file = tempfile::Builder::new()
+            .suffix(&suffix)
+            .tempfile_in(directory)?;
+        io::Write::write_all(&mut file, content)?;
+        Ok(file.keep()?.1)
+    }
+}
+
+impl Handler for Operation<'_> {
+    fn handle(&self, request: Request) -> LocalBoxFuture<'_, Reply> {
+        Box::pin(self.reply(request))
+    }
+}
+
+fn secret_reply(_secret: &SecretRequest) -> Reply {
+    ContextError::final_error("secrets are not available to scripts").into()
+}
+
+fn set(
+    environment: &mut BTreeMap<OsString, OsString>,
+    variables: impl IntoIterator<Item = (String, String)>,
+) {
+    let variables = variables.into_iter();
+    environment.extend(variables.map(|(name, value)| (name.into(), value.into())));
+}
+
+/// Quotes a word for the shell.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "used as an argument of map_err"
+)]
+fn folder_failure(error: io::Error) -> Failure {
+    Failure::fatal(format!("cannot prepare the folder of the script: {error}")).temporary()
+}

@@ -1,0 +1,66 @@
+//! The script plugin: operations that are scripts, here or in a container. Scripts talk to their
+//! deployment through `ctx`.
+
+mod client;
+pub(crate) mod declare;
+mod drive;
+
+use super::{Driver, DriverSettings, HelperCall, InstanceRef, Plugin, Plugins, RelationshipRef};
+use crate::{
+    model::{Definition, OperationDefinition},
+    seam::{Object, Purpose, Step},
+};
+pub use declare::command_line::Printed;
+use declare::{action::ID, lower, operation};
+use drive::Scripts;
+
+/// The script plugin.
+pub(super) struct Script;
+
+impl Plugin for Script {
+    fn id(&self) -> &'static str {
+        ID
+    }
+
+    fn supports(&self, plugin: &str, operation: &str) -> bool {
+        operation::is_script(plugin, operation)
+    }
+
+    /// Unlike plugins of dockctl, the script plugin runs on hosts: a script without a host is an
+    /// error, as in Cloudify.
+    fn provides(&self, _plugin: &str) -> bool {
+        false
+    }
+
+    fn lower(
+        &self,
+        part: InstanceRef<'_>,
+        name: &str,
+        planned: &OperationDefinition,
+        _purpose: &Purpose<'_>,
+    ) -> Option<Vec<Step>> {
+        lower::lower(part, name, planned)
+    }
+
+    fn lower_relationship(
+        &self,
+        ends: RelationshipRef<'_>,
+        name: &str,
+        planned: &OperationDefinition,
+    ) -> Option<Vec<Step>> {
+        lower::lower_relationship(ends, name, planned)
+    }
+
+    fn create_driver(&self, settings: &DriverSettings) -> Box<dyn Driver> {
+        Box::new(Scripts::new(settings))
+    }
+
+    /// What a script did for an object is gone with the object.
+    fn effect_exists(&self, _step: &Step, node: &Definition, object: Option<&Object>) -> bool {
+        object.is_some() || !Plugins::default().is_observed(node)
+    }
+
+    fn run_helper(&self, call: &HelperCall<'_>) -> Option<Printed> {
+        (call.name == client::NAME).then(|| client::run(call))
+    }
+}

@@ -1,0 +1,3 @@
+//! Scripts: operations that are files, with `ctx`.
+
+mod recorded;
