@@ -51,7 +51,7 @@ pub struct InstanceRecord {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[serde(rename = "done")]
     pub completed_steps: Vec<CompletedStep>,
-    /// IDs of the plugins that worked on the existing object.
+    /// IDs of the plugins that worked on the existing object, also if their steps failed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub plugins: BTreeSet<String>,
     /// Declaration that the object was updated to in place after its creation. It overrides the
@@ -77,6 +77,9 @@ pub struct InstanceRecord {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "rests")]
     pub stays_stopped: bool,
+    /// Operations that were left out, because no plugin could run them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub left_out: BTreeSet<String>,
 }
 
 impl InstanceRecord {
@@ -152,6 +155,7 @@ impl InstanceRecord {
         }
         if self.state.is_gone() {
             self.plugins.clear();
+            self.left_out.clear();
         }
     }
 
@@ -164,6 +168,11 @@ impl InstanceRecord {
             }
             None => {}
         }
+        self.record_plugin(step);
+    }
+
+    /// Records that the plugin of a step works on the object.
+    pub(crate) fn record_plugin(&mut self, step: &Step) {
         if !step.plugin.is_empty() {
             self.plugins.insert(step.plugin.clone());
         }

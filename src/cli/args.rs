@@ -609,6 +609,9 @@ pub(crate) enum Command {
         /// Name of the deployment [default: derived from the blueprint in this directory]
         #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
         deployment: Option<String>,
+        /// Show what the scripts of the execution wrote and logged, instead of its events
+        #[arg(long, requires = "id")]
+        log: bool,
     },
 }
 

@@ -9,18 +9,19 @@ use super::{
     terminal::Terminal,
 };
 use crate::{
-    event::{self, Entry, Event},
+    event::{self, Entry, Event, LogEntry},
     operate::Workspace,
     record::{Execution, Record},
     report::{self, JsonLines, Junit, Plain, Reporter as _, table::table_to_fit},
+    seam::LogLine,
     stage::Workflow,
 };
 use serde_json::{Value as Json, json};
 
-/// Lists the executions of a deployment, or shows all events of one.
+/// Lists the executions of a deployment, or shows all events or the log of one.
 pub(crate) fn executions(
     global: &Global,
-    id: Option<&str>,
+    (id, is_log): (Option<&str>, bool),
     given: Option<&str>,
 ) -> Result<Outcome, CliError> {
     let terminal = Terminal::new(global);
@@ -29,6 +30,10 @@ pub(crate) fn executions(
     let id = id.as_deref();
     let record = workspace.record(&name)?;
     match id {
+        Some(id) if is_log => {
+            find(&name, id, &record)?;
+            Ok(show_log(&name, id, &workspace.state.log(&name, id)?))
+        }
         Some(id) => show_execution(global, &name, id, &record, workspace.state.entries(&name)?),
         None if global.output == Output::Junit => Err(CliError::usage(
             "`--output junit` needs the ID of an execution",
@@ -132,6 +137,46 @@ fn row(execution: &Execution, busy: bool) -> Vec<String> {
     ]
 }
 
+/// Returns an execution of a deployment.
+fn find<'r>(name: &str, id: &str, record: &'r Record) -> Result<&'r Execution, CliError> {
+    let mut executions = record.executions.iter();
+    let found = executions.find(|execution| execution.id == id);
+    found.ok_or_else(|| {
+        CliError::usage(format!("`{name}` has no execution `{id}`"))
+            .hint(format!("list the executions: dockctl executions -d {name}"))
+    })
+}
+
+/// Shows the log of an execution: output of scripts, and what they logged.
+fn show_log(name: &str, id: &str, log: &[LogEntry]) -> Outcome {
+    let object = |line: &LogEntry| {
+        json!({
+            "at": event::timestamp(line.at),
+            "instance": line.instance,
+            "operation": line.operation,
+            "level": line.level,
+            "text": line.text,
+        })
+    };
+    let line = |line: &LogEntry| {
+        let shown = LogLine::new(line.level, line.text.as_str());
+        let (at, instance, operation) =
+            (event::timestamp(line.at), &line.instance, &line.operation);
+        format!("{at} [{instance}.{operation}] {shown}\n")
+    };
+    let log_json: Vec<Json> = log.iter().map(object).collect();
+    let text: String = log.iter().map(line).collect();
+    let fields = json!({ "deployment": name, "execution": id, "log": log_json });
+    Outcome::new(
+        fields,
+        if text.is_empty() {
+            "no script of this execution wrote or logged anything\n".to_owned()
+        } else {
+            super::charset().show(&text).into_owned()
+        },
+    )
+}
+
 /// Replays the events of one execution through the reporters that also show live runs.
 fn show_execution(
     global: &Global,
@@ -140,14 +185,7 @@ fn show_execution(
     record: &Record,
     (mut replayed, entries): (Record, Vec<Entry>),
 ) -> Result<Outcome, CliError> {
-    let Some(execution) = record
-        .executions
-        .iter()
-        .find(|execution| execution.id == id)
-    else {
-        return Err(CliError::usage(format!("`{name}` has no execution `{id}`"))
-            .hint(format!("list the executions: dockctl executions -d {name}")));
-    };
+    let execution = find(name, id, record)?;
     let (mut inside, mut events) = (false, Vec::new());
     let (mut lines, mut objects, mut junit) = (
         Plain {

@@ -377,9 +377,11 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
         Command::Outputs { deployment, format } => {
             outputs::outputs(global, deployment.given()?, *format)
         }
-        Command::Executions { id, deployment } => {
-            executions::executions(global, id.as_deref(), deployment.as_deref())
-        }
+        Command::Executions {
+            id,
+            deployment,
+            log,
+        } => executions::executions(global, (id.as_deref(), *log), deployment.as_deref()),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
         preview::{self, Preview},
     },
     plan::effect::{InstanceEffect, PlannedEffect, tally_text},
+    printable::printable,
     report::count,
     stage::{Stage, Task},
 };
@@ -112,6 +113,7 @@ impl PreviewText<'_> {
             "not_compared": self.0.not_compared,
             "unsupported": self.0.proposal.unsupported,
             "too_old": self.0.unmet,
+            "not_kept": self.0.not_kept,
         })
     }
 
@@ -181,11 +183,27 @@ impl PreviewText<'_> {
                 .map(|words| format!("protected: {words}\n")),
         );
         text.extend(self.uncompared());
+        text.extend(self.not_kept());
         text + &self.closing()
     }
 
     fn uncompared(&self) -> Vec<String> {
         uncompared_lines(&self.0.not_compared)
+    }
+
+    fn not_kept(&self) -> Option<String> {
+        let names = self
+            .0
+            .not_kept
+            .iter()
+            .map(|path| path.display().to_string());
+        let names: Vec<String> = names.map(|name| printable(&name)).collect();
+        (!names.is_empty()).then(|| {
+            format!(
+                "not kept in the state directory, because it is too large: {}\n",
+                name_list(&names)
+            )
+        })
     }
 
     fn restoration(&self) -> Option<String> {

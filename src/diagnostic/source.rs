@@ -193,6 +193,22 @@ impl Sources {
         self.source(file).path.as_deref()
     }
 
+    /// Returns the directories of all files on disk, each once, in the order of reading.
+    #[must_use]
+    pub fn directories(&self) -> Vec<PathBuf> {
+        let paths = self
+            .files
+            .iter()
+            .filter_map(|source| source.path.as_deref());
+        let mut all: Vec<PathBuf> = Vec::new();
+        for directory in paths.filter_map(Path::parent) {
+            if !all.iter().any(|it| it == directory) {
+                all.push(directory.to_owned());
+            }
+        }
+        all
+    }
+
     /// Records the import that leads to a file, unless one is recorded already.
     pub fn set_import(&mut self, file: FileId, import: Span) {
         self.files[file.0 as usize].import.get_or_insert(import);

@@ -93,7 +93,7 @@ pub(super) fn create_key(path: &Path) -> io::Result<()> {
     })
 }
 
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = open_without_links(
         path,
         OpenOptions::new().write(true).create(true).truncate(true),

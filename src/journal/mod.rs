@@ -11,6 +11,7 @@ mod error;
 mod files;
 mod format2;
 mod holder;
+mod resources;
 mod rows;
 mod state_dir;
 mod store;
@@ -18,6 +19,7 @@ mod store;
 pub use error::JournalError;
 pub use holder::Holder;
 pub(crate) use holder::write_holder;
+pub use resources::Inventory;
 pub use state_dir::StateDir;
 pub use store::{HeldDeployment, Requests, Store};
 

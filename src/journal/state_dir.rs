@@ -51,7 +51,7 @@ impl StateDir {
 
     /// Returns the directory with all links in its path resolved, because its files are opened
     /// without following links.
-    fn resolved(&self) -> Self {
+    pub(super) fn resolved(&self) -> Self {
         self.path
             .canonicalize()
             .map_or_else(|_| self.clone(), |path| Self { path })
@@ -81,7 +81,7 @@ impl StateDir {
 
     /// Creates the directory if needed and returns it with links resolved. Every method that writes
     /// calls this first.
-    fn prepare(&self) -> Result<Self, JournalError> {
+    pub(super) fn prepare(&self) -> Result<Self, JournalError> {
         create_dir(&self.path)?;
         let resolved = self.resolved();
         match self.untrusted() {
@@ -185,19 +185,6 @@ impl StateDir {
         }
         let store = Store::open_read_only(&path)?;
         Ok((store.snapshot()?.1, store.entries()?))
-    }
-
-    /// Returns a kept file of a deployment's blueprint; none if it is not kept.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be read.
-    pub fn read_resource(
-        &self,
-        _deployment: &str,
-        _path: &Path,
-    ) -> Result<Option<Vec<u8>>, JournalError> {
-        Ok(None)
     }
 
     /// Returns the log of an execution, oldest line first.

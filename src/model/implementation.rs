@@ -14,7 +14,7 @@ use crate::{
 use std::{
     cell::RefCell,
     collections::HashMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     rc::Rc,
     sync::{Arc, LazyLock},
 };
@@ -28,8 +28,8 @@ const RUN_WORKFLOW: &str = "script_runner.tasks.execute_workflow";
 pub(super) struct Implementations<'a> {
     ast: &'a Ast,
     data: &'a DataTypes,
-    /// Directory of the blueprint. Paths of scripts are relative to it.
-    directory: PathBuf,
+    /// Directory of the blueprint, then those of its imports. Paths of scripts are relative to them.
+    directories: Vec<PathBuf>,
     /// Whether a text names a script. Cached, to check the file system once per text.
     scripts: RefCell<HashMap<Arc<str>, bool>>,
     /// Operations of types, by type and side, for templates that add nothing.
@@ -83,11 +83,11 @@ pub(super) struct Implementation {
 }
 
 impl<'a> Implementations<'a> {
-    pub(super) fn new(ast: &'a Ast, data: &'a DataTypes, directory: PathBuf) -> Self {
+    pub(super) fn new(ast: &'a Ast, data: &'a DataTypes, directories: Vec<PathBuf>) -> Self {
         Self {
             ast,
             data,
-            directory,
+            directories,
             scripts: RefCell::default(),
             shared: HashMap::new(),
         }
@@ -359,6 +359,13 @@ impl<'a> Implementations<'a> {
         })
     }
 
+    /// Returns the directory of the blueprint.
+    fn directory(&self) -> &Path {
+        self.directories
+            .first()
+            .map_or(Path::new(""), PathBuf::as_path)
+    }
+
     pub(super) fn is_script(&self, text: &Arc<str>) -> bool {
         if let Some(known) = self.scripts.borrow().get(text) {
             return *known;
@@ -372,7 +379,10 @@ impl<'a> Implementations<'a> {
         let path = text
             .rsplit_once(crate::catalog::NAMESPACE_DELIMITER)
             .map_or(text, |(_, path)| path);
-        let is_file = |path: &str| !path.is_empty() && self.directory.join(path).is_file();
+        let is_file = |path: &str| {
+            let mut directories = self.directories.iter();
+            !path.is_empty() && directories.any(|directory| directory.join(path).is_file())
+        };
         text.contains("://") || text.contains('\n') || is_file(text) || is_file(path)
     }
 
@@ -414,7 +424,7 @@ impl<'a> Implementations<'a> {
                 d.push(if text.node.contains('/') {
                     fault.hint(format!(
                         "create {}, or correct the path",
-                        self.directory.join(&*text.node).display()
+                        self.directory().join(&*text.node).display()
                     ))
                 } else {
                     fault

@@ -20,25 +20,32 @@ use crate::{
     },
 };
 use indexmap::IndexMap;
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Returns true if dockctl itself provides a plugin. Such a plugin does not need a host to run on.
 pub type IsBuiltIn = fn(plugin: &str) -> bool;
 
+/// Returns the directories that scripts are searched in: that of the blueprint, then those of its
+/// imports.
+fn script_directories(ast: &Ast, sources: &Sources) -> Vec<PathBuf> {
+    let main = sources.path(ast.file).and_then(Path::parent);
+    let main = main.map(Path::to_owned).unwrap_or_default();
+    let imports = sources.directories().into_iter().filter(|it| *it != main);
+    [main.clone()].into_iter().chain(imports).collect()
+}
+
 /// Resolves a merged blueprint. Invalid parts are left out, to find all errors in one run.
 #[must_use]
 pub fn resolve(ast: Ast, sources: &Sources, provided: IsBuiltIn, d: &mut Diagnostics) -> Blueprint {
-    let directory = sources
-        .path(ast.file)
-        .and_then(Path::parent)
-        .map(Path::to_owned)
-        .unwrap_or_default();
     let types = Types::new(&ast, d);
     check_defaults(&ast.inputs, &types.data, d);
     let mut resolver = Resolver {
         ast: &ast,
         types: &types,
-        implementations: Implementations::new(&ast, &types.data, directory),
+        implementations: Implementations::new(&ast, &types.data, script_directories(&ast, sources)),
         filled_values: 0,
     };
     for flat in types.relationships.values() {

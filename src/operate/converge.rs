@@ -74,6 +74,10 @@ impl ConvergeRun<'_> {
         let systems = self.workspace.connect()?;
         let drivers = systems.drivers();
         let Some(proposal) = self.plan_work(&desired, &drivers, true).await? else {
+            // Files may have changed although the deployment is up to date.
+            if let Err(error) = self.keep_resources(&desired) {
+                self.workspace.warn(error.message);
+            }
             return Ok(Converged::UpToDate(desired.record.unwrap_or_default()));
         };
         self.confirm(&desired, &proposal)?;
@@ -90,6 +94,15 @@ impl ConvergeRun<'_> {
 
     fn name(&self) -> &str {
         &self.request.deployment
+    }
+
+    /// Keeps the files of the blueprint, for operations that read them later.
+    fn keep_resources(&self, desired: &Desired) -> Result<(), Error> {
+        let state = &self.workspace.state;
+        match desired.inventory(state.path()) {
+            Some(inventory) => Ok(state.keep_resources(self.name(), &inventory)?),
+            None => Ok(()),
+        }
     }
 
     fn path(&self) -> &Path {
@@ -144,6 +157,7 @@ impl ConvergeRun<'_> {
         let Some(proposal) = self.plan_work(&desired, drivers, false).await? else {
             return Ok(false);
         };
+        self.keep_resources(&desired)?;
         let job = Job {
             parameters: self.parameters(),
             previous: unfinished(held.record(), self.request.parameters.workflow()),

@@ -13,6 +13,7 @@ use crate::{
     diagnostic::Diagnostics,
     digest::keyed_digest,
     event::{Entry, Event},
+    journal::Inventory,
     model::{Deployment, Difference, Instance, inputs::MissingInputs},
     plan::{self, AttributeRead, PlanInput, Proposal, Unsupported},
     plugins::{Drivers, Plugins},
@@ -22,7 +23,10 @@ use crate::{
     stage::{Parameters, Stage, Task},
 };
 use indexmap::IndexSet;
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// The desired deployment with the present record.
 pub(crate) struct Desired {
@@ -103,6 +107,19 @@ impl Desired {
             record,
             loaded,
         })
+    }
+
+    /// Returns the files of the blueprint that the state directory keeps, if the deployment has
+    /// operations that read such files.
+    pub(crate) fn inventory(&self, state_dir: &Path) -> Option<Inventory> {
+        let first = Plugins::default().resources(&self.deployment)?;
+        let main = self.deployment.blueprint.parent();
+        let main = main.unwrap_or(Path::new(".")).to_owned();
+        let imports = self.loaded.sources.directories().into_iter();
+        let imports = imports.map(|directory| blueprint::absolute(&directory));
+        let imports = imports.filter(|directory| *directory != main);
+        let bases: Vec<PathBuf> = [main.clone()].into_iter().chain(imports).collect();
+        Some(Inventory::of(&bases, &first, state_dir))
     }
 
     /// Plans `install` or `update`.

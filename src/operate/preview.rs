@@ -18,7 +18,10 @@ use crate::{
     seam::Observed,
     stage::{Parameters, Stage, Task, Workflow, parameters::Update},
 };
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// A preview with the data that it was computed from.
 pub(crate) struct PreviewResult {
@@ -72,6 +75,8 @@ pub(crate) async fn preview(
         .await?;
     let mut preview = Preview::new(&desired, &observed, update_options);
     preview.unmet = unmet_requirements(&drivers, &preview.proposal.stage).await?;
+    let inventory = desired.inventory(workspace.state.path());
+    preview.not_kept = inventory.map(|it| it.left_out).unwrap_or_default();
     Ok(PreviewResult {
         desired,
         observed,
@@ -101,6 +106,8 @@ pub(crate) struct Preview {
     pub not_compared: BTreeMap<String, Vec<String>>,
     /// Requirements that an engine does not meet, one paragraph each.
     pub unmet: Vec<String>,
+    /// Files of the blueprint that the state directory does not keep, because they are too large.
+    pub not_kept: Vec<PathBuf>,
 }
 
 impl Preview {
@@ -138,6 +145,7 @@ impl Preview {
             restored: restores,
             not_compared,
             unmet: Vec::new(),
+            not_kept: Vec::new(),
         }
     }
 

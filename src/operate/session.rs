@@ -522,6 +522,14 @@ impl HeldSession<'_, '_> {
         if let Err(error) = self.store.prune(workspace.settings.keep_history.into()) {
             workspace.warn(format!("cannot delete old executions: {error}"));
         }
+        let name = &self.session.name;
+        let dropped = match self.session.record.is_installed() {
+            true => Ok(()),
+            false => workspace.state.drop_resources(name),
+        };
+        if let Err(error) = dropped {
+            workspace.warn(format!("cannot delete the files of `{name}`: {error}"));
+        }
     }
 }
 

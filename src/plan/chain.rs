@@ -11,7 +11,7 @@ use crate::{
     },
     plugins::{InstanceRef, RelationshipRef, Replacement},
     seam::{Effect, Purpose, Step},
-    stage::{Task, TaskId},
+    stage::{Task, TaskId, is_install_operation, is_uninstall_operation},
 };
 
 /// A lifecycle operation and the instance states that it sets.
@@ -110,6 +110,9 @@ impl<'a> Chain<'a> {
             let Some(operation) = self.node.operations.get(phase.operation) else {
                 continue;
             };
+            if is_uninstall_operation(phase.operation) && self.has_nothing_to_undo(operation) {
+                continue;
+            }
             let purpose = match self.replacing {
                 Some(_) => Purpose::Successor,
                 None => self.purpose,
@@ -285,6 +288,23 @@ impl<'a> Chain<'a> {
         self.known.plugins.lower_relationship(ends, operation)
     }
 
+    /// Returns true if an operation would only undo what other operations of its plugin never did:
+    /// they were left out, or the run did not reach them.
+    fn has_nothing_to_undo(&self, operation: &OperationDefinition) -> bool {
+        let record = self.known.record.instances.get(&self.instance.id);
+        let is_left_out = record.is_some_and(|record| !record.left_out.is_empty());
+        let plugins = self.known.plugins;
+        plugins.undoes_only_own_work(operation, |plugin| {
+            let has_worked = record.is_some_and(|record| record.plugins.contains(plugin.id()));
+            let of_relationships = self.node.relationships.iter().flat_map(|it| &it.operations);
+            let mut all = self.node.operations.iter().chain(of_relationships);
+            let has_own = all.any(|(name, it)| {
+                is_install_operation(name) && plugin.supports(&it.plugin, &it.operation)
+            });
+            !has_worked && (is_left_out || has_own)
+        })
+    }
+
     /// Returns true if the journal records the step as completed and it is still in effect.
     fn is_done(&self, operation: &str, step: &Step, side: Option<&RelationshipSide>) -> bool {
         self.completed.iter().any(|done| {
@@ -302,6 +322,9 @@ impl<'a> Chain<'a> {
         if !self.proposal.unsupported.contains(&unsupported) {
             self.proposal.unsupported.push(unsupported);
         }
+        let left_out = &mut self.proposal.stage.left_out;
+        let of_instance = left_out.entry(self.instance.id.clone()).or_default();
+        of_instance.insert(name.to_owned());
     }
 
     /// Sets the final state of the instance on its last task. Appends an empty task first if there

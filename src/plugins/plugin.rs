@@ -302,6 +302,18 @@ pub trait Plugin: Sync {
         false
     }
 
+    /// Returns the files of the blueprint that an operation runs, if it may read such files at all.
+    fn resources(&self, _planned: &OperationDefinition) -> Option<Vec<String>> {
+        None
+    }
+
+    /// Returns true if its stop and delete operations undo only what its other operations did, so
+    /// that they are pointless if none of these ran. False for operations on objects, which exist
+    /// or not.
+    fn undoes_only_own_work(&self) -> bool {
+        false
+    }
+
     /// Returns the files that a step reads, as far as they are known by now.
     fn files(&self, _step: &Step) -> Vec<Need> {
         Vec::new()

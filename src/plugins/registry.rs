@@ -13,7 +13,10 @@ use crate::{
 };
 use indexmap::IndexMap;
 use serde_json::Value as Json;
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+};
 
 /// The location and ID of an instance's object, as far as known.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -389,6 +392,34 @@ impl Plugins {
     pub fn is_redundant(self, step: &Step, object: Option<&Object>) -> bool {
         let plugin = self.by_id(&step.plugin).zip(object);
         plugin.is_some_and(|(plugin, object)| plugin.is_redundant(step, object))
+    }
+
+    /// Returns the files of the blueprint that operations of a deployment run; none if no operation
+    /// reads such files.
+    #[must_use]
+    pub fn resources(self, deployment: &Deployment) -> Option<BTreeSet<String>> {
+        let nodes = deployment.nodes.values();
+        let operations = nodes.flat_map(|node| {
+            let relationships = node.relationships.iter();
+            let own = node.operations.values();
+            own.chain(relationships.flat_map(|it| it.operations.values()))
+        });
+        let read = |it| self.0.iter().find_map(|plugin| plugin.resources(it));
+        let files: Vec<Vec<String>> = operations.filter_map(read).collect();
+        (!files.is_empty()).then(|| files.into_iter().flatten().collect())
+    }
+
+    /// Returns true if an operation undoes only own work of its plugin, and `never_worked` says
+    /// that there is none.
+    #[must_use]
+    pub fn undoes_only_own_work(
+        self,
+        operation: &OperationDefinition,
+        never_worked: impl Fn(&dyn Plugin) -> bool,
+    ) -> bool {
+        let mut plugins = self.0.iter();
+        let plugin = plugins.find(|it| it.supports(&operation.plugin, &operation.operation));
+        plugin.is_some_and(|it| it.undoes_only_own_work() && never_worked(*it))
     }
 
     /// Returns the files that a step reads.

@@ -388,6 +388,10 @@ impl Record {
         for failed in &mut execution.failed {
             failed.tried_again |= stage.is_retry;
         }
+        for (instance, operations) in &stage.left_out {
+            let instance = self.instances.entry(instance.clone()).or_default();
+            instance.left_out.extend(operations.iter().cloned());
+        }
         self.begin_stage(stage.clone());
         Ok(())
     }
@@ -413,6 +417,10 @@ impl Record {
         self.tasks[task.0].since = entry.at;
         if let Some(enters) = self.stage.task(task).state_during {
             self.enter(task, enters);
+        }
+        let Task { instance, step, .. } = self.stage.task(task);
+        if let Some(instance) = self.instances.get_mut(instance) {
+            instance.record_plugin(step);
         }
         Ok(())
     }

@@ -15,7 +15,10 @@ use crate::{
     seam::Step,
 };
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// Operation that gives a predecessor its place back. The journal contains this name.
 pub const PUT_BACK: &str = "put_back";
@@ -81,6 +84,9 @@ pub struct Stage {
     /// Set if the stage restores predecessors. Such a stage runs even in a cancelled execution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restores: Option<Restoring>,
+    /// Operations that no plugin can run and that the stage leaves out, by instance.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// How a stage restores predecessors.

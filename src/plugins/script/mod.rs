@@ -11,8 +11,12 @@ use crate::{
     seam::{Object, Purpose, Step},
 };
 pub use declare::command_line::Printed;
-use declare::{action::ID, lower, operation};
+use declare::{
+    action::{ID, PATH},
+    lower, operation,
+};
 use drive::Scripts;
+use serde_json::Value as Json;
 
 /// The script plugin.
 pub(super) struct Script;
@@ -58,6 +62,18 @@ impl Plugin for Script {
     /// What a script did for an object is gone with the object.
     fn effect_exists(&self, _step: &Step, node: &Definition, object: Option<&Object>) -> bool {
         object.is_some() || !Plugins::default().is_observed(node)
+    }
+
+    fn resources(&self, planned: &OperationDefinition) -> Option<Vec<String>> {
+        if !operation::is_script(&planned.plugin, &planned.operation) {
+            return None;
+        }
+        let path = planned.inputs.get(PATH).and_then(Json::as_str);
+        Some(path.map(str::to_owned).into_iter().collect())
+    }
+
+    fn undoes_only_own_work(&self) -> bool {
+        true
     }
 
     fn run_helper(&self, call: &HelperCall<'_>) -> Option<Printed> {

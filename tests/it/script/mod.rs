@@ -1,3 +1,5 @@
 //! Scripts: operations that are files, with `ctx`.
 
+mod log;
 mod recorded;
+mod uninstall;

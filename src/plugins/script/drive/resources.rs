@@ -30,15 +30,22 @@ const NAMESPACE: &str = "--";
 pub(super) struct Resources {
     state: StateDir,
     deployment: String,
-    directory: PathBuf,
+    /// Directories that files may come from.
+    bases: Vec<PathBuf>,
 }
 
 impl Resources {
     pub(super) fn new(state_dir: &Path, call: &Call, directory: &str) -> Self {
+        let state = StateDir::new(state_dir.to_owned());
+        let deployment = call.deployment.name.clone();
+        let mut bases = state.resource_bases(&deployment);
+        if bases.is_empty() {
+            bases.push(PathBuf::from(directory));
+        }
         Self {
-            state: StateDir::new(state_dir.to_owned()),
-            deployment: call.deployment.name.clone(),
-            directory: PathBuf::from(directory),
+            state,
+            deployment,
+            bases,
         }
     }
 
@@ -56,26 +63,15 @@ impl Resources {
         if let Ok(Some(kept)) = self.state.read_resource(&self.deployment, &inner) {
             return Ok(kept);
         }
-        self.read_from_directory(&inner).map_err(|error| {
-            let whole = self.directory.join(&inner);
-            let message = match error.kind() {
-                io::ErrorKind::NotFound => {
-                    format!("[Errno 2] No such file or directory: '{}'", whole.display())
-                }
-                _ => format!("cannot read {}: {error}", whole.display()),
-            };
-            ContextError::new("FileNotFoundError", message)
-        })
-    }
-
-    fn read_from_directory(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let base = self.directory.canonicalize()?;
-        let whole = base.join(path).canonicalize()?;
-        if !whole.starts_with(&base) {
-            let message = "its link leads out of the directory of the blueprint";
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+        let mut failed = None;
+        for base in &self.bases {
+            match read_below(base, &inner) {
+                Ok(content) => return Ok(content),
+                Err(error) => failed = failed.or(Some((base.join(&inner), error))),
+            }
         }
-        fs::read(whole)
+        let (whole, error) = failed.unwrap_or((inner, io::ErrorKind::NotFound.into()));
+        Err(unreadable(&whole, &error))
     }
 
     /// Returns the name and the content of a script.
@@ -114,6 +110,27 @@ impl Resources {
             None => Err(failed(error)),
         })
     }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> ContextError {
+    let message = match error.kind() {
+        io::ErrorKind::NotFound => {
+            format!("[Errno 2] No such file or directory: '{}'", path.display())
+        }
+        _ => format!("cannot read {}: {error}", path.display()),
+    };
+    ContextError::new("FileNotFoundError", message)
+}
+
+/// Reads a file below a directory. Links that lead out of it are refused.
+fn read_below(base: &Path, path: &Path) -> io::Result<Vec<u8>> {
+    let base = base.canonicalize()?;
+    let whole = base.join(path).canonicalize()?;
+    if !whole.starts_with(&base) {
+        let message = "its link leads out of the directory of the blueprint";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+    }
+    fs::read(whole)
 }
 
 /// Returns a path that stays below its base; none for an absolute path, and for one with `..`.
