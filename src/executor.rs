@@ -8,13 +8,19 @@ use crate::{
     event::{Entry, Event, LogEntry, Outcome, StopReason, now},
     instance_record::RollbackScope,
     journal::{Journal, JournalError},
-    model::{Deployment, Retry},
+    model::{
+        Deployment, Retry,
+        function::{contains_concealed, reveal},
+    },
     plan::{self, PlanInput, restore},
     plugins::{Drivers, ObserveContext, Processed},
     preflight::{self, MissingRequirement},
     record::{FunctionContext, Record},
     report::Reporter,
-    seam::{Call, Failure, FailureKind, LogLine, Outputs, Settled, Settling, Step, StepNote},
+    seam::{
+        Call, Failure, FailureKind, LogLine, Outputs, Participant, Settled, Settling, Step,
+        StepNote, Subject,
+    },
     secrets::Secrets,
     stage::{Parameters, Stage, Task, TaskId},
 };
@@ -699,19 +705,55 @@ impl<'a> Executor<'a> {
     ) -> Call {
         let planned = self.record.stage().task(task);
         let subject = self.record.subject(planned);
+        let subject = self.with_secrets(subject);
         let last = self.record.executions.last();
         Call {
             deployment: deployment.clone(),
             execution: last.map(|it| it.id.clone()).unwrap_or_default(),
             workflow: last.map_or_else(String::new, |it| it.workflow().to_string()),
             max_retries: planned.retry.max_retries.unwrap_or(self.policy.retries),
-            related: self.record.related_to(&subject),
+            related: self.related_to(&subject),
             subject,
             step,
             attempt,
             inside: None,
             stop: stopped,
         }
+    }
+
+    /// Returns a subject with the secrets in its runtime properties.
+    fn with_secrets(&self, subject: Subject) -> Subject {
+        match subject {
+            Subject::Instance(own) => Subject::Instance(self.with_own_secrets(own)),
+            Subject::Relationship {
+                source,
+                target,
+                end,
+            } => Subject::Relationship {
+                source: self.with_own_secrets(source),
+                target: self.with_own_secrets(target),
+                end,
+            },
+        }
+    }
+
+    /// Returns the related instances with the secrets in their runtime properties.
+    fn related_to(&self, subject: &Subject) -> Vec<Participant> {
+        let related = self.record.related_to(subject).into_iter();
+        related.map(|it| self.with_own_secrets(it)).collect()
+    }
+
+    /// A secret that is not available stays an expression: only a step that reads it fails.
+    fn with_own_secrets(&self, mut participant: Participant) -> Participant {
+        let context = FunctionContext::of(self.record, &participant.instance.id, self.secrets);
+        for value in participant.properties.values_mut() {
+            if contains_concealed(value)
+                && let Ok(revealed) = reveal(value, &context)
+            {
+                *value = revealed;
+            }
+        }
+        participant
     }
 
     /// Returns a copy of the present deployment.
@@ -754,7 +796,7 @@ impl<'a> Executor<'a> {
         let call = self.call(task, (step, attempt), &running.deployment, stopped);
         let call = self.with_inside(call).map(Rc::new);
         let begun = call.as_ref().ok().cloned();
-        let (drivers, notes) = (self.drivers, running.notes.clone());
+        let (drivers, notes, secrets) = (self.drivers, running.notes.clone(), self.secrets);
         let unknown = self.needs_user(task).then(|| self.outcome_unknown(task));
         let response = async move {
             let call = call?;
@@ -776,7 +818,7 @@ impl<'a> Executor<'a> {
                 }));
                 Box::pin(async move { drop(waits.await) })
             };
-            drivers.perform(&call, &send).await
+            drivers.perform(&call, &send, secrets).await
         };
         async move {
             let result = match limit {
@@ -822,7 +864,10 @@ impl<'a> Executor<'a> {
                 let progress = progress.redacted(self.secrets);
                 self.reporter.progress(self.record, task, &progress);
             }
-            StepNote::Outputs(outputs) => self.emit(Event::TaskNoted { task, outputs })?,
+            StepNote::Outputs(outputs) => {
+                let outputs = outputs.conceal(self.secrets);
+                self.emit(Event::TaskNoted { task, outputs })?;
+            }
             StepNote::Log(lines) => self.log(task, &lines)?,
         }
         let _ = processed.send(());

@@ -31,15 +31,30 @@ pub fn missing_requirements(
 ) -> Vec<MissingRequirement> {
     let mut seen: BTreeSet<(&str, Need)> = BTreeSet::new();
     let mut all = Vec::new();
+    let after_creators = after_secret_creators(stage);
     for task in stage.ids() {
         let Task { instance, step, .. } = stage.task(task);
         for need in requirements(step, plugins) {
+            if after_creators[task.0] && matches!(need, Need::Secret(_)) {
+                continue;
+            }
             if seen.insert((instance, need.clone())) {
                 all.extend(missing_requirement(task, &need, deployment, secrets));
             }
         }
     }
     all
+}
+
+/// Returns, for each task, whether it runs after one that may create its secrets.
+fn after_secret_creators(stage: &Stage) -> Vec<bool> {
+    let mut after = vec![false; stage.tasks().len()];
+    for id in stage.ids() {
+        let creates = |need: &TaskId| stage.task(*need).step.traits.creates_secrets;
+        let needs = &stage.task(id).needs;
+        after[id.0] = needs.iter().any(|need| after[need.0] || creates(need));
+    }
+    after
 }
 
 /// Returns the secrets, withheld values and local files that a step needs.

@@ -598,6 +598,11 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FORMAT", default_value = "text")]
         format: OutputsFormat,
     },
+    /// List or delete the secrets that scripts of a deployment created
+    Secrets {
+        #[command(subcommand)]
+        command: SecretsCommand,
+    },
     /// List the executions of a deployment, or show all events of one execution
     #[command(
         after_help = "Examples:\n  dockctl executions -d hello\n  dockctl executions k3j9x0ab -d hello\n  dockctl executions k3j9x0ab --output junit > report.xml"
@@ -612,6 +617,26 @@ pub(crate) enum Command {
         /// Show what the scripts of the execution wrote and logged, instead of its events
         #[arg(long, requires = "id")]
         log: bool,
+    },
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum SecretsCommand {
+    /// List the names of the secrets
+    #[command(after_help = "Examples:\n  dockctl secrets list hello")]
+    List {
+        #[command(flatten)]
+        deployment: DeploymentArgs,
+    },
+    /// Delete a secret
+    #[command(after_help = "Examples:\n  dockctl secrets delete token -d hello")]
+    Delete {
+        /// Name of the secret
+        #[arg(value_name = "SECRET")]
+        secret: String,
+        /// Name of the deployment [default: derived from the blueprint in this directory]
+        #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
+        deployment: Option<String>,
     },
 }
 

@@ -26,6 +26,7 @@ mod recover;
 mod resume;
 mod run;
 mod schema;
+mod secrets;
 mod selection;
 mod settings;
 mod status;
@@ -377,6 +378,7 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
         Command::Outputs { deployment, format } => {
             outputs::outputs(global, deployment.given()?, *format)
         }
+        Command::Secrets { command } => secrets::secrets(global, command),
         Command::Executions {
             id,
             deployment,
@@ -445,6 +447,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::Status { .. } => "status",
         Command::List { .. } => "list",
         Command::Outputs { .. } => "outputs",
+        Command::Secrets { .. } => "secrets",
         Command::Executions { .. } => "executions",
     }
 }

@@ -156,7 +156,7 @@ impl EvaluationContext for Redacted<'_> {
     }
 
     fn attribute(&self, target: &str, path: &[Json]) -> Result<Json, String> {
-        self.0.attribute(target, path)
+        self.0.masked_attribute(target, path, PLACEHOLDER)
     }
 
     fn attributes(&self, node: &str, path: &[Json]) -> Result<Vec<(String, Json)>, String> {

@@ -12,6 +12,7 @@ use crate::{
     discovery::Claim,
     event::{self, now, timestamp},
     instance_record::InstanceRecord,
+    model::function::mask,
     model::{Definition, Deployment, Instance, InstanceState},
     operate::{
         Workspace,
@@ -24,6 +25,7 @@ use crate::{
         table::{Screen, cut, table, table_to_fit},
     },
     seam::{Drift, Object, ObjectState, Observed},
+    secrets::PLACEHOLDER,
 };
 use serde_json::{Value as Json, json};
 use std::{
@@ -374,11 +376,7 @@ impl<'a> View<'a> {
             .filter(|_| !state.is_gone());
         let expects_object = state == InstanceState::Started
             && node.is_some_and(|node| Plugins::default().is_observed(node));
-        let properties = record
-            .properties(&instance.id)
-            .cloned()
-            .unwrap_or_default()
-            .into();
+        let properties = shown_properties(record, &instance.id);
         let mut drift = drift(expects_object, node, object);
         let known = node.and_then(|node| Plugins::default().recorded_id(record, instance, node));
         if expects_object && object.is_some_and(|object| known != Some(&object.id)) {
@@ -558,6 +556,12 @@ fn drift(expects_object: bool, node: Option<&Definition>, object: Option<&Object
     }
 }
 
+/// Returns the runtime properties of an instance for output.
+fn shown_properties(record: &Record, instance: &str) -> Json {
+    let properties = record.properties(instance).cloned().unwrap_or_default();
+    mask(&properties.into(), PLACEHOLDER)
+}
+
 /// Returns the instances from the record, without querying an engine.
 pub(crate) fn known_instances(record: &Record) -> Vec<Json> {
     let deployment = record.deployment.iter();
@@ -570,7 +574,7 @@ pub(crate) fn known_instances(record: &Record) -> Vec<Json> {
                     "index": instance.index,
                     "state": record.state(&instance.id),
                     "adopted": deployment.node(instance).is_some_and(crate::model::Definition::is_adopted),
-                    "runtime_properties": record.properties(&instance.id),
+                    "runtime_properties": shown_properties(record, &instance.id),
                 })
             })
         })

@@ -45,6 +45,13 @@ impl StateDir {
         self.path.join("deployments")
     }
 
+    /// Returns the file with the secrets that scripts of a deployment created.
+    #[must_use]
+    pub fn secrets(&self, deployment: &str) -> PathBuf {
+        let secrets = self.resolved().path.join("secrets");
+        secrets.join(format!("{deployment}.json"))
+    }
+
     fn database(&self, deployment: &str) -> PathBuf {
         self.deployments().join(format!("{deployment}.db"))
     }

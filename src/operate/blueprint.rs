@@ -10,7 +10,9 @@ use super::{
 use crate::{
     catalog,
     diagnostic::{self, Code, Diagnostic, Diagnostics, Sources},
-    model::{self, Blueprint, Deployment, DeploymentSource, Instance, function, inputs},
+    model::{
+        self, Blueprint, Definition, Deployment, DeploymentSource, Instance, function, inputs,
+    },
     plugins::Plugins,
     secrets::{Secrets, SensitiveInputs},
     syntax::Value,
@@ -83,6 +85,12 @@ impl LoadedBlueprint {
     /// Returns the error for a request that requires a valid blueprint.
     pub(crate) fn to_error(&self) -> Error {
         Error::invalid(self.diagnostics.clone(), self.sources.clone())
+    }
+
+    /// Returns true if operations may create secrets that do not exist yet.
+    fn creates_secrets(&self) -> bool {
+        let mut nodes = self.blueprint.nodes.values();
+        nodes.any(|node| Plugins::default().creates_secrets(&Definition::of(node, &self.sources)))
     }
 
     pub(crate) fn is_valid(&self) -> bool {
@@ -313,7 +321,7 @@ pub(crate) fn load(
     }
     loaded.diagnostics.append(faults);
     loaded.redact();
-    if missing == inputs::MissingInputs::Reject {
+    if missing == inputs::MissingInputs::Reject && !loaded.creates_secrets() {
         check_secrets(
             &loaded.blueprint,
             &Secrets::new(settings.secrets.clone()),

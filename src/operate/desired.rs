@@ -63,6 +63,7 @@ impl Desired {
         plan: Option<&PlanFile>,
     ) -> Result<Self, Error> {
         let record = workspace.state.read(name)?;
+        workspace.use_secrets_of(name)?;
         record.as_ref().map_or(Ok(()), refuse_unknown_plugins)?;
         let before = record
             .as_ref()

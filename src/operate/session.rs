@@ -28,7 +28,7 @@ use crate::{
     stage::{Parameters, Selection, Stage, Workflow},
 };
 use serde_json::json;
-use std::{fs::File, time::Duration};
+use std::{collections::BTreeSet, fs::File, time::Duration};
 use tokio::task::JoinHandle;
 
 /// Interval of checks for requests to stop from other commands.
@@ -107,6 +107,7 @@ impl<'a> Session<'a> {
             lock,
         } = self.workspace.state.hold(&self.name, &holder)?;
         refuse_unknown_plugins(&record)?;
+        self.workspace.use_secrets_of(&self.name)?;
         self.record = record;
         let stop_requests = self.workspace.caller.stop_requests()?.child();
         Ok(HeldSession {
@@ -150,6 +151,22 @@ impl<'a> Session<'a> {
         definitions
             .chain(dropped)
             .for_each(|definition| self.workspace.secrets.register_all(&definition));
+        // A secret that never existed is in no output: a script of this deployment creates it.
+        let nodes = self
+            .record
+            .deployment
+            .iter()
+            .flat_map(|it| it.nodes.values());
+        if nodes
+            .clone()
+            .any(|node| Plugins::default().creates_secrets(node))
+        {
+            let used = nodes.flat_map(|node| node.secrets.keys());
+            let used: BTreeSet<&str> = used.map(String::as_str).collect();
+            self.workspace
+                .secrets
+                .ignore_missing(|name| !used.contains(name));
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     plugins::{self, ConnectedPlugins, Drivers, ObserveContext, Plugins},
     record::Record,
     seam::Observed,
-    secrets::{MIN_LENGTH, Secrets, sensitive},
+    secrets::{MIN_LENGTH, OwnSecrets, Secrets, sensitive},
 };
 use serde_json::Value as Json;
 use std::{
@@ -192,8 +192,21 @@ impl<'c> Workspace<'c> {
         Ok(())
     }
 
+    /// Uses the secrets that scripts of a deployment created.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
+    pub(crate) fn use_secrets_of(&self, deployment: &str) -> Result<(), Error> {
+        let own = OwnSecrets::read(self.state.secrets(deployment));
+        let own = own.map_err(|message| Error::new(Kind::Failed, message))?;
+        self.secrets.use_own(own);
+        Ok(())
+    }
+
     /// Returns the record of a deployment that must exist.
     pub(crate) fn record(&self, name: &str) -> Result<Record, Error> {
+        self.use_secrets_of(name)?;
         let record = self
             .state
             .read(name)?

@@ -126,6 +126,8 @@ pub struct StepContext<'a> {
     pub notes: NoteSink<'a>,
     /// The object that the step runs in, if it names one.
     pub inside: Option<StepShell<'a>>,
+    /// The secrets of the deployment.
+    pub secrets: &'a Secrets,
 }
 
 /// A plugin with its connections, created for one run.

@@ -8,6 +8,7 @@ use crate::{
     discovery::Discovery,
     record::Record,
     seam::{Call, Failure, ObjectRef, Observed, Outputs, Settled, Step, Target},
+    secrets::Secrets,
 };
 use futures_util::{StreamExt as _, stream};
 use std::collections::BTreeMap;
@@ -35,9 +36,14 @@ impl<'d> Drivers<'d> {
         &'a self,
         call: &'a Call,
         notes: NoteSink<'a>,
+        secrets: &'a Secrets,
     ) -> Result<Outputs, Failure> {
         let inside = self.inside(call)?;
-        let tools = StepContext { notes, inside };
+        let tools = StepContext {
+            notes,
+            inside,
+            secrets,
+        };
         self.by_plugin(&call.step.plugin)?
             .perform(call, tools)
             .await

@@ -307,6 +307,11 @@ pub trait Plugin: Sync {
         None
     }
 
+    /// Returns true if an operation may create secrets that later operations read.
+    fn creates_secrets(&self, _planned: &OperationDefinition) -> bool {
+        false
+    }
+
     /// Returns true if its stop and delete operations undo only what its other operations did, so
     /// that they are pointless if none of these ran. False for operations on objects, which exist
     /// or not.

@@ -409,6 +409,16 @@ impl Plugins {
         (!files.is_empty()).then(|| files.into_iter().flatten().collect())
     }
 
+    /// Returns true if an operation of a node may create secrets, so that a missing secret is no
+    /// error yet.
+    #[must_use]
+    pub fn creates_secrets(self, node: &Definition) -> bool {
+        let relationships = node.relationships.iter();
+        let own = node.operations.values();
+        let mut all = own.chain(relationships.flat_map(|it| it.operations.values()));
+        all.any(|it| self.0.iter().any(|plugin| plugin.creates_secrets(it)))
+    }
+
     /// Returns true if an operation undoes only own work of its plugin, and `never_worked` says
     /// that there is none.
     #[must_use]

@@ -4,7 +4,7 @@ use super::Record;
 use crate::{
     model::{
         Deployment, Instance,
-        function::{EvaluationContext, bind, withheld_digests},
+        function::{EvaluationContext, bind, contains_concealed, mask, reveal, withheld_digests},
     },
     secrets::Secrets,
 };
@@ -35,6 +35,24 @@ impl<'a> FunctionContext<'a> {
         }
     }
 
+    /// Returns an attribute for output: secrets that a script wrote are replaced by `placeholder`.
+    ///
+    /// # Errors
+    ///
+    /// Same as [`EvaluationContext::attribute`].
+    pub fn masked_attribute(
+        &self,
+        target: &str,
+        path: &[Json],
+        placeholder: &str,
+    ) -> Result<Json, String> {
+        let found = self.stored_attribute(target, path)?;
+        match contains_concealed(&found) {
+            true => Ok(mask(&found, placeholder)),
+            false => self.attribute(target, path),
+        }
+    }
+
     /// Returns an attribute as stored, with sensitive parts still withheld.
     fn stored_attribute(&self, target: &str, path: &[Json]) -> Result<Json, String> {
         match (self.ends, target) {
@@ -53,6 +71,9 @@ impl EvaluationContext for FunctionContext<'_> {
 
     fn attribute(&self, target: &str, path: &[Json]) -> Result<Json, String> {
         let found = self.stored_attribute(target, path)?;
+        if contains_concealed(&found) {
+            return reveal(&found, self);
+        }
         // A property can contain withheld values.
         if withheld_digests(&found).is_empty() {
             Ok(found)

@@ -1,6 +1,6 @@
 //! Changes that a step makes to runtime properties.
 
-use crate::secrets::PLACEHOLDER;
+use crate::secrets::{PLACEHOLDER, Secrets};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
 use std::collections::BTreeMap;
@@ -57,6 +57,20 @@ impl Outputs {
             if is_hidden && edit.value.is_some() {
                 edit.value = Some(PLACEHOLDER.into());
             }
+        }
+        self
+    }
+
+    /// Replaces secrets by expressions that return them.
+    #[must_use]
+    pub(crate) fn conceal(mut self, secrets: &Secrets) -> Self {
+        for value in self.set.values_mut() {
+            *value = secrets.conceal(value.take());
+        }
+        let edits = self.edits.iter_mut();
+        let values = edits.chain(self.others.values_mut().flatten());
+        for value in values.filter_map(|edit| edit.value.as_mut()) {
+            *value = secrets.conceal(value.take());
         }
         self
     }

@@ -76,6 +76,9 @@ pub struct Traits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "creates")]
     pub new_name: Option<String>,
+    /// It may create secrets that later steps read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub creates_secrets: bool,
     /// Of several steps with the same key, one runs first; the others wait and find the work done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<String>,

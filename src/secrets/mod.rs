@@ -1,18 +1,20 @@
 //! Secrets: reading them, and keeping them out of all stored and displayed data.
 //!
 //! `get_secret` searches in this order: the environment (`DOCKCTL_SECRET_<NAME>`), then each path
-//! given with `--secrets`. A path is a YAML or JSON file of names and values, or a directory with
+//! given with `--secrets`, then the secrets that scripts of the deployment created. A path is a YAML or JSON file of names and values, or a directory with
 //! one file per secret, as mounted by Docker and Kubernetes. Each secret that was read is redacted
 //! wherever it appears.
 
+mod own;
 pub mod sensitive;
 mod withhold;
 
+pub use own::OwnSecrets;
 pub use sensitive::SensitiveInputs;
 
 use crate::{
     diagnostic::{Diagnostics, Sources},
-    model::function::{EvaluationContext, WITHHELD, bind, is_call, withheld_digests},
+    model::function::{EvaluationContext, WITHHELD, bind, concealed, is_call, withheld_digests},
     syntax::{Value, parse},
 };
 use serde_json::{Value as Json, json};
@@ -69,6 +71,10 @@ impl SecretSources {
 pub struct Secrets {
     sources: SecretSources,
     known: RefCell<BTreeSet<String>>,
+    /// Texts of the secrets that were read, by name.
+    named: RefCell<BTreeMap<String, String>>,
+    /// Secrets that scripts of the deployment created.
+    own: RefCell<OwnSecrets>,
     /// Withheld values of this run, by digest.
     withheld: RefCell<BTreeMap<String, Json>>,
     /// Withheld texts that are also searched for inside other texts, by digest.
@@ -76,9 +82,11 @@ pub struct Secrets {
     /// True if some withheld value cannot be recognized in foreign text: it is too short or not a
     /// string.
     has_unrecognizable: Cell<bool>,
-    /// True if some secret of the deployment cannot be read now. Text that contains it would not be
-    /// recognized.
-    incomplete: Cell<bool>,
+    /// Names of secrets of the deployment that cannot be read now. Text that contains them would not
+    /// be recognized.
+    missing: RefCell<BTreeSet<String>>,
+    /// True if some withheld value of the deployment is not known now.
+    lacks_withheld: Cell<bool>,
 }
 
 impl Secrets {
@@ -97,15 +105,7 @@ impl Secrets {
     ///
     /// If the secret does not exist or its source cannot be read. The message contains a hint.
     pub fn get(&self, name: &str) -> Result<String, String> {
-        let found = match self.sources.variable(name) {
-            Some(text) => Some(text),
-            None => self
-                .sources
-                .paths
-                .iter()
-                .find_map(|place| from_path(place, name).transpose())
-                .transpose()?,
-        };
+        let found = self.find(name)?;
         // A name can contain a sensitive value.
         let place = if self.redact(name) == name {
             format!("set {}, or ", variable_name(name))
@@ -119,7 +119,96 @@ impl Secrets {
             )
         })?;
         self.register(&text);
+        self.named
+            .borrow_mut()
+            .insert(name.to_owned(), text.clone());
         Ok(text)
+    }
+
+    /// Searches the sources in order.
+    fn find(&self, name: &str) -> Result<Option<String>, String> {
+        if let Some(text) = self.sources.variable(name) {
+            return Ok(Some(text));
+        }
+        let mut paths = self.sources.paths.iter();
+        let found = paths.find_map(|place| from_path(place, name).transpose());
+        let own = || self.own.borrow().get(name);
+        Ok(found.transpose()?.or_else(own))
+    }
+
+    /// Uses the secrets that scripts of a deployment created, from now on, as the last source.
+    pub fn use_own(&self, own: OwnSecrets) {
+        own.values().for_each(|text| self.register(text));
+        self.own.replace(own);
+    }
+
+    /// Returns the names of the secrets that scripts of the deployment created.
+    #[must_use]
+    pub fn own_names(&self) -> Vec<String> {
+        self.own.borrow().names()
+    }
+
+    /// Stores a secret of the deployment.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be stored.
+    pub fn set_own(&self, name: &str, text: &str) -> Result<(), String> {
+        self.register(text);
+        self.named
+            .borrow_mut()
+            .insert(name.to_owned(), text.to_owned());
+        self.own.borrow_mut().set(name, text)
+    }
+
+    /// Deletes a secret of the deployment. Returns false if there is none with this name.
+    ///
+    /// # Errors
+    ///
+    /// If the change cannot be stored.
+    pub fn delete_own(&self, name: &str) -> Result<bool, String> {
+        self.named.borrow_mut().remove(name);
+        self.own.borrow_mut().delete(name)
+    }
+
+    /// Replaces secrets and withheld texts in what a script wrote by expressions that return them.
+    #[must_use]
+    pub fn conceal(&self, json: Json) -> Json {
+        match json {
+            Json::String(text) => self.conceal_text(text),
+            Json::Array(items) => items.into_iter().map(|item| self.conceal(item)).collect(),
+            Json::Object(object) => object
+                .into_iter()
+                .map(|(key, value)| (key, self.conceal(value)))
+                .collect(),
+            other => other,
+        }
+    }
+
+    fn conceal_text(&self, text: String) -> Json {
+        let (named, withheld) = (self.named.borrow(), self.withheld_texts.borrow());
+        let secrets = named
+            .iter()
+            .map(|(name, secret)| (secret, json!({ "get_secret": name })));
+        let withheld = withheld
+            .iter()
+            .map(|(digest, secret)| (secret, json!({ WITHHELD: digest })));
+        // Longest first, because one secret can be part of another.
+        let mut calls: Vec<(&String, Json)> = secrets.chain(withheld).collect();
+        calls.retain(|(secret, _)| secret.len() >= MIN_LENGTH && text.contains(secret.as_str()));
+        calls.sort_by_key(|(secret, _)| std::cmp::Reverse(secret.len()));
+        let mut parts = vec![Json::from(text)];
+        for (secret, call) in &calls {
+            parts = parts
+                .into_iter()
+                .flat_map(|part| split_at(part, secret, call))
+                .collect();
+        }
+        match &parts[..] {
+            [only @ Json::String(_)] => only.clone(),
+            [only] => concealed(only),
+            _ => concealed(&json!({ "concat": parts })),
+        }
     }
 
     /// Returns true if some withheld value cannot be recognized in foreign text.
@@ -171,7 +260,13 @@ impl Secrets {
                             .is_some_and(|digest| self.withheld(digest).is_ok()),
                         _ => true,
                     };
-                    self.incomplete.set(self.incomplete.get() || !known);
+                    if !known && key == WITHHELD {
+                        self.lacks_withheld.set(true);
+                    } else if !known {
+                        let name = value.as_str().or_else(|| value[0].as_str());
+                        let name = name.unwrap_or_default().to_owned();
+                        self.missing.borrow_mut().insert(name);
+                    }
                     self.register_all(value);
                 }
             }
@@ -182,7 +277,12 @@ impl Secrets {
     /// Returns true if this run does not know some secret of the deployment.
     #[must_use]
     pub fn lacks_secrets(&self) -> bool {
-        self.incomplete.get()
+        self.lacks_withheld.get() || !self.missing.borrow().is_empty()
+    }
+
+    /// Ignores missing secrets whose names fulfill a condition.
+    pub fn ignore_missing(&self, is_ignored: impl Fn(&str) -> bool) {
+        self.missing.borrow_mut().retain(|name| !is_ignored(name));
     }
 
     /// Registers a withheld value, which `digest` represents.
@@ -315,6 +415,26 @@ impl Secrets {
             ),
             other => other,
         }
+    }
+}
+
+/// Splits a text at a secret, which a call replaces. Other parts stay as they are.
+fn split_at(part: Json, secret: &str, call: &Json) -> Vec<Json> {
+    let Json::String(text) = &part else {
+        return vec![part];
+    };
+    let mut parts = Vec::new();
+    for (at, piece) in text.split(secret).enumerate() {
+        if at > 0 {
+            parts.push(call.clone());
+        }
+        if !piece.is_empty() {
+            parts.push(piece.into());
+        }
+    }
+    match parts.is_empty() {
+        true => vec![part],
+        false => parts,
     }
 }
 

@@ -12,6 +12,7 @@
 mod apply;
 mod bind;
 mod check;
+mod conceal;
 mod evaluate;
 mod limits;
 mod python;
@@ -24,6 +25,7 @@ pub use bind::{
     withheld_digests,
 };
 pub(super) use check::check;
+pub use conceal::{concealed, contains_concealed, mask, reserved_key, reveal};
 pub use evaluate::evaluate;
 pub use python::python_text;
 

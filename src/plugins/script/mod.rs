@@ -12,7 +12,7 @@ use crate::{
 };
 pub use declare::command_line::Printed;
 use declare::{
-    action::{ID, PATH},
+    action::{ID, PATH, may_be_python},
     lower, operation,
 };
 use drive::Scripts;
@@ -62,6 +62,10 @@ impl Plugin for Script {
     /// What a script did for an object is gone with the object.
     fn effect_exists(&self, _step: &Step, node: &Definition, object: Option<&Object>) -> bool {
         object.is_some() || !Plugins::default().is_observed(node)
+    }
+
+    fn creates_secrets(&self, planned: &OperationDefinition) -> bool {
+        operation::is_script(&planned.plugin, &planned.operation) && may_be_python(&planned.inputs)
     }
 
     fn resources(&self, planned: &OperationDefinition) -> Option<Vec<String>> {

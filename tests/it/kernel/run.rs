@@ -422,7 +422,7 @@ pub(crate) async fn replay_on_engine(
         record.apply(entry).unwrap();
         if let Some(task) = done {
             engine
-                .perform(&call(&record, &task), no_tools())
+                .perform(&call(&record, &task), no_tools(&Secrets::default()))
                 .await
                 .unwrap();
         }
@@ -438,7 +438,7 @@ pub(crate) async fn replay_on_engine(
     {
         let task = record.stage().task(id).clone();
         engine
-            .perform(&call(&record, &task), no_tools())
+            .perform(&call(&record, &task), no_tools(&Secrets::default()))
             .await
             .unwrap();
     }

@@ -2,4 +2,5 @@
 
 mod log;
 mod recorded;
+mod secrets;
 mod uninstall;

@@ -4,6 +4,7 @@
 mod container;
 
 use container::ContainerSpec;
+use dockctl::secrets::Secrets;
 use dockctl::{
     model::Deployment,
     plugins::{
@@ -25,10 +26,11 @@ pub(crate) fn drivers(driver: &dyn Driver) -> Drivers<'_> {
 }
 
 /// Returns tools that ignore notes.
-pub(crate) fn no_tools() -> StepContext<'static> {
+pub(crate) fn no_tools(secrets: &Secrets) -> StepContext<'_> {
     StepContext {
         notes: &|_| Box::pin(async {}),
         inside: None,
+        secrets,
     }
 }
 

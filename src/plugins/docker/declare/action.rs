@@ -518,6 +518,7 @@ impl Action {
             material: self.material(),
             property: self.property().map(str::to_owned),
             new_name: self.creates_name().map(str::to_owned),
+            creates_secrets: false,
             shared: self.shared_key(target),
         }
     }

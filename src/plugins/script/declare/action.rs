@@ -1,5 +1,6 @@
 //! The action of this plugin, and its conversion to steps and back.
 
+use super::language::{Language, dedent};
 use crate::seam::{Failure, Settling, Step, Traits};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json, json};
@@ -18,6 +19,20 @@ pub(crate) const SOURCE: &str = "script_source";
 pub(crate) const PROCESS: &str = "process";
 /// Input with a certificate for the download of a script.
 pub(crate) const CERTIFICATE: &str = "ssl_cert_content";
+
+/// Returns true if a script with these inputs may be Python. Only Python scripts can create
+/// secrets.
+#[must_use]
+pub(crate) fn may_be_python(inputs: &JsonMap<String, Json>) -> bool {
+    let process = inputs.get(PROCESS);
+    let is_python = process.and_then(|process| process["eval_python"].as_bool());
+    let language = match (inputs.get(PATH), inputs.get(SOURCE)) {
+        (Some(Json::String(path)), _) => Language::of_file(path, is_python),
+        (_, Some(Json::String(text))) => Language::of_text(&dedent(text), is_python),
+        _ => Language::Undecided,
+    };
+    language != Language::Shell
+}
 
 /// Payload of a step of this plugin.
 #[derive(Deserialize, Serialize)]
@@ -68,6 +83,7 @@ impl Action {
         let traits = Traits {
             title: self.title(),
             settling: self.settling(),
+            creates_secrets: self.may_create_secrets(),
             ..Traits::default()
         };
         let payload = Payload {
@@ -93,6 +109,11 @@ impl Action {
         let once = self.settling() == Settling::AskUser;
         let rule = if once { "never twice" } else { "at least once" };
         format!("{what} ({rule})")
+    }
+
+    fn may_create_secrets(&self) -> bool {
+        let Self::Run { inputs, .. } = self;
+        may_be_python(inputs)
     }
 
     /// A script whose outcome is unknown runs again, unless its blueprint forbids it.

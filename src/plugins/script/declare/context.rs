@@ -10,7 +10,10 @@ pub(crate) use verdict::{Stop, Verdict};
 
 use super::path;
 use crate::{
-    model::{Definition, InstanceRelationship, RelationshipEnd, function::python_text},
+    model::{
+        Definition, InstanceRelationship, RelationshipEnd,
+        function::{contains_concealed, python_text, reserved_key},
+    },
     seam::{Call, Edit, LogLevel, LogLine, Participant, Subject},
 };
 use attribute::Attribute;
@@ -245,10 +248,12 @@ impl Context {
             )));
         }
         match arguments {
-            [_] => Ok(Answer::Value(
-                path::read(self.properties(side)?, &key)?.clone(),
-            )),
+            [_] => {
+                let value = path::read(self.properties(side)?, &key)?;
+                Ok(Answer::Value(available(value)?.clone()))
+            }
             [_, value] => {
+                refuse_reserved_keys(value)?;
                 let properties = self.properties_mut(side)?;
                 let edit = path::write(properties, &key, value.clone())?;
                 Ok(Answer::Write(side, edit))
@@ -318,6 +323,7 @@ impl Context {
     ///
     /// If the operation has no such instance.
     pub(crate) fn apply(&mut self, side: Side, edit: &Edit) -> Result<(), ContextError> {
+        edit.value.as_ref().map_or(Ok(()), refuse_reserved_keys)?;
         edit.apply(self.properties_mut(side)?);
         Ok(())
     }
@@ -403,6 +409,27 @@ impl Context {
     }
 }
 
+/// Refuses keys that only dockctl may write, at any depth.
+fn refuse_reserved_keys(value: &Json) -> Result<(), ContextError> {
+    match reserved_key(value) {
+        Some(key) => Err(ContextError::new(
+            "ValueError",
+            format!("the key `{key}` is reserved"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a value with a secret that is not available now.
+pub(super) fn available(value: &Json) -> Result<&Json, ContextError> {
+    match contains_concealed(value) {
+        true => Err(ContextError::final_error(
+            "this runtime property contains a secret that is not available: set it, or pass --secrets PATH",
+        )),
+        false => Ok(value),
+    }
+}
+
 /// Returns the type and the type hierarchy of a relationship.
 fn relationship_type(
     node: &Arc<Definition>,
@@ -423,6 +450,9 @@ fn participant_json(participant: &Participant) -> Json {
         node,
         properties,
     } = participant;
+    // A Python script must not take a placeholder for a value.
+    let mut properties = properties.clone();
+    properties.retain(|_, value| !contains_concealed(value));
     json!({
         "node": {
             "id": instance.node,

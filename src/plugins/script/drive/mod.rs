@@ -8,6 +8,7 @@ mod log;
 mod operation;
 mod python;
 mod resources;
+mod secrets;
 mod server;
 
 use super::declare::{action::Action, language::python_2_mark};

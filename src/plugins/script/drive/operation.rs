@@ -8,6 +8,7 @@ use super::{
     log::OperationLog,
     python,
     resources::Resources,
+    secrets::ScriptSecrets,
     server::{self, Handler},
 };
 use crate::{
@@ -21,12 +22,13 @@ use crate::{
                 environment::Process,
                 language::{Language, dedent, python_2_mark},
                 outcome::Ended,
-                request::{MAX_CALLS, Raised, Reply, Request, SecretRequest},
+                request::{MAX_CALLS, Raised, Reply, Request},
                 template,
             },
         },
     },
     seam::{Call, Edit, Failure, Outputs, StepNote},
+    secrets::Secrets,
 };
 use futures_util::future::LocalBoxFuture;
 use serde_json::{Map as JsonMap, Value as Json};
@@ -51,6 +53,7 @@ pub(super) struct Operation<'a> {
     driver: &'a Scripts,
     call: &'a Call,
     notes: NoteSink<'a>,
+    secrets: &'a Secrets,
     inputs: JsonMap<String, Json>,
     process: Process,
     folder: RunFolder,
@@ -95,6 +98,7 @@ impl<'a> Operation<'a> {
             log: OperationLog::new(step.notes),
             context: RefCell::new(Context::of(call, &operation, &plugin)),
             notes: step.notes,
+            secrets: step.secrets,
             driver,
             call,
             inputs,
@@ -301,7 +305,10 @@ impl<'a> Operation<'a> {
                 self.raised.replace(Some(raise));
                 self.remembered(Json::Null)
             }
-            Request::Secret { secret } => secret_reply(&secret),
+            Request::Secret { secret } => {
+                let secrets = ScriptSecrets::new(self.secrets, &self.call.deployment);
+                secrets.reply(&secret).unwrap_or_else(Reply::from)
+            }
         }
     }
 
@@ -416,10 +423,6 @@ impl Handler for Operation<'_> {
     fn handle(&self, request: Request) -> LocalBoxFuture<'_, Reply> {
         Box::pin(self.reply(request))
     }
-}
-
-fn secret_reply(_secret: &SecretRequest) -> Reply {
-    ContextError::final_error("secrets are not available to scripts").into()
 }
 
 fn set(

@@ -1,6 +1,6 @@
 //! The attributes of `ctx`: what a script can reach by their names.
 
-use super::{Context, ContextError, Side, function::Function};
+use super::{Context, ContextError, Side, available, function::Function};
 use crate::{
     model::RelationshipEnd, plugins::script::declare::python_json::is_truthy, seam::LogLevel,
 };
@@ -77,7 +77,11 @@ impl Attribute {
         let class = match self {
             Self::Value(value) => return Ok(value),
             Self::Map(map) => return Ok(map.into()),
-            Self::RuntimeProperties(side) => return Ok(context.properties(side)?.clone().into()),
+            Self::RuntimeProperties(side) => {
+                let properties = Json::from(context.properties(side)?.clone());
+                available(&properties)?;
+                return Ok(properties);
+            }
             Self::Root => "CloudifyContext",
             Self::Source | Self::Target => "RelationshipSubjectContext",
             Self::Node(_) => "NodeContext",
