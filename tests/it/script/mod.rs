@@ -1,5 +1,6 @@
 //! Scripts: operations that are files, with `ctx`.
 
+mod container;
 mod log;
 mod recorded;
 mod secrets;

@@ -1,5 +1,6 @@
 //! The folder of one run of a script. It shows the outcome to a later process.
 
+use super::container::{ContainerRun, Settlement};
 use crate::{
     digest::sha256,
     model::RelationshipEnd,
@@ -69,6 +70,12 @@ impl RunFolder {
         }
     }
 
+    /// Returns the name of the folder.
+    pub(super) fn id(&self) -> &str {
+        let name = self.path.file_name().and_then(|name| name.to_str());
+        name.unwrap_or_default()
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -122,12 +129,18 @@ impl RunFolder {
             return Ok(Settled::NotDone);
         }
         self.wait_for_end().await?;
-        Ok(match self.known_outcome() {
-            Some(ended) => match ended.outcome() {
-                Ok(outputs) => Settled::Done(outputs),
-                Err(failure) => Settled::Failed(failure),
-            },
-            None => Settled::Unknown,
+        Ok(self.known_outcome().map_or(Settled::Unknown, settled))
+    }
+
+    /// Returns the outcome of a run in a container whose dockctl has gone.
+    pub(super) async fn settle_inside(&self, run: &ContainerRun<'_>) -> Result<Settled, Failure> {
+        if !self.path.exists() {
+            return Ok(Settled::NotDone);
+        }
+        Ok(match run.settle().await? {
+            Settlement::NotBegun => Settled::NotDone,
+            Settlement::Unknown => Settled::Unknown,
+            Settlement::Ended(code) => settled(self.ended(code)),
         })
     }
 
@@ -137,6 +150,10 @@ impl RunFolder {
             return None;
         }
         let code = fs::read_to_string(self.path.join(CODE)).ok()?;
+        Some(self.ended(code.trim().parse().ok()?))
+    }
+
+    fn ended(&self, code: i32) -> Ended {
         let told = fs::read(self.path.join(VERDICT)).ok();
         let told = told.and_then(|json| serde_json::from_slice::<Told>(&json).ok());
         let Told {
@@ -144,13 +161,13 @@ impl RunFolder {
             verdict,
             raised,
         } = told.unwrap_or_default();
-        Some(Ended {
+        Ended {
             command,
-            code: code.trim().parse().ok()?,
+            code,
             verdict,
             raised,
             output: Vec::new(),
-        })
+        }
     }
 
     /// Waits until no process of the run is left: a second run must not start beside the first.
@@ -184,6 +201,13 @@ impl RunFolder {
         let id = rustix::process::Pid::from_raw(group).filter(|_| !is_reused)?;
         let exists = rustix::process::test_kill_process_group(id).is_ok();
         exists.then_some(group)
+    }
+}
+
+fn settled(ended: Ended) -> Settled {
+    match ended.outcome() {
+        Ok(outputs) => Settled::Done(outputs),
+        Err(failure) => Settled::Failed(failure),
     }
 }
 

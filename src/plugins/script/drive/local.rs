@@ -121,6 +121,11 @@ impl Start<'_> {
     }
 }
 
+/// Quotes a word for the shell.
+pub(super) fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 fn missing_directory(path: &str, error: &io::Error) -> Failure {
     let message = match error.kind() {
         io::ErrorKind::NotFound => {

@@ -1,5 +1,6 @@
 //! The driver of the script plugin.
 
+mod container;
 mod folder;
 pub(super) mod frame;
 mod http;
@@ -16,6 +17,7 @@ use crate::{
     plugins::{Driver, DriverFuture, DriverSettings, StepContext, StepShell},
     seam::{Call, Failure, Outputs, Settled, Step},
 };
+use container::ContainerRun;
 use folder::RunFolder;
 use operation::Operation;
 use std::{ffi::OsString, future::Future, path::PathBuf, pin::Pin};
@@ -83,18 +85,31 @@ impl Driver for Scripts {
         &'a self,
         call: &'a Call,
         _since: u64,
-        _inside: Option<StepShell<'a>>,
+        inside: Option<StepShell<'a>>,
     ) -> DriverFuture<'a, Settled> {
-        Box::pin(async move { self.folder(call)?.settle().await })
+        Box::pin(async move {
+            let folder = self.folder(call)?;
+            match inside {
+                Some(shell) => {
+                    folder
+                        .settle_inside(&ContainerRun::new(shell, folder.id()))
+                        .await
+                }
+                None => folder.settle().await,
+            }
+        })
     }
 
     fn outcome_recorded<'a>(
         &'a self,
         call: &'a Call,
-        _inside: Option<StepShell<'a>>,
+        inside: Option<StepShell<'a>>,
     ) -> Pin<Box<dyn Future<Output = ()> + 'a>> {
         Box::pin(async move {
             if let Ok(folder) = self.folder(call) {
+                if let Some(shell) = inside {
+                    ContainerRun::new(shell, folder.id()).remove().await;
+                }
                 folder.remove();
             }
         })

@@ -2,9 +2,10 @@
 
 use super::{
     Scripts,
+    container::ContainerRun,
     folder::{RunFolder, Told},
     http::HttpServer,
-    local::Start,
+    local::{Start, quoted},
     log::OperationLog,
     python,
     resources::Resources,
@@ -38,7 +39,7 @@ use std::{
     ffi::OsString,
     io,
     os::unix::fs::symlink,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 /// Name of the socket in the folder of a run.
@@ -65,6 +66,8 @@ pub(super) struct Operation<'a> {
     calls: Cell<usize>,
     /// Path of the script, for messages.
     command: RefCell<String>,
+    /// The run in a container, if the script runs in one.
+    container: Option<ContainerRun<'a>>,
 }
 
 /// A script that is ready to run.
@@ -91,9 +94,13 @@ impl<'a> Operation<'a> {
             directory,
             inputs,
         } = Action::from_step(&call.step)?;
+        let folder = RunFolder::of(&driver.state_dir, call, &operation);
         Ok(Self {
             process: Process::read(&inputs)?,
-            folder: RunFolder::of(&driver.state_dir, call, &operation),
+            container: step
+                .inside
+                .map(|shell| ContainerRun::new(shell, folder.id())),
+            folder,
             resources: Resources::new(&driver.state_dir, call, &directory),
             log: OperationLog::new(step.notes),
             context: RefCell::new(Context::of(call, &operation, &plugin)),
@@ -114,10 +121,10 @@ impl<'a> Operation<'a> {
         let script = self.script().await?;
         self.command.replace(script.path.clone());
         self.remember()?;
-        let code = if script.language == Language::Python {
-            self.run_python(&script).await?
-        } else {
-            self.run_shell(&script).await?
+        let code = match (&self.container, script.language) {
+            (Some(container), _) => self.run_inside(container, &script).await?,
+            (None, Language::Python) => self.run_python(&script).await?,
+            (None, _) => self.run_shell(&script).await?,
         };
         self.log.finish().await;
         let ended = Ended {
@@ -159,12 +166,18 @@ impl<'a> Operation<'a> {
                 return Err(Failure::fatal(message));
             }
         };
-        let path = self
-            .folder
-            .write(&format!("script/{name}"), &content, 0o755);
         let text = String::from_utf8_lossy(&content).into_owned();
+        let path = match &self.container {
+            Some(container) => container.prepare((&name, &content), CTX_SH).await?,
+            None => {
+                let path = self
+                    .folder
+                    .write(&format!("script/{name}"), &content, 0o755);
+                path.map_err(folder_failure)?.display().to_string()
+            }
+        };
         Ok(Script {
-            path: path.map_err(folder_failure)?.display().to_string(),
+            path,
             language: self.decide(language, &text).await,
             text,
         })
@@ -216,6 +229,24 @@ impl<'a> Operation<'a> {
             tokio::join!(serving, http.serve(self));
         };
         start(environment).run(&self.log, both).await
+    }
+
+    /// Runs the script in a container, with the environment of the container.
+    async fn run_inside(
+        &self,
+        container: &ContainerRun<'_>,
+        script: &Script,
+    ) -> Result<i32, Failure> {
+        if script.language == Language::Python {
+            let message = "Python that dockctl evaluates cannot run in a container";
+            return Err(Failure::fatal(message)
+                .hint("set `process.eval_python` to false and begin the file with a `#!` line"));
+        }
+        let mut variables = self.process.variables(&self.inputs);
+        variables.push((URL_VARIABLE.to_owned(), String::new()));
+        let command = self.process.command(&script.path);
+        let ran = container.run((&self.process, &command), variables, (&self.log, self));
+        ran.await
     }
 
     /// Runs Python in a process of its own, with the package `cloudify`.
@@ -334,7 +365,7 @@ impl<'a> Operation<'a> {
                 self.note(side, vec![edit]).await;
                 Reply::Result(Json::Null)
             }
-            Ok(Answer::Resource(resource)) => match self.deliver(&resource, cwd) {
+            Ok(Answer::Resource(resource)) => match self.deliver(&resource, cwd).await {
                 Ok(value) => Reply::Result(value),
                 Err(error) => error.into(),
             },
@@ -371,7 +402,7 @@ impl<'a> Operation<'a> {
     }
 
     /// Returns the content of a resource, or the path of a copy.
-    fn deliver(&self, resource: &Resource, cwd: Option<&str>) -> Result<Json, ContextError> {
+    async fn deliver(&self, resource: &Resource, cwd: Option<&str>) -> Result<Json, ContextError> {
         let mut content = self.resources.read(&resource.path)?;
         if let Some(variables) = &resource.variables {
             let mut all = variables.clone();
@@ -384,12 +415,16 @@ impl<'a> Operation<'a> {
             Delivery::File(target) => {
                 let name = Path::new(&resource.path).file_name().unwrap_or_default();
                 let name = name.to_string_lossy();
-                let written = self.write_copy(&name, &content, (target.as_deref(), cwd));
-                written
-                    .map(|path| path.display().to_string().into())
-                    .map_err(|error| {
-                        ContextError::new("OSError", format!("cannot write the copy: {error}"))
-                    })
+                let target = target.as_deref();
+                let written = match &self.container {
+                    Some(container) => container.write_copy(&name, &content, target).await,
+                    None => self
+                        .write_copy(&name, &content, (target, cwd))
+                        .map_err(|error| error.to_string()),
+                };
+                written.map(Json::from).map_err(|error| {
+                    ContextError::new("OSError", format!("cannot write the copy: {error}"))
+                })
             }
         }
     }
@@ -401,11 +436,11 @@ impl<'a> Operation<'a> {
         name: &str,
         content: &[u8],
         (target, cwd): (Option<&str>, Option<&str>),
-    ) -> io::Result<PathBuf> {
+    ) -> io::Result<String> {
         if let Some(target) = target {
             let base = cwd.or(self.process.cwd.as_deref()).unwrap_or(".");
             std::fs::write(Path::new(base).join(target), content)?;
-            return Ok(PathBuf::from(target));
+            return Ok(target.to_owned());
         }
         let environment = self.environment();
         let directory = environment.get(std::ffi::OsStr::new("TMPDIR"));
@@ -415,7 +450,7 @@ impl<'a> Operation<'a> {
             .suffix(&suffix)
             .tempfile_in(directory)?;
         io::Write::write_all(&mut file, content)?;
-        Ok(file.keep()?.1)
+        Ok(file.keep()?.1.display().to_string())
     }
 }
 
@@ -431,11 +466,6 @@ fn set(
 ) {
     let variables = variables.into_iter();
     environment.extend(variables.map(|(name, value)| (name.into(), value.into())));
-}
-
-/// Quotes a word for the shell.
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[expect(

@@ -25,5 +25,8 @@ if [ "$_dockctl_merge" = merge ]; then exec 2>&1; fi
 _dockctl_code=$?
 printf '%s' "$_dockctl_code" >"$_dockctl_run/code.new" &&
     command -p mv "$_dockctl_run/code.new" "$_dockctl_run/code"
+if [ -p "$_dockctl_run/request" ]; then
+    printf 'end %s\n' "$_dockctl_code" >"$_dockctl_run/request"
+fi
 { kill -KILL "$_dockctl_watch" && wait "$_dockctl_watch"; } >/dev/null 2>&1
 exit "$_dockctl_code"

@@ -1,0 +1,6 @@
+# Shows how a run ended. $1: folder. Prints `none`, `running`, `cut` or `code N`.
+[ -d "$1" ] || { echo none; exit; }
+if [ -e "$1/cut" ]; then echo cut; exit; fi
+if [ -e "$1/code" ]; then printf 'code '; cat "$1/code"; exit; fi
+read -r group started <"$1/group" 2>/dev/null
+if [ -n "$group" ] && kill -0 -- "-$group" 2>/dev/null; then echo running; else echo cut; fi
