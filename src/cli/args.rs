@@ -494,6 +494,9 @@ pub(crate) enum Command {
         /// Blueprint files, or directories that contain one [default: blueprint.yaml]
         #[arg(value_name = "BLUEPRINT")]
         blueprints: Vec<PathBuf>,
+        /// Also warn about problems in the scripts that the blueprints use; runs nothing
+        #[arg(long, value_parser = FalseyValueParser::new())]
+        scripts: bool,
         #[command(flatten)]
         inputs: InputArgs,
     },

@@ -101,9 +101,17 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
 /// Returns a paragraph for each operation that dockctl cannot run.
 pub(crate) fn unsupported_lines(unsupported: &[Unsupported]) -> String {
     let line = |one: &Unsupported| {
+        let why = if one.is_elsewhere {
+            "runs on another host, which dockctl does not support".to_owned()
+        } else {
+            format!(
+                "uses the plugin `{}`, which dockctl does not support",
+                one.plugin
+            )
+        };
         format!(
-            "node `{}`: operation `{}` uses the plugin `{}`, which dockctl does not support\n  --> {}\n",
-            one.node, one.operation, one.plugin, one.place
+            "node `{}`: operation `{}` {why}\n  --> {}\n",
+            one.node, one.operation, one.place
         )
     };
     unsupported.iter().map(line).collect()
@@ -352,9 +360,11 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
         Command::Unlock { deployment, force } => {
             unlock::unlock(global, deployment.given()?, *force)
         }
-        Command::Validate { blueprints, inputs } => {
-            validate::validate(global, blueprints, &inputs.inputs)
-        }
+        Command::Validate {
+            blueprints,
+            scripts,
+            inputs,
+        } => validate::validate(global, (blueprints, *scripts), &inputs.inputs),
         Command::Inspect {
             blueprint,
             deploy,

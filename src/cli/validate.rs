@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     diagnostic::{self, Code, Diagnostics, Severity},
-    model::inputs::MissingInputs,
+    model::{Definition, Node, Relationship, inputs::MissingInputs},
     operate::blueprint::{self, LoadedBlueprint},
     plugins::Plugins,
     report::count,
@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 /// Reports all errors in blueprints. Missing inputs are not errors: they belong to a deployment.
 pub(crate) fn validate(
     global: &Global,
-    blueprints: &[PathBuf],
+    (blueprints, checks_scripts): (&[PathBuf], bool),
     inputs: &[String],
 ) -> Result<Outcome, CliError> {
     let given: Vec<Option<&Path>> = if blueprints.is_empty() {
@@ -47,6 +47,9 @@ pub(crate) fn validate(
             (Err(error), None) => return Err(error),
         };
         warn_about_install_failures(&mut loaded, &path, global.strict);
+        if checks_scripts && loaded.is_valid() {
+            lint_scripts(&mut loaded, global.strict);
+        }
         all.push((path, loaded));
     }
     let valid = all.iter().all(|(_, loaded)| loaded.is_valid());
@@ -79,6 +82,14 @@ pub(crate) fn validate(
         result: for_machines.unwrap_or_default(),
     });
     Err(error)
+}
+
+/// Adds warnings about the scripts of a blueprint.
+fn lint_scripts(loaded: &mut LoadedBlueprint, strict: bool) {
+    let mut d = Diagnostics::default();
+    Plugins::default().lint_scripts(&loaded.blueprint, &loaded.sources, &mut d);
+    loaded.diagnostics.append(d);
+    loaded.diagnostics.finish(strict);
 }
 
 /// Returns the diagnostics as GitHub annotations or SARIF, if requested.
@@ -149,32 +160,41 @@ fn warn_about_install_failures(loaded: &mut LoadedBlueprint, path: &Path, strict
     }
     expand(loaded, &mut d);
     for node in loaded.blueprint.nodes.values() {
-        let of_node = node
-            .operations
-            .iter()
-            .filter(|(name, _)| is_lifecycle_operation(name));
-        let of_relationships = node
-            .relationships
-            .iter()
-            .flat_map(crate::model::Relationship::operations);
-        let operations = of_node
-            .chain(of_relationships.filter(|(name, _)| is_lifecycle_operation(name)))
-            .filter(|(_, operation)| !operation.is_empty());
-        for (name, operation) in operations.filter(|(_, operation)| {
-            !Plugins::default().supports(&operation.plugin, &operation.operation)
-        }) {
-            let message = format!(
-                "node `{}`: operation `{name}` uses the plugin `{}`, which dockctl does not support",
-                node.name.node, operation.plugin
-            );
-            d.push(
-                operation
-                    .span
-                    .warning(Code::UnsupportedOperation, message)
-                    .hint("install fails unless you add --skip-unsupported"),
-            );
-        }
+        warn_about_unsupported(loaded, node, &mut d);
     }
     loaded.diagnostics.append(d);
     loaded.diagnostics.finish(strict);
+}
+
+/// Adds a warning for each lifecycle operation of a node that install cannot run.
+fn warn_about_unsupported(loaded: &LoadedBlueprint, node: &Node, d: &mut Diagnostics) {
+    let plugins = Plugins::default();
+    let definition = |node| Definition::of(node, &loaded.sources);
+    let host = node
+        .host
+        .as_ref()
+        .and_then(|host| loaded.blueprint.nodes.get(host));
+    let (host, planned) = (host.map(definition), definition(node));
+    let runs_elsewhere = |name: &str| {
+        let operation = planned.operations.get(name);
+        operation.is_some_and(|it| plugins.runs_elsewhere(it, host.as_ref()))
+    };
+    let relationships = node.relationships.iter().flat_map(Relationship::operations);
+    let operations = node.operations.iter().chain(relationships);
+    let operations = operations.filter(|(name, it)| is_lifecycle_operation(name) && !it.is_empty());
+    for (name, operation) in operations {
+        let why = if !plugins.supports(&operation.plugin, &operation.operation) {
+            format!(
+                "uses the plugin `{}`, which dockctl does not support",
+                operation.plugin
+            )
+        } else if runs_elsewhere(name) {
+            "runs on another host, which dockctl does not support".to_owned()
+        } else {
+            continue;
+        };
+        let message = format!("node `{}`: operation `{name}` {why}", node.name.node);
+        let warning = operation.span.warning(Code::UnsupportedOperation, message);
+        d.push(warning.hint("install fails unless you add --skip-unsupported"));
+    }
 }

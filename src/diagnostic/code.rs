@@ -561,6 +561,34 @@ codes! {
     ///
     /// Declare one node for each system.
     TwoSystems = "D0123", None;
+    /// The last command of a shell script hides failures of the commands before it.
+    ///
+    /// Add `set -e`, or end with the command whose result counts. Otherwise the operation succeeds
+    /// although a command failed. `dockctl validate --scripts` finds this.
+    ScriptHidesFailure = "D0400", None;
+    /// A node has a script that starts something, and no operation that stops it.
+    ///
+    /// Add a script for `stop`. Otherwise what the script started runs on after `uninstall`.
+    ScriptStartsOnly = "D0401", None;
+    /// A script calls sudo.
+    ///
+    /// Run dockctl as a user who may do this without sudo, or allow sudo without a password: a
+    /// script has no terminal that could ask for one.
+    ScriptNeedsSudo = "D0402", None;
+    /// A script is written in Python 2.
+    ///
+    /// Port it to Python 3. If `python2` is installed where dockctl runs, the script runs with it.
+    ScriptNeedsPython2 = "D0403", None;
+    /// A script fetches something from an address.
+    ///
+    /// Make sure that the address can be reached where the script runs, and that its content is the
+    /// one you expect.
+    ScriptFetches = "D0404", None;
+    /// An inline script may be shell or Python.
+    ///
+    /// Begin it with a `#!` line, or set `process.eval_python`. Without either, text that Python can
+    /// parse is Python, even if it consists of shell commands such as `ls`.
+    ScriptLanguage = "D0405", None;
 }
 
 #[cfg(test)]

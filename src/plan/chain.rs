@@ -317,6 +317,7 @@ impl<'a> Chain<'a> {
             node: self.instance.node.clone(),
             operation: name.to_owned(),
             plugin: operation.plugin.clone(),
+            is_elsewhere: (self.known.plugins).supports(&operation.plugin, &operation.operation),
             place: operation.place.clone(),
         };
         if !self.proposal.unsupported.contains(&unsupported) {

@@ -262,6 +262,9 @@ pub struct Unsupported {
     pub operation: String,
     /// The plugin that it belongs to.
     pub plugin: String,
+    /// The plugin implements it, but cannot run it on the host of the node.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_elsewhere: bool,
     /// The place of its definition.
     pub place: SourceLocation,
 }

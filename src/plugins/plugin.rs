@@ -3,7 +3,7 @@
 use super::{Driver, Printed};
 use crate::{
     author::Author,
-    diagnostic::Diagnostics,
+    diagnostic::{Diagnostics, Sources},
     engine::Connections,
     instance_record::InstanceRecord,
     model::{
@@ -190,6 +190,15 @@ pub trait Plugin: Sync {
 
     /// Reports errors of the files that a blueprint refers to.
     fn check_files(&self, _blueprint: &Blueprint, _directory: &Path, _d: &mut Diagnostics) {}
+
+    /// Returns true if an operation of a node would run on another host, which this plugin cannot
+    /// reach.
+    fn runs_elsewhere(&self, _planned: &OperationDefinition, _host: Option<&Definition>) -> bool {
+        false
+    }
+
+    /// Reports what users should know about the scripts of a blueprint.
+    fn lint_scripts(&self, _blueprint: &Blueprint, _sources: &Sources, _d: &mut Diagnostics) {}
 
     /// Returns the reference page on the arguments of its operations, in Markdown, if it has one.
     fn arguments(&self) -> Option<String> {

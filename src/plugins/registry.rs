@@ -152,6 +152,21 @@ impl Plugins {
             .for_each(|plugin| plugin.check_files(blueprint, directory, d));
     }
 
+    /// Returns true if an operation of a node would run on another host, which its plugin cannot
+    /// reach.
+    #[must_use]
+    pub fn runs_elsewhere(self, planned: &OperationDefinition, host: Option<&Definition>) -> bool {
+        self.0
+            .iter()
+            .any(|plugin| plugin.runs_elsewhere(planned, host))
+    }
+
+    /// Reports what users should know about the scripts of a blueprint.
+    pub fn lint_scripts(self, blueprint: &Blueprint, sources: &Sources, d: &mut Diagnostics) {
+        let plugins = self.0.iter();
+        plugins.for_each(|plugin| plugin.lint_scripts(blueprint, sources, d));
+    }
+
     /// Returns the JSON Schema of blueprints, with the types of all plugins.
     #[must_use]
     pub fn json_schema(self) -> Json {

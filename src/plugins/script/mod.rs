@@ -7,13 +7,14 @@ mod drive;
 
 use super::{Driver, DriverSettings, HelperCall, InstanceRef, Plugin, Plugins, RelationshipRef};
 use crate::{
-    model::{Definition, OperationDefinition},
+    diagnostic::{Diagnostics, Sources},
+    model::{Blueprint, Definition, OperationDefinition},
     seam::{Object, Purpose, Step},
 };
 pub use declare::command_line::Printed;
 use declare::{
     action::{ID, PATH, may_be_python},
-    lower, operation,
+    lint, lower, operation, placement,
 };
 use drive::Scripts;
 use serde_json::Value as Json;
@@ -62,6 +63,16 @@ impl Plugin for Script {
     /// What a script did for an object is gone with the object.
     fn effect_exists(&self, _step: &Step, node: &Definition, object: Option<&Object>) -> bool {
         object.is_some() || !Plugins::default().is_observed(node)
+    }
+
+    fn runs_elsewhere(&self, planned: &OperationDefinition, host: Option<&Definition>) -> bool {
+        operation::is_script(&planned.plugin, &planned.operation)
+            && !lower::has_container(planned)
+            && !placement::is_here(planned, host)
+    }
+
+    fn lint_scripts(&self, blueprint: &Blueprint, sources: &Sources, d: &mut Diagnostics) {
+        lint::lint(blueprint, sources, d);
     }
 
     fn creates_secrets(&self, planned: &OperationDefinition) -> bool {

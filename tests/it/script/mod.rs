@@ -5,3 +5,4 @@ mod log;
 mod recorded;
 mod secrets;
 mod uninstall;
+mod validate;

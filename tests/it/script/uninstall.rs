@@ -38,7 +38,11 @@ node_templates:
     write(&test, templates, &["c.sh", "s.sh", "d.sh"]);
     test.run(&["install", "blueprint.yaml"])
         .exits_with(3)
-        .stderr_contains(&["node `app`: operation `cloudify.interfaces.lifecycle.create`"]);
+        .stderr_contains(&[
+            "node `app`: operation `cloudify.interfaces.lifecycle.create` runs on another host",
+        ]);
+    let valid = test.run(&["validate"]).exits_with(0);
+    valid.stderr_contains(&["runs on another host, which dockctl does not support"]);
     let installed = test.run(&["install", "blueprint.yaml", "--skip-unsupported"]);
     assert_eq!(ran(&installed), ["c.sh"]);
     let removed = test.run(&["uninstall", "-y"]).exits_with(0);

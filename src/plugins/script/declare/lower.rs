@@ -72,6 +72,12 @@ pub(crate) fn lower_relationship(
     }])
 }
 
+/// Returns true if a script runs in a container.
+#[must_use]
+pub(crate) fn has_container(planned: &OperationDefinition) -> bool {
+    container(planned).is_some()
+}
+
 fn container(planned: &OperationDefinition) -> Option<Container<'_>> {
     match planned.inputs.get(PROCESS)?.get("container")? {
         Json::String(name) if name == "SELF" => Some(Container::Own),

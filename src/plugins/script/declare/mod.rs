@@ -5,6 +5,7 @@ pub(crate) mod command_line;
 pub(crate) mod context;
 pub(crate) mod environment;
 pub(crate) mod language;
+pub(crate) mod lint;
 pub(crate) mod lower;
 pub(crate) mod operation;
 pub(crate) mod outcome;

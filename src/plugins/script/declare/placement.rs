@@ -16,9 +16,6 @@ const NO_AGENT: &str = "none";
 /// contains the instance, or the host is this machine.
 #[must_use]
 pub(crate) fn runs_here(part: InstanceRef<'_>, operation: &OperationDefinition) -> bool {
-    if operation.executor.as_deref() == Some(CENTRAL) {
-        return true;
-    }
     let host = part.instance.host.as_deref();
     let host = host.and_then(|id| part.deployment.instance(id));
     // The definition of the instance itself can be older than that of the deployment.
@@ -26,7 +23,13 @@ pub(crate) fn runs_here(part: InstanceRef<'_>, operation: &OperationDefinition) 
         true => Some(part.node),
         false => part.deployment.node(host),
     });
-    definition.is_none_or(is_this_machine)
+    is_here(operation, definition)
+}
+
+/// Returns true if a script runs on this machine, from the definition of its host.
+#[must_use]
+pub(crate) fn is_here(operation: &OperationDefinition, host: Option<&Definition>) -> bool {
+    operation.executor.as_deref() == Some(CENTRAL) || host.is_none_or(is_this_machine)
 }
 
 /// Returns true if a host is this machine: it has no agent, no address, or a loopback address.
