@@ -121,6 +121,8 @@ pub struct InstanceLabels {
     pub declared_number: usize,
     /// IDs of instances without a labeled object, each with the reason.
     pub unlabeled: Vec<(String, String)>,
+    /// Operations of other plugins, which labels do not contain.
+    pub other_operations: Vec<String>,
 }
 
 /// The owner of an object.
@@ -321,6 +323,11 @@ fn assemble(
             left_out.push((id, why));
         }
     }
+    left_out.extend(found.iter().filter_map(|it| {
+        let operations = it.labels.other_operations.join(", ");
+        let why = format!("labels do not contain its other operations: {operations}");
+        (!operations.is_empty()).then(|| (it.instance.clone(), why))
+    }));
     let mut deployment = empty_deployment(name, found);
     let mut instances = IndexMap::new();
     for it in found {

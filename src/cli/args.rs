@@ -683,6 +683,9 @@ pub(crate) struct StatusArgs {
     /// Refresh every SECONDS, until Ctrl-C [default: 2]
     #[arg(short, long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", require_equals = true, value_parser = refresh_interval)]
     pub watch: Option<f64>,
+    /// Show the runtime properties too; passwords, tokens, secrets and keys are masked
+    #[arg(long, value_parser = FalseyValueParser::new())]
+    pub properties: bool,
 }
 
 /// Options of a rolling update.

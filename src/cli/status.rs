@@ -19,6 +19,7 @@ use crate::{
         observation::{self, Observation},
     },
     plugins::{InstanceRef, Plugins},
+    printable::printable,
     record::Record,
     report::{
         count,
@@ -47,7 +48,7 @@ pub(crate) fn status(
         match args.watch {
             None => observe_status(global, &workspace, &name)
                 .await
-                .map(|seen| seen.outcome(args.exit_code)),
+                .map(|seen| seen.outcome(args)),
             Some(seconds) => {
                 watch(
                     global,
@@ -195,17 +196,20 @@ impl StatusView {
         text.lines().enumerate().map(colored).collect()
     }
 
-    fn outcome(self, fails_on_drift: bool) -> Outcome {
+    fn outcome(self, args: &StatusArgs) -> Outcome {
         let drifted = self
             .rows
             .iter()
             .any(|row| row.last().is_some_and(|drift| drift != "-"));
-        let exit = if fails_on_drift && drifted {
+        let exit = if args.exit_code && drifted {
             exit_code(Kind::Different)
         } else {
             0
         };
-        let text = self.text();
+        let text = match args.properties {
+            true => self.text() + &properties_text(&self.fields),
+            false => self.text(),
+        };
         Outcome {
             exit,
             ..Outcome::new(self.fields, text)
@@ -553,6 +557,49 @@ fn drift(expects_object: bool, node: Option<&Definition>, object: Option<&Object
             ObjectState::Paused | ObjectState::Restarting => vec![object.state.as_str().to_owned()],
             _ => vec!["stopped".to_owned()],
         },
+    }
+}
+
+/// Returns the runtime properties of all instances, one line each.
+fn properties_text(fields: &Json) -> String {
+    let instances = fields["instances"].as_array().into_iter().flatten();
+    let lines = instances.flat_map(|instance| {
+        let id = instance["id"].as_str().unwrap_or_default();
+        let properties = instance["runtime_properties"].as_object();
+        let line = move |(name, value): (&String, &Json)| {
+            let value = masked_value(name, value);
+            let text = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            printable(&format!("{id}.{name} = {}", text.replace('\n', "\\n"))) + "\n"
+        };
+        properties.into_iter().flatten().map(line)
+    });
+    let text: String = lines.collect();
+    if text.is_empty() {
+        text
+    } else {
+        format!("\n{text}")
+    }
+}
+
+/// Words in the name of a property whose value is not shown to people.
+const SENSITIVE_WORDS: [&str; 4] = ["token", "password", "secret", "key"];
+
+/// Returns a value with everything masked whose name is sensitive.
+fn masked_value(name: &str, value: &Json) -> Json {
+    let name = name.to_lowercase();
+    if SENSITIVE_WORDS.iter().any(|word| name.contains(word)) {
+        return PLACEHOLDER.into();
+    }
+    match value {
+        Json::Object(object) => {
+            let entries = object.iter();
+            let masked = entries.map(|(name, value)| (name.clone(), masked_value(name, value)));
+            Json::Object(masked.collect())
+        }
+        Json::Array(items) => items.iter().map(|item| masked_value("", item)).collect(),
+        other => other.clone(),
     }
 }
 

@@ -119,3 +119,24 @@ fn a_failure_shows_the_last_lines_of_output() {
         failed.stderr
     );
 }
+
+#[test]
+fn text_masks_properties_with_sensitive_names() {
+    let test = Test::new("masked");
+    write(&test, TEMPLATES, &[]);
+    test.write("c.sh", "#!/bin/sh\nctx instance runtime-properties join_token abc\nctx instance runtime-properties db.PassWord abc\nctx instance runtime-properties db.user me\nctx instance runtime-properties text 'a\nb'\n");
+    test.run(&["install", "blueprint.yaml"]).exits_with(0);
+    let text = test.run(&["status", "--properties"]).exits_with(0).stdout;
+    assert!(text.contains(".join_token = ********\n"), "{text}");
+    assert!(
+        text.contains(".db = {\"PassWord\":\"********\",\"user\":\"me\"}\n"),
+        "{text}"
+    );
+    assert!(text.contains(".text = a\\nb\n"), "{text}");
+    let json = test.run(&["status", "--output", "json"]).json();
+    assert_eq!(
+        json["instances"][0]["runtime_properties"]["join_token"],
+        "abc"
+    );
+    assert!(!test.run(&["status"]).stdout.contains("join_token"));
+}

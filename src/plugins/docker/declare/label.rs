@@ -13,7 +13,7 @@ use crate::{
         operation::{Operation, is_run, kind},
     },
     seam::{Call, Target},
-    stage::is_uninstall_operation,
+    stage::{is_lifecycle_operation, is_uninstall_operation},
 };
 
 use indexmap::IndexMap;
@@ -97,6 +97,9 @@ pub(crate) struct Label {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[serde(rename = "beside")]
     pub(crate) unlabeled: Vec<(String, String)>,
+    /// Lifecycle operations of other plugins, such as scripts. They cannot be recovered.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) others: Vec<String>,
 }
 
 impl Label {
@@ -105,7 +108,8 @@ impl Label {
         let own = [&self.node, &self.type_name].into_iter();
         let objects = own.chain(&self.needs).chain(&self.uses);
         let unlabeled = self.unlabeled.iter().flat_map(|(id, why)| [id, why]);
-        let mut texts = objects.chain(self.operations.keys()).chain(unlabeled);
+        let texts = objects.chain(self.operations.keys()).chain(unlabeled);
+        let mut texts = texts.chain(&self.others);
         let blueprint = self.blueprint.display().to_string();
         texts.all(|text| is_plain(text)) && is_plain(&blueprint)
     }
@@ -159,12 +163,23 @@ pub(crate) fn record(deployment: &Deployment, instance: &Instance, node: &Defini
             .get(&instance.node)
             .copied()
             .unwrap_or_default(),
+        others: other_operations(node),
         unlabeled: if is_first(deployment, instance) {
             unlabeled_instances(deployment)
         } else {
             Vec::new()
         },
     })
+}
+
+/// Returns the lifecycle operations of a node that other plugins run.
+fn other_operations(node: &Definition) -> Vec<String> {
+    let of_relationships = node.relationships.iter().flat_map(|it| &it.operations);
+    let all = node.operations.iter().chain(of_relationships);
+    let others = all.filter(|(name, it)| {
+        is_lifecycle_operation(name) && Operation::of(&it.plugin, &it.operation).is_none()
+    });
+    others.map(|(name, _)| name.clone()).collect()
 }
 
 /// Returns an operation as the label stores it. Uninstall operations keep the inputs that a removal

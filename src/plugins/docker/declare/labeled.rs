@@ -95,6 +95,7 @@ impl LabeledObject {
             is_protected: label.protected,
             declared_number: label.declared,
             unlabeled: label.unlabeled,
+            other_operations: label.others,
         }
     }
 }
