@@ -602,6 +602,9 @@ pub(crate) enum Command {
         format: OutputsFormat,
     },
     /// List or delete the secrets that scripts of a deployment created
+    #[command(
+        after_help = "Examples:\n  dockctl secrets list hello\n  dockctl secrets delete token -d hello"
+    )]
     Secrets {
         #[command(subcommand)]
         command: SecretsCommand,

@@ -147,7 +147,7 @@ fn find<'r>(name: &str, id: &str, record: &'r Record) -> Result<&'r Execution, C
     })
 }
 
-/// Shows the log of an execution: output of scripts, and what they logged.
+/// Shows the log of an execution: output of scripts, and lines that they logged.
 fn show_log(name: &str, id: &str, log: &[LogEntry]) -> Outcome {
     let object = |line: &LogEntry| {
         json!({

@@ -231,8 +231,8 @@ impl StateDir {
             .map_err(io)
     }
 
-    /// Returns the content of a file that is kept for a deployment; none if it is not kept. The
-    /// content is what was kept: its digest is checked.
+    /// Returns the content of a file that is kept for a deployment; none if it is not kept. Its
+    /// digest is checked.
     ///
     /// # Errors
     ///

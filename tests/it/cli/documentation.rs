@@ -16,6 +16,10 @@ struct Block {
 fn every_blueprint_in_the_documentation_is_valid() {
     let test = Test::in_memory("documentation");
     test.write("demo-image.tar", "it only has to be there");
+    std::fs::create_dir(test.path("scripts")).unwrap();
+    for script in ["create", "fill", "stop"] {
+        test.write(&format!("scripts/{script}.sh"), "#!/bin/sh\n");
+    }
     let mut validated = 0;
     for block in pages().iter().flat_map(blocks) {
         let text = match block.mark.as_str() {
@@ -62,6 +66,7 @@ fn pages() -> Vec<PathBuf> {
         "blueprints/adopt",
         "blueprints/hello",
         "blueprints/nodecellar",
+        "blueprints/scripts",
     ] {
         let entries = std::fs::read_dir(project_root().join(pattern)).unwrap();
         let paths = entries.map(|entry| entry.unwrap().path());

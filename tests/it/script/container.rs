@@ -90,7 +90,7 @@ ctx returns done
         "-c",
         "ls -d /tmp/dockctl-* 2>/dev/null | wc -l",
     ]);
-    assert_eq!(left.trim(), "0", "the folder is removed");
+    assert_eq!(left.trim(), "0", "the directory is removed");
     test.run(&["uninstall", "-y"]).exits_with(0);
 }
 

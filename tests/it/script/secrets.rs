@@ -1,4 +1,4 @@
-//! Secrets in scripts and in what they store.
+//! Secrets in scripts and in their runtime properties.
 
 use super::uninstall::write;
 use crate::support::Test;

@@ -208,7 +208,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// If the arguments mean nothing, or the operation must not do what they ask for.
+    /// If the arguments mean nothing, or the operation must not change this.
     pub(crate) fn answer(&mut self, arguments: &[Json]) -> Result<Answer, ContextError> {
         let mut current = Attribute::Root;
         for (at, argument) in arguments.iter().enumerate() {

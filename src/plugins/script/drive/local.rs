@@ -1,8 +1,8 @@
 //! Processes on this machine.
 
 use super::{
-    folder::RunFolder,
     log::{OperationLog, OutputKind},
+    run_directory::RunDirectory,
 };
 use crate::{
     plugins::script::declare::environment::Process,
@@ -32,7 +32,7 @@ const SIGNAL_BASE: i32 = 128;
 
 /// A process to start.
 pub(super) struct Start<'a> {
-    pub folder: &'a RunFolder,
+    pub run_directory: &'a RunDirectory,
     pub process: &'a Process,
     /// Shell command.
     pub command: String,
@@ -94,7 +94,7 @@ impl Start<'_> {
         let mut command = Command::new("/bin/sh");
         command
             .args(["-c", WRAPPER, "dockctl"])
-            .arg(self.folder.path())
+            .arg(self.run_directory.path())
             .args([&*self.command, merge])
             .env_clear()
             .envs(&self.environment)

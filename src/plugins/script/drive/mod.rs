@@ -1,7 +1,6 @@
 //! The driver of the script plugin.
 
 mod container;
-mod folder;
 pub(super) mod frame;
 mod http;
 mod local;
@@ -9,6 +8,7 @@ mod log;
 mod operation;
 mod python;
 mod resources;
+mod run_directory;
 mod secrets;
 mod server;
 
@@ -18,8 +18,8 @@ use crate::{
     seam::{Call, Failure, Outputs, Settled, Step},
 };
 use container::ContainerRun;
-use folder::RunFolder;
 use operation::Operation;
+use run_directory::RunDirectory;
 use std::{ffi::OsString, future::Future, path::PathBuf, pin::Pin};
 
 /// Runs scripts.
@@ -41,9 +41,9 @@ impl Scripts {
         }
     }
 
-    fn folder(&self, call: &Call) -> Result<RunFolder, Failure> {
+    fn run_directory(&self, call: &Call) -> Result<RunDirectory, Failure> {
         let Action::Run { operation, .. } = Action::from_step(&call.step)?;
-        Ok(RunFolder::of(&self.state_dir, call, &operation))
+        Ok(RunDirectory::of(&self.state_dir, call, &operation))
     }
 
     /// Returns the requirements of a step that this machine does not meet.
@@ -88,14 +88,14 @@ impl Driver for Scripts {
         inside: Option<StepShell<'a>>,
     ) -> DriverFuture<'a, Settled> {
         Box::pin(async move {
-            let folder = self.folder(call)?;
+            let run_directory = self.run_directory(call)?;
             match inside {
                 Some(shell) => {
-                    folder
-                        .settle_inside(&ContainerRun::new(shell, folder.id()))
+                    run_directory
+                        .settle_inside(&ContainerRun::new(shell, run_directory.id()))
                         .await
                 }
-                None => folder.settle().await,
+                None => run_directory.settle().await,
             }
         })
     }
@@ -106,11 +106,11 @@ impl Driver for Scripts {
         inside: Option<StepShell<'a>>,
     ) -> Pin<Box<dyn Future<Output = ()> + 'a>> {
         Box::pin(async move {
-            if let Ok(folder) = self.folder(call) {
+            if let Ok(run_directory) = self.run_directory(call) {
                 if let Some(shell) = inside {
-                    ContainerRun::new(shell, folder.id()).remove().await;
+                    ContainerRun::new(shell, run_directory.id()).remove().await;
                 }
-                folder.remove();
+                run_directory.remove();
             }
         })
     }

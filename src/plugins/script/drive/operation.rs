@@ -1,14 +1,14 @@
-//! One operation: prepares its folder, runs its script, and serves its `ctx`.
+//! One operation: prepares its directory, runs its script, and serves its `ctx`.
 
 use super::{
     Scripts,
     container::ContainerRun,
-    folder::{RunFolder, Told},
     http::HttpServer,
     local::{Start, quoted},
     log::OperationLog,
     python,
     resources::Resources,
+    run_directory::{RunDirectory, Told},
     secrets::ScriptSecrets,
     server::{self, Handler},
 };
@@ -42,7 +42,7 @@ use std::{
     path::Path,
 };
 
-/// Name of the socket in the folder of a run.
+/// Name of the socket in the directory of a run.
 const SOCKET: &str = "ctx.sock";
 /// Shell functions that end a script when `ctx` fails.
 const CTX_SH: &str = include_str!("ctx-sh");
@@ -57,7 +57,7 @@ pub(super) struct Operation<'a> {
     secrets: &'a Secrets,
     inputs: JsonMap<String, Json>,
     process: Process,
-    folder: RunFolder,
+    run_directory: RunDirectory,
     resources: Resources,
     log: OperationLog<'a>,
     context: RefCell<Context>,
@@ -94,13 +94,13 @@ impl<'a> Operation<'a> {
             directory,
             inputs,
         } = Action::from_step(&call.step)?;
-        let folder = RunFolder::of(&driver.state_dir, call, &operation);
+        let run_directory = RunDirectory::of(&driver.state_dir, call, &operation);
         Ok(Self {
             process: Process::read(&inputs)?,
             container: step
                 .inside
-                .map(|shell| ContainerRun::new(shell, folder.id())),
-            folder,
+                .map(|shell| ContainerRun::new(shell, run_directory.id())),
+            run_directory,
             resources: Resources::new(&driver.state_dir, call, &directory),
             log: OperationLog::new(step.notes),
             context: RefCell::new(Context::of(call, &operation, &plugin)),
@@ -117,7 +117,7 @@ impl<'a> Operation<'a> {
 
     /// Runs the script.
     pub(super) async fn run(self) -> Result<Outputs, Failure> {
-        self.folder.create().map_err(folder_failure)?;
+        self.run_directory.create().map_err(directory_failure)?;
         let script = self.script().await?;
         self.command.replace(script.path.clone());
         self.remember()?;
@@ -137,7 +137,7 @@ impl<'a> Operation<'a> {
         ended.outcome()
     }
 
-    /// Finds the script, decides its language, and copies it into the folder.
+    /// Finds the script, decides its language, and copies it into the directory.
     async fn script(&self) -> Result<Script, Failure> {
         let text = |name: &str| match self.inputs.get(name) {
             Some(Json::String(text)) if !text.is_empty() => Some(text.as_str()),
@@ -171,9 +171,9 @@ impl<'a> Operation<'a> {
             Some(container) => container.prepare((&name, &content), CTX_SH).await?,
             None => {
                 let path = self
-                    .folder
+                    .run_directory
                     .write(&format!("script/{name}"), &content, 0o755);
-                path.map_err(folder_failure)?.display().to_string()
+                path.map_err(directory_failure)?.display().to_string()
             }
         };
         Ok(Script {
@@ -201,7 +201,7 @@ impl<'a> Operation<'a> {
             .iter()
             .any(|text| text.contains(URL_VARIABLE));
         let start = |environment| Start {
-            folder: &self.folder,
+            run_directory: &self.run_directory,
             process: &self.process,
             command: self.process.command(&script.path),
             environment,
@@ -212,15 +212,16 @@ impl<'a> Operation<'a> {
                 .run(&self.log, std::future::pending())
                 .await;
         }
-        self.add_ctx(&mut environment).map_err(folder_failure)?;
-        let listener = server::listen(&self.folder.path().join(SOCKET)).map_err(folder_failure)?;
+        self.add_ctx(&mut environment).map_err(directory_failure)?;
+        let listener =
+            server::listen(&self.run_directory.path().join(SOCKET)).map_err(directory_failure)?;
         let serving = server::serve(listener, self);
         if !uses_url {
-            let socket = self.folder.path().join(SOCKET).display().to_string();
+            let socket = self.run_directory.path().join(SOCKET).display().to_string();
             set(&mut environment, [(SOCKET_VARIABLE.to_owned(), socket)]);
             return start(environment).run(&self.log, serving).await;
         }
-        let http = HttpServer::open().await.map_err(folder_failure)?;
+        let http = HttpServer::open().await.map_err(directory_failure)?;
         set(
             &mut environment,
             [(URL_VARIABLE.to_owned(), http.url.clone())],
@@ -256,16 +257,16 @@ impl<'a> Operation<'a> {
             Some(_) => "python2",
             None => "python3",
         };
-        let program = python::install(&self.folder).map_err(folder_failure)?;
+        let program = python::install(&self.run_directory).map_err(directory_failure)?;
         let inputs = serde_json::to_vec(&self.inputs).unwrap_or_default();
-        self.folder
+        self.run_directory
             .write("inputs.json", &inputs, 0o600)
-            .map_err(folder_failure)?;
+            .map_err(directory_failure)?;
         let mut environment = self.environment();
         set(&mut environment, self.process.env.clone());
-        self.add_ctx(&mut environment).map_err(folder_failure)?;
-        let socket = self.folder.path().join(SOCKET);
-        let listener = server::listen(&socket).map_err(folder_failure)?;
+        self.add_ctx(&mut environment).map_err(directory_failure)?;
+        let socket = self.run_directory.path().join(SOCKET);
+        let listener = server::listen(&socket).map_err(directory_failure)?;
         set(
             &mut environment,
             [(SOCKET_VARIABLE.to_owned(), socket.display().to_string())],
@@ -273,7 +274,7 @@ impl<'a> Operation<'a> {
         let words = [interpreter, "-B", "-u", &program, &script.path];
         let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
         let start = Start {
-            folder: &self.folder,
+            run_directory: &self.run_directory,
             process: &self.process,
             command: format!("exec {}", words.join(" ")),
             environment,
@@ -292,8 +293,9 @@ impl<'a> Operation<'a> {
 
     /// Puts `ctx` and `ctx-sh` into the PATH.
     fn add_ctx(&self, environment: &mut BTreeMap<OsString, OsString>) -> io::Result<()> {
-        self.folder.write("bin/ctx-sh", CTX_SH.as_bytes(), 0o700)?;
-        let bin = self.folder.path().join("bin");
+        self.run_directory
+            .write("bin/ctx-sh", CTX_SH.as_bytes(), 0o700)?;
+        let bin = self.run_directory.path().join("bin");
         symlink(&self.driver.program, bin.join(NAME))?;
         let path = environment.entry("PATH".into()).or_default();
         let rest = std::mem::take(path);
@@ -312,7 +314,7 @@ impl<'a> Operation<'a> {
             verdict: self.context.borrow().verdict.clone(),
             raised: self.raised.borrow().clone(),
         };
-        self.folder.store(&told).map_err(folder_failure)
+        self.run_directory.store(&told).map_err(directory_failure)
     }
 
     fn remembered(&self, value: Json) -> Reply {
@@ -472,6 +474,9 @@ fn set(
     clippy::needless_pass_by_value,
     reason = "used as an argument of map_err"
 )]
-fn folder_failure(error: io::Error) -> Failure {
-    Failure::fatal(format!("cannot prepare the folder of the script: {error}")).temporary()
+fn directory_failure(error: io::Error) -> Failure {
+    Failure::fatal(format!(
+        "cannot prepare the directory of the script: {error}"
+    ))
+    .temporary()
 }

@@ -1,6 +1,6 @@
 //! Python: the interpreter, and the package `cloudify` that scripts import.
 
-use super::folder::RunFolder;
+use super::run_directory::RunDirectory;
 use std::{
     ffi::{OsStr, OsString},
     io,
@@ -52,13 +52,17 @@ except (SyntaxError, ValueError, RecursionError, MemoryError):
     sys.exit(1)
 ";
 
-/// Writes the package into the folder of a run. Returns the path of the program that runs a script.
-pub(super) fn install(folder: &RunFolder) -> io::Result<String> {
+/// Writes the package into the directory of a run. Returns the path of the program that runs a script.
+pub(super) fn install(run_directory: &RunDirectory) -> io::Result<String> {
     for (name, text) in FILES {
-        folder.write(&format!("python/{name}"), text.as_bytes(), 0o600)?;
+        run_directory.write(&format!("python/{name}"), text.as_bytes(), 0o600)?;
     }
-    folder.write("python/cloudify_rest_client/__init__.py", b"", 0o600)?;
-    Ok(folder.path().join("python/run.py").display().to_string())
+    run_directory.write("python/cloudify_rest_client/__init__.py", b"", 0o600)?;
+    Ok(run_directory
+        .path()
+        .join("python/run.py")
+        .display()
+        .to_string())
 }
 
 /// Returns true if an interpreter with this name can be run.

@@ -32,7 +32,7 @@ pub(super) trait Handler {
     }
 }
 
-/// Opens a socket in a folder that nobody else can enter.
+/// Opens a socket in a directory that nobody else can enter.
 pub(super) fn listen(path: &Path) -> io::Result<UnixListener> {
     let directory = File::open(path.parent().unwrap_or(Path::new("/")))?;
     UnixListener::bind(short_path(&directory, path))

@@ -1,4 +1,4 @@
-# Runs a script in this process group. $1: folder of the run, $2: command, $3: `merge` to write
+# Runs a script in this process group. $1: directory of the run, $2: command, $3: `merge` to write
 # errors to the standard output. The standard input is a pipe that ends with dockctl: then the
 # whole group ends. Variables of the script must keep their values, so that names here are unusual.
 _dockctl_run=$1 _dockctl_command=$2 _dockctl_merge=$3

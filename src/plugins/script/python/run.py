@@ -41,8 +41,8 @@ def is_success(error):
 
 def main():
     path = sys.argv[1]
-    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    with io.open(os.path.join(folder, 'inputs.json'), encoding='utf-8') as source:
+    directory = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    with io.open(os.path.join(directory, 'inputs.json'), encoding='utf-8') as source:
         state.ctx_parameters.update(json.load(source))
     state.ctx_parameters['ctx'] = context.ctx
     sys.argv = [path]

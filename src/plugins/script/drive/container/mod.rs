@@ -25,7 +25,7 @@ const PREPARE: &str = include_str!("prepare.sh");
 const RELAY: &str = include_str!("relay.sh");
 const SETTLE: &str = include_str!("settle.sh");
 const CTX: &str = include_str!("ctx");
-/// Directory in containers for the folders of runs.
+/// Directory in containers for the directories of runs.
 const DIRECTORY: &str = "/tmp";
 /// Longest wait for the end of output after a script has ended.
 const OUTPUT_GRACE: Duration = Duration::from_secs(10);
@@ -36,7 +36,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// A run inside of a container.
 pub(super) struct ContainerRun<'a> {
     shell: StepShell<'a>,
-    /// Folder in the container.
+    /// Directory in the container.
     path: String,
 }
 
@@ -49,7 +49,7 @@ impl<'a> ContainerRun<'a> {
         }
     }
 
-    /// Creates the folder and copies the script into it. Returns its path.
+    /// Creates the directory and copies the script into it. Returns its path.
     ///
     /// # Errors
     ///
@@ -178,7 +178,7 @@ impl<'a> ContainerRun<'a> {
         }
     }
 
-    /// Removes the folder.
+    /// Removes the directory.
     pub(super) async fn remove(&self) {
         // What cannot be removed now goes with the container.
         let _ = self.call("rm -rf \"$1\"", &[&self.path], b"").await;

@@ -1,4 +1,4 @@
-# Creates the folder of a run. $1: folder, $2: name of the script, $3: ctx, $4: ctx-sh. The
+# Creates the directory of a run. $1: directory, $2: name of the script, $3: ctx, $4: ctx-sh. The
 # standard input is the script.
 umask 077
 missing=

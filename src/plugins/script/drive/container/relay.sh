@@ -1,4 +1,4 @@
-# Carries requests of ctx to dockctl and answers back. $1: folder of the run. A request is a line
+# Carries requests of ctx to dockctl and answers back. $1: directory of the run. A request is a line
 # `ask ID LENGTH` and its content; the line `end CODE` shows the end of the script. An answer is a
 # line with the ID, the exit code, and the output and the errors as `printf %b` reads them.
 umask 077

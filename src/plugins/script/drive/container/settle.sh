@@ -1,4 +1,4 @@
-# Shows how a run ended. $1: folder. Prints `none`, `running`, `cut` or `code N`.
+# Shows how a run ended. $1: directory. Prints `none`, `running`, `cut` or `code N`.
 [ -d "$1" ] || { echo none; exit; }
 if [ -e "$1/cut" ]; then echo cut; exit; fi
 if [ -e "$1/code" ]; then printf 'code '; cat "$1/code"; exit; fi

@@ -1,4 +1,4 @@
-//! The folder of one run of a script. It shows the outcome to a later process.
+//! The directory of one run of a script. It shows the outcome to a later process.
 
 use super::container::{ContainerRun, Settlement};
 use crate::{
@@ -29,8 +29,8 @@ const VERDICT: &str = "verdict";
 const END_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The folder of one run.
-pub(super) struct RunFolder {
+/// The directory of one run.
+pub(super) struct RunDirectory {
     path: PathBuf,
 }
 
@@ -42,8 +42,8 @@ pub(super) struct Told {
     pub raised: Option<Raised>,
 }
 
-impl RunFolder {
-    /// Returns the folder of an operation. The same operation of an execution has the same folder,
+impl RunDirectory {
+    /// Returns the directory of an operation. The same operation of an execution has the same directory,
     /// so that a later process finds it.
     pub(super) fn of(state_dir: &Path, call: &Call, operation: &str) -> Self {
         let subject = match &call.subject {
@@ -70,7 +70,7 @@ impl RunFolder {
         }
     }
 
-    /// Returns the name of the folder.
+    /// Returns the name of the directory.
     pub(super) fn id(&self) -> &str {
         let name = self.path.file_name().and_then(|name| name.to_str());
         name.unwrap_or_default()
@@ -80,7 +80,7 @@ impl RunFolder {
         &self.path
     }
 
-    /// Creates the folder. A folder that an earlier attempt left is removed first: its outcome is
+    /// Creates the directory. A directory that an earlier attempt left is removed first: its outcome is
     /// known or lost, and its processes have ended.
     pub(super) fn create(&self) -> io::Result<()> {
         self.remove();
@@ -89,7 +89,7 @@ impl RunFolder {
             .recursive(true)
             .mode(0o700)
             .create(parent)?;
-        // Fails if the folder exists: nobody else's files are used.
+        // Fails if the directory exists: nobody else's files are used.
         DirBuilder::new().mode(0o700).create(&self.path)
     }
 
@@ -114,7 +114,7 @@ impl RunFolder {
         fs::rename(temporary, self.path.join(VERDICT))
     }
 
-    /// Removes the folder.
+    /// Removes the directory.
     pub(super) fn remove(&self) {
         // What cannot be removed now is removed by the next attempt.
         let _ = fs::remove_dir_all(&self.path);

@@ -1,0 +1,2 @@
+#!/bin/sh -e
+rm -f /www/page.html
