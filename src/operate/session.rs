@@ -241,12 +241,13 @@ impl HeldSession<'_, '_> {
         self.session.register_secrets_and_taken_over();
         let stop_requests = self.stop_requests.clone();
         let (mut executor, _) = self.executor(Policy::default());
-        unless_stopped(&stop_requests, executor.settle())
-            .await?
-            .map_err(|error| match error {
-                RunError::Journal(error) => error.into(),
-                RunError::Engine(failure) => failure.into(),
-            })
+        let settled = unless_stopped(&stop_requests, executor.settle()).await?;
+        settled.map_err(|error| match error {
+            RunError::Journal(error) => Error::from(error),
+            RunError::Engine(failure) => failure.into(),
+        })?;
+        self.session.drivers.clean_up(name);
+        Ok(())
     }
 
     fn executor(&mut self, policy: Policy) -> (Executor<'_>, (Option<&mut Guards>, &StopRequests)) {

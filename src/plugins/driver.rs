@@ -145,6 +145,10 @@ pub trait Driver {
         Box::pin(async {})
     }
 
+    /// Called when no step of a deployment is open: removes what earlier runs left to find out
+    /// about lost outcomes.
+    fn clean_up(&self, _deployment: &str) {}
+
     /// Settles a step whose outcome was lost: finds out whether it took effect. Changes nothing.
     /// Only the target of the step is bound. `since` is the time of the attempt, in milliseconds
     /// since 1970 UTC.

@@ -64,6 +64,12 @@ impl<'d> Drivers<'d> {
             .await
     }
 
+    /// Calls [`Driver::clean_up`] of every driver.
+    pub fn clean_up(&self, deployment: &str) {
+        let drivers = self.all.iter();
+        drivers.for_each(|(_, driver)| driver.clean_up(deployment));
+    }
+
     /// Calls [`Driver::outcome_recorded`] of the driver of a call.
     pub async fn outcome_recorded(&self, call: &Call) {
         if let (Ok(driver), Ok(inside)) = (self.by_plugin(&call.step.plugin), self.inside(call)) {

@@ -1,6 +1,7 @@
 //! Scripts: operations that are files, with `ctx`.
 
 mod container;
+mod crash;
 mod log;
 mod recorded;
 mod secrets;

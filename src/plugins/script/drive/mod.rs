@@ -81,6 +81,10 @@ impl Driver for Scripts {
         Box::pin(async move { Operation::prepare(self, call, context)?.run().await })
     }
 
+    fn clean_up(&self, deployment: &str) {
+        run_directory::clean_up(&self.state_dir, deployment);
+    }
+
     fn settle<'a>(
         &'a self,
         call: &'a Call,

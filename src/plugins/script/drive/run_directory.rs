@@ -42,6 +42,19 @@ pub(super) struct Told {
     pub raised: Option<Raised>,
 }
 
+/// Returns the directory of the runs of a deployment.
+fn directory_of(state_dir: &Path, deployment: &str) -> PathBuf {
+    let resolved = state_dir.canonicalize();
+    let resolved = resolved.unwrap_or_else(|_| state_dir.to_owned());
+    resolved.join("runs").join(deployment)
+}
+
+/// Removes the directories of all runs of a deployment, none of which is open.
+pub(super) fn clean_up(state_dir: &Path, deployment: &str) {
+    // A directory that cannot be removed does no harm.
+    let _ = fs::remove_dir_all(directory_of(state_dir, deployment));
+}
+
 impl RunDirectory {
     /// Returns the directory of an operation. The same operation of an execution has the same directory,
     /// so that a later process finds it.
@@ -61,12 +74,8 @@ impl RunDirectory {
             }
         };
         let digest = sha256(&format!("{} {subject} {operation}", call.execution));
-        let runs = state_dir
-            .canonicalize()
-            .unwrap_or_else(|_| state_dir.to_owned());
-        let runs = runs.join("runs").join(&call.deployment.name);
         Self {
-            path: runs.join(&digest[..16]),
+            path: directory_of(state_dir, &call.deployment.name).join(&digest[..16]),
         }
     }
 
@@ -179,7 +188,7 @@ impl RunDirectory {
                     "the script of an earlier run is still running (process group {group})"
                 );
                 return Err(Failure::fatal(message)
-                    .hint(format!("wait for it, or end it: kill -- -{group}")));
+                    .hint(format!("wait for it, or end it: kill -KILL -{group}")));
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }

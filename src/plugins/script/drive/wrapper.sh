@@ -15,7 +15,7 @@ printf '%s %s' "$$" "${20}" >"$_dockctl_run/group"
     [ -e "$_dockctl_run/code" ] && exit
     : >"$_dockctl_run/cut"
     kill -TERM 0
-    command -p sleep 1
+    command -p sleep 0.3 || command -p sleep 1
     kill -KILL 0
 ) &
 _dockctl_watch=$!

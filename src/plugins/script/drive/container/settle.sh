@@ -3,4 +3,4 @@
 if [ -e "$1/cut" ]; then echo cut; exit; fi
 if [ -e "$1/code" ]; then printf 'code '; cat "$1/code"; exit; fi
 read -r group started <"$1/group" 2>/dev/null
-if [ -n "$group" ] && kill -0 -- "-$group" 2>/dev/null; then echo running; else echo cut; fi
+if [ -n "$group" ] && kill -0 "-$group" 2>/dev/null; then echo running; else echo cut; fi
