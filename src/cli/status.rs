@@ -206,9 +206,10 @@ impl StatusView {
         } else {
             0
         };
-        let text = match args.properties {
-            true => self.text() + &properties_text(&self.fields),
-            false => self.text(),
+        let text = if args.properties {
+            self.text() + &properties_text(&self.fields)
+        } else {
+            self.text()
         };
         Outcome {
             exit,

@@ -541,9 +541,10 @@ impl HeldSession<'_, '_> {
             workspace.warn(format!("cannot delete old executions: {error}"));
         }
         let name = &self.session.name;
-        let dropped = match self.session.record.is_installed() {
-            true => Ok(()),
-            false => workspace.state.drop_resources(name),
+        let dropped = if self.session.record.is_installed() {
+            Ok(())
+        } else {
+            workspace.state.drop_resources(name)
         };
         if let Err(error) = dropped {
             workspace.warn(format!("cannot delete the files of `{name}`: {error}"));

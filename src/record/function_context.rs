@@ -47,9 +47,10 @@ impl<'a> FunctionContext<'a> {
         placeholder: &str,
     ) -> Result<Json, String> {
         let found = self.stored_attribute(target, path)?;
-        match contains_concealed(&found) {
-            true => Ok(mask(&found, placeholder)),
-            false => self.attribute(target, path),
+        if contains_concealed(&found) {
+            Ok(mask(&found, placeholder))
+        } else {
+            self.attribute(target, path)
         }
     }
 

@@ -45,6 +45,7 @@ impl PartialEq for Step {
 
 /// The kernel's view of a step, determined when its operation is lowered.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the stored form")]
 pub struct Traits {
     /// Title in plans and progress.
     pub title: String,

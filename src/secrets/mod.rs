@@ -432,10 +432,7 @@ fn split_at(part: Json, secret: &str, call: &Json) -> Vec<Json> {
             parts.push(piece.into());
         }
     }
-    match parts.is_empty() {
-        true => vec![part],
-        false => parts,
-    }
+    if parts.is_empty() { vec![part] } else { parts }
 }
 
 /// Context with nothing but secrets.

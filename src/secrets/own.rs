@@ -21,7 +21,9 @@ pub struct OwnSecrets {
 impl std::fmt::Debug for OwnSecrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<&String> = self.values.keys().collect();
-        f.debug_struct("OwnSecrets").field("names", &names).finish()
+        f.debug_struct("OwnSecrets")
+            .field("names", &names)
+            .finish_non_exhaustive()
     }
 }
 

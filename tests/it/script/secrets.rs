@@ -12,14 +12,13 @@ fn contains(directory: &Path, text: &str) -> bool {
     let entries = fs::read_dir(directory).unwrap().flatten();
     entries.into_iter().any(|entry| {
         let path = entry.path();
-        match path.is_dir() {
-            true => contains(&path, text),
-            false => {
-                let content = fs::read(&path).unwrap();
-                content
-                    .windows(text.len())
-                    .any(|window| window == text.as_bytes())
-            }
+        if path.is_dir() {
+            contains(&path, text)
+        } else {
+            let content = fs::read(&path).unwrap();
+            content
+                .windows(text.len())
+                .any(|window| window == text.as_bytes())
         }
     })
 }

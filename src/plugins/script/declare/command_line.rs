@@ -116,9 +116,10 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Invocation, Printed> {
 /// Parses an argument as JSON. The message for a text without any value is Python's.
 fn parse_json(text: &str) -> Result<Json, Printed> {
     serde_json::from_str(text).map_err(|error| {
-        let message = match begins_a_value(text) {
-            true => error.to_string(),
-            false => "Expecting value: line 1 column 1 (char 0)".to_owned(),
+        let message = if begins_a_value(text) {
+            error.to_string()
+        } else {
+            "Expecting value: line 1 column 1 (char 0)".to_owned()
         };
         Printed::failed("JSONDecodeError", &message)
     })

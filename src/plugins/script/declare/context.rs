@@ -220,7 +220,7 @@ impl Context {
                 Attribute::RuntimeProperties(side) => {
                     self.runtime_properties(side, &arguments[at..])
                 }
-                Attribute::Map(map) => self.read_only(&map, &arguments[at..]),
+                Attribute::Map(map) => read_only(&map, &arguments[at..]),
                 Attribute::Function(function) => self.invoke(function, &arguments[at..]),
                 _ => Err(ContextError::runtime(format!(
                     "{} cannot be processed in {}",
@@ -258,23 +258,6 @@ impl Context {
                 let edit = path::write(properties, &key, value.clone())?;
                 Ok(Answer::Write(side, edit))
             }
-            _ => Err(ContextError::runtime(
-                "Illegal argument while accessing dict",
-            )),
-        }
-    }
-
-    /// Reads a mapping by path that a script must not change.
-    fn read_only(
-        &self,
-        map: &JsonMap<String, Json>,
-        arguments: &[Json],
-    ) -> Result<Answer, ContextError> {
-        match arguments {
-            [key] => Ok(Answer::Value(path::read(map, &python_text(key))?.clone())),
-            [_, _] => Err(ContextError::final_error(
-                "Cannot override read only properties",
-            )),
             _ => Err(ContextError::runtime(
                 "Illegal argument while accessing dict",
             )),
@@ -409,6 +392,19 @@ impl Context {
     }
 }
 
+/// Reads a mapping by path that a script must not change.
+fn read_only(map: &JsonMap<String, Json>, arguments: &[Json]) -> Result<Answer, ContextError> {
+    match arguments {
+        [key] => Ok(Answer::Value(path::read(map, &python_text(key))?.clone())),
+        [_, _] => Err(ContextError::final_error(
+            "Cannot override read only properties",
+        )),
+        _ => Err(ContextError::runtime(
+            "Illegal argument while accessing dict",
+        )),
+    }
+}
+
 /// Refuses keys that only dockctl may write, at any depth.
 fn refuse_reserved_keys(value: &Json) -> Result<(), ContextError> {
     match reserved_key(value) {
@@ -422,11 +418,12 @@ fn refuse_reserved_keys(value: &Json) -> Result<(), ContextError> {
 
 /// Refuses a value with a secret that is not available now.
 pub(super) fn available(value: &Json) -> Result<&Json, ContextError> {
-    match contains_concealed(value) {
-        true => Err(ContextError::final_error(
+    if contains_concealed(value) {
+        Err(ContextError::final_error(
             "this runtime property contains a secret that is not available: set it, or pass --secrets PATH",
-        )),
-        false => Ok(value),
+        ))
+    } else {
+        Ok(value)
     }
 }
 

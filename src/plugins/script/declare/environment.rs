@@ -12,6 +12,7 @@ const RESERVED: [&str; 4] = [PATH, SOURCE, PROCESS, CERTIFICATE];
 
 /// Settings of the process, from the input `process`.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "the settings of Cloudify")]
 pub(crate) struct Process {
     /// Variables. They win over inputs with the same name.
     pub env: Vec<(String, String)>,
@@ -125,6 +126,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    #[expect(clippy::needless_pass_by_value, reason = "tests are shorter")]
     fn read(inputs: Json) -> Result<Process, Failure> {
         Process::read(inputs.as_object().unwrap())
     }

@@ -18,9 +18,10 @@ impl Language {
     pub(crate) fn of_file(path: &str, is_python: Option<bool>) -> Self {
         let extension = Path::new(path).extension();
         let named = extension.is_some_and(|it| it.eq_ignore_ascii_case("py"));
-        match is_python.unwrap_or(named) {
-            true => Self::Python,
-            false => Self::Shell,
+        if is_python.unwrap_or(named) {
+            Self::Python
+        } else {
+            Self::Shell
         }
     }
 
@@ -49,9 +50,12 @@ pub(crate) fn dedent(text: &str) -> String {
         let shared = common.chars().zip(line.chars());
         shared.take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
     });
-    let cut = |line: &str| match line.trim().is_empty() {
-        true => String::new(),
-        false => line.strip_prefix(&common).unwrap_or(line).to_owned(),
+    let cut = |line: &str| {
+        if line.trim().is_empty() {
+            String::new()
+        } else {
+            line.strip_prefix(&common).unwrap_or(line).to_owned()
+        }
     };
     text.split('\n').map(cut).collect::<Vec<_>>().join("\n")
 }
@@ -123,8 +127,8 @@ fn code_of(line: &str, quoted: &mut Option<&'static str>) -> String {
             code.push_str("''");
             continue;
         }
-        let quotes = ["\"\"\"", "'''", "\"", "'"];
-        match quotes.into_iter().find(|quote| rest.starts_with(quote)) {
+        let marks = ["\"\"\"", "'''", "\"", "'"];
+        match marks.into_iter().find(|quote| rest.starts_with(quote)) {
             Some(quote) => (*quoted, rest) = (Some(quote), &rest[quote.len()..]),
             None if rest.starts_with('#') => return code,
             None => {
@@ -204,7 +208,7 @@ fn has_old_name(code: &str) -> bool {
         .strip_prefix("import ")
         .or_else(|| code.strip_prefix("from "))
         .and_then(|rest| rest.split([' ', ',', '.']).next());
-    NAMES.iter().any(|name| contains(&name)) || module.is_some_and(|it| MODULES.contains(&it))
+    NAMES.iter().any(contains) || module.is_some_and(|it| MODULES.contains(&it))
 }
 
 #[cfg(test)]

@@ -53,7 +53,10 @@ pub(crate) fn lint(blueprint: &Blueprint, sources: &Sources, d: &mut Diagnostics
         d,
     };
     for node in blueprint.nodes.values() {
-        let relationships = node.relationships.iter().flat_map(|it| it.operations());
+        let relationships = node
+            .relationships
+            .iter()
+            .flat_map(crate::model::Relationship::operations);
         for (_, operation) in node.operations.iter().chain(relationships) {
             if is_script(&operation.plugin, &operation.operation) {
                 scripts.operation(operation);

@@ -83,9 +83,10 @@ fn raised_failure(raised: &Raised) -> Failure {
         .iter()
         .any(|base| base == "NonRecoverableError");
     let is_own = OWN_CLASSES.contains(&raised.class.as_str());
-    let message = match is_own {
-        true => raised.message.clone(),
-        false => format!("{}: {}", raised.class, raised.message),
+    let message = if is_own {
+        raised.message.clone()
+    } else {
+        format!("{}: {}", raised.class, raised.message)
     };
     match is_final {
         true => Failure::fatal(message),
@@ -100,9 +101,10 @@ fn raised_failure(raised: &Raised) -> Failure {
     reason = "checked to be whole and small"
 )]
 fn number(seconds: f64) -> Json {
-    match seconds.fract() == 0.0 && seconds.abs() < 1e15 {
-        true => (seconds as i64).into(),
-        false => seconds.into(),
+    if seconds.fract() == 0.0 && seconds.abs() < 1e15 {
+        (seconds as i64).into()
+    } else {
+        seconds.into()
     }
 }
 

@@ -148,6 +148,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    #[expect(clippy::needless_pass_by_value, reason = "tests are shorter")]
     fn map(value: Json) -> JsonMap<String, Json> {
         value.as_object().cloned().unwrap()
     }

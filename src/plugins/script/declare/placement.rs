@@ -19,9 +19,12 @@ pub(crate) fn runs_here(part: InstanceRef<'_>, operation: &OperationDefinition) 
     let host = part.instance.host.as_deref();
     let host = host.and_then(|id| part.deployment.instance(id));
     // The definition of the instance itself can be older than that of the deployment.
-    let definition = host.and_then(|host| match host.id == part.instance.id {
-        true => Some(part.node),
-        false => part.deployment.node(host),
+    let definition = host.and_then(|host| {
+        if host.id == part.instance.id {
+            Some(part.node)
+        } else {
+            part.deployment.node(host)
+        }
     });
     is_here(operation, definition)
 }

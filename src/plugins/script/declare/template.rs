@@ -30,14 +30,16 @@ pub(crate) fn render(
     }
     let environment = environment();
     let mut out = LimitedText::default();
-    let template = environment.template_from_str(text).map_err(error)?;
+    let template = environment
+        .template_from_str(text)
+        .map_err(|failed| error(&failed))?;
     let rendered = template.render_captured_to(Value::from(Serde(variables)), &mut out);
     match (rendered, out.is_full) {
         (_, true) => Err(ContextError::runtime(format!(
             "the rendered text is longer than {} MiB",
             MAX_OUTPUT >> 20
         ))),
-        (Err(failed), false) => Err(error(failed)),
+        (Err(failed), false) => Err(error(&failed)),
         (Ok(_), false) => Ok(String::from_utf8_lossy(&out.text).into_owned()),
     }
 }
@@ -84,7 +86,7 @@ fn join(items: &Value, separator: Option<String>) -> Result<String, Error> {
     Ok(texts.join(&separator.unwrap_or_default()))
 }
 
-fn error(error: Error) -> ContextError {
+fn error(error: &Error) -> ContextError {
     let class = match error.kind() {
         ErrorKind::SyntaxError => "TemplateSyntaxError",
         ErrorKind::UndefinedError => "UndefinedError",
@@ -125,6 +127,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    #[expect(clippy::needless_pass_by_value, reason = "tests are shorter")]
     fn rendered(text: &str, variables: Json) -> Result<String, String> {
         render(text, variables.as_object().unwrap()).map_err(|error| error.to_string())
     }

@@ -42,9 +42,10 @@ fn whole(bytes: &[u8]) -> io::Result<Vec<u8>> {
 
 fn length(head: [u8; 4]) -> io::Result<usize> {
     let length = usize::try_from(u32::from_be_bytes(head)).unwrap_or(usize::MAX);
-    match length <= MAX_FRAME {
-        true => Ok(length),
-        false => Err(too_long()),
+    if length <= MAX_FRAME {
+        Ok(length)
+    } else {
+        Err(too_long())
     }
 }
 

@@ -167,14 +167,13 @@ impl<'a> Operation<'a> {
             }
         };
         let text = String::from_utf8_lossy(&content).into_owned();
-        let path = match &self.container {
-            Some(container) => container.prepare((&name, &content), CTX_SH).await?,
-            None => {
-                let path = self
-                    .run_directory
-                    .write(&format!("script/{name}"), &content, 0o755);
-                path.map_err(directory_failure)?.display().to_string()
-            }
+        let path = if let Some(container) = &self.container {
+            container.prepare((&name, &content), CTX_SH).await?
+        } else {
+            let path = self
+                .run_directory
+                .write(&format!("script/{name}"), &content, 0o755);
+            path.map_err(directory_failure)?.display().to_string()
         };
         Ok(Script {
             path,

@@ -175,9 +175,10 @@ fn fetch(url: &str) -> Result<Vec<u8>, String> {
     let (mut text, body) = (Vec::new(), response.body_mut().as_reader());
     let read = body.take(MAX_DOWNLOAD + 1).read_to_end(&mut text);
     read.map_err(|error| error.to_string())?;
-    match text.len() as u64 > MAX_DOWNLOAD {
-        true => Err("it is longer than 16 MiB".to_owned()),
-        false => Ok(text),
+    if text.len() as u64 > MAX_DOWNLOAD {
+        Err("it is longer than 16 MiB".to_owned())
+    } else {
+        Ok(text)
     }
 }
 

@@ -45,18 +45,22 @@ impl<'a> ScriptSecrets<'a> {
                 }
                 self.set(key, value)
             }
-            SecretRequest::Update { key, value } => match self.exists(key) {
-                true => self.set(key, value),
-                false => Err(not_found(key)),
-            },
+            SecretRequest::Update { key, value } => {
+                if self.exists(key) {
+                    self.set(key, value)
+                } else {
+                    Err(not_found(key))
+                }
+            }
             SecretRequest::Delete { key } => {
                 let deleted = self
                     .secrets
                     .delete_own(key)
                     .map_err(ContextError::runtime)?;
-                match deleted {
-                    true => Ok(Reply::Result(json!({ "key": key }))),
-                    false => Err(not_found(key)),
+                if deleted {
+                    Ok(Reply::Result(json!({ "key": key })))
+                } else {
+                    Err(not_found(key))
                 }
             }
         }

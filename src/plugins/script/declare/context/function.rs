@@ -279,11 +279,12 @@ fn variables(value: Option<Json>) -> Result<JsonMap<String, Json>, ContextError>
             ));
         }
     };
-    match variables.contains_key("ctx") {
-        true => Err(ContextError::final_error(
+    if variables.contains_key("ctx") {
+        Err(ContextError::final_error(
             "Key not allowed - a key named ctx is in template_variables",
-        )),
-        false => Ok(variables),
+        ))
+    } else {
+        Ok(variables)
     }
 }
 

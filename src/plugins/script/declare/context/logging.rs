@@ -66,19 +66,20 @@ fn converted(flags: &str, conversion: &str, value: &Json) -> Result<String, Cont
             return Err(ContextError::new("ValueError", message));
         }
     };
-    Ok(padded(flags, text))
+    Ok(padded(flags, &text))
 }
 
-fn padded(flags: &str, text: String) -> String {
+fn padded(flags: &str, text: &str) -> String {
     let width = flags
         .trim_start_matches('-')
         .split('.')
         .next()
         .unwrap_or_default();
     let width = width.parse().unwrap_or(0).min(1000);
-    match flags.starts_with('-') {
-        true => format!("{text:<width$}"),
-        false => format!("{text:>width$}"),
+    if flags.starts_with('-') {
+        format!("{text:<width$}")
+    } else {
+        format!("{text:>width$}")
     }
 }
 

@@ -1,3 +1,5 @@
+#![expect(clippy::needless_pass_by_value, reason = "tests are shorter")]
+
 use super::*;
 use crate::model::Instance;
 

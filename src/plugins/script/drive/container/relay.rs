@@ -114,9 +114,12 @@ fn answer_line(id: &str, printed: &Printed) -> String {
 fn escaped(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
     text.bytes()
-        .map(|byte| match plain(byte) {
-            true => char::from(byte).to_string(),
-            false => format!("\\0{byte:03o}"),
+        .map(|byte| {
+            if plain(byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("\\0{byte:03o}")
+            }
         })
         .collect()
 }
