@@ -35,12 +35,19 @@ ctx returns @$((end - begin))
             .env("DOCKCTL_STATE_DIR", directory.join("state"))
             .output()
             .expect("run dockctl");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     let lines = dockctl(&["install", "blueprint.yaml"]);
     dockctl(&["uninstall", "-y"]);
-    let result = lines.split_once("\"result\":").expect("the script returns a value").1;
+    let result = lines
+        .split_once("\"result\":")
+        .expect("the script returns a value")
+        .1;
     let digits: String = result.chars().take_while(char::is_ascii_digit).collect();
     Duration::from_nanos(digits.parse().expect("the value is a number"))
 }
@@ -61,7 +68,9 @@ fn measured(directory: &Path, call: &str, times: u64) -> Duration {
 fn ctx(c: &mut Criterion) {
     let directory = tempfile::tempdir().expect("create a directory");
     let mut group = c.benchmark_group("ctx");
-    group.sample_size(10).measurement_time(Duration::from_secs(5));
+    group
+        .sample_size(10)
+        .measurement_time(Duration::from_secs(5));
     for (name, call) in [
         ("start of a process", "/bin/true"),
         ("read", "ctx instance id"),

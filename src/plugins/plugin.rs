@@ -311,6 +311,11 @@ pub trait Plugin: Sync {
         false
     }
 
+    /// Returns the IDs of other instances in whose objects its operations of an instance run.
+    fn runs_inside(&self, _part: InstanceRef<'_>) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Returns the files of the blueprint that an operation runs, if it may read such files at all.
     fn resources(&self, _planned: &OperationDefinition) -> Option<Vec<String>> {
         None

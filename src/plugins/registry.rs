@@ -287,7 +287,28 @@ impl Plugins {
                 others.map(str::to_owned).collect(),
             )
         };
-        parts().map(used).collect()
+        let mut references: HashMap<String, Vec<String>> = parts().map(used).collect();
+        self.add_places_of_operations(deployment, &mut references);
+        references
+    }
+
+    /// Adds the instances in whose objects operations of other instances run. They come first,
+    /// unless relationships say the opposite.
+    fn add_places_of_operations(
+        self,
+        deployment: &Deployment,
+        references: &mut HashMap<String, Vec<String>>,
+    ) {
+        let parts = deployment.instances.iter();
+        for part in parts.filter_map(|instance| InstanceRef::of(deployment, instance)) {
+            let places = self.0.iter().flat_map(|plugin| plugin.runs_inside(part));
+            for id in places.filter(|id| !depends_on(deployment, id, &part.instance.id)) {
+                let known = references.entry(part.instance.id.clone()).or_default();
+                if !known.contains(&id) {
+                    known.push(id);
+                }
+            }
+        }
     }
 
     /// Returns the name of a resource that the old and the new object of an instance cannot have at
@@ -587,6 +608,17 @@ impl Plugins {
         }
         Ok(places)
     }
+}
+
+/// Returns true if relationships lead from one instance to another.
+fn depends_on(deployment: &Deployment, from: &str, to: &str) -> bool {
+    let (mut seen, mut open) = (BTreeSet::new(), vec![from]);
+    while let Some(id) = open.pop() {
+        let instance = deployment.instance(id).filter(|_| seen.insert(id));
+        let targets = instance.into_iter().flat_map(|it| &it.relationships);
+        open.extend(targets.map(|relationship| relationship.target.as_str()));
+    }
+    seen.contains(to)
 }
 
 /// Returns the places of the instances that belong to a plugin.

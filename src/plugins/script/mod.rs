@@ -87,6 +87,10 @@ impl Plugin for Script {
         Some(path.map(str::to_owned).into_iter().collect())
     }
 
+    fn runs_inside(&self, part: InstanceRef<'_>) -> Vec<String> {
+        lower::runs_inside(part)
+    }
+
     fn undoes_only_own_work(&self) -> bool {
         true
     }

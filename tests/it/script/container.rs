@@ -118,3 +118,48 @@ fn a_container_that_is_no_node_is_refused_before_the_run() {
     let refused = test.run(&["install"]).exits_with(3);
     refused.stderr_contains(&["`process.container` names `nope`"]);
 }
+
+#[test]
+fn a_script_runs_again_in_a_recreated_container() {
+    let test = Test::in_memory("inside-again");
+    blueprint(&test, "{container: web}");
+    // No relationship: the setting alone determines the order.
+    let path = test.path("blueprint.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let text = text.replace(
+        "relationships: [{type: cloudify.relationships.depends_on, target: web}]",
+        "",
+    );
+    let (head, nodes) = text.split_once("node_templates:\n").unwrap();
+    let (web, fill) = nodes.split_once("  fill:").unwrap();
+    std::fs::write(&path, format!("{head}node_templates:\n  fill:{fill}{web}")).unwrap();
+    test.write(
+        "fill.sh",
+        &format!("#!/bin/sh\necho x >>{}\n", test.path("ran").display()),
+    );
+    test.run(&["install"]).exits_with(0);
+    test.docker(&["rm", "-f", &test.name("web")]);
+    test.run(&["heal", "-y"]).exits_with(0);
+    let ran = std::fs::read_to_string(test.path("ran")).unwrap();
+    assert_eq!(ran, "x\nx\n");
+    test.run(&["uninstall", "-y"]).exits_with(0);
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused_before_the_run() {
+    let test = Test::in_memory("settings");
+    test.write("fill.sh", "#!/bin/sh\nexit 0\n");
+    for (process, why) in [
+        (
+            "{container: [web]}",
+            "`process.container` is not the name of a node",
+        ),
+        (
+            "{on_unknown: maybe}",
+            "`process.on_unknown` is `rerun` or `fail`",
+        ),
+    ] {
+        blueprint(&test, process);
+        test.run(&["install"]).exits_with(3).stderr_contains(&[why]);
+    }
+}

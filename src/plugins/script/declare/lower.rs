@@ -6,7 +6,7 @@ use super::{
     placement::runs_here,
 };
 use crate::{
-    model::{OperationDefinition, RelationshipEnd},
+    model::{Instance, OperationDefinition, RelationshipEnd},
     plugins::{InstanceRef, RelationshipRef},
     seam::Step,
 };
@@ -31,6 +31,9 @@ pub(crate) fn lower(
     if !is_script(&planned.plugin, &planned.operation) {
         return None;
     }
+    if let Some(why) = invalid_setting(planned) {
+        return Some(vec![Step::refused(why)]);
+    }
     match container(planned) {
         None if runs_here(part, planned) => Some(vec![step(part, (name, planned), None)]),
         None => None,
@@ -49,6 +52,9 @@ pub(crate) fn lower_relationship(
 ) -> Option<Vec<Step>> {
     if !is_script(&planned.plugin, &planned.operation) {
         return None;
+    }
+    if let Some(why) = invalid_setting(planned) {
+        return Some(vec![Step::refused(why)]);
     }
     let own = match ends.end {
         RelationshipEnd::Source => Some(ends.source),
@@ -87,19 +93,56 @@ fn container(planned: &OperationDefinition) -> Option<Container<'_>> {
     }
 }
 
-/// Returns the step that runs in the container of a node: of the instance that the script's own
-/// instance is related to, else of the first one.
-fn in_node(part: InstanceRef<'_>, node: &str, name: &str, planned: &OperationDefinition) -> Step {
+/// Returns the IDs of other instances in whose containers scripts of an instance run.
+#[must_use]
+pub(crate) fn runs_inside(part: InstanceRef<'_>) -> Vec<String> {
+    let scripts = part.node.operations.values();
+    let scripts = scripts.filter(|it| is_script(&it.plugin, &it.operation));
+    let nodes = scripts.filter_map(|it| match container(it) {
+        Some(Container::Node(node)) => chosen_instance(part, node),
+        _ => None,
+    });
+    let others = nodes.filter(|instance| instance.id != part.instance.id);
+    others.map(|instance| instance.id.clone()).collect()
+}
+
+/// Returns the instance of a node that a script runs in: the one that its own instance is related
+/// to, else the first.
+fn chosen_instance<'a>(part: InstanceRef<'a>, node: &str) -> Option<&'a Instance> {
     let instances = &part.deployment.instances;
     let of_node = || instances.iter().filter(|instance| instance.node == node);
     let related = part.instance.relationships.iter().find_map(|relationship| {
         let mut candidates = of_node();
         candidates.find(|instance| instance.id == relationship.target)
     });
-    match related.or_else(|| of_node().next()) {
+    related.or_else(|| of_node().next())
+}
+
+/// Returns the step that runs in the container of a node.
+fn in_node(part: InstanceRef<'_>, node: &str, name: &str, planned: &OperationDefinition) -> Step {
+    match chosen_instance(part, node) {
         Some(instance) => step(part, (name, planned), Some(&instance.id)),
         None => Step::refused(format!(
             "`process.container` names `{node}`, and the blueprint has no such node with instances"
+        )),
+    }
+}
+
+/// Returns why the settings of a script make no sense, as far as they are known by now.
+fn invalid_setting(planned: &OperationDefinition) -> Option<String> {
+    let process = planned.inputs.get(PROCESS)?;
+    let container = &process["container"];
+    let is_name = container.is_null() || container.is_string();
+    if !is_name {
+        return Some(format!(
+            "`process.container` is not the name of a node: {container}"
+        ));
+    }
+    match &process["on_unknown"] {
+        Json::Null => None,
+        Json::String(rule) if matches!(rule.as_str(), "rerun" | "fail") => None,
+        other => Some(format!(
+            "`process.on_unknown` is `rerun` or `fail`, not {other}"
         )),
     }
 }
