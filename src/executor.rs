@@ -822,9 +822,14 @@ impl<'a> Executor<'a> {
         };
         async move {
             let result = match limit {
-                Some(limit) => timeout_at(limit.at, response)
-                    .await
-                    .unwrap_or_else(|_| Err(limit.failure())),
+                Some(limit) => {
+                    let limited = timeout_at(limit.at, response).await;
+                    match (limited, &begun) {
+                        (Ok(result), _) => result,
+                        (Err(_), Some(call)) => limit.result(drivers.abandon(call).await),
+                        (Err(_), None) => Err(limit.failure(true)),
+                    }
+                }
                 None => response.await,
             };
             Completed::Result(task, begun, result)
@@ -1050,13 +1055,23 @@ struct Limit {
 }
 
 impl Limit {
-    fn failure(&self) -> Failure {
+    /// Returns the result of a call that the driver abandoned.
+    fn result(&self, abandoned: Result<Settled, Failure>) -> Result<Outputs, Failure> {
+        match abandoned {
+            Ok(Settled::Done(outputs)) => Ok(outputs),
+            Ok(Settled::Failed(failure)) => Err(failure),
+            Ok(Settled::NotDone) => Err(self.failure(false)),
+            Ok(Settled::Unknown) | Err(_) => Err(self.failure(true)),
+        }
+    }
+
+    fn failure(&self, is_lost: bool) -> Failure {
         let message = format!(
             "timed out after {} s, the `timeout` of the operation",
             self.seconds
         );
         Failure {
-            kind: FailureKind::of(self.recoverable, true),
+            kind: FailureKind::of(self.recoverable, is_lost),
             ..Failure::fatal(message)
         }
     }

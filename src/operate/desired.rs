@@ -431,10 +431,10 @@ pub(crate) fn refuse_unmet_requirements(lines: &[String]) -> Result<(), Error> {
     if lines.is_empty() {
         return Ok(());
     }
-    let message =
-        "the blueprint requires features that its engine does not support; nothing was done";
+    let message = "the blueprint requires features that are not available; nothing was done";
     let error = Error::new(Kind::Invalid, message).with(Detail::Unmet(lines.to_vec()));
-    Err(error.hint("remove the argument, or use a newer engine: --host"))
+    Err(error
+        .hint("remove them from the blueprint; for features of an engine, use a newer one: --host"))
 }
 
 pub(crate) fn differs_error(name: &str, differences: &[Difference]) -> Error {

@@ -135,6 +135,16 @@ pub trait Driver {
     /// Runs one step. It must be idempotent: after a crash, a step can run a second time.
     fn perform<'a>(&'a self, call: &'a Call, tools: StepContext<'a>) -> DriverFuture<'a, Outputs>;
 
+    /// Called when the time limit of a call has passed, and the call was dropped: waits until
+    /// nothing of it runs any more, and returns its outcome. `NotDone` means that it was ended.
+    fn abandon<'a>(
+        &'a self,
+        _call: &'a Call,
+        _inside: Option<StepShell<'a>>,
+    ) -> DriverFuture<'a, Settled> {
+        Box::pin(async { Ok(Settled::Unknown) })
+    }
+
     /// Called when the outcome of a call is in the journal: whatever the driver kept to find out
     /// about a lost outcome can go.
     fn outcome_recorded<'a>(

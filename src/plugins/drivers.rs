@@ -64,6 +64,17 @@ impl<'d> Drivers<'d> {
             .await
     }
 
+    /// Calls [`Driver::abandon`] of the driver of a call.
+    ///
+    /// # Errors
+    ///
+    /// If the outcome cannot be found out.
+    pub async fn abandon(&self, call: &Call) -> Result<Settled, Failure> {
+        let inside = self.inside(call)?;
+        let driver = self.by_plugin(&call.step.plugin)?;
+        driver.abandon(call, inside).await
+    }
+
     /// Calls [`Driver::clean_up`] of every driver.
     pub fn clean_up(&self, deployment: &str) {
         let drivers = self.all.iter();

@@ -11,7 +11,7 @@ use crate::{
     instance_record::{CompletedStep, InstanceRecord, RollbackScope},
     model::{
         Definition, Deployment, GroupInstance, Instance, InstanceRelationship, InstanceState,
-        RelationshipChange, RelationshipKind, function::lookup,
+        RelationshipChange, RelationshipEnd, RelationshipKind, function::lookup,
     },
     seam::{Failure, Outputs, Participant, Subject},
     stage::{Parameters, Stage, Task, TaskId, Workflow},
@@ -177,7 +177,7 @@ impl Record {
             Event::StageExtended { tasks } => self.extend(tasks, &entry.event)?,
             Event::TaskNoted { task, outputs } => {
                 self.expect(*task, &[TaskState::Started], &entry.event)?;
-                let instance = &self.stage.task(*task).instance;
+                let instance = own_instance(self.stage.task(*task));
                 apply_outputs(&mut self.instances, instance, outputs);
             }
             Event::TaskStarted { task, .. } => self.task_started(*task, entry)?,
@@ -204,7 +204,14 @@ impl Record {
                 retry_in: None,
                 ignored,
             } => {
-                self.expect(*task, &UNFINISHED, &entry.event)?;
+                // A failure whose outcome was lost is settled by the failure itself.
+                let is_settled = self
+                    .tasks
+                    .get(task.0)
+                    .is_some_and(TaskProgress::is_unsettled);
+                if !is_settled {
+                    self.expect(*task, &UNFINISHED, &entry.event)?;
+                }
                 self.task_failed(*task, failure, *ignored);
             }
             Event::TaskInterrupted { task } => {
@@ -1027,9 +1034,18 @@ fn apply_outputs(instances: &mut IndexMap<String, InstanceRecord>, own: &str, ou
     }
 }
 
+/// Returns the ID of the instance that a task works on: in a relationship, of the end that the
+/// operation belongs to.
+fn own_instance(task: &Task) -> &str {
+    match &task.side {
+        Some(side) if side.end == RelationshipEnd::Target => &side.target,
+        _ => &task.instance,
+    }
+}
+
 /// Records a completed step and its changes.
 fn record_step(instances: &mut IndexMap<String, InstanceRecord>, task: &Task, outputs: &Outputs) {
-    apply_outputs(instances, &task.instance, outputs);
+    apply_outputs(instances, own_instance(task), outputs);
     let known = instances.entry(task.instance.clone()).or_default();
     known.record_step(&task.step);
     known.completed_steps.push(CompletedStep {

@@ -136,6 +136,14 @@ impl Secrets {
         Ok(found.transpose()?.or_else(own))
     }
 
+    /// Returns true if a source other than the deployment's own secrets has a secret.
+    #[must_use]
+    pub fn is_provided(&self, name: &str) -> bool {
+        let mut paths = self.sources.paths.iter();
+        self.sources.variable(name).is_some()
+            || paths.any(|place| matches!(from_path(place, name), Ok(Some(_))))
+    }
+
     /// Uses the secrets that scripts of a deployment created, from now on, as the last source.
     pub fn use_own(&self, own: OwnSecrets) {
         own.values().for_each(|text| self.register(text));

@@ -48,12 +48,28 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// Escapes backslashes, line breaks and tabs in a text, but not quotes.
+/// Escapes backslashes and characters that cannot be printed, but not quotes.
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\")
-        .replace('\n', "\\n")
-        .replace('\t', "\\t")
-        .replace('\r', "\\r")
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\\' => escaped += "\\\\",
+            '\n' => escaped += "\\n",
+            '\t' => escaped += "\\t",
+            '\r' => escaped += "\\r",
+            c if is_printable(c) => escaped.push(c),
+            c if u32::from(c) < 0x100 => escaped += &format!("\\x{:02x}", u32::from(c)),
+            c if u32::from(c) < 0x1_0000 => escaped += &format!("\\u{:04x}", u32::from(c)),
+            c => escaped += &format!("\\U{:08x}", u32::from(c)),
+        }
+    }
+    escaped
+}
+
+/// Returns false for control characters, other blanks than the usual one, and formatting marks.
+fn is_printable(c: char) -> bool {
+    let is_mark = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e000}'..='\u{f8ff}');
+    c == ' ' || !(c.is_control() || c.is_whitespace() || is_mark)
 }
 
 #[cfg(test)]
@@ -68,5 +84,7 @@ mod tests {
             r#"{'a': [True, None, 1.5, "it's"]}"#
         );
         assert_eq!(python_text(&json!("plain")), "plain");
+        let odd = json!(["\u{1}\u{7f}\u{a0}\u{200b}\u{2028}é\\"]);
+        assert_eq!(python_text(&odd), r"['\x01\x7f\xa0\u200b\u2028é\\']");
     }
 }

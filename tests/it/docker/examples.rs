@@ -31,7 +31,39 @@ fn every_example_is_valid_and_has_a_readme() {
         seen.push(name);
     }
     seen.sort();
-    assert_eq!(seen, ["adopt", "hello", "nodecellar"]);
+    assert_eq!(seen, ["adopt", "hello", "nodecellar", "scripts"]);
+}
+
+#[test]
+fn scripts_serves_the_page_that_a_script_wrote() {
+    let test = Test::new("scripts");
+    let directory = test.path("scripts");
+    let copied = std::process::Command::new("cp")
+        .arg("-r")
+        .arg(example("scripts"))
+        .arg(&directory)
+        .status();
+    assert!(copied.unwrap().success());
+    let blueprint = directory.join("blueprint.yaml");
+    let text = fs::read_to_string(&blueprint).unwrap();
+    let text = text.replace("scripts-web", &test.name("web"));
+    let text = text.replace(
+        "../demo-image.tar",
+        &crate::support::tarball().display().to_string(),
+    );
+    fs::write(&blueprint, text).unwrap();
+    let port = format!("port={}", free_port());
+    test.run(&["install", blueprint.to_str().unwrap(), "-i", &port])
+        .exits_with(0);
+    let outputs = test.run(&["outputs", "--output", "json"]).json();
+    let page = fetch(outputs["outputs"]["url"].as_str().unwrap());
+    assert!(
+        page.contains("<h1>A page that a script wrote</h1>"),
+        "{page}"
+    );
+    let pages = outputs["outputs"]["pages"]["page"].as_str().unwrap();
+    assert_eq!(pages, format!("page.html, {} bytes", page.len()));
+    test.run(&["uninstall"]).exits_with(0);
 }
 
 #[test]

@@ -301,20 +301,19 @@ fn independent_branches_complete_after_a_failure() {
 #[test]
 fn unsupported_operations_stop_install_before_any_change() {
     let test = Test::in_memory("script");
-    test.write("setup.sh", "true\n");
-    let script = "  tool:\n    type: cloudify.nodes.SoftwareComponent\n    interfaces:\n      cloudify.interfaces.lifecycle:\n        configure: setup.sh\n";
-    test.blueprint(&(SLEEPER.to_owned() + script));
+    let puppet = "  tool:\n    type: cloudify.nodes.SoftwareComponent\n    interfaces:\n      cloudify.interfaces.lifecycle:\n        configure: puppet.tasks.apply\nplugins:\n  puppet: {executor: central_deployment_agent, install: false}\n";
+    test.blueprint(&(SLEEPER.to_owned() + puppet));
     test.run(&["validate"])
         .exits_with(0)
-        .stderr_contains(&["warning[D0110]", "plugin `script`"]);
+        .stderr_contains(&["warning[D0110]", "plugin `puppet`"]);
     test.run(&["plan"]).exits_with(0).stderr_contains(&[
-        "operation `cloudify.interfaces.lifecycle.configure` uses the plugin `script`",
+        "operation `cloudify.interfaces.lifecycle.configure` uses the plugin `puppet`",
     ]);
     let refused = test
         .run(&["install", "--output", "json"])
         .exits_with(3)
         .stderr_contains(&["node `tool`", "--skip-unsupported"]);
-    assert_eq!(refused.json()["unsupported"][0]["plugin"], "script");
+    assert_eq!(refused.json()["unsupported"][0]["plugin"], "puppet");
     assert!(
         test.containers().is_empty() && !test.path("state/deployments").exists(),
         "install wrote something"

@@ -160,6 +160,8 @@ pub(crate) struct Context {
     pub is_python: bool,
     /// What the script wants the operation to end with.
     pub verdict: Verdict,
+    /// The retry that `operation retry` asked for. It happens if the script succeeds otherwise.
+    pub requested_retry: Option<Stop>,
     /// Lines to log beside the answers.
     pub hints: Vec<LogLine>,
 }
@@ -200,6 +202,7 @@ impl Context {
             execution: call.execution.clone(),
             is_python: false,
             verdict: Verdict::default(),
+            requested_retry: None,
             hints: Vec::new(),
         }
     }
@@ -340,6 +343,7 @@ impl Context {
             "execution_id": self.execution,
             "task_name": attribute::TASK_NAME,
             "plugin": { "name": self.plugin },
+            "tenant_name": "default_tenant",
             "operation": {
                 "name": self.operation,
                 "retry_number": self.retry_number,
@@ -365,7 +369,9 @@ impl Context {
         let participant = subtree.participant.as_ref()?;
         let mut json = participant_json(participant);
         json["node"]["number_of_instances"] = subtree.count.into();
-        json["instance"]["host_ip"] = subtree.host_ip.clone().unwrap_or_default();
+        if let Some(address) = &subtree.host_ip {
+            json["instance"]["host_ip"] = address.clone();
+        }
         json["instance"]["has_host"] = subtree.host_ip.is_some().into();
         json["instance"]["relationships"] = self.relationships(participant, &mut Vec::new());
         Some(json)

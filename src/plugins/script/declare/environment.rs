@@ -45,6 +45,9 @@ impl Process {
         if !settings.is_object() && !settings.is_null() {
             return Err(Failure::fatal("the input `process` is not a mapping"));
         }
+        if !settings["env"].is_object() && !settings["env"].is_null() {
+            return Err(Failure::fatal("`process.env` is not a mapping"));
+        }
         let flag = |name: &str| settings[name].as_bool();
         let text = |name: &str| match &settings[name] {
             Json::Null => None,
@@ -74,9 +77,19 @@ impl Process {
 
     /// Returns the shell command that runs a script.
     pub(crate) fn command(&self, script: &str) -> String {
-        let parts = [&*self.prefix, script, &*self.args];
+        let script = shell_word(script);
+        let parts = [&*self.prefix, &*script, &*self.args];
         let parts = parts.into_iter().filter(|part| !part.is_empty());
         parts.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Quotes a word for the shell if that is necessary.
+pub(crate) fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
+    match text.chars().all(is_plain) && !text.is_empty() {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
     }
 }
 
@@ -155,6 +168,8 @@ mod tests {
             "sh -e /x/s.sh one \"two words\""
         );
         assert_eq!(read(json!({})).unwrap().command("/x/s.sh"), "/x/s.sh");
+        let odd = read(json!({})).unwrap().command("/it's here/s.sh");
+        assert_eq!(odd, r"'/it'\''s here/s.sh'");
     }
 
     #[test]

@@ -27,10 +27,12 @@ impl Language {
 
     /// Returns the language of inline text. A `#!` line decides; Cloudify ignores it.
     pub(crate) fn of_text(text: &str, is_python: Option<bool>) -> Self {
-        match (is_python, text.starts_with("#!")) {
+        let first = text.lines().next().unwrap_or_default();
+        match (is_python, first.strip_prefix("#!")) {
             (Some(true), _) => Self::Python,
-            (Some(false), _) | (None, true) => Self::Shell,
-            (None, false) => Self::Undecided,
+            (None, Some(interpreter)) if interpreter.contains("python") => Self::Python,
+            (Some(false), _) | (None, Some(_)) => Self::Shell,
+            (None, None) => Self::Undecided,
         }
     }
 }
@@ -221,6 +223,8 @@ mod tests {
         assert_eq!(Language::of_file("a.py", Some(false)), Language::Shell);
         assert_eq!(Language::of_file("a", Some(true)), Language::Python);
         assert_eq!(Language::of_text("#!/bin/sh\nls\n", None), Language::Shell);
+        let python = "#!/usr/bin/env python3\nx = 1\n";
+        assert_eq!(Language::of_text(python, None), Language::Python);
         assert_eq!(Language::of_text("ls\npwd\n", None), Language::Undecided);
     }
 

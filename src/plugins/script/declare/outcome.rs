@@ -22,6 +22,8 @@ pub(crate) struct Ended {
     pub code: i32,
     /// What the script wants the operation to end with.
     pub verdict: Verdict,
+    /// The retry that the script asked for in addition.
+    pub requested_retry: Option<Stop>,
     /// The exception that ended a Python script.
     pub raised: Option<Raised>,
     /// Last lines of output.
@@ -37,9 +39,13 @@ impl Ended {
         }
         match &self.verdict {
             Verdict::Contradiction => Err(Failure::fatal(Verdict::CONTRADICTION)),
-            Verdict::Stopped(Stop::Abort { message }) => Err(Failure::fatal(message)),
-            Verdict::Stopped(Stop::Retry { message, after }) => Err(retry(message, *after)),
+            Verdict::Stopped(stop) => Err(stopped(stop)),
             _ if self.code != 0 => Err(self.failed(self.exit_failure())),
+            _ if self.requested_retry.is_some() => Err(self
+                .requested_retry
+                .as_ref()
+                .map(stopped)
+                .unwrap_or_default()),
             Verdict::Returned(Json::Null) | Verdict::Open => Ok(Outputs::default()),
             Verdict::Returned(value) => Ok(Outputs {
                 result: Some(value.clone()),
@@ -66,6 +72,16 @@ impl Ended {
     }
 }
 
+fn stopped(stop: &Stop) -> Failure {
+    match stop {
+        Stop::Abort { message } if message.is_empty() => {
+            Failure::fatal("the script aborted the operation")
+        }
+        Stop::Abort { message } => Failure::fatal(message),
+        Stop::Retry { message, after } => retry(message, *after),
+    }
+}
+
 fn retry(message: &str, after: Option<f64>) -> Failure {
     let shown = after.map(|after| format!(" [retry_after={}]", python_text(&number(after))));
     Failure {
@@ -83,7 +99,7 @@ fn raised_failure(raised: &Raised) -> Failure {
         .iter()
         .any(|base| base == "NonRecoverableError");
     let is_own = OWN_CLASSES.contains(&raised.class.as_str());
-    let message = if is_own {
+    let message = if is_own && !raised.message.is_empty() {
         raised.message.clone()
     } else {
         format!("{}: {}", raised.class, raised.message)
@@ -128,6 +144,7 @@ mod tests {
             code,
             verdict,
             raised: None,
+            requested_retry: None,
             output: vec!["last".to_owned()],
         };
         ended.outcome()

@@ -4,7 +4,7 @@ use super::{context::ContextError, python_json::dumps};
 use crate::model::function::python_text;
 use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value,
-    value::{Serde, ValueKind},
+    value::{Kwargs, Serde, ValueKind},
 };
 use minijinja_contrib::pycompat::unknown_method_callback;
 use serde_json::{Map as JsonMap, Value as Json};
@@ -28,6 +28,8 @@ pub(crate) fn render(
     if !is_template {
         return Ok(text.to_owned());
     }
+    // Jinja2 reads all kinds of line ends, and writes one.
+    let text = &text.replace("\r\n", "\n");
     let environment = environment();
     let mut out = LimitedText::default();
     let template = environment
@@ -52,7 +54,7 @@ fn environment() -> Environment<'static> {
     environment.set_formatter(write_value);
     environment.set_unknown_method_callback(unknown_method_callback);
     environment.add_filter("string", |value: Value| text_of(&value));
-    environment.add_filter("tojson", |value: Value| to_json(&value));
+    environment.add_filter("tojson", to_json);
     environment.add_filter("join", join);
     environment
 }
@@ -71,19 +73,59 @@ fn text_of(value: &Value) -> String {
 }
 
 /// Formats a value as JSON that is safe in HTML, as Jinja2 does.
-fn to_json(value: &Value) -> Result<String, Error> {
+#[expect(clippy::needless_pass_by_value, reason = "required by filters")]
+fn to_json(value: Value, options: Kwargs) -> Result<String, Error> {
+    let indent: Option<usize> = options.get("indent")?;
+    options.assert_all_used()?;
     let json = serde_json::to_value(value);
     let json = json.map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))?;
-    let escaped = dumps(&json)
+    let text = match indent {
+        Some(width) => indented(&json, &" ".repeat(width.min(16)), "\n"),
+        None => dumps(&json),
+    };
+    let escaped = text
         .replace('<', "\\u003c")
         .replace('>', "\\u003e")
         .replace('&', "\\u0026");
     Ok(escaped.replace('\'', "\\u0027"))
 }
 
-fn join(items: &Value, separator: Option<String>) -> Result<String, Error> {
-    let texts: Vec<String> = items.try_iter()?.map(|item| text_of(&item)).collect();
-    Ok(texts.join(&separator.unwrap_or_default()))
+/// Formats a value like `json.dumps(value, indent=…)`.
+fn indented(json: &Json, indent: &str, line: &str) -> String {
+    let inner = format!("{line}{indent}");
+    let lines = |open: char, items: Vec<String>, close: char| match items.is_empty() {
+        true => format!("{open}{close}"),
+        false => format!(
+            "{open}{inner}{}{line}{close}",
+            items.join(&format!(",{inner}"))
+        ),
+    };
+    match json {
+        Json::Array(items) => {
+            let items = items.iter().map(|item| indented(item, indent, &inner));
+            lines('[', items.collect(), ']')
+        }
+        Json::Object(object) => {
+            let entry = |(key, value): (&String, &Json)| {
+                let key = dumps(&key.as_str().into());
+                format!("{key}: {}", indented(value, indent, &inner))
+            };
+            lines('{', object.iter().map(entry).collect(), '}')
+        }
+        other => dumps(other),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "required by filters")]
+fn join(items: Value, separator: Option<String>, options: Kwargs) -> Result<String, Error> {
+    let attribute: Option<String> = options.get("attribute")?;
+    options.assert_all_used()?;
+    let item = |item: Value| match &attribute {
+        Some(name) => Ok(text_of(&item.get_attr(name)?)),
+        None => Ok(text_of(&item)),
+    };
+    let texts: Result<Vec<String>, Error> = items.try_iter()?.map(item).collect();
+    Ok(texts?.join(&separator.unwrap_or_default()))
 }
 
 fn error(error: &Error) -> ContextError {
@@ -149,6 +191,12 @@ mod tests {
                 "1:k=<&'>",
             ),
             ("{{ l | join('-') }}{# comment #}", "a-True-None"),
+            ("{{ [d] | join(', ', attribute='k') }}", "<&'>"),
+            (
+                "{{ {'a': [1], 'b': {}} | tojson(indent=2) }}",
+                "{\n  \"a\": [\n    1\n  ],\n  \"b\": {}\n}",
+            ),
+            ("a\r\n{{ x }}", "a\n1"),
             (
                 "{{ 'a b'.split() }} {{ d.get('no', 7) }} {{ 7 // 2 }} {{ 6 / 2 }}",
                 "['a', 'b'] 7 3 3.0",

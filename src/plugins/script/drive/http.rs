@@ -1,14 +1,19 @@
 //! The HTTP server of one operation, for scripts that use `CTX_SOCKET_URL` themselves.
 
 use super::server::Handler;
-use crate::plugins::script::declare::request::MAX_FRAME;
+use crate::{digest::hex, plugins::script::declare::request::MAX_FRAME};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use std::{convert::Infallible, io, net::Ipv4Addr};
+use std::{
+    convert::Infallible,
+    fs::File,
+    io::{self, Read as _},
+    net::Ipv4Addr,
+};
 use tokio::net::TcpListener;
 
 /// A server on a random port, with a random path that only its script knows.
@@ -22,9 +27,9 @@ pub(super) struct HttpServer {
 impl HttpServer {
     pub(super) async fn open() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let secret: String = std::iter::repeat_with(fastrand::alphanumeric)
-            .take(32)
-            .collect();
+        let mut random = [0; 16];
+        File::open("/dev/urandom")?.read_exact(&mut random)?;
+        let secret = hex(&random);
         Ok(Self {
             url: format!(
                 "http://localhost:{}/{secret}",
@@ -55,7 +60,7 @@ impl HttpServer {
         request: Request<Incoming>,
         handler: &dyn Handler,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
-        if request.uri().path() != self.path {
+        if request.uri().path().trim_end_matches('/') != self.path {
             return Ok(status(StatusCode::NOT_FOUND));
         }
         if request.method() != Method::POST {

@@ -64,7 +64,7 @@ impl Start<'_> {
         };
         let mut output = std::pin::pin!(output);
         let mut is_output_complete = false;
-        let mut serving = std::pin::pin!(serving);
+        let mut serving = Box::pin(serving);
         let status = loop {
             tokio::select! {
                 status = child.wait() => break status,
@@ -72,7 +72,8 @@ impl Start<'_> {
                 () = &mut serving => {}
             }
         };
-        drop(watch);
+        // Calls of processes that the script left are refused.
+        drop((watch, serving));
         if !is_output_complete && timeout(OUTPUT_GRACE, output).await.is_err() {
             let text = "a background process keeps the output open; dockctl no longer reads it";
             log.write(vec![LogLine::new(LogLevel::Warning, text)]).await;
@@ -119,11 +120,6 @@ impl Start<'_> {
             }
         })
     }
-}
-
-/// Quotes a word for the shell.
-pub(super) fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 fn missing_directory(path: &str, error: &io::Error) -> Failure {

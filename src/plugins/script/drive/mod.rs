@@ -81,6 +81,20 @@ impl Driver for Scripts {
         Box::pin(async move { Operation::prepare(self, call, context)?.run().await })
     }
 
+    fn abandon<'a>(
+        &'a self,
+        call: &'a Call,
+        inside: Option<StepShell<'a>>,
+    ) -> DriverFuture<'a, Settled> {
+        Box::pin(async move {
+            Ok(match self.settle(call, 0, inside).await? {
+                // The watchdog of the script ended it.
+                Settled::Unknown => Settled::NotDone,
+                settled => settled,
+            })
+        })
+    }
+
     fn clean_up(&self, deployment: &str) {
         run_directory::clean_up(&self.state_dir, deployment);
     }

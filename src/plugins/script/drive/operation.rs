@@ -4,7 +4,7 @@ use super::{
     Scripts,
     container::ContainerRun,
     http::HttpServer,
-    local::{Start, quoted},
+    local::Start,
     log::OperationLog,
     python,
     resources::Resources,
@@ -20,7 +20,7 @@ use crate::{
             declare::{
                 action::{Action, PATH, SOURCE},
                 context::{Answer, Context, ContextError, Delivery, Resource, Side},
-                environment::Process,
+                environment::{Process, shell_word},
                 language::{Language, dedent, python_2_mark},
                 outcome::Ended,
                 request::{MAX_CALLS, Raised, Reply, Request},
@@ -28,7 +28,7 @@ use crate::{
             },
         },
     },
-    seam::{Call, Edit, Failure, Outputs, StepNote},
+    seam::{Call, Edit, Failure, LogLevel, LogLine, Outputs, StepNote},
     secrets::Secrets,
 };
 use futures_util::future::LocalBoxFuture;
@@ -36,7 +36,7 @@ use serde_json::{Map as JsonMap, Value as Json};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     io,
     os::unix::fs::symlink,
     path::Path,
@@ -121,6 +121,7 @@ impl<'a> Operation<'a> {
         let script = self.script().await?;
         self.command.replace(script.path.clone());
         self.remember()?;
+        self.log.write(self.replaced_variables()).await;
         let code = match (&self.container, script.language) {
             (Some(container), _) => self.run_inside(container, &script).await?,
             (None, Language::Python) => self.run_python(&script).await?,
@@ -131,6 +132,7 @@ impl<'a> Operation<'a> {
             command: script.path,
             code,
             verdict: self.context.borrow().verdict.clone(),
+            requested_retry: self.context.borrow().requested_retry.clone(),
             raised: self.raised.borrow().clone(),
             output: self.log.last_lines(),
         };
@@ -196,7 +198,7 @@ impl<'a> Operation<'a> {
     async fn run_shell(&self, script: &Script) -> Result<i32, Failure> {
         let mut environment = self.environment();
         set(&mut environment, self.process.variables(&self.inputs));
-        let uses_url = [&*script.text, &*self.process.prefix]
+        let uses_url = [&*script.text, &*self.process.prefix, &*self.process.args]
             .iter()
             .any(|text| text.contains(URL_VARIABLE));
         let start = |environment| Start {
@@ -205,13 +207,14 @@ impl<'a> Operation<'a> {
             command: self.process.command(&script.path),
             environment,
         };
+        environment.remove(OsStr::new(URL_VARIABLE));
+        self.add_ctx(&mut environment).map_err(directory_failure)?;
         if !self.process.has_ctx {
             set(&mut environment, [(URL_VARIABLE.to_owned(), String::new())]);
             return start(environment)
                 .run(&self.log, std::future::pending())
                 .await;
         }
-        self.add_ctx(&mut environment).map_err(directory_failure)?;
         let listener =
             server::listen(&self.run_directory.path().join(SOCKET)).map_err(directory_failure)?;
         let serving = server::serve(listener, self);
@@ -271,7 +274,7 @@ impl<'a> Operation<'a> {
             [(SOCKET_VARIABLE.to_owned(), socket.display().to_string())],
         );
         let words = [interpreter, "-B", "-u", &program, &script.path];
-        let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+        let words: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
         let start = Start {
             run_directory: &self.run_directory,
             process: &self.process,
@@ -279,6 +282,19 @@ impl<'a> Operation<'a> {
             environment,
         };
         start.run(&self.log, server::serve(listener, self)).await
+    }
+
+    /// Returns a warning for each input that replaces a variable on which every process depends.
+    fn replaced_variables(&self) -> Vec<LogLine> {
+        let variables = self.process.variables(&self.inputs).into_iter();
+        let sensitive = variables.filter(|(name, _)| {
+            matches!(name.as_str(), "PATH" | "IFS" | "ENV" | "BASH_ENV") || name.starts_with("LD_")
+        });
+        let line = |(name, _): (String, String)| {
+            let text = format!("`{name}` of this operation replaces the variable of dockctl");
+            LogLine::new(LogLevel::Warning, text)
+        };
+        sensitive.map(line).collect()
     }
 
     /// Returns the environment of dockctl for scripts.
@@ -311,6 +327,7 @@ impl<'a> Operation<'a> {
         let told = Told {
             command: self.command.borrow().clone(),
             verdict: self.context.borrow().verdict.clone(),
+            requested_retry: self.context.borrow().requested_retry.clone(),
             raised: self.raised.borrow().clone(),
         };
         self.run_directory.store(&told).map_err(directory_failure)
@@ -345,11 +362,15 @@ impl<'a> Operation<'a> {
     }
 
     async fn answer(&self, arguments: &[Json], cwd: Option<&str>) -> Reply {
-        let before = self.context.borrow().verdict.clone();
+        let decided = || {
+            let context = self.context.borrow();
+            (context.verdict.clone(), context.requested_retry.clone())
+        };
+        let before = decided();
         let answer = self.context.borrow_mut().answer(arguments);
         let hints = std::mem::take(&mut self.context.borrow_mut().hints);
         self.log.write(hints).await;
-        if self.context.borrow().verdict != before
+        if decided() != before
             && let Err(failure) = self.remember()
         {
             return ContextError::runtime(failure.message).into();
@@ -444,7 +465,7 @@ impl<'a> Operation<'a> {
             return Ok(target.to_owned());
         }
         let environment = self.environment();
-        let directory = environment.get(std::ffi::OsStr::new("TMPDIR"));
+        let directory = environment.get(OsStr::new("TMPDIR"));
         let directory = directory.map_or(Path::new(TEMPORARY), Path::new);
         let suffix = format!("-{name}");
         let mut file = tempfile::Builder::new()

@@ -6,7 +6,11 @@ use crate::{
     model::RelationshipEnd,
     plugins::script::{
         client::CUT_MARK,
-        declare::{context::Verdict, outcome::Ended, request::Raised},
+        declare::{
+            context::{Stop, Verdict},
+            outcome::Ended,
+            request::Raised,
+        },
     },
     seam::{Call, Failure, Settled, Subject},
 };
@@ -39,6 +43,8 @@ pub(super) struct RunDirectory {
 pub(super) struct Told {
     pub command: String,
     pub verdict: Verdict,
+    #[serde(default)]
+    pub requested_retry: Option<Stop>,
     pub raised: Option<Raised>,
 }
 
@@ -168,12 +174,14 @@ impl RunDirectory {
         let Told {
             command,
             verdict,
+            requested_retry,
             raised,
         } = told.unwrap_or_default();
         Ended {
             command,
             code,
             verdict,
+            requested_retry,
             raised,
             output: Vec::new(),
         }

@@ -90,6 +90,12 @@ impl<'a> ScriptSecrets<'a> {
             let message = format!("the name of a secret has 1 to {MAX_NAME} bytes");
             return Err(ContextError::new("ValueError", message));
         }
+        if self.secrets.is_provided(key) {
+            let message = format!(
+                "secret `{key}` comes from the environment or from --secrets, and cannot be changed"
+            );
+            return Err(ContextError::new("Conflict", message));
+        }
         let stored = self.secrets.set_own(key, value);
         stored.map_err(ContextError::runtime)?;
         Ok(Reply::Result(json!({ "key": key })))

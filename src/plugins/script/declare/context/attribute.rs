@@ -25,6 +25,8 @@ pub(super) enum Attribute {
     Deployment,
     Plugin,
     Capabilities,
+    /// Settings of a manager, which dockctl does not have.
+    Bootstrap,
     Relationships,
     Function(Function),
     Value(Json),
@@ -57,6 +59,7 @@ impl Attribute {
             Self::Operation => Ok(operation(context, &name)),
             Self::Deployment => Ok(deployment(context, &name)),
             Self::Plugin => Ok((name == "name").then(|| Self::text(&context.plugin))),
+            Self::Bootstrap => Ok(Some(Self::Bootstrap)),
             Self::Capabilities => {
                 Ok((name == "get_all").then_some(Self::Function(Function::Capabilities)))
             }
@@ -77,6 +80,7 @@ impl Attribute {
         let class = match self {
             Self::Value(value) => return Ok(value),
             Self::Map(map) => return Ok(map.into()),
+            Self::Bootstrap => return Ok(Json::Null),
             Self::RuntimeProperties(side) => {
                 let properties = Json::from(context.properties(side)?.clone());
                 available(&properties)?;
@@ -125,7 +129,7 @@ fn root(context: &Context, name: &str) -> Result<Option<Attribute>, ContextError
         "deployment" | "blueprint" => Ok(Some(Attribute::Deployment)),
         "plugin" => Ok(Some(Attribute::Plugin)),
         "capabilities" => Ok(Some(Attribute::Capabilities)),
-        "bootstrap_context" => Ok(Some(Attribute::Map(JsonMap::new()))),
+        "bootstrap_context" => Ok(Some(Attribute::Bootstrap)),
         "workflow_id" => text(&context.workflow),
         "execution_id" | "task_id" => text(&context.execution),
         "task_name" => text(TASK_NAME),

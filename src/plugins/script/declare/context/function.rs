@@ -165,7 +165,7 @@ impl Context {
                 self.decide(Verdict::Stopped(stop))
             }
             Function::OperationRetry => {
-                self.verdict = Verdict::Stopped(retry(next(), next())?);
+                self.requested_retry = Some(retry(next(), next())?);
                 Ok(Answer::Returned(Json::Null))
             }
             Function::Download => resource(next(), |path| Resource {

@@ -43,6 +43,7 @@ fn context() -> Context {
         execution: "x".to_owned(),
         is_python: false,
         verdict: Verdict::default(),
+        requested_retry: None,
         hints: Vec::new(),
     }
 }

@@ -3,12 +3,15 @@
 mod relay;
 
 use super::{
-    local::{WRAPPER, quoted},
+    local::WRAPPER,
     log::{OperationLog, OutputKind},
     server::Handler,
 };
 use crate::{
-    plugins::{StepShell, script::declare::environment::Process},
+    plugins::{
+        StepShell,
+        script::declare::environment::{Process, shell_word},
+    },
     seam::{Command, CommandInput, Failure, LogLevel, LogLine, Streams},
 };
 use bytes::Bytes;
@@ -88,9 +91,12 @@ impl<'a> ContainerRun<'a> {
         let cwd = process
             .cwd
             .iter()
-            .map(|cwd| format!("cd {} && ", quoted(cwd)));
+            .map(|cwd| format!("cd {} && ", shell_word(cwd)));
         let cwd: String = cwd.collect();
-        let command = format!("PATH={}:$PATH; export PATH; {cwd}{command}", quoted(&bin));
+        let command = format!(
+            "PATH={}:$PATH; export PATH; {cwd}{command}",
+            shell_word(&bin)
+        );
         let merge = if process.merges_errors { "merge" } else { "" };
         let arguments = ["sh", "-c", WRAPPER, "dockctl", &self.path, &command, merge];
         let command = Command {

@@ -11,6 +11,7 @@ from cloudify import state
 
 _SOCKET = os.environ.pop('CTX_SOCKET', None)
 _LOCK = threading.Lock()
+MAX_FRAME = 1 << 20
 _connection = []
 
 
@@ -55,6 +56,8 @@ def _read(connected, length):
 
 def _exchange(request):
     text = json.dumps(request).encode('utf-8')
+    if len(text) > MAX_FRAME:
+        raise ValueError('a request to dockctl has at most 1 MiB')
     try:
         with _LOCK:
             connected = _connect()
@@ -106,6 +109,7 @@ class RuntimeProperties(dict):
         self._stored = _plain(values)
 
     def __setitem__(self, name, value):
+        _plain(value)  # A value that JSON cannot hold must not stay.
         super(RuntimeProperties, self).__setitem__(name, value)
         self.store()
 
@@ -114,6 +118,7 @@ class RuntimeProperties(dict):
         self.store()
 
     def update(self, E=None, **values):
+        _plain(dict(E or {}, **values))
         super(RuntimeProperties, self).update(E or {}, **values)
         self.store()
 
@@ -128,6 +133,7 @@ class RuntimeProperties(dict):
         return item
 
     def setdefault(self, name, default=None):
+        _plain(default)
         value = super(RuntimeProperties, self).setdefault(name, default)
         self.store()
         return value
@@ -159,7 +165,12 @@ class ReadOnly(dict):
 
 
 class NodeProperties(dict):
-    """Properties of a node."""
+    """Properties of a node, and mappings inside of them."""
+
+    def __init__(self, values):
+        inner = [(name, NodeProperties(value) if isinstance(value, dict) else value)
+                 for name, value in values.items()]
+        super(NodeProperties, self).__init__(inner)
 
     def _refuse(self, *args, **kwargs):
         raise exceptions.NonRecoverableError('Cannot override read only properties')
@@ -195,7 +206,8 @@ class Instance(object):
         self.id = values['id']
         self.index = values['index']
         self._side = side
-        self._host_ip = (values.get('has_host'), values.get('host_ip'))
+        self._has_host = values.get('has_host')
+        self._host_ip = values.get('host_ip')
         properties = values['runtime_properties']
         self._properties = (RuntimeProperties(side, properties) if side
                             else ReadOnly(properties))
@@ -220,10 +232,9 @@ class Instance(object):
 
     @property
     def host_ip(self):
-        has_host, address = self._host_ip
-        if not has_host:
+        if not self._has_host:
             raise exceptions.NonRecoverableError('host_id missing')
-        return address
+        return self._host_ip
 
     def update(self, on_conflict=None):
         if self._side:
@@ -293,6 +304,37 @@ class Logger(object):
         return True
 
 
+class Nothing(object):
+    """Settings of a manager, which dockctl does not have."""
+
+    def __getattr__(self, name):
+        if name.startswith('__'):
+            raise AttributeError(name)
+        return None
+
+
+class Capabilities(object):
+    """The runtime properties of related instances."""
+
+    @staticmethod
+    def get_all():
+        return call('capabilities', 'get-all')
+
+    def _find(self, name):
+        return [values[name] for values in self.get_all().values() if name in values]
+
+    def __contains__(self, name):
+        return bool(self._find(name))
+
+    def __getitem__(self, name):
+        found = self._find(name)
+        if not found:
+            raise KeyError(name)
+        if len(found) > 1:
+            raise RuntimeError('several related instances have the property ' + name)
+        return found[0]
+
+
 class Values(object):
     """Values as attributes."""
 
@@ -352,11 +394,8 @@ class Context(object):
     task_id = execution_id
     task_name = property(lambda self: self._described()['task_name'])
     tenant_name = 'default_tenant'
-    bootstrap_context = {}
-
-    @property
-    def capabilities(self):
-        return Values({'get_all': lambda: call('capabilities', 'get-all')})
+    bootstrap_context = Nothing()
+    capabilities = Capabilities()
 
     def returns(self, value=None):
         call('returns', value, {})
@@ -371,14 +410,11 @@ class Context(object):
         call('send-event', event)
 
     def get_resource(self, resource_path):
-        flush()
-        return call('get-resource', resource_path).encode('utf-8')
+        return _content(self.download_resource(resource_path))
 
     def get_resource_and_render(self, resource_path, template_variables=None):
-        flush()
-        text = call('get-resource-and-render', resource_path,
-                    {'template_variables': template_variables or {}})
-        return text.encode('utf-8')
+        return _content(self.download_resource_and_render(
+            resource_path, template_variables=template_variables))
 
     def download_resource(self, resource_path, target_path=None):
         return call('download-resource', resource_path, *self._target(target_path))
@@ -398,6 +434,14 @@ class Context(object):
         """Calls ctx with a command line."""
         import shlex
         return call(*shlex.split(command))
+
+
+def _content(path):
+    """Returns the content of a copy, and removes it."""
+    with open(path, 'rb') as source:
+        content = source.read()
+    os.remove(path)
+    return content
 
 
 def flush():

@@ -1,4 +1,6 @@
 """The REST client of the manager: dockctl itself keeps the secrets."""
+import json
+
 from cloudify_rest_client.exceptions import CloudifyClientError
 
 
@@ -12,6 +14,12 @@ class Secret(dict):
     @property
     def value(self):
         return self.get('value')
+
+
+def _text(value):
+    if isinstance(value, (dict, list, bool)) or value is None:
+        return json.dumps(value)
+    return str(value)
 
 
 def _ask(request):
@@ -40,12 +48,12 @@ class _Secrets(object):
 
     @staticmethod
     def create(key, value, update_if_exists=False, **options):
-        return Secret(_ask({'action': 'create', 'key': key, 'value': value,
+        return Secret(_ask({'action': 'create', 'key': key, 'value': _text(value),
                             'update_if_exists': update_if_exists}))
 
     @staticmethod
     def update(key, value=None, **options):
-        return Secret(_ask({'action': 'update', 'key': key, 'value': value}))
+        return Secret(_ask({'action': 'update', 'key': key, 'value': _text(value)}))
 
     @staticmethod
     def delete(key, **options):
