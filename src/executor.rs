@@ -150,6 +150,9 @@ pub enum RunError {
     /// The journal cannot be written.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// A person must find out the outcome of a step.
+    #[error("{}", .0.message)]
+    Undecided(Failure),
     /// An outcome or a present state could not be read from the engine.
     #[error("{}", .0.message)]
     Engine(Failure),
@@ -275,7 +278,7 @@ impl<'a> Executor<'a> {
                 self.drivers.outcome_recorded(call).await;
             }
             if needs_user {
-                return Err(RunError::Engine(self.outcome_unknown(task)));
+                return Err(RunError::Undecided(self.outcome_unknown(task)));
             }
         }
         Ok(())
@@ -289,7 +292,7 @@ impl<'a> Executor<'a> {
     fn outcome_unknown(&self, task: TaskId) -> Failure {
         let step = &self.record.stage().task(task).step;
         Failure::fatal(format!("the outcome of this step is unknown: {step}")).hint(
-            "check it on the engine and undo it by hand if it took effect; the next run repeats it",
+            "check whether it took effect, and undo it by hand if it did; the next run repeats it",
         )
     }
 

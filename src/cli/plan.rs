@@ -200,7 +200,7 @@ impl PreviewText<'_> {
         let names: Vec<String> = names.map(|name| printable(&name)).collect();
         (!names.is_empty()).then(|| {
             format!(
-                "not kept in the state directory, because it is too large: {}\n",
+                "not kept in the state directory, because of its limits (16 MiB a file, 256 MiB in all): {}\n",
                 name_list(&names)
             )
         })

@@ -27,6 +27,7 @@ pub(crate) fn secrets(global: &Global, command: &SecretsCommand) -> Result<Outco
 }
 
 fn read(workspace: &Workspace<'_>, name: &str) -> Result<OwnSecrets, CliError> {
+    workspace.record(name)?;
     let own = OwnSecrets::read(workspace.state.secrets(name));
     own.map_err(|message| CliError::new(Kind::Failed, message))
 }
@@ -49,6 +50,7 @@ fn list(workspace: &Workspace<'_>, name: &str) -> Result<Outcome, CliError> {
 }
 
 fn delete(workspace: &Workspace<'_>, name: &str, secret: &str) -> Result<Outcome, CliError> {
+    read(workspace, name)?;
     // A run must not lose a secret that it is about to use.
     let _lock = workspace
         .state

@@ -14,7 +14,7 @@ use std::{
     fs::{self, File, Metadata, OpenOptions},
     io::{self, Read as _},
     os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 /// Largest file that is kept, in bytes.
@@ -103,6 +103,7 @@ impl Inventory {
         for base in bases.iter().filter_map(|base| base.canonicalize().ok()) {
             find(&base, (&base, 0), &except, &mut found);
         }
+        found.extend(first.iter().flat_map(|inner| named(bases, inner)));
         found.sort_by_cached_key(|(inner, ..)| {
             let is_first = inner.to_str().is_some_and(|inner| first.contains(inner));
             (!is_first, inner.clone())
@@ -124,6 +125,25 @@ impl Inventory {
         }
         inventory
     }
+}
+
+/// Returns a file that is named explicitly, also if its name or that of its directory begins with
+/// `.`.
+fn named(bases: &[PathBuf], inner: &str) -> Option<Found> {
+    let is_inner = |path: &Path| {
+        path.components()
+            .all(|it| matches!(it, Component::Normal(_)))
+    };
+    let inner = Path::new(inner.strip_prefix("./").unwrap_or(inner));
+    let candidates = bases.iter().filter(|_| is_inner(inner));
+    let mut files = candidates.filter_map(|base| {
+        let base = base.canonicalize().ok()?;
+        let path = base.join(inner).canonicalize().ok()?;
+        let data = fs::metadata(&path).ok().filter(Metadata::is_file)?;
+        path.starts_with(&base)
+            .then(|| (inner.to_owned(), path, Stamp::of(&data)))
+    });
+    files.next()
 }
 
 type Found = (PathBuf, PathBuf, Stamp);

@@ -14,7 +14,7 @@ use crate::{
 use std::{
     cell::RefCell,
     collections::HashMap,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     rc::Rc,
     sync::{Arc, LazyLock},
 };
@@ -379,9 +379,16 @@ impl<'a> Implementations<'a> {
         let path = text
             .rsplit_once(crate::catalog::NAMESPACE_DELIMITER)
             .map_or(text, |(_, path)| path);
+        // A path that leads out of the directories cannot be kept with the deployment.
+        let is_inner = |path: &str| {
+            let mut components = Path::new(path).components();
+            components.all(|it| matches!(it, Component::Normal(_) | Component::CurDir))
+        };
         let is_file = |path: &str| {
             let mut directories = self.directories.iter();
-            !path.is_empty() && directories.any(|directory| directory.join(path).is_file())
+            !path.is_empty()
+                && is_inner(path)
+                && directories.any(|directory| directory.join(path).is_file())
         };
         text.contains("://") || text.contains('\n') || is_file(text) || is_file(path)
     }

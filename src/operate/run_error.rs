@@ -13,6 +13,7 @@ use crate::{
     preflight::MissingRequirement,
     record::{Execution, Record, TaskState},
     report,
+    seam::Failure,
     stage::{Parameters, Stage, Task, Workflow},
 };
 use indexmap::IndexSet;
@@ -272,7 +273,18 @@ pub(crate) fn stopped_error(error: RunError, execution: &str, resume_command: &s
             error.execution = Some(execution.to_owned());
             error.hint(format!("fix the cause, then run: {resume_command}"))
         }
+        RunError::Undecided(failure) => {
+            let mut error = undecided_error(failure);
+            error.execution = Some(execution.to_owned());
+            error.hint(format!("then run: {resume_command}"))
+        }
     }
+}
+
+/// Returns the error for a step whose outcome a person must find out.
+pub(crate) fn undecided_error(failure: Failure) -> Error {
+    let hints = failure.hints.into_iter();
+    hints.fold(Error::new(Kind::Failed, failure.message), Error::hint)
 }
 
 /// Returns the error for a journal that cannot be written. Running steps have finished; the next

@@ -5,7 +5,7 @@ use super::{
     error::{Error, Kind},
     run_error::{
         engine_lost, execution_error, guard_error, journal_error, missing_error, rollback_error,
-        stopped_error,
+        stopped_error, undecided_error,
     },
     settings::RunOptions,
     workspace::Workspace,
@@ -238,13 +238,19 @@ impl HeldSession<'_, '_> {
             .await?;
             self.guard = Some(acquired.map_err(guard_error)?);
         }
-        self.session.register_secrets_and_taken_over();
+        // Nothing is left of an uninstalled deployment that could show its secrets.
+        if self.session.record.is_installed() {
+            self.session.register_secrets_and_taken_over();
+        } else {
+            self.session.drivers.trust_taken_over(&self.session.record);
+        }
         let stop_requests = self.stop_requests.clone();
         let (mut executor, _) = self.executor(Policy::default());
         let settled = unless_stopped(&stop_requests, executor.settle()).await?;
         settled.map_err(|error| match error {
             RunError::Journal(error) => Error::from(error),
             RunError::Engine(failure) => failure.into(),
+            RunError::Undecided(failure) => undecided_error(failure),
         })?;
         self.session.drivers.clean_up(name);
         Ok(())

@@ -14,7 +14,9 @@ pub use sensitive::SensitiveInputs;
 
 use crate::{
     diagnostic::{Diagnostics, Sources},
-    model::function::{EvaluationContext, WITHHELD, bind, concealed, is_call, withheld_digests},
+    model::function::{
+        EvaluationContext, WITHHELD, bind, concealed, is_call, python_text, withheld_digests,
+    },
     syntax::{Value, parse},
 };
 use serde_json::{Value as Json, json};
@@ -242,6 +244,8 @@ impl Secrets {
                 escaped(part),
                 escaped(&escaped(part)),
                 percent_encoded(part),
+                ascii_escaped(&escaped(part)),
+                python_repr(part),
             ]);
         }
     }
@@ -388,6 +392,19 @@ impl Secrets {
             .unwrap_or_default()
     }
 
+    /// Returns the start of a known secret that spans a position of a text, so that a cut there
+    /// would hide it from [`Self::redact`].
+    #[must_use]
+    pub fn start_of_secret_across(&self, text: &str, at: usize) -> Option<usize> {
+        let known = self.known.borrow();
+        let secrets = known.iter().filter(|secret| secret.len() >= MIN_LENGTH);
+        let spans = secrets.flat_map(|secret| {
+            let starts = text.match_indices(secret.as_str()).map(|(start, _)| start);
+            starts.filter(|start| *start < at && start + secret.len() > at)
+        });
+        spans.min()
+    }
+
     /// Redacts known secrets in a text.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
@@ -519,6 +536,27 @@ fn text_parts(value: &Json) -> Vec<String> {
 
 fn is_distinctive(part: &str) -> bool {
     part.chars().count() >= MIN_LINE_LENGTH && !part.chars().all(|c| c.is_ascii_digit())
+}
+
+/// Escapes all other characters than ASCII, as Python writes JSON.
+fn ascii_escaped(text: &str) -> String {
+    let mut units = [0; 2];
+    let mut escaped = String::new();
+    for c in text.chars() {
+        if c.is_ascii() {
+            escaped.push(c);
+        } else {
+            let units = c.encode_utf16(&mut units);
+            escaped.extend(units.iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    escaped
+}
+
+/// Returns a text as Python shows it inside of a list or a mapping, without its quotes.
+fn python_repr(text: &str) -> String {
+    let listed = python_text(&Json::from(vec![text]));
+    listed[2..listed.len() - 2].to_owned()
 }
 
 /// Percent-encodes a text as engines do in URLs.

@@ -107,7 +107,11 @@ impl Action {
             _ => "run script".to_owned(),
         };
         let once = self.settling() == Settling::AskUser;
-        let rule = if once { "never twice" } else { "at least once" };
+        let rule = if once {
+            "not repeated without asking"
+        } else {
+            "at least once"
+        };
         format!("{what} ({rule})")
     }
 

@@ -12,7 +12,7 @@ use super::path;
 use crate::{
     model::{
         Definition, InstanceRelationship, RelationshipEnd,
-        function::{contains_concealed, python_text, reserved_key},
+        function::{contains_concealed, python_text, reserved_key, secret_names},
     },
     seam::{Call, Edit, LogLevel, LogLine, Participant, Subject},
 };
@@ -425,9 +425,10 @@ fn refuse_reserved_keys(value: &Json) -> Result<(), ContextError> {
 /// Refuses a value with a secret that is not available now.
 pub(super) fn available(value: &Json) -> Result<&Json, ContextError> {
     if contains_concealed(value) {
-        Err(ContextError::final_error(
-            "this runtime property contains a secret that is not available: set it, or pass --secrets PATH",
-        ))
+        let names = secret_names(value).join("`, `");
+        Err(ContextError::final_error(format!(
+            "this runtime property contains a secret that is not available: `{names}`; set it, or pass --secrets PATH",
+        )))
     } else {
         Ok(value)
     }

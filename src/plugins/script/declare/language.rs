@@ -63,7 +63,8 @@ pub(crate) fn dedent(text: &str) -> String {
 }
 
 /// Words that show that a file handles both versions of Python.
-const GUARDS: [&str; 6] = [
+const GUARDS: [&str; 7] = [
+    "hasattr(",
     "version_info",
     "NameError",
     "ImportError",
@@ -105,7 +106,7 @@ pub(crate) fn python_2_mark(text: &str) -> Option<(usize, String)> {
     for (at, line) in text.lines().enumerate() {
         let code = code_of(line, &mut quoted);
         let code = code.trim();
-        let is_mark = has_old_syntax(code) || (!guarded && has_old_name(code));
+        let is_mark = has_old_syntax(code) || (!guarded && has_old_name(code, text));
         if is_mark {
             return Some((at + 1, line.trim().to_owned()));
         }
@@ -188,14 +189,43 @@ fn has_old_syntax(code: &str) -> bool {
                 .chars()
                 .all(|c| c.is_alphanumeric() || "._".contains(c))
         });
+    let is_part = |c: char| c.is_alphanumeric() || "._".contains(c);
+    let old_number = code.split(|c: char| !is_part(c)).any(is_old_number);
+    let old_text = ["ur''", "uR''", "Ur''", "UR''"]
+        .iter()
+        .any(|mark| code.contains(mark));
     statement("print")
         || statement("exec")
         || code.starts_with("print >>")
+        || code.contains("<>")
+        || code.matches('`').count() > 1
         || old_except
         || old_raise
+        || old_number
+        || old_text
 }
 
-fn has_old_name(code: &str) -> bool {
+/// Returns true for `0777` and `10L`.
+fn is_old_number(word: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
+    let octal = word.strip_prefix('0').filter(|rest| is_number(rest));
+    let long = word.strip_suffix(['L', 'l']).is_some_and(is_number);
+    long || octal.is_some_and(|rest| rest.chars().any(|c| c != '0'))
+}
+
+/// Returns true if a line uses a name of Python 2 that the whole text does not define itself.
+fn has_old_name(code: &str, whole: &str) -> bool {
+    let defines = |name: &str| {
+        let name = name.trim_start_matches('.').trim_end_matches('(');
+        let first = name.split('.').next().unwrap_or(name);
+        let forms = [
+            format!("def {name}("),
+            format!("class {first}"),
+            format!("{first} ="),
+            format!("as {first}"),
+        ];
+        forms.iter().any(|form| whole.contains(form.as_str()))
+    };
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let contains = |name: &&str| {
         code.match_indices(*name).any(|(at, _)| {
@@ -210,7 +240,8 @@ fn has_old_name(code: &str) -> bool {
         .strip_prefix("import ")
         .or_else(|| code.strip_prefix("from "))
         .and_then(|rest| rest.split([' ', ',', '.']).next());
-    NAMES.iter().any(contains) || module.is_some_and(|it| MODULES.contains(&it))
+    let uses = |name: &&str| contains(name) && !defines(name);
+    NAMES.iter().any(|name| uses(name)) || module.is_some_and(|it| MODULES.contains(&it))
 }
 
 #[cfg(test)]
@@ -248,6 +279,18 @@ mod tests {
             ("if isinstance(x, basestring):\n  pass\n", Some(1)),
             ("import urllib2\n", Some(1)),
             ("for k, v in d.iteritems():\n  pass\n", Some(1)),
+            ("x = 0777\n", Some(1)),
+            ("x = 10L\n", Some(1)),
+            ("if a <> b:\n", Some(1)),
+            ("x = `1`\n", Some(1)),
+            ("x = ur'a'\n", Some(1)),
+            ("x = 0\ny = 00\nz = 0.5\nv = 0x10\nw = 1_0\n", None),
+            (
+                "class A:\n  def has_key(self, k):\n    return 1\nA().has_key(1)\n",
+                None,
+            ),
+            ("xrange = range\nfor i in xrange(3):\n  pass\n", None),
+            ("if hasattr(pip, 'main'):\n  pip.main(x)\n", None),
             ("print('x')\nprint (x)\n", None),
             ("'''\nprint x\n'''\n", None),
             ("# print x\ns = 'print x'  # basestring\n", None),

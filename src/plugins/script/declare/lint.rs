@@ -75,6 +75,16 @@ impl Scripts<'_> {
         let process = operation.inputs.get(PROCESS);
         let process = process.map(Value::to_json).unwrap_or_default();
         let is_python = process["eval_python"].as_bool();
+        let prefix = process["command_prefix"].as_str().unwrap_or_default();
+        if calls_sudo(prefix, Language::Shell) {
+            let message = "`process.command_prefix` needs sudo".to_owned();
+            let finding = Finding {
+                code: Code::ScriptNeedsSudo,
+                line: 0,
+                message,
+            };
+            self.report(prefix, operation.span, finding);
+        }
         if let Some((path, span)) = text(PATH) {
             if path.contains("://") {
                 let message = format!("the script is fetched from {path}");
@@ -185,7 +195,8 @@ fn findings(text: &str, language: Language) -> Vec<Finding> {
     if language == Language::Shell {
         all.extend(hidden_failure(text));
     }
-    if language == Language::Python {
+    let interpreter = text.lines().next().filter(|line| line.starts_with("#!"));
+    if language == Language::Python || interpreter.is_some_and(|line| line.contains("python")) {
         let mark = python_2_mark(text);
         all.extend(mark.map(|(line, mark)| Finding {
             code: Code::ScriptNeedsPython2,
@@ -198,7 +209,7 @@ fn findings(text: &str, language: Language) -> Vec<Finding> {
         if code.starts_with('#') {
             continue;
         }
-        if words(code).any(|word| word == "sudo") {
+        if calls_sudo(code, language) {
             let message = "this command needs sudo".to_owned();
             all.push(Finding {
                 code: Code::ScriptNeedsSudo,
@@ -215,8 +226,22 @@ fn findings(text: &str, language: Language) -> Vec<Finding> {
     all
 }
 
-fn words(line: &str) -> impl Iterator<Item = &str> {
-    line.split(|c: char| !(c.is_alphanumeric() || "_-./".contains(c)))
+/// Returns true if a line runs sudo. In shell scripts it is the first word of a command; in Python
+/// it is the first word of a text.
+fn calls_sudo(line: &str, language: Language) -> bool {
+    if language == Language::Python {
+        let mut texts = line.split(['\'', '"']).skip(1);
+        return texts.any(|text| text == "sudo" || text.starts_with("sudo "));
+    }
+    let before = [
+        "then", "do", "else", "if", "exec", "env", "!", "time", "nohup",
+    ];
+    line.split([';', '|', '&', '(', '`', '{']).any(|command| {
+        let mut words = command
+            .split_whitespace()
+            .skip_while(|word| before.contains(word));
+        words.next() == Some("sudo")
+    })
 }
 
 /// Returns the address that a line fetches.
@@ -299,6 +324,20 @@ mod tests {
 
     #[test]
     fn sudo_python_2_and_addresses_are_found() {
+        for (line, is_call) in [
+            ("sudo yum install x", true),
+            ("if x; then sudo y; fi", true),
+            ("x=$(sudo cat y)", true),
+            ("echo \"no sudo please\"", false),
+            ("sudoers=1", false),
+        ] {
+            assert_eq!(calls_sudo(line, Language::Shell), is_call, "{line}");
+        }
+        assert!(calls_sudo(
+            "subprocess.call(['sudo', 'x'])",
+            Language::Python
+        ));
+        assert!(!calls_sudo("sudo = 1", Language::Python));
         let text = "set -e\n# sudo in a comment\nsudo yum install x\ncurl -o f 'https://example.org/f' | sh\necho https://example.org\n";
         let found = [(Code::ScriptNeedsSudo, 3), (Code::ScriptFetches, 4)];
         assert_eq!(codes(text, Language::Shell), found);

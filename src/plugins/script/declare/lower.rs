@@ -1,13 +1,14 @@
 //! Translates an operation into a step.
 
 use super::{
-    action::{Action, PROCESS},
+    action::{Action, PATH, PROCESS},
+    language::Language,
     operation::is_script,
     placement::runs_here,
 };
 use crate::{
     model::{Instance, OperationDefinition, RelationshipEnd},
-    plugins::{InstanceRef, RelationshipRef},
+    plugins::{InstanceRef, Plugins, RelationshipRef},
     seam::Step,
 };
 use serde_json::Value as Json;
@@ -69,7 +70,11 @@ pub(crate) fn lower_relationship(
         Some(Container::Own) => own.map(|own| own.instance.id.as_str()),
         Some(Container::Target) => ends.target.map(|target| target.instance.id.as_str()),
         Some(Container::Node(node)) => {
-            return Some(vec![in_node(ends.source, node, name, planned)]);
+            let mut both = [ends.target, Some(ends.source)].into_iter().flatten();
+            match both.find(|end| end.instance.node == node) {
+                Some(end) => Some(end.instance.id.as_str()),
+                None => return Some(vec![in_node(ends.source, node, name, planned)]),
+            }
         }
     };
     Some(vec![match inside {
@@ -109,6 +114,9 @@ pub(crate) fn runs_inside(part: InstanceRef<'_>) -> Vec<String> {
 /// Returns the instance of a node that a script runs in: the one that its own instance is related
 /// to, else the first.
 fn chosen_instance<'a>(part: InstanceRef<'a>, node: &str) -> Option<&'a Instance> {
+    if part.instance.node == node {
+        return Some(part.instance);
+    }
     let instances = &part.deployment.instances;
     let of_node = || instances.iter().filter(|instance| instance.node == node);
     let related = part.instance.relationships.iter().find_map(|relationship| {
@@ -128,9 +136,36 @@ fn in_node(part: InstanceRef<'_>, node: &str, name: &str, planned: &OperationDef
     }
 }
 
+/// Returns why a script cannot run in the object of an instance.
+fn impossible_inside(
+    part: InstanceRef<'_>,
+    id: &str,
+    planned: &OperationDefinition,
+) -> Option<String> {
+    let instance = part.deployment.instance(id);
+    // An instance that the deployment no longer has was a container.
+    let node = instance.and_then(|instance| part.deployment.node(instance));
+    if node.is_some_and(|node| !Plugins::default().has_shell(node)) {
+        let name = instance
+            .map(|instance| instance.node.as_str())
+            .unwrap_or_default();
+        return Some(format!(
+            "`process.container`: the node `{name}` is no container"
+        ));
+    }
+    let path = planned.inputs.get(PATH).and_then(Json::as_str)?;
+    let is_python = planned.inputs[PROCESS]["eval_python"].as_bool();
+    (Language::of_file(path, is_python) == Language::Python).then(|| {
+        "Python that dockctl evaluates cannot run in a container; set `process.eval_python` to false and begin the file with a `#!` line".to_owned()
+    })
+}
+
 /// Returns why the settings of a script make no sense, as far as they are known by now.
 fn invalid_setting(planned: &OperationDefinition) -> Option<String> {
     let process = planned.inputs.get(PROCESS)?;
+    if !process.is_object() && !process.is_null() {
+        return Some(format!("`process` is not a mapping: {process}"));
+    }
     let container = &process["container"];
     let is_name = container.is_null() || container.is_string();
     if !is_name {
@@ -153,6 +188,9 @@ fn step(
     (name, planned): (&str, &OperationDefinition),
     inside: Option<&str>,
 ) -> Step {
+    if let Some(why) = inside.and_then(|id| impossible_inside(part, id, planned)) {
+        return Step::refused(why);
+    }
     let directory = part.deployment.blueprint.parent().unwrap_or(Path::new("."));
     let run = Action::Run {
         operation: name.to_owned(),

@@ -3,6 +3,7 @@
 use crate::{
     plugins::NoteSink,
     seam::{LogLevel, LogLine, StepNote},
+    secrets::Secrets,
 };
 use std::{
     cell::{Cell, RefCell},
@@ -24,6 +25,7 @@ const SHOWN_CHARACTERS: usize = 400;
 /// The log of one operation. At most its first and its last part are kept.
 pub(super) struct OperationLog<'a> {
     notes: NoteSink<'a>,
+    secrets: &'a Secrets,
     written: Cell<usize>,
     /// Lines after the first part.
     tail: RefCell<VecDeque<LogLine>>,
@@ -50,9 +52,10 @@ impl OutputKind {
 }
 
 impl<'a> OperationLog<'a> {
-    pub(super) fn new(notes: NoteSink<'a>) -> Self {
+    pub(super) fn new(notes: NoteSink<'a>, secrets: &'a Secrets) -> Self {
         Self {
             notes,
+            secrets,
             written: Cell::default(),
             tail: RefCell::default(),
             tail_size: Cell::default(),
@@ -120,7 +123,7 @@ impl<'a> OperationLog<'a> {
         loop {
             let read = stream.read(&mut buffer).await.unwrap_or_default();
             rest.extend_from_slice(&buffer[..read]);
-            let lines = split_lines(&mut rest, read == 0);
+            let lines = split_lines(&mut rest, read == 0, self.secrets);
             let lines: Vec<String> = lines.iter().map(|line| text_of(line)).collect();
             self.remember(&lines);
             if is_shown {
@@ -156,25 +159,37 @@ impl<'a> OperationLog<'a> {
 }
 
 /// Removes the complete lines from a buffer, or everything at the end of a stream.
-fn split_lines(rest: &mut Vec<u8>, is_end: bool) -> Vec<Vec<u8>> {
+fn split_lines(rest: &mut Vec<u8>, is_end: bool, secrets: &Secrets) -> Vec<Vec<u8>> {
     let mut lines = Vec::new();
-    let mut from = 0;
-    while let Some(length) = rest[from..].iter().position(|byte| *byte == b'\n') {
-        lines.extend(
-            rest[from..from + length]
-                .chunks(MAX_LINE)
-                .map(<[u8]>::to_vec),
-        );
-        if length == 0 {
-            lines.push(Vec::new());
+    while let Some(length) = rest.iter().position(|byte| *byte == b'\n') {
+        let mut line: Vec<u8> = rest.drain(..=length).take(length).collect();
+        while line.len() > MAX_LINE {
+            lines.push(line.drain(..cut_position(&line, secrets)).collect());
         }
-        from += length + 1;
+        lines.push(line);
     }
-    rest.drain(..from);
-    while rest.len() >= MAX_LINE || (is_end && !rest.is_empty()) {
-        lines.push(rest.drain(..MAX_LINE.min(rest.len())).collect());
+    // A secret must not be cut: its end may still follow.
+    while rest.len() > MAX_LINE + secrets.longest_length() {
+        lines.push(rest.drain(..cut_position(rest, secrets)).collect());
+    }
+    while is_end && !rest.is_empty() {
+        lines.push(rest.drain(..cut_position(rest, secrets)).collect());
     }
     lines
+}
+
+/// Returns the length of the first piece of a line that is too long.
+fn cut_position(line: &[u8], secrets: &Secrets) -> usize {
+    if line.len() <= MAX_LINE {
+        return line.len();
+    }
+    let end = line.len().min(MAX_LINE + secrets.longest_length());
+    let text = String::from_utf8_lossy(&line[..end]);
+    let is_same = text.len() == end;
+    let start = secrets
+        .start_of_secret_across(&text, MAX_LINE)
+        .filter(|_| is_same);
+    start.filter(|start| *start > 0).unwrap_or(MAX_LINE)
 }
 
 /// Returns a line as text, without the characters that end it.
@@ -189,18 +204,37 @@ mod tests {
 
     #[test]
     fn output_is_split_into_lines() {
+        let secrets = Secrets::default();
         let mut rest = b"one\ntwo\r\n\n  padded  \nno newline".to_vec();
-        let texts =
-            |lines: Vec<Vec<u8>>| lines.iter().map(|line| text_of(line)).collect::<Vec<_>>();
-        assert_eq!(
-            texts(split_lines(&mut rest, false)),
-            ["one", "two", "", "  padded  "]
-        );
-        assert_eq!(texts(split_lines(&mut rest, true)), ["no newline"]);
+        let mut texts = |is_end| {
+            let lines = split_lines(&mut rest, is_end, &secrets);
+            lines.iter().map(|line| text_of(line)).collect::<Vec<_>>()
+        };
+        assert_eq!(texts(false), ["one", "two", "", "  padded  "]);
+        assert_eq!(texts(true), ["no newline"]);
         let mut long = vec![b'x'; MAX_LINE * 2 + 1];
-        assert_eq!(split_lines(&mut long, false).len(), 2);
+        assert_eq!(split_lines(&mut long, false, &secrets).len(), 2);
         assert_eq!(long.len(), 1);
         assert_eq!(text_of(b"\xff\0"), "\u{fffd}\0");
+    }
+
+    #[test]
+    fn a_secret_is_never_cut() {
+        let secrets = Secrets::default();
+        secrets.register("sw0rdfish");
+        for before in MAX_LINE - 12..MAX_LINE + 3 {
+            for after in ["", "\n", "xxx"] {
+                let mut rest = vec![b'p'; before];
+                rest.extend_from_slice(b"sw0rdfish");
+                rest.extend_from_slice(after.as_bytes());
+                let mut lines = split_lines(&mut rest, false, &secrets);
+                lines.extend(split_lines(&mut rest, true, &secrets));
+                let whole = lines
+                    .iter()
+                    .filter(|line| text_of(line).contains("sw0rdfish"));
+                assert_eq!(whole.count(), 1, "{before} {after:?}");
+            }
+        }
     }
 
     #[tokio::test]
@@ -213,7 +247,8 @@ mod tests {
             seen.borrow_mut().extend(lines);
             Box::pin(async {})
         };
-        let log = OperationLog::new(&notes);
+        let secrets = Secrets::default();
+        let log = OperationLog::new(&notes, &secrets);
         let text: String = (0..40_000)
             .map(|n| format!("line number {n:>40}\n"))
             .collect();

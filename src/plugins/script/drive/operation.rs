@@ -32,7 +32,7 @@ use crate::{
     secrets::Secrets,
 };
 use futures_util::future::LocalBoxFuture;
-use serde_json::{Map as JsonMap, Value as Json};
+use serde_json::{Map as JsonMap, Value as Json, json};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
@@ -102,7 +102,7 @@ impl<'a> Operation<'a> {
                 .map(|shell| ContainerRun::new(shell, run_directory.id())),
             run_directory,
             resources: Resources::new(&driver.state_dir, call, &directory),
-            log: OperationLog::new(step.notes),
+            log: OperationLog::new(step.notes, step.secrets),
             context: RefCell::new(Context::of(call, &operation, &plugin)),
             notes: step.notes,
             secrets: step.secrets,
@@ -330,6 +330,7 @@ impl<'a> Operation<'a> {
             requested_retry: self.context.borrow().requested_retry.clone(),
             raised: self.raised.borrow().clone(),
         };
+        let told = self.secrets.redact_json(json!(told));
         self.run_directory.store(&told).map_err(directory_failure)
     }
 

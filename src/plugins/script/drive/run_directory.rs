@@ -15,6 +15,7 @@ use crate::{
     seam::{Call, Failure, Settled, Subject},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 use std::{
     fs::{self, DirBuilder},
     io,
@@ -122,8 +123,8 @@ impl RunDirectory {
         Ok(path)
     }
 
-    /// Stores what the script told, so that a later process knows it too.
-    pub(super) fn store(&self, told: &Told) -> io::Result<()> {
+    /// Stores what the script told (see [`Told`]), so that a later process knows it too.
+    pub(super) fn store(&self, told: &Json) -> io::Result<()> {
         let json = serde_json::to_vec(told)?;
         let temporary = self.write("verdict.new", &json, 0o600)?;
         fs::rename(temporary, self.path.join(VERDICT))
@@ -215,9 +216,7 @@ impl RunDirectory {
         let started = words.next().unwrap_or_default();
         let leader = start_time(group);
         let is_reused = leader.is_some_and(|now| !started.is_empty() && now != started);
-        let id = rustix::process::Pid::from_raw(group).filter(|_| !is_reused)?;
-        let exists = rustix::process::test_kill_process_group(id).is_ok();
-        exists.then_some(group)
+        (!is_reused && has_processes(group)).then_some(group)
     }
 }
 
@@ -228,9 +227,29 @@ fn settled(ended: Ended) -> Settled {
     }
 }
 
-/// Returns the start time of a process, which distinguishes it from a later one with the same ID.
-pub(super) fn start_time(process: i32) -> Option<String> {
+/// Returns true if a process group has a process that has not ended. A process that only waits for
+/// its parent to notice its end does not count.
+fn has_processes(group: i32) -> bool {
+    let group = group.to_string();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut processes = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    processes.any(|process: i32| {
+        let fields = stat(process).unwrap_or_default();
+        let is_dead = fields
+            .first()
+            .is_none_or(|state| matches!(state.as_str(), "Z" | "X"));
+        !is_dead && fields.get(2) == Some(&group)
+    })
+}
+
+/// Returns the fields of a process after its name: state, parent, group, …
+fn stat(process: i32) -> Option<Vec<String>> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let after_name = stat.rsplit_once(')')?.1;
-    after_name.split_whitespace().nth(19).map(str::to_owned)
+    Some(after_name.split_whitespace().map(str::to_owned).collect())
+}
+
+/// Returns the start time of a process, which distinguishes it from a later one with the same ID.
+pub(super) fn start_time(process: i32) -> Option<String> {
+    stat(process)?.get(19).cloned()
 }

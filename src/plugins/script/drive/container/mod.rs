@@ -93,8 +93,14 @@ impl<'a> ContainerRun<'a> {
             .iter()
             .map(|cwd| format!("cd {} && ", shell_word(cwd)));
         let cwd: String = cwd.collect();
+        // The engine searches the shell itself in the PATH of the environment.
+        let (path, variables): (Vec<_>, Vec<_>) =
+            variables.into_iter().partition(|(name, _)| name == "PATH");
+        let path = path
+            .last()
+            .map_or_else(|| "$PATH".to_owned(), |(_, path)| shell_word(path));
         let command = format!(
-            "PATH={}:$PATH; export PATH; {cwd}{command}",
+            "PATH={}:{path}; export PATH; {cwd}{command}",
             shell_word(&bin)
         );
         let merge = if process.merges_errors { "merge" } else { "" };

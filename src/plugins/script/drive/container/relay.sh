@@ -21,3 +21,4 @@ while IFS=' ' read -r id code out err; do
     printf '%s\n' "$code" >"$run/end.$id" &
 done
 kill "$forwarder"
+wait
