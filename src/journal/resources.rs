@@ -103,7 +103,7 @@ impl Inventory {
         for base in bases.iter().filter_map(|base| base.canonicalize().ok()) {
             find(&base, (&base, 0), &except, &mut found);
         }
-        found.extend(first.iter().flat_map(|inner| named(bases, inner)));
+        found.extend(first.iter().filter_map(|inner| named(bases, inner)));
         found.sort_by_cached_key(|(inner, ..)| {
             let is_first = inner.to_str().is_some_and(|inner| first.contains(inner));
             (!is_first, inner.clone())

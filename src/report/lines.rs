@@ -3,7 +3,7 @@
 use crate::{
     event::{Event, Outcome, StopReason},
     record::{FailedTask, Record},
-    seam::{Failure, LogLevel, LogLine, Settling},
+    seam::{Failure, LogLine, Settling},
     stage::{Task, TaskId, Workflow},
 };
 
@@ -80,7 +80,7 @@ pub(super) fn line(record: &Record, event: &Event) -> Option<String> {
 /// Returns a line of the log of a task; none for a line that is only stored.
 pub(super) fn log_line(record: &Record, task: TaskId, line: &LogLine) -> Option<String> {
     let task = record.stage().task(task);
-    (line.level > LogLevel::Debug).then(|| format!("{} {line}", label(task)))
+    (!line.is_quiet).then(|| format!("{} {line}", label(task)))
 }
 
 fn stop_line(why: StopReason) -> &'static str {

@@ -12,6 +12,9 @@ pub struct LogLine {
     pub level: LogLevel,
     /// The text. Output of a process begins with `<out> ` or `<err> `, as in Cloudify.
     pub text: String,
+    /// It is stored, and not shown to people during the run.
+    #[serde(skip)]
+    pub is_quiet: bool,
 }
 
 /// The severity of a log line. The names are those of Python's `logging`.
@@ -60,6 +63,16 @@ impl LogLine {
         Self {
             level,
             text: text.into(),
+            is_quiet: level == LogLevel::Debug,
+        }
+    }
+
+    /// Creates a line about a process, which people see as a step anyway.
+    #[must_use]
+    pub fn quiet(text: impl Into<String>) -> Self {
+        Self {
+            is_quiet: true,
+            ..Self::new(LogLevel::Info, text)
         }
     }
 
@@ -75,6 +88,7 @@ impl LogLine {
         Self {
             level: self.level,
             text,
+            is_quiet: self.is_quiet,
         }
     }
 }

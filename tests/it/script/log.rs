@@ -44,7 +44,8 @@ fn an_execution_shows_what_its_scripts_wrote() {
             line["text"].as_str().unwrap()
         )
     };
-    let mut texts: Vec<String> = lines.iter().map(text).collect();
+    let texts = lines.iter().map(text);
+    let mut texts: Vec<String> = texts.filter(|text| !text.contains("PID")).collect();
     texts.sort();
     assert_eq!(
         texts,
@@ -81,8 +82,8 @@ fn a_long_log_keeps_its_head_and_its_tail() {
         .map(|line| line["text"].as_str().unwrap().len())
         .sum();
     assert!(size < 1_200_000, "{size}");
-    assert_eq!(lines[0]["text"], "<out> first");
-    assert_eq!(lines.last().unwrap()["text"], "<out> last");
+    assert_eq!(lines[1]["text"], "<out> first");
+    assert_eq!(lines[lines.len() - 2]["text"], "<out> last");
     assert!(lines.iter().any(|line| {
         line["text"]
             .as_str()

@@ -241,7 +241,7 @@ fn has_old_name(code: &str, whole: &str) -> bool {
         .or_else(|| code.strip_prefix("from "))
         .and_then(|rest| rest.split([' ', ',', '.']).next());
     let uses = |name: &&str| contains(name) && !defines(name);
-    NAMES.iter().any(|name| uses(name)) || module.is_some_and(|it| MODULES.contains(&it))
+    NAMES.iter().any(uses) || module.is_some_and(|it| MODULES.contains(&it))
 }
 
 #[cfg(test)]

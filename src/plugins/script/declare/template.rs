@@ -93,12 +93,15 @@ fn to_json(value: Value, options: Kwargs) -> Result<String, Error> {
 /// Formats a value like `json.dumps(value, indent=…)`.
 fn indented(json: &Json, indent: &str, line: &str) -> String {
     let inner = format!("{line}{indent}");
-    let lines = |open: char, items: Vec<String>, close: char| match items.is_empty() {
-        true => format!("{open}{close}"),
-        false => format!(
-            "{open}{inner}{}{line}{close}",
-            items.join(&format!(",{inner}"))
-        ),
+    let lines = |open: char, items: Vec<String>, close: char| {
+        if items.is_empty() {
+            format!("{open}{close}")
+        } else {
+            format!(
+                "{open}{inner}{}{line}{close}",
+                items.join(&format!(",{inner}"))
+            )
+        }
     };
     match json {
         Json::Array(items) => {

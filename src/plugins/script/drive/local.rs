@@ -20,13 +20,15 @@ use std::{
 };
 use tokio::{
     process::{Child, Command},
-    time::timeout,
+    time::{Instant, interval_at, timeout},
 };
 
 /// Runs a command in a process group that ends with dockctl, and stores its exit code.
 pub(super) const WRAPPER: &str = include_str!("wrapper.sh");
 /// Longest wait for the end of output after a script has ended.
 const OUTPUT_GRACE: Duration = Duration::from_secs(10);
+/// Interval of log lines about a process that runs for long.
+const NOTICE_INTERVAL: Duration = Duration::from_secs(20);
 /// Added to the number of a signal, as shells do.
 const SIGNAL_BASE: i32 = 128;
 
@@ -36,6 +38,8 @@ pub(super) struct Start<'a> {
     pub process: &'a Process,
     /// Shell command.
     pub command: String,
+    /// Logs the start and the end of the process.
+    pub is_logged: bool,
     /// The whole environment.
     pub environment: BTreeMap<OsString, OsString>,
 }
@@ -55,6 +59,10 @@ impl Start<'_> {
         let mut child = self.spawn()?;
         // While this end of the pipe is open, the process group may run.
         let watch = child.stdin.take();
+        let process = child.id().unwrap_or_default();
+        self.announce(log, format!("Process created, PID: {process}"))
+            .await;
+        let mut waits = interval_at(Instant::now() + NOTICE_INTERVAL, NOTICE_INTERVAL);
         let (out, error) = (child.stdout.take(), child.stderr.take());
         let output = async {
             tokio::join!(
@@ -70,6 +78,9 @@ impl Start<'_> {
                 status = child.wait() => break status,
                 () = &mut output, if !is_output_complete => is_output_complete = true,
                 () = &mut serving => {}
+                _ = waits.tick() => {
+                    self.announce(log, format!("Waiting for process {process} to end...")).await;
+                }
             }
         };
         // Calls of processes that the script left are refused.
@@ -80,7 +91,17 @@ impl Start<'_> {
         }
         let lost =
             |error: io::Error| Failure::fatal(format!("cannot wait for the script: {error}"));
-        Ok(exit_code(status.map_err(lost)?))
+        let code = exit_code(status.map_err(lost)?);
+        let command = &self.command;
+        let ended = format!("Execution done (PID={process}, return_code={code}): {command}");
+        self.announce(log, ended).await;
+        Ok(code)
+    }
+
+    async fn announce(&self, log: &OperationLog<'_>, text: String) {
+        if self.is_logged {
+            log.write(vec![LogLine::quiet(text)]).await;
+        }
     }
 
     fn spawn(&self) -> Result<Child, Failure> {

@@ -1,6 +1,7 @@
 //! The driver of the script plugin.
 
 mod container;
+mod delivery;
 pub(super) mod frame;
 mod http;
 mod local;
@@ -9,6 +10,7 @@ mod operation;
 mod python;
 mod resources;
 mod run_directory;
+mod script;
 mod secrets;
 mod server;
 

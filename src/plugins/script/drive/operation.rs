@@ -9,6 +9,7 @@ use super::{
     python,
     resources::Resources,
     run_directory::{RunDirectory, Told},
+    script::Script,
     secrets::ScriptSecrets,
     server::{self, Handler},
 };
@@ -18,13 +19,12 @@ use crate::{
         script::{
             client::{NAME, SOCKET_VARIABLE, URL_VARIABLE},
             declare::{
-                action::{Action, PATH, SOURCE},
-                context::{Answer, Context, ContextError, Delivery, Resource, Side},
+                action::Action,
+                context::{Answer, Context, ContextError, Side},
                 environment::{Process, shell_word},
-                language::{Language, dedent, python_2_mark},
+                language::{Language, python_2_mark},
                 outcome::Ended,
                 request::{MAX_CALLS, Raised, Reply, Request},
-                template,
             },
         },
     },
@@ -39,42 +39,34 @@ use std::{
     ffi::{OsStr, OsString},
     io,
     os::unix::fs::symlink,
-    path::Path,
 };
 
 /// Name of the socket in the directory of a run.
 const SOCKET: &str = "ctx.sock";
 /// Shell functions that end a script when `ctx` fails.
-const CTX_SH: &str = include_str!("ctx-sh");
+pub(super) const CTX_SH: &str = include_str!("ctx-sh");
 /// Directory for temporary files, if the environment names none.
-const TEMPORARY: &str = "/tmp";
+pub(super) const TEMPORARY: &str = "/tmp";
 
 /// One run of one operation.
 pub(super) struct Operation<'a> {
-    driver: &'a Scripts,
+    pub(super) driver: &'a Scripts,
     call: &'a Call,
     notes: NoteSink<'a>,
     secrets: &'a Secrets,
-    inputs: JsonMap<String, Json>,
-    process: Process,
-    run_directory: RunDirectory,
-    resources: Resources,
+    pub(super) inputs: JsonMap<String, Json>,
+    pub(super) process: Process,
+    pub(super) run_directory: RunDirectory,
+    pub(super) resources: Resources,
     log: OperationLog<'a>,
-    context: RefCell<Context>,
+    pub(super) context: RefCell<Context>,
     raised: RefCell<Option<Raised>>,
     /// Number of requests of the script.
     calls: Cell<usize>,
     /// Path of the script, for messages.
     command: RefCell<String>,
     /// The run in a container, if the script runs in one.
-    container: Option<ContainerRun<'a>>,
-}
-
-/// A script that is ready to run.
-struct Script {
-    path: String,
-    language: Language,
-    text: String,
+    pub(super) container: Option<ContainerRun<'a>>,
 }
 
 impl<'a> Operation<'a> {
@@ -139,62 +131,6 @@ impl<'a> Operation<'a> {
         ended.outcome()
     }
 
-    /// Finds the script, decides its language, and copies it into the directory.
-    async fn script(&self) -> Result<Script, Failure> {
-        let text = |name: &str| match self.inputs.get(name) {
-            Some(Json::String(text)) if !text.is_empty() => Some(text.as_str()),
-            _ => None,
-        };
-        let (name, content, language) = match (text(PATH), text(SOURCE)) {
-            (Some(path), None) => {
-                let (name, content) = self.resources.script(path).await?;
-                (
-                    name,
-                    content,
-                    Language::of_file(path, self.process.is_python),
-                )
-            }
-            (None, Some(source)) => {
-                let source = dedent(source);
-                let language = Language::of_text(&source, self.process.is_python);
-                ("script".to_owned(), source.into_bytes(), language)
-            }
-            (Some(_), Some(_)) => {
-                let message = "Only provide script_path or script_source, not both";
-                return Err(Failure::fatal(message));
-            }
-            (None, None) => {
-                let message = "Either script_path or script_source must be provided";
-                return Err(Failure::fatal(message));
-            }
-        };
-        let text = String::from_utf8_lossy(&content).into_owned();
-        let path = if let Some(container) = &self.container {
-            container.prepare((&name, &content), CTX_SH).await?
-        } else {
-            let path = self
-                .run_directory
-                .write(&format!("script/{name}"), &content, 0o755);
-            path.map_err(directory_failure)?.display().to_string()
-        };
-        Ok(Script {
-            path,
-            language: self.decide(language, &text).await,
-            text,
-        })
-    }
-
-    /// Decides the language of inline text: Python parses it, or it is for the shell.
-    async fn decide(&self, language: Language, text: &str) -> Language {
-        if language != Language::Undecided {
-            return language;
-        }
-        match python::parses(text, &self.driver.environment).await {
-            Some(true) => Language::Python,
-            _ => Language::Shell,
-        }
-    }
-
     async fn run_shell(&self, script: &Script) -> Result<i32, Failure> {
         let mut environment = self.environment();
         set(&mut environment, self.process.variables(&self.inputs));
@@ -205,6 +141,7 @@ impl<'a> Operation<'a> {
             run_directory: &self.run_directory,
             process: &self.process,
             command: self.process.command(&script.path),
+            is_logged: true,
             environment,
         };
         environment.remove(OsStr::new(URL_VARIABLE));
@@ -279,6 +216,7 @@ impl<'a> Operation<'a> {
             run_directory: &self.run_directory,
             process: &self.process,
             command: format!("exec {}", words.join(" ")),
+            is_logged: false,
             environment,
         };
         start.run(&self.log, server::serve(listener, self)).await
@@ -298,7 +236,7 @@ impl<'a> Operation<'a> {
     }
 
     /// Returns the environment of dockctl for scripts.
-    fn environment(&self) -> BTreeMap<OsString, OsString> {
+    pub(super) fn environment(&self) -> BTreeMap<OsString, OsString> {
         let mut all: BTreeMap<OsString, OsString> =
             self.driver.environment.iter().cloned().collect();
         all.entry("TMPDIR".into())
@@ -423,58 +361,6 @@ impl<'a> Operation<'a> {
         }
         (self.notes)(StepNote::Outputs(outputs)).await;
     }
-
-    /// Returns the content of a resource, or the path of a copy.
-    async fn deliver(&self, resource: &Resource, cwd: Option<&str>) -> Result<Json, ContextError> {
-        let mut content = self.resources.read(&resource.path)?;
-        if let Some(variables) = &resource.variables {
-            let mut all = variables.clone();
-            all.insert("ctx".to_owned(), self.context.borrow().to_json());
-            let text = String::from_utf8_lossy(&content);
-            content = template::render(&text, &all)?.into_bytes();
-        }
-        match &resource.delivery {
-            Delivery::Text => Ok(String::from_utf8_lossy(&content).into()),
-            Delivery::File(target) => {
-                let name = Path::new(&resource.path).file_name().unwrap_or_default();
-                let name = name.to_string_lossy();
-                let target = target.as_deref();
-                let written = match &self.container {
-                    Some(container) => container.write_copy(&name, &content, target).await,
-                    None => self
-                        .write_copy(&name, &content, (target, cwd))
-                        .map_err(|error| error.to_string()),
-                };
-                written.map(Json::from).map_err(|error| {
-                    ContextError::new("OSError", format!("cannot write the copy: {error}"))
-                })
-            }
-        }
-    }
-
-    /// Writes a copy of a resource. Like in Cloudify, nothing removes it: a later operation may use
-    /// its path.
-    fn write_copy(
-        &self,
-        name: &str,
-        content: &[u8],
-        (target, cwd): (Option<&str>, Option<&str>),
-    ) -> io::Result<String> {
-        if let Some(target) = target {
-            let base = cwd.or(self.process.cwd.as_deref()).unwrap_or(".");
-            std::fs::write(Path::new(base).join(target), content)?;
-            return Ok(target.to_owned());
-        }
-        let environment = self.environment();
-        let directory = environment.get(OsStr::new("TMPDIR"));
-        let directory = directory.map_or(Path::new(TEMPORARY), Path::new);
-        let suffix = format!("-{name}");
-        let mut file = tempfile::Builder::new()
-            .suffix(&suffix)
-            .tempfile_in(directory)?;
-        io::Write::write_all(&mut file, content)?;
-        Ok(file.keep()?.1.display().to_string())
-    }
 }
 
 impl Handler for Operation<'_> {
@@ -495,7 +381,7 @@ fn set(
     clippy::needless_pass_by_value,
     reason = "used as an argument of map_err"
 )]
-fn directory_failure(error: io::Error) -> Failure {
+pub(super) fn directory_failure(error: io::Error) -> Failure {
     Failure::fatal(format!(
         "cannot prepare the directory of the script: {error}"
     ))

@@ -44,6 +44,7 @@ pub(super) fn formatted(message: &str, arguments: &[Json]) -> Result<String, Con
 const MAX_WIDTH: usize = 1000;
 
 /// A conversion such as `%-5.2f`.
+#[expect(clippy::struct_excessive_bools, reason = "flags of a format")]
 struct Format {
     is_left: bool,
     is_zero_padded: bool,
@@ -228,9 +229,10 @@ fn general(number: f64, precision: usize) -> String {
 }
 
 fn without_zeros(text: &str) -> &str {
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.'),
-        false => text,
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        text
     }
 }
 
