@@ -5,5 +5,6 @@ mod crash;
 mod log;
 mod recorded;
 mod secrets;
+mod trouble;
 mod uninstall;
 mod validate;
