@@ -569,6 +569,29 @@ fn settled_outcomes_are_used() {
     assert_eq!(life.performed_count("join"), before);
 }
 
+/// A step can fail for good with an unknown outcome, for example at its time limit.
+#[test]
+fn failure_with_a_lost_outcome_is_settled_by_the_failure_itself() {
+    let mut life = deployment_that_died_in("join");
+    let Event::TaskStarted { task, .. } = life.entries().last().unwrap().event.clone() else {
+        panic!("the last event is the start of the step")
+    };
+    let lost = Event::TaskFailed {
+        task,
+        failure: Failure {
+            kind: FailureKind::of(false, true),
+            ..Failure::fatal("timed out")
+        },
+        retry_in: None,
+        ignored: false,
+    };
+    let outcome = Outcome::Failed;
+    let events = [lost, Event::ExecutionFinished { outcome }];
+    life.journal.0.borrow_mut().extend(events.map(Entry::now));
+    *life.notebook.settled.borrow_mut() = Some(Settled::Failed(Failure::fatal("it failed")));
+    assert_eq!(life.run(Workflow::Install).unwrap(), Outcome::Terminated);
+}
+
 #[test]
 fn unknown_outcome_of_a_non_repeatable_step_needs_a_confirmation() {
     let mut life = deployment_that_died_in("create");
