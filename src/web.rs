@@ -1,6 +1,6 @@
 //! HTTP downloads with checked redirects. A redirect from another host must not lead to this
 //! machine or its local link. Otherwise a remote server could make dockctl read data behind a
-//! firewall.
+//! firewall. A redirect must not leave encryption either: what is downloaded is executed.
 
 use std::{
     io,
@@ -40,6 +40,9 @@ pub(crate) fn get(config: &Config, address: &str) -> Result<Response<Body>, Erro
         };
         let next = resolve_redirect(&url, target)
             .ok_or_else(|| refused("redirect target is not an HTTP address"))?;
+        if is_encrypted(&url) && !is_encrypted(&next) {
+            return Err(refused("refused redirect from https to http"));
+        }
         let from = host_of(&url).unwrap_or_default();
         let host =
             host_of(&next).ok_or_else(|| refused("redirect target is not an HTTP address"))?;
@@ -99,6 +102,11 @@ fn refused_local_target(host: &str) -> Error {
     refused(&format!(
         "refused redirect from another host to {host}, which is this machine or its local link"
     ))
+}
+
+fn is_encrypted(address: &str) -> bool {
+    let scheme = address.split_once("://").map_or("", |(scheme, _)| scheme);
+    scheme.eq_ignore_ascii_case("https")
 }
 
 fn host_of(address: &str) -> Option<String> {

@@ -48,6 +48,7 @@ pub(crate) fn render(
 
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
+    minijinja_contrib::add_to_environment(&mut environment);
     environment.set_undefined_behavior(UndefinedBehavior::Lenient);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     environment.set_fuel(Some(MAX_INSTRUCTIONS));
@@ -211,6 +212,10 @@ mod tests {
             (
                 "{% macro m(a) %}<{{ a }}>{% endmacro %}{{ m(1) }}{% set z = 2 %}{{ z }}",
                 "<1>2",
+            ),
+            (
+                "{{ '<b>a</b>'|striptags }} {{ 2048|filesizeformat }} {{ '%03d'|format(7) }}",
+                "a 2.0 kB 007",
             ),
         ] {
             assert_eq!(rendered(template, variables.clone()).unwrap(), text);

@@ -3,7 +3,7 @@
 use crate::{
     journal::StateDir,
     plugins::script::declare::{
-        action::{PATH, PROCESS, SOURCE},
+        action::{CERTIFICATE, PATH, PROCESS, SOURCE},
         context::ContextError,
         language::{Language, dedent},
     },
@@ -17,6 +17,7 @@ use std::{
     path::{Component, Path, PathBuf},
     time::Duration,
 };
+use ureq::tls::{PemItem, RootCerts, TlsConfig};
 
 /// Largest script that is downloaded, in bytes.
 const MAX_DOWNLOAD: u64 = 16 << 20;
@@ -74,12 +75,17 @@ impl Resources {
         Err(unreadable(&whole, &error))
     }
 
-    /// Returns the name and the content of a script.
+    /// Returns the name and the content of a script. A download trusts the authorities of
+    /// `certificate`, which is PEM text; without it, the usual ones.
     ///
     /// # Errors
     ///
     /// If it does not exist or cannot be downloaded. A later attempt may find it.
-    pub(super) async fn script(&self, path: &str) -> Result<(String, Vec<u8>), Failure> {
+    pub(super) async fn script(
+        &self,
+        path: &str,
+        certificate: Option<&str>,
+    ) -> Result<(String, Vec<u8>), Failure> {
         let name = path.rsplit('/').next().unwrap_or(path);
         let name = name.split(['?', '#']).next().unwrap_or(name);
         let name = if matches!(name, "" | "." | "..") {
@@ -89,7 +95,9 @@ impl Resources {
         };
         let text = match path.split_once("://") {
             Some(("file", file)) => fs::read(file).map_err(|error| not_found(file, &error))?,
-            Some(("http" | "https", _)) => download(path.to_owned()).await?,
+            Some(("http" | "https", _)) => {
+                download(path.to_owned(), certificate.map(str::to_owned)).await?
+            }
             Some((scheme, _)) => {
                 return Err(Failure::fatal(format!(
                     "cannot download {path}: unsupported scheme {scheme}"
@@ -154,19 +162,37 @@ fn not_found(path: &str, error: &io::Error) -> Failure {
     Failure::fatal(format!("FileNotFoundError: {message}")).temporary()
 }
 
-async fn download(url: String) -> Result<Vec<u8>, Failure> {
+async fn download(url: String, certificate: Option<String>) -> Result<Vec<u8>, Failure> {
     let shown = url.clone();
-    let fetched = tokio::task::spawn_blocking(move || fetch(&url)).await;
+    let fetched = tokio::task::spawn_blocking(move || fetch(&url, certificate.as_deref())).await;
     let fetched = fetched.unwrap_or_else(|error| Err(error.to_string()));
     fetched.map_err(|error| {
         Failure::fatal(format!("ConnectionError: cannot download {shown}: {error}")).temporary()
     })
 }
 
-fn fetch(url: &str) -> Result<Vec<u8>, String> {
+fn authorities(certificate: &str) -> Result<TlsConfig, String> {
+    let certificates = ureq::tls::parse_pem(certificate.as_bytes()).filter_map(|item| match item {
+        Ok(PemItem::Certificate(certificate)) => Some(Ok(certificate)),
+        Ok(_) => None,
+        Err(error) => Some(Err(error.to_string())),
+    });
+    let certificates = certificates.collect::<Result<Vec<_>, _>>();
+    match certificates.map_err(|error| format!("{CERTIFICATE} is not PEM: {error}"))? {
+        none if none.is_empty() => Err(format!("{CERTIFICATE} contains no certificate")),
+        all => {
+            let roots = RootCerts::new_with_certs(&all);
+            Ok(TlsConfig::builder().root_certs(roots).build())
+        }
+    }
+}
+
+fn fetch(url: &str, certificate: Option<&str>) -> Result<Vec<u8>, String> {
+    let trusted = certificate.map_or_else(|| Ok(TlsConfig::default()), authorities)?;
     let config = ureq::Agent::config_builder()
         .timeout_global(Some(DOWNLOAD_TIMEOUT))
         .max_redirects(0)
+        .tls_config(trusted)
         .build();
     let mut response = web::get(&config, url).map_err(|error| error.to_string())?;
     if response.status() != 200 {
@@ -203,5 +229,75 @@ pub(super) fn python_text(
             is_script.then(|| ("an inline script".to_owned(), dedent(text)))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use std::{io::Write as _, net::TcpListener, sync::Arc};
+    use tokio_rustls::rustls::{ServerConfig, ServerConnection, Stream, pki_types};
+
+    /// Serves a script over TLS on a free port. Returns its address and the PEM text of the
+    /// authority that signed its certificate.
+    fn serve() -> (String, String) {
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority_key = KeyPair::generate().unwrap();
+        let trusted = authority.self_signed(&authority_key).unwrap().pem();
+        let issuer = Issuer::new(authority, authority_key);
+        let key = KeyPair::generate().unwrap();
+        let own = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let own = own.signed_by(&key, &issuer).unwrap();
+        let key = pki_types::PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        let config = ServerConfig::builder().with_no_client_auth();
+        let config = Arc::new(
+            config
+                .with_single_cert(vec![own.der().clone()], key)
+                .unwrap(),
+        );
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for mut socket in listener.incoming().flatten() {
+                let mut connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+                let mut stream = Stream::new(&mut connection, &mut socket);
+                let mut head = [0; 4096];
+                // A client that does not trust the certificate ends the connection.
+                if stream.read(&mut head).is_ok() {
+                    let answer = if head.starts_with(b"GET /moved") {
+                        "302 Found\r\nLocation: http://127.0.0.1/\r\nContent-Length: 0\r\n\r\n"
+                    } else {
+                        "200 OK\r\nContent-Length: 4\r\n\r\necho"
+                    };
+                    write!(stream, "HTTP/1.1 {answer}").unwrap();
+                }
+            }
+        });
+        (format!("https://127.0.0.1:{port}"), trusted)
+    }
+
+    #[test]
+    fn a_download_trusts_the_given_authority_and_no_other() {
+        let (address, trusted) = serve();
+        assert_eq!(fetch(&address, Some(&trusted)), Ok(b"echo".to_vec()));
+        let (_, other) = serve();
+        for certificate in [None, Some(other.as_str())] {
+            let error = fetch(&address, certificate).unwrap_err();
+            assert!(error.contains("invalid peer certificate"), "{error}");
+        }
+        let error = fetch(&address, Some("no certificate")).unwrap_err();
+        assert_eq!(error, "ssl_cert_content contains no certificate");
+    }
+
+    #[test]
+    fn a_redirect_stays_encrypted() {
+        let (address, trusted) = serve();
+        let error = fetch(&format!("{address}/moved"), Some(&trusted)).unwrap_err();
+        assert!(
+            error.contains("refused redirect from https to http"),
+            "{error}"
+        );
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     plugins::script::declare::{
-        action::{PATH, SOURCE},
+        action::{CERTIFICATE, PATH, SOURCE},
         language::{Language, dedent},
     },
     seam::Failure,
@@ -57,7 +57,7 @@ impl Operation<'_> {
         };
         match (text(PATH), text(SOURCE)) {
             (Some(path), None) => {
-                let (name, content) = self.resources.script(path).await?;
+                let (name, content) = self.resources.script(path, text(CERTIFICATE)).await?;
                 Ok(Source {
                     name,
                     content,

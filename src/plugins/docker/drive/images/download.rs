@@ -83,7 +83,6 @@ fn fetch(url: &str, limit: u64, state: &State) -> Result<NamedTempFile, Failure>
     let config = ureq::Agent::config_builder()
         .timeout_connect(Some(CONNECT_TIMEOUT))
         .timeout_recv_response(Some(CONNECT_TIMEOUT))
-        .https_only(url.to_lowercase().starts_with("https://"))
         .max_redirects(0)
         .user_agent(concat!("dockctl/", env!("CARGO_PKG_VERSION")))
         .build();
