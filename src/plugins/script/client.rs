@@ -6,23 +6,10 @@ use super::{
         command_line::{Invocation, Printed, parse, print},
         request::{MAX_FRAME, Reply, Request},
     },
-    drive::frame,
+    socket::{self, CUT_MARK, SOCKET_VARIABLE, URL_VARIABLE, short_path},
 };
-use std::{
-    io,
-    os::{fd::AsRawFd as _, unix::net::UnixStream},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{io, os::unix::net::UnixStream, path::Path, time::Duration};
 
-/// Name of the command.
-pub(super) const NAME: &str = "ctx";
-/// Variable with the path of the socket.
-pub(super) const SOCKET_VARIABLE: &str = "CTX_SOCKET";
-/// Variable with the address of the HTTP server.
-pub(super) const URL_VARIABLE: &str = "CTX_SOCKET_URL";
-/// File next to the socket that shows that a call got no answer.
-pub(super) const CUT_MARK: &str = "cut";
 /// Longest path that the address of a Unix socket holds, in bytes.
 const MAX_SOCKET_PATH: usize = 100;
 
@@ -88,8 +75,8 @@ fn exchange(path: &Path, request: &[u8], timeout: Duration) -> io::Result<Vec<u8
     let mut stream = connect(path)?;
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
-    frame::write(&mut stream, request)?;
-    frame::read(&mut stream)
+    socket::write(&mut stream, request)?;
+    socket::read(&mut stream)
 }
 
 /// Connects to a socket. Addresses hold only short paths: a long one is reached through its
@@ -100,12 +87,6 @@ fn connect(path: &Path) -> io::Result<UnixStream> {
     }
     let directory = std::fs::File::open(path.parent().unwrap_or(Path::new("/")))?;
     UnixStream::connect(short_path(&directory, path))
-}
-
-/// Returns a short path of a file in a directory that is open.
-pub(super) fn short_path(directory: &std::fs::File, path: &Path) -> PathBuf {
-    let open = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
-    open.join(path.file_name().unwrap_or_default())
 }
 
 fn no_answer(error: &io::Error, timeout: Duration) -> Printed {

@@ -4,6 +4,7 @@
 mod client;
 pub(crate) mod declare;
 mod drive;
+mod socket;
 
 use super::{Driver, DriverSettings, HelperCall, InstanceRef, Plugin, Plugins, RelationshipRef};
 use crate::{
@@ -96,6 +97,6 @@ impl Plugin for Script {
     }
 
     fn run_helper(&self, call: &HelperCall<'_>) -> Option<Printed> {
-        (call.name == client::NAME).then(|| client::run(call))
+        (call.name == socket::NAME).then(|| client::run(call))
     }
 }

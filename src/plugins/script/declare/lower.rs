@@ -29,19 +29,13 @@ pub(crate) fn lower(
     name: &str,
     planned: &OperationDefinition,
 ) -> Option<Vec<Step>> {
-    if !is_script(&planned.plugin, &planned.operation) {
-        return None;
-    }
-    if let Some(why) = invalid_setting(planned) {
-        return Some(vec![Step::refused(why)]);
-    }
-    match container(planned) {
+    of_script(planned, || match container(planned) {
         None if runs_here(part, planned) => Some(vec![step(part, (name, planned), None)]),
         None => None,
         Some(Container::Own) => Some(vec![step(part, (name, planned), Some(&part.instance.id))]),
         Some(Container::Target) => Some(vec![Step::refused("TARGET exists only in relationships")]),
         Some(Container::Node(node)) => Some(vec![in_node(part, node, name, planned)]),
-    }
+    })
 }
 
 /// Returns the steps of an operation of a relationship, as [`lower`] does.
@@ -51,12 +45,14 @@ pub(crate) fn lower_relationship(
     name: &str,
     planned: &OperationDefinition,
 ) -> Option<Vec<Step>> {
-    if !is_script(&planned.plugin, &planned.operation) {
-        return None;
-    }
-    if let Some(why) = invalid_setting(planned) {
-        return Some(vec![Step::refused(why)]);
-    }
+    of_script(planned, || relationship_steps(ends, name, planned))
+}
+
+fn relationship_steps(
+    ends: RelationshipRef<'_>,
+    name: &str,
+    planned: &OperationDefinition,
+) -> Option<Vec<Step>> {
     let own = match ends.end {
         RelationshipEnd::Source => Some(ends.source),
         RelationshipEnd::Target => ends.target,
@@ -81,6 +77,20 @@ pub(crate) fn lower_relationship(
         Some(inside) => step(ends.source, (name, planned), Some(inside)),
         None => Step::refused("the target of the relationship no longer exists"),
     }])
+}
+
+/// Returns `steps` if the operation is a script, or a step that refuses an invalid setting.
+fn of_script(
+    planned: &OperationDefinition,
+    steps: impl FnOnce() -> Option<Vec<Step>>,
+) -> Option<Vec<Step>> {
+    if !is_script(&planned.plugin, &planned.operation) {
+        return None;
+    }
+    match invalid_setting(planned) {
+        Some(why) => Some(vec![Step::refused(why)]),
+        None => steps(),
+    }
 }
 
 /// Returns true if a script runs in a container.

@@ -2,7 +2,6 @@
 
 mod container;
 mod delivery;
-pub(super) mod frame;
 mod http;
 mod local;
 mod log;

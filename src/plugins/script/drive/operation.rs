@@ -17,7 +17,6 @@ use crate::{
     plugins::{
         NoteSink, StepContext,
         script::{
-            client::{NAME, SOCKET_VARIABLE, URL_VARIABLE},
             declare::{
                 action::Action,
                 context::{Answer, Context, ContextError, Side},
@@ -26,6 +25,7 @@ use crate::{
                 outcome::Ended,
                 request::{MAX_CALLS, Raised, Reply, Request},
             },
+            socket::{NAME, SOCKET_VARIABLE, URL_VARIABLE},
         },
     },
     seam::{Call, Edit, Failure, LogLevel, LogLine, Outputs, StepNote},

@@ -5,12 +5,12 @@ use crate::{
     digest::sha256,
     model::RelationshipEnd,
     plugins::script::{
-        client::CUT_MARK,
         declare::{
             context::{Stop, Verdict},
             outcome::Ended,
             request::Raised,
         },
+        socket::CUT_MARK,
     },
     seam::{Call, Failure, Settled, Subject},
 };

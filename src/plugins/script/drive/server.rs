@@ -1,9 +1,8 @@
 //! The private socket of one operation.
 
-use super::frame;
 use crate::plugins::script::{
-    client::short_path,
     declare::request::{Reply, Request},
+    socket::{self, short_path},
 };
 use futures_util::{StreamExt as _, future::LocalBoxFuture, stream::FuturesUnordered};
 use std::{fs::File, io, path::Path, time::Duration};
@@ -54,10 +53,10 @@ pub(super) async fn serve(listener: UnixListener, handler: &dyn Handler) {
 
 /// Answers the requests of one connection until it ends.
 async fn answer(mut stream: UnixStream, handler: &dyn Handler) {
-    while let Ok(request) = frame::receive(&mut stream).await {
+    while let Ok(request) = socket::receive(&mut stream).await {
         let reply = handler.handle_text(&request).await;
         let text = serde_json::to_vec(&reply).unwrap_or_default();
-        let sent = frame::send(&mut stream, &text).await;
+        let sent = socket::send(&mut stream, &text).await;
         if sent.is_err() {
             let too_long = Reply::Error {
                 class: "ValueError".to_owned(),
@@ -65,7 +64,7 @@ async fn answer(mut stream: UnixStream, handler: &dyn Handler) {
                 traceback: String::new(),
             };
             let text = serde_json::to_vec(&too_long).unwrap_or_default();
-            if frame::send(&mut stream, &text).await.is_err() {
+            if socket::send(&mut stream, &text).await.is_err() {
                 return;
             }
         }
