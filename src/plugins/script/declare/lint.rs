@@ -4,6 +4,7 @@ use super::{
     action::{PATH, PROCESS, SOURCE},
     language::{Language, dedent, python_2_mark},
     operation::is_script,
+    shell::{self, Line},
 };
 use crate::{
     diagnostic::{Code, Diagnostics, Sources, Span},
@@ -17,7 +18,9 @@ const STOP: &str = "cloudify.interfaces.lifecycle.stop";
 /// Largest script that is read, in bytes.
 const MAX_SIZE: u64 = 16 << 20;
 /// Commands that practically always succeed.
-const HARMLESS: [&str; 5] = ["echo", "printf", "true", ":", "ctx"];
+const HARMLESS: [&str; 5] = ["echo", "printf", "true", ":", "export"];
+/// Words that begin a line and run no command.
+const GRAMMAR: [&str; 9] = ["fi", "done", "esac", "}", ")", "case", "for", "set", "trap"];
 /// Words that show that a line fetches an address.
 const FETCHERS: [&str; 8] = [
     "curl",
@@ -204,26 +207,36 @@ fn findings(text: &str, language: Language) -> Vec<Finding> {
             message: format!("this is Python 2: `{mark}`"),
         }));
     }
-    for (at, line) in text.lines().enumerate() {
-        let code = line.split(" #").next().unwrap_or_default().trim();
-        if code.starts_with('#') {
-            continue;
-        }
-        if calls_sudo(code, language) {
+    let lines = lines_of(text, language);
+    let variables = fetched_variables(&lines, language);
+    for line in &lines {
+        if calls_sudo(&line.text, language) {
             let message = "this command needs sudo".to_owned();
             all.push(Finding {
                 code: Code::ScriptNeedsSudo,
-                line: at + 1,
+                line: line.number,
                 message,
             });
         }
-        all.extend(fetched(code).map(|address| Finding {
+        all.extend(fetched(&line.text, &variables).map(|address| Finding {
             code: Code::ScriptFetches,
-            line: at + 1,
+            line: line.number,
             message: format!("this line fetches {address}"),
         }));
     }
     all
+}
+
+fn lines_of(text: &str, language: Language) -> Vec<Line> {
+    if language != Language::Python {
+        return shell::lines(text);
+    }
+    let lines = text.lines().enumerate();
+    let lines = lines.map(|(at, line)| Line {
+        number: at + 1,
+        text: shell::without_comment(line).to_owned(),
+    });
+    lines.collect()
 }
 
 /// Returns true if a line runs sudo. In shell scripts it is the first word of a command; in Python
@@ -233,21 +246,40 @@ fn calls_sudo(line: &str, language: Language) -> bool {
         let mut texts = line.split(['\'', '"']).skip(1);
         return texts.any(|text| text == "sudo" || text.starts_with("sudo "));
     }
-    let before = [
-        "then", "do", "else", "if", "exec", "env", "!", "time", "nohup",
-    ];
-    line.split([';', '|', '&', '(', '`', '{']).any(|command| {
-        let mut words = command
-            .split_whitespace()
-            .skip_while(|word| before.contains(word));
-        words.next() == Some("sudo")
-    })
+    shell::commands(line).any(|words| words.first() == Some(&"sudo"))
 }
 
-/// Returns the address that a line fetches.
-fn fetched(line: &str) -> Option<&str> {
+fn fetches(line: &str) -> bool {
+    FETCHERS.iter().any(|fetcher| line.contains(fetcher))
+}
+
+/// Returns the names of the variables that lines fetch.
+fn fetched_variables(lines: &[Line], language: Language) -> BTreeSet<String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let names = |line: &Line| -> Vec<String> {
+        let words: Vec<&str> = match language {
+            Language::Python => line.text.split(|c| !is_part(c)).collect(),
+            _ => line.text.split('$').skip(1).collect(),
+        };
+        let names = words.into_iter().map(|word| {
+            let word = word.trim_start_matches('{');
+            word.chars().take_while(|c| is_part(*c)).collect::<String>()
+        });
+        names.filter(|name| !name.is_empty()).collect()
+    };
+    lines
+        .iter()
+        .filter(|line| fetches(&line.text))
+        .flat_map(names)
+        .collect()
+}
+
+/// Returns the address that a line fetches, or stores in a variable that another line fetches.
+fn fetched<'a>(line: &'a str, variables: &BTreeSet<String>) -> Option<&'a str> {
     let start = line.find("http://").or_else(|| line.find("https://"))?;
-    let is_fetched = FETCHERS.iter().any(|fetcher| line.contains(fetcher));
+    let assigned = line[..start].split_once('=');
+    let assigned = assigned.and_then(|(name, _)| name.split_whitespace().last());
+    let is_fetched = fetches(line) || assigned.is_some_and(|name| variables.contains(name));
     let end = line[start..].find(|c: char| c.is_whitespace() || "'\")`;|>".contains(c));
     let address = &line[start..end.map_or(line.len(), |end| start + end)];
     is_fetched.then_some(address)
@@ -255,36 +287,44 @@ fn fetched(line: &str) -> Option<&str> {
 
 /// Returns the last command of a shell script if it succeeds whatever happened before it.
 fn hidden_failure(text: &str) -> Option<Finding> {
-    let first = text.lines().next().unwrap_or_default();
-    let has_option = |line: &str| {
-        let mut words = line.split_whitespace();
-        let is_set = words.next() == Some("set");
-        is_set
-            && words.any(|word| word == "errexit" || (word.starts_with('-') && word.contains('e')))
-    };
-    let is_strict =
-        first.starts_with("#!") && first.split_whitespace().any(|word| word.starts_with("-e"));
-    let stops = |line: &str| has_option(line.trim()) || line.trim() == ". ctx-sh";
-    if is_strict || text.lines().any(stops) {
+    let lines = shell::lines(text);
+    if shell::is_strict(text, &lines) {
         return None;
     }
-    let is_command = |(_, line): &(usize, &str)| {
-        let line = line.trim();
-        !line.is_empty() && !line.starts_with('#')
-    };
-    let commands: Vec<(usize, &str)> = text.lines().enumerate().filter(is_command).collect();
-    let (at, last) = commands.last().filter(|_| commands.len() > 1)?;
-    let last = last.trim();
-    let word = last.split_whitespace().next().unwrap_or_default();
-    let is_harmless = HARMLESS.contains(&word)
-        || last == "exit 0"
-        || last.ends_with("|| true")
-        || last.ends_with("|| :");
-    is_harmless.then(|| Finding {
+    let (last, before) = lines.split_last()?;
+    // This file makes every failure of `ctx` end the script.
+    let loads = |line: &Line| matches!(line.text.as_str(), ". ctx-sh" | "source ctx-sh");
+    let ends_with_ctx = before.iter().any(loads);
+    let may_fail = |line: &Line| !loads(line) && may_fail(&line.text, ends_with_ctx);
+    let hides = before.iter().any(may_fail) && succeeds(&last.text);
+    hides.then(|| Finding {
         code: Code::ScriptHidesFailure,
-        line: at + 1,
-        message: format!("the last command, `{last}`, hides failures of the commands before it"),
+        line: last.number,
+        message: format!(
+            "the last command, `{}`, hides failures of the commands before it",
+            last.text
+        ),
     })
+}
+
+/// Returns true for a command that practically always succeeds.
+fn succeeds(line: &str) -> bool {
+    let word = line.split_whitespace().next().unwrap_or_default();
+    (HARMLESS.contains(&word) || word == "ctx") && !line.contains("&&")
+        || line == "exit 0"
+        || line.ends_with("|| true")
+        || line.ends_with("|| :")
+}
+
+/// Returns true for a line with a command whose failure the script does not handle.
+fn may_fail(line: &str, ends_with_ctx: bool) -> bool {
+    let is_handled = ["|| exit", "|| return", "|| {", "|| true", "|| :"];
+    let mut commands = shell::commands(line);
+    let is_grammar = |word: &str| {
+        GRAMMAR.contains(&word) || HARMLESS.contains(&word) || ends_with_ctx && word == "ctx"
+    };
+    !is_handled.iter().any(|handling| line.contains(handling))
+        && commands.any(|words| words.first().is_some_and(|word| !is_grammar(word)))
 }
 
 #[cfg(test)]
@@ -305,6 +345,9 @@ mod tests {
             "#!/bin/sh\nfalse\necho done\n",
             "false\nctx logger info x\n",
             "make\nrm x || true\n",
+            ". ctx-sh\nmake\necho done\n",
+            "cat <<E >f\nset -e\nE\nmake\nexit 0\n",
+            "ctx instance runtime-properties a b\necho done\n",
         ] {
             let found = codes(text, Language::Shell);
             assert_eq!(found.len(), 1, "{text}: {found:?}");
@@ -316,6 +359,9 @@ mod tests {
             "set -o errexit\nfalse\necho\n",
             ". ctx-sh\nctx x\necho\n",
             "#!/bin/sh\necho only\n",
+            "echo one\necho two\n",
+            "make || exit 1\necho done\n",
+            "make\nmake test && echo done\n",
             "false\nmake\n",
         ] {
             assert_eq!(codes(text, Language::Shell), [], "{text}");
@@ -341,7 +387,16 @@ mod tests {
         let text = "set -e\n# sudo in a comment\nsudo yum install x\ncurl -o f 'https://example.org/f' | sh\necho https://example.org\n";
         let found = [(Code::ScriptNeedsSudo, 3), (Code::ScriptFetches, 4)];
         assert_eq!(codes(text, Language::Shell), found);
-        assert_eq!(fetched("curl https://a.b/c)"), Some("https://a.b/c"));
+        let none = BTreeSet::new();
+        assert_eq!(fetched("curl https://a.b/c)", &none), Some("https://a.b/c"));
+        let variable = "set -e\nURL='https://a.b/c'\nOTHER=https://d.e\nwget -q \"${URL}\"\n";
+        let found = [(Code::ScriptFetches, 2)];
+        assert_eq!(codes(variable, Language::Shell), found);
+        let variable = "url = 'https://a.b/c'\nurlopen(url)\n";
+        assert_eq!(
+            codes(variable, Language::Python),
+            [(Code::ScriptFetches, 1)]
+        );
         assert_eq!(
             codes("x = 1\nprint x\n", Language::Python),
             [(Code::ScriptNeedsPython2, 2)]

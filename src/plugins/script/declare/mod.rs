@@ -13,4 +13,5 @@ pub(crate) mod path;
 pub(crate) mod placement;
 pub(crate) mod python_json;
 pub(crate) mod request;
+mod shell;
 pub(crate) mod template;
