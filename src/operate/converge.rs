@@ -295,7 +295,11 @@ impl ConvergeRun<'_> {
         desired
             .refuse_unknown_objects(self.workspace, drivers, &observed)
             .await?;
-        desired::refuse_unsupported(&proposal.unsupported, self.request.skip_unsupported)?;
+        if !self.request.skip_unsupported {
+            desired::refuse_unsupported(&proposal.unsupported).map_err(|error| {
+                error.hint("to install everything else, pass --skip-unsupported")
+            })?;
+        }
         desired::refuse_impossible_steps(&proposal.stage)?;
         desired::refuse_unmet_requirements(
             &desired::unmet_requirements(drivers, &proposal.stage).await?,

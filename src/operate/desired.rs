@@ -389,13 +389,13 @@ pub(crate) fn warn_of_early_reads(workspace: &Workspace<'_>, deployment: &Deploy
     }
 }
 
-pub(crate) fn refuse_unsupported(unsupported: &[Unsupported], skip: bool) -> Result<(), Error> {
-    if skip || unsupported.is_empty() {
+/// Refuses operations that no plugin can run.
+pub(crate) fn refuse_unsupported(unsupported: &[Unsupported]) -> Result<(), Error> {
+    if unsupported.is_empty() {
         return Ok(());
     }
     let message = "the blueprint has operations that no plugin can run; nothing was done";
-    let error = Error::new(Kind::Invalid, message).with(Detail::Unsupported(unsupported.to_vec()));
-    Err(error.hint("to install everything else, pass --skip-unsupported"))
+    Err(Error::new(Kind::Invalid, message).with(Detail::Unsupported(unsupported.to_vec())))
 }
 
 /// Returns an error for steps that are known to be refused, before the run starts.

@@ -14,7 +14,7 @@ use crate::{
     diagnostic::{Diagnostics, Sources, nearest},
     event::{Entry, Event},
     model::{DeclaredWorkflow, Deployment, Instance},
-    plan::{self, PlanInput, effect, operation, protected, restore},
+    plan::{self, PlanInput, Proposal, Unsupported, effect, operation, protected, restore},
     plugins::{InstanceRef, ObserveContext, Plugins},
     record::Record,
     seam::{Effect, Observed},
@@ -283,7 +283,7 @@ impl RequestContext<'_> {
         let proposal = plan::first(&settled.parameters, &known);
         refuse_unknown_definitions(&settled.deployment, &proposal.stage)?;
         self.confirm(settled, &proposal.stage)?;
-        desired::refuse_unsupported(&proposal.unsupported, false)?;
+        desired::refuse_unsupported(&newly_unsupported(&proposal, &known))?;
         Ok(proposal.stage)
     }
 
@@ -444,6 +444,24 @@ fn workflow(
         Error::new(Kind::Invalid, message)
             .hint("dockctl supports the workflows of cloudify.plugins.workflows")
     })
+}
+
+/// Returns the operations that no plugin can run. Operations of nodes of which the user already left
+/// some out at their installation are left out again.
+fn newly_unsupported(proposal: &Proposal, known: &PlanInput<'_>) -> Vec<Unsupported> {
+    let is_left_out = |node: &str| {
+        let mut instances = known
+            .deployment
+            .instances
+            .iter()
+            .filter(|it| it.node == node);
+        instances.any(|it| {
+            let record = known.record.instances.get(&it.id);
+            record.is_some_and(|record| !record.left_out.is_empty())
+        })
+    };
+    let all = proposal.unsupported.iter();
+    all.filter(|it| !is_left_out(&it.node)).cloned().collect()
 }
 
 /// Refuses to create objects of a recovered deployment: labels do not contain their definitions.

@@ -91,3 +91,23 @@ node_templates:
     let content = test.path("state/resources/content");
     assert_eq!(std::fs::read_dir(content).unwrap().count(), 0);
 }
+
+#[test]
+fn what_install_left_out_is_left_out_of_other_workflows() {
+    let test = Test::new("left-out-again");
+    let templates = "
+node_templates:
+  vm: {type: cloudify.nodes.Compute, properties: {ip: 10.0.0.9}}
+  app:
+    type: cloudify.nodes.SoftwareComponent
+    interfaces:
+      cloudify.interfaces.lifecycle: {create: {implementation: c.sh, executor: central_deployment_agent}, start: s.sh, stop: s.sh}
+    relationships: [{type: cloudify.relationships.contained_in, target: vm}]
+";
+    write(&test, templates, &["c.sh", "s.sh"]);
+    let installed = test.run(&["install", "blueprint.yaml", "--skip-unsupported"]);
+    assert_eq!(ran(&installed), ["c.sh"]);
+    test.run(&["execute", "restart"]).exits_with(0);
+    let again = test.run(&["reinstall", "-y"]).exits_with(0);
+    assert_eq!(ran(&again), ["c.sh"]);
+}
