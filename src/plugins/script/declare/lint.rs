@@ -33,12 +33,23 @@ const FETCHERS: [&str; 8] = [
     "fetch ",
 ];
 
-/// Something to know about a script: line and description.
+/// Something to know about a script. Its line is 0 if it is about the whole script.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Finding {
     code: Code,
     line: usize,
     message: String,
+}
+
+impl Finding {
+    fn of_whole(code: Code, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self {
+            code,
+            line: 0,
+            message,
+        }
+    }
 }
 
 /// The scripts of a blueprint, as far as they can be read.
@@ -80,49 +91,39 @@ impl Scripts<'_> {
         let is_python = process["eval_python"].as_bool();
         let prefix = process["command_prefix"].as_str().unwrap_or_default();
         if calls_sudo(prefix, Language::Shell) {
-            let message = "`process.command_prefix` needs sudo".to_owned();
-            let finding = Finding {
-                code: Code::ScriptNeedsSudo,
-                line: 0,
-                message,
-            };
+            let message = "`process.command_prefix` needs sudo";
+            let finding = Finding::of_whole(Code::ScriptNeedsSudo, message);
             self.report(prefix, operation.span, finding);
         }
-        if let Some((path, span)) = text(PATH) {
-            if path.contains("://") {
-                let message = format!("the script is fetched from {path}");
-                self.report(
-                    &path,
-                    span,
-                    Finding {
-                        code: Code::ScriptFetches,
-                        line: 0,
-                        message,
-                    },
-                );
-            }
-            let Some(content) = self.read(&path) else {
-                return;
-            };
-            let language = Language::of_file(&path, is_python);
-            self.findings(&path, span, findings(&content, language));
-        } else if let Some((source, span)) = text(SOURCE) {
-            let source = dedent(&source);
-            let language = Language::of_text(&source, is_python);
-            if language == Language::Undecided {
-                let message = "this inline text may be shell or Python".to_owned();
-                self.report(
-                    &source,
-                    span,
-                    Finding {
-                        code: Code::ScriptLanguage,
-                        line: 0,
-                        message,
-                    },
-                );
-            }
-            self.findings("the inline script", span, findings(&source, language));
+        match (text(PATH), text(SOURCE)) {
+            (Some((path, span)), _) => self.file(&path, span, is_python),
+            (None, Some((source, span))) => self.inline(&dedent(&source), span, is_python),
+            (None, None) => {}
         }
+    }
+
+    fn file(&mut self, path: &str, span: Span, is_python: Option<bool>) {
+        if path.contains("://") {
+            let message = format!("the script is fetched from {path}");
+            self.report(path, span, Finding::of_whole(Code::ScriptFetches, message));
+        }
+        if let Some(content) = self.read(path) {
+            let language = Language::of_file(path, is_python);
+            self.findings(path, span, findings(&content, language));
+        }
+    }
+
+    fn inline(&mut self, source: &str, span: Span, is_python: Option<bool>) {
+        let language = Language::of_text(source, is_python);
+        if language == Language::Undecided {
+            let message = "this inline text may be shell or Python";
+            self.report(
+                source,
+                span,
+                Finding::of_whole(Code::ScriptLanguage, message),
+            );
+        }
+        self.findings("the inline script", span, findings(source, language));
     }
 
     fn findings(&mut self, name: &str, span: Span, findings: Vec<Finding>) {

@@ -1,12 +1,9 @@
 //! Processes on this machine.
 
-use super::{
-    log::{OperationLog, OutputKind},
-    run_directory::RunDirectory,
-};
+use super::{log::OperationLog, run_directory::RunDirectory};
 use crate::{
     plugins::script::declare::environment::Process,
-    seam::{Failure, LogLevel, LogLine},
+    seam::{Failure, LogLine},
 };
 use std::{
     collections::BTreeMap,
@@ -20,13 +17,11 @@ use std::{
 };
 use tokio::{
     process::{Child, Command},
-    time::{Instant, interval_at, timeout},
+    time::{Instant, interval_at},
 };
 
 /// Runs a command in a process group that ends with dockctl, and stores its exit code.
 pub(super) const WRAPPER: &str = include_str!("wrapper.sh");
-/// Longest wait for the end of output after a script has ended.
-const OUTPUT_GRACE: Duration = Duration::from_secs(10);
 /// Interval of log lines about a process that runs for long.
 const NOTICE_INTERVAL: Duration = Duration::from_secs(20);
 /// Added to the number of a signal, as shells do.
@@ -55,7 +50,6 @@ impl Start<'_> {
         log: &OperationLog<'_>,
         serving: impl Future<Output = ()>,
     ) -> Result<i32, Failure> {
-        let (is_out_shown, is_error_shown) = (self.process.logs_output, self.process.logs_errors);
         let mut child = self.spawn()?;
         // While this end of the pipe is open, the process group may run.
         let watch = child.stdin.take();
@@ -63,13 +57,7 @@ impl Start<'_> {
         self.announce(log, format!("Process created, PID: {process}"))
             .await;
         let mut waits = interval_at(Instant::now() + NOTICE_INTERVAL, NOTICE_INTERVAL);
-        let (out, error) = (child.stdout.take(), child.stderr.take());
-        let output = async {
-            tokio::join!(
-                log.follow(out, (OutputKind::Out, is_out_shown)),
-                log.follow(error, (OutputKind::Error, is_error_shown)),
-            );
-        };
+        let output = log.follow(self.process, child.stdout.take(), child.stderr.take());
         let mut output = std::pin::pin!(output);
         let mut is_output_complete = false;
         let mut serving = Box::pin(serving);
@@ -85,9 +73,8 @@ impl Start<'_> {
         };
         // Calls of processes that the script left are refused.
         drop((watch, serving));
-        if !is_output_complete && timeout(OUTPUT_GRACE, output).await.is_err() {
-            let text = "a background process keeps the output open; dockctl no longer reads it";
-            log.write(vec![LogLine::new(LogLevel::Warning, text)]).await;
+        if !is_output_complete {
+            log.await_end(output).await;
         }
         let lost =
             |error: io::Error| Failure::fatal(format!("cannot wait for the script: {error}"));

@@ -1,15 +1,20 @@
 //! The log of one operation: output of its processes, and lines that it logs.
 
 use crate::{
-    plugins::NoteSink,
+    plugins::{NoteSink, script::declare::environment::Process},
     seam::{LogLevel, LogLine, StepNote},
     secrets::Secrets,
 };
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
+    future::Future,
+    time::Duration,
 };
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _},
+    time::timeout,
+};
 
 /// Size of the first part of a log that is kept, in bytes. The last part has the same size.
 const HALF: usize = 512 << 10;
@@ -21,6 +26,8 @@ const CHUNK: usize = 64 << 10;
 const SHOWN_LINES: usize = 20;
 /// Characters of a line in an error.
 const SHOWN_CHARACTERS: usize = 400;
+/// Longest wait for the end of output after a script has ended.
+const OUTPUT_GRACE: Duration = Duration::from_secs(10);
 
 /// The log of one operation. At most its first and its last part are kept.
 pub(super) struct OperationLog<'a> {
@@ -37,7 +44,7 @@ pub(super) struct OperationLog<'a> {
 
 /// A stream of a process.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum OutputKind {
+enum OutputKind {
     Out,
     Error,
 }
@@ -110,8 +117,31 @@ impl<'a> OperationLog<'a> {
         self.send(lines).await;
     }
 
-    /// Logs a stream until its end. If `is_shown` is false, only errors show its last lines.
+    /// Logs both streams of a process until their ends.
     pub(super) async fn follow(
+        &self,
+        process: &Process,
+        out: Option<impl AsyncRead + Unpin>,
+        error: Option<impl AsyncRead + Unpin>,
+    ) {
+        tokio::join!(
+            self.follow_stream(out, (OutputKind::Out, process.logs_output)),
+            self.follow_stream(error, (OutputKind::Error, process.logs_errors)),
+        );
+    }
+
+    /// Waits for the end of output after its script has ended. A process that the script left can
+    /// keep it open.
+    pub(super) async fn await_end(&self, output: impl Future) {
+        if timeout(OUTPUT_GRACE, output).await.is_err() {
+            let text = "a background process keeps the output open; dockctl no longer reads it";
+            self.write(vec![LogLine::new(LogLevel::Warning, text)])
+                .await;
+        }
+    }
+
+    /// Logs a stream until its end. If `is_shown` is false, only errors show its last lines.
+    async fn follow_stream(
         &self,
         stream: Option<impl AsyncRead + Unpin>,
         (kind, is_shown): (OutputKind, bool),
@@ -252,7 +282,7 @@ mod tests {
         let text: String = (0..40_000)
             .map(|n| format!("line number {n:>40}\n"))
             .collect();
-        log.follow(Some(text.as_bytes()), (OutputKind::Out, true))
+        log.follow_stream(Some(text.as_bytes()), (OutputKind::Out, true))
             .await;
         log.finish().await;
         let seen = seen.borrow();

@@ -2,26 +2,19 @@
 
 mod relay;
 
-use super::{
-    local::WRAPPER,
-    log::{OperationLog, OutputKind},
-    server::Handler,
-};
+use super::{local::WRAPPER, log::OperationLog, server::Handler};
 use crate::{
     plugins::{
         StepShell,
         script::declare::environment::{Process, shell_word},
     },
-    seam::{Command, CommandInput, Failure, LogLevel, LogLine, Streams},
+    seam::{Command, CommandInput, Failure, Streams},
 };
 use bytes::Bytes;
 use futures_util::Stream;
 use relay::Relay;
 use std::{future::Future, io, pin::Pin, time::Duration};
-use tokio::{
-    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    time::timeout,
-};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::io::StreamReader;
 
 const PREPARE: &str = include_str!("prepare.sh");
@@ -30,8 +23,6 @@ const SETTLE: &str = include_str!("settle.sh");
 const CTX: &str = include_str!("ctx");
 /// Directory in containers for the directories of runs.
 const DIRECTORY: &str = "/tmp";
-/// Longest wait for the end of output after a script has ended.
-const OUTPUT_GRACE: Duration = Duration::from_secs(10);
 /// Longest wait for the processes of an earlier run to end.
 const END_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -87,6 +78,35 @@ impl<'a> ContainerRun<'a> {
         variables: Vec<(String, String)>,
         (log, handler): (&OperationLog<'_>, &dyn Handler),
     ) -> Result<i32, Failure> {
+        let command = self.command((process, command), variables);
+        let (mut streams, out, error) = OutputStreams::open();
+        let relay = Relay::new(&self.shell, &self.path, RELAY, handler);
+        let output = log.follow(process, Some(out), Some(error));
+        let script = async {
+            let ran = self
+                .shell
+                .shell
+                .run(self.shell.place, &command, &mut streams)
+                .await;
+            drop(streams);
+            ran
+        };
+        let all = async { tokio::join!(script, output).0 };
+        let mut all = std::pin::pin!(all);
+        let code = tokio::select! {
+            ended = relay.serve() => ended?,
+            ran = &mut all => return ran.map(exit_code),
+        };
+        log.await_end(all).await;
+        Ok(code)
+    }
+
+    /// Returns the command that the engine runs: the wrapper with the command of the script.
+    fn command(
+        &self,
+        (process, command): (&Process, &str),
+        variables: Vec<(String, String)>,
+    ) -> Command {
         let bin = format!("{}/bin", self.path);
         let cwd = process
             .cwd
@@ -105,7 +125,7 @@ impl<'a> ContainerRun<'a> {
         );
         let merge = if process.merges_errors { "merge" } else { "" };
         let arguments = ["sh", "-c", WRAPPER, "dockctl", &self.path, &command, merge];
-        let command = Command {
+        Command {
             arguments: arguments.map(str::to_owned).to_vec(),
             environment: variables
                 .iter()
@@ -113,35 +133,7 @@ impl<'a> ContainerRun<'a> {
                 .collect(),
             has_input: true,
             ..Command::default()
-        };
-        let (mut streams, out, error) = OutputStreams::open();
-        let relay = Relay::new(&self.shell, &self.path, RELAY, handler);
-        let output = async {
-            tokio::join!(
-                log.follow(Some(out), (OutputKind::Out, process.logs_output)),
-                log.follow(Some(error), (OutputKind::Error, process.logs_errors)),
-            );
-        };
-        let script = async {
-            let ran = self
-                .shell
-                .shell
-                .run(self.shell.place, &command, &mut streams)
-                .await;
-            drop(streams);
-            ran
-        };
-        let all = async { tokio::join!(script, output).0 };
-        let mut all = std::pin::pin!(all);
-        let code = tokio::select! {
-            ended = relay.serve() => ended?,
-            ran = &mut all => return ran.map(exit_code),
-        };
-        if timeout(OUTPUT_GRACE, all).await.is_err() {
-            let text = "a background process keeps the output open; dockctl no longer reads it";
-            log.write(vec![LogLine::new(LogLevel::Warning, text)]).await;
         }
-        Ok(code)
     }
 
     /// Writes a copy of a resource in the container, and returns its path.
