@@ -329,7 +329,7 @@ impl<'a> Implementations<'a> {
         what: &dyn std::fmt::Display,
         d: &mut Diagnostics,
     ) -> Option<Implementation> {
-        let input = if text.node.contains('\n') {
+        let input = if is_inline(&text.node) {
             "script_source"
         } else {
             "script_path"
@@ -390,7 +390,7 @@ impl<'a> Implementations<'a> {
                 && is_inner(path)
                 && directories.any(|directory| directory.join(path).is_file())
         };
-        text.contains("://") || text.contains('\n') || is_file(text) || is_file(path)
+        text.contains("://") || is_inline(text) || is_file(text) || is_file(path)
     }
 
     fn plugin(
@@ -573,4 +573,9 @@ fn check_script_inputs(
             d.push(fault.related(script, "the script"));
         }
     }
+}
+
+/// Returns true for the text of a script. Blanks around it do not count.
+fn is_inline(text: &str) -> bool {
+    text.trim().contains('\n')
 }

@@ -147,6 +147,7 @@ rules! {
     policies_never_merge_3: "D0012" "1_5" "BASE\nimports: [a.yaml]\nnode_templates: {a: {type: t}}\ngroups: {g: {members: [a]}}\npolicies: {s: {type: cloudify.policies.scaling, targets: [g]}}" ["a.yaml": "policies: {r: {type: cloudify.policies.scaling, targets: [g]}}"];
     conflicting_names_4: "D0013" "1_5" "imports: [a.yaml]\nnode_types: {x: {}}" ["a.yaml": "node_types: {x: {}}"];
     unknown_node_type_7: "D0030" "1_5" "node_templates: {a: {type: zz}}";
+    one_line_of_text_is_no_script_10: "D0040" "1_5" "BASE\nnode_templates: {a: {type: t, interfaces: {i: {o: \"\\n echo x \\n\"}}}}";
     unknown_operation_10: "D0040" "1_5" "BASE\nnode_templates: {a: {type: t, interfaces: {i: {o: zz.f}}}}";
     import_not_found_13: "D0014" "1_5" "imports: [nowhere.yaml]";
     plugin_executor_18: "D0043" "1_5" "plugins: {q: {executor: foo, install: false}}";

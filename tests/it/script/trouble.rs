@@ -203,3 +203,22 @@ fn variables_of_dockctl_do_not_reach_a_script() {
     let run = Run::from_output(&command.output().unwrap()).exits_with(0);
     run.stderr_contains(&["<out> 0\n", "<out> seen\n"]);
 }
+
+#[test]
+fn decorated_functions_get_only_what_they_name() {
+    let test = Test::new("decorator");
+    write(
+        &test,
+        &templates("{implementation: f.py, inputs: {a: 1, b: 2}}"),
+        &[],
+    );
+    test.write("f.py", "from cloudify.decorators import operation\n\n@operation\ndef plain(a):\n    print('plain', a)\n\n@operation\ndef named(ctx, b, **rest):\n    print('named', ctx.node.id, b, rest)\n\nplain(a=7)\nplain(8)\nplain()\nnamed()\nnamed(c=3)\n");
+    let installed = test.run(&["install", "blueprint.yaml"]).exits_with(0);
+    installed.stderr_contains(&[
+        "<out> plain 7\n",
+        "<out> plain 8\n",
+        "<out> plain 1\n",
+        "<out> named n 2 {}\n",
+        "<out> named n 2 {'c': 3}\n",
+    ]);
+}

@@ -76,10 +76,11 @@ pub(crate) fn write(
     path: &str,
     value: Json,
 ) -> Result<Edit, ContextError> {
-    let (way, key) = path
-        .rsplit_once('.')
-        .map_or(("", path), |(way, key)| (way, key));
-    let segments = way.split('.').filter(|_| !way.is_empty()).map(segment);
+    let (way, key) = match path.rsplit_once('.') {
+        Some((way, key)) => (Some(way), key),
+        None => (None, path),
+    };
+    let segments = way.into_iter().flat_map(|way| way.split('.')).map(segment);
     // An edit has only keys: below a list, the whole list is the new value.
     let (mut keys, mut in_list) = (Vec::new(), false);
     let mut changed = properties.clone();
@@ -175,6 +176,9 @@ mod tests {
             (edit.path, edit.value),
             (vec!["a".into(), "b".into(), "c".into()], Some(json!(1)))
         );
+        let mut other = map(json!({}));
+        write(&mut other, ".x.", json!(1)).unwrap();
+        assert_eq!(Json::from(other), json!({ "": { "x": { "": 1 } } }));
         let edit = write(&mut properties, "l[0].k", json!("new")).unwrap();
         assert_eq!(edit.value, Some(json!([{ "k": "new" }, [2]])));
         write(&mut properties, "l[0]", json!(9)).unwrap();

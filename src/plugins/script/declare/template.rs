@@ -57,6 +57,11 @@ fn environment() -> Environment<'static> {
     environment.add_filter("string", |value: Value| text_of(&value));
     environment.add_filter("tojson", to_json);
     environment.add_filter("join", join);
+    environment.add_filter("wordcount", |text: String| words(&text));
+    environment.add_filter("center", center);
+    for name in ["e", "escape", "forceescape"] {
+        environment.add_filter(name, |value: Value| escaped(&text_of(&value)));
+    }
     environment
 }
 
@@ -130,6 +135,27 @@ fn join(items: Value, separator: Option<String>, options: Kwargs) -> Result<Stri
     };
     let texts: Result<Vec<String>, Error> = items.try_iter()?.map(item).collect();
     Ok(texts?.join(&separator.unwrap_or_default()))
+}
+
+fn words(text: &str) -> usize {
+    let parts = text.split(|c: char| !c.is_alphanumeric() && c != '_');
+    parts.filter(|part| !part.is_empty()).count()
+}
+
+/// Puts a text in the middle of a line. Python puts an odd space to the left if the width is odd.
+fn center(text: &str, width: Option<usize>) -> String {
+    let width = width.unwrap_or(80).min(MAX_OUTPUT);
+    let missing = width.saturating_sub(text.chars().count());
+    let left = missing / 2 + (missing & width & 1);
+    format!("{}{text}{}", " ".repeat(left), " ".repeat(missing - left))
+}
+
+fn escaped(text: &str) -> String {
+    let text = text
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;");
+    text.replace('\'', "&#39;").replace('"', "&#34;")
 }
 
 fn error(error: &Error) -> ContextError {
@@ -216,6 +242,10 @@ mod tests {
             (
                 "{{ '<b>a</b>'|striptags }} {{ 2048|filesizeformat }} {{ '%03d'|format(7) }}",
                 "a 2.0 kB 007",
+            ),
+            (
+                "{{ 'a b-c'|wordcount }}[{{ 'a'|center(4) }}|{{ 'ab'|center(5) }}]{{ '\"‹é'|e }}",
+                "3[ a  |  ab ]&#34;‹é",
             ),
         ] {
             assert_eq!(rendered(template, variables.clone()).unwrap(), text);

@@ -177,6 +177,10 @@ fn instance(context: &Context, side: Side, name: &str) -> Result<Option<Attribut
         "id" => Attribute::text(&instance.id),
         "index" => Attribute::Value(instance.index.into()),
         "runtime_properties" => Attribute::RuntimeProperties(side),
+        // Only an empty list has a form in JSON.
+        "relationships" if instance.relationships.is_empty() => {
+            Attribute::Value(Json::Array(Vec::new()))
+        }
         "relationships" => Attribute::Relationships,
         "host_ip" => Attribute::Value(host_ip(context, side)?),
         // Every change is stored at once, and shows at once.

@@ -83,10 +83,7 @@ impl Function {
     /// Assigns arguments to parameters. A mapping as last argument has keyword arguments.
     fn assign(self, arguments: &[Json]) -> Result<Vec<Option<Json>>, ContextError> {
         let (name, parameters) = self.signature();
-        let (positional, keywords) = match arguments {
-            [positional @ .., Json::Object(keywords)] => (positional, keywords.clone()),
-            positional => (positional, JsonMap::new()),
-        };
+        let (positional, keywords) = split_keywords(arguments);
         if positional.len() > parameters.len() {
             let message = format!(
                 "{name}() takes {} but {} given",
@@ -161,11 +158,11 @@ impl Context {
                 self.decide(Verdict::Stopped(Stop::Abort { message }))
             }
             Function::Retry => {
-                let stop = retry(next(), next())?;
+                let stop = retry(next(), next());
                 self.decide(Verdict::Stopped(stop))
             }
             Function::OperationRetry => {
-                self.requested_retry = Some(retry(next(), next())?);
+                self.requested_retry = Some(retry(next(), next()));
                 Ok(Answer::Returned(Json::Null))
             }
             Function::Download => resource(next(), |path| Resource {
@@ -233,39 +230,50 @@ impl Context {
     }
 }
 
+/// Logs a message. Python's loggers take these keywords.
 fn log(level: LogLevel, arguments: &[Json]) -> Result<Answer, ContextError> {
-    let [message, arguments @ ..] = arguments else {
-        let message = format!(
-            "Logger.{}() missing 1 required positional argument: 'msg'",
-            level.as_str()
-        );
-        return Err(ContextError::type_error(message));
+    let (positional, mut keywords) = split_keywords(arguments);
+    let name = format!("Logger.{}", level.as_str());
+    let message = keywords.remove("msg");
+    let message = match (message, positional) {
+        (Some(_), [_, ..]) => return Err(repeated(&name, "msg")),
+        (Some(message), []) => message,
+        (None, [message, ..]) => message.clone(),
+        (None, []) => {
+            let message = format!("{name}() missing 1 required positional argument: 'msg'");
+            return Err(ContextError::type_error(message));
+        }
     };
-    let text = formatted(&python_text(message), arguments)?;
+    let known = ["exc_info", "extra", "stack_info", "stacklevel"];
+    if let Some(keyword) = keywords.keys().find(|it| !known.contains(&it.as_str())) {
+        return Err(unexpected("Logger._log", keyword));
+    }
+    let text = formatted(
+        &python_text(&message),
+        positional.get(1..).unwrap_or_default(),
+    )?;
     Ok(Answer::Log(LogLine::new(level, text)))
 }
 
-fn retry(message: Option<Json>, after: Option<Json>) -> Result<Stop, ContextError> {
-    let seconds = match given(after) {
-        None => None,
-        Some(Json::String(text)) => Some(text.trim().parse().map_err(|_| not_a_number(&text))?),
-        Some(value) => Some(
-            value
-                .as_f64()
-                .ok_or_else(|| not_a_number(&python_text(&value)))?,
-        ),
-    };
-    Ok(Stop::Retry {
-        message: python_text(&message.unwrap_or_default()),
-        after: seconds.filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0),
-    })
+/// A mapping as the last argument has keyword arguments.
+fn split_keywords(arguments: &[Json]) -> (&[Json], JsonMap<String, Json>) {
+    match arguments {
+        [positional @ .., Json::Object(keywords)] => (positional, keywords.clone()),
+        positional => (positional, JsonMap::new()),
+    }
 }
 
-fn not_a_number(text: &str) -> ContextError {
-    ContextError::new(
-        "ValueError",
-        format!("retry_after is not a number of seconds: '{text}'"),
-    )
+/// A delay that is no number of seconds is left to the default: the retry itself must not get lost.
+fn retry(message: Option<Json>, after: Option<Json>) -> Stop {
+    let seconds = match after {
+        Some(Json::String(text)) => text.trim().parse().ok(),
+        Some(value) => value.as_f64(),
+        None => None,
+    };
+    Stop::Retry {
+        message: python_text(&message.unwrap_or_default()),
+        after: seconds.filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0),
+    }
 }
 
 fn variables(value: Option<Json>) -> Result<JsonMap<String, Json>, ContextError> {

@@ -71,6 +71,7 @@ fn attributes_are_reached_by_name() {
         ),
         (json!(["node", "properties", "m.k[0]"]), json!(1)),
         (json!(["instance", "id"]), json!("n_0")),
+        (json!(["instance", "relationships"]), json!([])),
         (json!(["workflow_id"]), json!("install")),
         (json!(["operation", "max-retries"]), json!(5)),
         (json!(["capabilities", "get-all"]), json!({})),
@@ -121,8 +122,8 @@ fn errors_have_the_words_of_cloudify() {
             "TypeError: process_execution.<locals>.returns() missing 1 required positional argument: 'value'",
         ),
         (
-            json!(["retry-operation", "m", "soon"]),
-            "ValueError: retry_after is not a number of seconds: 'soon'",
+            json!(["logger", "info", "%s", { "k": 1 }]),
+            "TypeError: Logger._log() got an unexpected keyword argument 'k'",
         ),
         (
             json!(["download-resource-and-render", "t", { "template_variables": { "ctx": 1 } }]),
@@ -207,4 +208,19 @@ fn a_script_decides_once() {
         ask(&mut aborted, json!(["abort-operation"])),
         Ok(Answer::Stop("None".to_owned()))
     );
+}
+
+#[test]
+fn a_retry_with_another_delay_than_a_number_is_a_retry() {
+    for (delay, after) in [
+        (json!("soon"), None),
+        (json!("2"), Some(2.0)),
+        (json!(-1), None),
+    ] {
+        let mut context = context();
+        ask(&mut context, json!(["retry-operation", "later", delay])).unwrap();
+        let message = "later".to_owned();
+        let expected = Verdict::Stopped(Stop::Retry { message, after });
+        assert_eq!(context.verdict, expected);
+    }
 }

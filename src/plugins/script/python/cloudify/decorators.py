@@ -1,20 +1,27 @@
 """Decorators of operations and workflows."""
 import functools
+import inspect
 
 
 def operation(func=None, resumable=False, **options):
-    """Passes the context and the inputs of the operation to a function."""
+    """Passes the context and the inputs to a function, as far as it names them."""
     if func is None:
         return functools.partial(operation, resumable=resumable, **options)
+
+    signature = inspect.signature(func)
 
     @functools.wraps(func)
     def wrapper(*args, **kwargs):
         from cloudify.context import ctx
         from cloudify.state import ctx_parameters
-        for name, value in ctx_parameters.items():
-            if name not in ('script_path', 'script_source', 'process'):
-                kwargs.setdefault(name, value)
-        kwargs.setdefault('ctx', ctx)
+        given = signature.bind_partial(*args, **kwargs).arguments
+        for name in signature.parameters:
+            if name in given:
+                continue
+            if name == 'ctx':
+                kwargs[name] = ctx
+            elif name in ctx_parameters:
+                kwargs[name] = ctx_parameters[name]
         return func(*args, **kwargs)
     return wrapper
 
