@@ -1,6 +1,6 @@
 //! HTTP downloads with checked redirects. A redirect from another host must not lead to this
 //! machine or its local link. Otherwise a remote server could make dockctl read data behind a
-//! firewall. A redirect must not leave encryption either: what is downloaded is executed.
+//! firewall. A redirect must not leave encryption either, because scripts are downloaded and run.
 
 use std::{
     io,

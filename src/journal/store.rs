@@ -33,8 +33,8 @@ const MIGRATIONS: [&str; 3] = [
      INSERT INTO strict SELECT coalesce(max(seq), 0)
        FROM (SELECT seq FROM event UNION ALL SELECT seq FROM snapshot);",
 ];
-/// Creates the table of log lines. It is no migration, because journals without it stay valid, and
-/// a dockctl that does not know the table ignores it.
+/// Creates the table of log lines. This needs no new format: journals without the table stay valid,
+/// and a dockctl that does not know the table ignores it.
 const LOG_TABLE: &str = "CREATE TABLE IF NOT EXISTS log (seq INTEGER PRIMARY KEY, execution TEXT NOT NULL, line TEXT NOT NULL) STRICT;";
 /// Bytes of free pages from which compacting the database is worthwhile.
 const VACUUM_THRESHOLD: i64 = 1 << 20;

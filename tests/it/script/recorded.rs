@@ -42,7 +42,7 @@ fn rows_of(prefixes: &[&str]) -> Vec<Json> {
     rows().into_iter().filter(is_chosen).collect()
 }
 
-/// Runs a row, and compares what it did.
+/// Runs a row, and compares its effects with the recorded ones.
 fn compare(row: &Json) {
     let name = row["name"].as_str().unwrap();
     let mut expected = expected(row);

@@ -20,22 +20,33 @@ pub(super) fn ran(run: &Run) -> Vec<String> {
     names.map(|(_, name)| name.to_owned()).collect()
 }
 
-#[test]
-fn scripts_of_other_hosts_are_left_out_and_not_undone() {
-    let test = Test::new("left-out");
-    let templates = "
+/// Returns a node with these operations on a host that dockctl does not reach.
+fn on_other_host(operations: &str) -> String {
+    format!(
+        "
 node_templates:
-  vm: {type: cloudify.nodes.Compute, properties: {ip: 10.0.0.9}}
+  vm: {{type: cloudify.nodes.Compute, properties: {{ip: 10.0.0.9}}}}
   app:
     type: cloudify.nodes.SoftwareComponent
     interfaces:
-      cloudify.interfaces.lifecycle: {create: c.sh, stop: s.sh, delete: {implementation: d.sh, executor: central_deployment_agent}}
-    relationships: [{type: cloudify.relationships.contained_in, target: vm}]
+      cloudify.interfaces.lifecycle: {operations}
+    relationships: [{{type: cloudify.relationships.contained_in, target: vm}}]"
+    )
+}
+
+#[test]
+fn scripts_of_other_hosts_are_left_out_and_not_undone() {
+    let test = Test::new("left-out");
+    let elsewhere = on_other_host(
+        "{create: c.sh, stop: s.sh, delete: {implementation: d.sh, executor: central_deployment_agent}}",
+    );
+    let here = "
   here:
     type: cloudify.nodes.Root
     interfaces: {cloudify.interfaces.lifecycle: {create: c.sh, delete: d.sh}}
 ";
-    write(&test, templates, &["c.sh", "s.sh", "d.sh"]);
+    let templates = elsewhere + here;
+    write(&test, &templates, &["c.sh", "s.sh", "d.sh"]);
     test.run(&["install", "blueprint.yaml"])
         .exits_with(3)
         .stderr_contains(&[
@@ -95,19 +106,14 @@ node_templates:
 #[test]
 fn what_install_left_out_is_left_out_of_other_workflows() {
     let test = Test::new("left-out-again");
-    let templates = "
-node_templates:
-  vm: {type: cloudify.nodes.Compute, properties: {ip: 10.0.0.9}}
-  app:
-    type: cloudify.nodes.SoftwareComponent
-    interfaces:
-      cloudify.interfaces.lifecycle: {create: {implementation: c.sh, executor: central_deployment_agent}, start: s.sh, stop: s.sh}
-    relationships: [{type: cloudify.relationships.contained_in, target: vm}]
-";
-    write(&test, templates, &["c.sh", "s.sh"]);
+    let templates = on_other_host(
+        "{create: {implementation: c.sh, executor: central_deployment_agent}, start: s.sh, stop: s.sh}",
+    );
+    write(&test, &templates, &["c.sh", "s.sh"]);
     let installed = test.run(&["install", "blueprint.yaml", "--skip-unsupported"]);
     assert_eq!(ran(&installed), ["c.sh"]);
-    test.run(&["execute", "restart"]).exits_with(0);
+    let restarted = test.run(&["execute", "restart"]).exits_with(0);
+    assert!(ran(&restarted).is_empty(), "{}", restarted.stderr);
     let again = test.run(&["reinstall", "-y"]).exits_with(0);
     assert_eq!(ran(&again), ["c.sh"]);
 }
