@@ -50,8 +50,8 @@ fn compare(row: &Json) {
     assert_eq!(observed(row), expected, "{name}: {}", row["about"]);
 }
 
-/// Writes the files of a row and runs its workflows.
-fn observed(row: &Json) -> Observed {
+/// Writes the files of a row.
+fn prepared(row: &Json) -> Test {
     let test = Test::new("script");
     let blueprint = test.path("blueprint.yaml");
     fs::write(&blueprint, row["blueprint"].as_str().unwrap()).unwrap();
@@ -60,6 +60,12 @@ fn observed(row: &Json) -> Observed {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text.as_str().unwrap()).unwrap();
     }
+    test
+}
+
+/// Writes the files of a row and runs its workflows.
+fn observed(row: &Json) -> Observed {
+    let test = prepared(row);
     let mut observed = Observed::default();
     for (workflow, parameters) in workflows(row) {
         let run = run(&test, row, (&workflow, &parameters));
@@ -428,4 +434,25 @@ fn outcomes_and_mappings_are_as_recorded() {
 #[test]
 fn python_and_relationships_are_as_recorded() {
     compare_group(GROUPS[3]);
+}
+
+#[test]
+fn workflows_that_are_scripts_are_refused_before_anything_runs() {
+    let rows = rows();
+    for name in SCRIPT_WORKFLOWS {
+        let row = rows.iter().find(|row| row["name"] == name).unwrap();
+        let test = prepared(row);
+        test.run(&["install", "blueprint.yaml", "-d", "dep"])
+            .exits_with(0);
+        let refused = test.run(&["execute", "w", "-d", "dep"]).exits_with(3);
+        refused.stderr_contains(&["the workflow `w` is implemented by", "does not support"]);
+        let executions = test
+            .run(&["executions", "-d", "dep", "--output", "json"])
+            .json();
+        assert_eq!(
+            executions["executions"].as_array().unwrap().len(),
+            1,
+            "{name}"
+        );
+    }
 }
