@@ -1,6 +1,6 @@
 //! Errors of the journal.
 
-use super::{Holder, store::FORMAT};
+use super::Holder;
 use crate::record::IllegalEvent;
 use rusqlite::ErrorCode;
 use std::{io, path::PathBuf};
@@ -29,12 +29,14 @@ pub enum JournalError {
         source: rusqlite::Error,
     },
     /// A newer dockctl wrote the database.
-    #[error("the journal {} has format {found}, but this dockctl supports formats up to {FORMAT}", path.display())]
+    #[error("the journal {} has format {found}, but this dockctl supports formats up to {newest}", path.display())]
     Format {
         /// The database.
         path: PathBuf,
         /// Its format.
         found: i64,
+        /// The newest format that this dockctl supports.
+        newest: i64,
     },
     /// A row is not an event.
     #[error("row {row} of the journal {} is not a valid event: {source}", path.display())]

@@ -7,12 +7,14 @@
 //! system admits one run per deployment and is released when its process ends. Requests to that run
 //! are rows of a table that it watches.
 
+mod database;
 mod error;
 mod files;
 mod format2;
 mod holder;
 mod resources;
 mod rows;
+mod server_store;
 mod state_dir;
 mod store;
 
@@ -20,6 +22,7 @@ pub use error::JournalError;
 pub use holder::Holder;
 pub(crate) use holder::write_holder;
 pub use resources::Inventory;
+pub use server_store::{Intent, Overlay, RequestOutcome, ServerStore};
 pub use state_dir::StateDir;
 pub use store::{HeldDeployment, Requests, Store};
 

@@ -1,7 +1,7 @@
 //! The state directory.
 
 use super::{
-    HeldDeployment, Holder, JournalError, Store,
+    HeldDeployment, Holder, JournalError, ServerStore, Store,
     files::{
         KEY_BYTES, check_free_space, create_dir, create_key, generate_key, open_without_links,
     },
@@ -45,6 +45,11 @@ impl StateDir {
         self.path.join("deployments")
     }
 
+    /// Returns the directory with the databases of servers for InfraKit.
+    fn servers(&self) -> PathBuf {
+        self.path.join("infrakit")
+    }
+
     /// Returns the file with the secrets that scripts of a deployment created.
     #[must_use]
     pub fn secrets(&self, deployment: &str) -> PathBuf {
@@ -80,7 +85,11 @@ impl StateDir {
             }
         };
         let resolved = self.resolved();
-        let directories = [resolved.path.clone(), resolved.deployments()];
+        let directories = [
+            resolved.path.clone(),
+            resolved.deployments(),
+            resolved.servers(),
+        ];
         directories
             .into_iter()
             .find_map(|path| why(&path).map(|why| JournalError::Untrusted { path, why }))
@@ -313,30 +322,45 @@ impl StateDir {
     ///
     /// If another run holds the lock, or the disk is nearly full.
     pub fn lock(&self, deployment: &str, holder: &Holder) -> Result<File, JournalError> {
-        let deployments = self.prepare()?.deployments();
-        create_dir(&deployments)?;
-        let path = deployments.join(format!("{deployment}.lock"));
-        let io = |source| JournalError::Io {
-            path: path.clone(),
-            source,
-        };
-        let mut lock = open_without_links(
-            &path,
-            OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false),
-        )
-        .map_err(io)?;
-        acquire(&lock).map_err(|error| match error {
-            TryLockError::WouldBlock => JournalError::Locked {
-                holder: read_holder(&mut lock),
-            },
-            TryLockError::Error(source) => io(source),
-        })?;
-        check_free_space(&deployments)?;
-        write_holder(&mut lock, holder).map_err(io)?;
-        Ok(lock)
+        lock_in(&self.prepare()?.deployments(), deployment, holder)
     }
+
+    /// Acquires the lock of a server and opens its database.
+    ///
+    /// # Errors
+    ///
+    /// If another process holds the lock, the disk is nearly full, or the database cannot be used.
+    pub fn server(&self, name: &str, holder: &Holder) -> Result<ServerStore, JournalError> {
+        let servers = self.prepare()?.servers();
+        let lock = lock_in(&servers, name, holder)?;
+        ServerStore::open(&servers.join(format!("{name}.db")), lock)
+    }
+}
+
+/// Acquires the lock `NAME.lock` in a directory of the state directory.
+fn lock_in(directory: &Path, name: &str, holder: &Holder) -> Result<File, JournalError> {
+    create_dir(directory)?;
+    let path = directory.join(format!("{name}.lock"));
+    let io = |source| JournalError::Io {
+        path: path.clone(),
+        source,
+    };
+    let mut lock = open_without_links(
+        &path,
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false),
+    )
+    .map_err(io)?;
+    acquire(&lock).map_err(|error| match error {
+        TryLockError::WouldBlock => JournalError::Locked {
+            holder: read_holder(&mut lock),
+        },
+        TryLockError::Error(source) => io(source),
+    })?;
+    check_free_space(directory)?;
+    write_holder(&mut lock, holder).map_err(io)?;
+    Ok(lock)
 }

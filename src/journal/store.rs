@@ -3,16 +3,15 @@
 use crate::{
     event::{Entry, Event, LogEntry},
     journal::{
-        Journal, JournalError,
-        files::{check_no_links, open_without_links},
+        Journal, JournalError, database,
         rows::{self, RowError},
     },
     record::Record,
 };
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+use rusqlite::{Connection, OptionalExtension as _};
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     path::{Path, PathBuf},
 };
 
@@ -60,62 +59,15 @@ pub struct Store {
 impl Store {
     /// Opens a journal for writing and migrates it.
     pub(super) fn open(path: &Path) -> Result<Self, JournalError> {
-        let sqlite = |source| JournalError::Sqlite {
-            path: path.to_owned(),
-            source,
-        };
-        // Create the file before SQLite does: SQLite gives its other files the same mode.
-        let file = open_without_links(path, OpenOptions::new().append(true).create(true));
-        file.map_err(|source| JournalError::Io {
-            path: path.to_owned(),
-            source,
-        })?;
-        let connection = Self::connect(path)?;
-        let found = format_of(&connection, path)?;
-        let check: String = connection
-            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-            .map_err(sqlite)?;
-        if check != "ok" {
-            return Err(JournalError::Damaged {
-                path: path.to_owned(),
-                reason: check,
-            });
-        }
-        connection
-            .execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
-            .map_err(sqlite)?;
-        let missing = MIGRATIONS
-            .get(usize::try_from(found).unwrap_or_default()..)
-            .unwrap_or_default()
-            .concat();
-        if !missing.is_empty() {
-            connection
-                .execute_batch(&format!(
-                    "BEGIN IMMEDIATE; {missing} PRAGMA user_version={FORMAT}; COMMIT;"
-                ))
-                .map_err(sqlite)?;
-        }
         Ok(Self {
-            connection,
+            connection: database::open(path, &MIGRATIONS)?,
             path: path.to_owned(),
             format: FORMAT,
         })
     }
 
     pub(super) fn connect(path: &Path) -> Result<Connection, JournalError> {
-        let sqlite = |source| JournalError::Sqlite {
-            path: path.to_owned(),
-            source,
-        };
-        check_no_links(path)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX
-            | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-        let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
-        connection
-            .busy_timeout(std::time::Duration::from_secs(5))
-            .map_err(sqlite)?;
-        Ok(connection)
+        database::connect(path)
     }
 
     /// Opens a journal for reading, even in a read-only directory.
@@ -124,34 +76,15 @@ impl Store {
             |path: &Path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
         let writable = is_writable(path) && path.parent().is_some_and(is_writable);
         let connection = if writable {
-            Self::connect(path)?
+            database::connect(path)?
         } else {
-            Self::connect_read_only(path)?
+            database::connect_read_only(path)?
         };
-        let format = format_of(&connection, path)?;
+        let format = database::format_of(&connection, path, FORMAT)?;
         Ok(Self {
             connection,
             path: path.to_owned(),
             format,
-        })
-    }
-
-    /// Opens a database that cannot be written. Without writers, SQLite needs no WAL files.
-    fn connect_read_only(path: &Path) -> Result<Connection, JournalError> {
-        check_no_links(path)?;
-        let escaped = path
-            .display()
-            .to_string()
-            .replace('%', "%25")
-            .replace('?', "%3f")
-            .replace('#', "%23");
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX
-            | OpenFlags::SQLITE_OPEN_URI;
-        let opened = Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags);
-        opened.map_err(|source| JournalError::Sqlite {
-            path: path.to_owned(),
-            source,
         })
     }
 
@@ -409,23 +342,6 @@ impl Requests {
             .query_row("SELECT max(force) FROM request", [], |row| row.get(0))
             .ok()
             .flatten()
-    }
-}
-
-/// Returns the format of a database; 0 if it is empty.
-fn format_of(connection: &Connection, path: &Path) -> Result<i64, JournalError> {
-    let found = connection.pragma_query_value(None, "user_version", |row| row.get(0));
-    let found: i64 = found.map_err(|source| JournalError::Sqlite {
-        path: path.to_owned(),
-        source,
-    })?;
-    if found > FORMAT {
-        Err(JournalError::Format {
-            path: path.to_owned(),
-            found,
-        })
-    } else {
-        Ok(found)
     }
 }
 
