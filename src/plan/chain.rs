@@ -10,7 +10,7 @@ use crate::{
         defined_relationships,
     },
     plugins::{InstanceRef, RelationshipRef, Replacement},
-    seam::{Effect, Purpose, Step},
+    seam::{Effect, Labeling, Purpose, Step},
     stage::{Task, TaskId, is_install_operation, is_uninstall_operation},
 };
 
@@ -121,6 +121,7 @@ impl<'a> Chain<'a> {
                 self.known.part(self.instance, self.node),
                 (phase.operation, operation),
                 &purpose,
+                &Labeling::Deployment,
             ) {
                 Some(steps) => self.operation(phase, operation, steps),
                 None => self.unsupported(phase.operation, operation),

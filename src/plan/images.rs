@@ -4,7 +4,7 @@
 use super::{PlanInput, Proposal, chain::Chain, order::Order};
 use crate::{
     model::{Definition, Instance},
-    seam::{Purpose, Step},
+    seam::{Labeling, Purpose, Step},
     stage::TaskId,
 };
 use std::collections::{BTreeSet, HashMap};
@@ -82,6 +82,7 @@ fn steps(
             known.part(instance, node),
             (CREATE, planned),
             &Purpose::Ordinary,
+            &Labeling::Deployment,
         )
         .unwrap_or_default();
     steps

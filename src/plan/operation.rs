@@ -15,7 +15,7 @@ use crate::{
         InstanceState::{self, Started, Starting, Stopped, Stopping},
         OperationDefinition, Retry,
     },
-    seam::{Purpose, Step},
+    seam::{Labeling, Purpose, Step},
     stage::{
         Selection, TaskId,
         parameters::{Check, ExecuteOperation, OneOperation, Restart},
@@ -444,7 +444,8 @@ impl<'a> OperationPlanner<'a> {
         } else {
             Purpose::Ordinary
         };
-        let Some(steps) = plugins.lower(part, (self.operation, planned), &purpose) else {
+        let operation = (self.operation, planned);
+        let Some(steps) = plugins.lower(part, operation, &purpose, &Labeling::Deployment) else {
             return chain.unsupported(self.operation, planned);
         };
         // Skip needless steps: an existing object was created with everything that `start` adds.

@@ -6,8 +6,8 @@ use crate::{
     model::Deployment,
     record::Record,
     seam::{
-        Call, Command, Failure, Log, LogOptions, ObjectEvent, ObjectRef, Observed, Outputs,
-        Settled, Step, StepNote, Streams, Target,
+        Call, Command, Failure, LabeledObject, Log, LogOptions, ObjectEvent, ObjectRef, Observed,
+        Outputs, Settled, Step, StepNote, Streams, Target,
     },
     secrets::Secrets,
 };
@@ -108,6 +108,36 @@ pub trait Adopter {
         names: &'a [String],
         filters: Option<&'a [(String, String)]>,
     ) -> DriverFuture<'a, Adoptable>;
+}
+
+/// Finds objects by their labels, whoever created them.
+pub trait ObjectIndex {
+    /// Fails fast, with the reason, if the system cannot be reached now.
+    fn check<'a>(&'a self, target: &'a Target) -> DriverFuture<'a, ()>;
+
+    /// Lists the objects that have all of these labels, the newest first.
+    fn list<'a>(
+        &'a self,
+        target: &'a Target,
+        labels: &'a [(String, String)],
+    ) -> DriverFuture<'a, Vec<LabeledObject>>;
+
+    /// Returns the object with a name, an ID, or the beginning of an ID.
+    fn find<'a>(
+        &'a self,
+        target: &'a Target,
+        name: &'a str,
+    ) -> DriverFuture<'a, Option<LabeledObject>>;
+
+    /// Returns the system's own description of an object.
+    fn describe<'a>(&'a self, target: &'a Target, id: &'a str) -> DriverFuture<'a, Option<Json>>;
+
+    /// Returns the last lines of the log of an object that has exited.
+    fn last_log_lines<'a>(
+        &'a self,
+        target: &'a Target,
+        id: &'a str,
+    ) -> DriverFuture<'a, Vec<String>>;
 }
 
 /// The object that a step runs in, with its shell.
@@ -228,6 +258,11 @@ pub trait Driver {
 
     /// Returns the guard against other machines, if supported.
     fn as_guard(&self) -> Option<&dyn Guard> {
+        None
+    }
+
+    /// Returns the index of the driver's objects, if supported.
+    fn as_index(&self) -> Option<&dyn ObjectIndex> {
         None
     }
 

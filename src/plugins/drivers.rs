@@ -2,7 +2,8 @@
 
 use super::{
     Adoptable, Driver, FoundGuard, Guard, GuardError, GuardHolder, Guards, NoteSink, ObjectEvents,
-    ObjectPlaces, ObserveContext, Plugins, Shell, StepContext, StepShell, registry::places_of,
+    ObjectIndex, ObjectPlaces, ObserveContext, Plugins, Shell, StepContext, StepShell,
+    registry::places_of,
 };
 use crate::{
     discovery::Discovery,
@@ -293,6 +294,16 @@ impl<'d> Drivers<'d> {
 
     fn guards(&self) -> impl Iterator<Item = &'d dyn Guard> {
         self.all.iter().filter_map(|(_, driver)| driver.as_guard())
+    }
+
+    /// Returns the index of the first plugin that has one.
+    ///
+    /// # Errors
+    ///
+    /// If no plugin has one.
+    pub fn index(&self) -> Result<&dyn ObjectIndex, Failure> {
+        let index = self.all.iter().find_map(|(_, it)| it.as_index());
+        index.ok_or_else(|| Failure::fatal("no plugin can list objects by their labels"))
     }
 
     /// Describes existing objects with the first driver that supports adoption.

@@ -3,7 +3,7 @@
 use super::{Driver, Printed};
 use crate::{
     author::Author,
-    diagnostic::{Diagnostics, Sources},
+    diagnostic::{Diagnostics, Fault, Sources},
     engine::Connections,
     instance_record::InstanceRecord,
     model::{
@@ -11,7 +11,10 @@ use crate::{
         RelationshipEnd,
     },
     record::Record,
-    seam::{Change, InstanceStatus, Need, Object, ObjectState, Observed, Purpose, Step, Target},
+    seam::{
+        Change, InstanceStatus, Labeling, Need, Object, ObjectState, Observed, Purpose, Step,
+        Target,
+    },
 };
 use serde_json::Value as Json;
 use std::{
@@ -168,13 +171,15 @@ pub trait Plugin: Sync {
     /// Returns true if the plugin can run an operation; used by `validate`.
     fn supports(&self, plugin: &str, operation: &str) -> bool;
 
-    /// Returns the steps of an operation for a purpose; none if another plugin runs it.
+    /// Returns the steps of an operation for a purpose; none if another plugin runs it. `labeling`
+    /// says whom the labels of new objects name.
     fn lower(
         &self,
         part: InstanceRef<'_>,
         name: &str,
         planned: &OperationDefinition,
         purpose: &Purpose<'_>,
+        labeling: &Labeling,
     ) -> Option<Vec<Step>>;
 
     /// Creates the driver for one run, without connecting yet.
@@ -187,6 +192,12 @@ pub trait Plugin: Sync {
 
     /// Reports errors of a blueprint that only this plugin can detect.
     fn check(&self, _blueprint: &Blueprint, _d: &mut Diagnostics) {}
+
+    /// Returns the faults of the values that an object is created from, as far as they are known.
+    /// Paths begin with the name of a property.
+    fn faults(&self, _part: InstanceRef<'_>) -> Vec<Fault> {
+        Vec::new()
+    }
 
     /// Reports errors of the files that a blueprint refers to.
     fn check_files(&self, _blueprint: &Blueprint, _directory: &Path, _d: &mut Diagnostics) {}

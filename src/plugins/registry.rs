@@ -6,10 +6,12 @@ use super::{
     recorded_status,
 };
 use crate::{
-    diagnostic::{Code, Diagnostic, Diagnostics, Sources},
+    diagnostic::{Code, Diagnostic, Diagnostics, Fault, Sources},
     model::{Blueprint, Definition, Deployment, Instance, Node, OperationDefinition},
     record::{FunctionContext, Record},
-    seam::{Change, InstanceStatus, Need, Object, ObjectRef, Observed, Purpose, Step, Target},
+    seam::{
+        Change, InstanceStatus, Labeling, Need, Object, ObjectRef, Observed, Purpose, Step, Target,
+    },
 };
 use indexmap::IndexMap;
 use serde_json::Value as Json;
@@ -184,10 +186,18 @@ impl Plugins {
         instance: InstanceRef<'_>,
         (name, planned): (&str, &OperationDefinition),
         purpose: &Purpose<'_>,
+        labeling: &Labeling,
     ) -> Option<Vec<Step>> {
         self.0
             .iter()
-            .find_map(|plugin| plugin.lower(instance, name, planned, purpose))
+            .find_map(|plugin| plugin.lower(instance, name, planned, purpose, labeling))
+    }
+
+    /// Returns the faults of the values that an object is created from, as far as they are known.
+    #[must_use]
+    pub fn faults(self, part: InstanceRef<'_>) -> Vec<Fault> {
+        let owner = self.owner_of(part.node);
+        owner.map_or_else(Vec::new, |plugin| plugin.faults(part))
     }
 
     /// Returns the steps of an operation of a relationship; none if no plugin can run it.

@@ -6,6 +6,7 @@
 
 mod call;
 mod failure;
+mod labeling;
 mod log_line;
 mod object;
 mod object_event;
@@ -17,8 +18,9 @@ mod target;
 
 pub use call::{Call, Participant, Progress, ProgressSink, Settled, StepNote, Subject};
 pub use failure::{Exit, Failure, FailureKind};
+pub use labeling::Labeling;
 pub use log_line::{LogLevel, LogLine};
-pub use object::{Comparison, Drift, Object, ObjectState, Observed, Owner};
+pub use object::{Comparison, Drift, LabeledObject, Object, ObjectState, Observed, Owner};
 pub use object_event::{ObjectEvent, ObjectEventKind};
 pub use outputs::{Edit, Outputs};
 pub use purpose::{Change, InstanceStatus, Need, Purpose};

@@ -5,7 +5,7 @@ use crate::model::Positions;
 use serde::Serialize;
 use serde_json::{Map as JsonMap, Value as Json};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
 };
 
@@ -174,6 +174,19 @@ pub enum ObjectState {
     Dead,
     /// Exists; for objects that do not run, such as networks and volumes.
     Available,
+}
+
+/// An object with its labels, as a system lists it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LabeledObject {
+    /// Its ID.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub state: ObjectState,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
 }
 
 impl ObjectState {

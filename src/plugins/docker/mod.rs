@@ -10,10 +10,10 @@ use super::{
     Driver, DriverSettings, ExclusiveResource, InstanceRef, InstanceView, Name, Plugin, Replacement,
 };
 use crate::{
-    diagnostic::Diagnostics,
+    diagnostic::{Diagnostics, Fault},
     engine::Kind,
     model::{Blueprint, Definition, OperationDefinition},
-    seam::{Change, InstanceStatus, Need, Object, ObjectState, Purpose, Step, Target},
+    seam::{Change, InstanceStatus, Labeling, Need, Object, ObjectState, Purpose, Step, Target},
 };
 use declare::{
     action::{Action, ID},
@@ -42,8 +42,9 @@ impl Plugin for Docker {
         name: &str,
         planned: &OperationDefinition,
         purpose: &Purpose<'_>,
+        labeling: &Labeling,
     ) -> Option<Vec<Step>> {
-        lower::lower(part, name, planned, purpose)
+        lower::lower(part, name, planned, purpose, labeling)
     }
 
     fn create_driver(&self, settings: &DriverSettings) -> Box<dyn Driver> {
@@ -68,6 +69,10 @@ impl Plugin for Docker {
 
     fn extend_schema(&self, schema: &mut Json) {
         params::extend_schema(schema);
+    }
+
+    fn faults(&self, part: InstanceRef<'_>) -> Vec<Fault> {
+        declared::faults(part)
     }
 
     fn kind(&self, node: &Definition) -> Option<&'static str> {
@@ -153,7 +158,13 @@ impl Plugin for Docker {
         let operation = Operation::of(&planned.plugin, &planned.operation);
         matches!(
             operation,
-            Some(Operation::Create | Operation::Run | Operation::Start)
+            Some(
+                Operation::Create
+                    | Operation::Run
+                    | Operation::Start
+                    | Operation::CreateInstance
+                    | Operation::StartInstance
+            )
         )
     }
 

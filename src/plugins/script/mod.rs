@@ -10,7 +10,7 @@ use super::{Driver, DriverSettings, HelperCall, InstanceRef, Plugin, Plugins, Re
 use crate::{
     diagnostic::{Diagnostics, Sources},
     model::{Blueprint, Definition, OperationDefinition},
-    seam::{Object, Purpose, Step},
+    seam::{Labeling, Object, Purpose, Step},
 };
 pub use declare::command_line::Printed;
 use declare::{
@@ -44,6 +44,7 @@ impl Plugin for Script {
         name: &str,
         planned: &OperationDefinition,
         _purpose: &Purpose<'_>,
+        _labeling: &Labeling,
     ) -> Option<Vec<Step>> {
         lower::lower(part, name, planned)
     }

@@ -19,8 +19,8 @@ use dockctl::{
     record::Record,
     report::Quiet,
     seam::{
-        Call, Command, Edit, Effect, Failure, FailureKind, ObjectRef, Outputs, Purpose, Settled,
-        Settling, Step, StepNote, Streams, Subject, Traits,
+        Call, Command, Edit, Effect, Failure, FailureKind, Labeling, ObjectRef, Outputs, Purpose,
+        Settled, Settling, Step, StepNote, Streams, Subject, Traits,
     },
     secrets::Secrets,
     stage::Workflow,
@@ -106,6 +106,7 @@ impl Plugin for NotingPlugin {
         name: &str,
         planned: &OperationDefinition,
         _: &Purpose<'_>,
+        _: &Labeling,
     ) -> Option<Vec<Step>> {
         // `configure` runs in the container.
         let instances = &part.deployment.instances;
@@ -153,6 +154,7 @@ impl Plugin for Greedy {
         _: &str,
         _: &OperationDefinition,
         _: &Purpose<'_>,
+        _: &Labeling,
     ) -> Option<Vec<Step>> {
         None
     }

@@ -20,7 +20,7 @@ use dockctl::{
     },
     record::Record,
     report::Quiet,
-    seam::{Call, Failure, Observed, Outputs, Purpose, Step, Subject},
+    seam::{Call, Failure, Labeling, Observed, Outputs, Purpose, Step, Subject},
     secrets::Secrets,
     stage::{Parameters, Workflow},
 };
@@ -85,6 +85,7 @@ impl Plugin for LoggingPlugin {
         name: &str,
         planned: &OperationDefinition,
         _: &Purpose<'_>,
+        _: &Labeling,
     ) -> Option<Vec<Step>> {
         plan_step(name, planned)
     }

@@ -6,9 +6,10 @@ use crate::{
     model::function::{contains_call, is_call},
     plugins::docker::declare::{
         build_config, condition, image,
+        infrakit::{self, Init},
         params::{self, Gate},
     },
-    seam::{Effect, Failure, Material, Need, Settling, Step, Target, Traits},
+    seam::{Effect, Failure, Labeling, Material, Need, Settling, Step, Target, Traits},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json, json};
@@ -107,6 +108,26 @@ pub enum Action {
     Remove {
         /// Parameters of `remove_container`.
         params: Json,
+        /// Whom the labels of the container must name.
+        #[serde(default, skip_serializing_if = "Labeling::is_deployment")]
+        labeling: Labeling,
+    },
+    /// Attaches the container to a network, which is created if it is missing.
+    JoinNetwork {
+        /// The network, as in the Docker SDK.
+        network: Json,
+        /// Whom the labels of a new network name.
+        #[serde(default, skip_serializing_if = "Labeling::is_deployment")]
+        labeling: Labeling,
+    },
+    /// Runs the script of a new container, once.
+    Init {
+        /// The script.
+        init: Init,
+        /// Creates the container again if a run interrupted its script.
+        creation: Box<Creation>,
+        /// Networks of the container, as in the Docker SDK.
+        networks: Vec<Json>,
     },
     /// Waits for one condition.
     WaitFor {
@@ -198,9 +219,12 @@ pub struct Creation {
     /// outside the payload.
     #[serde(skip)]
     pub record: Json,
+    /// Whom the labels of the container name.
+    #[serde(default, skip_serializing_if = "Labeling::is_deployment")]
+    pub labeling: Labeling,
 }
 
-/// Plugin version whose format the parameters of a container use.
+/// The format that the parameters of a container use.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Dialect {
@@ -209,6 +233,8 @@ pub enum Dialect {
     Params,
     /// `container_args` of the docker plugin 2.x.
     ContainerArgs,
+    /// The structures of the Docker SDK, as in documents of InfraKit.
+    Sdk,
 }
 
 /// A network that a container is attached to.
@@ -260,11 +286,13 @@ impl Action {
             | Self::Wait { .. }
             | Self::WaitFor { .. }
             | Self::Follow
+            | Self::Init { .. }
             | Self::CheckUp => Effect::Starts,
             Self::Stop { .. } | Self::Restore { .. } => Effect::Stops,
             Self::Adjust { .. }
             | Self::Rename { .. }
             | Self::Connect { .. }
+            | Self::JoinNetwork { .. }
             | Self::Discard { .. } => Effect::Adjusts,
             Self::Remove { .. }
             | Self::RemoveNetwork
@@ -286,6 +314,7 @@ impl Creation {
         let mut converted = match self.dialect {
             Dialect::Params => params::creation(&self.create, &self.start)?,
             Dialect::ContainerArgs => params::container_args(&self.create)?,
+            Dialect::Sdk => infrakit::creation(&self.create)?,
         };
         self.add_mounts(&mut converted);
         for attachment in self.initial_networks(&converted) {
@@ -305,6 +334,13 @@ impl Creation {
             converted.gates.push(Gate { path, since: 44 });
         }
         Ok(converted)
+    }
+
+    /// Returns the host name of the container, unless its parameters set one: its name. A container
+    /// of InfraKit whose name dockctl chose has the host name that the engine chooses.
+    pub(crate) fn host_name(&self) -> Option<&str> {
+        let is_named = self.dialect != Dialect::Sdk || infrakit::names_host(&self.create);
+        self.name.as_str().filter(|_| is_named)
     }
 
     /// Returns the attachments that the request contains: those to networks that the parameters
@@ -346,6 +382,7 @@ impl Creation {
         let converted = match self.dialect {
             Dialect::Params => params::creation(&self.create, &self.start),
             Dialect::ContainerArgs => params::container_args(&self.create),
+            Dialect::Sdk => infrakit::creation(&self.create),
         };
         let now = converted
             .map(|converted| self.initial_networks(&converted))
@@ -495,6 +532,7 @@ impl Action {
             Self::Create(creation) | Self::Recreate(creation) | Self::CreateSuccessor(creation) => {
                 Some(&mut creation.record)
             }
+            Self::Init { creation, .. } => Some(&mut creation.record),
             Self::CreateNetwork(making) | Self::CreateVolume(making) => Some(&mut making.record),
             _ => None,
         }
@@ -606,6 +644,12 @@ impl fmt::Display for Action {
                     display_value(command)
                 )
             }
+            Self::JoinNetwork { network, .. } => write!(
+                f,
+                "attach container to network {}, and create it if it is missing",
+                infrakit::network_name(network)
+            ),
+            Self::Init { .. } => f.write_str("run the script of the container"),
             Self::Connect { network, .. } => {
                 write!(f, "attach container to network {}", display_value(network))
             }

@@ -56,14 +56,7 @@ impl Container {
     }
 
     pub(crate) fn state(&self) -> ObjectState {
-        match self.text("/State/Status").unwrap_or_default() {
-            "running" => ObjectState::Running,
-            "restarting" => ObjectState::Restarting,
-            "paused" => ObjectState::Paused,
-            "exited" | "stopped" => ObjectState::Exited,
-            "created" | "configured" | "" => ObjectState::Created,
-            _ => ObjectState::Dead,
-        }
+        state_named(self.text("/State/Status").unwrap_or_default())
     }
 
     /// Returns true if the container has a terminal, and therefore a single output stream.
@@ -127,6 +120,18 @@ pub(crate) fn without_slash(name: &str) -> String {
 /// Returns true if the engine generated the name of a volume.
 pub(crate) fn is_anonymous(name: &str) -> bool {
     name.len() == 64 && name.chars().all(|c| c.is_ascii_hexdigit())
+}
+
+/// Returns the state with this name in the engine's responses.
+pub(crate) fn state_named(name: &str) -> ObjectState {
+    match name {
+        "running" => ObjectState::Running,
+        "restarting" => ObjectState::Restarting,
+        "paused" => ObjectState::Paused,
+        "exited" | "stopped" => ObjectState::Exited,
+        "created" | "configured" | "" => ObjectState::Created,
+        _ => ObjectState::Dead,
+    }
 }
 
 /// Returns true if the engine accepts the name. Names are put into request paths unescaped, so any

@@ -1,6 +1,7 @@
 //! Computes the declared objects of a deployment: their engines, names, contents and references.
 
 use crate::{
+    diagnostic::Fault,
     engine::Kind,
     model::{
         Definition, Deployment, Instance, OperationDefinition, RelationshipDefinition,
@@ -10,12 +11,12 @@ use crate::{
         InstanceRef, Name,
         docker::declare::{
             action::{Attachment, Creation, Dialect},
-            image,
-            operation::{is_run, kind},
+            image, infrakit,
+            operation::{is_infrakit, is_run, kind},
             params,
         },
     },
-    seam::Target,
+    seam::{Labeling, Target},
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
 
@@ -114,6 +115,7 @@ pub(crate) fn instance_engine(deployment: &Deployment, instance: &Instance) -> O
 pub(crate) fn object_name(deployment: &str, instance: &Instance, node: &Definition) -> Json {
     let given = match kind(node) {
         _ if is_run(node) => &property(node, "resource_config")["container_args"]["name"],
+        _ if is_infrakit(node) => property(node, "logical_id"),
         Some(Kind::Container) => Some(&input(node, "create", "params")["name"])
             .filter(|name| is_given(name))
             .unwrap_or_else(|| property(node, "name")),
@@ -172,6 +174,9 @@ pub(crate) fn image(node: &Definition) -> Json {
     if is_run(node) {
         return json!({ "repository": property(node, "resource_config")["image_tag"] });
     }
+    if is_infrakit(node) {
+        return infrakit::image(node);
+    }
     // `params.image` overrides the property, as in Cloudify's plugin.
     let of_params = &input(node, "create", "params")["image"];
     if is_given(of_params) {
@@ -188,31 +193,57 @@ pub(crate) fn creation(
     instance: &Instance,
     node: &Definition,
 ) -> Creation {
-    let run = is_run(node);
-    let (create, start) = if run {
-        (&property(node, "resource_config")["container_args"], NULL)
-    } else {
-        (
-            input(node, "create", "params"),
+    let dialect = dialect(node);
+    let (create, start) = match dialect {
+        Dialect::ContainerArgs => (
+            property(node, "resource_config")["container_args"].clone(),
+            NULL,
+        ),
+        Dialect::Sdk => (infrakit::declaration(node), NULL),
+        Dialect::Params => (
+            input(node, "create", "params").clone(),
             input(node, "start", "params"),
-        )
+        ),
     };
     Creation {
         name: object_name(&deployment.name, instance, node),
         needs_check: conditions(node)
             .iter()
             .any(|condition| *condition == "healthy" || condition.get("healthy").is_some()),
-        dialect: if run {
-            Dialect::ContainerArgs
-        } else {
-            Dialect::Params
-        },
-        create: create.clone(),
+        dialect,
+        create,
         start: start.clone(),
         networks: attachments(deployment, instance, node),
         mounts: mounts(deployment, instance, node),
         declaration: String::new(),
         record: Json::Null,
+        labeling: Labeling::Deployment,
+    }
+}
+
+/// Returns the faults of the values that a container is created from, as far as they are known.
+pub(crate) fn faults(part: InstanceRef<'_>) -> Vec<Fault> {
+    let InstanceRef {
+        deployment,
+        instance,
+        node,
+    } = part;
+    match kind(node) {
+        Some(Kind::Container) if is_infrakit(node) => infrakit::faults(node),
+        Some(Kind::Container) if !node.is_adopted() => creation(deployment, instance, node)
+            .converted()
+            .err()
+            .unwrap_or_default(),
+        _ => Vec::new(),
+    }
+}
+
+/// Returns the format in which a node declares its container.
+fn dialect(node: &Definition) -> Dialect {
+    match () {
+        () if is_run(node) => Dialect::ContainerArgs,
+        () if is_infrakit(node) => Dialect::Sdk,
+        () => Dialect::Params,
     }
 }
 
@@ -234,6 +265,11 @@ pub fn declaration(deployment: &Deployment, instance: &Instance, node: &Definiti
             .unwrap_or_default();
         arguments.sort_keys();
         json!({ "image": image(node), "name": name, "container_args": arguments })
+    } else if is_infrakit(node) {
+        let mut properties = node.properties.clone();
+        properties.shift_remove("init_timeout");
+        properties.sort_keys();
+        json!({ "name": name, "properties": properties })
     } else {
         let [create, start] =
             ["create", "start"].map(|operation| without_waits(input(node, operation, "params")));

@@ -12,7 +12,7 @@ use crate::{
         json::map_of,
         operation::{Operation, is_run, kind},
     },
-    seam::{Call, Target},
+    seam::{Call, Labeling, Target},
     stage::{is_lifecycle_operation, is_uninstall_operation},
 };
 
@@ -22,6 +22,9 @@ use serde::Serialize;
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 use std::path::PathBuf;
+
+/// Beginning of all labels of dockctl.
+pub(crate) const PREFIX: &str = "dockctl.";
 
 pub(crate) const DEPLOYMENT: &str = "dockctl.deployment";
 pub(crate) const NODE: &str = "dockctl.node";
@@ -52,6 +55,13 @@ pub(crate) const BUILT_FOR: &str = "dockctl.built-for";
 pub(crate) const SOURCE_URL: &str = "dockctl.from";
 /// Marks an imported image that the blueprint does not name: it is removed with its last container.
 pub(crate) const UNNAMED: &str = "dockctl.unnamed";
+
+/// Server that the object was created for. Such an object belongs to no deployment.
+pub(crate) const SERVER: &str = "dockctl.infrakit";
+/// ID of the request that the object was created for.
+pub(crate) const SERVER_REQUEST: &str = "dockctl.infrakit.request";
+/// Group of InfraKit that the object belongs to.
+pub(crate) const GROUP: &str = "infrakit.group";
 
 pub(crate) const STOP: &str = "cloudify.interfaces.lifecycle.stop";
 
@@ -313,6 +323,22 @@ pub(crate) fn names_instance(labels: &Json, call: &Call) -> bool {
         && labels[INSTANCE] == call.instance()
 }
 
+/// Returns true if labels name the owner of the objects of a call: its instance, or, for a server,
+/// any client of InfraKit.
+pub(crate) fn names_owner(labels: &Json, call: &Call, labeling: &Labeling) -> bool {
+    match labeling {
+        Labeling::Deployment => names_instance(labels, call),
+        Labeling::Server { .. } => is_instance_of_infrakit(labels),
+    }
+}
+
+/// Returns true if labels name a group of InfraKit, or a server that serves InfraKit.
+pub(crate) fn is_instance_of_infrakit(labels: &Json) -> bool {
+    [GROUP, SERVER]
+        .iter()
+        .any(|label| labels.get(label).is_some())
+}
+
 /// Returns the text that a seal is the digest of: the name of an object and the labels that
 /// identify its owner. With an ID of the deployment, that ID and the kind are sealed too.
 pub(crate) fn seal_text(kind: Kind, name: &str, labels: &Json) -> String {
@@ -383,7 +409,14 @@ mod tests {
         for instance in &deployment.instances {
             let part = InstanceRef::of(&deployment, instance).unwrap();
             let planned = &part.node.operations[CREATE];
-            let steps = lower::lower(part, CREATE, planned, &Purpose::Ordinary).unwrap();
+            let steps = lower::lower(
+                part,
+                CREATE,
+                planned,
+                &Purpose::Ordinary,
+                &Labeling::Deployment,
+            )
+            .unwrap();
             let step = steps.iter().find(|step| step.creates_object()).unwrap();
             let name = step.payload["name"].as_str().unwrap();
             let object = &golden["objects"][name];
@@ -398,7 +431,7 @@ mod tests {
             let is_known = !step.reads_attributes();
             if let (Ok(Action::Create(creation)), true) = (Action::from_step(step), is_known) {
                 let new = RequestContext {
-                    name,
+                    host_name: Some(name),
                     version: Version::parse(golden["version"].as_str().unwrap()),
                     proxies: &Json::Null,
                 };

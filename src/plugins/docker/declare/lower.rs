@@ -10,13 +10,14 @@ use crate::{
                 LIFECYCLE, adopted_name, adopted_reference, client_engine, conditions, creation,
                 declaration, engine, image, input, object_name, processes, property, stop_params,
             },
+            infrakit::{self, Init},
             label::record,
             operation::Operation,
         },
     },
-    seam::{Purpose, Step},
+    seam::{Labeling, Purpose, Step},
 };
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use std::path::Path;
 
 /// Returns the steps of an operation; none if this plugin does not implement it.
@@ -25,6 +26,7 @@ pub(crate) fn lower(
     name: &str,
     operation: &OperationDefinition,
     purpose: &Purpose<'_>,
+    labeling: &Labeling,
 ) -> Option<Vec<Step>> {
     let InstanceRef {
         deployment,
@@ -36,6 +38,7 @@ pub(crate) fn lower(
         instance,
         node,
         planned: operation,
+        labeling,
     };
     let operation = Operation::of(&operation.plugin, &operation.operation)?;
     let actions = if node.is_adopted() {
@@ -86,6 +89,7 @@ struct Lowering<'a> {
     instance: &'a Instance,
     node: &'a Definition,
     planned: &'a OperationDefinition,
+    labeling: &'a Labeling,
 }
 
 impl Lowering<'_> {
@@ -111,12 +115,14 @@ impl Lowering<'_> {
             Operation::Stop => vec![Action::Stop {
                 params: stop_params(self.node, params()),
             }],
-            Operation::Remove => vec![Action::Remove { params: params() }],
+            Operation::Remove => vec![self.removal(params())],
             Operation::Run => self.run_actions(),
             Operation::StopRun => self.stop_run_actions(),
-            Operation::RemoveRun => vec![Action::Remove {
-                params: serde_json::json!({ "v": false }),
-            }],
+            Operation::RemoveRun => vec![self.removal(json!({ "v": false }))],
+            Operation::CreateInstance => self.instance_creation(),
+            Operation::StartInstance => self.instance_start(),
+            Operation::StopInstance => vec![Action::Stop { params: Json::Null }],
+            Operation::RemoveInstance => vec![self.removal(json!({ "v": true, "force": true }))],
             Operation::Build => vec![Action::Build {
                 image: property(self.node, "resource_config").clone(),
                 folder: self.directory(),
@@ -171,14 +177,50 @@ impl Lowering<'_> {
         }
     }
 
+    fn removal(&self, params: Json) -> Action {
+        Action::Remove {
+            params,
+            labeling: self.labeling.clone(),
+        }
+    }
+
+    fn creation(&self) -> Creation {
+        Creation {
+            declaration: declaration(self.deployment, self.instance, self.node),
+            record: record(self.deployment, self.instance, self.node),
+            labeling: self.labeling.clone(),
+            ..creation(self.deployment, self.instance, self.node)
+        }
+    }
+
+    /// Returns the actions that create the container of an instance of InfraKit. A server creates
+    /// the container first, so that its clients see it at once: the creation itself provides the
+    /// image if it is missing.
+    fn instance_creation(&self) -> Vec<Action> {
+        let image = self.labeling.is_deployment().then(|| self.image());
+        let created = [Action::Create(self.creation())];
+        let joined = infrakit::networks(self.node).into_iter();
+        let joined = joined.map(|network| Action::JoinNetwork {
+            network,
+            labeling: self.labeling.clone(),
+        });
+        image.into_iter().chain(created).chain(joined).collect()
+    }
+
+    fn instance_start(&self) -> Vec<Action> {
+        let init = Init::of(self.node).map(|init| Action::Init {
+            init,
+            creation: Box::new(self.creation()),
+            networks: infrakit::networks(self.node),
+        });
+        let started = [Action::Start { adopted: false }].into_iter();
+        started.chain(init).collect()
+    }
+
     /// Returns the actions that create the container. The request contains only the first network,
     /// because older engines accept no more.
     fn creation_actions(&self, make: fn(Creation) -> Action) -> Vec<Action> {
-        let creation = Creation {
-            declaration: declaration(self.deployment, self.instance, self.node),
-            record: record(self.deployment, self.instance, self.node),
-            ..creation(self.deployment, self.instance, self.node)
-        };
+        let creation = self.creation();
         let connect = |attachment: Attachment| Action::Connect {
             network: attachment.network,
             endpoint: attachment.endpoint,

@@ -32,6 +32,14 @@ pub(crate) enum Operation {
     CreateVolume,
     /// `volume.remove` of dockctl.
     RemoveVolume,
+    /// `infrakit.create` of dockctl: creates the container of an instance of InfraKit.
+    CreateInstance,
+    /// `infrakit.start` of dockctl: starts the container and runs its script.
+    StartInstance,
+    /// `infrakit.stop` of dockctl.
+    StopInstance,
+    /// `infrakit.remove` of dockctl.
+    RemoveInstance,
 }
 
 impl Operation {
@@ -52,6 +60,10 @@ impl Operation {
             ("dockctl", "network.remove") => Self::RemoveNetwork,
             ("dockctl", "volume.create") => Self::CreateVolume,
             ("dockctl", "volume.remove") => Self::RemoveVolume,
+            ("dockctl", "infrakit.create") => Self::CreateInstance,
+            ("dockctl", "infrakit.start") => Self::StartInstance,
+            ("dockctl", "infrakit.stop") => Self::StopInstance,
+            ("dockctl", "infrakit.remove") => Self::RemoveInstance,
             _ => return None,
         })
     }
@@ -60,7 +72,7 @@ impl Operation {
     #[must_use]
     pub(crate) fn creates(self) -> Option<Kind> {
         match self {
-            Self::Create | Self::Run => Some(Kind::Container),
+            Self::Create | Self::Run | Self::CreateInstance => Some(Kind::Container),
             Self::Build => Some(Kind::Image),
             Self::CreateNetwork => Some(Kind::Network),
             Self::CreateVolume => Some(Kind::Volume),
@@ -108,8 +120,19 @@ pub(crate) fn is_run(node: &Definition) -> bool {
     operations(node).any(|operation| operation == Operation::Run)
 }
 
+/// Returns true if the node's container is declared as an instance of InfraKit.
+#[must_use]
+pub(crate) fn is_infrakit(node: &Definition) -> bool {
+    operations(node).any(|operation| operation == Operation::CreateInstance)
+}
+
 /// Returns true if an operation starts the node's container; types defined in a blueprint may have
 /// none.
 pub(crate) fn is_started(node: &Definition) -> bool {
-    operations(node).any(|operation| matches!(operation, Operation::Start | Operation::Run))
+    operations(node).any(|operation| {
+        matches!(
+            operation,
+            Operation::Start | Operation::Run | Operation::StartInstance
+        )
+    })
 }

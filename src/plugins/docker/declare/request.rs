@@ -23,7 +23,8 @@ const PROXIES: [(&str, &str); 4] = [
 
 /// Further data for the body of a request.
 pub(crate) struct RequestContext<'a> {
-    pub name: &'a str,
+    /// Host name, unless the declaration sets one.
+    pub host_name: Option<&'a str>,
     /// Version of the engine's API, if known.
     pub version: Option<Version>,
     /// Configuration of the docker command, which names proxies.
@@ -34,7 +35,9 @@ pub(crate) struct RequestContext<'a> {
 /// volumes.
 pub(crate) fn complete_body(converted: params::Creation, new: &RequestContext<'_>) -> Json {
     let mut body = Json::Object(converted.body);
-    set_host_name(&mut body, new.name);
+    if let Some(name) = new.host_name {
+        set_host_name(&mut body, name);
+    }
     expose_bound_ports(&mut body);
     if new
         .version

@@ -95,6 +95,7 @@ pub(crate) fn effect_exists(action: &Action, node: &Definition, object: Option<&
         | Action::Create(_)
         | Action::Recreate(_)
         | Action::Connect { .. }
+        | Action::JoinNetwork { .. }
         | Action::Adopt { .. }
         | Action::CreateNetwork(_)
         | Action::CreateVolume(_) => object.is_some(),
@@ -121,6 +122,7 @@ pub(crate) fn effect_exists(action: &Action, node: &Definition, object: Option<&
         | Action::Wait { .. }
         | Action::WaitFor { .. }
         | Action::Follow
+        | Action::Init { .. }
         | Action::CheckUp
         | Action::Build { .. }
         | Action::RemoveImage

@@ -54,10 +54,10 @@ impl Shell for Engines {
 }
 
 /// Running command.
-struct AttachedCommand {
-    id: String,
+pub(super) struct AttachedCommand {
+    pub(super) id: String,
     /// Its output.
-    output: Log,
+    pub(super) output: Log,
     /// Its input.
     input: Pin<Box<dyn AsyncWrite + Send>>,
 }
@@ -88,7 +88,11 @@ impl Engine {
     }
 
     /// Starts a command in a container.
-    async fn attach(&self, id: &str, command: &Command) -> Result<AttachedCommand, Failure> {
+    pub(super) async fn attach(
+        &self,
+        id: &str,
+        command: &Command,
+    ) -> Result<AttachedCommand, Failure> {
         let config = json!({
             "Cmd": command.arguments,
             "Env": command.environment,
@@ -190,7 +194,7 @@ impl Engine {
 
 impl AttachedCommand {
     /// Ignores errors: a command that stops reading exits by itself.
-    async fn write_input(&mut self, bytes: &[u8]) {
+    pub(super) async fn write_input(&mut self, bytes: &[u8]) {
         let _ = self.input.write_all(bytes).await;
         let _ = self.input.flush().await;
     }

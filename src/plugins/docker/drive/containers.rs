@@ -10,15 +10,15 @@ use crate::{
             action::{Creation, Dialect},
             change::{CARRIED_VOLUMES, PREDECESSOR, PREDECESSOR_POLICY, SUCCESSOR},
             container::{Container, is_valid_name, mount_carried_volumes, without_slash},
-            label::{self, label_with_carried_volumes, names_instance},
+            label::{self, label_with_carried_volumes, names_instance, names_owner},
             params::{self, Gate, Removal},
             request::{RequestContext, complete_body},
             status::ADOPTED_STATE,
         },
-        drive::{engine::Engine, wait_for},
+        drive::{engine::Engine, images::ImageRequest, wait_for},
     },
     printable::printable,
-    seam::{Call, Exit, Failure, ObjectState, Outputs},
+    seam::{Call, Exit, Failure, Labeling, ObjectState, Outputs, ProgressSink},
 };
 use futures_util::StreamExt as _;
 use serde_json::{Map as JsonMap, Value as Json, json};
@@ -63,6 +63,7 @@ struct Request {
     platform: Option<String>,
     body: Json,
     digest: String,
+    labeling: Labeling,
 }
 
 impl Engine {
@@ -72,9 +73,10 @@ impl Engine {
         &self,
         call: &Call,
         creation: &Creation,
+        progress: ProgressSink<'_>,
     ) -> Result<Outputs, Failure> {
-        self.create_as(call, creation, creation.name.as_str().unwrap_or_default())
-            .await
+        let name = creation.name.as_str().unwrap_or_default();
+        self.create_as(call, creation, name, progress).await
     }
 
     /// Like [`create`](Self::create), under another, temporary name.
@@ -83,6 +85,7 @@ impl Engine {
         call: &Call,
         creation: &Creation,
         name: &str,
+        progress: ProgressSink<'_>,
     ) -> Result<Outputs, Failure> {
         let request = Request {
             name: name.to_owned(),
@@ -91,7 +94,17 @@ impl Engine {
         if creation.needs_check && request.body.get("Healthcheck").is_none() {
             self.expect_health_check(call).await?;
         }
-        let mut created = match self.post_create(&request).await {
+        let mut posted = self.post_create(&request).await;
+        // Only servers leave the image to the creation.
+        if !request.labeling.is_deployment()
+            && posted
+                .as_ref()
+                .is_err_and(|error| status(error) == Some(404))
+        {
+            self.pull_for(call, &request, progress).await?;
+            posted = self.post_create(&request).await;
+        }
+        let mut created = match posted {
             Ok(id) => container_id_outputs(id),
             Err(error) if is_name_conflict(&error) => {
                 self.reuse_or_recreate(call, &request).await?
@@ -127,6 +140,21 @@ impl Engine {
         } else {
             Ok(())
         }
+    }
+
+    /// Pulls the image of a request, unless it exists after all.
+    async fn pull_for(
+        &self,
+        call: &Call,
+        request: &Request,
+        progress: ProgressSink<'_>,
+    ) -> Result<(), Failure> {
+        let wanted = ImageRequest {
+            image: &json!({ "repository": request.body["Image"] }),
+            dir: "",
+            default_repository: "",
+        };
+        self.ensure_image(&wanted, call, progress).await.map(drop)
     }
 
     async fn post_create(&self, request: &Request) -> Result<String, EngineError> {
@@ -171,6 +199,12 @@ impl Engine {
             ))
             .temporary());
         };
+        if let Labeling::Server { request: mine, .. } = &request.labeling {
+            return match found.label(label::SERVER_REQUEST) {
+                Some(found_for) if found_for == mine => Ok(container_id_outputs(found.id())),
+                _ => Err(name_taken_by(&request.name, &found)),
+            };
+        }
         if !names_instance(found.labels(), call) || !self.is_proven(&found).await? {
             return Err(name_taken(
                 &request.name,
@@ -205,10 +239,11 @@ impl Engine {
         &self,
         call: &Call,
         creation: &Creation,
+        progress: ProgressSink<'_>,
     ) -> Result<Outputs, Failure> {
         let request = self.request(call, creation)?;
         match self.inspect(&request.name).await? {
-            None => self.create(call, creation).await,
+            None => self.create(call, creation, progress).await,
             Some(_) => self.reuse_or_recreate(call, &request).await,
         }
     }
@@ -226,15 +261,10 @@ impl Engine {
         }
         let name = creation.name.as_str().unwrap_or_default().to_owned();
         check_name(&name)?;
-        let image = call
-            .properties()
-            .get("image_id")
-            .and_then(Json::as_str)
-            .map(str::to_owned);
-        let image = image.ok_or_else(|| Failure::fatal("the image of the container is unknown"))?;
+        let image = image_of(call, creation, &converted)?;
         let platform = converted.platform.clone();
         let new = RequestContext {
-            name: &name,
+            host_name: creation.host_name(),
             version: Some(self.client.version()),
             proxies: &docker_config(),
         };
@@ -254,6 +284,7 @@ impl Engine {
             platform,
             body,
             digest,
+            labeling: creation.labeling.clone(),
         })
     }
 
@@ -280,6 +311,11 @@ impl Engine {
     }
 
     fn set_labels(&self, body: &mut Json, call: &Call, creation: &Creation, digest: &str) {
+        if let Labeling::Server { server, request } = &creation.labeling {
+            body["Labels"][label::SERVER] = server.as_str().into();
+            body["Labels"][label::SERVER_REQUEST] = request.as_str().into();
+            return;
+        }
         let record =
             label_with_carried_volumes(&creation.record, call.properties().get(CARRIED_VOLUMES));
         self.add_labels(
@@ -378,8 +414,18 @@ impl Engine {
 
     /// Removes the container, by default with its anonymous volumes. One that no longer exists
     /// counts as removed.
-    pub(crate) async fn remove(&self, call: &Call, params: &Json) -> Result<Outputs, Failure> {
+    pub(crate) async fn remove(
+        &self,
+        call: &Call,
+        params: &Json,
+        labeling: &Labeling,
+    ) -> Result<Outputs, Failure> {
         let removal = params::removal(params).map_err(|faults| invalid_arguments(&faults))?;
+        if !labeling.is_deployment() {
+            let id = recorded_id(call)?;
+            self.remove_recorded(call, &id, removal, labeling).await?;
+            return Ok(removed_outputs());
+        }
         for id in self.containers_of(call).await? {
             if self
                 .recorded_container(call, &id)
@@ -396,6 +442,25 @@ impl Engine {
             self.remove_unnamed_image(image).await?;
         }
         Ok(removed_outputs())
+    }
+
+    /// Removes a recorded container if its labels name its owner.
+    async fn remove_recorded(
+        &self,
+        call: &Call,
+        id: &str,
+        removal: Removal,
+        labeling: &Labeling,
+    ) -> Result<(), Failure> {
+        match self.inspect(id).await? {
+            Some(found) if !names_owner(found.labels(), call, labeling) => {
+                let name = found.name();
+                let message = format!("container `{name}` is not an instance; it was not touched");
+                Err(Failure::fatal(message))
+            }
+            Some(_) => self.delete(id, removal).await,
+            None => Ok(()),
+        }
     }
 
     /// Returns the container with a recorded ID, or `None` if it no longer exists.
@@ -770,6 +835,32 @@ pub(crate) fn invalid_arguments(faults: &[Fault]) -> Failure {
         .iter()
         .filter_map(|fault| fault.hint.as_deref())
         .fold(failure, Failure::hint)
+}
+
+/// Returns the image of a request: its ID, if a step provided it, otherwise the name that a
+/// document of InfraKit gives.
+fn image_of(
+    call: &Call,
+    creation: &Creation,
+    converted: &params::Creation,
+) -> Result<String, Failure> {
+    let image = match creation.dialect {
+        Dialect::Sdk => converted.body.get("Image"),
+        Dialect::Params | Dialect::ContainerArgs => call.properties().get("image_id"),
+    };
+    let image = image.and_then(Json::as_str).map(str::to_owned);
+    image.ok_or_else(|| Failure::fatal("the image of the container is unknown"))
+}
+
+/// Returns the failure of a server for a name that another container has.
+fn name_taken_by(name: &str, found: &Container) -> Failure {
+    let id: String = found.id().chars().take(12).collect();
+    let image = found.text("/Config/Image").unwrap_or_default();
+    let state = found.state().as_str();
+    let message = format!(
+        "the name `{name}` is taken by container {id} (image {image}, {state}); it was not touched"
+    );
+    Failure::fatal(message).hint("use another logical ID, or remove the container")
 }
 
 /// Returns the failure for a name that another container has. Ignores labels that this container

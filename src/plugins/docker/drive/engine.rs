@@ -6,7 +6,7 @@ use crate::{
     engine::{Client, Kind, failure},
     model::{Deployment, Instance},
     plugins::{
-        ObjectPlaces, ObserveContext,
+        NoteSink, ObjectPlaces, ObserveContext,
         docker::{
             declare::{
                 action::{Action, Attachment},
@@ -21,12 +21,15 @@ use crate::{
             drive::{
                 containers::{docker_config, recorded_id},
                 images::{ImageRequest, matches_source},
+                networks::NetworkLocks,
                 watch::EventWatch,
             },
         },
     },
     record::FunctionContext,
-    seam::{Call, Comparison, Failure, Object, ObjectState, Outputs, Owner, ProgressSink},
+    seam::{
+        Call, Comparison, Failure, Object, ObjectState, Outputs, Owner, ProgressSink, StepNote,
+    },
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Map as JsonMap, Value as Json, json};
@@ -55,6 +58,8 @@ pub(crate) struct Engine {
     cached_info: RefCell<Option<Json>>,
     /// IDs of other state directories' objects that the user took over.
     pub(crate) taken_over: TakenOver,
+    /// Locks of the networks that are being created, by name.
+    pub(crate) network_locks: NetworkLocks,
 }
 
 /// IDs of objects that users took over, shared by all engines of a run.
@@ -72,6 +77,7 @@ impl Engine {
             image_labels: RefCell::default(),
             cached_info: RefCell::default(),
             taken_over: taken_over.clone(),
+            network_locks: NetworkLocks::default(),
         }
     }
 
@@ -265,8 +271,10 @@ impl Engine {
         &self,
         action: &Action,
         call: &Call,
-        progress: ProgressSink<'_>,
+        notes: NoteSink<'_>,
     ) -> Result<Outputs, Failure> {
+        // Progress is only shown: no need to wait for it.
+        let progress: ProgressSink<'_> = &|progress| drop(notes(StepNote::Progress(progress)));
         match action {
             Action::Image {
                 image,
@@ -289,8 +297,8 @@ impl Engine {
                 folder: directory,
             } => self.build(call, image, directory, progress).await,
             Action::RemoveImage => self.remove_image(call).await,
-            Action::Create(creation) => self.create(call, creation).await,
-            Action::Recreate(creation) => self.recreate(call, creation).await,
+            Action::Create(creation) => self.create(call, creation, progress).await,
+            Action::Recreate(creation) => self.recreate(call, creation, progress).await,
             Action::CreateSuccessor(creation) => self.create_successor(call, creation).await,
             Action::Swap { name, keeps } => self.swap(call, name, *keeps).await,
             Action::Discard { stop, keeps } => self.discard(call, stop, *keeps).await,
@@ -323,7 +331,18 @@ impl Engine {
             Action::CheckUp => self.check_stays_up(call).await,
             Action::Execute { command } => self.execute(call, command, progress).await,
             Action::Stop { params } => self.stop(call, params).await,
-            Action::Remove { params } => self.remove(call, params).await,
+            Action::Remove { params, labeling } => self.remove(call, params, labeling).await,
+            Action::JoinNetwork { network, labeling } => {
+                self.join_network(call, network, labeling).await
+            }
+            Action::Init {
+                init,
+                creation,
+                networks,
+            } => {
+                self.initialize(call, init, (creation, networks), notes)
+                    .await
+            }
             Action::Adopt { kind, name } => self.adopt(*kind, name).await,
             Action::Restore { params } => self.restore(call, params).await,
             Action::Release => Ok(released_outputs()),

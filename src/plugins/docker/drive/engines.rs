@@ -6,8 +6,8 @@ use crate::{
     engine::{Connections, Host},
     plugins::{
         Adopter, Driver, DriverFuture, DriverSettings, FoundGuard, Guard, GuardError, GuardFuture,
-        GuardHolder, ObjectEvents, ObjectPlaces, ObserveContext, Shell, StepContext, StepShell,
-        Watch,
+        GuardHolder, ObjectEvents, ObjectIndex, ObjectPlaces, ObserveContext, Shell, StepContext,
+        StepShell, Watch,
         docker::{
             declare::action::Action,
             drive::{
@@ -18,7 +18,7 @@ use crate::{
         drivers::merge_until_one_ends,
     },
     record::Record,
-    seam::{Call, Failure, Object, Observed, Outputs, Settled, Step, StepNote, Target},
+    seam::{Call, Failure, Object, Observed, Outputs, Settled, Step, Target},
 };
 use futures_util::StreamExt as _;
 use std::{
@@ -31,7 +31,7 @@ use std::{
 
 /// Engines of a deployment's steps and objects.
 pub(crate) struct Engines {
-    connections: Rc<Connections>,
+    pub(super) connections: Rc<Connections>,
     author: Author,
     open: RefCell<HashMap<String, Rc<Engine>>>,
     taken_over: TakenOver,
@@ -86,9 +86,7 @@ impl Driver for Engines {
         Box::pin(async move {
             let action = Action::from_step(&call.step)?;
             let engine = self.get(&call.step.target).await?;
-            // Progress is only shown: no need to wait for it.
-            let progress = |progress| drop((tools.notes)(StepNote::Progress(progress)));
-            engine.perform(&action, call, &progress).await
+            engine.perform(&action, call, tools.notes).await
         })
     }
 
@@ -168,6 +166,10 @@ impl Driver for Engines {
     }
 
     fn as_guard(&self) -> Option<&dyn Guard> {
+        Some(self)
+    }
+
+    fn as_index(&self) -> Option<&dyn ObjectIndex> {
         Some(self)
     }
 

@@ -12,6 +12,8 @@ pub(crate) mod engines;
 pub(crate) mod events;
 pub(crate) mod guard;
 pub(crate) mod images;
+mod index;
+mod init;
 pub(crate) mod networks;
 mod ownership;
 pub(crate) mod recover;

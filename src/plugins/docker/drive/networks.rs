@@ -5,6 +5,7 @@ use crate::{
     plugins::docker::{
         declare::{
             action::{Attachment, ObjectCreation},
+            infrakit,
             label::{self, names_deployment, names_instance},
             network::{request, runtime_properties},
         },
@@ -13,9 +14,15 @@ use crate::{
             engine::Engine,
         },
     },
-    seam::{Call, Failure, Outputs},
+    seam::{Call, Failure, Labeling, Outputs},
+    syntax::without_marks,
 };
-use serde_json::{Value as Json, json};
+use serde_json::{Map as JsonMap, Value as Json, json};
+use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use tokio::sync::Mutex;
+
+/// Locks by name of a network. Without them, engines would create two networks of one name.
+pub(crate) type NetworkLocks = RefCell<HashMap<String, Rc<Mutex<()>>>>;
 
 impl Engine {
     /// Creates the network of an instance, or uses the one that a run created for it before it
@@ -293,6 +300,88 @@ impl Engine {
             _ => Ok(Outputs::default()),
         }
     }
+}
+
+impl Engine {
+    /// Attaches the container to a network of InfraKit, unless it is already attached. The network
+    /// is created if it is missing, and never removed: other containers may use it.
+    pub(crate) async fn join_network(
+        &self,
+        call: &Call,
+        given: &Json,
+        labeling: &Labeling,
+    ) -> Result<Outputs, Failure> {
+        let mut request = infrakit::network_request(&without_marks(given))
+            .map_err(|fault| invalid_arguments(&[fault]))?;
+        if let Labeling::Server { server, .. } = labeling {
+            let labels = request.entry("Labels").or_insert_with(|| json!({}));
+            labels[label::SERVER] = server.as_str().into();
+        }
+        let network = self.provide_network(&request).await?;
+        let body = json!({ "Container": recorded_id(call)?, "EndpointConfig": {} });
+        let path = format!("/networks/{}/connect", encode_path(&network));
+        match self.client.post_and_confirm(&path, &body).await {
+            Err(error) if !KnownMessage::AlreadyConnected.matches_error(&error) => {
+                let what = format!("connecting the container to network {}", request["Name"]);
+                Err(failure(&error, &what))
+            }
+            _ => Ok(Outputs::default()),
+        }
+    }
+
+    /// Returns the ID of the network with exactly this name, and creates it if it is missing.
+    async fn provide_network(&self, request: &JsonMap<String, Json>) -> Result<String, Failure> {
+        let text = |field: &str| {
+            request
+                .get(field)
+                .and_then(Json::as_str)
+                .unwrap_or_default()
+        };
+        let (name, driver) = (text("Name"), text("Driver"));
+        let lock = self.network_lock(name);
+        let _held = lock.lock().await;
+        if let Some(found) = self.oldest_network(name).await? {
+            return with_driver(&found, name, driver);
+        }
+        let body = Json::Object(request.clone());
+        let created = self.client.post("/networks/create", &[], &body).await;
+        let missing = || match &created {
+            Err(error) => failure(error, &format!("creating network `{name}`")),
+            Ok(_) => Failure::fatal(format!(
+                "the engine reported success, but network {name} does not exist"
+            )),
+        };
+        let found = self.oldest_network(name).await?.ok_or_else(missing)?;
+        with_driver(&found, name, driver)
+    }
+
+    fn network_lock(&self, name: &str) -> Rc<Mutex<()>> {
+        let mut locks = self.network_locks.borrow_mut();
+        locks.entry(name.to_owned()).or_default().clone()
+    }
+
+    /// Returns the network with exactly this name. If several have it, the oldest one, so that all
+    /// containers meet in the same network.
+    async fn oldest_network(&self, name: &str) -> Result<Option<Json>, Failure> {
+        let filters = json!({ "name": [name] }).to_string();
+        let query = [("filters", filters)];
+        let listed = self.client.list(Kind::Network, &query).await;
+        let listed =
+            listed.map_err(|error| failure(&error, &format!("looking up network {name}")))?;
+        let named = listed.into_iter().filter(|found| found["Name"] == name);
+        Ok(named.min_by_key(|found| found["Created"].as_str().unwrap_or_default().to_owned()))
+    }
+}
+
+/// Returns the ID of a network, unless it has another driver than requested.
+fn with_driver(found: &Json, name: &str, driver: &str) -> Result<String, Failure> {
+    let existing = found["Driver"].as_str().unwrap_or_default();
+    if driver.is_empty() || driver == existing {
+        return Ok(found["Id"].as_str().unwrap_or_default().to_owned());
+    }
+    let message =
+        format!("network `{name}` has the driver `{existing}`, but `{driver}` is requested");
+    Err(Failure::fatal(message).hint("use the driver of the network, or another name"))
 }
 
 /// Returns the changes of runtime properties after a removal.

@@ -125,6 +125,7 @@ impl Engine {
                 &call_with_carried_volumes(call, &carried_volumes),
                 creation,
                 &format!("{name}{SUCCESSOR_SUFFIX}"),
+                &|_| {},
             )
             .await?;
         let id = made.set.get("container_id").cloned().unwrap_or_default();

@@ -69,6 +69,8 @@ impl Engine {
             | Action::Wait { .. }
             | Action::WaitFor { .. }
             | Action::Follow
+            | Action::JoinNetwork { .. }
+            | Action::Init { .. }
             | Action::CheckUp
             | Action::Adopt { .. }
             | Action::Restore { .. }

@@ -150,11 +150,10 @@ fn compare_container(
     let Ok(converted) = creation.converted() else {
         return not_comparable();
     };
-    let name = creation.name.as_str().unwrap_or_default();
     let mut body = complete_body(
         converted,
         &RequestContext {
-            name,
+            host_name: creation.host_name(),
             version: shown.version,
             proxies: &shown.config,
         },

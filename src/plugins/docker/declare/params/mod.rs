@@ -8,13 +8,13 @@
 mod convert;
 mod reader;
 mod reference;
-mod shape;
+pub(crate) mod shape;
 mod words;
 
 pub(crate) use convert::{ENDPOINT, Form, convert, kind, nanoseconds};
 pub(crate) use reader::is_empty;
 pub(crate) use reader::{
-    Creation, Gate, Removal, container_args, creation, endpoint, newer_parts, removal, stop,
+    Creation, Gate, Removal, container_args, creation, endpoint, gates, newer_parts, removal, stop,
 };
 pub(crate) use reference::{extend_schema, markdown};
 

@@ -54,37 +54,35 @@ const NEWER_PARTS: &[(&str, u32)] = &[
 /// Returns the parts of a request that only newer engines support, in addition to whole arguments.
 #[must_use]
 pub(crate) fn newer_parts(body: &JsonMap<String, Json>) -> Vec<Gate> {
-    let body = Json::Object(body.clone());
-    let gate = |(path, since): &(&str, u32)| {
-        let steps: Vec<&str> = path.split('.').collect();
-        let named = steps
-            .iter()
-            .filter(|step| **step != "*")
-            .map(|step| (*step).to_owned());
-        has_path(&body, &steps).then(|| Gate {
-            path: ["create", "params"]
-                .map(str::to_owned)
-                .into_iter()
-                .chain(named)
-                .collect(),
-            since: *since,
-        })
-    };
-    let has_several_networks = body["NetworkingConfig"]["EndpointsConfig"]
-        .as_object()
-        .map_or(0, JsonMap::len)
-        > 1;
-    let has_several_networks = has_several_networks.then(|| Gate {
+    let networks = body
+        .get("NetworkingConfig")
+        .and_then(|config| config["EndpointsConfig"].as_object());
+    let several = (networks.map_or(0, JsonMap::len) > 1).then(|| Gate {
         path: ["create", "params", "NetworkingConfig"]
             .map(str::to_owned)
             .to_vec(),
         since: 44,
     });
-    NEWER_PARTS
-        .iter()
-        .filter_map(gate)
-        .chain(has_several_networks)
+    gates(body, NEWER_PARTS)
+        .into_iter()
+        .chain(several)
         .collect()
+}
+
+/// Returns the given parts that a request contains. A `*` stands for every item or entry.
+#[must_use]
+pub(crate) fn gates(body: &JsonMap<String, Json>, parts: &[(&str, u32)]) -> Vec<Gate> {
+    let body = Json::Object(body.clone());
+    let gate = |(path, since): &(&str, u32)| {
+        let steps: Vec<&str> = path.split('.').collect();
+        let named = steps.iter().filter(|step| **step != "*");
+        let path = ["create", "params"].iter().chain(named);
+        has_path(&body, &steps).then(|| Gate {
+            path: path.map(|step| (*step).to_owned()).collect(),
+            since: *since,
+        })
+    };
+    parts.iter().filter_map(gate).collect()
 }
 
 fn has_path(value: &Json, path: &[&str]) -> bool {

@@ -3,6 +3,7 @@
 
 use crate::{
     diagnostic::fault::{Fault, nearest_key, normalized_key},
+    model::function::is_call,
     plugins::docker::declare::params::convert::expected,
 };
 use serde_json::{Map as JsonMap, Value as Json};
@@ -11,6 +12,16 @@ use serde_json::{Map as JsonMap, Value as Json};
 pub(crate) enum Shape {
     /// Any value.
     Any,
+    /// A string.
+    Text,
+    /// True or false.
+    Flag,
+    /// An integer.
+    Integer,
+    /// A string, or a list of strings.
+    Words,
+    /// A mapping whose keys are a set: every value is empty.
+    Set,
     /// A list of values with this shape.
     List(&'static Shape),
     /// A mapping with free keys and values of this shape.
@@ -19,9 +30,9 @@ pub(crate) enum Shape {
     Fields(&'static [(&'static str, Shape)]),
 }
 
-use Shape::{Any, Fields, List, Map};
+use Shape::{Any, Fields, Flag, Integer, List, Map, Set, Text, Words};
 
-pub(crate) const RESTART_POLICY: Shape = Fields(&[("Name", Any), ("MaximumRetryCount", Any)]);
+pub(crate) const RESTART_POLICY: Shape = Fields(&[("Name", Text), ("MaximumRetryCount", Integer)]);
 pub(crate) const LOG_CONFIG: Shape = Fields(&[("Type", Any), ("Config", Any)]);
 pub(crate) const ULIMIT: Shape = Fields(&[("Name", Any), ("Soft", Any), ("Hard", Any)]);
 pub(crate) const DEVICE: Shape = Fields(&[
@@ -36,8 +47,8 @@ pub(crate) const DEVICE_REQUEST: Shape = Fields(&[
     ("Capabilities", Any),
     ("Options", Any),
 ]);
-pub(crate) const WEIGHT: Shape = Fields(&[("Path", Any), ("Weight", Any)]);
-pub(crate) const RATE: Shape = Fields(&[("Path", Any), ("Rate", Any)]);
+pub(crate) const WEIGHT: Shape = Fields(&[("Path", Text), ("Weight", Integer)]);
+pub(crate) const RATE: Shape = Fields(&[("Path", Text), ("Rate", Integer)]);
 pub(crate) const BINDING: Shape = Fields(&[("HostIp", Any), ("HostPort", Any)]);
 pub(crate) const HEALTHCHECK: Shape = Fields(&[
     ("Test", Any),
@@ -48,38 +59,42 @@ pub(crate) const HEALTHCHECK: Shape = Fields(&[
     ("Retries", Any),
 ]);
 pub(crate) const MOUNT: Shape = Fields(&[
-    ("Type", Any),
-    ("Source", Any),
-    ("Target", Any),
-    ("ReadOnly", Any),
-    ("Consistency", Any),
+    ("Type", Text),
+    ("Source", Text),
+    ("Target", Text),
+    ("ReadOnly", Flag),
+    ("Consistency", Text),
     (
         "BindOptions",
         Fields(&[
-            ("Propagation", Any),
-            ("NonRecursive", Any),
-            ("CreateMountpoint", Any),
-            ("ReadOnlyNonRecursive", Any),
-            ("ReadOnlyForceRecursive", Any),
+            ("Propagation", Text),
+            ("NonRecursive", Flag),
+            ("CreateMountpoint", Flag),
+            ("ReadOnlyNonRecursive", Flag),
+            ("ReadOnlyForceRecursive", Flag),
         ]),
     ),
     (
         "VolumeOptions",
         Fields(&[
-            ("NoCopy", Any),
-            ("Labels", Map(&Any)),
+            ("NoCopy", Flag),
+            ("Labels", Map(&Text)),
             (
                 "DriverConfig",
-                Fields(&[("Name", Any), ("Options", Map(&Any))]),
+                Fields(&[("Name", Text), ("Options", Map(&Text))]),
             ),
-            ("Subpath", Any),
+            ("Subpath", Text),
         ]),
     ),
     (
         "TmpfsOptions",
-        Fields(&[("SizeBytes", Any), ("Mode", Any), ("Options", Any)]),
+        Fields(&[
+            ("SizeBytes", Integer),
+            ("Mode", Integer),
+            ("Options", List(&Words)),
+        ]),
     ),
-    ("ImageOptions", Fields(&[("Subpath", Any)])),
+    ("ImageOptions", Fields(&[("Subpath", Text)])),
     ("ClusterOptions", Fields(&[])),
 ]);
 pub(crate) const IPAM: Shape = Fields(&[
@@ -147,7 +162,10 @@ pub(crate) fn apply_shape(
                 let value =
                     apply_shape(inner, value, &mut inside).map_err(|fault| fault.at_key(key))?;
                 warnings.extend(inside.into_iter().map(|fault| fault.at_key(key)));
-                object.insert(name.to_owned(), value);
+                if object.insert(name.to_owned(), value).is_some() {
+                    let twice = format!("`{name}` is given twice");
+                    return Err(Fault::new(twice).at_key(key));
+                }
             }
             Ok(Json::Object(object))
         }
@@ -179,8 +197,40 @@ pub(crate) fn apply_shape(
                 .collect::<Result<_, Fault>>()
                 .map(Json::Object)
         }
-        _ => Ok(value.clone()),
+        (List(_), _) if !is_call(value) => Err(expected("a list", value)),
+        (Map(_), _) if !is_call(value) => Err(expected("a mapping", value)),
+        (leaf, _) => match leaf.expectation(value) {
+            Some(what) if !is_call(value) => Err(expected(what, value)),
+            _ => Ok(value.clone()),
+        },
     }
+}
+
+impl Shape {
+    /// Returns the values that are permitted here, if this one is not.
+    fn expectation(&self, value: &Json) -> Option<&'static str> {
+        let is_empty =
+            |value: &Json| value.is_null() || value.as_object().is_some_and(JsonMap::is_empty);
+        let (what, fits) = match self {
+            Text => ("a string", value.is_string()),
+            Flag => ("true or false", value.is_boolean()),
+            Integer => ("an integer", value.is_i64() || value.is_u64()),
+            Words => ("a string or a list of strings", is_text_or_texts(value)),
+            Set => (
+                "a mapping with empty values",
+                value
+                    .as_object()
+                    .is_some_and(|set| set.values().all(is_empty)),
+            ),
+            Any | List(_) | Map(_) | Fields(_) => return None,
+        };
+        (!fits).then_some(what)
+    }
+}
+
+fn is_text_or_texts(value: &Json) -> bool {
+    let texts = value.as_array();
+    value.is_string() || texts.is_some_and(|texts| texts.iter().all(Json::is_string))
 }
 
 fn field<'k>(

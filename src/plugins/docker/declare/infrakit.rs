@@ -1,0 +1,363 @@
+//! Nodes of the type `dockctl.nodes.infrakit.Instance`: containers that are declared in the
+//! structures of the Docker SDK, as in documents of InfraKit. All values are literal.
+
+use crate::{
+    diagnostic::Fault,
+    model::Definition,
+    plugins::docker::declare::{
+        container::is_valid_name,
+        json::{list, pairs, text},
+        label,
+        params::{self, Gate},
+        sdk,
+    },
+    syntax::{as_literal, without_marks},
+};
+use fancy_regex::Regex;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map as JsonMap, Value as Json, json};
+use std::{sync::LazyLock, time::Duration};
+
+/// Label with the attachments of an instance, as JSON.
+pub(crate) const ATTACHMENTS: &str = "infrakit.attachments";
+/// Longest time for the script of an instance, in seconds, unless the node sets another.
+const INIT_TIMEOUT: f64 = 300.0;
+
+/// A script that runs once in a new container.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Init {
+    /// Text of the script.
+    pub script: Json,
+    /// Longest time that it may take, in seconds.
+    pub timeout: f64,
+}
+
+/// Name of an image, as the engine reads it: domain, path, tag and digest.
+static IMAGE: LazyLock<Regex> = LazyLock::new(|| {
+    let word = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*";
+    let domain = r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]+)?/";
+    let ends = r"(?::[\w][\w.-]{0,127})?(?:@[A-Za-z][\w+.-]*:[0-9a-fA-F]{32,})?";
+    Regex::new(&format!("^(?:{domain})?{word}(?:/{word})*{ends}$")).expect("a constant expression")
+});
+
+impl Init {
+    /// Returns the script of a node; none if it has none.
+    pub(crate) fn of(node: &Definition) -> Option<Self> {
+        let script = property(node, "init");
+        (!text(&script).is_empty()).then(|| Self {
+            script,
+            timeout: property(node, "init_timeout")
+                .as_f64()
+                .unwrap_or(INIT_TIMEOUT),
+        })
+    }
+
+    pub(crate) fn limit(&self) -> Duration {
+        Duration::try_from_secs_f64(self.timeout).unwrap_or(Duration::MAX)
+    }
+}
+
+fn property(node: &Definition, name: &str) -> Json {
+    without_marks(node.properties.get(name).unwrap_or(&Json::Null))
+}
+
+/// Returns the properties that a container is created from.
+pub(crate) fn declaration(node: &Definition) -> Json {
+    let names = ["logical_id", "config", "host_config", "tags", "attachments"];
+    let given = |name: &str| {
+        let value = node.properties.get(name).unwrap_or(&Json::Null);
+        (name.to_owned(), value.clone())
+    };
+    names
+        .into_iter()
+        .map(given)
+        .collect::<JsonMap<_, _>>()
+        .into()
+}
+
+/// Returns the networks that an instance is attached to, besides that of `host_config`.
+pub(crate) fn networks(node: &Definition) -> Vec<Json> {
+    list(&property(node, "networks")).map(as_literal).collect()
+}
+
+/// Returns the image of a container; null if it is missing.
+pub(crate) fn image(node: &Definition) -> Json {
+    let config = sdk::config(&property(node, "config")).unwrap_or_default();
+    json!({ "repository": config.get("Image") })
+}
+
+/// Returns true if the declaration sets the host name: it is that of the container, so that the
+/// engine's DNS finds it.
+pub(crate) fn names_host(declared: &Json) -> bool {
+    !text(&declared["logical_id"]).is_empty()
+}
+
+/// Converts a [`declaration`] into a request.
+///
+/// # Errors
+///
+/// All invalid properties.
+pub(crate) fn creation(declared: &Json) -> Result<params::Creation, Vec<Fault>> {
+    let declared = without_marks(declared);
+    let mut faults = Vec::new();
+    let config = checked(required_config(&declared["config"]), &mut faults);
+    let host = checked(host_config(&declared["host_config"]), &mut faults);
+    let tags = checked(tags(&declared["tags"]), &mut faults);
+    let attachments = checked(attachments(&declared["attachments"]), &mut faults);
+    checked(name(&declared["logical_id"]), &mut faults);
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let mut body = config;
+    let mut labels = body
+        .get("Labels")
+        .and_then(Json::as_object)
+        .cloned()
+        .unwrap_or_default();
+    labels.extend(tags);
+    labels.extend(attachments);
+    body.insert("Labels".to_owned(), labels.into());
+    body.insert("HostConfig".to_owned(), host.into());
+    Ok(params::Creation {
+        gates: newer_fields(&body),
+        body,
+        detach: true,
+        ..params::Creation::default()
+    })
+}
+
+fn newer_fields(body: &JsonMap<String, Json>) -> Vec<Gate> {
+    sdk::newer_fields(body)
+}
+
+fn checked<T: Default>(result: Result<T, Fault>, faults: &mut Vec<Fault>) -> T {
+    result.unwrap_or_else(|fault| {
+        faults.push(fault);
+        T::default()
+    })
+}
+
+/// Returns the faults of a node's properties.
+pub(crate) fn faults(node: &Definition) -> Vec<Fault> {
+    let mut faults = creation(&declaration(node)).err().unwrap_or_default();
+    let networks = property(node, "networks");
+    if !networks.is_null() && !networks.is_array() {
+        faults.push(Fault::new("this must be a list").at_key("networks"));
+    }
+    for (at, given) in list(&networks).enumerate() {
+        let fault = network_request(given).err();
+        faults.extend(fault.map(|fault| fault.at_key(at.to_string()).at_key("networks")));
+    }
+    let init = property(node, "init");
+    if !init.is_null() && !init.is_string() {
+        faults.push(Fault::new("this must be a string").at_key("init"));
+    }
+    faults
+}
+
+fn required_config(given: &Json) -> Result<JsonMap<String, Json>, Fault> {
+    if given.is_null() {
+        return Err(Fault::new("Config should be set"));
+    }
+    let config = sdk::config(given).map_err(|fault| fault.at_key("config"))?;
+    let image = config.get("Image").map(text).unwrap_or_default();
+    if image.is_empty() {
+        return Err(Fault::new("A Docker image should be specified"));
+    }
+    if !IMAGE.is_match(image).unwrap_or(false) {
+        let fault = Fault::new(format!("`{image}` is not a valid name of an image"));
+        return Err(fault.at_key("Image").at_key("config"));
+    }
+    check_labels(&config).map_err(|fault| fault.at_key("Labels").at_key("config"))?;
+    Ok(config)
+}
+
+fn check_labels(config: &JsonMap<String, Json>) -> Result<(), Fault> {
+    let labels = config.get("Labels").and_then(Json::as_object);
+    labels.map_or(Ok(()), |labels| {
+        labels.keys().try_for_each(|key| check_label(key))
+    })
+}
+
+fn check_label(key: &str) -> Result<(), Fault> {
+    if key.starts_with(label::PREFIX) {
+        let fault = Fault::new(format!("the label `{key}` is reserved for dockctl"));
+        return Err(fault.hint("use another name for the label").at_key(key));
+    }
+    Ok(())
+}
+
+fn host_config(given: &Json) -> Result<JsonMap<String, Json>, Fault> {
+    if given.is_null() {
+        return Ok(JsonMap::new());
+    }
+    sdk::host_config(given).map_err(|fault| fault.at_key("host_config"))
+}
+
+fn tags(given: &Json) -> Result<JsonMap<String, Json>, Fault> {
+    let fault = |fault: Fault| fault.at_key("tags");
+    let tags = match given {
+        Json::Null => return Ok(JsonMap::new()),
+        Json::Object(tags) => tags,
+        _ => return Err(fault(Fault::new("this must be a mapping of strings"))),
+    };
+    for (key, value) in tags {
+        check_label(key).map_err(fault)?;
+        if !value.is_string() {
+            return Err(fault(Fault::new("this must be a string").at_key(key)));
+        }
+    }
+    Ok(tags.clone())
+}
+
+/// Returns the label with the attachments, if there are any.
+fn attachments(given: &Json) -> Result<JsonMap<String, Json>, Fault> {
+    let is_text = |value: &Json| value.is_null() || value.is_string();
+    let is_valid = |one: &Json| {
+        one.is_object()
+            && pairs(one).all(|(key, value)| ["ID", "Type"].contains(&&key[..]) && is_text(value))
+    };
+    match given {
+        Json::Null => Ok(JsonMap::new()),
+        Json::Array(all) if all.is_empty() => Ok(JsonMap::new()),
+        Json::Array(all) if all.iter().all(is_valid) => Ok(JsonMap::from_iter([(
+            ATTACHMENTS.to_owned(),
+            given.to_string().into(),
+        )])),
+        _ => Err(
+            Fault::new("this must be a list of mappings with the keys ID and Type")
+                .at_key("attachments"),
+        ),
+    }
+}
+
+fn name(given: &Json) -> Result<(), Fault> {
+    match given {
+        Json::Null => Ok(()),
+        Json::String(name) if name.is_empty() || is_valid_name(name) => Ok(()),
+        other => Err(Fault::new(format!("`{}` is not a valid container name", text(other)))
+            .hint("use two or more of the characters [a-zA-Z0-9_.-], and start with a letter or digit")
+            .at_key("logical_id")),
+    }
+}
+
+/// Returns the name of a network; empty if it is missing.
+pub(crate) fn network_name(given: &Json) -> String {
+    let name = network_request(&without_marks(given)).ok();
+    let name = name.and_then(|request| request["Name"].as_str().map(str::to_owned));
+    name.unwrap_or_default()
+}
+
+/// Returns the request that creates a network if it is missing.
+///
+/// # Errors
+///
+/// The first invalid field.
+pub(crate) fn network_request(given: &Json) -> Result<JsonMap<String, Json>, Fault> {
+    let mut request = sdk::network(given)?;
+    if request.get("Name").map(text).unwrap_or_default().is_empty() {
+        return Err(Fault::new("NetworkAttachment should have a name"));
+    }
+    let no_labels = JsonMap::new();
+    let labels = request
+        .get("Labels")
+        .and_then(Json::as_object)
+        .unwrap_or(&no_labels);
+    labels
+        .keys()
+        .try_for_each(|key| check_label(key))
+        .map_err(|fault| fault.at_key("Labels"))?;
+    request.insert("CheckDuplicate".to_owned(), true.into());
+    Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(properties: &Json) -> Definition {
+        Definition {
+            properties: properties.as_object().cloned().unwrap(),
+            ..Definition::default()
+        }
+    }
+
+    fn messages(properties: &Json) -> Vec<String> {
+        let faults = faults(&node(properties));
+        faults
+            .iter()
+            .map(|it| format!("{}: {}", it.path.join("."), it.message))
+            .collect()
+    }
+
+    #[test]
+    fn labels_are_merged_and_tags_win_over_labels_of_the_config() {
+        let node = node(&json!({
+            "config": { "image": "a", "labels": { "own": "1", "both": "config" } },
+            "tags": { "both": "tag" }, "attachments": [{ "ID": "v1", "Type": "ebs" }],
+        }));
+        let labels = &creation(&declaration(&node)).unwrap().body["Labels"];
+        let attachments = r#"[{"ID":"v1","Type":"ebs"}]"#;
+        assert_eq!(
+            *labels,
+            json!({ "own": "1", "both": "tag", "infrakit.attachments": attachments })
+        );
+    }
+
+    #[test]
+    fn values_that_look_like_functions_are_data() {
+        let call = json!({ "dockctl.literal": { "get_secret": "x" } });
+        let node = node(&json!({ "config": { "Image": "a", "Labels": call } }));
+        let labels = &creation(&declaration(&node)).unwrap().body["Labels"];
+        assert_eq!(*labels, json!({ "get_secret": "x" }));
+    }
+
+    #[test]
+    fn every_property_is_checked() {
+        assert_eq!(messages(&json!({})), [": Config should be set"]);
+        assert_eq!(
+            messages(&json!({ "config": {} })),
+            [": A Docker image should be specified"]
+        );
+        let all = json!({
+            "config": { "Image": "a", "Labels": { "dockctl.node": "x" } },
+            "host_config": { "Bindz": [] },
+            "networks": [{ "Name": "n" }, {}, { "Name": "n", "IPAM": { "Confg": [] } }],
+            "tags": { "dockctl.deployment": "x" }, "attachments": [{ "Id": "v" }], "init": 5, "logical_id": "a/b",
+        });
+        assert_eq!(
+            messages(&all),
+            [
+                "config.Labels.dockctl.node: the label `dockctl.node` is reserved for dockctl",
+                "host_config.Bindz: unknown key `Bindz`",
+                "tags.dockctl.deployment: the label `dockctl.deployment` is reserved for dockctl",
+                "attachments: this must be a list of mappings with the keys ID and Type",
+                "logical_id: `a/b` is not a valid container name",
+                "networks.1: NetworkAttachment should have a name",
+                "networks.2.IPAM.Confg: unknown key `Confg`",
+                "init: this must be a string",
+            ]
+        );
+    }
+
+    #[test]
+    fn names_of_images_are_checked() {
+        let is_valid = |image: &str| messages(&json!({ "config": { "Image": image } })).is_empty();
+        let digest = "sha256:".to_owned() + &"a".repeat(64);
+        let named = format!("a@{digest}");
+        for image in [
+            "busybox",
+            "a/b:1.2",
+            "Host/a",
+            "[::1]:5000/a:x",
+            "localhost:5000/a_b/c__d-e",
+            &digest,
+            &named,
+        ] {
+            assert!(is_valid(image), "{image}");
+        }
+        for image in ["UPPER", "a b", "a::b", "a:", "/a", "a//b", "a@x", "-a"] {
+            assert!(!is_valid(image), "{image}");
+        }
+    }
+}

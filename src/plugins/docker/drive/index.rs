@@ -1,0 +1,109 @@
+//! Finds containers by their labels.
+
+use super::{engine::Engine, engines::Engines};
+use crate::{
+    engine::{Kind, failure},
+    plugins::{
+        DriverFuture, ObjectIndex,
+        docker::declare::{
+            container::{Container, state_named, without_slash},
+            json::{pairs, strings, text},
+        },
+    },
+    seam::{Failure, LabeledObject, ObjectState, Target},
+};
+use serde_json::{Value as Json, json};
+
+impl ObjectIndex for Engines {
+    /// Opens a connection of its own: calls over an existing one are repeated for a while.
+    fn check<'a>(&'a self, target: &'a Target) -> DriverFuture<'a, ()> {
+        Box::pin(async move {
+            let host = self.connections.host(target)?;
+            Ok(self.connections.check(&host).await?)
+        })
+    }
+
+    fn list<'a>(
+        &'a self,
+        target: &'a Target,
+        labels: &'a [(String, String)],
+    ) -> DriverFuture<'a, Vec<LabeledObject>> {
+        Box::pin(async move { self.get(target).await?.containers_with(labels).await })
+    }
+
+    fn find<'a>(
+        &'a self,
+        target: &'a Target,
+        name: &'a str,
+    ) -> DriverFuture<'a, Option<LabeledObject>> {
+        Box::pin(async move {
+            let found = self.get(target).await?.inspect(name).await?;
+            Ok(found.as_ref().map(inspected))
+        })
+    }
+
+    fn describe<'a>(&'a self, target: &'a Target, id: &'a str) -> DriverFuture<'a, Option<Json>> {
+        Box::pin(async move {
+            let found = self.get(target).await?.inspect(id).await?;
+            Ok(found.map(|container| container.json))
+        })
+    }
+
+    fn last_log_lines<'a>(
+        &'a self,
+        target: &'a Target,
+        id: &'a str,
+    ) -> DriverFuture<'a, Vec<String>> {
+        Box::pin(async move {
+            let exit = self.get(target).await?.exit_info(id).await;
+            Ok(exit.map(|exit| exit.log).unwrap_or_default())
+        })
+    }
+}
+
+impl Engine {
+    async fn containers_with(
+        &self,
+        labels: &[(String, String)],
+    ) -> Result<Vec<LabeledObject>, Failure> {
+        let labels: Vec<String> = labels
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        let query = [
+            ("all", "true".to_owned()),
+            ("filters", json!({ "label": labels }).to_string()),
+        ];
+        let listed = self.client.list(Kind::Container, &query).await;
+        let listed = listed.map_err(|error| failure(&error, "listing containers"))?;
+        Ok(listed.iter().map(listed_container).collect())
+    }
+}
+
+fn listed_container(found: &Json) -> LabeledObject {
+    object(
+        found,
+        strings(&found["Names"]).next().unwrap_or_default(),
+        state_named(text(&found["State"])),
+        &found["Labels"],
+    )
+}
+
+fn inspected(container: &Container) -> LabeledObject {
+    object(
+        &container.json,
+        &container.name(),
+        container.state(),
+        container.labels(),
+    )
+}
+
+fn object(found: &Json, name: &str, state: ObjectState, labels: &Json) -> LabeledObject {
+    let label = |(key, value): (&String, &Json)| (key.clone(), text(value).to_owned());
+    LabeledObject {
+        id: text(&found["Id"]).to_owned(),
+        name: without_slash(name),
+        state,
+        labels: pairs(labels).map(label).collect(),
+    }
+}

@@ -1,0 +1,27 @@
+//! Whom the labels of a new object name.
+
+use serde::{Deserialize, Serialize};
+
+/// Whom the labels of an object name. They decide who finds, changes and removes the object.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Labeling {
+    /// The deployment of its instance.
+    #[default]
+    Deployment,
+    /// A server. The deployment that the steps were lowered from is never stored.
+    Server {
+        /// Name of the server.
+        server: String,
+        /// ID of the request that the object is created for.
+        request: String,
+    },
+}
+
+impl Labeling {
+    #[expect(missing_docs, reason = "the name is self-explanatory")]
+    #[must_use]
+    pub fn is_deployment(&self) -> bool {
+        *self == Self::Deployment
+    }
+}
