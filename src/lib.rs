@@ -17,7 +17,8 @@
 //!   [`report`] shows them.
 //! - [`engine`] connects to Docker engines, [`plugins`] supports the systems that run deployments.
 //! - [`plan`] plans stages, [`preflight`] checks their requirements, [`executor`] runs them.
-//! - [`operate`] is the application, [`graph`] draws graphs, [`cli`] is the command line.
+//! - [`operate`] is the application, [`graph`] draws graphs, [`serve`] are daemons, [`cli`] is the
+//!   command line.
 
 pub mod diagnostic;
 mod digest;
@@ -55,5 +56,7 @@ pub mod executor;
 pub mod operate;
 
 pub mod graph;
+
+pub mod serve;
 
 pub mod cli;

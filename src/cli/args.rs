@@ -8,6 +8,7 @@
 use super::{
     completions::{deployments, executions, instances, nodes},
     error::CliError,
+    infrakit_args::InfrakitCommand,
 };
 use crate::{engine::RESPONSE_TIMEOUT, operate::settings::RunOptions, stage::parameters::Update};
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
@@ -608,6 +609,11 @@ pub(crate) enum Command {
     Secrets {
         #[command(subcommand)]
         command: SecretsCommand,
+    },
+    /// Serve as InfraKit's Docker instance plugin, or call such a plugin
+    Infrakit {
+        #[command(subcommand)]
+        command: InfrakitCommand,
     },
     /// List the executions of a deployment, or show all events of one execution
     #[command(

@@ -15,6 +15,8 @@ mod executions;
 mod explain;
 mod graph;
 mod helper;
+mod infrakit;
+mod infrakit_args;
 
 mod inspect;
 mod install;
@@ -46,6 +48,7 @@ use crate::{
 use args::{Cli, Color, Command, Global, InstancesArgs, Output, RunArgs, SensitiveArgs};
 use clap::{CommandFactory as _, FromArgMatches as _, parser::ValueSource};
 use error::{CliError, Kind, exit_code};
+use infrakit_args::{InfrakitCommand, LogFormat};
 use serde_json::{Value as Json, json};
 use std::{
     collections::BTreeSet,
@@ -53,6 +56,10 @@ use std::{
     io::{IsTerminal as _, Write as _},
     sync::{Mutex, PoisonError},
     time::Duration,
+};
+use tracing::Level;
+use tracing_subscriber::{
+    Layer as _, filter::Targets, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
 /// Version of the JSON documents; increases only when a field changes its meaning.
@@ -124,6 +131,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     if let Some(exit) = helper::run(&arguments) {
         return exit;
     }
+    let arguments = infrakit::as_plugin(&arguments).unwrap_or(arguments);
     if completions::complete(&arguments) {
         return 0;
     }
@@ -131,7 +139,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(cli) => cli,
         Err(exit) => return exit,
     };
-    log(&cli.global);
+    log(&cli);
     environment::warn_about_ignored(&Cli::command());
     let kind = command_name(&cli.command);
     let result = check_output(&cli).and_then(|()| dispatch(&cli));
@@ -389,6 +397,7 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
             outputs::outputs(global, deployment.given()?, *format)
         }
         Command::Secrets { command } => secrets::secrets(global, command),
+        Command::Infrakit { command } => infrakit::infrakit(global, command),
         Command::Executions {
             id,
             deployment,
@@ -458,6 +467,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::List { .. } => "list",
         Command::Outputs { .. } => "outputs",
         Command::Secrets { .. } => "secrets",
+        Command::Infrakit { .. } => "infrakit",
         Command::Executions { .. } => "executions",
     }
 }
@@ -644,16 +654,45 @@ pub(crate) fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|value| value == "dumb")
 }
 
-fn log(global: &Global) {
-    let level = match global.verbose {
-        0 => tracing::Level::ERROR,
-        1 => tracing::Level::INFO,
-        _ => tracing::Level::DEBUG,
+fn log(cli: &Cli) {
+    let (levels, is_json) = match &cli.command {
+        Command::Infrakit {
+            command: InfrakitCommand::Serve(args),
+        } => (daemon_levels(args.log), args.log_format == LogFormat::Json),
+        _ => (
+            Targets::new().with_default(level(cli.global.verbose)),
+            false,
+        ),
     };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_ansi(color_stderr(global))
-        .init();
+    let log = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let log = if is_json {
+        log.json().flatten_event(true).with_filter(levels).boxed()
+    } else {
+        log.with_ansi(color_stderr(&cli.global))
+            .with_filter(levels)
+            .boxed()
+    };
+    tracing_subscriber::registry().with(log).init();
+}
+
+fn level(verbose: u8) -> Level {
+    match verbose {
+        0 => Level::ERROR,
+        1 => Level::INFO,
+        _ => Level::DEBUG,
+    }
+}
+
+/// Returns the levels of a daemon's log, in the numbers of InfraKit. The requests to engines are
+/// logged only at the last one.
+fn daemon_levels(number: u8) -> Targets {
+    let (own, others) = match number {
+        0..=2 => (Level::ERROR, Level::ERROR),
+        3 => (Level::WARN, Level::WARN),
+        4 => (Level::INFO, Level::WARN),
+        _ => (Level::DEBUG, Level::DEBUG),
+    };
+    Targets::new()
+        .with_default(others)
+        .with_target("dockctl::serve", own)
 }

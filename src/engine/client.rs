@@ -205,6 +205,19 @@ impl Client {
             .await;
     }
 
+    /// Checks that the engine answers now. Unlike other calls, this one is not repeated.
+    pub(crate) async fn ping(&self) -> Result<(), EngineError> {
+        let asked = request(Method::GET, &self.path("/_ping", &[]), Bytes::new());
+        let response = with_timeout(FIRST_CONTACT, self.wire.send(asked?)).await?;
+        expect_success(response)
+            .await?
+            .into_body()
+            .collect()
+            .await
+            .map(drop)
+            .map_err(EngineError::lost)
+    }
+
     /// Returns the engine's machine, or `None` if it is this machine.
     pub(crate) fn host(&self) -> Option<String> {
         self.host.clone()

@@ -35,14 +35,9 @@ impl Connections {
         open.entry(host.key()).or_default().clone()
     }
 
-    /// Checks that an engine accepts a new connection.
-    pub(crate) async fn check(&self, host: &Host) -> Result<(), ConnectError> {
-        Client::connect(host).await.map(drop)
-    }
-
     /// Returns true if an engine accepts a new connection.
     pub(crate) async fn accepts(&self, host: &Host) -> bool {
-        self.check(host).await.is_ok()
+        Client::connect(host).await.is_ok()
     }
 
     /// Returns the engine of a target.

@@ -6,8 +6,8 @@ use crate::{
     model::Deployment,
     record::Record,
     seam::{
-        Call, Command, Failure, LabeledObject, Log, LogOptions, ObjectEvent, ObjectRef, Observed,
-        Outputs, Settled, Step, StepNote, Streams, Target,
+        Call, Command, Failure, LabeledObject, Log, LogOptions, ObjectEvent, ObjectRef,
+        ObjectState, Observed, Outputs, Settled, Step, StepNote, Streams, Target,
     },
     secrets::Secrets,
 };
@@ -110,16 +110,25 @@ pub trait Adopter {
     ) -> DriverFuture<'a, Adoptable>;
 }
 
+/// Selects objects.
+#[derive(Clone, Debug, Default)]
+pub struct ObjectFilter {
+    /// Labels that they must have; without a value, any value.
+    pub labels: Vec<(String, Option<String>)>,
+    /// States that they must be in; empty for all states.
+    pub states: Vec<ObjectState>,
+}
+
 /// Finds objects by their labels, whoever created them.
 pub trait ObjectIndex {
     /// Fails fast, with the reason, if the system cannot be reached now.
     fn check<'a>(&'a self, target: &'a Target) -> DriverFuture<'a, ()>;
 
-    /// Lists the objects that have all of these labels, the newest first.
+    /// Lists objects, the newest first.
     fn list<'a>(
         &'a self,
         target: &'a Target,
-        labels: &'a [(String, String)],
+        filter: &'a ObjectFilter,
     ) -> DriverFuture<'a, Vec<LabeledObject>>;
 
     /// Returns the object with a name, an ID, or the beginning of an ID.

@@ -13,8 +13,8 @@ mod registry;
 mod script;
 
 pub use driver::{
-    Adoptable, Adopter, Candidate, Driver, DriverFuture, NoteSink, ObjectEvents, ObjectIndex,
-    ObserveContext, Processed, Shell, StepContext, StepShell, Watch,
+    Adoptable, Adopter, Candidate, Driver, DriverFuture, NoteSink, ObjectEvents, ObjectFilter,
+    ObjectIndex, ObserveContext, Processed, Shell, StepContext, StepShell, Watch,
 };
 pub use drivers::Drivers;
 pub use guard::{FoundGuard, Guard, GuardError, GuardFuture, GuardHolder, Guards, HeldGuard};

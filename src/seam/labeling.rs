@@ -2,6 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Label with the server that an object was created for. Such an object belongs to no deployment.
+pub const SERVER: &str = "dockctl.infrakit";
+/// Label with the request that an object was created for.
+pub const SERVER_REQUEST: &str = "dockctl.infrakit.request";
+/// Label with the group of InfraKit that an object belongs to.
+pub const GROUP: &str = "infrakit.group";
+/// Beginning of the labels that only dockctl sets.
+pub const RESERVED_LABELS: &str = "dockctl.";
+
 /// Whom the labels of an object name. They decide who finds, changes and removes the object.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -6,7 +6,7 @@
 
 mod call;
 mod failure;
-mod labeling;
+pub mod labeling;
 mod log_line;
 mod object;
 mod object_event;

@@ -5,7 +5,7 @@ use crate::support::project_root;
 use std::{fs, path::Path};
 
 /// Modules from low to high. Modules in the same line must not use each other.
-const LAYERS: [&str; 22] = [
+const LAYERS: [&str; 23] = [
     "digest printable web",
     "diagnostic",
     "syntax",
@@ -27,6 +27,7 @@ const LAYERS: [&str; 22] = [
     "executor",
     "operate",
     "graph",
+    "serve",
     "cli",
 ];
 

@@ -546,7 +546,7 @@ impl Action {
             },
             effect: self.effect(),
             settling: match self {
-                Self::Execute { .. } => Settling::AtLeastOnce,
+                Self::Execute { .. } | Self::Init { .. } => Settling::AtLeastOnce,
                 _ => Settling::ByObserving,
             },
             deletes: self.deletes(),

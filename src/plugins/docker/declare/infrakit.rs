@@ -7,10 +7,10 @@ use crate::{
     plugins::docker::declare::{
         container::is_valid_name,
         json::{list, pairs, text},
-        label,
         params::{self, Gate},
         sdk,
     },
+    seam::labeling::RESERVED_LABELS,
     syntax::{as_literal, without_marks},
 };
 use fancy_regex::Regex;
@@ -145,8 +145,15 @@ pub(crate) fn faults(node: &Definition) -> Vec<Fault> {
         faults.push(Fault::new("this must be a list").at_key("networks"));
     }
     for (at, given) in list(&networks).enumerate() {
-        let fault = network_request(given).err();
-        faults.extend(fault.map(|fault| fault.at_key(at.to_string()).at_key("networks")));
+        let nested = |fault: Fault| fault.at_key(at.to_string()).at_key("networks");
+        faults.extend(network_request(given).err().map(|fault| {
+            // The message of the original names no place.
+            if fault == unnamed_network() {
+                fault
+            } else {
+                nested(fault)
+            }
+        }));
     }
     let init = property(node, "init");
     if !init.is_null() && !init.is_string() {
@@ -180,7 +187,7 @@ fn check_labels(config: &JsonMap<String, Json>) -> Result<(), Fault> {
 }
 
 fn check_label(key: &str) -> Result<(), Fault> {
-    if key.starts_with(label::PREFIX) {
+    if key.starts_with(RESERVED_LABELS) {
         let fault = Fault::new(format!("the label `{key}` is reserved for dockctl"));
         return Err(fault.hint("use another name for the label").at_key(key));
     }
@@ -248,6 +255,10 @@ pub(crate) fn network_name(given: &Json) -> String {
     name.unwrap_or_default()
 }
 
+fn unnamed_network() -> Fault {
+    Fault::new("NetworkAttachment should have a name")
+}
+
 /// Returns the request that creates a network if it is missing.
 ///
 /// # Errors
@@ -256,7 +267,7 @@ pub(crate) fn network_name(given: &Json) -> String {
 pub(crate) fn network_request(given: &Json) -> Result<JsonMap<String, Json>, Fault> {
     let mut request = sdk::network(given)?;
     if request.get("Name").map(text).unwrap_or_default().is_empty() {
-        return Err(Fault::new("NetworkAttachment should have a name"));
+        return Err(unnamed_network());
     }
     let no_labels = JsonMap::new();
     let labels = request
@@ -333,7 +344,7 @@ mod tests {
                 "tags.dockctl.deployment: the label `dockctl.deployment` is reserved for dockctl",
                 "attachments: this must be a list of mappings with the keys ID and Type",
                 "logical_id: `a/b` is not a valid container name",
-                "networks.1: NetworkAttachment should have a name",
+                ": NetworkAttachment should have a name",
                 "networks.2.IPAM.Confg: unknown key `Confg`",
                 "init: this must be a string",
             ]

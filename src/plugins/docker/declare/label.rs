@@ -12,7 +12,10 @@ use crate::{
         json::map_of,
         operation::{Operation, is_run, kind},
     },
-    seam::{Call, Labeling, Target},
+    seam::{
+        Call, Labeling, Target,
+        labeling::{GROUP, SERVER},
+    },
     stage::{is_lifecycle_operation, is_uninstall_operation},
 };
 
@@ -22,9 +25,6 @@ use serde::Serialize;
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 use std::path::PathBuf;
-
-/// Beginning of all labels of dockctl.
-pub(crate) const PREFIX: &str = "dockctl.";
 
 pub(crate) const DEPLOYMENT: &str = "dockctl.deployment";
 pub(crate) const NODE: &str = "dockctl.node";
@@ -55,13 +55,6 @@ pub(crate) const BUILT_FOR: &str = "dockctl.built-for";
 pub(crate) const SOURCE_URL: &str = "dockctl.from";
 /// Marks an imported image that the blueprint does not name: it is removed with its last container.
 pub(crate) const UNNAMED: &str = "dockctl.unnamed";
-
-/// Server that the object was created for. Such an object belongs to no deployment.
-pub(crate) const SERVER: &str = "dockctl.infrakit";
-/// ID of the request that the object was created for.
-pub(crate) const SERVER_REQUEST: &str = "dockctl.infrakit.request";
-/// Group of InfraKit that the object belongs to.
-pub(crate) const GROUP: &str = "infrakit.group";
 
 pub(crate) const STOP: &str = "cloudify.interfaces.lifecycle.stop";
 

@@ -18,7 +18,7 @@ use crate::{
         drive::{engine::Engine, images::ImageRequest, wait_for},
     },
     printable::printable,
-    seam::{Call, Exit, Failure, Labeling, ObjectState, Outputs, ProgressSink},
+    seam::{Call, Exit, Failure, Labeling, ObjectState, Outputs, ProgressSink, labeling},
 };
 use futures_util::StreamExt as _;
 use serde_json::{Map as JsonMap, Value as Json, json};
@@ -200,7 +200,7 @@ impl Engine {
             .temporary());
         };
         if let Labeling::Server { request: mine, .. } = &request.labeling {
-            return match found.label(label::SERVER_REQUEST) {
+            return match found.label(labeling::SERVER_REQUEST) {
                 Some(found_for) if found_for == mine => Ok(container_id_outputs(found.id())),
                 _ => Err(name_taken_by(&request.name, &found)),
             };
@@ -312,8 +312,8 @@ impl Engine {
 
     fn set_labels(&self, body: &mut Json, call: &Call, creation: &Creation, digest: &str) {
         if let Labeling::Server { server, request } = &creation.labeling {
-            body["Labels"][label::SERVER] = server.as_str().into();
-            body["Labels"][label::SERVER_REQUEST] = request.as_str().into();
+            body["Labels"][labeling::SERVER] = server.as_str().into();
+            body["Labels"][labeling::SERVER_REQUEST] = request.as_str().into();
             return;
         }
         let record =

@@ -31,7 +31,7 @@ use std::{
 
 /// Engines of a deployment's steps and objects.
 pub(crate) struct Engines {
-    pub(super) connections: Rc<Connections>,
+    connections: Rc<Connections>,
     author: Author,
     open: RefCell<HashMap<String, Rc<Engine>>>,
     taken_over: TakenOver,

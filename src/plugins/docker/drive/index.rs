@@ -4,7 +4,7 @@ use super::{engine::Engine, engines::Engines};
 use crate::{
     engine::{Kind, failure},
     plugins::{
-        DriverFuture, ObjectIndex,
+        DriverFuture, ObjectFilter, ObjectIndex,
         docker::declare::{
             container::{Container, state_named, without_slash},
             json::{pairs, strings, text},
@@ -15,20 +15,19 @@ use crate::{
 use serde_json::{Value as Json, json};
 
 impl ObjectIndex for Engines {
-    /// Opens a connection of its own: calls over an existing one are repeated for a while.
     fn check<'a>(&'a self, target: &'a Target) -> DriverFuture<'a, ()> {
         Box::pin(async move {
-            let host = self.connections.host(target)?;
-            Ok(self.connections.check(&host).await?)
+            let pinged = self.get(target).await?.client.ping().await;
+            pinged.map_err(|error| failure(&error, "reaching the engine"))
         })
     }
 
     fn list<'a>(
         &'a self,
         target: &'a Target,
-        labels: &'a [(String, String)],
+        filter: &'a ObjectFilter,
     ) -> DriverFuture<'a, Vec<LabeledObject>> {
-        Box::pin(async move { self.get(target).await?.containers_with(labels).await })
+        Box::pin(async move { self.get(target).await?.containers_with(filter).await })
     }
 
     fn find<'a>(
@@ -62,18 +61,15 @@ impl ObjectIndex for Engines {
 }
 
 impl Engine {
-    async fn containers_with(
-        &self,
-        labels: &[(String, String)],
-    ) -> Result<Vec<LabeledObject>, Failure> {
-        let labels: Vec<String> = labels
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
-        let query = [
-            ("all", "true".to_owned()),
-            ("filters", json!({ "label": labels }).to_string()),
-        ];
+    async fn containers_with(&self, filter: &ObjectFilter) -> Result<Vec<LabeledObject>, Failure> {
+        let label = |(key, value): &(String, Option<String>)| match value {
+            Some(value) => format!("{key}={value}"),
+            None => key.clone(),
+        };
+        let labels: Vec<String> = filter.labels.iter().map(label).collect();
+        let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
+        let filters = json!({ "label": labels, "status": states });
+        let query = [("all", "true".to_owned()), ("filters", filters.to_string())];
         let listed = self.client.list(Kind::Container, &query).await;
         let listed = listed.map_err(|error| failure(&error, "listing containers"))?;
         Ok(listed.iter().map(listed_container).collect())

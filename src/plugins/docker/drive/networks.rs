@@ -14,7 +14,7 @@ use crate::{
             engine::Engine,
         },
     },
-    seam::{Call, Failure, Labeling, Outputs},
+    seam::{Call, Failure, Labeling, Outputs, labeling},
     syntax::without_marks,
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
@@ -315,7 +315,7 @@ impl Engine {
             .map_err(|fault| invalid_arguments(&[fault]))?;
         if let Labeling::Server { server, .. } = labeling {
             let labels = request.entry("Labels").or_insert_with(|| json!({}));
-            labels[label::SERVER] = server.as_str().into();
+            labels[labeling::SERVER] = server.as_str().into();
         }
         let network = self.provide_network(&request).await?;
         let body = json!({ "Container": recorded_id(call)?, "EndpointConfig": {} });

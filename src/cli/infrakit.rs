@@ -1,0 +1,266 @@
+//! `dockctl infrakit`: the plugin, and a client of plugins.
+
+use super::{
+    Outcome,
+    args::Global,
+    config::path_variable,
+    error::{CliError, Kind},
+    infrakit_args::{InfrakitCommand, InstanceArgs, InstanceCommand, ServeArgs},
+    runtime,
+    terminal::Terminal,
+};
+use crate::{
+    diagnostic::{Diagnostics, Sources},
+    printable::printable,
+    serve::infrakit::{
+        self, Description, Options, Tags, TlsFiles,
+        client::{Client, ClientError},
+        directory::{self, Address},
+    },
+    syntax,
+};
+use serde_json::{Value as Json, json};
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    fs,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+use tokio::task::LocalSet;
+
+/// Name under which the binary is the plugin.
+const PLUGIN: &str = "infrakit-instance-docker";
+/// Largest file with a specification, in bytes.
+const MAX_FILE: u64 = 8 << 20;
+
+/// Returns the arguments of `dockctl infrakit serve`, if dockctl was called by the name of the
+/// original plugin.
+pub(crate) fn as_plugin(arguments: &[OsString]) -> Option<Vec<OsString>> {
+    let (program, rest) = arguments.split_first()?;
+    (Path::new(program).file_name()? == PLUGIN).then_some(())?;
+    let words: &[&str] = match rest.first().and_then(|first| first.to_str()) {
+        Some("version") => return Some(["dockctl", "--version"].map(OsString::from).to_vec()),
+        _ => &["dockctl", "infrakit", "serve"],
+    };
+    Some(
+        words
+            .iter()
+            .map(OsString::from)
+            .chain(rest.iter().cloned())
+            .collect(),
+    )
+}
+
+/// Runs a command.
+pub(crate) fn infrakit(global: &Global, command: &InfrakitCommand) -> Result<Outcome, CliError> {
+    match command {
+        InfrakitCommand::Serve(args) => serve(global, args),
+        InfrakitCommand::Instance(args) => instance(args),
+    }
+}
+
+fn plugins_dir(given: Option<&PathBuf>) -> Result<PathBuf, CliError> {
+    let (infrakit, home) = (path_variable("INFRAKIT_HOME"), path_variable("HOME"));
+    directory::path(given.cloned(), infrakit, home).ok_or_else(|| {
+        CliError::usage("no directory of plugins: HOME is not set")
+            .hint("set it with --plugins-dir DIR")
+    })
+}
+
+fn serve(global: &Global, args: &ServeArgs) -> Result<Outcome, CliError> {
+    let terminal = Terminal::new(global);
+    let workspace = terminal.workspace()?;
+    let files = args
+        .tls_cert
+        .clone()
+        .zip(args.tls_key.clone())
+        .zip(args.tls_client_ca.clone());
+    let options = Options {
+        name: args.name.clone(),
+        directory: plugins_dir(args.directory.plugins_dir.as_ref())?,
+        listen: args.listen.clone(),
+        tls: files.map(|((certificate, key), client_ca)| TlsFiles {
+            certificate,
+            key,
+            client_ca,
+        }),
+        url: args.url.clone(),
+        subtypes: args.subtypes.clone(),
+        namespace: args.namespace_tags.iter().cloned().collect(),
+        init_timeout: args.init_timeout,
+        notify_socket: env::var_os("NOTIFY_SOCKET"),
+    };
+    runtime()?.block_on(infrakit::serve(&workspace, &options))?;
+    Ok(Outcome::silent())
+}
+
+fn instance(args: &InstanceArgs) -> Result<Outcome, CliError> {
+    let client = client(args)?;
+    let called = async {
+        client.check().await.map_err(|error| failed(&error))?;
+        call(&client, &args.command).await
+    };
+    runtime()?.block_on(LocalSet::new().run_until(called))
+}
+
+/// Returns the client of the plugin that the arguments name.
+fn client(args: &InstanceArgs) -> Result<Client, CliError> {
+    let given = Address::read(&args.name).map(|address| (address, ""));
+    let (address, subtype) = given.map_or_else(|| find(args), Ok)?;
+    Ok(Client {
+        address,
+        subtype: subtype.to_owned(),
+        timeout: args.timeout,
+    })
+}
+
+/// Finds the plugin in the directory. Returns its address and the subtype.
+fn find(args: &InstanceArgs) -> Result<(Address, &str), CliError> {
+    let (name, subtype) = args.name.split_once('/').unwrap_or((&args.name, ""));
+    let directory = plugins_dir(args.plugins_dir.as_ref())?;
+    let found = directory::find(&directory, name);
+    let unknown = |why| CliError::usage(why).hint(known_plugins(&directory));
+    Ok((found.map_err(unknown)?, subtype))
+}
+
+fn known_plugins(directory: &Path) -> String {
+    match directory::names(directory) {
+        names if names.is_empty() => "start one: dockctl infrakit serve".to_owned(),
+        names => format!("plugins in the directory: {}", names.join(", ")),
+    }
+}
+
+fn failed(error: &ClientError) -> CliError {
+    let hint = match error {
+        ClientError::TimedOut(_) => Some("to wait longer: --timeout DURATION"),
+        ClientError::Unreachable(_) => {
+            Some("check that the plugin runs; its socket may be a leftover")
+        }
+        _ => None,
+    };
+    let failed = CliError::new(Kind::Failed, error.to_string());
+    hint.into_iter().fold(failed, CliError::hint)
+}
+
+async fn call(client: &Client, command: &InstanceCommand) -> Result<Outcome, CliError> {
+    let failed = |error: ClientError| failed(&error);
+    match command {
+        InstanceCommand::Describe { tags, quiet } => {
+            let all = client.describe(&tags_of(tags)).await.map_err(failed)?;
+            Ok(Outcome::new(
+                json!({ "instances": documents(&all) }),
+                table(&all, *quiet),
+            ))
+        }
+        InstanceCommand::Provision { file } => {
+            let id = client.provision(&read(file)?).await.map_err(failed)?;
+            Ok(Outcome::new(
+                json!({ "id": id }),
+                format!("{}\n", printable(&id)),
+            ))
+        }
+        InstanceCommand::Destroy { instances } => {
+            for instance in instances {
+                client.destroy(instance).await.map_err(failed)?;
+            }
+            let text = instances
+                .iter()
+                .map(|id| format!("destroyed {}\n", printable(id)));
+            Ok(Outcome::new(
+                json!({ "destroyed": instances }),
+                text.collect::<String>(),
+            ))
+        }
+        InstanceCommand::Validate { file } => {
+            client.validate(&read(file)?).await.map_err(failed)?;
+            Ok(Outcome::new(json!({ "valid": true }), "validate:ok\n"))
+        }
+        InstanceCommand::Label { instance, labels } => {
+            client
+                .label(instance, &tags_of(labels))
+                .await
+                .map_err(failed)?;
+            let text = format!("labeled {}\n", printable(instance));
+            Ok(Outcome::new(json!({ "labeled": instance }), text))
+        }
+    }
+}
+
+fn tags_of(pairs: &[(String, String)]) -> Tags {
+    pairs.iter().cloned().collect()
+}
+
+/// Reads a document in JSON or YAML.
+fn read(file: &Path) -> Result<Json, CliError> {
+    let cannot =
+        |error: io::Error| CliError::usage(format!("cannot read {}: {error}", file.display()));
+    let mut text = String::new();
+    if file.as_os_str() == OsStr::new("-") {
+        io::stdin()
+            .take(MAX_FILE)
+            .read_to_string(&mut text)
+            .map_err(cannot)?;
+    } else {
+        let file = fs::File::open(file).map_err(cannot)?;
+        file.take(MAX_FILE)
+            .read_to_string(&mut text)
+            .map_err(cannot)?;
+    }
+    match serde_json::from_str(&text) {
+        Ok(json) => Ok(json),
+        Err(_) => from_yaml(file, text),
+    }
+}
+
+fn from_yaml(file: &Path, text: String) -> Result<Json, CliError> {
+    let mut sources = Sources::default();
+    let main = sources.add_text(file.display().to_string(), text);
+    let mut faults = Diagnostics::default();
+    let value = syntax::parse(&sources, main, &mut faults);
+    match value {
+        Ok(value) if !faults.iter().any(crate::diagnostic::Diagnostic::is_error) => {
+            Ok(value.to_json())
+        }
+        Ok(_) => Err(invalid(faults, sources)),
+        Err(fault) => {
+            faults.push(fault);
+            Err(invalid(faults, sources))
+        }
+    }
+}
+
+fn invalid(faults: Diagnostics, sources: Sources) -> CliError {
+    crate::operate::Error::invalid(faults, sources).into()
+}
+
+fn documents(all: &[Description]) -> Json {
+    let document =
+        |it: &Description| json!({ "id": it.id, "logical_id": it.logical_id, "tags": it.tags });
+    all.iter().map(document).collect()
+}
+
+/// Returns the table that InfraKit's own command line prints.
+fn table(all: &[Description], quiet: bool) -> String {
+    let row = |id: &str, logical: &str, tags: &str| {
+        format!(
+            "{}\n",
+            format!("{id:<30}\t{logical:<30}\t{tags}").trim_end()
+        )
+    };
+    let header = (!quiet).then(|| row("ID", "LOGICAL", "TAGS"));
+    let rows = all.iter().map(|it| {
+        let tags: Vec<String> = it
+            .tags
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        let logical = it.logical_id.as_deref().unwrap_or("  -   ");
+        row(
+            &printable(&it.id),
+            &printable(logical),
+            &printable(&tags.join(",")),
+        )
+    });
+    header.into_iter().chain(rows).collect()
+}

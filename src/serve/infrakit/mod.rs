@@ -1,0 +1,215 @@
+//! dockctl as InfraKit's Docker instance plugin.
+//!
+//! [`serve`] runs the plugin. [`presence`] puts it into the [`directory`] of plugins, [`plugin`] is
+//! its HTTP service, [`instances`] does the work, [`client`] calls plugins.
+
+mod api;
+pub mod client;
+pub mod directory;
+mod ended;
+mod info;
+mod instances;
+mod metadata;
+mod plugin;
+pub mod presence;
+mod settle;
+mod steps;
+mod template;
+mod turns;
+
+use crate::{
+    journal::{Holder, JournalError},
+    operate::{self, Workspace, error::Kind},
+    seam::Target,
+    serve::{http, listener::Listener, service_manager::ServiceManager, tls::Acceptor},
+};
+use directory::Address;
+use indexmap::IndexMap;
+use instances::{Instances, Parts};
+use plugin::Plugin;
+use presence::Presence;
+use serde_json::json;
+use std::{
+    collections::BTreeMap, ffi::OsString, net::ToSocketAddrs as _, path::PathBuf, rc::Rc,
+    time::Duration,
+};
+use template::Template;
+use tokio::{net::TcpListener, task::LocalSet, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+pub use crate::serve::tls::TlsFiles;
+pub use api::{Description, Tags};
+
+/// Longest time for running requests to finish after a request to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Settings of the plugin.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Name of the plugin.
+    pub name: String,
+    /// Directory of plugins.
+    pub directory: PathBuf,
+    /// Address to listen on; a unix socket in the directory if there is none.
+    pub listen: Option<String>,
+    /// Files for TLS.
+    pub tls: Option<TlsFiles>,
+    /// Address of the engine; the default engine if there is none.
+    pub url: Option<String>,
+    /// Engines of further subtypes, by name.
+    pub subtypes: Vec<(String, String)>,
+    /// Tags of all instances.
+    pub namespace: BTreeMap<String, String>,
+    /// Longest time for the script of an instance.
+    pub init_timeout: Duration,
+    /// Socket of the service manager.
+    pub notify_socket: Option<OsString>,
+}
+
+/// Serves the plugin until the caller requests a stop.
+///
+/// # Errors
+///
+/// If the plugin cannot start: its name is in use, or an address, a file or the state directory is
+/// unusable.
+pub async fn serve(workspace: &Workspace<'_>, options: &Options) -> Result<(), operate::Error> {
+    check(options)?;
+    let stop = CancellationToken::new();
+    let manager = ServiceManager::at(options.notify_socket.as_deref());
+    let manager = manager.map_err(|error| failed(format!("cannot use NOTIFY_SOCKET: {error}")))?;
+    let instances = instances(workspace, options)?;
+    let (presence, listener) = listen(options).await?;
+    let signals = workspace.caller.stop_requests()?;
+    let plugin = Rc::new(Plugin {
+        instances,
+        stop: stop.clone(),
+    });
+    tracing::info!(name = options.name, directory = %options.directory.display(), "listening");
+    manager.tell("READY=1");
+    let served = LocalSet::new();
+    let settled = plugin.clone();
+    served.spawn_local(async move { settled.instances.settle_all().await });
+    let stopped = async {
+        signals.wait_for_stop().await;
+        tracing::info!("stopping; running requests finish");
+        manager.tell("STOPPING=1");
+        drop(presence);
+        stop.cancel();
+    };
+    served
+        .run_until(async {
+            let serving = http::serve(&listener, &plugin, &stop);
+            tokio::pin!(serving);
+            tokio::select! {
+                () = &mut serving => return,
+                () = stopped => {}
+            }
+            if timeout(GRACE, serving).await.is_err() {
+                tracing::warn!(
+                    "running requests did not finish in time; the next start settles them"
+                );
+            }
+        })
+        .await;
+    Ok(())
+}
+
+fn check(options: &Options) -> Result<(), operate::Error> {
+    if !directory::is_valid_name(&options.name) {
+        let message = format!("`{}` is not a valid name of a plugin", options.name);
+        return Err(operate::Error::usage(message)
+            .hint("use the characters [a-zA-Z0-9_.-], and start with a letter or digit"));
+    }
+    if options.tls.is_some() && options.listen.is_none() {
+        return Err(operate::Error::usage(
+            "TLS requires an address: --listen tcp://HOST:PORT",
+        ));
+    }
+    Ok(())
+}
+
+fn failed(message: impl Into<String>) -> operate::Error {
+    operate::Error::new(Kind::Failed, message)
+}
+
+fn instances(workspace: &Workspace<'_>, options: &Options) -> Result<Instances, operate::Error> {
+    let holder = Holder::this_process("infrakit serve", "");
+    let store = workspace
+        .state
+        .server(&options.name, &holder)
+        .map_err(|error| in_use(options, error))?;
+    let template =
+        Template::new(options.namespace.clone(), options.init_timeout).map_err(failed)?;
+    let parts = Parts {
+        name: options.name.clone(),
+        template,
+        plugins: workspace.connect()?,
+        store,
+        subtypes: subtypes(options),
+    };
+    Ok(Instances::new(parts)?)
+}
+
+fn in_use(options: &Options, error: JournalError) -> operate::Error {
+    match error {
+        JournalError::Locked { holder } => {
+            let who = holder
+                .map(|holder| format!(" by {holder}"))
+                .unwrap_or_default();
+            let message = format!("the plugin `{}` is in use{who}", options.name);
+            operate::Error::new(Kind::Busy, message)
+                .hint("use another name: --name NAME, or another --state-dir")
+        }
+        other => other.into(),
+    }
+}
+
+fn subtypes(options: &Options) -> IndexMap<String, Target> {
+    let engine = |url: &String| Target::At {
+        shown: url.clone(),
+        arguments: json!({ "base_url": url }),
+    };
+    let default = options.url.as_ref().map_or(Target::Default, engine);
+    let others = options
+        .subtypes
+        .iter()
+        .map(|(name, url)| (name.clone(), engine(url)));
+    [(String::new(), default)]
+        .into_iter()
+        .chain(others)
+        .collect()
+}
+
+async fn listen(options: &Options) -> Result<(Presence, Listener), operate::Error> {
+    let Some(address) = &options.listen else {
+        let present = Presence::with_socket(&options.directory, &options.name);
+        return present.map_err(|error| failed(error.to_string()));
+    };
+    let tls = options
+        .tls
+        .as_ref()
+        .map(Acceptor::read)
+        .transpose()
+        .map_err(failed)?;
+    let Some(Address::Tcp(host) | Address::Tls(host)) = Address::read(address) else {
+        return Err(operate::Error::usage(format!(
+            "`{address}` is not an address such as tcp://127.0.0.1:9000"
+        )));
+    };
+    let cannot = |error: std::io::Error| failed(format!("cannot listen on {address}: {error}"));
+    let addresses: Vec<_> = host.to_socket_addrs().map_err(cannot)?.collect();
+    if tls.is_none() && !addresses.iter().all(|address| address.ip().is_loopback()) {
+        let message = format!(
+            "{address} is not only for this machine: whoever can connect can start containers"
+        );
+        return Err(operate::Error::usage(message).hint(
+            "use TLS: --tls-cert FILE --tls-key FILE --tls-client-ca FILE, or an address of this machine: tcp://127.0.0.1:PORT",
+        ));
+    }
+    let listener = TcpListener::bind(&addresses[..]).await.map_err(cannot)?;
+    let scheme = if tls.is_some() { "https" } else { "tcp" };
+    let announced = format!("{scheme}://{host}");
+    let present = Presence::with_address(&options.directory, &options.name, &announced);
+    let present = present.map_err(|error| failed(error.to_string()))?;
+    Ok((present, Listener::Tcp(listener, tls)))
+}
