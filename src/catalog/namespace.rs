@@ -3,7 +3,7 @@
 //!
 //! Names that start with `cloudify.` and the primitive types are global and stay unchanged.
 
-use crate::syntax::{Call, Data, Map, PRIMITIVES, Value, call};
+use crate::syntax::{Call, Data, LITERAL, Map, PRIMITIVES, Value, call};
 use std::sync::Arc;
 
 /// Separator between a namespace and a name.
@@ -92,7 +92,7 @@ impl Prefixer {
     fn type_name(&self, value: &Value) -> Value {
         if value
             .as_str()
-            .is_some_and(|name| PRIMITIVES.contains(&name))
+            .is_some_and(|name| PRIMITIVES.contains(&name) || name == LITERAL)
         {
             value.clone()
         } else {

@@ -5,7 +5,7 @@ use crate::{
     catalog::NAMESPACE_DELIMITER,
     diagnostic::{Code, Diagnostic, Diagnostics, Span, Spanned},
     syntax::{
-        Data, Map, PRIMITIVES, Value,
+        Data, LITERAL, Map, PRIMITIVES, Value,
         ast::{
             Ast, DataType, Definition, Interfaces, Named, NodeType, Operation, RelationshipType,
             Schema,
@@ -254,6 +254,7 @@ impl Types {
     /// Returns true if the data type exists; reports an error otherwise.
     fn check_exists(&self, type_name: &Spanned<String>, d: &mut Diagnostics) -> bool {
         let exists = PRIMITIVES.contains(&type_name.node.as_str())
+            || type_name.node == LITERAL
             || self.data.contains_key(&type_name.node);
         if !exists {
             let fault = type_name.span.error(
@@ -654,7 +655,9 @@ fn fill_with(
             .or_else(|| empty_data_type(&property.body, owner.span, data))
         {
             Some(value) => {
-                let value = if property.body.type_name.is_some() {
+                let value = if property.body.type_of() == Some(LITERAL) {
+                    value.as_literal()
+                } else if property.body.type_name.is_some() {
                     let what = Property {
                         name,
                         owner: owner.what,

@@ -6,7 +6,8 @@
 use super::FUNCTIONS;
 use serde_json::{Map as JsonMap, Value as Json};
 
-/// Key of the mapping that marks a value as data. It must be the only key.
+/// Key of the mapping that marks a value as data. It must be the only key. A property of the type
+/// with this name is always data.
 pub const LITERAL: &str = "dockctl.literal";
 
 /// Returns the marked value, if a JSON value is a mark.

@@ -12,8 +12,12 @@
 mod cli;
 mod docker;
 mod failures;
+mod infrakit;
 mod kernel;
 mod language;
+#[path = "../sweep/proxy.rs"]
+#[allow(dead_code, reason = "the sweeps use the rest")]
+mod proxy;
 mod script;
 mod simulated;
 #[path = "../support/mod.rs"]

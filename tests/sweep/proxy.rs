@@ -281,9 +281,12 @@ fn forward(
         .get_mut(entry)
         .into_iter()
         .for_each(|entry| entry.1 = status);
-    let has_no_body = matches!(status, 204 | 304);
+    let has_no_body = matches!(status, 101 | 204 | 304);
     if fault.is_none() {
         client.write_all(head.as_bytes())?;
+        if status == 101 {
+            return relay_both_ways(client, &mut engine).map(|()| false);
+        }
         relay_body(&mut engine, client, &head, has_no_body)?;
         return Ok(true);
     }
@@ -389,6 +392,17 @@ fn read_chunk(stream: &mut impl Read, body: &mut Vec<u8>) -> std::io::Result<boo
 }
 
 /// Forwards a body as it arrives, because some are endless.
+/// Relays the bytes of a command in a container, its input too, until the engine ends.
+fn relay_both_ways(client: &mut UnixStream, engine: &mut UnixStream) -> std::io::Result<()> {
+    let (mut input, mut to_engine) = (client.try_clone()?, engine.try_clone()?);
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut input, &mut to_engine);
+        let _ = to_engine.shutdown(std::net::Shutdown::Write);
+    });
+    std::io::copy(engine, client)?;
+    client.shutdown(std::net::Shutdown::Both)
+}
+
 fn relay_body(
     engine: &mut UnixStream,
     client: &mut UnixStream,

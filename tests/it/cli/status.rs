@@ -2,7 +2,7 @@
 
 use crate::{
     cli::{installed_pair, session::send_signal},
-    docker::events::proxy::Proxy,
+    proxy::Proxy,
     support::Test,
 };
 use std::io::{BufRead as _, BufReader};

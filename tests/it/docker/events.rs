@@ -1,11 +1,9 @@
 //! Requests during a wait: dockctl subscribes to engine events instead of polling.
 
-#[path = "../../sweep/proxy.rs"]
-#[allow(dead_code, reason = "the sweeps use the rest")]
-pub(crate) mod proxy;
-
-use crate::support::Test;
-use proxy::{Fault, Proxy};
+use crate::{
+    proxy::{Fault, Proxy},
+    support::Test,
+};
 
 /// Number of containers; each becomes healthy after about two seconds.
 const WAITERS: usize = 4;

@@ -199,7 +199,7 @@ pub(crate) fn creation(
             property(node, "resource_config")["container_args"].clone(),
             NULL,
         ),
-        Dialect::Sdk => (infrakit::declaration(node), NULL),
+        Dialect::Sdk => (infrakit::declaration(&node.properties), NULL),
         Dialect::Params => (
             input(node, "create", "params").clone(),
             input(node, "start", "params"),
@@ -229,7 +229,7 @@ pub(crate) fn faults(part: InstanceRef<'_>) -> Vec<Fault> {
         node,
     } = part;
     match kind(node) {
-        Some(Kind::Container) if is_infrakit(node) => infrakit::faults(node),
+        Some(Kind::Container) if is_infrakit(node) => infrakit::faults(&node.properties),
         Some(Kind::Container) if !node.is_adopted() => creation(deployment, instance, node)
             .converted()
             .err()

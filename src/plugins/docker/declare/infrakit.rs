@@ -58,14 +58,18 @@ impl Init {
 }
 
 fn property(node: &Definition, name: &str) -> Json {
-    without_marks(node.properties.get(name).unwrap_or(&Json::Null))
+    value(&node.properties, name)
+}
+
+fn value(properties: &JsonMap<String, Json>, name: &str) -> Json {
+    without_marks(properties.get(name).unwrap_or(&Json::Null))
 }
 
 /// Returns the properties that a container is created from.
-pub(crate) fn declaration(node: &Definition) -> Json {
+pub(crate) fn declaration(properties: &JsonMap<String, Json>) -> Json {
     let names = ["logical_id", "config", "host_config", "tags", "attachments"];
     let given = |name: &str| {
-        let value = node.properties.get(name).unwrap_or(&Json::Null);
+        let value = properties.get(name).unwrap_or(&Json::Null);
         (name.to_owned(), value.clone())
     };
     names
@@ -137,10 +141,10 @@ fn checked<T: Default>(result: Result<T, Fault>, faults: &mut Vec<Fault>) -> T {
     })
 }
 
-/// Returns the faults of a node's properties.
-pub(crate) fn faults(node: &Definition) -> Vec<Fault> {
-    let mut faults = creation(&declaration(node)).err().unwrap_or_default();
-    let networks = property(node, "networks");
+/// Returns the faults of the properties of a node. Paths begin with the name of a property.
+pub(crate) fn faults(properties: &JsonMap<String, Json>) -> Vec<Fault> {
+    let mut faults = creation(&declaration(properties)).err().unwrap_or_default();
+    let networks = value(properties, "networks");
     if !networks.is_null() && !networks.is_array() {
         faults.push(Fault::new("this must be a list").at_key("networks"));
     }
@@ -155,7 +159,7 @@ pub(crate) fn faults(node: &Definition) -> Vec<Fault> {
             }
         }));
     }
-    let init = property(node, "init");
+    let init = value(properties, "init");
     if !init.is_null() && !init.is_string() {
         faults.push(Fault::new("this must be a string").at_key("init"));
     }
@@ -286,11 +290,8 @@ pub(crate) fn network_request(given: &Json) -> Result<JsonMap<String, Json>, Fau
 mod tests {
     use super::*;
 
-    fn node(properties: &Json) -> Definition {
-        Definition {
-            properties: properties.as_object().cloned().unwrap(),
-            ..Definition::default()
-        }
+    fn node(properties: &Json) -> JsonMap<String, Json> {
+        properties.as_object().cloned().unwrap()
     }
 
     fn messages(properties: &Json) -> Vec<String> {

@@ -68,7 +68,12 @@ impl Engine {
         };
         let labels: Vec<String> = filter.labels.iter().map(label).collect();
         let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
-        let filters = json!({ "label": labels, "status": states });
+        let mut filters = json!({});
+        for (name, values) in [("label", json!(labels)), ("status", json!(states))] {
+            if values != json!([]) {
+                filters[name] = values;
+            }
+        }
         let query = [("all", "true".to_owned()), ("filters", filters.to_string())];
         let listed = self.client.list(Kind::Container, &query).await;
         let listed = listed.map_err(|error| failure(&error, "listing containers"))?;

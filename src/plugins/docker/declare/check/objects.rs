@@ -8,7 +8,7 @@ use crate::{
         check::{check_inputs, input_fault, operation},
         condition::WaitFor,
         container::is_valid_name,
-        network,
+        infrakit, network,
         operation::Operation,
         params, volume,
     },
@@ -31,6 +31,9 @@ pub(crate) fn check(node: &Node, d: &mut Diagnostics) {
             |config| build_config::BuildConfig::read(config).map(drop),
             d,
         );
+    } else if has(Operation::CreateInstance) {
+        let faults = infrakit::faults(&properties(node).collect());
+        d.extend(faults.into_iter().map(|fault| located(node, fault)));
     } else if has(Operation::CreateNetwork) {
         check_properties(node, network::request, d);
     } else if has(Operation::CreateVolume) {
@@ -150,33 +153,29 @@ fn check_properties(
     request: impl Fn(&Json) -> Result<Json, Fault>,
     d: &mut Diagnostics,
 ) {
-    let known = node
-        .properties
-        .iter()
-        .map(|(name, value)| (name.to_string(), value.to_json()))
-        .filter(|(_, value)| !contains_call(value));
-    let Err(fault) = request(&Json::Object(known.collect::<JsonMap<_, _>>())) else {
-        return;
-    };
-    let (name, rest) = fault
-        .path
-        .split_first()
-        .map_or((String::new(), Vec::new()), |(name, rest)| {
-            (name.clone(), rest.to_vec())
-        });
-    match node.properties.get(name.as_str()) {
-        Some(value) => d.push(input_fault(
-            &Fault {
-                path: rest,
-                ..fault
-            },
-            value,
-            &name,
-        )),
-        None => d.push(node.name.span.error(
+    let known = properties(node).filter(|(_, value)| !contains_call(value));
+    if let Err(fault) = request(&Json::Object(known.collect::<JsonMap<_, _>>())) {
+        d.push(located(node, fault));
+    }
+}
+
+fn properties(node: &Node) -> impl Iterator<Item = (String, Json)> {
+    let all = node.properties.iter();
+    all.map(|(name, value)| (name.to_string(), value.to_json()))
+}
+
+/// Locates a fault whose path begins with the name of a property.
+fn located(node: &Node, fault: Fault) -> Diagnostic {
+    let named = fault.path.split_first().and_then(|(name, rest)| {
+        let value = node.properties.get(name.as_str())?;
+        Some((name.clone(), rest.to_vec(), value))
+    });
+    match named {
+        Some((name, path, value)) => input_fault(&Fault { path, ..fault }, value, &name),
+        None => node.name.span.error(
             Code::ArgumentValue,
             format!("node `{}`: {}", node.name.node, fault.message),
-        )),
+        ),
     }
 }
 
