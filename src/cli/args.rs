@@ -611,6 +611,9 @@ pub(crate) enum Command {
         command: SecretsCommand,
     },
     /// Serve as InfraKit's Docker instance plugin, or call such a plugin
+    #[command(
+        after_help = "Examples:\n  dockctl infrakit serve --namespace-tags stage=prod\n  dockctl infrakit instance describe --tags infrakit.group=web\n  dockctl infrakit instance provision spec.yaml"
+    )]
     Infrakit {
         #[command(subcommand)]
         command: InfrakitCommand,

@@ -27,7 +27,7 @@ pub(crate) struct RpcError {
     code: i32,
     /// The message that clients show.
     pub message: String,
-    /// What was wrong, if it is a part of the request.
+    /// The invalid part of the request.
     data: Json,
 }
 

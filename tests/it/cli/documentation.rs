@@ -149,8 +149,10 @@ fn prose(file: &Path, text: &str) -> String {
     if file.extension().is_none_or(|it| it != "rs") {
         return text.to_owned();
     }
-    // Names in the journal and in JSON stay as they are.
-    let is_stored = |part: &&str| ["folder", "anew"].contains(part);
+    // Names in the journal and in JSON stay as they are, and so does a message of InfraKit.
+    let is_stored = |part: &&str| {
+        ["folder", "anew"].contains(part) || part.contains("service/method request ill-formed")
+    };
     let lines = text.lines().map(|line| {
         if let Some((_, comment)) = line.split_once("//") {
             return comment.to_owned();

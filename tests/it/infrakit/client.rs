@@ -100,7 +100,7 @@ fn plugins_that_cannot_be_called_are_reported() {
     drop(listener);
 }
 
-/// Answers each connection with the next body, and returns what was sent.
+/// Answers each connection with the next body, and returns the requests.
 fn scripted(test: &Test, name: &str, bodies: &[&str]) -> std::thread::JoinHandle<Vec<String>> {
     std::fs::create_dir_all(test.path("plugins")).unwrap();
     let listener = UnixListener::bind(test.path("plugins").join(name)).unwrap();
