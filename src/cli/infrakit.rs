@@ -10,17 +10,18 @@ use super::{
     terminal::Terminal,
 };
 use crate::{
-    diagnostic::{Diagnostics, Sources},
+    diagnostic::{Diagnostics, Sources, nearest},
     printable::printable,
     serve::infrakit::{
         self, Description, Options, Tags, TlsFiles,
-        client::{Client, ClientError},
+        client::{Client, ClientError, ClientTls},
         directory::{self, Address},
     },
     syntax,
 };
 use serde_json::{Value as Json, json};
 use std::{
+    collections::BTreeSet,
     env,
     ffi::{OsStr, OsString},
     fs,
@@ -31,6 +32,8 @@ use tokio::task::LocalSet;
 
 /// Name under which the binary is the plugin.
 const PLUGIN: &str = "infrakit-instance-docker";
+/// Keys of a specification.
+const SPEC_KEYS: [&str; 5] = ["Properties", "Tags", "Init", "LogicalID", "Attachments"];
 /// Largest file with a specification, in bytes.
 const MAX_FILE: u64 = 8 << 20;
 
@@ -71,6 +74,8 @@ fn plugins_dir(given: Option<&PathBuf>) -> Result<PathBuf, CliError> {
 fn serve(global: &Global, args: &ServeArgs) -> Result<Outcome, CliError> {
     let terminal = Terminal::new(global);
     let workspace = terminal.workspace()?;
+    unique("--namespace-tags", &args.namespace_tags)?;
+    unique("--subtype", &args.subtypes)?;
     let files = args
         .tls_cert
         .clone()
@@ -95,10 +100,22 @@ fn serve(global: &Global, args: &ServeArgs) -> Result<Outcome, CliError> {
     Ok(Outcome::silent())
 }
 
+/// Fails if a name is given twice.
+fn unique(option: &str, pairs: &[(String, String)]) -> Result<(), CliError> {
+    let mut names = BTreeSet::new();
+    match pairs.iter().find(|(name, _)| !names.insert(name)) {
+        Some((name, _)) => Err(CliError::usage(format!("{option} has `{name}` twice"))),
+        None => Ok(()),
+    }
+}
+
 fn instance(args: &InstanceArgs) -> Result<Outcome, CliError> {
     let client = client(args)?;
     let called = async {
-        client.check().await.map_err(|error| failed(&error))?;
+        client
+            .check()
+            .await
+            .map_err(|error| failed(&client, &error))?;
         call(&client, &args.command).await
     };
     runtime()?.block_on(LocalSet::new().run_until(called))
@@ -112,6 +129,10 @@ fn client(args: &InstanceArgs) -> Result<Client, CliError> {
         address,
         subtype: subtype.to_owned(),
         timeout: args.timeout,
+        tls: ClientTls {
+            ca: args.tls_ca.clone(),
+            client: args.tls_cert.clone().zip(args.tls_key.clone()),
+        },
     })
 }
 
@@ -131,20 +152,27 @@ fn known_plugins(directory: &Path) -> String {
     }
 }
 
-fn failed(error: &ClientError) -> CliError {
-    let hint = match error {
-        ClientError::TimedOut(_) => Some("to wait longer: --timeout DURATION"),
-        ClientError::Unreachable(_) => {
-            Some("check that the plugin runs; its socket may be a leftover")
+/// Returns the error of a call. A message of dockctl's plugin ends with its advice.
+fn failed(client: &Client, error: &ClientError) -> CliError {
+    let (message, hints) = match error {
+        ClientError::Unreachable(why) => {
+            let message = format!("the plugin at {} cannot be reached: {why}", client.address);
+            (message, vec!["check that the plugin runs"])
         }
-        _ => None,
+        ClientError::TimedOut(_) => (
+            error.to_string(),
+            vec!["to wait longer: --timeout DURATION"],
+        ),
+        _ => (error.to_string(), Vec::new()),
     };
-    let failed = CliError::new(Kind::Failed, error.to_string());
-    hint.into_iter().fold(failed, CliError::hint)
+    let mut parts = message.split("\n  = help: ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    let failed = CliError::new(Kind::Failed, first);
+    parts.chain(hints).fold(failed, CliError::hint)
 }
 
 async fn call(client: &Client, command: &InstanceCommand) -> Result<Outcome, CliError> {
-    let failed = |error: ClientError| failed(&error);
+    let failed = |error: ClientError| failed(client, &error);
     match command {
         InstanceCommand::Describe { tags, quiet } => {
             let all = client.describe(&tags_of(tags)).await.map_err(failed)?;
@@ -154,7 +182,9 @@ async fn call(client: &Client, command: &InstanceCommand) -> Result<Outcome, Cli
             ))
         }
         InstanceCommand::Provision { file } => {
-            let id = client.provision(&read(file)?).await.map_err(failed)?;
+            let spec = read(file)?;
+            check_keys(&spec)?;
+            let id = client.provision(&spec).await.map_err(failed)?;
             Ok(Outcome::new(
                 json!({ "id": id }),
                 format!("{}\n", printable(&id)),
@@ -213,6 +243,28 @@ fn read(file: &Path) -> Result<Json, CliError> {
     }
 }
 
+/// Fails for unknown keys of a specification, which plugins ignore.
+fn check_keys(spec: &Json) -> Result<(), CliError> {
+    let Some(fields) = spec.as_object() else {
+        return Err(CliError::usage("the specification must be a mapping"));
+    };
+    let is_known = |key: &str| {
+        SPEC_KEYS
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(key))
+    };
+    match fields.keys().find(|key| !is_known(key)) {
+        None => Ok(()),
+        Some(key) => {
+            let error = CliError::usage(format!("a specification has no key `{key}`"));
+            Err(match nearest(key, SPEC_KEYS) {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error.hint(format!("known keys: {}", SPEC_KEYS.join(", "))),
+            })
+        }
+    }
+}
+
 fn from_yaml(file: &Path, text: String) -> Result<Json, CliError> {
     let mut sources = Sources::default();
     let main = sources.add_text(file.display().to_string(), text);
@@ -231,13 +283,23 @@ fn from_yaml(file: &Path, text: String) -> Result<Json, CliError> {
 }
 
 fn invalid(faults: Diagnostics, sources: Sources) -> CliError {
-    crate::operate::Error::invalid(faults, sources).into()
+    let error = crate::operate::Error::invalid(faults, sources);
+    crate::operate::Error {
+        message: "the file is neither JSON nor YAML".to_owned(),
+        ..error
+    }
+    .into()
 }
 
 fn documents(all: &[Description]) -> Json {
     let document =
         |it: &Description| json!({ "id": it.id, "logical_id": it.logical_id, "tags": it.tags });
     all.iter().map(document).collect()
+}
+
+/// Escapes line breaks and tabs too, which would break the table.
+fn one_line(text: &str) -> String {
+    printable(text).replace('\n', "\\n").replace('\t', "\\t")
 }
 
 /// Returns the table that InfraKit's own command line prints.
@@ -257,9 +319,9 @@ fn table(all: &[Description], quiet: bool) -> String {
             .collect();
         let logical = it.logical_id.as_deref().unwrap_or("  -   ");
         row(
-            &printable(&it.id),
-            &printable(logical),
-            &printable(&tags.join(",")),
+            &one_line(&it.id),
+            &one_line(logical),
+            &one_line(&tags.join(",")),
         )
     });
     header.into_iter().chain(rows).collect()

@@ -63,7 +63,7 @@ pub(crate) struct ServeArgs {
     /// Certificates that sign those of clients (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_client_ca: Option<PathBuf>,
-    /// What to log: 1 or 2 errors, 3 warnings, 4 requests that change something, 5 all requests
+    /// What to log: 0 to 2 errors, 3 warnings, 4 requests that change something, 5 all requests
     #[arg(long, value_name = "LEVEL", default_value = "4", value_parser = clap::value_parser!(u8).range(0..=5))]
     pub log: u8,
     /// Format of the log on standard error
@@ -109,6 +109,15 @@ pub(crate) struct InstanceArgs {
     /// Longest time to wait for the plugin, such as 15s or 1m30s
     #[arg(long, global = true, value_name = "DURATION", default_value = "15s", env = "INFRAKIT_CLIENT_TIMEOUT", hide_env_values = true, value_parser = duration)]
     pub timeout: Duration,
+    /// Certificates that sign that of a plugin with TLS (PEM) [default: those of the system]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
+    /// Certificate for a plugin with TLS (PEM)
+    #[arg(long, global = true, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Key of the certificate (PEM)
+    #[arg(long, global = true, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
     #[command(subcommand)]
     pub command: InstanceCommand,
 }

@@ -300,13 +300,24 @@ impl Client {
         query: &[(&str, String)],
         body: &Json,
     ) -> Result<String, EngineError> {
-        let made = object(self.post(path, query, body).await?, Kind::Container);
-        Ok(made.map_err(|_| {
-            EngineError::Unexpected("missing the ID of the created object".to_owned())
-        })?["Id"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned())
+        let made = self.create_with_warnings(path, query, body).await;
+        made.map(|(id, _)| id)
+    }
+
+    /// Like [`create`](Self::create), with the engine's warnings.
+    pub(crate) async fn create_with_warnings(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        body: &Json,
+    ) -> Result<(String, Vec<String>), EngineError> {
+        let missing =
+            |_| EngineError::Unexpected("missing the ID of the created object".to_owned());
+        let made = object(self.post(path, query, body).await?, Kind::Container).map_err(missing)?;
+        let warnings = made["Warnings"].as_array().into_iter().flatten();
+        let warnings = warnings.filter_map(|warning| warning.as_str().map(str::to_owned));
+        let id = made["Id"].as_str().unwrap_or_default().to_owned();
+        Ok((id, warnings.collect()))
     }
 
     /// Sends a JSON body and checks that the engine confirms success.

@@ -26,4 +26,5 @@ pub(crate) use host::{config_dir, read_json};
 pub use kind::Kind;
 pub(crate) use known_message::KnownMessage;
 pub(crate) use stream::Lines;
+pub(crate) use tls::{Tls, Verify, cannot_read, certificates, roots_in};
 pub(crate) use version::Version;

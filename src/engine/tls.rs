@@ -120,24 +120,35 @@ impl Tls {
     }
 
     fn roots(&self) -> Result<RootCertStore, String> {
-        let mut roots = RootCertStore::empty();
-        match &self.ca {
-            Some(path) => {
-                for certificate in certificates(path)? {
-                    roots
-                        .add(certificate)
-                        .map_err(|error| format!("{}: {error}", path.display()))?;
-                }
-            }
-            None => drop(
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs),
-            ),
+        if let Some(path) = &self.ca {
+            return roots_in(path);
         }
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         Ok(roots)
     }
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+/// Returns the certificates of a file as those that are trusted.
+///
+/// # Errors
+///
+/// Returns why the file cannot be used.
+pub(crate) fn roots_in(path: &Path) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        let added = roots.add(certificate);
+        added.map_err(|error| cannot_read(path, &error))?;
+    }
+    Ok(roots)
+}
+
+/// Returns the certificates of a file, at least one.
+///
+/// # Errors
+///
+/// Returns why the file cannot be used.
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
     match all {
         Ok(all) if all.is_empty() => Err(format!("{} contains no certificate", path.display())),
@@ -146,7 +157,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     }
 }
 
-fn cannot_read(path: &Path, error: &dyn fmt::Display) -> String {
+pub(crate) fn cannot_read(path: &Path, error: &dyn fmt::Display) -> String {
     format!("{} cannot be used: {error}", path.display())
 }
 

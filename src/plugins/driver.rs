@@ -117,6 +117,8 @@ pub struct ObjectFilter {
     pub labels: Vec<(String, Option<String>)>,
     /// States that they must be in; empty for all states.
     pub states: Vec<ObjectState>,
+    /// Beginning of their IDs.
+    pub id: Option<String>,
 }
 
 /// Finds objects by their labels, whoever created them.

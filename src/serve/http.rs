@@ -7,7 +7,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::{convert::Infallible, pin::Pin, rc::Rc, time::Duration};
+use std::{cell::Cell, convert::Infallible, pin::Pin, rc::Rc, time::Duration};
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
@@ -99,7 +99,9 @@ async fn serve_connection<S: Service + 'static>(
         Ok(Err(error)) => return tracing::info!(%error, "a connection was refused"),
         Err(_) => return tracing::info!("a connection was refused: no handshake in time"),
     };
-    let answer = service_fn(move |request| answer(context.clone(), request));
+    let running = Rc::new(Cell::new(0));
+    let counter = running.clone();
+    let answer = service_fn(move |request| answer(context.clone(), counter.clone(), request));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(IDLE);
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), answer));
@@ -107,7 +109,10 @@ async fn serve_connection<S: Service + 'static>(
         served = connection.as_mut() => served,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            tokio::select! {
+                served = connection => served,
+                () = end_of_requests(&running) => Ok(()),
+            }
         }
     };
     if let Err(error) = served {
@@ -115,9 +120,19 @@ async fn serve_connection<S: Service + 'static>(
     }
 }
 
+/// Waits until no request runs on a connection, and its last response had time to be sent. Requests
+/// that are not complete are not awaited.
+async fn end_of_requests(running: &Cell<usize>) {
+    while running.get() > 0 {
+        sleep(PAUSE).await;
+    }
+    sleep(2 * PAUSE).await;
+}
+
 /// Answers in a task of its own: a client that closes its connection does not stop the work.
 async fn answer<S: Service + 'static>(
     context: Context<S>,
+    running: Rc<Cell<usize>>,
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, hyper::Error> {
     let (head, body) = request.into_parts();
@@ -130,10 +145,12 @@ async fn answer<S: Service + 'static>(
         headers: head.headers,
         body,
     };
+    running.set(running.get() + 1);
     let done = context
         .requests
         .spawn_local(context.service.answer(request))
         .await;
+    running.set(running.get() - 1);
     Ok(done.unwrap_or_else(|_| text(StatusCode::INTERNAL_SERVER_ERROR, "the request failed\n")))
 }
 

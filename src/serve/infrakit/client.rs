@@ -4,20 +4,25 @@ use super::{
     api::{Description, INTERFACES, NEWER_INTERFACES, Tags, get},
     directory::Address,
 };
-use crate::serve::listener::Stream;
+use crate::{
+    engine::{Tls, Verify},
+    serve::listener::Stream,
+};
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use http::{Request, Response, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
+use rustls_pki_types::ServerName;
 use serde_json::{Value as Json, json};
-use std::{io, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::{
     net::{TcpStream, UnixStream},
     time::timeout,
 };
+use tokio_rustls::TlsConnector;
 
 /// Largest response, in bytes.
 const MAX_RESPONSE: usize = 64 << 20;
@@ -33,6 +38,17 @@ pub struct Client {
     pub subtype: String,
     /// Longest time for a call.
     pub timeout: Duration,
+    /// Files for TLS, if the address requires it.
+    pub tls: ClientTls,
+}
+
+/// Files for the TLS of a client.
+#[derive(Clone, Debug, Default)]
+pub struct ClientTls {
+    /// Certificates that sign that of the plugin; those of the system if absent.
+    pub ca: Option<PathBuf>,
+    /// Certificate and key of the client.
+    pub client: Option<(PathBuf, PathBuf)>,
 }
 
 /// A call that failed.
@@ -56,9 +72,9 @@ pub enum ClientError {
     /// The plugin returned an error.
     #[error("{0}")]
     Refused(String),
-    /// The address requires TLS.
-    #[error("this client does not support TLS: use the socket of the plugin, or a tunnel")]
-    Tls,
+    /// A file for TLS cannot be used.
+    #[error("{0}")]
+    Files(String),
 }
 
 impl Client {
@@ -153,7 +169,10 @@ impl Client {
             let message = message.map_or_else(|| error.to_string(), str::to_owned);
             return Err(ClientError::Refused(message));
         }
-        let result = get(&reply, "result").filter(|result| result.is_object());
+        let is_ours = get(&reply, "id") == Some(&Json::from(id));
+        let is_ok = |result: &&Json| get(result, "OK") != Some(&Json::Bool(false));
+        let result = get(&reply, "result").filter(|result| result.is_object() && is_ours);
+        let result = result.filter(is_ok);
         result
             .cloned()
             .ok_or_else(|| ClientError::Invalid(shown(&reply.to_string())))
@@ -165,9 +184,30 @@ impl Client {
             Address::Tcp(address) => TcpStream::connect(address)
                 .await
                 .map(|it| Box::new(it) as _),
-            Address::Tls(_) => return Err(ClientError::Tls),
+            Address::Tls(address) => self.connect_tls(address).await?,
         };
         stream.map_err(ClientError::Unreachable)
+    }
+
+    async fn connect_tls(&self, address: &str) -> Result<io::Result<Box<dyn Stream>>, ClientError> {
+        let tls = Tls {
+            ca: self.tls.ca.clone(),
+            client: self.tls.client.clone(),
+            verify: Verify::Full,
+        };
+        let config = Arc::new(tls.config().map_err(ClientError::Files)?);
+        let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+        let host = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
+        let name = ServerName::try_from(host);
+        let name = name.map_err(|error| ClientError::Unreachable(io::Error::other(error)))?;
+        let opened = async {
+            let stream = TcpStream::connect(address).await?;
+            TlsConnector::from(config).connect(name, stream).await
+        };
+        Ok(opened.await.map(|stream| Box::new(stream) as _))
     }
 
     async fn post(&self, body: String) -> Result<Bytes, ClientError> {

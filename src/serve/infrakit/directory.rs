@@ -3,7 +3,7 @@
 
 use http::Uri;
 use std::{
-    fs, io,
+    fmt, fs, io,
     os::unix::fs::{DirBuilderExt as _, FileTypeExt as _},
     path::{Path, PathBuf},
 };
@@ -23,22 +23,29 @@ impl Address {
     /// Reads an address: a path, or `unix://PATH`, `tcp://HOST:PORT`, `http(s)://HOST:PORT`.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
-        let with_port = |authority: &str, default: u16| {
-            let uri: Uri = format!("http://{}/", authority.trim_end_matches('/'))
-                .parse()
-                .ok()?;
+        let with_port = |authority: &str, default: Option<u16>| {
+            let authority = authority.trim_end_matches('/');
+            let uri: Uri = format!("http://{authority}/").parse().ok()?;
             let host = uri.host().filter(|host| !host.is_empty())?;
-            Some(format!("{host}:{}", uri.port_u16().unwrap_or(default)))
+            Some(format!("{host}:{}", uri.port_u16().or(default)?))
         };
         match text.split_once("://") {
             None if text.starts_with('/') => Some(Self::Unix(text.into())),
             Some(("unix", path)) if path.starts_with('/') => Some(Self::Unix(path.into())),
-            Some(("tcp", rest)) => with_port(rest, 0)
-                .filter(|it| !it.ends_with(":0"))
-                .map(Self::Tcp),
-            Some(("http", rest)) => with_port(rest, 80).map(Self::Tcp),
-            Some(("https", rest)) => with_port(rest, 443).map(Self::Tls),
+            Some(("tcp", rest)) => with_port(rest, None).map(Self::Tcp),
+            Some(("http", rest)) => with_port(rest, Some(80)).map(Self::Tcp),
+            Some(("https", rest)) => with_port(rest, Some(443)).map(Self::Tls),
             _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => path.display().fmt(f),
+            Self::Tcp(address) => write!(f, "tcp://{address}"),
+            Self::Tls(address) => write!(f, "https://{address}"),
         }
     }
 }

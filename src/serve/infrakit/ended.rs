@@ -24,6 +24,7 @@ impl Instances {
         let filter = ObjectFilter {
             labels: vec![(SERVER.to_owned(), None)],
             states: ENDED.to_vec(),
+            id: None,
         };
         let ended = self
             .with_index(async |index| index.list(target, &filter).await)

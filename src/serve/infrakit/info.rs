@@ -4,24 +4,33 @@ use super::api::{INTERFACES, Interface, NEWER_INTERFACES};
 use crate::event::now;
 use serde_json::{Value as Json, json};
 
-/// Returns `/info/api.json`: every interface with examples of its requests and responses.
-pub(crate) fn api() -> Json {
+/// Returns `/info/api.json`: every interface with examples of its requests and responses, and with
+/// the names of its objects.
+pub(crate) fn api(subtypes: &[String]) -> Json {
     let all = || INTERFACES.iter().chain(&NEWER_INTERFACES);
     let named = |it: &Interface| json!({ "Name": it.name, "Version": it.version });
-    let described = |it: &Interface| {
-        let methods = if it.name == "Instance" {
-            instance_methods(it)
-        } else {
-            metadata_methods(it)
-        };
-        let methods: Json = methods.into_iter().map(|one| example(it, one)).collect();
-        json!({ "Name": it.name, "Sub": "", "Version": it.version, "Methods": methods })
-    };
+    let unnamed = all().map(|it| described(it, ""));
+    let instances = || all().filter(|it| it.name == "Instance");
+    let others = subtypes
+        .iter()
+        .flat_map(|name| instances().map(move |it| described(it, name)));
     json!({
         "Vendor": { "Name": "dockctl", "Version": env!("CARGO_PKG_VERSION"), "URL": env!("CARGO_PKG_REPOSITORY") },
         "Implements": all().map(named).collect::<Json>(),
-        "Interfaces": all().map(described).collect::<Json>(),
+        "Interfaces": unnamed.chain(others).collect::<Json>(),
     })
+}
+
+fn described(interface: &Interface, subtype: &str) -> Json {
+    let methods = match interface.name {
+        "Instance" => instance_methods(interface, subtype),
+        _ => metadata_methods(interface),
+    };
+    let methods: Json = methods
+        .into_iter()
+        .map(|one| example(interface, one))
+        .collect();
+    json!({ "Name": interface.name, "Sub": subtype, "Version": interface.version, "Methods": methods })
 }
 
 /// Returns `/info/functions.json`: the plugin has no template functions.
@@ -40,35 +49,35 @@ fn example(interface: &Interface, (name, params, result): Method) -> Json {
     })
 }
 
-fn instance_methods(interface: &Interface) -> Vec<Method> {
-    let ok = || json!({ "Type": "", "OK": true });
+fn instance_methods(interface: &Interface, subtype: &str) -> Vec<Method> {
+    let ok = || json!({ "Type": subtype, "OK": true });
     let properties = json!({ "Config": { "Image": "" }, "HostConfig": {}, "NetworkAttachments": [], "Tags": {} });
     let spec = json!({ "Properties": properties, "Tags": {}, "Init": "", "LogicalID": null, "Attachments": null });
     let described = json!([{ "ID": "", "LogicalID": null, "Tags": {} }]);
-    let mut destroy = json!({ "Type": "", "Instance": "" });
+    let mut destroy = json!({ "Type": subtype, "Instance": "" });
     if interface.version != "0.5.0" {
         destroy["Context"] = json!({ "Reason": "" });
     }
     vec![
         (
             "DescribeInstances",
-            json!({ "Type": "", "Tags": {}, "Properties": false }),
-            json!({ "Type": "", "Descriptions": described }),
+            json!({ "Type": subtype, "Tags": {}, "Properties": false }),
+            json!({ "Type": subtype, "Descriptions": described }),
         ),
         ("Destroy", destroy, ok()),
         (
             "Label",
-            json!({ "Type": "", "Instance": "", "Labels": {} }),
+            json!({ "Type": subtype, "Instance": "", "Labels": {} }),
             ok(),
         ),
         (
             "Provision",
-            json!({ "Type": "", "Spec": spec }),
-            json!({ "Type": "", "ID": "" }),
+            json!({ "Type": subtype, "Spec": spec }),
+            json!({ "Type": subtype, "ID": "" }),
         ),
         (
             "Validate",
-            json!({ "Type": "", "Properties": properties }),
+            json!({ "Type": subtype, "Properties": properties }),
             ok(),
         ),
     ]
@@ -92,12 +101,18 @@ mod tests {
 
     #[test]
     fn every_interface_is_described() {
-        let api = api();
+        let api = api(&["gpu".to_owned()]);
         let names = |list: &Json| -> Vec<String> {
             let name = |it: &Json| format!("{} {}", it["Name"], it["Version"]);
             list.as_array().unwrap().iter().map(name).collect()
         };
-        assert_eq!(names(&api["Implements"]), names(&api["Interfaces"]));
+        assert_eq!(names(&api["Implements"]), names(&api["Interfaces"])[..5]);
+        let subtype = &api["Interfaces"][5];
+        assert_eq!(
+            (&subtype["Sub"], &subtype["Name"]),
+            (&json!("gpu"), &json!("Instance"))
+        );
+        assert_eq!(subtype["Methods"][1]["Request"]["params"]["Type"], "gpu");
         assert_eq!(names(&api["Implements"]).len(), 5);
         let request = &api["Interfaces"][1]["Methods"][3]["Request"];
         assert_eq!(request["method"], "Instance.Provision");

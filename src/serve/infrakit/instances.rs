@@ -3,7 +3,7 @@
 
 use super::{
     api::{Description, Spec, Tags},
-    template::{Template, faults_error},
+    template::{Template, faults_error, namespace_error},
     turns::Turns,
 };
 use crate::{
@@ -27,7 +27,7 @@ use std::{
 use tokio::sync::Mutex;
 
 /// Characters of an instance's ID.
-const ID_LENGTH: usize = 12;
+pub(super) const ID_LENGTH: usize = 12;
 /// States of containers that are instances.
 pub(super) const LIVING: [ObjectState; 4] = [
     ObjectState::Created,
@@ -250,7 +250,7 @@ impl Instances {
     ) -> Result<Vec<LabeledObject>, RpcError> {
         let filter = ObjectFilter {
             labels: vec![(SERVER_REQUEST.to_owned(), Some(request.to_owned()))],
-            states: Vec::new(),
+            ..ObjectFilter::default()
         };
         self.with_index(async |index| index.list(target, &filter).await)
             .await
@@ -275,28 +275,27 @@ impl Instances {
         instance: &str,
         labels: &Tags,
     ) -> Result<(), RpcError> {
-        if let Some(key) = labels.keys().find(|key| key.starts_with(RESERVED_LABELS)) {
-            return Err(RpcError::new(format!(
-                "the label `{key}` is reserved for dockctl"
-            )));
+        let is_reserved = |key: &&String| key.starts_with(RESERVED_LABELS);
+        if let Some(key) = labels.keys().find(is_reserved) {
+            let message = format!("the label `{key}` is reserved for dockctl");
+            return Err(RpcError::new(message));
         }
         let target = self.ready(subtype).await?;
         let found = self.find(&target, instance).await?;
+        let found = found.filter(|found| LIVING.contains(&found.state));
         let found =
             found.ok_or_else(|| RpcError::new(format!("there is no instance `{instance}`")))?;
         let namespace = self.template.namespace();
-        if let Some((key, _)) = labels
-            .iter()
-            .find(|(key, value)| namespace.get(*key).is_some_and(|own| own != *value))
-        {
-            return Err(RpcError::new(format!(
-                "the label `{key}` belongs to the namespace of this plugin"
-            )));
+        let contradicts = |(key, value): &(&String, &String)| {
+            namespace.get(*key).is_some_and(|own| own != *value)
+        };
+        if let Some((key, _)) = labels.iter().find(contradicts) {
+            return Err(namespace_error(key));
         }
-        self.store
-            .set_labels(&found.id, labels)
-            .map_err(|error| stored(&error))?;
+        let kept = self.store.set_labels(&found.id, labels);
+        kept.map_err(|error| stored(&error))?;
         let mut overlay = self.state.overlay.borrow_mut();
+        tracing::info!(instance = short(&found.id), keys = labels.len(), "labeled");
         overlay.entry(found.id).or_default().extend(labels.clone());
         Ok(())
     }
@@ -312,23 +311,23 @@ impl Instances {
         let Some(found) = self.find(&target, instance).await? else {
             return Ok(());
         };
-        tracing::info!(instance = short(&found.id), name = %printable(&found.name), reason = %printable(reason), "destroying");
         let request = request_id();
         let intent = Intent::Destroy {
             container: found.id.clone(),
             subtype: subtype.to_owned(),
         };
         self.begin(&request, &intent)?;
-        match self.remove(&found.id, &target).await {
-            Ok(()) => self.finish(&request, &RequestOutcome::Done(found.id)),
-            Err(failure) => {
-                self.finish(&request, &RequestOutcome::Failed(failure.message.clone()))?;
-                Err(failure)
-            }
+        let removed = self.remove(&found.id, &target).await;
+        if let Err(failure) = removed {
+            self.finish(&request, &RequestOutcome::Failed(failure.message.clone()))?;
+            return Err(failure);
         }
+        tracing::info!(instance = short(&found.id), name = %printable(&found.name), reason = %printable(reason), "destroyed");
+        self.finish(&request, &RequestOutcome::Done(found.id))
     }
 
-    /// Returns the instance with an ID or a name; none if it does not exist.
+    /// Returns the instance with an ID or a name; none if it does not exist. An ID wins over an
+    /// equal name.
     ///
     /// # Errors
     ///
@@ -338,13 +337,14 @@ impl Instances {
         target: &Target,
         instance: &str,
     ) -> Result<Option<LabeledObject>, RpcError> {
-        let found = self
-            .with_index(async |index| index.find(target, instance).await)
-            .await?;
-        let is_meant = |found: &LabeledObject| {
-            found.name == instance || instance.len() >= ID_LENGTH && found.id.starts_with(instance)
+        if instance.is_empty() {
+            return Err(RpcError::new("`Instance` must be set"));
+        }
+        let found = match self.with_id(target, instance).await? {
+            Some(found) => Some(found),
+            None => self.with_name(target, instance).await?,
         };
-        let Some(found) = found.filter(is_meant).map(|found| self.overlaid(found)) else {
+        let Some(found) = found.map(|found| self.overlaid(found)) else {
             return Ok(None);
         };
         if is_instance(&found) && self.is_in_namespace(&found) {
@@ -354,6 +354,46 @@ impl Instances {
         Err(RpcError::new(format!(
             "container `{name}` is not an instance of this plugin; it was not touched"
         )))
+    }
+
+    /// Returns the container whose ID begins with these digits, if they are as many as in the IDs
+    /// that the plugin returns.
+    async fn with_id(
+        &self,
+        target: &Target,
+        digits: &str,
+    ) -> Result<Option<LabeledObject>, RpcError> {
+        let is_id = digits.len() >= ID_LENGTH && digits.chars().all(|c| c.is_ascii_hexdigit());
+        if !is_id {
+            return Ok(None);
+        }
+        let filter = ObjectFilter {
+            id: Some(digits.to_ascii_lowercase()),
+            ..ObjectFilter::default()
+        };
+        let found = self.with_index(async |index| index.list(target, &filter).await);
+        Ok(found.await?.into_iter().next())
+    }
+
+    /// Returns the container with a name.
+    ///
+    /// # Errors
+    ///
+    /// If the name is a part of an ID.
+    async fn with_name(
+        &self,
+        target: &Target,
+        name: &str,
+    ) -> Result<Option<LabeledObject>, RpcError> {
+        let found = self
+            .with_index(async |index| index.find(target, name).await)
+            .await?;
+        match found {
+            Some(found) if found.name != name => Err(RpcError::new(format!(
+                "`{name}` is a part of an ID; give at least {ID_LENGTH} characters"
+            ))),
+            found => Ok(found),
+        }
     }
 
     pub(super) fn is_in_namespace(&self, found: &LabeledObject) -> bool {
@@ -413,6 +453,7 @@ impl Instances {
                 .map(|(key, value)| (key.clone(), Some(value.clone())))
                 .collect(),
             states: LIVING.to_vec(),
+            id: None,
         }
     }
 

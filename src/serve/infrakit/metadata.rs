@@ -1,8 +1,15 @@
 //! The interface `Metadata`: what the engine says about the containers of instances, as a tree. It
 //! is fetched on demand.
 
-use super::{api::Tags, instances::Instances};
-use crate::serve::json_rpc::RpcError;
+use super::{
+    api::Tags,
+    instances::{ID_LENGTH, Instances},
+};
+use crate::{
+    printable::printable,
+    seam::{Target, labeling::GROUP},
+    serve::json_rpc::RpcError,
+};
 use serde_json::{Value as Json, json};
 
 /// The only name at the root.
@@ -16,7 +23,10 @@ const ROOT: &str = "containers";
 pub(crate) async fn list(instances: &Instances, path: &[String]) -> Result<Json, RpcError> {
     let nodes = match path {
         [] => Some(vec![ROOT.to_owned()]),
-        [root] if root == ROOT => Some(ids(instances).await?),
+        [root] if root == ROOT => {
+            let found = containers(instances).await?;
+            Some(found.into_iter().map(|(id, _)| id).collect())
+        }
         _ => value(instances, path).await?.as_ref().and_then(names),
     };
     Ok(json!({ "Nodes": nodes }))
@@ -31,41 +41,54 @@ pub(crate) async fn get(instances: &Instances, path: &[String]) -> Result<Json, 
     Ok(json!({ "Value": value(instances, path).await? }))
 }
 
-async fn ids(instances: &Instances) -> Result<Vec<String>, RpcError> {
-    let mut ids = Vec::new();
+/// Returns the IDs of containers that belong to a group, with their engines. Engines of further
+/// subtypes that are away are left out.
+async fn containers(instances: &Instances) -> Result<Vec<(String, Target)>, RpcError> {
+    let mut all = Vec::new();
     for subtype in instances.subtypes.keys() {
-        let target = instances.ready(subtype).await?;
-        let found = instances.list(&target, &Tags::new()).await?;
-        ids.extend(found.into_iter().map(|found| found.id));
+        let found = match of_engine(instances, subtype).await {
+            Err(error) if !subtype.is_empty() => {
+                tracing::warn!(subtype, error = %printable(&error.message), "its containers are left out of the metadata");
+                continue;
+            }
+            found => found?,
+        };
+        all.extend(found);
     }
-    ids.sort();
-    ids.dedup();
-    Ok(ids)
+    all.sort_by(|(one, _), (other, _)| one.cmp(other));
+    all.dedup_by(|(one, _), (other, _)| one == other);
+    Ok(all)
+}
+
+async fn of_engine(
+    instances: &Instances,
+    subtype: &str,
+) -> Result<Vec<(String, Target)>, RpcError> {
+    let target = instances.ready(subtype).await?;
+    let found = instances.list(&target, &Tags::new()).await?;
+    let grouped = found
+        .into_iter()
+        .filter(|found| found.labels.contains_key(GROUP));
+    Ok(grouped.map(|found| (found.id, target.clone())).collect())
 }
 
 async fn value(instances: &Instances, path: &[String]) -> Result<Option<Json>, RpcError> {
     let [root, id, inner @ ..] = path else {
         return Ok(None);
     };
-    if root != ROOT {
+    if root != ROOT || id.len() < ID_LENGTH {
         return Ok(None);
     }
-    for subtype in instances.subtypes.keys() {
-        let target = instances.ready(subtype).await?;
-        let known = instances.list(&target, &Tags::new()).await?;
-        let Some(found) = known
-            .into_iter()
-            .find(|found| id.len() >= 12 && found.id.starts_with(&id[..]))
-        else {
-            continue;
-        };
-        let described =
-            instances.with_index(async |index| index.describe(&target, &found.id).await);
-        return Ok(described
-            .await?
-            .and_then(|document| at(&without_environment(document), inner)));
-    }
-    Ok(None)
+    let known = containers(instances).await?;
+    let Some((id, target)) = known
+        .into_iter()
+        .find(|(known, _)| known.starts_with(&id[..]))
+    else {
+        return Ok(None);
+    };
+    let described = instances.with_index(async |index| index.describe(&target, &id).await);
+    let document = described.await?.map(without_environment);
+    Ok(document.and_then(|document| at(&document, inner)))
 }
 
 /// Removes the environment of a container, where secrets are.

@@ -18,16 +18,17 @@ mod template;
 mod turns;
 
 use crate::{
+    engine::Connections,
     journal::{Holder, JournalError},
     operate::{self, Workspace, error::Kind},
-    seam::Target,
+    seam::{Target, labeling},
     serve::{http, listener::Listener, service_manager::ServiceManager, tls::Acceptor},
 };
 use directory::Address;
 use indexmap::IndexMap;
 use instances::{Instances, Parts};
 use plugin::Plugin;
-use presence::Presence;
+use presence::{Presence, PresenceError};
 use serde_json::json;
 use std::{
     collections::BTreeMap, ffi::OsString, net::ToSocketAddrs as _, path::PathBuf, rc::Rc,
@@ -42,6 +43,9 @@ pub use api::{Description, Tags};
 
 /// Longest time for running requests to finish after a request to stop.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// Time to tell clients that their requests are interrupted.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Settings of the plugin.
 #[derive(Clone, Debug)]
@@ -73,7 +77,7 @@ pub struct Options {
 /// If the plugin cannot start: its name is in use, or an address, a file or the state directory is
 /// unusable.
 pub async fn serve(workspace: &Workspace<'_>, options: &Options) -> Result<(), operate::Error> {
-    check(options)?;
+    check(workspace, options)?;
     let stop = CancellationToken::new();
     let manager = ServiceManager::at(options.notify_socket.as_deref());
     let manager = manager.map_err(|error| failed(format!("cannot use NOTIFY_SOCKET: {error}")))?;
@@ -83,6 +87,7 @@ pub async fn serve(workspace: &Workspace<'_>, options: &Options) -> Result<(), o
     let plugin = Rc::new(Plugin {
         instances,
         stop: stop.clone(),
+        abort: CancellationToken::new(),
     });
     tracing::info!(name = options.name, directory = %options.directory.display(), "listening");
     manager.tell("READY=1");
@@ -104,26 +109,55 @@ pub async fn serve(workspace: &Workspace<'_>, options: &Options) -> Result<(), o
                 () = &mut serving => return,
                 () = stopped => {}
             }
-            if timeout(GRACE, serving).await.is_err() {
-                tracing::warn!(
-                    "running requests did not finish in time; the next start settles them"
-                );
+            if timeout(GRACE, &mut serving).await.is_err() {
+                tracing::warn!("running requests are interrupted; the next start settles them");
+                plugin.abort.cancel();
+                let _ = timeout(LAST_WORDS, serving).await;
             }
         })
         .await;
     Ok(())
 }
 
-fn check(options: &Options) -> Result<(), operate::Error> {
+/// Tags that InfraKit itself sets: as a namespace they would hide every instance.
+const SYSTEM_TAGS: [&str; 4] = [
+    "infrakit.group",
+    "infrakit.config_sha",
+    "infrakit.config.hash",
+    "infrakit.logical_id",
+];
+
+fn check(workspace: &Workspace<'_>, options: &Options) -> Result<(), operate::Error> {
+    let usage = |message: String| Err(operate::Error::usage(message));
     if !directory::is_valid_name(&options.name) {
         let message = format!("`{}` is not a valid name of a plugin", options.name);
-        return Err(operate::Error::usage(message)
-            .hint("use the characters [a-zA-Z0-9_.-], and start with a letter or digit"));
+        return usage(message).map_err(|error| {
+            error.hint("use the characters [a-zA-Z0-9_.-], and start with a letter or digit")
+        });
     }
     if options.tls.is_some() && options.listen.is_none() {
-        return Err(operate::Error::usage(
-            "TLS requires an address: --listen tcp://HOST:PORT",
+        return usage("TLS requires an address: --listen tcp://HOST:PORT".to_owned());
+    }
+    let is_taken = |key: &&String| {
+        SYSTEM_TAGS.contains(&&key[..]) || key.starts_with(labeling::RESERVED_LABELS)
+    };
+    if let Some(key) = options.namespace.keys().find(is_taken) {
+        return usage(format!(
+            "`{key}` cannot be a namespace tag: its value is not yours"
         ));
+    }
+    check_engines(workspace, options)
+}
+
+/// Fails for addresses of engines that cannot be used at any time.
+fn check_engines(workspace: &Workspace<'_>, options: &Options) -> Result<(), operate::Error> {
+    let connections = Connections::new(workspace.settings.engine.host.clone()?);
+    for target in subtypes(options).values() {
+        connections.host(target).map_err(|error| {
+            let message = format!("{target} is not an address of an engine: {error}");
+            operate::Error::usage(message)
+                .hint("use unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST")
+        })?;
     }
     Ok(())
 }
@@ -148,6 +182,17 @@ fn instances(workspace: &Workspace<'_>, options: &Options) -> Result<Instances, 
         subtypes: subtypes(options),
     };
     Ok(Instances::new(parts)?)
+}
+
+fn absent(error: &PresenceError) -> operate::Error {
+    let kind = match error {
+        PresenceError::Living { .. } => Kind::Busy,
+        PresenceError::InTheWay(_) | PresenceError::TooLong(_) | PresenceError::Io { .. } => {
+            Kind::Failed
+        }
+    };
+    operate::Error::new(kind, error.to_string())
+        .hint("use another name: --name NAME, or another directory: --plugins-dir DIR")
 }
 
 fn in_use(options: &Options, error: JournalError) -> operate::Error {
@@ -183,7 +228,7 @@ fn subtypes(options: &Options) -> IndexMap<String, Target> {
 async fn listen(options: &Options) -> Result<(Presence, Listener), operate::Error> {
     let Some(address) = &options.listen else {
         let present = Presence::with_socket(&options.directory, &options.name);
-        return present.map_err(|error| failed(error.to_string()));
+        return present.map_err(|error| absent(&error));
     };
     let tls = options
         .tls
@@ -208,8 +253,17 @@ async fn listen(options: &Options) -> Result<(Presence, Listener), operate::Erro
     }
     let listener = TcpListener::bind(&addresses[..]).await.map_err(cannot)?;
     let scheme = if tls.is_some() { "https" } else { "tcp" };
-    let announced = format!("{scheme}://{host}");
+    let announced = format!(
+        "{scheme}://{}",
+        with_port(&host, &listener).map_err(cannot)?
+    );
     let present = Presence::with_address(&options.directory, &options.name, &announced);
-    let present = present.map_err(|error| failed(error.to_string()))?;
+    let present = present.map_err(|error| absent(&error))?;
     Ok((present, Listener::Tcp(listener, tls)))
+}
+
+/// Returns the host with the port of a listener: port 0 stands for any free one.
+fn with_port(host: &str, listener: &TcpListener) -> std::io::Result<String> {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    Ok(format!("{name}:{}", listener.local_addr()?.port()))
 }

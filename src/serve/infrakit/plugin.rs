@@ -29,6 +29,8 @@ pub(crate) struct Plugin {
     pub instances: Instances,
     /// Cancelled when the daemon stops.
     pub stop: CancellationToken,
+    /// Cancelled when running requests have no more time.
+    pub abort: CancellationToken,
 }
 
 impl Service for Plugin {
@@ -42,8 +44,12 @@ impl Service for Plugin {
                 return text(StatusCode::FORBIDDEN, "requests of web pages are refused\n");
             }
             match (&request.method, &request.path[..]) {
-                (&Method::GET, "/info/api.json") => document(&info::api()),
-                (&Method::GET, "/info/functions.json") => document(&info::functions()),
+                (&Method::GET | &Method::HEAD, "/info/api.json") => {
+                    document(&info::api(&self.subtypes()))
+                }
+                (&Method::GET | &Method::HEAD, "/info/functions.json") => {
+                    document(&info::functions())
+                }
                 (&Method::GET, "/events") => self.events(),
                 (&Method::POST, "/") => self.post(&request).await,
                 (method, "/") => not_post(method),
@@ -63,6 +69,12 @@ fn not_post(method: &Method) -> Response<ResponseBody> {
 }
 
 impl Plugin {
+    /// Returns the names of the subtypes, without the default one.
+    fn subtypes(&self) -> Vec<String> {
+        let names = self.instances.subtypes.keys();
+        names.filter(|name| !name.is_empty()).cloned().collect()
+    }
+
     /// Returns a stream of events. The plugin publishes none; the stream ends with the daemon.
     fn events(&self) -> Response<ResponseBody> {
         let stop = self.stop.clone();
@@ -96,7 +108,12 @@ impl Plugin {
             Err(reply) => return reply,
         };
         let begun = Instant::now();
-        let result = self.call(&call).await;
+        let result = tokio::select! {
+            result = self.call(&call) => result,
+            () = self.abort.cancelled() => Err(RpcError::new(
+                "the plugin stops; its next start settles this request",
+            )),
+        };
         let (method, seconds) = (printable(&call.method), begun.elapsed().as_secs_f64());
         match result {
             Ok(result) => {
@@ -111,18 +128,11 @@ impl Plugin {
     }
 
     async fn call(&self, call: &Call) -> Result<Json, RpcError> {
-        let names: Vec<String> = self
-            .instances
-            .subtypes
-            .keys()
-            .filter(|name| !name.is_empty())
-            .cloned()
-            .collect();
         match Request::read(&call.method, &call.params)? {
             Request::Instance(request) => self.about_instances(&request).await,
             Request::MetadataList(path) => metadata::list(&self.instances, &path).await,
             Request::MetadataGet(path) => metadata::get(&self.instances, &path).await,
-            handshake => Ok(api::handshake(&handshake, &names)),
+            handshake => Ok(api::handshake(&handshake, &self.subtypes())),
         }
     }
 

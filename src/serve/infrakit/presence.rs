@@ -15,6 +15,9 @@ use std::{
 };
 use thiserror::Error;
 
+/// Most bytes in the path of a socket.
+const MAX_PATH: usize = 107;
+
 /// A reason why a plugin cannot be present in the directory.
 #[derive(Debug, Error)]
 pub enum PresenceError {
@@ -29,6 +32,9 @@ pub enum PresenceError {
     /// Something that is not a socket has the name.
     #[error("{} is in the way: it is not a socket", .0.display())]
     InTheWay(PathBuf),
+    /// The path of the socket is longer than the operating system permits.
+    #[error("the path of the socket is too long ({} of {MAX_PATH} bytes): {}", .0.as_os_str().len(), .0.display())]
+    TooLong(PathBuf),
     /// The operating system returned an error.
     #[error("cannot use {}: {source}", path.display())]
     Io {
@@ -63,6 +69,9 @@ impl Presence {
     ) -> Result<(Self, Listener), PresenceError> {
         let _turn = prepare(directory, name)?;
         let path = directory.join(name);
+        if path.as_os_str().len() > MAX_PATH {
+            return Err(PresenceError::TooLong(path));
+        }
         let io = |source| PresenceError::Io {
             path: path.clone(),
             source,
@@ -154,6 +163,11 @@ fn prepare(directory: &Path, name: &str) -> Result<File, PresenceError> {
         source,
     };
     directory::create(directory).map_err(io)?;
+    let mode = fs::metadata(directory).map_err(io)?.mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let directory = directory.display();
+        tracing::warn!(%directory, mode = %format!("{mode:o}"), "other users can use the directory of plugins; chmod 700 makes it yours alone");
+    }
     let turn = take_turn(directory).map_err(io)?;
     check_free(directory, name)?;
     Ok(turn)

@@ -23,7 +23,11 @@ impl Instances {
             .filter(|(_, intent)| subtype_of(intent) == subtype)
         {
             let outcome = self.settle_one(request, intent, target).await?;
-            tracing::info!(request, ?outcome, "settled a request without an outcome");
+            tracing::info!(
+                request,
+                outcome = outcome_text(&outcome),
+                "settled a request without an outcome"
+            );
             self.finish(request, &outcome)?;
             self.state
                 .unsettled
@@ -64,7 +68,7 @@ impl Instances {
             }
         }
         if let Err(error) = self.forget_gone().await {
-            tracing::warn!(error = %printable(&error.message), "labels of containers that are gone are kept");
+            tracing::warn!(error = %printable(&error.message), "cannot check which labels belong to containers that are gone");
         }
         let left = self.state.unsettled.borrow();
         for (request, intent) in left
@@ -99,5 +103,12 @@ impl Instances {
 fn subtype_of(intent: &Intent) -> &str {
     match intent {
         Intent::Provision { subtype, .. } | Intent::Destroy { subtype, .. } => subtype,
+    }
+}
+
+fn outcome_text(outcome: &RequestOutcome) -> &'static str {
+    match outcome {
+        RequestOutcome::Done(_) => "completed",
+        RequestOutcome::Failed(_) => "undone",
     }
 }

@@ -4,9 +4,10 @@ use super::{instances::Instances, template::node_of};
 use crate::{
     model::Deployment,
     plugins::{InstanceRef, Plugins},
+    printable::printable,
     seam::{
-        Call, Effect, Failure, Labeling, Participant, Purpose, Settling, Step, StepNote, Subject,
-        Target,
+        Call, Effect, Failure, Labeling, Participant, Progress, Purpose, Settling, Step, StepNote,
+        Subject, Target,
     },
     secrets::Secrets,
     serve::json_rpc::RpcError,
@@ -62,8 +63,12 @@ impl Instances {
         };
         let outputs_so_far = RefCell::new(JsonMap::new());
         let notes = |note: StepNote| {
-            if let StepNote::Outputs(outputs) = note {
-                outputs_so_far.borrow_mut().extend(outputs.set);
+            match note {
+                StepNote::Outputs(outputs) => outputs_so_far.borrow_mut().extend(outputs.set),
+                StepNote::Progress(Progress::Note(note)) => {
+                    tracing::warn!(request, note = %printable(&note), "note");
+                }
+                StepNote::Progress(Progress::Bytes { .. }) | StepNote::Log(_) => {}
             }
             Box::pin(std::future::ready(())) as _
         };

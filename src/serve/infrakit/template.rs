@@ -123,7 +123,11 @@ impl Template {
     }
 
     /// Returns the labels of an instance: the tags of its properties win over those of the
-    /// specification, but not over those of InfraKit itself, and nothing wins over the namespace.
+    /// specification, but not over those of InfraKit itself.
+    ///
+    /// # Errors
+    ///
+    /// If a tag or a label contradicts the namespace: such an instance would never be listed.
     fn tags(&self, spec: &Spec) -> Result<Json, RpcError> {
         let own = match get(&spec.properties, "Tags") {
             None | Some(Json::Null) => JsonMap::new(),
@@ -135,9 +139,34 @@ impl Template {
         tags.extend(own);
         let system = spec.tags.iter().filter(|(key, _)| key.starts_with(SYSTEM));
         tags.extend(system.map(text));
+        let config = get(&spec.properties, "Config");
+        let labels = config
+            .and_then(|config| get(config, "Labels"))
+            .and_then(Json::as_object);
+        self.check_namespace(tags.iter().chain(labels.into_iter().flatten()))?;
         tags.extend(self.namespace.iter().map(text));
         Ok(tags.into())
     }
+
+    fn check_namespace<'t>(
+        &self,
+        mut tags: impl Iterator<Item = (&'t String, &'t Json)>,
+    ) -> Result<(), RpcError> {
+        let contradicts = |(key, value): &(&String, &Json)| {
+            self.namespace.get(*key).is_some_and(|own| *value != own)
+        };
+        match tags.find(contradicts) {
+            Some((key, _)) => Err(namespace_error(key)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Returns the error for a label that contradicts the namespace.
+pub(crate) fn namespace_error(key: &str) -> RpcError {
+    RpcError::new(format!(
+        "the tag `{key}` belongs to the namespace of this plugin; leave it out"
+    ))
 }
 
 fn deployment() -> Result<Deployment, String> {
@@ -276,7 +305,7 @@ mod tests {
     #[test]
     fn tags_of_infrakit_and_the_namespace_win() {
         let spec = Spec {
-            properties: json!({ "Config": { "Image": "a" }, "tags": { "ik": "1", "infrakit.group": "mine", "scope": "x" } }),
+            properties: json!({ "Config": { "Image": "a" }, "tags": { "ik": "1", "infrakit.group": "mine", "scope": "prod" } }),
             tags: tags(&[
                 ("ik", "2"),
                 ("tier", "web"),
@@ -289,6 +318,18 @@ mod tests {
         let tags = &node_of(&deployment).unwrap().properties["tags"];
         let expected = json!({ "ik": "1", "tier": "web", "infrakit.group": "g", "infrakit.config_sha": "s", "scope": "prod" });
         assert_eq!(without_marks(tags), expected);
+    }
+
+    #[test]
+    fn tag_that_contradicts_the_namespace_is_refused() {
+        let template = template(&[("scope", "prod")]);
+        let message = "the tag `scope` belongs to the namespace of this plugin; leave it out";
+        for properties in [
+            json!({ "Config": { "Image": "a" }, "Tags": { "scope": "x" } }),
+            json!({ "Config": { "Image": "a", "labels": { "scope": "x" } } }),
+        ] {
+            assert_eq!(error(&template, properties), message);
+        }
     }
 
     #[test]

@@ -64,6 +64,10 @@ fn client_manages_instances() {
     call(&["provision", "none.yaml"])
         .exits_with(2)
         .stderr_contains(&["cannot read none.yaml"]);
+    test.write("typo.yaml", "Propertes: {}\n");
+    call(&["provision", "typo.yaml"])
+        .exits_with(2)
+        .stderr_contains(&["no key `Propertes`", "did you mean `Properties`?"]);
     test.write("bad.yaml", "a: [\n");
     call(&["provision", "bad.yaml"])
         .exits_with(3)
@@ -88,7 +92,7 @@ fn plugins_that_cannot_be_called_are_reported() {
     drop(UnixListener::bind(test.path("plugins/dead")).unwrap());
     call("dead")
         .exits_with(1)
-        .stderr_contains(&["the plugin cannot be reached", "leftover"]);
+        .stderr_contains(&["cannot be reached", "check that the plugin runs"]);
     let listener = UnixListener::bind(test.path("plugins/silent")).unwrap();
     call("silent")
         .exits_with(1)
@@ -110,9 +114,12 @@ fn scripted(test: &Test, name: &str, bodies: &[&str]) -> std::thread::JoinHandle
             let (mut stream, _) = listener.accept().unwrap();
             let mut buffer = [0; 4096];
             let length = stream.read(&mut buffer).unwrap();
+            let request = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            let id = request.split_once("\"id\":").unwrap().1;
+            let body = body.replace("\"id\":1}", &format!("\"id\":{id}"));
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
             stream.write_all((head + &body).as_bytes()).unwrap();
-            String::from_utf8_lossy(&buffer[..length]).into_owned()
+            request
         };
         bodies.into_iter().map(answer).collect()
     })

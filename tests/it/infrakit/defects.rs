@@ -91,7 +91,7 @@ fn n3_network_with_a_longer_name_is_not_joined() {
     let other = json!({ "Properties": { "NetworkAttachments": [{ "Name": test.name("net1"), "Driver": "macvlan" }] } });
     let error = served.provision_error(&spec(&test, &other));
     assert!(
-        error.contains("has the driver `bridge`, but `macvlan` is requested"),
+        error.contains("has \"bridge\" as `Driver`, but \"macvlan\" is requested"),
         "{error}"
     );
 }
@@ -149,7 +149,7 @@ fn n5_script_is_awaited_without_a_busy_loop() {
     let before = test.engine().request_count("GET /exec");
     served.provision(&spec(&test, &json!({ "Init": "sleep 2" })));
     let checks = test.engine().request_count("GET /exec") - before;
-    assert!((1..=12).contains(&checks), "{checks} checks in 2 s");
+    assert!(checks <= 12, "{checks} checks in 2 s");
 }
 
 #[test]
@@ -288,7 +288,12 @@ fn n11_properties_are_validated() {
         validate(properties(&test))["result"],
         json!({ "Type": "", "OK": true })
     );
+    let policy = json!({ "RestartPolicy": { "Name": "bogus" } });
     for (properties, message) in [
+        (
+            json!({ "Config": { "Image": "a" }, "HostConfig": policy }),
+            "invalid input formatting: `HostConfig.RestartPolicy.Name` must be one of no, always, on-failure, unless-stopped",
+        ),
         (json!(null), "Properties must be set"),
         (
             json!({ "Config": { "Image": "a" }, "HostConfig": { "CapAdd": 5 } }),
@@ -335,7 +340,7 @@ fn n12_image_is_pulled_only_when_it_is_missing() {
     assert_eq!(
         test.containers()
             .iter()
-            .filter(|it| it.contains("PREFIX-a"))
+            .filter(|it| it.starts_with("PREFIX-a "))
             .count(),
         0
     );
@@ -390,7 +395,7 @@ fn n15_second_copy_leaves_the_first_alone() {
     let served = Served::start(&test, &[]);
     let mut second = super::command(&test, &["serve", "--name", &test.prefix]);
     second.env("DOCKCTL_STATE_DIR", test.path("other"));
-    assert_eq!(second.output().unwrap().status.code(), Some(1));
+    assert_eq!(second.output().unwrap().status.code(), Some(5));
     served.describe(&json!(null));
 }
 

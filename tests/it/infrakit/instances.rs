@@ -1,7 +1,7 @@
 //! Instances: labels, names, what is listed, and what is touched.
 
 use super::{Served, run, spec};
-use crate::support::Test;
+use crate::support::{Test, engine::CannedResponse};
 use serde_json::{Value as Json, json};
 
 fn labels(test: &Test, name: &str) -> Json {
@@ -16,7 +16,7 @@ fn instance_has_its_labels_and_belongs_to_no_deployment() {
     let served = Served::start(&test, &["--namespace-tags", "scope=a,stage=prod"]);
     let more = json!({
         "Properties": { "Config": { "Labels": { "own": "1", "infrakit.group": "mine" } }, "Tags": { "ik": "1", "infrakit.group": "other" } },
-        "Tags": { "ik": "2", "infrakit.group": "g", "infrakit.config_sha": "s", "scope": "b" },
+        "Tags": { "ik": "2", "infrakit.group": "g", "infrakit.config_sha": "s" },
         "LogicalID": test.name("a"), "Attachments": [{ "ID": "v1", "Type": "ebs" }],
     });
     served.provision(&spec(&test, &more));
@@ -135,7 +135,13 @@ fn only_instances_are_listed_destroyed_and_labeled() {
             );
         }
     }
-    served.destroy(&foreign[..6]);
+    let part = served.error("Instance.Destroy", &json!({ "Instance": &foreign[..6] }));
+    assert!(
+        part.contains("is a part of an ID; give at least 12 characters"),
+        "{part}"
+    );
+    let empty = served.error("Instance.Destroy", &json!({ "Instance": "" }));
+    assert_eq!(empty, "`Instance` must be set");
     assert!(
         test.containers()
             .contains(&"PREFIX-foreign running".to_owned()),
@@ -234,4 +240,65 @@ node_templates:
     test.run(&["uninstall", "--yes"]).exits_with(0);
     assert_eq!(test.containers(), Vec::<String>::new());
     run(&test, &["serve", "--help"]).exits_with(0);
+}
+
+#[test]
+fn id_wins_over_an_equal_name() {
+    let test = Test::in_memory("ik-both");
+    test.import_image();
+    let served = Served::start(&test, &[]);
+    let first = served.provision(&spec(&test, &json!({})));
+    let second = served.provision(&spec(&test, &json!({ "LogicalID": first })));
+    served.destroy(&first);
+    let left = served.describe(&json!(null));
+    assert_eq!((left.len(), left[0]["ID"].as_str()), (1, Some(&*second)));
+    served.destroy(&first);
+    assert_eq!(
+        served.describe(&json!(null)).len(),
+        0,
+        "now it is only a name"
+    );
+}
+
+#[test]
+fn one_of_several_requests_gets_a_name() {
+    let test = Test::new("ik-race");
+    test.import_image();
+    let served = Served::start(&test, &[]);
+    let params = json!({ "Spec": spec(&test, &json!({ "LogicalID": test.name("a") })) });
+    let replies: Vec<Json> = std::thread::scope(|scope| {
+        let one = |_| scope.spawn(|| served.reply("Instance.Provision", &params));
+        let all: Vec<_> = (0..4).map(one).collect();
+        all.into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    let (won, lost): (Vec<_>, Vec<_>) = replies
+        .iter()
+        .partition(|reply| reply["result"]["ID"].is_string());
+    assert_eq!(won.len(), 1, "{replies:?}");
+    for reply in lost {
+        let message = reply["error"]["message"].as_str().unwrap();
+        assert!(message.contains("is taken by container"), "{message}");
+    }
+    assert_eq!(test.containers(), ["PREFIX-a running"]);
+}
+
+#[test]
+fn warnings_of_the_engine_are_logged() {
+    let test = Test::in_memory("ik-warn");
+    test.import_image();
+    let served = Served::start(&test, &[]);
+    let created = CannedResponse::Json(
+        201,
+        json!({ "Id": "c".repeat(64), "Warnings": ["it was discarded"] }),
+    );
+    test.engine()
+        .respond_with("POST", "/containers/create", created);
+    served.provision_error(&spec(&test, &json!({})));
+    assert!(
+        served.log().contains("the engine warns: it was discarded"),
+        "{}",
+        served.log()
+    );
 }

@@ -9,8 +9,9 @@ fn metadata_is_what_the_engine_says_without_the_environment() {
     let test = Test::in_memory("ik-meta");
     test.import_image();
     let served = Served::start(&test, &[]);
-    let more =
-        json!({ "Properties": { "Config": { "Env": ["SECRET=x"] } }, "LogicalID": test.name("a") });
+    let more = json!({ "Properties": { "Config": { "Env": ["SECRET=x"] } }, "Tags": { "infrakit.group": "g" } });
+    // As in the original, only containers of groups are shown.
+    served.provision(&spec(&test, &json!({})));
     let id = served.provision(&spec(&test, &more));
     let keys =
         |method: &str, path: &str| served.call(method, &json!({ "Path": path }))["Nodes"].clone();

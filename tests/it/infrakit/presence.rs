@@ -63,7 +63,7 @@ fn living_plugin_is_not_displaced() {
     let mut other = command(&test, &second);
     other.env("DOCKCTL_STATE_DIR", test.path("other"));
     let output = other.output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(5));
     let text = String::from_utf8(output.stderr).unwrap();
     let known = format!(
         "a plugin `{}` is already running (process {})",
@@ -87,8 +87,8 @@ fn plugin_that_is_not_ours_is_not_displaced_either() {
     let _listener = UnixListener::bind(&path).unwrap();
     let serve = ["serve", "--name", &test.prefix];
     run(&test, &serve)
-        .exits_with(1)
-        .stderr_contains(&["is already running"]);
+        .exits_with(5)
+        .stderr_contains(&["is already running", "use another name"]);
     assert!(path.exists());
     fs::remove_file(&path).unwrap();
     fs::write(&path, "a file").unwrap();
@@ -170,7 +170,7 @@ fn tcp_elsewhere_requires_tls() {
         &[&tls[..], &["--listen", "tcp://127.0.0.1:9000"]].concat(),
     )
     .exits_with(1)
-    .stderr_contains(&["cannot use c"]);
+    .stderr_contains(&["c cannot be used"]);
     run(&test, &["serve", "--name", "../x"])
         .exits_with(2)
         .stderr_contains(&["not a valid name of a plugin"]);
@@ -224,6 +224,21 @@ fn tls_requires_a_certificate_of_the_client() {
         Command::new("curl").args(base).args(more).output().unwrap()
     };
     let (certificate, key) = (path("client.pem"), path("client-key.pem"));
+    let ca = path("ca.pem");
+    let describe = [
+        "instance",
+        "--name",
+        &test.prefix,
+        "describe",
+        "--tls-ca",
+        &ca,
+    ];
+    let files = ["--tls-cert", &certificate, "--tls-key", &key];
+    run(&test, &[&describe[..], &files].concat()).exits_with(0);
+    run(&test, &describe).exits_with(1);
+    run(&test, &describe[..4])
+        .exits_with(1)
+        .stderr_contains(&["UnknownIssuer"]);
     let known = curl(&["--cert", &certificate, "--key", &key]);
     assert_eq!(String::from_utf8_lossy(&known.stdout), "{}\n", "{known:?}");
     assert!(!curl(&[]).status.success());
@@ -307,4 +322,123 @@ fn binary_with_the_name_of_the_original_is_the_plugin() {
     );
     let version = Command::new(&program).arg("version").output().unwrap();
     assert!(String::from_utf8_lossy(&version.stdout).starts_with("dockctl "));
+}
+
+#[test]
+fn free_port_is_chosen_and_announced() {
+    let test = Test::in_memory("ik-port");
+    let _served = Served::start(&test, &["--listen", "tcp://127.0.0.1:0"]);
+    let listen = test.path("plugins").join(format!("{}.listen", test.prefix));
+    let announced = fs::read_to_string(listen).unwrap();
+    let port: u16 = announced
+        .strip_prefix("tcp://127.0.0.1:")
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert_ne!(port, 0);
+    run(&test, &["instance", "--name", &announced, "describe"]).exits_with(0);
+}
+
+#[test]
+fn half_sent_requests_do_not_delay_the_end() {
+    let test = Test::in_memory("ik-half");
+    let served = Served::start(&test, &[]);
+    let mut open = Vec::new();
+    for part in [
+        "",
+        "POST / HT",
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n{",
+    ] {
+        let mut stream = std::os::unix::net::UnixStream::connect(&served.socket).unwrap();
+        std::io::Write::write_all(&mut stream, part.as_bytes()).unwrap();
+        open.push(stream);
+    }
+    served.describe(&json!(null));
+    let begun = std::time::Instant::now();
+    assert_eq!(served.stop(), 0);
+    assert!(begun.elapsed().as_secs() < 8, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn request_without_time_left_is_answered() {
+    let test = Test::in_memory("ik-last");
+    test.import_image();
+    let mut served = Served::start(&test, &[]);
+    let spec = super::spec(&test, &json!({ "Init": "sleep 1000" }));
+    std::thread::scope(|scope| {
+        let lost = scope.spawn(|| served.error("Instance.Provision", &json!({ "Spec": spec })));
+        eventually("the script", || {
+            (test.engine().request_count("/exec") > 0).then_some(())
+        });
+        served.signal("TERM");
+        let error = lost.join().unwrap();
+        assert_eq!(
+            error,
+            "the plugin stops; its next start settles this request"
+        );
+    });
+    assert_eq!(served.wait(), Some(0));
+    drop(served);
+    let served = Served::start(&test, &[]);
+    assert_eq!(served.describe(&json!(null)).len(), 0);
+    assert_eq!(test.containers(), Vec::<String>::new());
+}
+
+#[test]
+fn settings_that_can_never_work_are_refused() {
+    let test = Test::in_memory("ik-flags");
+    for (flags, message) in [
+        (["--url", "ftp://x"], "is not an address of an engine"),
+        (
+            ["--subtype", "a=/var/run/docker.sock"],
+            "is not an address of an engine",
+        ),
+        (
+            ["--namespace-tags", "infrakit.group=g"],
+            "`infrakit.group` cannot be a namespace tag",
+        ),
+        (
+            ["--namespace-tags", "dockctl.x=1"],
+            "`dockctl.x` cannot be a namespace tag",
+        ),
+        (
+            ["--namespace-tags", "a=b,a=c"],
+            "--namespace-tags has `a` twice",
+        ),
+        (["--init-timeout", "0s"], "must be a duration"),
+    ] {
+        run(&test, &[&["serve"], &flags[..]].concat())
+            .exits_with(2)
+            .stderr_contains(&[message]);
+    }
+    let twice = [
+        "serve",
+        "--subtype",
+        "a=unix:///x",
+        "--subtype",
+        "a=unix:///y",
+    ];
+    run(&test, &twice)
+        .exits_with(2)
+        .stderr_contains(&["--subtype has `a` twice"]);
+    let long = "x".repeat(120);
+    run(&test, &["serve", "--name", &long])
+        .exits_with(1)
+        .stderr_contains(&["the path of the socket is too long"]);
+}
+
+#[test]
+fn directory_that_others_can_use_is_reported() {
+    let test = Test::in_memory("ik-mode");
+    fs::create_dir(test.path("plugins")).unwrap();
+    fs::set_permissions(test.path("plugins"), fs::Permissions::from_mode(0o755)).unwrap();
+    let served = Served::start(&test, &[]);
+    assert!(
+        served
+            .log()
+            .contains("other users can use the directory of plugins"),
+        "{}",
+        served.log()
+    );
+    assert_eq!(mode(test.path("plugins").join(&test.prefix)), 0o600);
 }

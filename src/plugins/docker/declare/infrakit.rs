@@ -6,9 +6,9 @@ use crate::{
     model::Definition,
     plugins::docker::declare::{
         container::is_valid_name,
-        json::{list, pairs, text},
+        json::{list, text},
         params::{self, Gate},
-        sdk,
+        rules, sdk,
     },
     seam::labeling::RESERVED_LABELS,
     syntax::{as_literal, without_marks},
@@ -122,6 +122,10 @@ pub(crate) fn creation(declared: &Json) -> Result<params::Creation, Vec<Fault>> 
     labels.extend(attachments);
     body.insert("Labels".to_owned(), labels.into());
     body.insert("HostConfig".to_owned(), host.into());
+    let faults = rules::faults(&Json::Object(body.clone()));
+    if !faults.is_empty() {
+        return Err(faults);
+    }
     Ok(params::Creation {
         gates: newer_fields(&body),
         body,
@@ -159,11 +163,27 @@ pub(crate) fn faults(properties: &JsonMap<String, Json>) -> Vec<Fault> {
             }
         }));
     }
-    let init = value(properties, "init");
-    if !init.is_null() && !init.is_string() {
-        faults.push(Fault::new("this must be a string").at_key("init"));
+    if faults.is_empty() {
+        let host = host_config(&value(properties, "host_config")).unwrap_or_default();
+        let requests: Vec<Json> = list(&networks).map(canonical_network).collect();
+        faults.extend(rules::network_faults(&Json::Object(host), &requests));
     }
+    faults.extend(init_fault(&value(properties, "init")));
     faults
+}
+
+fn canonical_network(given: &Json) -> Json {
+    network_request(given).unwrap_or_default().into()
+}
+
+fn init_fault(init: &Json) -> Option<Fault> {
+    let message = match init {
+        Json::Null => return None,
+        Json::String(script) if !script.contains('\0') => return None,
+        Json::String(_) => "this must not contain a NUL character",
+        _ => "this must be a string",
+    };
+    Some(Fault::new(message).at_key("init"))
 }
 
 fn required_config(given: &Json) -> Result<JsonMap<String, Json>, Fault> {
@@ -223,23 +243,12 @@ fn tags(given: &Json) -> Result<JsonMap<String, Json>, Fault> {
 
 /// Returns the label with the attachments, if there are any.
 fn attachments(given: &Json) -> Result<JsonMap<String, Json>, Fault> {
-    let is_text = |value: &Json| value.is_null() || value.is_string();
-    let is_valid = |one: &Json| {
-        one.is_object()
-            && pairs(one).all(|(key, value)| ["ID", "Type"].contains(&&key[..]) && is_text(value))
-    };
-    match given {
-        Json::Null => Ok(JsonMap::new()),
-        Json::Array(all) if all.is_empty() => Ok(JsonMap::new()),
-        Json::Array(all) if all.iter().all(is_valid) => Ok(JsonMap::from_iter([(
-            ATTACHMENTS.to_owned(),
-            given.to_string().into(),
-        )])),
-        _ => Err(
-            Fault::new("this must be a list of mappings with the keys ID and Type")
-                .at_key("attachments"),
-        ),
+    let attachments = sdk::attachments(given).map_err(|fault| fault.at_key("attachments"))?;
+    if attachments.is_empty() {
+        return Ok(JsonMap::new());
     }
+    let label = Json::Array(attachments).to_string();
+    Ok(JsonMap::from_iter([(ATTACHMENTS.to_owned(), label.into())]))
 }
 
 fn name(given: &Json) -> Result<(), Fault> {
@@ -306,7 +315,7 @@ mod tests {
     fn labels_are_merged_and_tags_win_over_labels_of_the_config() {
         let node = node(&json!({
             "config": { "image": "a", "labels": { "own": "1", "both": "config" } },
-            "tags": { "both": "tag" }, "attachments": [{ "ID": "v1", "Type": "ebs" }],
+            "tags": { "both": "tag" }, "attachments": [{ "id": "v1", "TYPE": "ebs" }],
         }));
         let labels = &creation(&declaration(&node)).unwrap().body["Labels"];
         let attachments = r#"[{"ID":"v1","Type":"ebs"}]"#;
@@ -335,7 +344,7 @@ mod tests {
             "config": { "Image": "a", "Labels": { "dockctl.node": "x" } },
             "host_config": { "Bindz": [] },
             "networks": [{ "Name": "n" }, {}, { "Name": "n", "IPAM": { "Confg": [] } }],
-            "tags": { "dockctl.deployment": "x" }, "attachments": [{ "Id": "v" }], "init": 5, "logical_id": "a/b",
+            "tags": { "dockctl.deployment": "x" }, "attachments": [{ "Idd": "v" }], "init": 5, "logical_id": "a/b",
         });
         assert_eq!(
             messages(&all),
@@ -343,7 +352,7 @@ mod tests {
                 "config.Labels.dockctl.node: the label `dockctl.node` is reserved for dockctl",
                 "host_config.Bindz: unknown key `Bindz`",
                 "tags.dockctl.deployment: the label `dockctl.deployment` is reserved for dockctl",
-                "attachments: this must be a list of mappings with the keys ID and Type",
+                "attachments.0.Idd: unknown key `Idd`",
                 "logical_id: `a/b` is not a valid container name",
                 ": NetworkAttachment should have a name",
                 "networks.2.IPAM.Confg: unknown key `Confg`",

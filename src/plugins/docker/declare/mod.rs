@@ -26,6 +26,7 @@ pub(crate) mod network;
 pub(crate) mod operation;
 pub mod params;
 pub(crate) mod request;
+pub(crate) mod rules;
 pub(crate) mod sdk;
 pub(crate) mod status;
 pub(crate) mod volume;

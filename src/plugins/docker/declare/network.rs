@@ -181,6 +181,50 @@ pub(crate) fn property_outputs<const N: usize>(properties: [(&str, Json); N]) ->
     }
 }
 
+/// Fields of a network that a request must share with an existing one.
+const COMPARED: [&str; 10] = [
+    "Scope",
+    "Driver",
+    "EnableIPv4",
+    "EnableIPv6",
+    "Internal",
+    "Attachable",
+    "Ingress",
+    "ConfigOnly",
+    "Options",
+    "IPAM",
+];
+
+/// Returns the first field in which an existing network differs from a request, with the existing
+/// and the requested value. Parts that are not requested are not compared, and labels never.
+pub(crate) fn difference(
+    found: &Json,
+    request: &JsonMap<String, Json>,
+) -> Option<(&'static str, Json, Json)> {
+    let requested = COMPARED
+        .into_iter()
+        .filter_map(|field| Some((field, request.get(field)?)));
+    let mut differing = requested.filter(|(field, value)| !contains(&found[*field], value));
+    let (field, value) = differing.next()?;
+    Some((field, found[field].clone(), value.clone()))
+}
+
+/// Returns true if a value has all parts of another one. Empty values are parts of every value.
+fn contains(found: &Json, part: &Json) -> bool {
+    match part {
+        Json::Object(fields) => fields
+            .iter()
+            .all(|(key, value)| contains(&found[key], value)),
+        Json::Array(items) => items
+            .iter()
+            .all(|item| list(found).any(|found| contains(found, item))),
+        Json::Null => true,
+        Json::String(text) if text.is_empty() => true,
+        Json::Bool(false) => found != &Json::Bool(true),
+        other => found == other,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,5 +261,30 @@ mod tests {
         ] {
             assert_eq!(request(&properties).unwrap_err().path.join("."), path);
         }
+    }
+
+    #[test]
+    fn requested_parts_of_a_network_are_compared() {
+        let found = json!({ "Driver": "bridge", "Internal": true, "Options": { "a": "1" },
+            "IPAM": { "Driver": "default", "Config": [{ "Subnet": "10.1.0.0/16", "Gateway": "10.1.0.1" }] } });
+        let differs = |request: Json| {
+            difference(&found, request.as_object().unwrap()).map(|(field, ..)| field)
+        };
+        for request in [
+            json!({}),
+            json!({ "Driver": "" }),
+            json!({ "Driver": "bridge", "Options": {}, "EnableIPv6": false, "Labels": { "x": "y" } }),
+            json!({ "IPAM": { "Config": [{ "Subnet": "10.1.0.0/16" }] } }),
+        ] {
+            assert_eq!(differs(request), None);
+        }
+        assert_eq!(differs(json!({ "Internal": false })), Some("Internal"));
+        assert_eq!(differs(json!({ "Driver": "macvlan" })), Some("Driver"));
+        assert_eq!(differs(json!({ "Attachable": true })), Some("Attachable"));
+        assert_eq!(differs(json!({ "Options": { "a": "2" } })), Some("Options"));
+        assert_eq!(
+            differs(json!({ "IPAM": { "Config": [{ "Subnet": "10.2.0.0/16" }] } })),
+            Some("IPAM")
+        );
     }
 }

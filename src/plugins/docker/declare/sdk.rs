@@ -88,7 +88,6 @@ const HOST_CONFIG: Shape = Fields(&[
     ("Annotations", TEXT_MAP),
     ("CapAdd", Words),
     ("CapDrop", Words),
-    ("Capabilities", TEXTS),
     ("CgroupnsMode", Text),
     ("Dns", TEXTS),
     ("DnsOptions", TEXTS),
@@ -162,6 +161,9 @@ const IPAM: Shape = Fields(&[
     ("Config", List(&IPAM_POOL)),
 ]);
 
+/// Attachments of an instance, which InfraKit defines.
+const ATTACHMENTS: Shape = List(&Fields(&[("ID", Text), ("Type", Text)]));
+
 /// `types.NetworkResource`.
 const NETWORK: Shape = Fields(&[
     ("Name", Text),
@@ -186,12 +188,20 @@ const NETWORK: Shape = Fields(&[
 /// Fields of a network that only the engine sets.
 const OBSERVED: [&str; 5] = ["Id", "Created", "Containers", "Peers", "Services"];
 
+/// Fields that engines on Linux silently drop.
+const WINDOWS: [&str; 5] = [
+    "CpuCount",
+    "CpuPercent",
+    "DiskQuota",
+    "IOMaximumBandwidth",
+    "IOMaximumIOps",
+];
+
 /// Fields that older engines silently drop, and the minor version of the API that brought them.
 const NEWER: &[(&str, u32)] = &[
     ("HostConfig.ConsoleSize", 42),
     ("HostConfig.DeviceRequests", 40),
     ("HostConfig.KernelMemoryTCP", 40),
-    ("HostConfig.Capabilities", 40),
     ("HostConfig.CgroupnsMode", 41),
 ];
 
@@ -210,7 +220,30 @@ pub(crate) fn config(given: &Json) -> Result<JsonMap<String, Json>, Fault> {
 ///
 /// The first invalid field.
 pub(crate) fn host_config(given: &Json) -> Result<JsonMap<String, Json>, Fault> {
-    object(&HOST_CONFIG, given)
+    let mut host = object(&HOST_CONFIG, given)?;
+    reject(
+        &mut host,
+        &WINDOWS,
+        "this has no effect: only engines on Windows support it",
+    )?;
+    Ok(host)
+}
+
+/// Returns the attachments of an instance.
+///
+/// # Errors
+///
+/// The first invalid field.
+pub(crate) fn attachments(given: &Json) -> Result<Vec<Json>, Fault> {
+    if given.is_null() {
+        return Ok(Vec::new());
+    }
+    let mut unknown = Vec::new();
+    let attachments = apply_shape(&ATTACHMENTS, given, &mut unknown)?;
+    match unknown.pop() {
+        Some(fault) => Err(unknown_field(fault)),
+        None => Ok(attachments.as_array().cloned().unwrap_or_default()),
+    }
 }
 
 /// Returns the request that creates a network, with its name.
@@ -220,16 +253,25 @@ pub(crate) fn host_config(given: &Json) -> Result<JsonMap<String, Json>, Fault> 
 /// The first invalid field, or one that only the engine sets.
 pub(crate) fn network(given: &Json) -> Result<JsonMap<String, Json>, Fault> {
     let mut request = object(&NETWORK, given)?;
-    for field in OBSERVED {
-        if request
-            .shift_remove(field)
+    reject(
+        &mut request,
+        &OBSERVED,
+        "this cannot be set: the engine sets it",
+    )?;
+    Ok(request)
+}
+
+/// Removes fields that are not set. One that is set is a fault.
+fn reject(object: &mut JsonMap<String, Json>, fields: &[&str], why: &str) -> Result<(), Fault> {
+    for field in fields {
+        if object
+            .shift_remove(*field)
             .is_some_and(|value| !is_zero(&value))
         {
-            let fault = Fault::new("this cannot be set: the engine sets it").at_key(field);
-            return Err(fault.hint("remove it"));
+            return Err(Fault::new(why).hint("remove it").at_key(*field));
         }
     }
-    Ok(request)
+    Ok(())
 }
 
 /// Returns the fields of a request that older engines silently drop.
@@ -265,7 +307,8 @@ fn is_zero(value: &Json) -> bool {
         Json::String(text) => text.is_empty() || text.starts_with("0001-01-01T00:00:00"),
         Json::Array(items) => items.is_empty(),
         Json::Object(entries) => entries.is_empty(),
-        _ => false,
+        Json::Number(number) => number.as_f64() == Some(0.0),
+        Json::Bool(flag) => !flag,
     }
 }
 

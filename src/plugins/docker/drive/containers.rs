@@ -18,7 +18,7 @@ use crate::{
         drive::{engine::Engine, images::ImageRequest, wait_for},
     },
     printable::printable,
-    seam::{Call, Exit, Failure, Labeling, ObjectState, Outputs, ProgressSink, labeling},
+    seam::{Call, Exit, Failure, Labeling, ObjectState, Outputs, Progress, ProgressSink, labeling},
 };
 use futures_util::StreamExt as _;
 use serde_json::{Map as JsonMap, Value as Json, json};
@@ -38,7 +38,9 @@ const STOP_TIMEOUT: i64 = 10;
 
 /// Longest wait for the engine to remove a stopped container with `AutoRemove`.
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(20);
-/// Pause between checks for the removal.
+/// Longest wait for a container whose name is taken to appear.
+const CREATION_TIMEOUT: Duration = Duration::from_secs(2);
+/// Pause between checks for the removal or the creation.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Runtime properties that are removed with the container.
@@ -94,7 +96,7 @@ impl Engine {
         if creation.needs_check && request.body.get("Healthcheck").is_none() {
             self.expect_health_check(call).await?;
         }
-        let mut posted = self.post_create(&request).await;
+        let mut posted = self.post_create(&request, progress).await;
         // Only servers leave the image to the creation.
         if !request.labeling.is_deployment()
             && posted
@@ -102,12 +104,12 @@ impl Engine {
                 .is_err_and(|error| status(error) == Some(404))
         {
             self.pull_for(call, &request, progress).await?;
-            posted = self.post_create(&request).await;
+            posted = self.post_create(&request, progress).await;
         }
         let mut created = match posted {
             Ok(id) => container_id_outputs(id),
             Err(error) if is_name_conflict(&error) => {
-                self.reuse_or_recreate(call, &request).await?
+                self.reuse_or_recreate(call, &request, progress).await?
             }
             Err(error) => return Err(create_failure(&error, &request.name)),
         };
@@ -157,7 +159,13 @@ impl Engine {
         self.ensure_image(&wanted, call, progress).await.map(drop)
     }
 
-    async fn post_create(&self, request: &Request) -> Result<String, EngineError> {
+    /// Creates a container and returns its ID. Shows the engine's warnings: it may have ignored
+    /// parts of the request.
+    async fn post_create(
+        &self,
+        request: &Request,
+        progress: ProgressSink<'_>,
+    ) -> Result<String, EngineError> {
         let platform = request
             .platform
             .clone()
@@ -166,9 +174,15 @@ impl Engine {
             .into_iter()
             .chain(platform)
             .collect();
-        self.client
-            .create("/containers/create", &query, &request.body)
-            .await
+        let path = "/containers/create";
+        let (id, warnings) = self
+            .client
+            .create_with_warnings(path, &query, &request.body)
+            .await?;
+        for warning in warnings {
+            progress(Progress::Note(format!("the engine warns: {warning}")));
+        }
+        Ok(id)
     }
 
     /// Returns true if a container was created from the request of a creation.
@@ -191,8 +205,13 @@ impl Engine {
         }
     }
 
-    async fn reuse_or_recreate(&self, call: &Call, request: &Request) -> Result<Outputs, Failure> {
-        let Some(found) = self.inspect(&request.name).await? else {
+    async fn reuse_or_recreate(
+        &self,
+        call: &Call,
+        request: &Request,
+        progress: ProgressSink<'_>,
+    ) -> Result<Outputs, Failure> {
+        let Some(found) = self.holder_of(&request.name).await? else {
             return Err(Failure::fatal(format!(
                 "the container that had the name `{}` no longer exists",
                 request.name
@@ -227,10 +246,23 @@ impl Engine {
             },
         )
         .await?;
-        let created = self.post_create(request).await;
+        let created = self.post_create(request, progress).await;
         created
             .map(container_id_outputs)
             .map_err(|error| create_failure(&error, &request.name))
+    }
+
+    /// Returns the container with a name that is taken. While an engine creates a container, its
+    /// name is taken before it can be inspected.
+    async fn holder_of(&self, name: &str) -> Result<Option<Container>, Failure> {
+        let end = tokio::time::Instant::now() + CREATION_TIMEOUT;
+        loop {
+            let found = self.inspect(name).await?;
+            if found.is_some() || tokio::time::Instant::now() > end {
+                return Ok(found);
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
     }
 
     /// Recreates the container if the inputs of `start` change its request, unless it has already
@@ -244,7 +276,7 @@ impl Engine {
         let request = self.request(call, creation)?;
         match self.inspect(&request.name).await? {
             None => self.create(call, creation, progress).await,
-            Some(_) => self.reuse_or_recreate(call, &request).await,
+            Some(_) => self.reuse_or_recreate(call, &request, progress).await,
         }
     }
 

@@ -18,7 +18,7 @@ impl ObjectIndex for Engines {
     fn check<'a>(&'a self, target: &'a Target) -> DriverFuture<'a, ()> {
         Box::pin(async move {
             let pinged = self.get(target).await?.client.ping().await;
-            pinged.map_err(|error| failure(&error, "reaching the engine"))
+            pinged.map_err(|error| failure(&error, &format!("reaching the engine {target}")))
         })
     }
 
@@ -69,7 +69,12 @@ impl Engine {
         let labels: Vec<String> = filter.labels.iter().map(label).collect();
         let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
         let mut filters = json!({});
-        for (name, values) in [("label", json!(labels)), ("status", json!(states))] {
+        let ids: Vec<&String> = filter.id.iter().collect();
+        for (name, values) in [
+            ("label", json!(labels)),
+            ("status", json!(states)),
+            ("id", json!(ids)),
+        ] {
             if values != json!([]) {
                 filters[name] = values;
             }

@@ -8,7 +8,7 @@ use crate::{
     engine::failure,
     plugins::{
         NoteSink,
-        docker::declare::{action::Creation, infrakit::Init, params::Removal},
+        docker::declare::{action::Creation, infrakit::Init, label::names_owner, params::Removal},
     },
     printable::printable,
     seam::{Call, Command, Exit, Failure, Outputs, StepNote},
@@ -22,76 +22,69 @@ use tokio::time::{Instant, sleep_until, timeout};
 const BEGUN: &str = "init_begun";
 /// Runtime property with the ID of the container in which the script succeeded.
 const DONE: &str = "init_done";
-/// Reads a script up to the mark `$1`, then runs it without input. Without the mark, the connection
-/// was lost, and nothing runs.
-const READER: &str = r#"init=; while IFS= read -r line; do
-[ "$line" = "$1" ] && { shift; exec </dev/null; eval "unset init line
-$init"; exit; }
-init="$init$line
-"; done; exit 125"#;
-/// First and longest pause between two checks of a script that prints nothing.
+/// Runs the shell that reads the script, then prints the mark `$1` with its exit code. Without the
+/// mark, the script was interrupted.
+const RUNNER: &str = r#"/bin/sh; set -- "$1" $?; echo; echo "$1 $2"; exit "$2""#;
+/// Most containers that are tried if the connection to the engine is lost while the script runs.
+const ATTEMPTS: usize = 3;
+/// First and longest pause between two checks of a script whose output has ended.
 const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
-/// Time to read the rest of the output of a script that has ended. A process that it left behind
-/// may hold the output open.
+/// Time to read the rest of the output after the mark. A process that the script left behind may
+/// hold the output open.
 const REST: Duration = Duration::from_millis(200);
-/// Bytes of output to keep, and what is shown of them.
+/// Bytes of output to keep, and the part of them that is shown.
 const MAX_TAIL: usize = 16 << 10;
 const MAX_LINES: usize = 20;
 const MAX_LINE_CHARS: usize = 400;
 
+/// The end of a script.
+enum Ended {
+    /// With this exit code.
+    Code(i64),
+    /// Without the mark of the runner: it was killed, or the shell could not be started.
+    Interrupted(i64),
+}
+
 impl Engine {
-    /// Runs the script of a container. A script that a run interrupted is not run again in the same
+    /// Runs the script of a container. A script that was interrupted is not run again in the same
     /// container: the container is removed and created again.
     pub(crate) async fn initialize(
         &self,
         call: &Call,
         init: &Init,
-        (creation, networks): (&Creation, &[Json]),
+        made: (&Creation, &[Json]),
         notes: NoteSink<'_>,
     ) -> Result<Outputs, Failure> {
+        let known = |name: &str| call.properties().get(name).and_then(Json::as_str);
         let id = recorded_id(call)?;
-        let is = |name: &str| {
-            call.properties()
-                .get(name)
-                .is_some_and(|known| *known == id[..])
-        };
-        if is(DONE) {
+        if known(DONE) == Some(&id) {
             return Ok(Outputs::default());
         }
-        let call = if is(BEGUN) {
-            &self
-                .create_again(call, &id, (creation, networks), notes)
-                .await?
-        } else {
-            call
-        };
-        let id = recorded_id(call)?;
-        notes(StepNote::Outputs(property(BEGUN, &id))).await;
-        tokio::select! {
-            ran = timeout(init.limit(), self.run_script(&id, init)) => match ran {
-                Ok(ran) => ran.map(|()| property(DONE, &id)),
-                Err(_) => Err(Failure::fatal(format!(
-                    "init script did not end within {} s for container {}", init.timeout, short(&id)
-                ))),
-            },
-            () = call.stop.cancelled() => Err(Failure::cancelled("cancelled while the init script ran")),
+        let mut was_begun = known(BEGUN) == Some(&id);
+        let mut call = call.clone();
+        for _ in 0..ATTEMPTS {
+            if was_begun {
+                call = self.create_again(&call, made, notes).await?;
+            }
+            was_begun = true;
+            let id = recorded_id(&call)?;
+            notes(StepNote::Outputs(property(BEGUN, &id))).await;
+            if self.run_in(&call, &id, init).await? {
+                return Ok(property(DONE, &id));
+            }
         }
+        let message = "the init script was interrupted again and again";
+        Err(Failure::fatal(message).hint("check the connection to the engine"))
     }
 
     /// Replaces a container whose script was interrupted. Returns the call with the new container.
     async fn create_again(
         &self,
         call: &Call,
-        id: &str,
         (creation, networks): (&Creation, &[Json]),
         notes: NoteSink<'_>,
     ) -> Result<Call, Failure> {
-        let all = Removal {
-            volumes: true,
-            force: true,
-            ..Removal::default()
-        };
-        self.delete_owned(call, id, all).await?;
+        self.remove_interrupted(call, creation).await?;
         let created = self.create(call, creation, &|_| {}).await?;
         let mut properties = call.properties().clone();
         properties.extend(created.set.clone());
@@ -106,78 +99,106 @@ impl Engine {
         Ok(call)
     }
 
-    async fn run_script(&self, id: &str, init: &Init) -> Result<(), Failure> {
-        let mark = format!("{:032x}", fastrand::u128(..));
-        let script = init.script.as_str().unwrap_or_default();
-        if script.contains('\0') {
-            return Err(Failure::fatal("the init script contains a NUL character"));
+    async fn remove_interrupted(&self, call: &Call, creation: &Creation) -> Result<(), Failure> {
+        let id = recorded_id(call)?;
+        let everything = Removal {
+            volumes: true,
+            force: true,
+            ..Removal::default()
+        };
+        match self.inspect(&id).await? {
+            Some(found) if names_owner(found.labels(), call, &creation.labeling) => {
+                self.delete(&id, everything).await
+            }
+            _ => Ok(()),
         }
+    }
+
+    /// Runs the script in a container. Returns false if it was interrupted.
+    async fn run_in(&self, call: &Call, id: &str, init: &Init) -> Result<bool, Failure> {
+        let mut tail = Tail::default();
+        let ended = tokio::select! {
+            ended = timeout(init.limit(), self.run_script(id, init, &mut tail)) => ended,
+            () = call.stop.cancelled() => {
+                return Err(Failure::cancelled("cancelled while the init script ran"));
+            }
+        };
+        let ended = match ended {
+            Ok(Ok(Ended::Code(0))) => return Ok(true),
+            Err(_) => return Err(too_slow(id, init, &tail)),
+            Ok(ended) => ended,
+        };
+        // A container that has exited is the reason of any other end.
+        if let Some(exit) = self.exit_info(id).await {
+            return Err(exited(id, exit));
+        }
+        match ended? {
+            Ended::Interrupted(_) if tail.is_of_script() => Ok(false),
+            Ended::Interrupted(code) | Ended::Code(code) => Err(script_failure(id, code, &tail)),
+        }
+    }
+
+    async fn run_script(&self, id: &str, init: &Init, tail: &mut Tail) -> Result<Ended, Failure> {
+        let mark = format!("{:032x}", fastrand::u128(..));
+        let arguments = ["/bin/sh", "-c", RUNNER, "sh", &mark];
         let command = Command {
-            arguments: ["/bin/sh", "-c", READER, "sh", &mark]
-                .map(str::to_owned)
-                .to_vec(),
+            arguments: arguments.map(str::to_owned).to_vec(),
             has_input: true,
             ..Command::default()
         };
         let mut attached = self.attach(id, &command).await?;
-        attached
-            .write_input(format!("{script}\n{mark}\n").as_bytes())
-            .await;
-        let mut tail = Tail::default();
-        let code = self.follow_script(&mut attached, &mut tail).await?;
-        match code {
-            0 => Ok(()),
-            code => Err(script_failure(id, code, &tail)),
-        }
+        let script = input(init.script.as_str().unwrap_or_default());
+        attached.write_input(script.as_bytes()).await;
+        self.follow_script(&mut attached, &mark, tail).await
     }
 
-    /// Reads the output of a script until it has ended, and returns its exit code.
+    /// Reads the output of a script until its mark or until it has ended.
     async fn follow_script(
         &self,
         attached: &mut AttachedCommand,
+        mark: &str,
         tail: &mut Tail,
-    ) -> Result<i64, Failure> {
-        let ([mut pause, longest], mut is_open) = (PAUSES, true);
-        let mut next_check = Instant::now() + pause;
-        loop {
-            tokio::select! {
-                piece = attached.output.next(), if is_open => if let Some(Ok(piece)) = piece {
-                    tail.push(&piece.bytes);
-                } else {
-                    (is_open, pause, next_check) = (false, PAUSES[0], Instant::now());
-                },
-                () = sleep_until(next_check) => {
-                    if let Some(code) = self.ended_with(&attached.id).await? {
-                        if is_open {
-                            let _ = timeout(REST, read_rest(attached, tail)).await;
-                        }
-                        return Ok(code);
-                    }
-                    next_check = Instant::now() + pause;
-                    pause = (2 * pause).min(longest);
-                }
+    ) -> Result<Ended, Failure> {
+        while let Some(Ok(piece)) = attached.output.next().await {
+            tail.push(&piece.bytes);
+            if let Some(code) = tail.take_mark(mark) {
+                let _ = timeout(REST, read_rest(attached, tail)).await;
+                return Ok(Ended::Code(code));
             }
+        }
+        let ([mut pause, longest], mut next_check) = (PAUSES, Instant::now());
+        loop {
+            sleep_until(next_check).await;
+            if let Some(code) = self.ended_with(&attached.id).await? {
+                return Ok(Ended::Interrupted(code));
+            }
+            next_check += pause;
+            pause = (2 * pause).min(longest);
         }
     }
 
     /// Returns the exit code of a command; none while it runs.
     async fn ended_with(&self, command: &str) -> Result<Option<i64>, Failure> {
-        let found = self
-            .client
-            .mapping(&format!("/exec/{command}/json"), &[])
-            .await;
+        let path = format!("/exec/{command}/json");
+        let found = self.client.mapping(&path, &[]).await;
         let found =
             found.map_err(|error| failure(&error, "reading the exit code of the init script"))?;
-        Ok(found["ExitCode"]
-            .as_i64()
-            .filter(|_| found["Running"] != true))
+        let code = found["ExitCode"].as_i64();
+        Ok(code.filter(|_| found["Running"] != true))
     }
 }
 
+/// Reads the rest of the output: the engine does not keep the order of its two streams.
 async fn read_rest(attached: &mut AttachedCommand, tail: &mut Tail) {
     while let Some(Ok(piece)) = attached.output.next().await {
         tail.push(&piece.bytes);
     }
+}
+
+/// Returns the input of the shell. The shell parses the group to its end before it runs any of it:
+/// a part of a script never runs, and the script itself has no input.
+fn input(script: &str) -> String {
+    format!("{{ exec </dev/null; {script}\n\nexit\n}}\n")
 }
 
 fn property(name: &str, id: &str) -> Outputs {
@@ -197,14 +218,36 @@ fn script_failure(id: &str, code: i64, tail: &Tail) -> Failure {
         "init script failed with code {code} for container {}",
         short(id)
     );
+    with_output(message, id, code, tail)
+}
+
+fn too_slow(id: &str, init: &Init, tail: &Tail) -> Failure {
+    let (seconds, container) = (init.timeout, short(id));
+    let message = format!("init script did not end within {seconds} s for container {container}");
+    with_output(message, id, 0, tail)
+}
+
+/// Returns the failure of a container that exited before the end of its script.
+fn exited(id: &str, exit: Exit) -> Failure {
+    let (id, code) = (short(id), exit.code);
+    let message =
+        format!("container {id} exited with code {code} before the end of its init script");
     Failure {
-        exit: Some(Exit {
-            container: short(id).to_owned(),
-            code,
-            oom_killed: false,
-            health: Vec::new(),
-            log: tail.lines(),
-        }),
+        exit: Some(exit),
+        ..Failure::fatal(message)
+    }
+}
+
+fn with_output(message: String, id: &str, code: i64, tail: &Tail) -> Failure {
+    let exit = Exit {
+        container: short(id).to_owned(),
+        code,
+        oom_killed: false,
+        health: Vec::new(),
+        log: tail.lines(),
+    };
+    Failure {
+        exit: Some(exit),
         ..Failure::fatal(message)
     }
 }
@@ -221,20 +264,35 @@ impl Tail {
         }
     }
 
+    /// Removes the mark with the exit code of the script, if it is there, and returns the code.
+    fn take_mark(&mut self, mark: &str) -> Option<i64> {
+        let start = format!("\n{mark} ");
+        let at = self
+            .0
+            .windows(start.len())
+            .rposition(|part| part == start.as_bytes())?;
+        let rest = std::str::from_utf8(&self.0[at + start.len()..]).ok()?;
+        let code = rest.split_once('\n')?.0.parse().ok()?;
+        self.0.truncate(at);
+        Some(code)
+    }
+
+    /// Returns false if the engine could not even start the shell.
+    fn is_of_script(&self) -> bool {
+        !String::from_utf8_lossy(&self.0).contains("OCI runtime exec failed")
+    }
+
     fn lines(&self) -> Vec<String> {
         let text = String::from_utf8_lossy(&self.0);
         let all: Vec<&str> = text.lines().collect();
         let last = &all[all.len().saturating_sub(MAX_LINES)..];
         let cut = |line: &&str| {
-            printable(
-                &line
-                    .trim_end()
-                    .chars()
-                    .take(MAX_LINE_CHARS)
-                    .collect::<String>(),
-            )
+            line.trim_end()
+                .chars()
+                .take(MAX_LINE_CHARS)
+                .collect::<String>()
         };
-        last.iter().map(cut).collect()
+        last.iter().map(|line| printable(&cut(line))).collect()
     }
 }
 
@@ -246,39 +304,53 @@ mod tests {
         process::{Command, Output, Stdio},
     };
 
-    fn read(input: &str) -> Output {
+    fn run(input: &str, variables: &[(&str, &str)]) -> (Tail, Output) {
         let mut shell = Command::new("sh");
-        let piped = shell
-            .args(["-c", READER, "sh", "MARK"])
-            .stdin(Stdio::piped());
-        let mut child = piped
+        shell
+            .args(["-c", RUNNER, "sh", "MARK"])
+            .envs(variables.iter().copied());
+        shell
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(input.as_bytes())
-            .unwrap();
-        child.wait_with_output().unwrap()
+            .stderr(Stdio::piped());
+        let mut child = shell.spawn().unwrap();
+        // The shell may end before it has read everything.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        (Tail(output.stdout.clone()), output)
     }
 
     #[test]
-    fn script_is_read_to_its_mark_and_runs_without_input() {
-        let script =
-            "a='x  \\y'\n\necho \"$a\" $#\ncat\necho \"[$init$line]\"\nexit 3\nMARK\nrest\n";
-        let ran = read(script);
-        assert_eq!(String::from_utf8_lossy(&ran.stdout), "x  \\y 0\n[]\n");
-        assert_eq!(ran.status.code(), Some(3));
-        assert_eq!(read("true\nMARK\n").status.code(), Some(0));
+    fn script_runs_without_input_and_its_variables_stay() {
+        let script = "#!/bin/sh\necho \"$line $init $#\"\ncat\ncat <<E\na } b\nE\nexit 3 # end";
+        let (mut tail, output) = run(&input(script), &[("line", "l"), ("init", "i")]);
+        assert_eq!(tail.take_mark("MARK"), Some(3), "{output:?}");
+        assert_eq!(tail.lines(), ["l i 0", "a } b"]);
+        assert_eq!(output.status.code(), Some(3));
+        for (script, code) in [
+            ("true", 0),
+            ("false", 1),
+            ("", 0),
+            ("echo a \\", 0),
+            ("kill -9 $$", 137),
+            ("printf no-line-break", 0),
+        ] {
+            assert_eq!(
+                run(&input(script), &[]).0.take_mark("MARK"),
+                Some(code),
+                "{script}"
+            );
+        }
     }
 
     #[test]
     fn part_of_a_script_does_not_run() {
-        let ran = read("echo half\n");
-        assert_eq!((ran.status.code(), ran.stdout), (Some(125), Vec::new()));
+        let whole = input("echo one\necho two\n");
+        for length in 1..whole.len() - 2 {
+            let (_, output) = run(&whole[..length], &[]);
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert!(!text.contains("one"), "{length}: {text}");
+        }
     }
 
     #[test]
@@ -288,9 +360,6 @@ mod tests {
         tail.push(b"\x1b[31m\xff");
         let lines = tail.lines();
         assert_eq!((lines.len(), &lines[18][..]), (20, "line 19999"));
-        assert!(
-            tail.0.len() <= 2 * MAX_TAIL && !lines[19].contains('\u{1b}'),
-            "{lines:?}"
-        );
+        assert!(tail.0.len() <= 2 * MAX_TAIL && !lines[19].contains('\u{1b}'));
     }
 }

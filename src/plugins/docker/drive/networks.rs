@@ -7,7 +7,7 @@ use crate::{
             action::{Attachment, ObjectCreation},
             infrakit,
             label::{self, names_deployment, names_instance},
-            network::{request, runtime_properties},
+            network::{self, request, runtime_properties},
         },
         drive::{
             containers::{invalid_arguments, recorded_id},
@@ -337,11 +337,11 @@ impl Engine {
                 .and_then(Json::as_str)
                 .unwrap_or_default()
         };
-        let (name, driver) = (text("Name"), text("Driver"));
+        let name = text("Name");
         let lock = self.network_lock(name);
         let _held = lock.lock().await;
-        if let Some(found) = self.oldest_network(name).await? {
-            return with_driver(&found, name, driver);
+        if let Some(found) = self.only_network(name).await? {
+            return fitting(&found, request);
         }
         let body = Json::Object(request.clone());
         let created = self.client.post("/networks/create", &[], &body).await;
@@ -351,8 +351,8 @@ impl Engine {
                 "the engine reported success, but network {name} does not exist"
             )),
         };
-        let found = self.oldest_network(name).await?.ok_or_else(missing)?;
-        with_driver(&found, name, driver)
+        let found = self.only_network(name).await?.ok_or_else(missing)?;
+        fitting(&found, request)
     }
 
     fn network_lock(&self, name: &str) -> Rc<Mutex<()>> {
@@ -360,28 +360,35 @@ impl Engine {
         locks.entry(name.to_owned()).or_default().clone()
     }
 
-    /// Returns the network with exactly this name. If several have it, the oldest one, so that all
-    /// containers meet in the same network.
-    async fn oldest_network(&self, name: &str) -> Result<Option<Json>, Failure> {
+    /// Returns the network with exactly this name. Engines cannot start a container in one of
+    /// several networks with the same name.
+    async fn only_network(&self, name: &str) -> Result<Option<Json>, Failure> {
         let filters = json!({ "name": [name] }).to_string();
         let query = [("filters", filters)];
         let listed = self.client.list(Kind::Network, &query).await;
         let listed =
             listed.map_err(|error| failure(&error, &format!("looking up network {name}")))?;
-        let named = listed.into_iter().filter(|found| found["Name"] == name);
-        Ok(named.min_by_key(|found| found["Created"].as_str().unwrap_or_default().to_owned()))
+        let mut named = listed.into_iter().filter(|found| found["Name"] == name);
+        let (first, others) = (named.next(), named.count());
+        if others == 0 {
+            return Ok(first);
+        }
+        let message = format!("{} networks have the name `{name}`", others + 1);
+        Err(Failure::fatal(message).hint(format!(
+            "remove all but one: docker network ls --filter name={name}; docker network rm ID"
+        )))
     }
 }
 
-/// Returns the ID of a network, unless it has another driver than requested.
-fn with_driver(found: &Json, name: &str, driver: &str) -> Result<String, Failure> {
-    let existing = found["Driver"].as_str().unwrap_or_default();
-    if driver.is_empty() || driver == existing {
+/// Returns the ID of a network, unless it differs from the request.
+fn fitting(found: &Json, request: &JsonMap<String, Json>) -> Result<String, Failure> {
+    let Some((field, existing, requested)) = network::difference(found, request) else {
         return Ok(found["Id"].as_str().unwrap_or_default().to_owned());
-    }
+    };
+    let name = &found["Name"];
     let message =
-        format!("network `{name}` has the driver `{existing}`, but `{driver}` is requested");
-    Err(Failure::fatal(message).hint("use the driver of the network, or another name"))
+        format!("network {name} has {existing} as `{field}`, but {requested} is requested");
+    Err(Failure::fatal(message).hint("request what the network has, or use another name"))
 }
 
 /// Returns the changes of runtime properties after a removal.

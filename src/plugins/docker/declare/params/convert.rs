@@ -124,7 +124,7 @@ pub(crate) fn kind(value: &Json) -> &'static str {
 
 pub(crate) fn expected(what: &str, value: &Json) -> Fault {
     let shown = match value {
-        Json::Array(_) | Json::Object(_) => String::new(),
+        Json::Array(_) | Json::Object(_) | Json::Null => String::new(),
         _ => format!(" (`{}`)", python_text(value)),
     };
     Fault::new(format!(

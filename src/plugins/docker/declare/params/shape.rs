@@ -184,19 +184,27 @@ pub(crate) fn apply_shape(
             items.iter().enumerate().map(each).collect()
         }
         (Map(inner), Json::Object(entries)) => {
-            let each = |(key, value): (&String, &Json)| {
-                Ok((
-                    key.clone(),
-                    apply_shape(inner, value, warnings).map_err(|fault| fault.at_key(key))?,
-                ))
-            };
-            entries
-                .iter()
-                .filter(|(_, value)| !value.is_null())
-                .map(each)
-                .collect::<Result<_, Fault>>()
-                .map(Json::Object)
+            let mut object = JsonMap::new();
+            for (key, value) in entries {
+                let mut inside = Vec::new();
+                let value = match (value, inner) {
+                    (Json::Null, Text) => "".into(),
+                    (Json::Null, _) => continue,
+                    _ => apply_shape(inner, value, &mut inside).map_err(|it| it.at_key(key))?,
+                };
+                warnings.extend(inside.into_iter().map(|fault| fault.at_key(key)));
+                object.insert(key.clone(), value);
+            }
+            Ok(Json::Object(object))
         }
+        (Words, Json::Array(items)) => match items.iter().position(|item| !item.is_string()) {
+            Some(at) => Err(expected("a string", &items[at]).at_key(at.to_string())),
+            None => Ok(value.clone()),
+        },
+        (Set, Json::Object(entries)) => match entries.iter().find(|(_, value)| !is_empty(value)) {
+            Some((key, value)) => Err(expected("an empty mapping", value).at_key(key)),
+            None => Ok(value.clone()),
+        },
         (List(_), _) if !is_call(value) => Err(expected("a list", value)),
         (Map(_), _) if !is_call(value) => Err(expected("a mapping", value)),
         (leaf, _) => match leaf.expectation(value) {
@@ -209,28 +217,20 @@ pub(crate) fn apply_shape(
 impl Shape {
     /// Returns the values that are permitted here, if this one is not.
     fn expectation(&self, value: &Json) -> Option<&'static str> {
-        let is_empty =
-            |value: &Json| value.is_null() || value.as_object().is_some_and(JsonMap::is_empty);
         let (what, fits) = match self {
             Text => ("a string", value.is_string()),
             Flag => ("true or false", value.is_boolean()),
             Integer => ("an integer", value.is_i64() || value.is_u64()),
-            Words => ("a string or a list of strings", is_text_or_texts(value)),
-            Set => (
-                "a mapping with empty values",
-                value
-                    .as_object()
-                    .is_some_and(|set| set.values().all(is_empty)),
-            ),
+            Words => ("a string or a list of strings", value.is_string()),
+            Set => ("a mapping", false),
             Any | List(_) | Map(_) | Fields(_) => return None,
         };
         (!fits).then_some(what)
     }
 }
 
-fn is_text_or_texts(value: &Json) -> bool {
-    let texts = value.as_array();
-    value.is_string() || texts.is_some_and(|texts| texts.iter().all(Json::is_string))
+fn is_empty(value: &Json) -> bool {
+    value.is_null() || value.as_object().is_some_and(JsonMap::is_empty)
 }
 
 fn field<'k>(
