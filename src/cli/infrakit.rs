@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Diagnostics, Sources, nearest},
-    printable::printable,
+    printable::{on_one_line, printable},
     serve::infrakit::{
         self, Description, Options, Tags, TlsFiles,
         client::{Client, ClientError, ClientTls},
@@ -297,11 +297,6 @@ fn documents(all: &[Description]) -> Json {
     all.iter().map(document).collect()
 }
 
-/// Escapes line breaks and tabs too, which would break the table.
-fn one_line(text: &str) -> String {
-    printable(text).replace('\n', "\\n").replace('\t', "\\t")
-}
-
 /// Returns the table that InfraKit's own command line prints.
 fn table(all: &[Description], quiet: bool) -> String {
     let row = |id: &str, logical: &str, tags: &str| {
@@ -319,9 +314,9 @@ fn table(all: &[Description], quiet: bool) -> String {
             .collect();
         let logical = it.logical_id.as_deref().unwrap_or("  -   ");
         row(
-            &one_line(&it.id),
-            &one_line(logical),
-            &one_line(&tags.join(",")),
+            &on_one_line(&it.id),
+            &on_one_line(logical),
+            &on_one_line(&tags.join(",")),
         )
     });
     header.into_iter().chain(rows).collect()

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     plugins::ObjectFilter,
-    printable::printable,
+    printable::on_one_line,
     seam::{
         LabeledObject, ObjectState, Target,
         labeling::{GROUP, SERVER, SERVER_REQUEST},
@@ -52,8 +52,8 @@ impl Instances {
         let log = self
             .with_index(async |index| index.last_log_lines(target, &found.id).await)
             .await?;
-        let log = printable(&log.join("\n"));
-        tracing::warn!(instance = short(&found.id), name = %printable(&found.name), log, "removing a container that has exited");
+        let log = on_one_line(&log.join("\n"));
+        tracing::warn!(instance = short(&found.id), name = %on_one_line(&found.name), log, "removing a container that has exited");
         self.remove(&found.id, target).await
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     journal::{Intent, JournalError, Overlay, RequestOutcome, ServerStore},
     model::Deployment,
     plugins::{ConnectedPlugins, InstanceRef, ObjectFilter, ObjectIndex, Plugins},
-    printable::printable,
+    printable::{on_one_line, printable},
     seam::{
         Failure, LabeledObject, ObjectState, Step, Target,
         labeling::{GROUP, RESERVED_LABELS, SERVER, SERVER_REQUEST},
@@ -224,7 +224,7 @@ impl Instances {
         match self.remove_of(request, target).await {
             Ok(()) => self.finish(request, &RequestOutcome::Failed(failure.message.clone()))?,
             Err(left) => {
-                tracing::warn!(request, error = %printable(&left.message), "cannot remove the container of a failed request; it is settled later");
+                tracing::warn!(request, error = %on_one_line(&left.message), "cannot remove the container of a failed request; it is settled later");
                 self.state.running.borrow_mut().remove(request);
                 self.state
                     .unsettled
@@ -322,7 +322,7 @@ impl Instances {
             self.finish(&request, &RequestOutcome::Failed(failure.message.clone()))?;
             return Err(failure);
         }
-        tracing::info!(instance = short(&found.id), name = %printable(&found.name), reason = %printable(reason), "destroyed");
+        tracing::info!(instance = short(&found.id), name = %on_one_line(&found.name), reason = %on_one_line(reason), "destroyed");
         self.finish(&request, &RequestOutcome::Done(found.id))
     }
 

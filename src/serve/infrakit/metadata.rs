@@ -6,7 +6,7 @@ use super::{
     instances::{ID_LENGTH, Instances},
 };
 use crate::{
-    printable::printable,
+    printable::on_one_line,
     seam::{Target, labeling::GROUP},
     serve::json_rpc::RpcError,
 };
@@ -48,7 +48,7 @@ async fn containers(instances: &Instances) -> Result<Vec<(String, Target)>, RpcE
     for subtype in instances.subtypes.keys() {
         let found = match of_engine(instances, subtype).await {
             Err(error) if !subtype.is_empty() => {
-                tracing::warn!(subtype, error = %printable(&error.message), "its containers are left out of the metadata");
+                tracing::warn!(subtype, error = %on_one_line(&error.message), "its containers are left out of the metadata");
                 continue;
             }
             found => found?,

@@ -7,7 +7,7 @@ use super::{
     metadata,
 };
 use crate::{
-    printable::printable,
+    printable::{on_one_line, printable},
     serve::{
         http::{HttpRequest, MAX_BODY, ResponseBody, Service, response, text},
         json_rpc::{self, Call, RpcError},
@@ -121,7 +121,7 @@ impl Plugin {
                 json_rpc::success(call.id.as_deref(), &result)
             }
             Err(error) => {
-                tracing::error!(method, seconds, error = %printable(&error.message), "failed");
+                tracing::error!(method, seconds, error = %on_one_line(&error.message), "failed");
                 json_rpc::failure(call.id.as_deref(), &error)
             }
         }

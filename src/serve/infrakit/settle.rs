@@ -4,7 +4,7 @@ use super::instances::{Instances, LIVING, stored};
 use crate::{
     journal::{Intent, RequestOutcome},
     plugins::ObjectFilter,
-    printable::printable,
+    printable::on_one_line,
     seam::{ObjectState, Target},
     serve::json_rpc::RpcError,
 };
@@ -64,11 +64,11 @@ impl Instances {
     pub(crate) async fn settle_all(&self) {
         for subtype in self.subtypes.keys() {
             if let Err(error) = self.ready(subtype).await {
-                tracing::warn!(subtype, error = %printable(&error.message), "the engine cannot be used now");
+                tracing::warn!(subtype, error = %on_one_line(&error.message), "the engine cannot be used now");
             }
         }
         if let Err(error) = self.forget_gone().await {
-            tracing::warn!(error = %printable(&error.message), "cannot check which labels belong to containers that are gone");
+            tracing::warn!(error = %on_one_line(&error.message), "cannot check which labels belong to containers that are gone");
         }
         let left = self.state.unsettled.borrow();
         for (request, intent) in left

@@ -4,7 +4,7 @@ use super::{instances::Instances, template::node_of};
 use crate::{
     model::Deployment,
     plugins::{InstanceRef, Plugins},
-    printable::printable,
+    printable::on_one_line,
     seam::{
         Call, Effect, Failure, Labeling, Participant, Progress, Purpose, Settling, Step, StepNote,
         Subject, Target,
@@ -66,7 +66,7 @@ impl Instances {
             match note {
                 StepNote::Outputs(outputs) => outputs_so_far.borrow_mut().extend(outputs.set),
                 StepNote::Progress(Progress::Note(note)) => {
-                    tracing::warn!(request, note = %printable(&note), "note");
+                    tracing::warn!(request, note = %on_one_line(&note), "note");
                 }
                 StepNote::Progress(Progress::Bytes { .. }) | StepNote::Log(_) => {}
             }

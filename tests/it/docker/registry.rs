@@ -293,7 +293,8 @@ fn digest_is_accepted_in_repository_and_tag() {
         &test,
         &format!("{{repository: '{repository}@sha256:{}'}}", "0".repeat(64)),
     );
-    test.run(&["install"])
-        .exits_with(1)
-        .stderr_contains(&["cannot pull image", "check `repository` and `tag`"]);
+    test.run(&["install"]).exits_with(1).stderr_contains(&[
+        "cannot pull image",
+        "check the name and the tag of the image",
+    ]);
 }

@@ -179,7 +179,7 @@ fn failed_pull_is_reported_with_its_node() {
     test.run(&["install"]).exits_with(1).stderr_contains(&[
         "cannot pull image 127.0.0.1:1/no/such:v1",
         "blueprint.yaml:11:14",
-        "check `repository` and `tag`",
+        "check the name and the tag of the image",
     ]);
     test.blueprint(&SLEEPER.replace(
         "{src: TARBALL, repository: dockctl-demo}",

@@ -67,7 +67,9 @@ impl Engine {
             None => key.clone(),
         };
         let labels: Vec<String> = filter.labels.iter().map(label).collect();
-        let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
+        // Podman does not know all states.
+        let states = filter.states.iter().filter(|_| !self.client.is_podman());
+        let states: Vec<&str> = states.map(|state| state.as_str()).collect();
         let mut filters = json!({});
         let ids: Vec<&String> = filter.id.iter().collect();
         for (name, values) in [
@@ -82,7 +84,11 @@ impl Engine {
         let query = [("all", "true".to_owned()), ("filters", filters.to_string())];
         let listed = self.client.list(Kind::Container, &query).await;
         let listed = listed.map_err(|error| failure(&error, "listing containers"))?;
-        Ok(listed.iter().map(listed_container).collect())
+        let is_wanted = |found: &LabeledObject| {
+            filter.states.is_empty() || filter.states.contains(&found.state)
+        };
+        let found = listed.iter().map(listed_container);
+        Ok(found.filter(is_wanted).collect())
     }
 }
 

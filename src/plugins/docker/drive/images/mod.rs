@@ -534,7 +534,7 @@ fn pull_failure(error: &EngineError, reference: &str, has_credentials: bool) -> 
         return failure.hint(format!("{problem}: run docker login, or set `auth_config` of the image: {{username: …, password: {{get_secret: …}}}}"));
     }
     failure
-        .hint("check `repository` and `tag`, and that the engine can reach the registry and has access")
+        .hint("check the name and the tag of the image, and that the engine can reach the registry and has access")
         .hint("dockctl does not pull an image that the engine already has; list its images: docker image ls")
 }
 
