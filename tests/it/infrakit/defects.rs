@@ -192,13 +192,7 @@ fn n7_paused_containers_stay_and_exited_ones_make_room() {
     // Its name is needed.
     let again = served.provision(&one("b"));
     assert_ne!(again, b);
-    assert!(
-        served
-            .log()
-            .contains("removing a container that has exited"),
-        "{}",
-        served.log()
-    );
+    served.await_log("removing a container that has exited");
     // It belongs to the group of a new instance.
     test.docker(&["stop", "-t", "0", &again]);
     served.provision(&one("c"));

@@ -296,9 +296,5 @@ fn warnings_of_the_engine_are_logged() {
     test.engine()
         .respond_with("POST", "/containers/create", created);
     served.provision_error(&spec(&test, &json!({})));
-    assert!(
-        served.log().contains("the engine warns: it was discarded"),
-        "{}",
-        served.log()
-    );
+    served.await_log("the engine warns: it was discarded");
 }

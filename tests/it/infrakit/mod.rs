@@ -90,6 +90,11 @@ impl Served {
         self.log.lock().unwrap().clone()
     }
 
+    /// Waits until the log has a text.
+    pub(crate) fn await_log(&self, text: &str) {
+        eventually(text, || self.log().contains(text).then_some(()));
+    }
+
     /// Sends bytes and returns the response.
     pub(crate) fn send(&self, request: &[u8]) -> Response {
         let mut stream = UnixStream::connect(&self.socket).unwrap();

@@ -433,12 +433,6 @@ fn directory_that_others_can_use_is_reported() {
     fs::create_dir(test.path("plugins")).unwrap();
     fs::set_permissions(test.path("plugins"), fs::Permissions::from_mode(0o755)).unwrap();
     let served = Served::start(&test, &[]);
-    assert!(
-        served
-            .log()
-            .contains("other users can use the directory of plugins"),
-        "{}",
-        served.log()
-    );
+    served.await_log("other users can use the directory of plugins");
     assert_eq!(mode(test.path("plugins").join(&test.prefix)), 0o600);
 }

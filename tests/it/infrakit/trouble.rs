@@ -84,9 +84,7 @@ fn clients_that_wait_or_leave_disturb_nobody() {
         (!served.describe(&json!(null)).is_empty()).then_some(())
     });
     drop(stream);
-    eventually("the end of the request", || {
-        served.log().contains("provisioned").then_some(())
-    });
+    served.await_log("provisioned");
     assert_eq!(served.describe(&json!(null)).len(), 1);
 }
 
