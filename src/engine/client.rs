@@ -44,6 +44,8 @@ use tokio_util::io::ReaderStream;
 const FIRST_CONTACT: Duration = Duration::from_millis(2500);
 /// The same over ssh, which must log in first.
 const FIRST_CONTACT_SSH: Duration = Duration::from_secs(15);
+/// Longest wait for the answer to a ping: a busy engine is slow.
+const PING_TIMEOUT: Duration = Duration::from_secs(15);
 /// Default of `--engine-timeout`: longest wait for an ordinary response, in seconds.
 pub(crate) const RESPONSE_TIMEOUT: u64 = 120;
 /// Clock differences below this limit are ignored, in milliseconds: engines report whole seconds.
@@ -208,7 +210,7 @@ impl Client {
     /// Checks that the engine answers now. Unlike other calls, this one is not repeated.
     pub(crate) async fn ping(&self) -> Result<(), EngineError> {
         let asked = request(Method::GET, &self.path("/_ping", &[]), Bytes::new());
-        let response = with_timeout(FIRST_CONTACT, self.wire.send(asked?)).await?;
+        let response = with_timeout(PING_TIMEOUT, self.wire.send(asked?)).await?;
         expect_success(response)
             .await?
             .into_body()

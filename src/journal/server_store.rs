@@ -30,8 +30,8 @@ pub enum Intent {
     Provision {
         /// Name of the container.
         name: String,
-        /// Subtype of the server, which selects the engine; empty for the default one.
-        subtype: String,
+        /// Address of the engine.
+        engine: String,
         /// A script runs in the container: without its outcome, the container cannot be used.
         has_init: bool,
     },
@@ -39,8 +39,8 @@ pub enum Intent {
     Destroy {
         /// ID of the container.
         container: String,
-        /// Subtype of the server.
-        subtype: String,
+        /// Address of the engine.
+        engine: String,
     },
 }
 
@@ -82,7 +82,7 @@ impl ServerStore {
         self.execute(insert, (id, time(), intent))
     }
 
-    /// Stores how a request ended, and forgets the oldest requests that have ended.
+    /// Stores how a request ended.
     ///
     /// # Errors
     ///
@@ -219,7 +219,7 @@ mod tests {
     fn provision(name: &str) -> Intent {
         Intent::Provision {
             name: name.to_owned(),
-            subtype: String::new(),
+            engine: "unix:///e".to_owned(),
             has_init: true,
         }
     }
@@ -303,7 +303,7 @@ mod tests {
     fn intent_that_this_version_does_not_know_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let store = open(directory.path()).unwrap();
-        let newer = r#"{"action":"destroy","container":"c","subtype":"","gently":true}"#;
+        let newer = r#"{"action":"destroy","container":"c","engine":"e","gently":true}"#;
         let insert = "INSERT INTO request (id, at, intent) VALUES ('a', 1, ?1)";
         store.execute(insert, [newer]).unwrap();
         assert!(matches!(

@@ -11,6 +11,11 @@ pub const GROUP: &str = "infrakit.group";
 /// Beginning of the labels that only dockctl sets.
 pub const RESERVED_LABELS: &str = "dockctl.";
 
+/// Returns true if labels name a group of InfraKit, or a server that serves InfraKit.
+pub(crate) fn names_infrakit(has: impl Fn(&str) -> bool) -> bool {
+    has(GROUP) || has(SERVER)
+}
+
 /// Whom the labels of an object name. They decide who finds, changes and removes the object.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -23,7 +23,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Pause after an error of `accept`, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Most open connections; others wait.
-const MAX_CONNECTIONS: usize = 2048;
+const MAX_CONNECTIONS: usize = 512;
 
 /// The body of a response.
 pub(crate) type ResponseBody = BoxBody<Bytes, Infallible>;
@@ -94,7 +94,11 @@ async fn serve_connection<S: Service + 'static>(
     context: Context<S>,
     stop: CancellationToken,
 ) {
-    let stream = match timeout(HANDSHAKE, accepted.open()).await {
+    let opened = tokio::select! {
+        opened = timeout(HANDSHAKE, accepted.open()) => opened,
+        () = stop.cancelled() => return,
+    };
+    let stream = match opened {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return tracing::info!(%error, "a connection was refused"),
         Err(_) => return tracing::info!("a connection was refused: no handshake in time"),

@@ -298,7 +298,7 @@ pub(crate) fn handshake(request: &Request, names: &[String]) -> Json {
     }
 }
 
-/// Returns the result of a request about instances that has nothing to say.
+/// Returns the result of a request about instances that returns no data.
 pub(crate) fn ok(subtype: &str) -> Json {
     json!({ "Type": subtype, "OK": true })
 }

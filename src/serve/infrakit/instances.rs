@@ -13,19 +13,21 @@ use crate::{
     printable::{on_one_line, printable},
     seam::{
         Failure, LabeledObject, ObjectState, Step, Target,
-        labeling::{GROUP, RESERVED_LABELS, SERVER, SERVER_REQUEST},
+        labeling::{RESERVED_LABELS, SERVER_REQUEST, names_infrakit},
     },
     serve::json_rpc::RpcError,
 };
 use indexmap::IndexMap;
 use serde_json::{Map as JsonMap, Value as Json};
 use std::{
-    cell::RefCell,
-    collections::{BTreeMap, HashSet},
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, HashMap, HashSet},
     rc::Rc,
 };
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 
+/// Requests after which the oldest ones are forgotten.
+const PRUNED: u64 = 100;
 /// Characters of an instance's ID.
 pub(super) const ID_LENGTH: usize = 12;
 /// States of containers that are instances.
@@ -43,9 +45,20 @@ pub(crate) struct Instances {
     pub plugins: ConnectedPlugins,
     pub store: ServerStore,
     /// Engines by subtype; the default subtype has no name.
-    pub subtypes: IndexMap<String, Target>,
+    pub subtypes: IndexMap<String, Engine>,
     pub(super) state: State,
 }
+
+/// The engine of a subtype.
+#[derive(Clone, Debug)]
+pub(crate) struct Engine {
+    pub target: Target,
+    /// Its address.
+    pub address: String,
+}
+
+/// Begin and answer of a check.
+type LastCheck = Option<(Instant, Result<(), RpcError>)>;
 
 /// The changing state of a server.
 #[derive(Default)]
@@ -56,15 +69,17 @@ pub(super) struct State {
     pub unsettled: RefCell<Vec<(String, Intent)>>,
     /// Only one request settles them.
     pub settling: Mutex<()>,
+    /// The last check of each engine, by subtype.
+    checks: RefCell<HashMap<String, Rc<Mutex<LastCheck>>>>,
+    /// Time of the last attempt to settle them, by subtype.
+    pub settled: RefCell<HashMap<String, Instant>>,
+    /// Containers that have exited and are being removed.
+    pub removing: RefCell<HashSet<String>>,
+    /// Number of requests that have ended.
+    ended: Cell<u64>,
     /// Requests that run.
     pub running: RefCell<HashSet<String>>,
     pub turns: Turns,
-}
-
-impl Default for Turns {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 /// The parts that a server of instances consists of.
@@ -73,7 +88,7 @@ pub(crate) struct Parts {
     pub template: Template,
     pub plugins: ConnectedPlugins,
     pub store: ServerStore,
-    pub subtypes: IndexMap<String, Target>,
+    pub subtypes: IndexMap<String, Engine>,
 }
 
 impl Instances {
@@ -109,16 +124,37 @@ impl Instances {
     /// Returns the engine of a subtype, once it can be reached and the requests of earlier runs
     /// are settled.
     pub(crate) async fn ready(&self, subtype: &str) -> Result<Target, RpcError> {
-        let target = self.target(subtype)?;
-        self.with_index(async |index| index.check(&target).await)
-            .await?;
-        self.settle(subtype, &target).await?;
-        Ok(target)
+        let engine = self.engine(subtype)?;
+        self.check(subtype, engine).await?;
+        self.settle(subtype, engine).await;
+        Ok(engine.target.clone())
     }
 
-    fn target(&self, subtype: &str) -> Result<Target, RpcError> {
-        let target = self.subtypes.get(subtype).cloned();
-        target.ok_or_else(|| RpcError::new(format!("no-plugin:{subtype}")))
+    /// Checks that an engine can be reached. A call that waits for the check of another one shares
+    /// a check that began after the call; an earlier answer says nothing about now.
+    async fn check(&self, subtype: &str, engine: &Engine) -> Result<(), RpcError> {
+        let called = Instant::now();
+        let slot = {
+            let mut checks = self.state.checks.borrow_mut();
+            checks.entry(subtype.to_owned()).or_default().clone()
+        };
+        let mut last = slot.lock().await;
+        if let Some((begun, answer)) = &*last
+            && *begun > called
+        {
+            return answer.clone();
+        }
+        let begun = Instant::now();
+        let answer = self
+            .with_index(async |index| index.check(&engine.target).await)
+            .await;
+        *last = Some((begun, answer.clone()));
+        answer
+    }
+
+    fn engine(&self, subtype: &str) -> Result<&Engine, RpcError> {
+        let engine = self.subtypes.get(subtype);
+        engine.ok_or_else(|| RpcError::new(format!("no-plugin:{subtype}")))
     }
 
     pub(crate) async fn with_index<T>(
@@ -132,7 +168,7 @@ impl Instances {
 
     /// Checks properties.
     pub(crate) async fn validate(&self, subtype: &str, properties: &Json) -> Result<(), RpcError> {
-        self.target(subtype)?;
+        self.engine(subtype)?;
         let spec = Spec {
             properties: properties.clone(),
             ..Spec::default()
@@ -154,20 +190,23 @@ impl Instances {
 
     /// Creates an instance and returns its ID.
     pub(crate) async fn provision(&self, subtype: &str, spec: &Spec) -> Result<String, RpcError> {
-        self.target(subtype)?;
+        let engine = self.engine(subtype)?;
         let request = request_id();
         let name = format!("{}-{}", self.name, &request[..8]);
         let deployment = self.template.instance(spec, &name)?;
         check(&deployment)?;
         let target = self.ready(subtype).await?;
-        self.remove_ended(&target, spec).await?;
+        self.free_name(&target, spec).await?;
         let intent = Intent::Provision {
             name: spec.logical_id.clone().unwrap_or(name),
-            subtype: subtype.to_owned(),
+            engine: engine.address.clone(),
             has_init: !spec.init.is_empty(),
         };
         self.begin(&request, &intent)?;
-        let created = self.create(&deployment, &target, &request).await;
+        let (created, ()) = tokio::join!(
+            self.create(&deployment, &target, &request),
+            self.remove_ended_of_group(&target, spec)
+        );
         self.end_provision(&request, intent, &target, created).await
     }
 
@@ -181,6 +220,10 @@ impl Instances {
 
     pub(super) fn finish(&self, request: &str, outcome: &RequestOutcome) -> Result<(), RpcError> {
         self.state.running.borrow_mut().remove(request);
+        let ended = self.state.ended.replace(self.state.ended.get() + 1);
+        if ended.is_multiple_of(PRUNED) {
+            self.store.prune().map_err(|error| stored(&error))?;
+        }
         self.store
             .finish(request, outcome)
             .map_err(|error| stored(&error))
@@ -215,10 +258,11 @@ impl Instances {
         created: Result<String, Failure>,
     ) -> Result<String, RpcError> {
         let failure = match created {
-            Ok(id) => {
-                self.finish(request, &RequestOutcome::Done(id.clone()))?;
-                return Ok(short(&id).to_owned());
-            }
+            Ok(id) => match self.finish(request, &RequestOutcome::Done(id.clone())) {
+                Ok(()) => return Ok(short(&id).to_owned()),
+                // Without an outcome, a later start would remove the instance.
+                Err(error) => Failure::fatal(error.message),
+            },
             Err(failure) => failure,
         };
         match self.remove_of(request, target).await {
@@ -314,7 +358,7 @@ impl Instances {
         let request = request_id();
         let intent = Intent::Destroy {
             container: found.id.clone(),
-            subtype: subtype.to_owned(),
+            engine: self.engine(subtype)?.address.clone(),
         };
         self.begin(&request, &intent)?;
         let removed = self.remove(&found.id, &target).await;
@@ -484,7 +528,7 @@ fn has_all(found: &LabeledObject, wanted: &BTreeMap<String, String>) -> bool {
 
 /// Returns true if a container belongs to InfraKit.
 fn is_instance(found: &LabeledObject) -> bool {
-    found.labels.contains_key(GROUP) || found.labels.contains_key(SERVER)
+    names_infrakit(|label| found.labels.contains_key(label))
 }
 
 pub(super) fn short(id: &str) -> &str {

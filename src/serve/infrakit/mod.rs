@@ -1,7 +1,7 @@
 //! dockctl as InfraKit's Docker instance plugin.
 //!
-//! [`serve`] runs the plugin. [`presence`] puts it into the [`directory`] of plugins, [`plugin`] is
-//! its HTTP service, [`instances`] does the work, [`client`] calls plugins.
+//! [`serve`] runs the plugin. [`presence`] puts it into the [`directory`] of plugins, `plugin` is
+//! its HTTP service, `instances` does the work, [`client`] calls plugins.
 
 mod api;
 pub mod client;
@@ -26,9 +26,9 @@ use crate::{
 };
 use directory::Address;
 use indexmap::IndexMap;
-use instances::{Instances, Parts};
+use instances::{Engine, Instances, Parts};
 use plugin::Plugin;
-use presence::{Presence, PresenceError};
+use presence::{Claim, Presence, PresenceError};
 use serde_json::json;
 use std::{
     collections::BTreeMap, ffi::OsString, net::ToSocketAddrs as _, path::PathBuf, rc::Rc,
@@ -45,7 +45,7 @@ pub use api::{Description, Tags};
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Time to tell clients that their requests are interrupted.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const INTERRUPT_NOTICE: Duration = Duration::from_millis(500);
 
 /// Settings of the plugin.
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ pub struct Options {
 /// If the plugin cannot start: its name is in use, or an address, a file or the state directory is
 /// unusable.
 pub async fn serve(workspace: &Workspace<'_>, options: &Options) -> Result<(), operate::Error> {
-    check(workspace, options)?;
+    check(options)?;
     let stop = CancellationToken::new();
     let manager = ServiceManager::at(options.notify_socket.as_deref());
     let manager = manager.map_err(|error| failed(format!("cannot use NOTIFY_SOCKET: {error}")))?;
@@ -112,7 +112,7 @@ pub async fn serve(workspace: &Workspace<'_>, options: &Options) -> Result<(), o
             if timeout(GRACE, &mut serving).await.is_err() {
                 tracing::warn!("running requests are interrupted; the next start settles them");
                 plugin.abort.cancel();
-                let _ = timeout(LAST_WORDS, serving).await;
+                let _ = timeout(INTERRUPT_NOTICE, serving).await;
             }
         })
         .await;
@@ -127,7 +127,7 @@ const SYSTEM_TAGS: [&str; 4] = [
     "infrakit.logical_id",
 ];
 
-fn check(workspace: &Workspace<'_>, options: &Options) -> Result<(), operate::Error> {
+fn check(options: &Options) -> Result<(), operate::Error> {
     let usage = |message: String| Err(operate::Error::usage(message));
     if !directory::is_valid_name(&options.name) {
         let message = format!("`{}` is not a valid name of a plugin", options.name);
@@ -146,20 +146,25 @@ fn check(workspace: &Workspace<'_>, options: &Options) -> Result<(), operate::Er
             "`{key}` cannot be a namespace tag: its value is not yours"
         ));
     }
-    check_engines(workspace, options)
+    Ok(())
 }
 
-/// Fails for addresses of engines that cannot be used at any time.
-fn check_engines(workspace: &Workspace<'_>, options: &Options) -> Result<(), operate::Error> {
+/// Returns the engines by subtype. Fails for an address that cannot be used at any time.
+fn engines(
+    workspace: &Workspace<'_>,
+    options: &Options,
+) -> Result<IndexMap<String, Engine>, operate::Error> {
     let connections = Connections::new(workspace.settings.engine.host.clone()?);
-    for target in subtypes(options).values() {
-        connections.host(target).map_err(|error| {
+    let engine = |(subtype, target): (String, Target)| {
+        let host = connections.host(&target).map_err(|error| {
             let message = format!("{target} is not an address of an engine: {error}");
             operate::Error::usage(message)
                 .hint("use unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST")
         })?;
-    }
-    Ok(())
+        let address = host.address;
+        Ok((subtype, Engine { target, address }))
+    };
+    subtypes(options).into_iter().map(engine).collect()
 }
 
 fn failed(message: impl Into<String>) -> operate::Error {
@@ -179,7 +184,7 @@ fn instances(workspace: &Workspace<'_>, options: &Options) -> Result<Instances, 
         template,
         plugins: workspace.connect()?,
         store,
-        subtypes: subtypes(options),
+        subtypes: engines(workspace, options)?,
     };
     Ok(Instances::new(parts)?)
 }
@@ -227,7 +232,8 @@ fn subtypes(options: &Options) -> IndexMap<String, Target> {
 
 async fn listen(options: &Options) -> Result<(Presence, Listener), operate::Error> {
     let Some(address) = &options.listen else {
-        let present = Presence::with_socket(&options.directory, &options.name);
+        let claim = Claim::of(&options.directory, &options.name);
+        let present = claim.and_then(Claim::with_socket);
         return present.map_err(|error| absent(&error));
     };
     let tls = options
@@ -251,13 +257,14 @@ async fn listen(options: &Options) -> Result<(Presence, Listener), operate::Erro
             "use TLS: --tls-cert FILE --tls-key FILE --tls-client-ca FILE, or an address of this machine: tcp://127.0.0.1:PORT",
         ));
     }
+    let claim = Claim::of(&options.directory, &options.name).map_err(|error| absent(&error))?;
     let listener = TcpListener::bind(&addresses[..]).await.map_err(cannot)?;
     let scheme = if tls.is_some() { "https" } else { "tcp" };
     let announced = format!(
         "{scheme}://{}",
         with_port(&host, &listener).map_err(cannot)?
     );
-    let present = Presence::with_address(&options.directory, &options.name, &announced);
+    let present = claim.with_address(&announced);
     let present = present.map_err(|error| absent(&error))?;
     Ok((present, Listener::Tcp(listener, tls)))
 }

@@ -4,17 +4,24 @@
 use super::directory::{self, Address};
 use crate::serve::listener::Listener;
 use std::{
-    fs::{self, File, Permissions},
+    fs::{self, File, Permissions, TryLockError},
     io::{self, ErrorKind},
-    net::TcpStream,
+    net::{TcpStream, ToSocketAddrs as _},
     os::unix::{
         fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
         net::UnixStream,
     },
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 use thiserror::Error;
 
+/// Attempts to get the turn of the directory, with a pause between two of them.
+const ATTEMPTS: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(100);
+/// Longest time to find out whether a plugin on TCP lives.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Most bytes in the path of a socket.
 const MAX_PATH: usize = 107;
 
@@ -30,7 +37,7 @@ pub enum PresenceError {
         pid: Option<String>,
     },
     /// Something that is not a socket has the name.
-    #[error("{} is in the way: it is not a socket", .0.display())]
+    #[error("{} is in the way: it is neither a socket nor an address", .0.display())]
     InTheWay(PathBuf),
     /// The path of the socket is longer than the operating system permits.
     #[error("the path of the socket is too long ({} of {MAX_PATH} bytes): {}", .0.as_os_str().len(), .0.display())]
@@ -61,49 +68,62 @@ enum Announced {
     Listen(String),
 }
 
-impl Presence {
-    /// Listens on the socket of a plugin. A socket that nobody listens on is replaced.
-    pub(crate) fn with_socket(
-        directory: &Path,
-        name: &str,
-    ) -> Result<(Self, Listener), PresenceError> {
-        let _turn = prepare(directory, name)?;
+/// A free name in the directory. Until it is dropped, no other server of dockctl starts or stops in
+/// the directory.
+pub(crate) struct Claim<'d> {
+    directory: &'d Path,
+    name: &'d str,
+    _turn: File,
+}
+
+impl<'d> Claim<'d> {
+    /// Creates the directory and claims a name. What a dead plugin left under the name is removed.
+    pub(crate) fn of(directory: &'d Path, name: &'d str) -> Result<Self, PresenceError> {
         let path = directory.join(name);
         if path.as_os_str().len() > MAX_PATH {
             return Err(PresenceError::TooLong(path));
         }
+        let turn = prepare(directory)?;
+        check_free(directory, name)?;
+        Ok(Self {
+            directory,
+            name,
+            _turn: turn,
+        })
+    }
+
+    /// Listens on the socket of the plugin.
+    pub(crate) fn with_socket(self) -> Result<(Presence, Listener), PresenceError> {
+        let path = self.directory.join(self.name);
         let io = |source| PresenceError::Io {
             path: path.clone(),
             source,
         };
-        let listener = bind(directory, &path).map_err(io)?;
+        let listener = bind(self.directory, &path).map_err(io)?;
         let data = fs::symlink_metadata(&path).map_err(io)?;
-        let presence = Self::new(directory, name, Announced::Socket(data.dev(), data.ino()));
+        let presence = self.presence(Announced::Socket(data.dev(), data.ino()));
         presence.write_pid()?;
         Ok((presence, listener))
     }
 
     /// Announces the address of a plugin that listens elsewhere.
-    pub(crate) fn with_address(
-        directory: &Path,
-        name: &str,
-        address: &str,
-    ) -> Result<Self, PresenceError> {
-        let _turn = prepare(directory, name)?;
-        let presence = Self::new(directory, name, Announced::Listen(address.to_owned()));
+    pub(crate) fn with_address(self, address: &str) -> Result<Presence, PresenceError> {
+        let presence = self.presence(Announced::Listen(address.to_owned()));
         presence.write(&presence.file("listen"), address)?;
         presence.write_pid()?;
         Ok(presence)
     }
 
-    fn new(directory: &Path, name: &str, announced: Announced) -> Self {
-        Self {
-            directory: directory.to_owned(),
-            name: name.to_owned(),
+    fn presence(&self, announced: Announced) -> Presence {
+        Presence {
+            directory: self.directory.to_owned(),
+            name: self.name.to_owned(),
             announced,
         }
     }
+}
 
+impl Presence {
     fn file(&self, ending: &str) -> PathBuf {
         self.directory.join(format!("{}.{ending}", self.name))
     }
@@ -155,9 +175,8 @@ impl Drop for Presence {
     }
 }
 
-/// Creates the directory and checks that the name is free. Until the returned file is closed, no
-/// other server of dockctl starts or stops in the directory.
-fn prepare(directory: &Path, name: &str) -> Result<File, PresenceError> {
+/// Creates the directory, and waits until no other server of dockctl starts or stops in it.
+fn prepare(directory: &Path) -> Result<File, PresenceError> {
     let io = |source| PresenceError::Io {
         path: directory.to_owned(),
         source,
@@ -168,15 +187,22 @@ fn prepare(directory: &Path, name: &str) -> Result<File, PresenceError> {
         let directory = directory.display();
         tracing::warn!(%directory, mode = %format!("{mode:o}"), "other users can use the directory of plugins; chmod 700 makes it yours alone");
     }
-    let turn = take_turn(directory).map_err(io)?;
-    check_free(directory, name)?;
-    Ok(turn)
+    take_turn(directory).map_err(io)
 }
 
 fn take_turn(directory: &Path) -> io::Result<File> {
     let turn = File::open(directory)?;
-    turn.lock()?;
-    Ok(turn)
+    for _ in 0..ATTEMPTS {
+        match turn.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Ok(()) => return Ok(turn),
+        }
+    }
+    Err(io::Error::new(
+        ErrorKind::WouldBlock,
+        "another server starts or stops in this directory",
+    ))
 }
 
 /// Fails if a plugin with this name lives, and removes what a dead one left.
@@ -196,16 +222,23 @@ fn check_free(directory: &Path, name: &str) -> Result<(), PresenceError> {
     let Ok(address) = fs::read_to_string(&listen) else {
         return Ok(());
     };
-    let lives = match Address::read(address.trim_end()) {
-        Some(Address::Unix(path)) => UnixStream::connect(path).is_ok(),
-        Some(Address::Tcp(address) | Address::Tls(address)) => TcpStream::connect(address).is_ok(),
-        None => false,
+    let is_dead = match Address::read(address.trim_end()) {
+        Some(Address::Unix(path)) => is_dead(UnixStream::connect(path).map(drop)),
+        Some(Address::Tcp(address) | Address::Tls(address)) => is_dead(connect(&address)),
+        None => return Err(PresenceError::InTheWay(listen)),
     };
-    if lives {
-        Err(living())
-    } else {
+    if is_dead {
         remove(&listen)
+    } else {
+        Err(living())
     }
+}
+
+/// Connects to the first address of a host, for a limited time.
+fn connect(address: &str) -> io::Result<()> {
+    let missing = || io::Error::new(ErrorKind::AddrNotAvailable, "the host has no address");
+    let address = address.to_socket_addrs()?.next().ok_or_else(missing)?;
+    TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).map(drop)
 }
 
 /// Returns true if nobody listens on a socket. Any other error says nothing.

@@ -1,40 +1,70 @@
 //! Requests without an outcome: those of a run that was killed, and those that lost the engine.
 
-use super::instances::{Instances, LIVING, stored};
+use super::instances::{Engine, Instances, LIVING};
 use crate::{
     journal::{Intent, RequestOutcome},
-    plugins::ObjectFilter,
     printable::on_one_line,
     seam::{ObjectState, Target},
     serve::json_rpc::RpcError,
 };
+use std::time::Duration;
+use tokio::{sync::MutexGuard, time::Instant};
+
+/// Shortest time between two attempts to settle the same requests.
+const PAUSE: Duration = Duration::from_secs(10);
 
 impl Instances {
-    /// Settles the requests of a subtype whose outcome is unknown: those of an earlier run, and
-    /// those that lost the engine.
-    pub(super) async fn settle(&self, subtype: &str, target: &Target) -> Result<(), RpcError> {
-        if self.state.unsettled.borrow().is_empty() {
-            return Ok(());
-        }
-        let _turn = self.state.settling.lock().await;
+    /// Settles the requests of an engine whose outcome is unknown: those of an earlier run, and
+    /// those that lost the engine. The first call of a subtype waits for that. A request that
+    /// cannot be settled does not stop other calls: it is tried again later.
+    pub(super) async fn settle(&self, subtype: &str, engine: &Engine) {
+        let Some(_turn) = self.turn_to_settle(subtype).await else {
+            return;
+        };
         let unsettled = self.state.unsettled.borrow().clone();
-        for (request, intent) in unsettled
-            .iter()
-            .filter(|(_, intent)| subtype_of(intent) == subtype)
-        {
-            let outcome = self.settle_one(request, intent, target).await?;
-            tracing::info!(
-                request,
-                outcome = outcome_text(&outcome),
-                "settled a request without an outcome"
-            );
-            self.finish(request, &outcome)?;
-            self.state
+        for (request, intent) in unsettled.iter().filter(|(_, intent)| is_of(intent, engine)) {
+            match self.settle_one(request, intent, &engine.target).await {
+                Ok(outcome) => self.settled(request, &outcome),
+                Err(error) => {
+                    let error = on_one_line(&error.message);
+                    tracing::warn!(request, %error, "cannot settle an earlier request now");
+                }
+            }
+        }
+        let mut settled = self.state.settled.borrow_mut();
+        settled.insert(subtype.to_owned(), Instant::now());
+    }
+
+    /// Returns none if there is nothing to settle, or it is too early to try again.
+    async fn turn_to_settle(&self, subtype: &str) -> Option<MutexGuard<'_, ()>> {
+        if self.state.unsettled.borrow().is_empty() {
+            return None;
+        }
+        let last = || self.state.settled.borrow().get(subtype).copied();
+        if let Some(last) = last() {
+            let turn = self.state.settling.try_lock().ok();
+            return turn.filter(|_| last.elapsed() > PAUSE);
+        }
+        let turn = self.state.settling.lock().await;
+        last().is_none().then_some(turn)
+    }
+
+    fn settled(&self, request: &str, outcome: &RequestOutcome) {
+        tracing::info!(
+            request,
+            outcome = outcome_text(outcome),
+            "settled a request without an outcome"
+        );
+        match self.finish(request, outcome) {
+            Ok(()) => self
+                .state
                 .unsettled
                 .borrow_mut()
-                .retain(|(id, _)| id != request);
+                .retain(|(id, _)| id != request),
+            Err(error) => {
+                tracing::error!(request, error = %on_one_line(&error.message), "cannot store its outcome")
+            }
         }
-        Ok(())
     }
 
     async fn settle_one(
@@ -59,51 +89,37 @@ impl Instances {
         Ok(RequestOutcome::Failed("it was interrupted".to_owned()))
     }
 
-    /// Settles the requests of earlier runs, and forgets labels of containers that are gone. An
-    /// engine that is away now is asked again later.
+    /// Settles the requests of earlier runs. An engine that is away now is asked again later.
     pub(crate) async fn settle_all(&self) {
         for subtype in self.subtypes.keys() {
-            if let Err(error) = self.ready(subtype).await {
-                tracing::warn!(subtype, error = %on_one_line(&error.message), "the engine cannot be used now");
+            match self.ready(subtype).await {
+                Ok(_) => tracing::info!(subtype, "the engine can be used"),
+                Err(error) => {
+                    let error = on_one_line(&error.message);
+                    tracing::warn!(subtype, %error, "the engine cannot be used now");
+                }
             }
         }
-        if let Err(error) = self.forget_gone().await {
-            tracing::warn!(error = %on_one_line(&error.message), "cannot check which labels belong to containers that are gone");
-        }
         let left = self.state.unsettled.borrow();
-        for (request, intent) in left
-            .iter()
-            .filter(|(_, intent)| !self.subtypes.contains_key(subtype_of(intent)))
-        {
+        let is_known = |intent: &Intent| self.subtypes.values().any(|engine| is_of(intent, engine));
+        for (request, intent) in left.iter().filter(|(_, intent)| !is_known(intent)) {
             tracing::warn!(
                 request,
-                subtype = subtype_of(intent),
-                "an earlier request cannot be settled: this server has no such subtype"
+                engine = engine_of(intent),
+                "an earlier request cannot be settled: this server does not use its engine"
             );
         }
     }
+}
 
-    async fn forget_gone(&self) -> Result<(), RpcError> {
-        let mut gone: Vec<String> = self.state.overlay.borrow().keys().cloned().collect();
-        let filter = ObjectFilter::default();
-        for target in self.subtypes.values() {
-            let found = self
-                .with_index(async |index| index.list(target, &filter).await)
-                .await?;
-            gone.retain(|id| !found.iter().any(|found| found.id == *id));
-        }
-        for id in gone {
-            self.store.forget(&id).map_err(|error| stored(&error))?;
-            self.state.overlay.borrow_mut().remove(&id);
-        }
-        Ok(())
+fn engine_of(intent: &Intent) -> &str {
+    match intent {
+        Intent::Provision { engine, .. } | Intent::Destroy { engine, .. } => engine,
     }
 }
 
-fn subtype_of(intent: &Intent) -> &str {
-    match intent {
-        Intent::Provision { subtype, .. } | Intent::Destroy { subtype, .. } => subtype,
-    }
+fn is_of(intent: &Intent, engine: &Engine) -> bool {
+    engine_of(intent) == engine.address
 }
 
 fn outcome_text(outcome: &RequestOutcome) -> &'static str {

@@ -344,7 +344,7 @@ mod tests {
             ),
             (
                 json!({ "Config": { "Image": 5 } }),
-                "invalid input formatting: `Config.Image` must be a string, but is an integer (`5`)",
+                "invalid input formatting: `Config.Image` must be a string, but is an integer",
             ),
             (
                 json!({ "bogus": 1 }),
@@ -368,7 +368,7 @@ mod tests {
             ),
             (
                 json!({ "Config": { "Image": "a" }, "hostconfig": { "Binds": 1 } }),
-                "invalid input formatting: `HostConfig.Binds` must be a list, but is an integer (`1`)",
+                "invalid input formatting: `HostConfig.Binds` must be a list, but is an integer",
             ),
             (
                 json!({ "Config": { "Image": "a" }, "Tags": { "a": 1 } }),

@@ -1,20 +1,22 @@
 //! The order of engine calls: creations first, because a container is visible once it is created,
-//! and at most so many other calls at once that they do not slow each other down.
+//! and at most eight other calls at once, so that they do not slow each other down.
 
 use std::{cell::Cell, time::Duration};
 use tokio::{
     sync::{Notify, Semaphore, SemaphorePermit},
-    time::timeout,
+    time::{Instant, timeout_at},
 };
 
 /// Most calls at once that are not creations.
 const AT_ONCE: usize = 8;
-/// Longest time that other calls wait for creations.
+/// Longest time that other calls wait for a creation: one that pulls its image takes longer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Turns of engine calls.
 pub(crate) struct Turns {
     creations: Cell<usize>,
+    /// Time of the beginning of the last creation.
+    last: Cell<Instant>,
     changed: Notify,
     others: Semaphore,
 }
@@ -26,6 +28,7 @@ impl Turns {
     pub(crate) fn new() -> Self {
         Self {
             creations: Cell::new(0),
+            last: Cell::new(Instant::now()),
             changed: Notify::new(),
             others: Semaphore::new(AT_ONCE),
         }
@@ -34,12 +37,13 @@ impl Turns {
     /// Announces a creation.
     pub(crate) fn creation(&self) -> Creating<'_> {
         self.creations.set(self.creations.get() + 1);
+        self.last.set(Instant::now());
         Creating(self)
     }
 
     /// Waits until another call may run.
     pub(crate) async fn other(&self) -> Option<SemaphorePermit<'_>> {
-        let _ = timeout(PATIENCE, self.no_creation()).await;
+        let _ = timeout_at(self.last.get() + PATIENCE, self.no_creation()).await;
         self.others.acquire().await.ok()
     }
 
@@ -51,6 +55,12 @@ impl Turns {
             }
             changed.await;
         }
+    }
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

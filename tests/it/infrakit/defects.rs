@@ -291,11 +291,11 @@ fn n11_properties_are_validated() {
         (json!(null), "Properties must be set"),
         (
             json!({ "Config": { "Image": "a" }, "HostConfig": { "CapAdd": 5 } }),
-            "invalid input formatting: `HostConfig.CapAdd` must be a string or a list of strings, but is an integer (`5`)",
+            "invalid input formatting: `HostConfig.CapAdd` must be a string or a list of strings, but is an integer",
         ),
         (
             json!({ "Config": { "Image": "a::b" } }),
-            "invalid input formatting: `Config.Image`: `a::b` is not a valid name of an image",
+            "invalid input formatting: `Config.Image`: `a::b` is not a valid image name",
         ),
         (
             json!({ "Config": { "Image": "a" }, "NetworkAttachments": [{ "Name": "n", "Id": "x" }] }),

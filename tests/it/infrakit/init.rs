@@ -118,3 +118,34 @@ node_templates:
     assert_eq!(std::fs::read_to_string(&runs).unwrap(), "run\nrun\n");
     test.run(&["uninstall", "--yes"]).exits_with(0);
 }
+
+#[test]
+fn instance_that_is_destroyed_while_its_script_runs_does_not_come_back() {
+    for attempt in 0..3 {
+        let test = Test::new("ik-gone");
+        test.import_image();
+        let served = Served::start(&test, &[]);
+        let spec = spec(
+            &test,
+            &json!({ "LogicalID": test.name("a"), "Init": "sleep 1000" }),
+        );
+        std::thread::scope(|scope| {
+            let lost = scope.spawn(|| served.provision_error(&spec));
+            eventually("the script", || {
+                let top = std::process::Command::new("docker")
+                    .args(["top", &test.name("a")])
+                    .output();
+                String::from_utf8_lossy(&top.unwrap().stdout)
+                    .contains("sleep 1000")
+                    .then_some(())
+            });
+            served.destroy(&test.name("a"));
+            let error = lost.join().unwrap();
+            assert!(
+                error.contains("before the end of") || error.contains("was removed"),
+                "{error}"
+            );
+        });
+        assert_eq!(test.containers(), Vec::<String>::new(), "attempt {attempt}");
+    }
+}

@@ -298,3 +298,100 @@ fn warnings_of_the_engine_are_logged() {
     served.provision_error(&spec(&test, &json!({})));
     served.await_log("the engine warns: it was discarded");
 }
+
+#[test]
+fn node_of_the_type_is_recovered_and_its_script_does_not_run_again() {
+    let test = Test::in_memory("ik-recover");
+    test.import_image();
+    let runs = test.path("runs");
+    test.blueprint(&format!(
+        "
+  - plugin:dockctl
+node_templates:
+  web:
+    type: dockctl.nodes.infrakit.Instance
+    properties:
+      logical_id: PREFIX-web
+      config: {{Image: PREFIX, Cmd: [sleep, '1000'], StopSignal: SIGKILL}}
+      init: echo run >> {}
+",
+        runs.display()
+    ));
+    test.run(&["install"]).exits_with(0);
+    std::fs::rename(test.path("state/deployments"), test.path("lost")).unwrap();
+    test.run(&["recover"]).exits_with(0);
+    let status = test
+        .run(&["status", "--output", "json"])
+        .exits_with(0)
+        .json();
+    assert_eq!(status["instances"][0]["drift"], json!([]), "{status}");
+    test.run(&["stop"]).exits_with(0);
+    test.run(&["start"]).exits_with(0);
+    assert_eq!(std::fs::read_to_string(&runs).unwrap(), "run\n");
+    test.run(&["uninstall", "--yes"]).exits_with(0);
+    assert_eq!(test.containers(), Vec::<String>::new());
+}
+
+#[test]
+fn several_instances_of_the_type_are_scaled_and_repaired() {
+    let test = Test::in_memory("ik-scale");
+    test.import_image();
+    test.blueprint(
+        "
+  - plugin:dockctl
+node_templates:
+  web:
+    type: dockctl.nodes.infrakit.Instance
+    properties:
+      logical_id: PREFIX-web
+      config: {Image: PREFIX, Cmd: [sleep, '1000'], StopSignal: SIGKILL}
+      networks: [{Name: PREFIX-net}]
+      init: exit 0
+",
+    );
+    test.run(&["install"]).exits_with(0);
+    test.run(&["scale", "web", "--to", "2"]).exits_with(0);
+    assert_eq!(
+        test.containers(),
+        ["PREFIX-web running", "PREFIX-web-1 running"]
+    );
+    test.docker(&[
+        "network",
+        "disconnect",
+        &test.name("net"),
+        &test.name("web"),
+    ]);
+    test.docker(&["rm", "-f", &test.name("web-1")]);
+    test.run(&["heal"]).exits_with(0);
+    assert_eq!(
+        test.containers(),
+        ["PREFIX-web running", "PREFIX-web-1 running"]
+    );
+    for name in ["web", "web-1"] {
+        assert!(
+            test.inspect(name, "{{json .NetworkSettings.Networks}}")
+                .contains(&test.name("net")),
+            "{name}"
+        );
+    }
+    test.run(&["uninstall", "--yes"]).exits_with(0);
+}
+
+#[test]
+fn subtype_is_another_engine() {
+    let test = Test::in_memory("ik-two");
+    test.import_image();
+    let other = crate::support::engine::Engine::start(&test.path("second"));
+    let gpu = format!("gpu={}", other.address());
+    let served = Served::start(&test, &["--subtype", &gpu]);
+    served.provision(&spec(&test, &json!({ "Tags": { "infrakit.group": "g" } })));
+    let on = |subtype: &str| {
+        let found = served.call(
+            "Instance.DescribeInstances",
+            &json!({ "Type": subtype, "Tags": { "infrakit.group": "g" } }),
+        );
+        assert_eq!(found["Type"], subtype);
+        found["Descriptions"].as_array().unwrap().len()
+    };
+    assert_eq!((on(""), on("gpu")), (1, 0));
+}

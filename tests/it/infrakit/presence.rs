@@ -94,7 +94,7 @@ fn plugin_that_is_not_ours_is_not_displaced_either() {
     fs::write(&path, "a file").unwrap();
     run(&test, &serve)
         .exits_with(1)
-        .stderr_contains(&["is in the way: it is not a socket"]);
+        .stderr_contains(&["is in the way: it is neither a socket nor an address"]);
     assert_eq!(fs::read_to_string(&path).unwrap(), "a file");
 }
 
@@ -435,4 +435,33 @@ fn directory_that_others_can_use_is_reported() {
     let served = Served::start(&test, &[]);
     served.await_log("other users can use the directory of plugins");
     assert_eq!(mode(test.path("plugins").join(&test.prefix)), 0o600);
+}
+
+#[test]
+fn plugin_on_tcp_starts_again_after_a_crash() {
+    let test = Test::in_memory("ik-again");
+    let address = format!("tcp://127.0.0.1:{}", free_port());
+    Served::start(&test, &["--listen", &address]).kill();
+    assert_eq!(files(&test), ["NAME.listen", "NAME.pid"]);
+    let served = Served::start(&test, &["--listen", &address]);
+    run(&test, &["instance", "--name", &test.prefix, "describe"]).exits_with(0);
+    let second = command(&test, &["serve", "--name", &test.prefix])
+        .env("DOCKCTL_STATE_DIR", test.path("other"))
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(5), "{second:?}");
+    assert_eq!(served.stop(), 0);
+    assert_eq!(files(&test), Vec::<String>::new());
+}
+
+#[test]
+fn address_that_cannot_be_read_is_not_removed() {
+    let test = Test::in_memory("ik-odd");
+    fs::create_dir(test.path("plugins")).unwrap();
+    let listen = test.path("plugins").join(format!("{}.listen", test.prefix));
+    fs::write(&listen, "nonsense").unwrap();
+    run(&test, &["serve", "--name", &test.prefix])
+        .exits_with(1)
+        .stderr_contains(&["is in the way"]);
+    assert!(listen.exists());
 }

@@ -192,7 +192,7 @@ fn containers(count: usize) -> Json {
 fn thousand_instances_are_described_with_two_requests() {
     let test = Test::in_memory("ik-thousand");
     let served = Served::start(&test, &[]);
-    served.describe(&json!(null));
+    served.await_log("the engine can be used");
     test.engine().respond_with(
         "GET",
         "/containers/json",

@@ -222,6 +222,9 @@ pub struct Creation {
     /// Whom the labels of the container name.
     #[serde(default, skip_serializing_if = "Labeling::is_deployment")]
     pub labeling: Labeling,
+    /// The creation pulls the image if it is missing. Otherwise an earlier step provides it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pulls_image: bool,
 }
 
 /// The format that the parameters of a container use.

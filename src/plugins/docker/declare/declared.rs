@@ -218,6 +218,7 @@ pub(crate) fn creation(
         declaration: String::new(),
         record: Json::Null,
         labeling: Labeling::Deployment,
+        pulls_image: false,
     }
 }
 

@@ -2,14 +2,16 @@
 //! a label contains the digest of the rest.
 
 use crate::{
-    model::{Deployment, function::contains_call},
+    model::{Definition, Deployment, function::contains_call},
     plugins::docker::declare::{
         action::Action,
         change::{ADJUSTABLE, add_swap},
         container::Container,
         declared::{creation, declaration, declared_name, engine},
+        infrakit,
+        operation::is_infrakit,
     },
-    seam::Drift,
+    seam::{Drift, Labeling},
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
 
@@ -87,7 +89,29 @@ pub(crate) fn drift(deployment: &Deployment, instance: &str, found: &Container) 
             repair,
         });
     }
+    all.extend(left_networks(node, &networks));
     all
+}
+
+/// Returns the networks of an instance of InfraKit that its container has left.
+fn left_networks(node: &Definition, present: &JsonMap<String, Json>) -> Vec<Drift> {
+    if !is_infrakit(node) {
+        return Vec::new();
+    }
+    let joined = infrakit::networks(node).into_iter();
+    let named = joined.map(|network| (infrakit::network_name(&network), network));
+    let left = named.filter(|(name, _)| !present.contains_key(name));
+    let drift = |(name, network): (String, Json)| Drift {
+        field: "network".to_owned(),
+        declared: name.into(),
+        present: json!(present.keys().collect::<Vec<_>>()),
+        repair: Action::JoinNetwork {
+            network,
+            labeling: Labeling::Deployment,
+        }
+        .into_step(engine(node)),
+    };
+    left.map(drift).collect()
 }
 
 /// Returns true if a field is declared and the engine shows another value. An empty value does not

@@ -7,8 +7,7 @@ use crate::{
     plugins::docker::declare::{
         container::is_valid_name,
         json::{list, text},
-        params::{self, Gate},
-        rules, sdk,
+        params, rules, sdk,
     },
     seam::labeling::RESERVED_LABELS,
     syntax::{as_literal, without_marks},
@@ -127,15 +126,11 @@ pub(crate) fn creation(declared: &Json) -> Result<params::Creation, Vec<Fault>> 
         return Err(faults);
     }
     Ok(params::Creation {
-        gates: newer_fields(&body),
+        gates: sdk::newer_fields(&body),
         body,
         detach: true,
         ..params::Creation::default()
     })
-}
-
-fn newer_fields(body: &JsonMap<String, Json>) -> Vec<Gate> {
-    sdk::newer_fields(body)
 }
 
 fn checked<T: Default>(result: Result<T, Fault>, faults: &mut Vec<Fault>) -> T {
@@ -169,6 +164,10 @@ pub(crate) fn faults(properties: &JsonMap<String, Json>) -> Vec<Fault> {
         faults.extend(rules::network_faults(&Json::Object(host), &requests));
     }
     faults.extend(init_fault(&value(properties, "init")));
+    let timeout = value(properties, "init_timeout");
+    if !timeout.is_null() && timeout.as_f64().is_none_or(|seconds| seconds <= 0.0) {
+        faults.push(Fault::new("this must be a positive number").at_key("init_timeout"));
+    }
     faults
 }
 
@@ -196,7 +195,7 @@ fn required_config(given: &Json) -> Result<JsonMap<String, Json>, Fault> {
         return Err(Fault::new("A Docker image should be specified"));
     }
     if !IMAGE.is_match(image).unwrap_or(false) {
-        let fault = Fault::new(format!("`{image}` is not a valid name of an image"));
+        let fault = Fault::new(format!("`{image}` is not a valid image name"));
         return Err(fault.at_key("Image").at_key("config"));
     }
     check_labels(&config).map_err(|fault| fault.at_key("Labels").at_key("config"))?;

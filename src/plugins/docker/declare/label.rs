@@ -12,10 +12,7 @@ use crate::{
         json::map_of,
         operation::{Operation, is_run, kind},
     },
-    seam::{
-        Call, Labeling, Target,
-        labeling::{GROUP, SERVER},
-    },
+    seam::{Call, Labeling, Target, labeling::names_infrakit},
     stage::{is_lifecycle_operation, is_uninstall_operation},
 };
 
@@ -224,7 +221,7 @@ fn descriptive_inputs(of: Operation, node: &Definition) -> Option<JsonMap<String
     let waits = conditions(node);
     match of {
         Operation::Start if !waits.is_empty() => Some(map_of([("wait_for", waits.into())])),
-        Operation::Start => Some(JsonMap::new()),
+        Operation::Start | Operation::StartInstance => Some(JsonMap::new()),
         _ => of.creates().map(|_| JsonMap::new()),
     }
 }
@@ -321,15 +318,8 @@ pub(crate) fn names_instance(labels: &Json, call: &Call) -> bool {
 pub(crate) fn names_owner(labels: &Json, call: &Call, labeling: &Labeling) -> bool {
     match labeling {
         Labeling::Deployment => names_instance(labels, call),
-        Labeling::Server { .. } => is_instance_of_infrakit(labels),
+        Labeling::Server { .. } => names_infrakit(|label| labels.get(label).is_some()),
     }
-}
-
-/// Returns true if labels name a group of InfraKit, or a server that serves InfraKit.
-pub(crate) fn is_instance_of_infrakit(labels: &Json) -> bool {
-    [GROUP, SERVER]
-        .iter()
-        .any(|label| labels.get(label).is_some())
 }
 
 /// Returns the text that a seal is the digest of: the name of an object and the labels that

@@ -127,7 +127,7 @@ pub(crate) fn from_container(container: &Container) -> LabeledObject {
         .any(|(plugin, operation, _)| {
             matches!(
                 Operation::of(plugin, operation),
-                Some(Operation::Start | Operation::Run)
+                Some(Operation::Start | Operation::Run | Operation::StartInstance)
             )
         });
     LabeledObject {
@@ -261,9 +261,18 @@ fn properties_with_name(it: &LabeledObject) -> JsonMap<String, Json> {
     };
     match properties.get_mut("resource_config") {
         Some(config) => config["container_args"]["name"] = name.into(),
-        None => drop(properties.insert("name".to_owned(), name.into())),
+        None => drop(properties.insert(name_property(it).to_owned(), name.into())),
     }
     properties
+}
+
+/// Returns the property that names the object of a node.
+fn name_property(it: &LabeledObject) -> &'static str {
+    let mut operations = it.label.operations.values();
+    let is_infrakit = operations.any(|(plugin, operation, _)| {
+        Operation::of(plugin, operation) == Some(Operation::CreateInstance)
+    });
+    if is_infrakit { "logical_id" } else { "name" }
 }
 
 /// Returns the author of an object from its label.

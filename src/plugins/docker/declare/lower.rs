@@ -194,11 +194,15 @@ impl Lowering<'_> {
     }
 
     /// Returns the actions that create the container of an instance of InfraKit. A server creates
-    /// the container first, so that its clients see it at once: the creation itself provides the
-    /// image if it is missing.
+    /// the container first, so that its clients see it at once: the creation itself pulls the
+    /// image.
     fn instance_creation(&self) -> Vec<Action> {
-        let image = self.labeling.is_deployment().then(|| self.image());
-        let created = [Action::Create(self.creation())];
+        let pulls_image = !self.labeling.is_deployment();
+        let image = (!pulls_image).then(|| self.image());
+        let created = [Action::Create(Creation {
+            pulls_image,
+            ..self.creation()
+        })];
         let joined = infrakit::networks(self.node).into_iter();
         let joined = joined.map(|network| Action::JoinNetwork {
             network,

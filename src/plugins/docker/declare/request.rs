@@ -107,6 +107,10 @@ fn has_variable(environment: &Json, name: &str) -> bool {
     strings(environment).any(|entry| entry.split('=').next() == Some(name))
 }
 
+fn is_unset(value: &Json) -> bool {
+    value.is_null() || value == ""
+}
+
 /// Uses the container's name as host name, unless the blueprint sets one, the container shares the
 /// network or UTS namespace, or the name is too long.
 fn set_host_name(body: &mut Json, name: &str) {
@@ -115,7 +119,7 @@ fn set_host_name(body: &mut Json, name: &str) {
         .as_str()
         .is_some_and(|mode| mode.starts_with("container:"))
         || host["UTSMode"].as_str() == Some("host");
-    if !shared && name.len() <= 63 && body.get("Hostname").is_none_or(Json::is_null) {
+    if !shared && name.len() <= 63 && body.get("Hostname").is_none_or(is_unset) {
         body["Hostname"] = json!(name);
     }
 }

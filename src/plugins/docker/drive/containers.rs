@@ -15,7 +15,7 @@ use crate::{
             request::{RequestContext, complete_body},
             status::ADOPTED_STATE,
         },
-        drive::{engine::Engine, images::ImageRequest, wait_for},
+        drive::{engine::Engine, images::ImageRequest, init::PENDING, wait_for},
     },
     printable::printable,
     seam::{Call, Exit, Failure, Labeling, ObjectState, Outputs, Progress, ProgressSink, labeling},
@@ -97,8 +97,7 @@ impl Engine {
             self.expect_health_check(call).await?;
         }
         let mut posted = self.post_create(&request, progress).await;
-        // Only servers leave the image to the creation.
-        if !request.labeling.is_deployment()
+        if creation.pulls_image
             && posted
                 .as_ref()
                 .is_err_and(|error| status(error) == Some(404))
@@ -113,6 +112,10 @@ impl Engine {
             }
             Err(error) => return Err(create_failure(&error, &request.name)),
         };
+        if creation.dialect == Dialect::Sdk {
+            let id = created.set.get("container_id").cloned().unwrap_or_default();
+            created.set.insert(PENDING.to_owned(), id);
+        }
         // Blueprints of the plugin 2.x read these properties.
         if creation.dialect == Dialect::ContainerArgs {
             let id = created.set.get("container_id").cloned().unwrap_or_default();

@@ -11,13 +11,16 @@ use crate::{
         docker::declare::{action::Creation, infrakit::Init, label::names_owner, params::Removal},
     },
     printable::printable,
-    seam::{Call, Command, Exit, Failure, Outputs, StepNote},
+    seam::{Call, Command, Exit, Failure, ObjectState, Outputs, StepNote},
 };
 use futures_util::StreamExt as _;
 use serde_json::{Value as Json, json};
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+/// Runtime property with the ID of the container that was created for the script. A container that
+/// was recovered from labels has none: its script ran before.
+pub(super) const PENDING: &str = "init_pending";
 /// Runtime property with the ID of the container in which the script began.
 const BEGUN: &str = "init_begun";
 /// Runtime property with the ID of the container in which the script succeeded.
@@ -29,6 +32,8 @@ const RUNNER: &str = r#"/bin/sh; set -- "$1" $?; echo; echo "$1 $2"; exit "$2""#
 const ATTEMPTS: usize = 3;
 /// First and longest pause between two checks of a script whose output has ended.
 const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
+/// Time until a container that is being stopped does not count as running.
+const SETTLING: Duration = Duration::from_secs(1);
 /// Time to read the rest of the output after the mark. A process that the script left behind may
 /// hold the output open.
 const REST: Duration = Duration::from_millis(200);
@@ -57,7 +62,7 @@ impl Engine {
     ) -> Result<Outputs, Failure> {
         let known = |name: &str| call.properties().get(name).and_then(Json::as_str);
         let id = recorded_id(call)?;
-        if known(DONE) == Some(&id) {
+        if known(DONE) == Some(&id) || known(PENDING).is_none() {
             return Ok(Outputs::default());
         }
         let mut was_begun = known(BEGUN) == Some(&id);
@@ -88,13 +93,14 @@ impl Engine {
         let created = self.create(call, creation, &|_| {}).await?;
         let mut properties = call.properties().clone();
         properties.extend(created.set.clone());
-        notes(StepNote::Outputs(created)).await;
         let call = call.with_properties(properties);
         for network in networks {
             self.join_network(&call, network, &creation.labeling)
                 .await?;
         }
         let started = self.start(&call).await?;
+        // Noted only now: a later run must not find the container without its networks.
+        notes(StepNote::Outputs(created)).await;
         notes(StepNote::Outputs(started)).await;
         Ok(call)
     }
@@ -128,6 +134,9 @@ impl Engine {
             Err(_) => return Err(too_slow(id, init, &tail)),
             Ok(ended) => ended,
         };
+        if let Ok(Ended::Interrupted(_)) = ended {
+            self.expect_to_stay(id).await?;
+        }
         // A container that has exited is the reason of any other end.
         if let Some(exit) = self.exit_info(id).await {
             return Err(exited(id, exit));
@@ -136,6 +145,24 @@ impl Engine {
             Ended::Interrupted(_) if tail.is_of_script() => Ok(false),
             Ended::Interrupted(code) | Ended::Code(code) => Err(script_failure(id, code, &tail)),
         }
+    }
+
+    /// Fails if a container disappears: whoever removed it ended its script. While an engine stops
+    /// a container, it still counts as running.
+    async fn expect_to_stay(&self, id: &str) -> Result<(), Failure> {
+        let end = Instant::now() + SETTLING;
+        while Instant::now() < end {
+            match self.inspect(id).await? {
+                None => {
+                    let id = short(id);
+                    let message = format!("container {id} was removed while its init script ran");
+                    return Err(Failure::fatal(message));
+                }
+                Some(found) if found.state() != ObjectState::Running => return Ok(()),
+                Some(_) => sleep(PAUSES[0]).await,
+            }
+        }
+        Ok(())
     }
 
     async fn run_script(&self, id: &str, init: &Init, tail: &mut Tail) -> Result<Ended, Failure> {

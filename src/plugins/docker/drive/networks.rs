@@ -65,16 +65,10 @@ impl Engine {
     /// are called twice at the same moment, for example when a response was lost and the call was
     /// repeated: of those created for the instance, all but the first are removed.
     async fn unique_network(&self, call: &Call, name: &str) -> Result<Option<Json>, Failure> {
-        let filters = json!({ "name": [name] }).to_string();
-        let listed = self
-            .client
-            .list(Kind::Network, &[("filters", filters)])
-            .await;
-        let listed =
-            listed.map_err(|error| failure(&error, &format!("looking up network {name}")))?;
-        let all = listed.iter().filter(|found| found["Name"] == name);
-        let (mut mine, others): (Vec<&Json>, Vec<&Json>) =
-            all.partition(|found| self.is_created_for(call, found));
+        let listed = self.networks_named(name).await?;
+        let (mut mine, others): (Vec<&Json>, Vec<&Json>) = listed
+            .iter()
+            .partition(|found| self.is_created_for(call, found));
         mine.sort_by_key(|found| found["Created"].as_str().unwrap_or_default());
         for duplicate in mine.iter().skip(1) {
             self.delete_network(call, duplicate).await?;
@@ -345,6 +339,10 @@ impl Engine {
         }
         let body = Json::Object(request.clone());
         let created = self.client.post("/networks/create", &[], &body).await;
+        if let Ok(created) = &created {
+            self.remove_duplicate(name, created["Id"].as_str().unwrap_or_default())
+                .await?;
+        }
         let missing = || match &created {
             Err(error) => failure(error, &format!("creating network `{name}`")),
             Ok(_) => Failure::fatal(format!(
@@ -360,23 +358,49 @@ impl Engine {
         locks.entry(name.to_owned()).or_default().clone()
     }
 
+    /// Removes a network that was just created if another process has created one with its name at
+    /// the same moment: of several, the first one stays.
+    async fn remove_duplicate(&self, name: &str, id: &str) -> Result<(), Failure> {
+        let mut named = self.networks_named(name).await?;
+        named.sort_by_key(|found| [&found["Created"], &found["Id"]].map(ToString::to_string));
+        if named.first().is_none_or(|first| first["Id"] == id) {
+            return Ok(());
+        }
+        let removed = self
+            .client
+            .delete(&format!("/networks/{}", encode_path(id)), &[])
+            .await;
+        match removed {
+            Err(error) if status(&error) != Some(404) => Err(failure(
+                &error,
+                "removing a second network of the same name",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Returns the network with exactly this name. Engines cannot start a container in one of
     /// several networks with the same name.
     async fn only_network(&self, name: &str) -> Result<Option<Json>, Failure> {
-        let filters = json!({ "name": [name] }).to_string();
-        let query = [("filters", filters)];
-        let listed = self.client.list(Kind::Network, &query).await;
-        let listed =
-            listed.map_err(|error| failure(&error, &format!("looking up network {name}")))?;
-        let mut named = listed.into_iter().filter(|found| found["Name"] == name);
-        let (first, others) = (named.next(), named.count());
-        if others == 0 {
-            return Ok(first);
+        let mut named = self.networks_named(name).await?;
+        if named.len() < 2 {
+            return Ok(named.pop());
         }
-        let message = format!("{} networks have the name `{name}`", others + 1);
+        let message = format!("{} networks have the name `{name}`", named.len());
         Err(Failure::fatal(message).hint(format!(
             "remove all but one: docker network ls --filter name={name}; docker network rm ID"
         )))
+    }
+
+    /// Returns the networks with exactly this name.
+    async fn networks_named(&self, name: &str) -> Result<Vec<Json>, Failure> {
+        let filters = json!({ "name": [name] }).to_string();
+        let query = [("filters", filters)];
+        let listed = self.client.list(Kind::Network, &query).await;
+        let mut listed =
+            listed.map_err(|error| failure(&error, &format!("looking up network {name}")))?;
+        listed.retain(|found| found["Name"] == name);
+        Ok(listed)
     }
 }
 

@@ -32,8 +32,8 @@ impl Engine {
         since: u64,
     ) -> Result<Option<Outputs>, Failure> {
         match action {
-            // The plugin 2.x stores arguments that only the creating step knows.
-            Action::Create(creation) if creation.dialect == Dialect::ContainerArgs => Ok(None),
+            // These store properties that only the creating step knows.
+            Action::Create(creation) if creation.dialect != Dialect::Params => Ok(None),
             Action::Create(_) => self.settle_create(call).await,
             Action::Start { .. } => self.settle_start(call, since).await,
             Action::Connect { network, .. } => self.settle_connect(call, network).await,

@@ -122,6 +122,11 @@ pub(crate) fn kind(value: &Json) -> &'static str {
     }
 }
 
+/// Returns the fault of a value that has the wrong type, without the value: it may be a secret.
+pub(crate) fn expected_type(what: &str, value: &Json) -> Fault {
+    Fault::new(format!("this must be {what}, but is {}", kind(value)))
+}
+
 pub(crate) fn expected(what: &str, value: &Json) -> Fault {
     let shown = match value {
         Json::Array(_) | Json::Object(_) | Json::Null => String::new(),

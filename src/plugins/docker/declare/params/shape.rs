@@ -4,7 +4,7 @@
 use crate::{
     diagnostic::fault::{Fault, nearest_key, normalized_key},
     model::function::is_call,
-    plugins::docker::declare::params::convert::expected,
+    plugins::docker::declare::params::convert::expected_type,
 };
 use serde_json::{Map as JsonMap, Value as Json};
 
@@ -169,7 +169,7 @@ pub(crate) fn apply_shape(
             }
             Ok(Json::Object(object))
         }
-        (Fields(_), _) => Err(expected("a mapping", value)),
+        (Fields(_), _) => Err(expected_type("a mapping", value)),
         (List(inner), Json::Array(items)) => {
             let each = |(at, item)| {
                 let mut inside = Vec::new();
@@ -198,17 +198,17 @@ pub(crate) fn apply_shape(
             Ok(Json::Object(object))
         }
         (Words, Json::Array(items)) => match items.iter().position(|item| !item.is_string()) {
-            Some(at) => Err(expected("a string", &items[at]).at_key(at.to_string())),
+            Some(at) => Err(expected_type("a string", &items[at]).at_key(at.to_string())),
             None => Ok(value.clone()),
         },
         (Set, Json::Object(entries)) => match entries.iter().find(|(_, value)| !is_empty(value)) {
-            Some((key, value)) => Err(expected("an empty mapping", value).at_key(key)),
+            Some((key, value)) => Err(expected_type("an empty mapping", value).at_key(key)),
             None => Ok(value.clone()),
         },
-        (List(_), _) if !is_call(value) => Err(expected("a list", value)),
-        (Map(_), _) if !is_call(value) => Err(expected("a mapping", value)),
+        (List(_), _) if !is_call(value) => Err(expected_type("a list", value)),
+        (Map(_), _) if !is_call(value) => Err(expected_type("a mapping", value)),
         (leaf, _) => match leaf.expectation(value) {
-            Some(what) if !is_call(value) => Err(expected(what, value)),
+            Some(what) if !is_call(value) => Err(expected_type(what, value)),
             _ => Ok(value.clone()),
         },
     }
