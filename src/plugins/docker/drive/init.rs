@@ -139,7 +139,7 @@ impl Engine {
         }
         // A container that has exited is the reason of any other end.
         if let Some(exit) = self.exit_info(id).await {
-            return Err(exited(id, exit));
+            return Err(exited(id, exit, &tail));
         }
         match ended? {
             Ended::Interrupted(_) if tail.is_of_script() => Ok(false),
@@ -254,9 +254,15 @@ fn too_slow(id: &str, init: &Init, tail: &Tail) -> Failure {
     with_output(message, id, 0, tail)
 }
 
-/// Returns the failure of a container that exited before the end of its script.
-fn exited(id: &str, exit: Exit) -> Failure {
+/// Returns the failure of a container that exited before the end of its script. The output of the
+/// script follows that of the container.
+fn exited(id: &str, mut exit: Exit, tail: &Tail) -> Failure {
     let (id, code) = (short(id), exit.code);
+    let lines = tail.lines();
+    if tail.is_of_script() && !lines.is_empty() {
+        exit.log.push("output of the init script:".to_owned());
+        exit.log.extend(lines);
+    }
     let message =
         format!("container {id} exited with code {code} before the end of its init script");
     Failure {
@@ -345,6 +351,26 @@ mod tests {
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let output = child.wait_with_output().unwrap();
         (Tail(output.stdout.clone()), output)
+    }
+
+    #[test]
+    fn failure_of_an_exited_container_has_both_outputs() {
+        let exit = Exit {
+            log: vec!["stopping".to_owned()],
+            ..with_output(String::new(), "ab12", 9, &Tail::default())
+                .exit
+                .unwrap()
+        };
+        let log = |tail: &str| {
+            let failure = exited("ab12", exit.clone(), &Tail(tail.into()));
+            failure.exit.unwrap().log
+        };
+        assert_eq!(
+            log("half\ndone\n"),
+            ["stopping", "output of the init script:", "half", "done"]
+        );
+        assert_eq!(log(""), ["stopping"]);
+        assert_eq!(log("OCI runtime exec failed: not running"), ["stopping"]);
     }
 
     #[test]
