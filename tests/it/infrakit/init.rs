@@ -1,6 +1,6 @@
 //! The script of an instance.
 
-use super::{Served, spec};
+use super::{Served, blueprint, spec};
 use crate::support::{Test, docker, eventually};
 use serde_json::json;
 use std::time::Instant;
@@ -95,18 +95,7 @@ fn interrupted_script_of_a_deployment_gets_a_new_container() {
         runs.display(),
         go.display()
     );
-    test.blueprint(&format!(
-        "
-  - plugin:dockctl
-node_templates:
-  web:
-    type: dockctl.nodes.infrakit.Instance
-    properties:
-      logical_id: PREFIX-web
-      config: {{Image: PREFIX, Cmd: [sleep, '1000'], StopSignal: SIGKILL}}
-      init: \"{script}\"
-"
-    ));
+    test.blueprint(&blueprint(&format!("init: \"{script}\"")));
     let mut child = test.start(&["install"]);
     eventually("the script", || runs.exists().then_some(()));
     let first = test.inspect("web", "{{.Id}}");

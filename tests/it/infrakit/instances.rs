@@ -1,6 +1,6 @@
 //! Instances: labels, names, what is listed, and what is touched.
 
-use super::{Served, run, spec};
+use super::{Served, blueprint, run, spec};
 use crate::support::{Test, engine::CannedResponse};
 use serde_json::{Value as Json, json};
 
@@ -200,19 +200,12 @@ fn reserved_labels_are_refused() {
 fn node_type_works_in_blueprints() {
     let test = Test::in_memory("ik-node");
     test.import_image();
-    let text = "
-  - plugin:dockctl
-node_templates:
-  web:
-    type: dockctl.nodes.infrakit.Instance
-    properties:
-      logical_id: PREFIX-web
-      config: {image: PREFIX, Cmd: [sleep, '1000'], StopSignal: SIGKILL}
-      networks: [{Name: PREFIX-net}]
+    let text = blueprint(
+        "networks: [{Name: PREFIX-net}]
       init: exit 0
-      tags: {infrakit.group: g, get_secret: none}
-";
-    test.blueprint(text);
+      tags: {infrakit.group: g, get_secret: none}",
+    );
+    test.blueprint(&text);
     test.run(&["install"]).exits_with(0);
     assert_eq!(labels(&test, &test.name("web"))["infrakit.group"], "g");
     assert_eq!(
@@ -304,19 +297,7 @@ fn node_of_the_type_is_recovered_and_its_script_does_not_run_again() {
     let test = Test::in_memory("ik-recover");
     test.import_image();
     let runs = test.path("runs");
-    test.blueprint(&format!(
-        "
-  - plugin:dockctl
-node_templates:
-  web:
-    type: dockctl.nodes.infrakit.Instance
-    properties:
-      logical_id: PREFIX-web
-      config: {{Image: PREFIX, Cmd: [sleep, '1000'], StopSignal: SIGKILL}}
-      init: echo run >> {}
-",
-        runs.display()
-    ));
+    test.blueprint(&blueprint(&format!("init: echo run >> {}", runs.display())));
     test.run(&["install"]).exits_with(0);
     std::fs::rename(test.path("state/deployments"), test.path("lost")).unwrap();
     test.run(&["recover"]).exits_with(0);
@@ -336,19 +317,10 @@ node_templates:
 fn several_instances_of_the_type_are_scaled_and_repaired() {
     let test = Test::in_memory("ik-scale");
     test.import_image();
-    test.blueprint(
-        "
-  - plugin:dockctl
-node_templates:
-  web:
-    type: dockctl.nodes.infrakit.Instance
-    properties:
-      logical_id: PREFIX-web
-      config: {Image: PREFIX, Cmd: [sleep, '1000'], StopSignal: SIGKILL}
-      networks: [{Name: PREFIX-net}]
-      init: exit 0
-",
-    );
+    test.blueprint(&blueprint(
+        "networks: [{Name: PREFIX-net}]
+      init: exit 0",
+    ));
     test.run(&["install"]).exits_with(0);
     test.run(&["scale", "web", "--to", "2"]).exits_with(0);
     assert_eq!(

@@ -187,6 +187,20 @@ impl Drop for Served {
     }
 }
 
+/// Returns a blueprint with the node `web` of the node type, with these further properties.
+pub(crate) fn blueprint(properties: &str) -> String {
+    let head = "
+  - plugin:dockctl
+node_templates:
+  web:
+    type: dockctl.nodes.infrakit.Instance
+    properties:
+      logical_id: PREFIX-web
+      config: {image: PREFIX, Cmd: [sleep, '1000'], StopSignal: SIGKILL}
+      ";
+    format!("{head}{properties}\n")
+}
+
 /// Returns the request that posts a body.
 pub(crate) fn post(body: &str) -> Vec<u8> {
     let head = "POST / HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n";
