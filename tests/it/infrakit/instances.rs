@@ -1,4 +1,4 @@
-//! Instances: labels, names, what is listed, and what is touched.
+//! Labels and names of instances; which containers are listed and touched.
 
 use super::{Served, blueprint, run, spec};
 use crate::support::{Test, engine::CannedResponse};
