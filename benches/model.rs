@@ -109,6 +109,7 @@ fn deployment(path: &Path) -> Deployment {
         given: serde_json::Map::default(),
         previous: None,
         planned: &[],
+        removed_first: std::collections::BTreeSet::new(),
         sources: &read.sources,
     };
     let random = &mut fastrand::Rng::with_seed(1);

@@ -107,6 +107,10 @@ pub struct InstanceLabels {
     pub node: String,
     /// Index among the instances of the node.
     pub index: usize,
+    /// Name of the object, if it does not follow from the index.
+    pub label: Option<String>,
+    /// Index of the first instance of the node.
+    pub first: usize,
     /// Path of the blueprint.
     pub blueprint: PathBuf,
     /// Definition of the node, as far as uninstalling requires it.
@@ -141,7 +145,13 @@ pub struct Ownership {
 impl FoundObject {
     /// Returns true if scaling added this instance beyond the number in the blueprint.
     fn is_scaled(&self) -> bool {
-        self.labels.declared_number > 0 && self.labels.index >= self.labels.declared_number
+        let InstanceLabels {
+            declared_number,
+            first,
+            index,
+            ..
+        } = self.labels;
+        declared_number > 0 && index >= first + declared_number
     }
 
     /// Returns the ID that distinguishes deployments with the same name.
@@ -381,6 +391,7 @@ fn empty_deployment(name: &str, found: &[&FoundObject]) -> Deployment {
         blueprint: blueprints
             .find(|path| !path.as_os_str().is_empty())
             .unwrap_or_default(),
+        document: None,
         inputs: JsonMap::new(),
         given: JsonMap::new(),
         nodes: IndexMap::new(),
@@ -477,6 +488,7 @@ fn instance(it: &FoundObject, all: &[&FoundObject]) -> Instance {
         id: it.instance.clone(),
         node: it.labels.node.clone(),
         index: it.labels.index,
+        label: it.labels.label.clone(),
         host: None,
         relationships: all
             .iter()

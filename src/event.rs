@@ -30,6 +30,8 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         by_consent: bool,
     },
+    /// The deployment is given up; its objects stay.
+    Freed,
     /// An execution starts.
     ExecutionStarted {
         /// Unique ID of the execution.

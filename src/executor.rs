@@ -801,8 +801,18 @@ impl<'a> Executor<'a> {
         let begun = call.as_ref().ok().cloned();
         let (drivers, notes, secrets) = (self.drivers, running.notes.clone(), self.secrets);
         let unknown = self.needs_user(task).then(|| self.outcome_unknown(task));
+        let pause = self.record.stage().task(task).pause;
+        let pause = pause.and_then(|pause| Duration::try_from_secs_f64(pause).ok());
         let response = async move {
             let call = call?;
+            if let Some(pause) = pause {
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = call.stop.cancelled() => {
+                        return Err(Failure::cancelled("cancelled during the pause of the update"));
+                    }
+                }
+            }
             if let Some(since) = lost {
                 match drivers.settle(&call, since).await? {
                     Settled::Done(outputs) => return Ok(outputs),

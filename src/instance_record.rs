@@ -6,7 +6,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Runtime property with the ID of the successor, while a replacement is in progress. Journals
 /// contain this name.
@@ -37,6 +37,17 @@ pub struct CompletedStep {
     /// The side of the relationship, for an operation of a relationship.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub side: Option<RelationshipSide>,
+}
+
+/// An object as it was when it was taken over. Its owner is recognized by all of it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ForeignObject {
+    /// ID of the object.
+    pub id: String,
+    /// Time of its creation, as its system formats it.
+    pub created_at: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// The recorded state of an instance.
@@ -77,6 +88,10 @@ pub struct InstanceRecord {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "rests")]
     pub stays_stopped: bool,
+    /// The object that the instance had when it was taken over. dockctl owns it, but did not create
+    /// it: it has no labels of dockctl.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign: Option<ForeignObject>,
     /// Operations that were left out, because no plugin could run them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub left_out: BTreeSet<String>,
@@ -94,6 +109,16 @@ impl InstanceRecord {
     pub fn object_ids(&self) -> Vec<String> {
         let id_in = |name: &str| self.properties.get(name)?.as_str().map(str::to_owned);
         OBJECT_IDS.into_iter().filter_map(id_in).collect()
+    }
+
+    /// Returns the ID of the present object of this instance, if it has one.
+    #[must_use]
+    pub fn object_id(&self) -> Option<&str> {
+        let own = OBJECT_IDS
+            .iter()
+            .filter(|name| !REPLACEMENT_IDS.contains(name));
+        let mut ids = own.filter_map(|name| self.properties.get(*name)?.as_str());
+        ids.next()
     }
 
     /// Returns true while a replacement is in progress.
@@ -156,6 +181,7 @@ impl InstanceRecord {
         if self.state.is_gone() {
             self.plugins.clear();
             self.left_out.clear();
+            self.foreign = None;
         }
     }
 

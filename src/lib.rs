@@ -22,9 +22,12 @@
 
 pub mod diagnostic;
 mod digest;
+pub mod document;
 mod printable;
 pub mod syntax;
 mod web;
+
+pub mod front;
 
 pub mod catalog;
 pub mod model;

@@ -3,7 +3,7 @@
 //! firewall. A redirect must not leave encryption either, because scripts are downloaded and run.
 
 use std::{
-    io,
+    io::{self, Read as _},
     net::IpAddr,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -56,6 +56,25 @@ pub(crate) fn get(config: &Config, address: &str) -> Result<Response<Body>, Erro
         url = next;
     }
     Err(refused("too many redirects"))
+}
+
+/// Downloads a file of at most `limit` bytes.
+///
+/// # Errors
+///
+/// If the request fails, or the file is larger.
+pub(crate) fn download(config: &Config, address: &str, limit: u64) -> Result<Vec<u8>, String> {
+    let mut response = get(config, address).map_err(|error| error.to_string())?;
+    if response.status() != 200 {
+        return Err(format!("HTTP status {}", response.status()));
+    }
+    let (mut bytes, body) = (Vec::new(), response.body_mut().as_reader());
+    let read = body.take(limit + 1).read_to_end(&mut bytes);
+    read.map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > limit {
+        return Err(format!("it is longer than {} MiB", limit >> 20));
+    }
+    Ok(bytes)
 }
 
 /// Returns an agent. After a redirect from another host, the agent refuses addresses of this
@@ -181,7 +200,7 @@ fn resolve_redirect(url: &str, target: &str) -> Option<String> {
 mod tests {
     use super::*;
     use std::{
-        io::{Read as _, Write as _},
+        io::Write as _,
         net::{TcpListener, ToSocketAddrs as _},
     };
 

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, FileId, Severity, SourceError, Sources, Span},
+    front::{self, Document},
     syntax::{Data, Map, SECTIONS, Value, Version, ast::Ast, parse},
 };
 use std::{
@@ -31,6 +32,8 @@ pub struct Options {
     /// Import rules: pairs of a prefix and its replacement. They are tried in this order, before
     /// the address itself.
     pub import_rules: Vec<(String, String)>,
+    /// How documents of other kinds are read.
+    pub documents: front::Options,
 }
 
 /// Reads a blueprint and all its imports, and merges them.
@@ -56,10 +59,7 @@ pub fn load_source(
     sources: &mut Sources,
     diagnostics: &mut Diagnostics,
 ) -> Ast {
-    let root = parse(sources, main, diagnostics).unwrap_or_else(|fault| {
-        diagnostics.push(fault);
-        Value::new(sources.start(main), Data::Map(Arc::default()))
-    });
+    let (root, document) = main_values(main, options, sources, diagnostics);
     let version = main_version(&root, sources.start(main), diagnostics);
     let known = version.unwrap_or(Version::LATEST);
     let mut loader = Loader {
@@ -91,10 +91,38 @@ pub fn load_source(
     }
     let too_new = loader.too_new;
     let merged = merge::merge(&root, &parts, known, diagnostics);
-    let ast = Ast::read(main, known, &merged, diagnostics);
+    let ast = Ast {
+        document,
+        ..Ast::read(main, known, &merged, diagnostics)
+    };
     diagnostics
         .retain(|fault| fault.code != Code::FeatureTooNew || !too_new.contains(&fault.span.file));
     ast
+}
+
+/// Returns the values of the main file. A document of another kind is turned into a blueprint.
+fn main_values(
+    main: FileId,
+    options: &Options,
+    sources: &Sources,
+    d: &mut Diagnostics,
+) -> (Value, Option<Document>) {
+    let directory = sources.path(main).and_then(Path::parent);
+    let of_kind = |kind, d: &mut Diagnostics| {
+        let place = (main, directory.map(Path::to_owned));
+        let read = front::read(kind, place, sources, &options.documents, d);
+        read.map(|translated| (translated.blueprint, translated.document))
+    };
+    let known = options.documents.kind;
+    let read = match known.or_else(|| front::kind_of(sources.text(main))) {
+        Some(kind) => of_kind(kind, d),
+        None => parse(sources, main, d).map(|root| (root, None)),
+    };
+    read.unwrap_or_else(|fault| {
+        d.push(fault);
+        let empty = Value::new(sources.start(main), Data::Map(Arc::default()));
+        (empty, None)
+    })
 }
 
 /// Returns the version that the main file declares.

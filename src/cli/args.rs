@@ -8,6 +8,7 @@
 use super::{
     completions::{deployments, executions, instances, nodes},
     error::CliError,
+    group_args::GroupArgs,
     infrakit_args::InfrakitCommand,
 };
 use crate::{engine::RESPONSE_TIMEOUT, operate::settings::RunOptions, stage::parameters::Update};
@@ -134,7 +135,7 @@ fn non_negative_integer<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
 }
 
 /// Parses a positive integer.
-fn positive_integer<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+pub(crate) fn positive_integer<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
     match text {
         "0" => Err("must be at least 1".to_owned()),
         _ => non_negative_integer(text).map_err(|why| why.replace("non-negative", "positive")),
@@ -618,6 +619,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: InfrakitCommand,
     },
+    /// Manage groups of equal instances, as InfraKit does
+    #[command(
+        after_help = "Examples:\n  dockctl group commit blueprints/infrakit/docker-vanilla.json\n  dockctl group describe docker-example\n  dockctl group scale docker-example 3"
+    )]
+    Group(Box<GroupArgs>),
     /// List the executions of a deployment, or show all events of one execution
     #[command(
         after_help = "Examples:\n  dockctl executions -d hello\n  dockctl executions k3j9x0ab -d hello\n  dockctl executions k3j9x0ab --output junit > report.xml"
@@ -709,6 +715,9 @@ pub(crate) struct RollingArgs {
     /// Start the new container before stopping the old one, unless they need the same resource
     #[arg(long, value_parser = FalseyValueParser::new())]
     pub start_first: bool,
+    /// Time to wait before the next instance of a node is replaced, such as 10s
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub pause: Option<Duration>,
 }
 
 impl RollingArgs {
@@ -716,6 +725,8 @@ impl RollingArgs {
         Update {
             max_unavailable: self.max_unavailable,
             start_first: self.start_first,
+            pause: self.pause.map(|pause| pause.as_secs_f64()),
+            keep_outdated: false,
         }
     }
 }

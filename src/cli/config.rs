@@ -20,7 +20,7 @@ const NAME: &str = "dockctl.toml";
 const PATHS: [&str; 3] = ["state-dir", "cache-dir", "secrets"];
 
 /// Flags that a project file may set.
-const PROJECT_FLAGS: [&str; 17] = [
+const PROJECT_FLAGS: [&str; 18] = [
     "parallel",
     "task-retries",
     "task-retry-interval",
@@ -36,6 +36,7 @@ const PROJECT_FLAGS: [&str; 17] = [
     "fail-fast",
     "max-unavailable",
     "start-first",
+    "pause",
     "budget",
     "cool-down",
 ];

@@ -200,7 +200,7 @@ fn show_execution(
         let _ = replayed.apply(entry);
         match &entry.event {
             Event::ExecutionStarted { execution, .. } => inside = execution == id,
-            Event::Recovered { .. } => inside = false,
+            Event::Recovered { .. } | Event::Freed => inside = false,
             _ => {}
         }
         if inside {

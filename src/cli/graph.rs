@@ -68,7 +68,7 @@ pub(crate) fn graph(global: &Global, args: &GraphArgs) -> Result<Outcome, CliErr
 fn draw_blueprint(global: &Global, args: &GraphArgs) -> Result<Graph, CliError> {
     let path = selection::find(args.blueprint.blueprint.as_deref())?;
     let loaded = blueprint::load(
-        &path,
+        &path.as_path().into(),
         &args.blueprint.inputs.inputs,
         None,
         MissingInputs::Allow,
@@ -142,7 +142,7 @@ fn draw_deployment(global: &Global, args: &GraphArgs) -> Result<Graph, CliError>
         .map(|path| selection::find(Some(path)))
         .transpose()?;
     let name = match (given, named) {
-        (None, Some(path)) => blueprint::deployment_name(given, &path)?,
+        (None, Some(path)) => blueprint::deployment_name(given, &path, &workspace.settings)?,
         _ => selection::name_to_read(&workspace, given)?,
     };
     let record = workspace.record(&name)?;

@@ -7,13 +7,17 @@ use super::{
     error::{CliError, Kind},
     infrakit_args::{InfrakitCommand, InstanceArgs, InstanceCommand, ServeArgs},
     runtime,
+    settings::settings,
     terminal::Terminal,
 };
 use crate::{
     diagnostic::{Diagnostics, Sources, nearest},
+    engine::Host,
+    operate::Workspace,
     printable::{on_one_line, printable},
+    seam::Failure,
     serve::infrakit::{
-        self, Description, Options, Tags, TlsFiles,
+        self, Description, GroupOptions, Options, Tags, TlsFiles,
         client::{Client, ClientError, ClientTls},
         directory::{self, Address},
     },
@@ -63,7 +67,7 @@ pub(crate) fn infrakit(global: &Global, command: &InfrakitCommand) -> Result<Out
     }
 }
 
-fn plugins_dir(given: Option<&PathBuf>) -> Result<PathBuf, CliError> {
+pub(crate) fn plugins_dir(given: Option<&PathBuf>) -> Result<PathBuf, CliError> {
     let (infrakit, home) = (path_variable("INFRAKIT_HOME"), path_variable("HOME"));
     directory::path(given.cloned(), infrakit, home).ok_or_else(|| {
         CliError::usage("no directory of plugins: HOME is not set")
@@ -73,7 +77,13 @@ fn plugins_dir(given: Option<&PathBuf>) -> Result<PathBuf, CliError> {
 
 fn serve(global: &Global, args: &ServeArgs) -> Result<Outcome, CliError> {
     let terminal = Terminal::new(global);
-    let workspace = terminal.workspace()?;
+    let mut settings = settings(global)?;
+    if let Some(url) = &args.url {
+        let host = Host::find(Some(url), None);
+        let host = host.map(|host| host.with_timeout(global.engine_timeout));
+        settings.engine.host = host.map_err(Failure::from);
+    }
+    let workspace = Workspace::new(settings, &terminal);
     unique("--namespace-tags", &args.namespace_tags)?;
     unique("--subtype", &args.subtypes)?;
     let files = args
@@ -94,6 +104,12 @@ fn serve(global: &Global, args: &ServeArgs) -> Result<Outcome, CliError> {
         subtypes: args.subtypes.clone(),
         namespace: args.namespace_tags.iter().cloned().collect(),
         init_timeout: args.init_timeout,
+        groups: args.groups.then(|| GroupOptions {
+            group_name: args.group_name.clone(),
+            flavor_name: args.flavor_name.clone(),
+            poll_interval: args.poll_interval,
+            takes_over: args.take_over,
+        }),
         notify_socket: env::var_os("NOTIFY_SOCKET"),
     };
     runtime()?.block_on(infrakit::serve(&workspace, &options))?;
@@ -113,7 +129,7 @@ fn instance(args: &InstanceArgs) -> Result<Outcome, CliError> {
     let client = client(args)?;
     let called = async {
         client
-            .check()
+            .check("Instance")
             .await
             .map_err(|error| failed(&client, &error))?;
         call(&client, &args.command).await
@@ -153,7 +169,7 @@ fn known_plugins(directory: &Path) -> String {
 }
 
 /// Returns the error of a call. A message of dockctl's plugin ends with its advice.
-fn failed(client: &Client, error: &ClientError) -> CliError {
+pub(crate) fn failed(client: &Client, error: &ClientError) -> CliError {
     let (message, hints) = match error {
         ClientError::Unreachable(why) => {
             let message = format!("the plugin at {} cannot be reached: {why}", client.address);
@@ -298,7 +314,7 @@ fn documents(all: &[Description]) -> Json {
 }
 
 /// Returns the table that InfraKit's own command line prints.
-fn table(all: &[Description], quiet: bool) -> String {
+pub(crate) fn table(all: &[Description], quiet: bool) -> String {
     let row = |id: &str, logical: &str, tags: &str| {
         format!(
             "{}\n",

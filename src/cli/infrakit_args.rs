@@ -63,6 +63,31 @@ pub(crate) struct ServeArgs {
     /// Certificates that sign those of clients (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_client_ca: Option<PathBuf>,
+    /// Serve groups too: a group plugin and the vanilla flavor plugin
+    #[arg(long)]
+    pub groups: bool,
+    /// Name of the group plugin
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "group",
+        requires = "groups"
+    )]
+    pub group_name: String,
+    /// Name of the flavor plugin
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "flavor-vanilla",
+        requires = "groups"
+    )]
+    pub flavor_name: String,
+    /// Time between two checks of a group; events of the engine are handled at once
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration, requires = "groups")]
+    pub poll_interval: Duration,
+    /// Take over containers that dockctl did not create and that have the tag of a group
+    #[arg(long, requires = "groups")]
+    pub take_over: bool,
     /// What to log: 0 to 2 errors, 3 warnings, 4 requests that change something, 5 all requests
     #[arg(long, value_name = "LEVEL", default_value = "4", value_parser = clap::value_parser!(u8).range(0..=5))]
     pub log: u8,
@@ -176,7 +201,7 @@ pub(crate) enum InstanceCommand {
     },
 }
 
-fn tag(text: &str) -> Result<(String, String), String> {
+pub(crate) fn tag(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
     let (key, value) = pair.ok_or("must be KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
@@ -191,7 +216,7 @@ fn subtype(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), address.to_owned()))
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text).ok();
     let duration = duration.filter(|duration| !duration.is_zero());
     duration.ok_or_else(|| "must be a duration, such as 15s or 5m".to_owned())

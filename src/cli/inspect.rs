@@ -29,7 +29,7 @@ pub(crate) fn inspect(
         print_error("warning: inputs have no effect without --deploy\n\n");
     }
     let settings = stateless(global);
-    let mut loaded = blueprint::resolve(&path, &settings);
+    let mut loaded = blueprint::resolve(&path.as_path().into(), &settings);
     let mut instances = Vec::new();
     if deploy && loaded.is_valid() {
         let given = (inputs, &settings.inputs);

@@ -20,7 +20,7 @@ use crate::{
     stage::Parameters,
 };
 use serde_json::json;
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 /// Options of `install` and `update`.
 pub(crate) struct Arguments<'a> {
@@ -42,11 +42,17 @@ pub(crate) fn install(
     let workspace = terminal.workspace()?;
     let blueprint = selection::find(args.blueprint.as_deref())?;
     let request = Request {
-        deployment: blueprint::deployment_name(args.deployment.as_deref(), &blueprint)?,
-        blueprint,
+        deployment: blueprint::deployment_name(
+            args.deployment.as_deref(),
+            &blueprint,
+            &workspace.settings,
+        )?,
+        blueprint: blueprint.as_path().into(),
         inputs: args.inputs.inputs.clone(),
         parameters: arguments.parameters,
         skip_unsupported: arguments.skip_unsupported,
+        removed_first: BTreeSet::new(),
+        repeat: None,
         options: arguments.options,
         plan: arguments.plan.map(PlanFile::read).transpose()?,
     };

@@ -17,7 +17,10 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
     let mut found = Vec::new();
     for name in workspace.state.names()? {
         match workspace.state.read(&name) {
-            Ok(Some(record)) if record.deployment.is_some() && (all || record.is_installed()) => {
+            Ok(Some(record))
+                if record.deployment.is_some()
+                    && (all || record.is_installed() || record.is_freed()) =>
+            {
                 found.push(Row {
                     name,
                     record,
@@ -100,7 +103,7 @@ async fn known_from_labels(workspace: &Workspace<'_>, known: &[Row]) -> Result<V
     for name in drivers.deployments().await?.into_keys() {
         let installed = known
             .iter()
-            .find(|row| row.name == name && row.record.is_installed());
+            .find(|row| row.name == name && (row.record.is_installed() || row.record.is_freed()));
         let labels = workspace.discover(&drivers, &name).await?;
         let other_version = |row: &Row| row.name == name && row.is_of_another_version();
         let is_known = installed.is_some() || known.iter().any(other_version);
@@ -164,6 +167,7 @@ impl Row {
             (Source::Seal, ..) => "recoverable",
             (Source::Claim(_), ..) => "claimed",
             (Source::Unreadable { .. }, ..) => "unreadable",
+            (Source::Journal, false, _) if self.record.is_freed() => "freed",
             (Source::Journal, false, _) => "uninstalled",
             (Source::Journal, true, true) => "installed",
             (Source::Journal, true, false) => "unfinished",

@@ -14,6 +14,9 @@ mod execute;
 mod executions;
 mod explain;
 mod graph;
+mod group;
+mod group_args;
+mod group_daemon;
 mod helper;
 mod infrakit;
 mod infrakit_args;
@@ -41,7 +44,11 @@ mod watch;
 
 use crate::report::{charset::Charset, table::Screen};
 use crate::{
-    operate::{execute::Request, settings::RunOptions, watch::RepairLimit},
+    operate::{
+        execute::Request,
+        settings::RunOptions,
+        watch::{CHECK_INTERVAL, RepairLimit},
+    },
     plan::Unsupported,
     stage::{Parameters, Workflow},
 };
@@ -333,6 +340,8 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
             let patience = RepairLimit {
                 budget: *budget,
                 cool_down: Duration::try_from_secs_f64(*cool_down).unwrap_or(Duration::MAX),
+                check_interval: CHECK_INTERVAL,
+                heals_stopped: false,
             };
             if *watch {
                 order.watch(&instances.instances, patience)
@@ -398,6 +407,7 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
         }
         Command::Secrets { command } => secrets::secrets(global, command),
         Command::Infrakit { command } => infrakit::infrakit(global, command),
+        Command::Group(args) => group::group(global, args),
         Command::Executions {
             id,
             deployment,
@@ -468,6 +478,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::Outputs { .. } => "outputs",
         Command::Secrets { .. } => "secrets",
         Command::Infrakit { .. } => "infrakit",
+        Command::Group(_) => "group",
         Command::Executions { .. } => "executions",
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn plan(
     let terminal = Terminal::new(global);
     let workspace = terminal.workspace()?;
     let path = selection::find(args.blueprint.as_deref())?;
-    let name = blueprint::deployment_name(args.deployment.as_deref(), &path)?;
+    let name = blueprint::deployment_name(args.deployment.as_deref(), &path, &workspace.settings)?;
     let previewed = preview::preview(
         &workspace,
         (&path, &name),

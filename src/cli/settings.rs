@@ -10,6 +10,7 @@ use super::{
 use crate::{
     catalog,
     engine::{Host, config_error},
+    front,
     operate::{Settings, settings::DefaultEngine},
     seam::Failure,
     secrets::SecretSources,
@@ -84,6 +85,11 @@ fn imports(global: &Global) -> catalog::Options {
             cache: cache.map(|directory| directory.join("imports")),
         },
         import_rules: global.import_rules.clone(),
+        documents: front::Options {
+            environment: environment::for_scripts(&Cli::command()),
+            offline: global.offline,
+            ..front::Options::default()
+        },
     }
 }
 

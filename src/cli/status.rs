@@ -253,6 +253,7 @@ async fn observe_status(
     let Observation {
         record,
         recovered,
+        is_freed,
         claims,
         observed,
     } = observation::observe(workspace, name).await?;
@@ -269,7 +270,8 @@ async fn observe_status(
     let fields = json!({
         "deployment": name,
         "blueprint": deployment.blueprint,
-        "installed": record.is_installed(),
+        "installed": record.is_installed() && !is_freed,
+        "freed": is_freed,
         "recovered": recovered.is_some(),
         "claims": claims::claims_json(&claims),
         "not_recovered": recovered.iter().flat_map(|it| &it.not_recovered).map(|(name, why)| json!({ "name": name, "reason": why })).collect::<Vec<_>>(),
@@ -283,6 +285,9 @@ async fn observe_status(
     text += &claims_notice(name, &claims);
     text += &match (&holder, &recovered) {
         (Some(holder), _) => format!("in use by {holder}\n"),
+        (None, _) if is_freed => format!(
+            "`{name}` was freed: its objects stay; to manage it again, run: dockctl group commit FILE\n"
+        ),
         (None, Some(_)) => format!(
             "`{name}` is known only from engine labels; to manage it here, run: dockctl recover {name}\n"
         ),

@@ -38,7 +38,13 @@ pub(crate) fn validate(
         let (path, mut loaded) = match (selection::find(path), path) {
             (Ok(path), _) => (
                 path.clone(),
-                blueprint::load(&path, inputs, None, MissingInputs::Allow, &settings)?,
+                blueprint::load(
+                    &path.as_path().into(),
+                    inputs,
+                    None,
+                    MissingInputs::Allow,
+                    &settings,
+                )?,
             ),
             (Err(error), Some(directory)) => (
                 directory.to_owned(),

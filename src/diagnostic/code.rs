@@ -561,6 +561,20 @@ codes! {
     ///
     /// Declare one node for each system.
     TwoSystems = "D0123", None;
+    /// The names of the instances of a node cannot be used.
+    ///
+    /// Give each instance another name. There are as many instances as names: leave out `deploy`.
+    /// A node with names can be inside only one instance of its container or scaling group.
+    InstanceNames = "D0124", None;
+    /// A specification of a group of InfraKit is invalid.
+    ///
+    /// Correct the key or the value. `docs/infrakit.md` describes specifications of groups.
+    Document = "D0125", None;
+    /// A template in a document cannot be expanded.
+    ///
+    /// Use `{{ var "NAME" }}`, `{{ env "NAME" }}`, quoted text or comments. Write `{{ "{{" }}` for
+    /// two braces that are text.
+    Template = "D0126", None;
     /// The last command of a shell script hides failures of the commands before it.
     ///
     /// Add `set -e`, or end with the command whose result counts. Otherwise the operation succeeds

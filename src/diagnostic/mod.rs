@@ -119,6 +119,16 @@ impl Diagnostic {
         }
     }
 
+    /// Returns the diagnostic with other places.
+    #[must_use]
+    pub(crate) fn map_places(mut self, place: impl Fn(Span) -> Span) -> Self {
+        self.span = place(self.span);
+        for (span, _) in &mut self.related {
+            *span = place(*span);
+        }
+        self
+    }
+
     fn new(span: Span, severity: Severity, code: Code, message: String) -> Self {
         let message = if message.len() > MAX_MESSAGE_BYTES {
             shortened(&message)

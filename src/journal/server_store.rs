@@ -12,9 +12,10 @@ use std::{
 };
 
 /// Statements that migrate a database from each older format to the next.
-const MIGRATIONS: [&str; 1] = [
+const MIGRATIONS: [&str; 2] = [
     "CREATE TABLE request (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, at INTEGER NOT NULL, intent TEXT NOT NULL, ended INTEGER, outcome TEXT) STRICT;
      CREATE TABLE label (container TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (container, key)) STRICT;",
+    "CREATE TABLE pending (name TEXT PRIMARY KEY, at INTEGER NOT NULL, request TEXT NOT NULL) STRICT;",
 ];
 /// Requests with an outcome that are kept.
 const KEPT: i64 = 1000;
@@ -162,6 +163,43 @@ impl ServerStore {
         self.execute("DELETE FROM label WHERE container = ?1", [container])
     }
 
+    /// Stores the request about a name that is carried out next, in place of an earlier one.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be stored.
+    pub fn set_pending(&self, name: &str, request: &impl Serialize) -> Result<(), JournalError> {
+        let insert = "INSERT OR REPLACE INTO pending (name, at, request) VALUES (?1, ?2, ?3)";
+        self.execute(insert, (name, time(), self.json(request)?))
+    }
+
+    /// Forgets the request about a name.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be written.
+    pub fn clear_pending(&self, name: &str) -> Result<(), JournalError> {
+        self.execute("DELETE FROM pending WHERE name = ?1", [name])
+    }
+
+    /// Returns the requests that are not carried out yet, by name.
+    ///
+    /// # Errors
+    ///
+    /// If a row cannot be read.
+    pub fn pending<T: DeserializeOwned + Serialize>(
+        &self,
+    ) -> Result<Vec<(String, T)>, JournalError> {
+        let query = "SELECT name, request FROM pending ORDER BY at";
+        let rows = self.connection.prepare(query).and_then(|mut query| {
+            let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect::<rusqlite::Result<Vec<(String, String)>>>()
+        });
+        let rows = rows.map_err(|error| self.sqlite(error))?;
+        let read = |(name, request): (String, String)| Ok((name, self.read(0, &request)?));
+        rows.into_iter().map(read).collect()
+    }
+
     fn execute(&self, statement: &str, values: impl Params) -> Result<(), JournalError> {
         let done = self.connection.prepare_cached(statement);
         done.and_then(|mut statement| statement.execute(values))
@@ -276,6 +314,20 @@ mod tests {
     }
 
     #[test]
+    fn last_request_about_a_name_is_kept_until_it_is_cleared() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(directory.path()).unwrap();
+        for (name, request) in [("a", "1"), ("b", "2"), ("a", "3")] {
+            store.set_pending(name, &request).unwrap();
+        }
+        store.clear_pending("b").unwrap();
+        drop(store);
+        let store = open(directory.path()).unwrap();
+        let pending: Vec<(String, String)> = store.pending().unwrap();
+        assert_eq!(pending, [("a".to_owned(), "3".to_owned())]);
+    }
+
+    #[test]
     fn second_server_and_newer_format_are_refused() {
         let directory = tempfile::tempdir().unwrap();
         let store = open(directory.path()).unwrap();
@@ -293,7 +345,7 @@ mod tests {
             refused,
             Some(JournalError::Format {
                 found: 99,
-                newest: 1,
+                newest: 2,
                 ..
             })
         ));

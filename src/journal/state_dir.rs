@@ -283,18 +283,11 @@ impl StateDir {
     ///
     /// If the lock cannot be checked.
     pub fn holder(&self, deployment: &str) -> Result<Option<Holder>, JournalError> {
-        let path = self
-            .resolved()
-            .deployments()
-            .join(format!("{deployment}.lock"));
-        let Ok(mut file) = open_without_links(&path, OpenOptions::new().read(true)) else {
-            return Ok(None);
-        };
-        match file.try_lock_shared() {
-            Ok(()) => Ok(None),
-            Err(TryLockError::WouldBlock) => Ok(read_holder(&mut file)),
-            Err(TryLockError::Error(source)) => Err(JournalError::Io { path, source }),
-        }
+        holder_of(
+            self.resolved()
+                .deployments()
+                .join(format!("{deployment}.lock")),
+        )
     }
 
     /// Acquires the lock of a deployment for one run and opens its journal.
@@ -325,6 +318,15 @@ impl StateDir {
         lock_in(&self.prepare()?.deployments(), deployment, holder)
     }
 
+    /// Returns the process that holds the lock of a server, if the lock is held.
+    ///
+    /// # Errors
+    ///
+    /// If the lock cannot be checked.
+    pub fn server_holder(&self, name: &str) -> Result<Option<Holder>, JournalError> {
+        holder_of(self.resolved().servers().join(format!("{name}.lock")))
+    }
+
     /// Acquires the lock of a server and opens its database.
     ///
     /// # Errors
@@ -334,6 +336,18 @@ impl StateDir {
         let servers = self.prepare()?.servers();
         let lock = lock_in(&servers, name, holder)?;
         ServerStore::open(&servers.join(format!("{name}.db")), lock)
+    }
+}
+
+/// Returns the holder of a lock, if the lock is held.
+fn holder_of(path: PathBuf) -> Result<Option<Holder>, JournalError> {
+    let Ok(mut file) = open_without_links(&path, OpenOptions::new().read(true)) else {
+        return Ok(None);
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => Ok(read_holder(&mut file)),
+        Err(TryLockError::Error(source)) => Err(JournalError::Io { path, source }),
     }
 }
 

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Diagnostics, Sources, Span},
+    document::Document,
     model::Positions,
     syntax::{Data, Value, ast::Schema},
 };
@@ -33,6 +34,9 @@ pub struct Deployment {
     pub id: String,
     /// Absolute path of the blueprint.
     pub blueprint: PathBuf,
+    /// The document of another kind that it was created from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<Document>,
     /// Inputs, including defaults.
     pub inputs: JsonMap<String, Json>,
     /// Inputs that the user set; the others have their defaults.
@@ -78,6 +82,8 @@ pub struct DeploymentSource<'a> {
     pub previous: Option<&'a Deployment>,
     /// Planned instances. New instances get their IDs.
     pub planned: &'a [Instance],
+    /// IDs of the instances that are removed first if a number is smaller than before.
+    pub removed_first: BTreeSet<String>,
     /// Source files.
     pub sources: &'a Sources,
 }
@@ -220,6 +226,7 @@ impl Deployment {
                 .map(|before| before.id.clone())
                 .unwrap_or_default(),
             blueprint: origin.path.to_owned(),
+            document: blueprint.document.clone(),
             inputs: to_json(inputs),
             given: origin.given.clone(),
             nodes: blueprint
@@ -234,7 +241,7 @@ impl Deployment {
                         blueprint,
                         &before.skeleton(),
                         &before.instances,
-                        &before.changed_counts(blueprint),
+                        &before.changed_counts(blueprint, &origin.removed_first),
                         random,
                         d,
                     )

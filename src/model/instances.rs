@@ -25,8 +25,11 @@ pub struct Instance {
     pub id: String,
     /// The node.
     pub node: String,
-    /// Number of the instance within its node, from 0. Never changes, like the ID.
+    /// Number of the instance within its node, by default from 0. Never changes, like the ID.
     pub index: usize,
+    /// Name of its object, if it does not follow from the number. Never changes either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// ID of the outermost host: one that contains the instance, or the instance itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
@@ -47,6 +50,7 @@ impl Instance {
             id: id.to_owned(),
             node: node.to_owned(),
             index: 0,
+            label: None,
             host: None,
             relationships: Vec::new(),
             groups: Vec::new(),
@@ -144,15 +148,23 @@ pub(super) enum MemberChoice<'a> {
 pub(super) enum Member {
     /// An existing instance with its ID and, for nodes, its number.
     Existing(String, usize),
-    /// A new instance with its number.
-    New(usize),
+    /// A new instance with its number, and its label if it has one.
+    New(usize, Option<String>),
 }
 
 impl Member {
     /// Returns its number, which is meaningful only for nodes.
-    fn index(&self) -> usize {
-        let (Self::Existing(_, index) | Self::New(index)) = self;
+    pub(super) fn index(&self) -> usize {
+        let (Self::Existing(_, index) | Self::New(index, _)) = self;
         *index
+    }
+
+    /// Returns the label of a new instance.
+    fn label(&self) -> Option<&String> {
+        match self {
+            Self::New(_, label) => label.as_ref(),
+            Self::Existing(..) => None,
+        }
     }
 }
 
@@ -399,6 +411,24 @@ enum Parent {
     Group(usize),
 }
 
+/// Returns the member at a position of a part, as the blueprint declares it.
+fn declared_member(blueprint: &Blueprint, part: Part<'_>, at: usize) -> Member {
+    let node = match part {
+        Part::Node(name) => blueprint.nodes.get(name),
+        Part::Group(_) => None,
+    };
+    let numbering = node.map(|node| &node.numbering);
+    let first = numbering.map_or(0, |numbering| numbering.first);
+    Member::New(first + at, numbering.and_then(|it| it.label(at)))
+}
+
+fn name_used_twice(span: Span, node: &str, label: &str) -> Diagnostic {
+    let message = format!(
+        "several instances of `{node}` would have the name `{label}`: it is in several instances of its container or scaling group"
+    );
+    span.error(Code::InstanceNames, message)
+}
+
 struct Expansion<'a, 'p> {
     blueprint: &'a Blueprint,
     containment: Containment<'a>,
@@ -429,12 +459,20 @@ impl<'a> Expansion<'a, '_> {
         // The number is unknown after a reported error or while an input has no value.
         let each = counts.initial().unwrap_or(1).min(MAX_INSTANCES + 1);
         let mut members: Vec<(Option<Parent>, Member)> = Vec::new();
-        for parent in self.parents_of(part) {
+        let parents = self.parents_of(part);
+        if let Part::Node(name) = part
+            && parents.len() > 1
+            && let [label, ..] = &self.blueprint.nodes[name].numbering.names[..]
+        {
+            d.push(name_used_twice(counts.default.span, name, label));
+            return false;
+        }
+        for parent in parents {
             let first = members.len();
             let here = match &mut self.population {
                 MemberChoice::AsDeclared => (first
                     ..first.saturating_add(each).min(MAX_INSTANCES + 1))
-                    .map(Member::New)
+                    .map(|at| declared_member(self.blueprint, part, at))
                     .collect(),
                 MemberChoice::Chosen(decide) => {
                     let id = parent.map(|parent| match parent {
@@ -502,7 +540,7 @@ impl<'a> Expansion<'a, '_> {
     fn add_nodes(&mut self, name: &'a str, members: &[(Option<Parent>, Member)]) {
         let first = self.instances.len();
         for (parent, member) in members {
-            let instance = self.new_instance(name, member.index(), *parent);
+            let instance = self.new_instance(name, member, *parent);
             self.instances.push(instance);
             self.parents.push(*parent);
         }
@@ -523,13 +561,14 @@ impl<'a> Expansion<'a, '_> {
     fn group_instance(&mut self, name: &str, member: Member) -> GroupInstance {
         let id = match member {
             Member::Existing(id, _) => id,
-            Member::New(_) => self.fresh_id(name),
+            Member::New(..) => self.fresh_id(name),
         };
         let name = name.to_owned();
         GroupInstance { name, id }
     }
 
-    fn new_instance(&mut self, name: &str, index: usize, parent: Option<Parent>) -> Instance {
+    fn new_instance(&mut self, name: &str, member: &Member, parent: Option<Parent>) -> Instance {
+        let index = member.index();
         let known = self.known.get(&(name, index)).copied();
         let id = known.map_or_else(|| self.fresh_id(name), |known| known.id.clone());
         let container = self.container(parent);
@@ -540,6 +579,10 @@ impl<'a> Expansion<'a, '_> {
             id,
             node: name.to_owned(),
             index,
+            label: member
+                .label()
+                .or(known.and_then(|it| it.label.as_ref()))
+                .cloned(),
             host,
             relationships: Vec::new(),
             groups,
@@ -755,7 +798,7 @@ fn too_large_error(span: Span) -> Diagnostic {
 }
 
 /// Returns a name with six random characters.
-fn random_id(name: &str, random: &mut fastrand::Rng) -> String {
+pub(crate) fn random_id(name: &str, random: &mut fastrand::Rng) -> String {
     const CHARACTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
     let mut id = String::with_capacity(name.len() + 7);
     id.push_str(name);

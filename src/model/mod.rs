@@ -15,6 +15,7 @@ mod lifecycle;
 mod metadata;
 mod modification;
 pub mod normal;
+mod numbering;
 mod positions;
 mod precedence;
 mod relationship_changes;
@@ -28,10 +29,12 @@ pub use deployment::{
     OperationDefinition, RelationshipDefinition, SourceLocation, strings_in,
 };
 pub use function::evaluate;
+pub(crate) use instances::random_id;
 pub use instances::{GroupInstance, Instance, InstanceRelationship, Instances, expand};
 pub use lifecycle::{InstanceState, RelationshipEnd, RelationshipSide};
 pub use metadata::DockctlMetadata;
 pub use modification::{AffectedInstance, DesiredCount, Modification, modify};
+pub use numbering::Numbering;
 pub use positions::Positions;
 pub use precedence::Precedence;
 pub use relationship_changes::{DefinedRelationship, RelationshipChange, defined_relationships};
@@ -42,6 +45,7 @@ pub use types::{DataTypes, DeclaredOperations, Fields, FlatType};
 
 use crate::{
     diagnostic::{Span, Spanned},
+    document::Document,
     syntax::{
         Data, Value, Version,
         ast::{ExecutionRules, Label, Named, Output, Plugin, Schema, Settings},
@@ -59,6 +63,8 @@ use std::{collections::BTreeSet, sync::Arc};
 pub struct Blueprint {
     /// Declared version of the DSL.
     pub version: Version,
+    /// The document of another kind that it was made from.
+    pub document: Option<Document>,
     /// Description for users.
     pub description: Option<String>,
     /// Free-form data.
@@ -117,6 +123,7 @@ impl Default for Blueprint {
     fn default() -> Self {
         Self {
             version: Version::LATEST,
+            document: None,
             description: None,
             metadata: None,
             dockctl_metadata: DockctlMetadata::default(),
@@ -212,6 +219,8 @@ pub struct Node {
     pub has_unknown_type: bool,
     /// `instances.deploy`, if given.
     pub deploy: Option<Value>,
+    /// Names and numbers of the instances.
+    pub numbering: Numbering,
     /// Number of instances per instance of its container.
     pub instance_counts: InstanceCounts,
     /// Host node: the node itself or the host that contains it.

@@ -2,8 +2,9 @@
 //! and removed relationships of the others.
 
 use super::{
-    Blueprint, Instance, InstanceRelationship, Instances, RelationshipKind,
+    Blueprint, Instance, InstanceRelationship, Instances, Numbering, RelationshipKind,
     instances::{Containment, Member, MemberChoice, Part, populate},
+    structure::declared_numbering,
 };
 use crate::diagnostic::Diagnostics;
 use indexmap::IndexMap;
@@ -99,6 +100,10 @@ struct Census<'a> {
     highest: HashMap<String, usize>,
     /// Next free number of each node.
     next: HashMap<String, usize>,
+    /// Names and first numbers of the instances of each node.
+    numbering: IndexMap<String, Numbering>,
+    /// Labels of the instances that have one, by ID.
+    labels: HashMap<&'a str, &'a str>,
     /// IDs of the instances in each group instance.
     members: HashMap<String, BTreeSet<String>>,
     /// IDs and numbers, lowest number first, of instances whose parent changed: an enclosing group
@@ -125,6 +130,8 @@ impl<'a> Census<'a> {
             previous_names: names.collect(),
             highest: HashMap::new(),
             next: HashMap::new(),
+            numbering: declared_numbering(after),
+            labels: labels(previous),
             members: HashMap::new(),
             moved: HashMap::new(),
         };
@@ -218,6 +225,13 @@ impl<'a> Census<'a> {
                 .unwrap_or_default(),
         };
         let number = match self.desired.get(name) {
+            _ if self
+                .numbering
+                .get(name)
+                .is_some_and(|it| !it.names.is_empty()) =>
+            {
+                return self.named_members(name, &there);
+            }
             Some(desired) => desired.instances,
             None if there.is_empty() || self.moved.contains_key(name) => as_elsewhere(),
             None => there.len(),
@@ -231,9 +245,31 @@ impl<'a> Census<'a> {
             .into_iter()
             .map(|(id, index)| Member::Existing(id, index))
             .collect();
-        let next = self.next.entry(name.to_owned()).or_default();
-        members.extend((*next..*next + more).map(Member::New));
-        *next += more;
+        members.extend((0..more).map(|_| Member::New(self.next_number(name), None)));
+        members
+    }
+
+    /// Returns the next free number of a node.
+    fn next_number(&mut self, name: &str) -> usize {
+        let first = self.numbering.get(name).map_or(0, |it| it.first);
+        let next = self.next.entry(name.to_owned()).or_insert(first);
+        *next += 1;
+        *next - 1
+    }
+
+    /// Returns the members of a node with names: one for each name, the lowest number first. Those
+    /// that have the name already remain.
+    fn named_members(&mut self, name: &str, there: &[(String, usize)]) -> Vec<Member> {
+        let names = self.numbering[name].names.clone();
+        let member = |label: String| {
+            let has_label = |id: &str| self.labels.get(id) == Some(&label.as_str());
+            match there.iter().find(|(id, _)| has_label(id)) {
+                Some((id, index)) => Member::Existing(id.clone(), *index),
+                None => Member::New(self.next_number(name), Some(label)),
+            }
+        };
+        let mut members: Vec<Member> = names.into_iter().map(member).collect();
+        members.sort_by_key(Member::index);
         members
     }
 
@@ -263,6 +299,13 @@ impl<'a> Census<'a> {
         all.sort_by_key(|(_, index)| *index);
         all
     }
+}
+
+fn labels(instances: &[Instance]) -> HashMap<&str, &str> {
+    let labeled = instances
+        .iter()
+        .filter_map(|it| it.label.as_deref().zip(Some(it.id.as_str())));
+    labeled.map(|(label, id)| (id, label)).collect()
 }
 
 /// Returns the changed instances, and their neighbors with only the relationships to changed

@@ -1,7 +1,7 @@
 //! Converts an `Ast` to a [`Blueprint`]: resolves all references and flattens all types.
 
 use super::{
-    Blueprint, DockctlMetadata, Node, Relationship, RelationshipKind, Values, Workflow,
+    Blueprint, DockctlMetadata, Node, Numbering, Relationship, RelationshipKind, Values, Workflow,
     constraints, function, groups,
     implementation::{Implementations, InterfaceSide},
     normal,
@@ -12,9 +12,10 @@ use super::{
     },
 };
 use crate::{
+    catalog::NAMESPACE_DELIMITER,
     diagnostic::{Code, Diagnostic, Diagnostics, Sources, Span, Spanned},
     syntax::{
-        Map, Value,
+        Data, Map, Value,
         ast::{self, Ast, Definition, Named, Schema},
         matches_type,
     },
@@ -77,6 +78,7 @@ pub fn resolve(ast: Ast, sources: &Sources, provided: IsBuiltIn, d: &mut Diagnos
     );
     let mut blueprint = Blueprint {
         version: ast.version,
+        document: ast.document,
         data_types: types.data,
         relationship_types: types.relationships,
         nodes,
@@ -152,6 +154,17 @@ pub(super) fn check_items(name: &str, value: &Value, schema: &Schema, d: &mut Di
     }
 }
 
+/// Returns the number of instances of a node, if it is declared.
+fn number_of(list: &ast::InstanceList) -> Option<Value> {
+    let number = |first: &Spanned<String>| {
+        let number = i64::try_from(list.names.len()).unwrap_or(i64::MAX);
+        Value::new(first.span, Data::Int(number))
+    };
+    list.deploy
+        .clone()
+        .or_else(|| list.names.first().map(number))
+}
+
 struct Resolver<'a> {
     ast: &'a Ast,
     types: &'a Types,
@@ -203,6 +216,7 @@ impl Resolver<'_> {
             what: &what,
             span: node.name,
         };
+        let deploy = number_of(&node.body.instances);
         Some(Node {
             name: Spanned {
                 node: name.to_owned(),
@@ -219,15 +233,35 @@ impl Resolver<'_> {
             ),
             relationships: self.relationships(name, node, d),
             has_unknown_type: flat.has_unknown_ancestor,
-            deploy: node.body.deploy.clone(),
+            deploy: deploy.clone(),
+            numbering: self.numbering(name, &node.body.instances, d),
             instance_counts: InstanceCounts::new(
                 &node.body.scalable,
-                node.body.deploy.as_ref(),
+                deploy.as_ref(),
                 node.name,
                 d,
             ),
             host: None,
         })
+    }
+
+    /// Returns the names and numbers of the instances of a node. Only documents that import
+    /// dockctl's types can declare them.
+    fn numbering(&self, node: &str, list: &ast::InstanceList, d: &mut Diagnostics) -> Numbering {
+        let is_dockctl = |name: &String| name.rsplit(NAMESPACE_DELIMITER).next() == Some("dockctl");
+        let is_imported = self.ast.plugins.keys().any(is_dockctl);
+        for key in list.own_keys.iter().filter(|_| !is_imported) {
+            let message = format!(
+                "`instances` of node template `{node}` has no key `{}`",
+                key.node
+            );
+            let fault = key.span.error(Code::Format, message);
+            d.push(fault.hint("dockctl adds this key: to use it, import `plugin:dockctl`"));
+        }
+        Numbering {
+            names: list.names.iter().map(|name| name.node.clone()).collect(),
+            first: list.first,
+        }
     }
 
     fn unknown_type(&self, type_name: &Spanned<String>) -> Diagnostic {

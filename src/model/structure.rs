@@ -2,8 +2,8 @@
 //! are stored with the deployment, to scale it without its blueprint.
 
 use super::{
-    Blueprint, Definition, Deployment, DesiredCount, Instance, InstanceCounts, Node, Relationship,
-    RelationshipDefinition, RelationshipKind, ScalingGroup,
+    Blueprint, Definition, Deployment, DesiredCount, Instance, InstanceCounts, Node, Numbering,
+    Relationship, RelationshipDefinition, RelationshipKind, ScalingGroup,
     instances::{Containment, Part},
     modify,
 };
@@ -24,6 +24,9 @@ use thiserror::Error;
 pub struct Structure {
     /// Declared initial number of instances of each node and scaling group.
     pub numbers: IndexMap<String, usize>,
+    /// Names and first numbers of instances, of the nodes that declare them.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub numbering: IndexMap<String, Numbering>,
     /// Members of the scaling groups.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub groups: IndexMap<String, BTreeSet<String>>,
@@ -48,6 +51,7 @@ impl Structure {
                 .chain(groups)
                 .map(|(name, numbers)| (name.clone(), numbers.initial().unwrap_or(1)))
                 .collect(),
+            numbering: declared_numbering(blueprint),
             groups: blueprint
                 .scaling_groups
                 .iter()
@@ -56,6 +60,15 @@ impl Structure {
             emptied: Some(BTreeSet::new()),
         }
     }
+}
+
+/// Returns the names and numbers of instances, of the nodes that declare them.
+pub(super) fn declared_numbering(blueprint: &Blueprint) -> IndexMap<String, Numbering> {
+    let nodes = blueprint.nodes.iter();
+    let declared = nodes.filter(|(_, node)| !node.numbering.is_default());
+    declared
+        .map(|(name, node)| (name.clone(), node.numbering.clone()))
+        .collect()
 }
 
 /// Reason why a node or group cannot be scaled as requested.
@@ -81,6 +94,10 @@ pub enum ScalingError {
     TooManyKept { kept: usize, wanted: usize },
     #[error("more instances are selected to remove ({removed}) than scaling removes ({fewer})")]
     TooManyRemoved { removed: usize, fewer: usize },
+    #[error(
+        "the instances of `{0}` have names: change the names instead, and update the deployment"
+    )]
+    Named(String),
     #[error("the deployment would have too many instances")]
     TooManyInstances,
 }
@@ -123,6 +140,7 @@ impl Deployment {
         scaling: &ScalingRequest,
         random: &mut fastrand::Rng,
     ) -> Result<ScalingResult, ScalingError> {
+        self.check_unnamed(&scaling.entity)?;
         let wanted = self.desired_count(scaling)?;
         let mut emptied = self.structure.emptied.clone();
         if let Some(emptied) = &mut emptied {
@@ -164,6 +182,23 @@ impl Deployment {
             removed,
             emptied,
         })
+    }
+
+    /// Fails if a node or group contains a node whose instances have names: their number follows
+    /// from the names.
+    fn check_unnamed(&self, entity: &str) -> Result<(), ScalingError> {
+        let skeleton = self.skeleton();
+        let containment = Containment::new(&skeleton);
+        let is_inside = |node: &String| {
+            let ancestors = containment.with_ancestors(Part::Node(node));
+            ancestors.iter().any(|part| part.name() == entity)
+        };
+        let named = self.structure.numbering.iter();
+        let mut named = named.filter(|(_, numbering)| !numbering.names.is_empty());
+        match named.find(|(node, _)| is_inside(node)) {
+            Some((node, _)) => Err(ScalingError::Named(node.clone())),
+            None => Ok(()),
+        }
     }
 
     fn desired_count(&self, scaling: &ScalingRequest) -> Result<DesiredCount, ScalingError> {
@@ -315,7 +350,7 @@ impl Deployment {
     /// Returns the nodes and groups of a newer blueprint that were scaled to 0 and for which it
     /// declares no new number.
     pub(super) fn still_scaled_to_zero(&self, blueprint: &Blueprint) -> BTreeSet<String> {
-        let declared = self.changed_counts(blueprint);
+        let declared = self.changed_counts(blueprint, &BTreeSet::new());
         let names = blueprint
             .nodes
             .keys()
@@ -351,7 +386,12 @@ impl Deployment {
         let number =
             |name: &str| instance_counts(self.structure.numbers.get(name).copied().unwrap_or(1));
         let node = |(name, definition): (&String, &Arc<Definition>)| {
-            (name.clone(), node(name, definition, number(name)))
+            let numbering = self.structure.numbering.get(name).cloned();
+            let node = Node {
+                numbering: numbering.unwrap_or_default(),
+                ..node(name, definition, number(name))
+            };
+            (name.clone(), node)
         };
         let group = |(name, members): (&String, &BTreeSet<String>)| {
             (
@@ -372,7 +412,11 @@ impl Deployment {
     /// Returns the nodes and groups whose declared number differs in a blueprint, with the new
     /// number. An unchanged number has no effect on an existing deployment, which may have been
     /// scaled.
-    pub(super) fn changed_counts(&self, blueprint: &Blueprint) -> IndexMap<String, DesiredCount> {
+    pub(super) fn changed_counts(
+        &self,
+        blueprint: &Blueprint,
+        removed_first: &BTreeSet<String>,
+    ) -> IndexMap<String, DesiredCount> {
         let now = Structure::of(blueprint).numbers;
         let before = &self.structure.numbers;
         let is_other = |(name, number): &(&String, &usize)| {
@@ -380,6 +424,7 @@ impl Deployment {
         };
         let wanted = |number: usize| DesiredCount {
             instances: number,
+            include: removed_first.clone(),
             ..DesiredCount::default()
         };
         now.iter()
@@ -427,6 +472,7 @@ fn node(name: &str, definition: &Definition, numbers: InstanceCounts) -> Node {
         relationships: definition.relationships.iter().map(relationship).collect(),
         has_unknown_type: false,
         deploy: None,
+        numbering: Numbering::default(),
         instance_counts: numbers,
         host: None,
     }
@@ -489,6 +535,7 @@ policies: {p: {type: cloudify.policies.scaling, targets: [g], properties: {defau
             given: serde_json::Map::new(),
             previous: before,
             planned: &[],
+            removed_first: BTreeSet::new(),
             sources: &sources,
         };
         let made = Deployment::new(

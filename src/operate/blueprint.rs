@@ -10,6 +10,7 @@ use super::{
 use crate::{
     catalog,
     diagnostic::{self, Code, Diagnostic, Diagnostics, Sources},
+    front,
     model::{
         self, Blueprint, Definition, Deployment, DeploymentSource, Instance, function, inputs,
     },
@@ -20,12 +21,32 @@ use crate::{
 use indexmap::IndexMap;
 use serde_json::{Map as JsonMap, Value as Json};
 use std::{
+    collections::BTreeSet,
     ffi::OsStr,
+    fs,
     path::{Path, PathBuf},
 };
 
 /// File names to look for if only a directory is given.
 pub(crate) const DEFAULT_NAMES: [&str; 2] = ["blueprint.yaml", "blueprint.yml"];
+
+/// Where a blueprint comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    /// Path of its file.
+    pub path: PathBuf,
+    /// Its text, if it is not read from the file.
+    pub text: Option<String>,
+}
+
+impl From<&Path> for Origin {
+    fn from(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            text: None,
+        }
+    }
+}
 
 /// The result of reading a blueprint, valid or not.
 pub(crate) struct LoadedBlueprint {
@@ -148,9 +169,24 @@ pub(crate) fn check_name(name: &str) -> Result<String, Error> {
     )
 }
 
-/// Returns the given name, or the default name of the blueprint.
-pub(crate) fn deployment_name(given: Option<&str>, path: &Path) -> Result<String, Error> {
-    given.map_or_else(|| Ok(default_name(path)), check_name)
+/// Returns the given name, or the default name of the blueprint. The name of a document of another
+/// kind cannot be chosen.
+pub(crate) fn deployment_name(
+    given: Option<&str>,
+    path: &Path,
+    settings: &Settings,
+) -> Result<String, Error> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let own = front::name_of(&text, &settings.imports.documents);
+    match (given, own) {
+        (None, None) => Ok(default_name(path)),
+        (Some(given), None) => check_name(given),
+        (Some(given), Some(own)) if given != own => {
+            let message = format!("the deployment of this document is named `{own}`");
+            Err(Error::usage(message).hint("leave out the name"))
+        }
+        (_, Some(own)) => check_name(&own),
+    }
 }
 
 pub(crate) fn absolute(path: &Path) -> PathBuf {
@@ -160,10 +196,15 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
 }
 
 /// Reads a blueprint with its imports, and collects the diagnostics that do not depend on inputs.
-pub(crate) fn resolve(path: &Path, settings: &Settings) -> LoadedBlueprint {
+pub(crate) fn resolve(origin: &Origin, settings: &Settings) -> LoadedBlueprint {
     let (mut sources, mut d) = (Sources::default(), Diagnostics::default());
-    let ast = match catalog::load(path, &settings.imports, &mut sources, &mut d) {
-        Ok(ast) => ast,
+    let (path, imports) = (&origin.path, &settings.imports);
+    let read = match &origin.text {
+        Some(text) => Ok(sources.add_text(path.display().to_string(), text.as_str())),
+        None => sources.read(path),
+    };
+    let ast = match read {
+        Ok(main) => catalog::load_source(main, imports, &mut sources, &mut d),
         Err(error) => return unreadable_blueprint(path, &error.to_string()),
     };
     let provides = |plugin: &str| Plugins::default().provides(plugin);
@@ -300,13 +341,13 @@ pub(crate) fn downgrade(fault: &mut Diagnostic) {
 
 /// Reads a blueprint, applies inputs, and collects all diagnostics, including those of plugins.
 pub(crate) fn load(
-    path: &Path,
+    origin: &Origin,
     arguments: &[String],
     before: Option<&Deployment>,
     missing: inputs::MissingInputs,
     settings: &Settings,
 ) -> Result<LoadedBlueprint, Error> {
-    let mut loaded = resolve(path, settings);
+    let mut loaded = resolve(origin, settings);
     apply_inputs(&mut loaded, (arguments, &settings.inputs), before, missing)?;
     loaded.blueprint.strip_input_types();
     let mut faults = Diagnostics::default();
@@ -319,6 +360,9 @@ pub(crate) fn load(
         more.iter_mut().for_each(redact);
         faults.append(more);
     }
+    if loaded.blueprint.document.is_some() {
+        faults.iter_mut().for_each(forget_node);
+    }
     loaded.diagnostics.append(faults);
     loaded.redact();
     if missing == inputs::MissingInputs::Reject && !loaded.creates_secrets() {
@@ -330,6 +374,15 @@ pub(crate) fn load(
     }
     loaded.diagnostics.finish(settings.strict);
     Ok(loaded)
+}
+
+/// Removes the name of the node from a diagnostic: a document of another kind has no nodes.
+fn forget_node(fault: &mut Diagnostic) {
+    let rest = fault.message.strip_prefix("node `");
+    let rest = rest.and_then(|rest| rest.split_once("`: "));
+    if let Some((_, message)) = rest {
+        fault.message = message.to_owned();
+    }
 }
 
 /// Reports missing secrets. Secrets with literal names must exist before a run starts.
@@ -406,18 +459,23 @@ pub(crate) fn unreadable_blueprint(path: &Path, message: &str) -> LoadedBlueprin
 pub(crate) fn create_deployment(
     loaded: &mut LoadedBlueprint,
     name: &str,
-    path: &Path,
+    origin: &Origin,
     (before, planned): (Option<&Deployment>, &[Instance]),
+    removed_first: &BTreeSet<String>,
     mut random: fastrand::Rng,
     workspace: &Workspace<'_>,
 ) -> Result<Deployment, Error> {
-    let path = absolute(path);
+    let path = match &origin.text {
+        None => absolute(&origin.path),
+        Some(_) => origin.path.clone(),
+    };
     let origin = DeploymentSource {
         name,
         path: &path,
         given: loaded.given.clone(),
         previous: before,
         planned,
+        removed_first: removed_first.clone(),
         sources: &loaded.sources,
     };
     let mut d = Diagnostics::default();

@@ -1,8 +1,9 @@
 //! `install` and `update`: changes a deployment to match its blueprint.
 
 use super::{
+    blueprint::Origin,
     caller::{Notice, Question, QuestionSubject},
-    desired::{self, Decision, Desired},
+    desired::{self, Decision, Desired, DesiredRequest},
     error::{Error, Kind},
     input_args,
     plan_file::PlanFile,
@@ -20,12 +21,12 @@ use crate::{
     seam::Observed,
     stage::{Parameters, Workflow, parameters::Update},
 };
-use std::path::{Path, PathBuf};
+use std::{collections::BTreeSet, path::Path};
 
 /// A request to change a deployment to match a blueprint.
 pub(crate) struct Request {
-    /// Path of the blueprint.
-    pub blueprint: PathBuf,
+    /// The blueprint.
+    pub blueprint: Origin,
     /// Name of the deployment.
     pub deployment: String,
     /// Inputs as passed to `-i`.
@@ -34,6 +35,10 @@ pub(crate) struct Request {
     pub parameters: Parameters,
     /// Skip the operations that no plugin can run.
     pub skip_unsupported: bool,
+    /// IDs of the instances that are removed first if a number is smaller than before.
+    pub removed_first: BTreeSet<String>,
+    /// Command line that repeats the request; by default it is made from the workflow.
+    pub repeat: Option<String>,
     /// Options of the run.
     pub options: RunOptions,
     /// The plan that the run must match.
@@ -106,7 +111,7 @@ impl ConvergeRun<'_> {
     }
 
     fn path(&self) -> &Path {
-        &self.request.blueprint
+        &self.request.blueprint.path
     }
 
     /// Asks before deleting or replacing anything.
@@ -172,6 +177,9 @@ impl ConvergeRun<'_> {
 
     /// Returns the command line that repeats this request.
     fn repeat_command(&self) -> String {
+        if let Some(command) = &self.request.repeat {
+            return command.clone();
+        }
         let path = self.path().display().to_string();
         let skip = self
             .request
@@ -184,6 +192,7 @@ impl ConvergeRun<'_> {
         let most = rolling.max_unavailable;
         let most = most.map(|most| format!("--max-unavailable={most}"));
         let first = rolling.start_first.then(|| "--start-first".to_owned());
+        let pause = rolling.pause.map(|pause| format!("--pause={pause}s"));
         let arguments = [
             self.request.parameters.workflow().as_str(),
             &path,
@@ -196,6 +205,7 @@ impl ConvergeRun<'_> {
             .chain(skip)
             .chain(most)
             .chain(first)
+            .chain(pause)
             .chain(self.request.options.flags())
             .collect();
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -225,9 +235,13 @@ impl ConvergeRun<'_> {
     fn read_desired(&self) -> Result<Desired, Error> {
         let read = Desired::read(
             self.workspace,
-            (self.path(), self.name()),
-            &self.request.inputs,
-            self.request.plan.as_ref(),
+            &DesiredRequest {
+                origin: &self.request.blueprint,
+                name: self.name(),
+                inputs: &self.request.inputs,
+                plan: self.request.plan.as_ref(),
+                removed_first: &self.request.removed_first,
+            },
         );
         let given: String = input_args::redacted_args(&self.request.inputs)
             .iter()

@@ -1,7 +1,7 @@
 //! The desired deployment of a blueprint, compared with the record.
 
 use super::{
-    blueprint::{self, LoadedBlueprint},
+    blueprint::{self, LoadedBlueprint, Origin},
     claims,
     error::{Claimed, Detail, Error, Kind},
     plan_file::PlanFile,
@@ -24,9 +24,22 @@ use crate::{
 };
 use indexmap::IndexSet;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
+
+/// What a desired deployment is made from.
+#[derive(Clone, Copy)]
+pub(crate) struct DesiredRequest<'a> {
+    pub origin: &'a Origin,
+    /// Name of the deployment.
+    pub name: &'a str,
+    /// Inputs as passed to `-i`.
+    pub inputs: &'a [String],
+    pub plan: Option<&'a PlanFile>,
+    /// IDs of the instances that are removed first if a number is smaller than before.
+    pub removed_first: &'a BTreeSet<String>,
+}
 
 /// The desired deployment with the present record.
 pub(crate) struct Desired {
@@ -58,10 +71,15 @@ impl Desired {
     /// Reads the blueprint. New instances get the IDs in the plan, if there is one.
     pub(crate) fn read(
         workspace: &Workspace<'_>,
-        (path, name): (&Path, &str),
-        inputs: &[String],
-        plan: Option<&PlanFile>,
+        request: &DesiredRequest<'_>,
     ) -> Result<Self, Error> {
+        let DesiredRequest {
+            origin,
+            name,
+            inputs,
+            plan,
+            removed_first,
+        } = *request;
         let record = workspace.state.read(name)?;
         workspace.use_secrets_of(name)?;
         record.as_ref().map_or(Ok(()), refuse_unknown_plugins)?;
@@ -69,24 +87,27 @@ impl Desired {
             .as_ref()
             .filter(|record| record.is_installed())
             .and_then(|record| record.deployment.as_ref());
-        refuse_other_blueprint(
-            before.filter(|_| !record.as_ref().is_some_and(Record::is_taken_over)),
-            path,
-        )?;
         let mut loaded = blueprint::load(
-            path,
+            origin,
             inputs,
             before,
             MissingInputs::Reject,
             &workspace.settings,
         )?;
+        if !is_same_document(before, &loaded) {
+            refuse_other_blueprint(
+                before.filter(|_| !record.as_ref().is_some_and(Record::is_taken_over)),
+                &origin.path,
+            )?;
+        }
         let planned = plan.map(|plan| plan.instances.clone()).unwrap_or_default();
         let random = workspace.id_generator(name, record.as_ref())?;
         let mut deployment = blueprint::create_deployment(
             &mut loaded,
             name,
-            path,
+            origin,
             (before, &planned),
+            removed_first,
             random,
             workspace,
         )?;
@@ -324,6 +345,16 @@ fn new_deployment_id(key: &[u8], name: &str) -> String {
         .chars()
         .take(12)
         .collect()
+}
+
+/// Returns true if a deployment comes from a document of the same kind, which can come from
+/// anywhere.
+fn is_same_document(before: Option<&Deployment>, loaded: &LoadedBlueprint) -> bool {
+    let before = before.and_then(|before| before.document.as_ref());
+    let now = loaded.blueprint.document.as_ref();
+    before
+        .zip(now)
+        .is_some_and(|(before, now)| before.kind == now.kind)
 }
 
 fn refuse_other_blueprint(before: Option<&Deployment>, path: &Path) -> Result<(), Error> {

@@ -15,9 +15,10 @@ use crate::{
     event::{Entry, Event},
     model::{DeclaredWorkflow, Deployment, Instance},
     plan::{self, PlanInput, Proposal, Unsupported, effect, operation, protected, restore},
-    plugins::{InstanceRef, ObserveContext, Plugins},
+    plugins::{InstanceRef, ObjectPlaces, ObserveContext, Plugins},
     record::Record,
     seam::{Effect, Observed},
+    secrets::Secrets,
     stage::{
         Criteria, Parameters, Selection, Stage, Task, Workflow, parameter_names,
         parameters::{self, ExecuteOperation, OneOperation},
@@ -169,6 +170,24 @@ fn workflow_parameters(
     Parameters::read(workflow, parse_parameters(parameters)?).map_err(Error::usage)
 }
 
+/// Returns the engines of a deployment's objects.
+///
+/// # Errors
+///
+/// If an engine is unknown.
+pub(crate) fn places(
+    deployment: &Deployment,
+    record: &Record,
+    secrets: &Secrets,
+) -> Result<ObjectPlaces, Error> {
+    let places = Plugins::default().places(ObserveContext {
+        deployment,
+        record,
+        secrets,
+    });
+    places.map_err(|message| Error::new(Kind::Engine, message))
+}
+
 impl RequestContext<'_> {
     /// Executes a request.
     ///
@@ -260,13 +279,7 @@ impl RequestContext<'_> {
         deployment: &Deployment,
         request: &Request,
     ) -> Result<Parameters, Error> {
-        let scene = ObserveContext {
-            deployment,
-            record: held.record(),
-            secrets: &self.workspace.secrets,
-        };
-        let places = Plugins::default().places(scene);
-        let places = places.map_err(|message| Error::new(Kind::Engine, message))?;
+        let places = places(deployment, held.record(), &self.workspace.secrets)?;
         let parameters = request.parameters(held.record())?;
         let command = parameters.workflow().as_str();
         let places = Plugins::default()

@@ -13,6 +13,7 @@ pub(crate) mod converge;
 pub(crate) mod desired;
 pub mod error;
 pub(crate) mod execute;
+pub(crate) mod group;
 pub(crate) mod input_args;
 pub(crate) mod observation;
 pub(crate) mod plan_file;

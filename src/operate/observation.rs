@@ -14,6 +14,8 @@ pub(crate) struct Observation {
     pub record: Record,
     /// The deployment recovered from labels, if there is no journal.
     pub recovered: Option<RecoveredDeployment>,
+    /// The deployment was freed: its objects stay, but it is not managed.
+    pub is_freed: bool,
     /// Unproven objects that claim to belong to the deployment.
     pub claims: Vec<Claim>,
     /// The present state of the engines.
@@ -37,6 +39,7 @@ pub(crate) async fn observe(workspace: &Workspace<'_>, name: &str) -> Result<Obs
         known => known?.filter(|record| record.deployment.is_some()),
     };
     let installed = known.as_ref().is_some_and(Record::is_installed);
+    let is_freed = known.as_ref().is_some_and(Record::is_freed);
     let discovery = if installed {
         Discovery::default()
     } else {
@@ -64,6 +67,7 @@ pub(crate) async fn observe(workspace: &Workspace<'_>, name: &str) -> Result<Obs
     Ok(Observation {
         record,
         recovered,
+        is_freed,
         claims,
         observed,
     })

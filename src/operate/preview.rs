@@ -1,7 +1,7 @@
 //! Previews of `install` and `update`. Changes nothing.
 
 use super::{
-    desired::{Decision, Desired, unmet_requirements, unobservable_fields},
+    desired::{Decision, Desired, DesiredRequest, unmet_requirements, unobservable_fields},
     error::Error,
     plan_file::PlanFile,
     workspace::Workspace,
@@ -19,7 +19,7 @@ use crate::{
     stage::{Parameters, Stage, Task, Workflow, parameters::Update},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -60,7 +60,16 @@ pub(crate) async fn preview(
     inputs: &[String],
     update_options: Update,
 ) -> Result<PreviewResult, Error> {
-    let desired = Desired::read(workspace, (path, name), inputs, None);
+    let desired = Desired::read(
+        workspace,
+        &DesiredRequest {
+            origin: &path.into(),
+            name,
+            inputs,
+            plan: None,
+            removed_first: &BTreeSet::new(),
+        },
+    );
     let desired = desired.map_err(|error| {
         let words = ["plan", &path.display().to_string(), "-d", name];
         error.with_repeat_hint(&workspace.caller.command_line(&words))

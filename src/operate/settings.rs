@@ -40,6 +40,15 @@ pub struct Settings {
     pub program: PathBuf,
 }
 
+impl Settings {
+    /// Returns settings in which the text of the script that a document refers to is known.
+    pub(crate) fn with_script(&self, script: Option<String>) -> Self {
+        let mut settings = self.clone();
+        settings.imports.documents.script = script;
+        settings
+    }
+}
+
 /// The engine of nodes that do not specify one.
 #[derive(Clone, Debug)]
 pub struct DefaultEngine {

@@ -27,8 +27,8 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Interval of checks while engines send no events.
-const CHECK_INTERVAL: Duration = Duration::from_secs(30);
+/// Default interval of checks while engines send no events.
+pub(crate) const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 /// The period in which the repairs of an instance are counted.
 const BUDGET_PERIOD: Duration = Duration::from_hours(1);
 /// Delay that collects simultaneous events into one repair.
@@ -44,6 +44,10 @@ pub(crate) struct RepairLimit {
     pub budget: usize,
     /// Minimum time between two repairs.
     pub cool_down: Duration,
+    /// Time between two checks while engines send no events.
+    pub check_interval: Duration,
+    /// Instances that a user stopped are repaired too.
+    pub heals_stopped: bool,
 }
 
 /// The progress of a deliberate stop of an instance.
@@ -293,7 +297,7 @@ impl Watch<'_> {
             .iter()
             .filter(|(_, watched)| watched.stopped == StopProgress::Exited);
         let dead: Vec<String> = dead.map(|(id, _)| id.clone()).collect();
-        if dead.is_empty() {
+        if dead.is_empty() || self.patience.heals_stopped {
             return true;
         }
         let mut is_known = true;
@@ -342,7 +346,7 @@ impl Watch<'_> {
         self.query_error = None;
         let mut next = now
             + if is_known {
-                CHECK_INTERVAL
+                self.patience.check_interval
             } else {
                 EVENT_DELAY
             };
@@ -400,9 +404,9 @@ impl Watch<'_> {
         let mut seen = HashSet::new();
         // An instance that received a signal may exit soon: wait for the event.
         let is_stopped = |id: &str| {
-            self.states
-                .get(id)
-                .is_some_and(|watched| watched.stopped != StopProgress::NotStopped)
+            let state = self.states.get(id);
+            !self.patience.heals_stopped
+                && state.is_some_and(|watched| watched.stopped != StopProgress::NotStopped)
         };
         unhealthy.retain(|(id, _)| seen.insert(id.clone()) && !is_stopped(id));
         Ok(unhealthy)
@@ -454,6 +458,8 @@ mod tests {
     const PATIENCE: RepairLimit = RepairLimit {
         budget: 2,
         cool_down: Duration::from_secs(10),
+        check_interval: CHECK_INTERVAL,
+        heals_stopped: false,
     };
 
     #[test]

@@ -166,6 +166,7 @@ impl<'a> Chain<'a> {
             former,
             before,
             start_first,
+            pause,
         }) = self.replacing.take()
         else {
             return;
@@ -174,12 +175,14 @@ impl<'a> Chain<'a> {
         let Some(Replacement { stop, swap, .. }) = self.replacement(former) else {
             return;
         };
+        let first = self.proposal.stage.tasks().len();
         if !start_first {
             self.stop_predecessor(former, stop);
         }
         let id = self.push(name, swap, operation.retry, Some(&operation.place));
         // From here on, the instance is unproven until the successor is known to work.
         self.proposal.stage.task_mut(id).state_during = Some(Starting);
+        self.proposal.stage.task_mut(TaskId(first)).pause = pause;
     }
 
     /// Appends the stop of the predecessor. An adopted object is stopped too, not returned to its
@@ -371,6 +374,7 @@ impl<'a> Chain<'a> {
             side: None,
             ignores_failure: self.ignores_failure,
             matches_definition: false,
+            pause: None,
             outdates: Vec::new(),
         });
         self.after = vec![id];

@@ -76,6 +76,8 @@ pub struct Scope<'a> {
     pub cause: &'a str,
     /// How the instances of one node are replaced.
     pub rolling: RollingUpdate,
+    /// Outdated instances stay as they are.
+    pub keeps_outdated: bool,
 }
 
 impl Default for Scope<'_> {
@@ -85,10 +87,8 @@ impl Default for Scope<'_> {
             selection: ALL,
             recreate: HashSet::new(),
             cause: "",
-            rolling: RollingUpdate {
-                max_unavailable: 1,
-                start_first: false,
-            },
+            rolling: RollingUpdate::default(),
+            keeps_outdated: false,
         }
     }
 }
@@ -163,6 +163,9 @@ impl<'a> Planner<'a, '_> {
             ..
         } = self.known;
         let (status, change) = self.status(instance, node);
+        if self.scope.keeps_outdated && status == InstanceStatus::Outdated {
+            return;
+        }
         let needs: BTreeSet<TaskId> = self
             .order
             .dependencies_of(instance)
@@ -444,6 +447,7 @@ fn append_change(
                     former,
                     before,
                     start_first,
+                    pause: rolling.pause.filter(|_| before.is_some()),
                 },
             );
         }

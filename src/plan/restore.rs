@@ -218,6 +218,7 @@ pub(super) fn append_recreate(chain: &mut Chain<'_>) {
             former: chain.node,
             before: None,
             start_first: false,
+            pause: None,
         },
     );
 }

@@ -21,12 +21,14 @@ use crate::{
 use std::collections::HashMap;
 
 /// How the instances of one node are replaced.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RollingUpdate {
     /// How many instances of a node may be out of service at once; at least 1.
     pub max_unavailable: usize,
     /// The successor starts before the predecessor is stopped.
     pub start_first: bool,
+    /// Seconds to wait before the next instance goes out of service.
+    pub pause: Option<f64>,
 }
 
 impl Default for RollingUpdate {
@@ -34,6 +36,7 @@ impl Default for RollingUpdate {
         Self {
             max_unavailable: 1,
             start_first: false,
+            pause: None,
         }
     }
 }
@@ -45,11 +48,13 @@ pub fn of(known: &PlanInput<'_>, parameters: Update) -> Proposal {
     let rolling = RollingUpdate {
         max_unavailable,
         start_first: parameters.start_first,
+        pause: parameters.pause,
     };
     install::of(
         known,
         &Scope {
             rolling,
+            keeps_outdated: parameters.keep_outdated,
             ..Scope::default()
         },
     )
@@ -83,6 +88,8 @@ pub(super) struct Replacing<'a> {
     /// The task that must end before the predecessor goes out of service.
     pub before: Option<TaskId>,
     pub start_first: bool,
+    /// Seconds to wait after that task.
+    pub pause: Option<f64>,
 }
 
 /// Appends the tasks that replace the container of an instance.

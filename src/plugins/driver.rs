@@ -3,6 +3,7 @@
 use super::{Guard, ObjectPlaces};
 use crate::{
     discovery::Discovery,
+    instance_record::InstanceRecord,
     model::Deployment,
     record::Record,
     seam::{
@@ -142,6 +143,13 @@ pub trait ObjectIndex {
 
     /// Returns the system's own description of an object.
     fn describe<'a>(&'a self, target: &'a Target, id: &'a str) -> DriverFuture<'a, Option<Json>>;
+
+    /// Returns the state of an instance that gets this existing object; `None` if it is gone.
+    fn take_over<'a>(
+        &'a self,
+        target: &'a Target,
+        id: &'a str,
+    ) -> DriverFuture<'a, Option<InstanceRecord>>;
 
     /// Returns the last lines of the log of an object that has exited.
     fn last_log_lines<'a>(

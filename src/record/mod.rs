@@ -8,7 +8,7 @@ pub use function_context::FunctionContext;
 
 use crate::{
     event::{Entry, Event, Outcome, StopReason},
-    instance_record::{CompletedStep, InstanceRecord, RollbackScope},
+    instance_record::{CompletedStep, ForeignObject, InstanceRecord, RollbackScope},
     model::{
         Definition, Deployment, GroupInstance, Instance, InstanceRelationship, InstanceState,
         RelationshipChange, RelationshipEnd, RelationshipKind, function::lookup,
@@ -112,6 +112,9 @@ pub struct Record {
     /// them, like kept volumes.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub taken_over: BTreeSet<String>,
+    /// Instances by ID when the deployment was freed. Their objects stay.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub freed: IndexMap<String, InstanceRecord>,
     /// Executions, oldest first. Older ones may have been pruned.
     pub executions: Vec<Execution>,
     /// Number of executions, including pruned ones.
@@ -149,6 +152,7 @@ impl Record {
                 instances,
                 by_consent,
             } => self.recover(deployment, instances, *by_consent),
+            Event::Freed => self.free(),
             Event::ExecutionStarted {
                 execution,
                 parameters,
@@ -362,6 +366,26 @@ impl Record {
             self.taken_over
                 .extend(instances.values().flat_map(InstanceRecord::object_ids));
         }
+    }
+
+    /// Forgets all objects, except as freed ones.
+    fn free(&mut self) {
+        let instances = std::mem::take(&mut self.instances);
+        self.dropped.clear();
+        self.relationship_changes.clear();
+        self.freed = instances;
+    }
+
+    /// Returns true if the deployment was freed and not installed again.
+    #[must_use]
+    pub fn is_freed(&self) -> bool {
+        !self.freed.is_empty() && !self.is_installed()
+    }
+
+    /// Returns the objects that were taken over and that dockctl did not create.
+    pub fn foreign_objects(&self) -> impl Iterator<Item = &ForeignObject> {
+        let instances = self.instances.values();
+        instances.filter_map(|instance| instance.foreign.as_ref())
     }
 
     fn start(&mut self, execution: Execution) {

@@ -12,6 +12,7 @@ pub(super) fn line(record: &Record, event: &Event) -> Option<String> {
     let of = |task: &TaskId| record.stage().task(*task);
     Some(match event {
         Event::Defined { .. } | Event::TaskNoted { .. } => return None,
+        Event::Freed => "freed; its objects stay".to_owned(),
         Event::Recovered { instances, .. } => format!(
             "{} recovered from engine labels",
             super::count(instances.len(), "instance")

@@ -20,7 +20,7 @@ pub use plain::Plain;
 pub use progress::Live;
 
 use crate::{
-    event::Entry,
+    event::{Entry, Event},
     record::Record,
     seam::{LogLine, Progress},
     stage::TaskId,
@@ -30,6 +30,12 @@ use crate::{
 #[must_use]
 pub fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// Returns an event as one line of text; `None` for events that do not matter to people.
+#[must_use]
+pub fn event_line(record: &Record, event: &Event) -> Option<String> {
+    lines::line(record, event)
 }
 
 /// Receives the events of an execution.

@@ -189,7 +189,8 @@ impl Reporter for Live {
             Event::Defined { .. } | Event::TaskNoted { .. } => {}
             Event::ExecutionStarted { .. }
             | Event::CancelRequested { .. }
-            | Event::Recovered { .. } => self.print_event(record, &entry.event),
+            | Event::Recovered { .. }
+            | Event::Freed => self.print_event(record, &entry.event),
         }
     }
 

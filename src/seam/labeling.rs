@@ -8,6 +8,8 @@ pub const SERVER: &str = "dockctl.infrakit";
 pub const SERVER_REQUEST: &str = "dockctl.infrakit.request";
 /// Label with the group of InfraKit that an object belongs to.
 pub const GROUP: &str = "infrakit.group";
+/// Label with the name of the deployment that an object belongs to.
+pub const DEPLOYMENT: &str = "dockctl.deployment";
 /// Beginning of the labels that only dockctl sets.
 pub const RESERVED_LABELS: &str = "dockctl.";
 

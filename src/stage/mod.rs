@@ -67,6 +67,9 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "is_as_defined")]
     pub matches_definition: bool,
+    /// Seconds to wait before the step, after the tasks that it needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<f64>,
     /// IDs of instances that refer to the object which the task creates or recreates. They are
     /// outdated when the task is done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

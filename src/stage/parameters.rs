@@ -172,6 +172,12 @@ pub struct Update {
     /// Start each successor before its predecessor is stopped.
     #[serde(skip_serializing_if = "Not::not")]
     pub start_first: bool,
+    /// Seconds to wait before the next instance of a node goes out of service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pause: Option<f64>,
+    /// Leave instances alone that do not match the definition: they were just taken over.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub keep_outdated: bool,
 }
 
 /// Parameters of `scale`.
@@ -496,7 +502,9 @@ pub fn names(workflow: Workflow) -> Vec<&'static str> {
             "run_by_dependency_order",
         ],
         Workflow::CheckStatus | Workflow::CheckDrift => &["run_by_dependency_order"],
-        Workflow::Update => return vec!["max_unavailable", "start_first"],
+        Workflow::Update => {
+            return vec!["max_unavailable", "start_first", "pause", "keep_outdated"];
+        }
         Workflow::Scale => {
             return vec![
                 "scalable_entity_name",

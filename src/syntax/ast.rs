@@ -4,7 +4,7 @@ pub use super::{
     groups::{Group, GroupPolicy, GroupTrigger, Policy, PolicyType},
     schema::{Constraint, Schema},
     sections::{Label, Output, Settings, Workflow},
-    templates::{NodeTemplate, Relationship, Scalable},
+    templates::{InstanceList, NodeTemplate, Relationship, Scalable},
     types::{DataType, ExecutionRules, Interfaces, NodeType, Operation, Plugin, RelationshipType},
 };
 
@@ -13,7 +13,10 @@ use super::{
     fields::{Fields, Owner, Reader, not_a_mapping},
     groups, schema, sections, templates, types,
 };
-use crate::diagnostic::{Diagnostic, Diagnostics, FileId, Span};
+use crate::{
+    diagnostic::{Diagnostic, Diagnostics, FileId, Span},
+    document::Document,
+};
 use indexmap::IndexMap;
 
 /// Definitions by name, in document order.
@@ -33,6 +36,8 @@ pub struct Definition<T> {
 pub struct Ast {
     /// The main file.
     pub file: FileId,
+    /// The document of another kind that the main file is.
+    pub document: Option<Document>,
     /// The declared version, or the newest one if no known version is declared.
     pub version: Version,
     /// `description`.
@@ -128,6 +133,7 @@ impl Ast {
         check_dsl_definitions(&mut fields, r);
         let ast = Self {
             file,
+            document: None,
             version,
             description: fields
                 .text_since("description", Version::V1_2, r)

@@ -215,7 +215,14 @@ fn node_template(interfaces: &Json) -> Json {
         json!({
             "type": { "type": "string" },
             "properties": free("Property values"),
-            "instances": object(json!({ "deploy": { "type": "integer", "minimum": 0 } }), &[]),
+            "instances": object(
+                json!({
+                    "deploy": { "type": "integer", "minimum": 0 },
+                    "names": { "type": "array", "items": { "type": "string", "minLength": 1 }, "minItems": 1, "uniqueItems": true },
+                    "first": { "type": "integer", "minimum": 0 },
+                }),
+                &[],
+            ),
             "capabilities": object(json!({ "scalable": object(json!({ "properties": { "$ref": "#/$defs/scaling" } }), &[]) }), &[]),
             "interfaces": interfaces,
             "relationships": { "type": ["array", "null"], "items": relationship },

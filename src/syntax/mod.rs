@@ -6,6 +6,7 @@ pub mod ast;
 mod call;
 mod fields;
 mod groups;
+mod json;
 mod json_schema;
 mod literal;
 mod scalar;
@@ -20,6 +21,7 @@ mod yaml;
 
 pub use ast::SECTIONS;
 pub use call::{Call, FUNCTIONS, call};
+pub use json::parse_json;
 pub use json_schema::json_schema;
 pub use literal::{LITERAL, as_literal, literal, without_marks};
 pub use schema::{Comparison, OPERATORS, Operator, PRIMITIVES, matches_type, regex};

@@ -15,14 +15,27 @@ pub struct NodeTemplate {
     pub type_name: Option<Spanned<String>>,
     /// Properties.
     pub properties: Arc<Map>,
-    /// `instances.deploy`.
-    pub deploy: Option<Value>,
+    /// `instances`.
+    pub instances: InstanceList,
     /// `capabilities.scalable.properties`.
     pub scalable: Scalable,
     /// Operations.
     pub interfaces: Interfaces<Arc<Map>>,
     /// Relationships in order.
     pub relationships: Vec<Relationship>,
+}
+
+/// `instances` of a node template.
+#[derive(Clone, Debug, Default)]
+pub struct InstanceList {
+    /// `deploy`: their number.
+    pub deploy: Option<Value>,
+    /// `names`: the names of their objects. There are as many instances as names.
+    pub names: Vec<Spanned<String>>,
+    /// `first`: the number of the first instance.
+    pub first: usize,
+    /// Places of `names` and `first`, which Cloudify does not have.
+    pub own_keys: Vec<Spanned<&'static str>>,
 }
 
 /// Numbers of instances of a node or a scaling group. Each is an integer or a function.
@@ -57,9 +70,9 @@ pub(super) fn node_template(value: &Value, name: &str, r: &mut Reader<'_>) -> Op
     let owner = Owner::new("node template", name);
     let mut fields = Fields::open(value, owner, r)?;
     let type_name = fields.required_text("type", r);
-    let deploy = fields.non_null("instances");
+    let listed = fields.non_null("instances");
     let capabilities = fields.since("capabilities", Version::V1_3, r);
-    if let (Some(one), Some(other)) = (deploy, capabilities) {
+    if let (Some(one), Some(other)) = (listed, capabilities) {
         let message = format!("{owner} sets both `instances` and `capabilities`");
         let fault = other.span.error(Code::ScalingSetTwice, message);
         r.push(fault.related(one.span, "`instances` is here"));
@@ -67,7 +80,9 @@ pub(super) fn node_template(value: &Value, name: &str, r: &mut Reader<'_>) -> Op
     let template = NodeTemplate {
         type_name,
         properties: fields.free_map("properties", r),
-        deploy: deploy.and_then(|value| instances(value, &owner, r)),
+        instances: listed
+            .and_then(|value| instances(value, &owner, r))
+            .unwrap_or_default(),
         scalable: capabilities
             .and_then(|value| capability(value, &owner, r))
             .unwrap_or_default(),
@@ -78,10 +93,87 @@ pub(super) fn node_template(value: &Value, name: &str, r: &mut Reader<'_>) -> Op
     Some(template)
 }
 
-fn instances(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Option<Value> {
+fn instances(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Option<InstanceList> {
     let part = owner.part("instances");
-    let deploy = Fields::read(value, part, r, |fields, r| fields.required("deploy", r))??;
-    check_count(deploy, &part.part("deploy"), r).then(|| deploy.clone())
+    Fields::read(value, part, r, |fields, r| {
+        let names = fields.non_null("names");
+        let deploy = match names {
+            Some(_) => fields.take("deploy"),
+            None => fields.required("deploy", r),
+        };
+        let first = fields.non_null("first");
+        let mut list = InstanceList {
+            deploy: deploy
+                .filter(|it| check_count(it, &part.part("deploy"), r))
+                .cloned(),
+            names: names.map_or_else(Vec::new, |it| instance_names(it, &part.part("names"), r)),
+            first: first.map_or(0, |it| first_number(it, &part.part("first"), r)),
+            own_keys: Vec::new(),
+        };
+        let own = [("names", names), ("first", first)];
+        let own = own
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?.span)));
+        list.own_keys = own.map(|(node, span)| Spanned { node, span }).collect();
+        check_number_of_names(&list, r);
+        list
+    })
+}
+
+/// Reads the names of instances: different, not empty, without control characters.
+fn instance_names(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> Vec<Spanned<String>> {
+    let mut names: Vec<Spanned<String>> = Vec::new();
+    for item in r.list(value, owner) {
+        let Some(name) = r.text(item, owner) else {
+            continue;
+        };
+        if name.node.is_empty() || name.node.chars().any(char::is_control) {
+            let message = format!("{owner} must be names without control characters");
+            r.push(name.span.error(Code::InstanceNames, message));
+        } else if let Some(first) = names.iter().find(|it| it.node == name.node) {
+            let message = format!("two instances have the name `{}`", name.node);
+            let fault = name.span.error(Code::InstanceNames, message);
+            r.push(fault.related(first.span, "the first one is here"));
+        } else {
+            names.push(name);
+        }
+    }
+    if r.list(value, owner).is_empty() {
+        let message = format!("{owner} must not be empty");
+        r.push(value.span.error(Code::InstanceNames, message));
+    }
+    names
+}
+
+/// A larger number of a first instance is a mistake.
+const MAX_FIRST: i64 = 1_000_000;
+
+fn first_number(value: &Value, owner: &Owner<'_>, r: &mut Reader<'_>) -> usize {
+    match value.data {
+        Data::Int(number @ 0..=MAX_FIRST) => usize::try_from(number).unwrap_or_default(),
+        Data::Int(_) => {
+            let message = format!("{owner} must be from 0 to {MAX_FIRST}");
+            r.push(value.span.error(Code::InstanceNumbers, message));
+            0
+        }
+        _ => {
+            r.wrong_shape(value, owner, "an integer");
+            0
+        }
+    }
+}
+
+fn check_number_of_names(list: &InstanceList, r: &mut Reader<'_>) {
+    let (Some(deploy), false) = (&list.deploy, list.names.is_empty()) else {
+        return;
+    };
+    let (names, number) = (list.names.len(), deploy.to_key());
+    let is_number = matches!(deploy.data, Data::Int(it) if usize::try_from(it) == Ok(names));
+    if !is_number {
+        let message = format!("`deploy` is {number}, but there are {names} names");
+        let fault = deploy.span.error(Code::InstanceNames, message);
+        r.push(fault.hint("leave out `deploy`: the names determine the number"));
+    }
 }
 
 /// Returns true if a value is a valid number of instances; reports an error otherwise.

@@ -1,6 +1,7 @@
 //! Requests and results of the plugin interfaces of InfraKit. Unknown fields are ignored and keys
 //! are accepted in any case, as in Go's decoder.
 
+use super::group_api::{FlavorRequest, GroupMethod, flavor_request, group_method};
 use crate::serve::json_rpc::RpcError;
 use serde_json::{Map as JsonMap, Value as Json, json};
 use std::collections::BTreeMap;
@@ -19,6 +20,10 @@ pub(crate) enum Request {
     Hello,
     /// A request about instances.
     Instance(InstanceRequest),
+    /// A request about groups.
+    Group(GroupMethod),
+    /// A request to a flavor.
+    Flavor(FlavorRequest),
     /// Lists the names below a path.
     MetadataList(Vec<String>),
     /// Returns the value at a path.
@@ -75,6 +80,23 @@ pub struct Description {
     pub tags: Tags,
 }
 
+impl Description {
+    /// Reads the description that a plugin returns.
+    #[must_use]
+    pub(crate) fn from_json(given: &Json) -> Self {
+        let text = |name| get(given, name).and_then(Json::as_str).map(str::to_owned);
+        let tags = get(given, "Tags").and_then(Json::as_object);
+        let tag = |(key, value): (&String, &Json)| {
+            (key.clone(), value.as_str().unwrap_or_default().to_owned())
+        };
+        Self {
+            id: text("ID").unwrap_or_default(),
+            logical_id: text("LogicalID"),
+            tags: tags.into_iter().flatten().map(tag).collect(),
+        }
+    }
+}
+
 /// An interface that the plugin implements. Versions must match exactly.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Interface {
@@ -84,6 +106,41 @@ pub(crate) struct Interface {
 
 const fn interface(name: &'static str, version: &'static str) -> Interface {
     Interface { name, version }
+}
+
+/// What a plugin serves.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Role {
+    /// Instances, and metadata about them.
+    Instances,
+    /// Groups.
+    Groups,
+    /// A flavor.
+    Flavor,
+}
+
+impl Role {
+    /// Returns the interfaces for controllers of 2017.
+    pub(crate) fn interfaces(self) -> &'static [Interface] {
+        match self {
+            Self::Instances => &INTERFACES,
+            Self::Groups => const { &[interface("Group", "0.1.0")] },
+            Self::Flavor => const { &[interface("Flavor", "0.1.0")] },
+        }
+    }
+
+    /// Returns the interfaces for controllers of 2018.
+    pub(crate) fn newer_interfaces(self) -> &'static [Interface] {
+        match self {
+            Self::Instances => &NEWER_INTERFACES,
+            Self::Groups => const { &[interface("Group", "0.1.1")] },
+            Self::Flavor => const { &[interface("Flavor", "0.1.1")] },
+        }
+    }
+
+    fn has(self, service: &str) -> bool {
+        service == "Handshake" || self.interfaces().iter().any(|it| it.name == service)
+    }
 }
 
 /// Interfaces for controllers of 2017: of release 0.5, and of its successor.
@@ -107,7 +164,7 @@ impl Request {
     /// # Errors
     ///
     /// If the method is unknown, or a parameter has the wrong type.
-    pub(crate) fn read(method: &str, params: &Json) -> Result<Self, RpcError> {
+    pub(crate) fn read(role: Role, method: &str, params: &Json) -> Result<Self, RpcError> {
         let mut words = method.split('.');
         let (Some(service), Some(name), None) = (words.next(), words.next(), words.next()) else {
             return Err(RpcError::new(format!(
@@ -115,6 +172,10 @@ impl Request {
                 json!(method)
             )));
         };
+        if !role.has(service) {
+            let unknown = format!("rpc: can't find service {}", json!(method));
+            return Err(RpcError::new(unknown));
+        }
         let fields = Fields::of(params);
         let request = match (service, name) {
             ("Handshake", "Implements") => Self::Implements,
@@ -123,22 +184,20 @@ impl Request {
             ("Metadata", "List" | "Keys") => Self::MetadataList(fields.path("Path")?),
             ("Metadata", "Get") => Self::MetadataGet(fields.path("Path")?),
             ("Instance", _) => return fields.instance_request(method, name),
-            ("Handshake" | "Metadata", _) => return Err(unknown_method(method)),
-            _ => {
-                let unknown = format!("rpc: can't find service {}", json!(method));
-                return Err(RpcError::new(unknown));
-            }
+            ("Group", _) => Self::Group(group_method(&fields, (method, name))?),
+            ("Flavor", _) => Self::Flavor(flavor_request(&fields, (method, name))?),
+            _ => return Err(unknown_method(method)),
         };
         Ok(request)
     }
 }
 
-fn unknown_method(method: &str) -> RpcError {
+pub(super) fn unknown_method(method: &str) -> RpcError {
     RpcError::new(format!("rpc: can't find method {}", json!(method)))
 }
 
 /// The parameters of a request, or an object in them.
-struct Fields<'p> {
+pub(super) struct Fields<'p> {
     params: &'p Json,
     object: &'p Json,
 }
@@ -166,18 +225,21 @@ impl<'p> Fields<'p> {
             }
             _ => return Err(unknown_method(whole)),
         };
-        let subtype = self.text("Type")?;
         Ok(Request::Instance(InstanceRequest {
-            subtype: if subtype == DEFAULT_SUBTYPE {
-                String::new()
-            } else {
-                subtype
-            },
+            subtype: self.subtype()?,
             method,
         }))
     }
 
-    fn spec(&self) -> Result<Spec, RpcError> {
+    /// Returns the subtype that a request is for; empty for the default one.
+    pub(super) fn subtype(&self) -> Result<String, RpcError> {
+        let subtype = self.text("Type")?;
+        Ok(Some(subtype)
+            .filter(|it| it != DEFAULT_SUBTYPE)
+            .unwrap_or_default())
+    }
+
+    pub(super) fn spec(&self) -> Result<Spec, RpcError> {
         Ok(Spec {
             properties: self.get("Properties").clone(),
             tags: self.tags("Tags")?,
@@ -188,16 +250,16 @@ impl<'p> Fields<'p> {
     }
 
     /// Returns a field; null if it is missing.
-    fn get(&self, name: &str) -> &'p Json {
+    pub(super) fn get(&self, name: &str) -> &'p Json {
         const NULL: &Json = &Json::Null;
         get(self.object, name).unwrap_or(NULL)
     }
 
-    fn wrong(&self, name: &str, what: &str) -> RpcError {
+    pub(super) fn wrong(&self, name: &str, what: &str) -> RpcError {
         RpcError::invalid(format!("`{name}` must be {what}"), self.params.clone())
     }
 
-    fn inside(&self, name: &str) -> Result<Self, RpcError> {
+    pub(super) fn inside(&self, name: &str) -> Result<Self, RpcError> {
         match self.get(name) {
             object @ (Json::Null | Json::Object(_)) => Ok(Self {
                 params: self.params,
@@ -207,7 +269,7 @@ impl<'p> Fields<'p> {
         }
     }
 
-    fn text(&self, name: &str) -> Result<String, RpcError> {
+    pub(super) fn text(&self, name: &str) -> Result<String, RpcError> {
         match self.get(name) {
             Json::Null => Ok(String::new()),
             Json::String(text) => Ok(text.clone()),
@@ -215,7 +277,7 @@ impl<'p> Fields<'p> {
         }
     }
 
-    fn flag(&self, name: &str) -> Result<bool, RpcError> {
+    pub(super) fn flag(&self, name: &str) -> Result<bool, RpcError> {
         match self.get(name) {
             Json::Null => Ok(false),
             Json::Bool(flag) => Ok(*flag),
@@ -268,7 +330,7 @@ pub(crate) fn get<'j>(object: &'j Json, name: &str) -> Option<&'j Json> {
 }
 
 /// Returns the result of a handshake. `names` are the subtypes, without the default one.
-pub(crate) fn handshake(request: &Request, names: &[String]) -> Json {
+pub(crate) fn handshake(role: Role, request: &Request, names: &[String]) -> Json {
     let names: Vec<&str> = [DEFAULT_SUBTYPE]
         .into_iter()
         .chain(names.iter().map(String::as_str))
@@ -283,17 +345,20 @@ pub(crate) fn handshake(request: &Request, names: &[String]) -> Json {
     };
     match request {
         Request::Types => {
-            let types = INTERFACES.iter().map(|it| (key(it), json!(objects_of(it))));
+            let types = role.interfaces().iter();
+            let types = types.map(|it| (key(it), json!(objects_of(it))));
             json!({ "Types": types.collect::<JsonMap<_, _>>() })
         }
         Request::Hello => {
             let object = |name: &&str| json!({ "Name": name, "ProxyFor": "" });
             let objects = |it: &Interface| objects_of(it).iter().map(object).collect::<Json>();
-            let all = NEWER_INTERFACES.iter().map(|it| (key(it), objects(it)));
+            let all = role.newer_interfaces().iter();
+            let all = all.map(|it| (key(it), objects(it)));
             json!({ "Objects": all.collect::<JsonMap<_, _>>() })
         }
         _ => {
-            json!({ "APIs": INTERFACES.map(|it| json!({ "Name": it.name, "Version": it.version })) })
+            let api = |it: &Interface| json!({ "Name": it.name, "Version": it.version });
+            json!({ "APIs": role.interfaces().iter().map(api).collect::<Json>() })
         }
     }
 }
@@ -320,7 +385,7 @@ mod tests {
     use super::*;
 
     fn read(method: &str, params: &Json) -> Result<Request, String> {
-        Request::read(method, params).map_err(|error| error.message)
+        Request::read(Role::Instances, method, params).map_err(|error| error.message)
     }
 
     #[test]
@@ -439,15 +504,15 @@ mod tests {
     fn handshakes_name_subtypes() {
         let names = ["gpu".to_owned()];
         assert_eq!(
-            handshake(&Request::Types, &names),
+            handshake(Role::Instances, &Request::Types, &names),
             json!({ "Types": { "Instance/0.5.0": [".", "gpu"], "Instance/0.6.0": [".", "gpu"], "Metadata/0.1.0": ["."] } })
         );
         assert_eq!(
-            handshake(&Request::Hello, &[]),
+            handshake(Role::Instances, &Request::Hello, &[]),
             json!({ "Objects": { "Instance/0.6.1": [{ "Name": ".", "ProxyFor": "" }], "Metadata/0.1.1": [{ "Name": ".", "ProxyFor": "" }] } })
         );
         assert_eq!(
-            handshake(&Request::Implements, &names)["APIs"][1],
+            handshake(Role::Instances, &Request::Implements, &names)["APIs"][1],
             json!({ "Name": "Instance", "Version": "0.6.0" })
         );
     }

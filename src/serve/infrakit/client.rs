@@ -1,7 +1,7 @@
-//! A client of plugins that implement InfraKit's interface `Instance`.
+//! A client of plugins that implement InfraKit's interfaces `Instance` or `Group`.
 
 use super::{
-    api::{Description, INTERFACES, NEWER_INTERFACES, Tags, get},
+    api::{Description, Role, Tags, get},
     directory::Address,
 };
 use crate::{
@@ -67,8 +67,8 @@ pub enum ClientError {
     #[error("the response is not one of a plugin: {0}")]
     Invalid(String),
     /// The plugin does not implement the interface.
-    #[error("the plugin does not implement the interface Instance; it implements: {0}")]
-    Interface(String),
+    #[error("the plugin does not implement the interface {0}; it implements: {1}")]
+    Interface(&'static str, String),
     /// The plugin returned an error.
     #[error("{0}")]
     Refused(String),
@@ -83,7 +83,7 @@ impl Client {
     /// # Errors
     ///
     /// If it does not, or does not answer.
-    pub async fn check(&self) -> Result<(), ClientError> {
+    pub async fn check(&self, interface: &'static str) -> Result<(), ClientError> {
         let found = match self.call("Handshake.Implements", json!({})).await {
             Err(ClientError::Refused(_)) => {
                 let hello = self.call("Handshake.Hello", json!({})).await?;
@@ -91,12 +91,14 @@ impl Client {
             }
             implemented => interfaces(&implemented?["APIs"]),
         };
-        let known = INTERFACES.iter().chain(&NEWER_INTERFACES);
-        let mut known = known.map(|it| format!("{}/{}", it.name, it.version));
-        if known.any(|it| it.starts_with("Instance/") && found.contains(&it)) {
+        let roles = [Role::Instances, Role::Groups].into_iter();
+        let known = roles.flat_map(|role| role.interfaces().iter().chain(role.newer_interfaces()));
+        let mut known = known.filter(|it| it.name == interface);
+        if known.any(|it| found.contains(&format!("{}/{}", it.name, it.version))) {
             return Ok(());
         }
-        Err(ClientError::Interface(found.join(", ")))
+        let found = found.join(", ");
+        Err(ClientError::Interface(interface, found))
     }
 
     /// Lists the instances with these tags.
@@ -108,7 +110,11 @@ impl Client {
         let params = json!({ "Type": self.subtype, "Tags": tags, "Properties": false });
         let result = self.call("Instance.DescribeInstances", params).await?;
         let all = get(&result, "Descriptions").and_then(Json::as_array);
-        Ok(all.into_iter().flatten().map(description).collect())
+        Ok(all
+            .into_iter()
+            .flatten()
+            .map(Description::from_json)
+            .collect())
     }
 
     /// Creates an instance from a specification and returns its ID.
@@ -155,7 +161,11 @@ impl Client {
     }
 
     /// Calls a method and returns its result.
-    async fn call(&self, method: &str, params: Json) -> Result<Json, ClientError> {
+    ///
+    /// # Errors
+    ///
+    /// If the call fails.
+    pub(crate) async fn call(&self, method: &str, params: Json) -> Result<Json, ClientError> {
         let id = fastrand::u64(..1 << 53);
         let call = json!({ "jsonrpc": "2.0", "method": method, "params": params, "id": id });
         let answered = timeout(self.timeout, self.post(call.to_string()));
@@ -260,19 +270,4 @@ fn interfaces(list: &Json) -> Vec<String> {
     items
         .map(|it| format!("{}/{}", text(it, "Name"), text(it, "Version")))
         .collect()
-}
-
-fn description(given: &Json) -> Description {
-    let text = |name| get(given, name).and_then(Json::as_str).map(str::to_owned);
-    let tags = get(given, "Tags")
-        .and_then(Json::as_object)
-        .into_iter()
-        .flatten();
-    Description {
-        id: text("ID").unwrap_or_default(),
-        logical_id: text("LogicalID"),
-        tags: tags
-            .map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned()))
-            .collect(),
-    }
 }

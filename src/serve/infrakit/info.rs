@@ -1,13 +1,13 @@
 //! The documents that describe the plugin to people and to dynamic command lines.
 
-use super::api::{INTERFACES, Interface, NEWER_INTERFACES};
+use super::api::{Interface, Role};
 use crate::event::now;
 use serde_json::{Value as Json, json};
 
 /// Returns `/info/api.json`: every interface with examples of its requests and responses, and with
 /// the names of its objects.
-pub(crate) fn api(subtypes: &[String]) -> Json {
-    let all = || INTERFACES.iter().chain(&NEWER_INTERFACES);
+pub(crate) fn api(role: Role, subtypes: &[String]) -> Json {
+    let all = || role.interfaces().iter().chain(role.newer_interfaces());
     let named = |it: &Interface| json!({ "Name": it.name, "Version": it.version });
     let unnamed = all().map(|it| described(it, ""));
     let instances = || all().filter(|it| it.name == "Instance");
@@ -24,6 +24,8 @@ pub(crate) fn api(subtypes: &[String]) -> Json {
 fn described(interface: &Interface, subtype: &str) -> Json {
     let methods = match interface.name {
         "Instance" => instance_methods(interface, subtype),
+        "Group" => group_methods(),
+        "Flavor" => flavor_methods(),
         _ => metadata_methods(interface),
     };
     let methods: Json = methods
@@ -83,6 +85,76 @@ fn instance_methods(interface: &Interface, subtype: &str) -> Vec<Method> {
     ]
 }
 
+fn group_methods() -> Vec<Method> {
+    let section = || json!({ "Plugin": "", "Properties": {} });
+    let properties = json!({
+        "Allocation": { "Size": 0, "LogicalIDs": null },
+        "Instance": section(),
+        "Flavor": section(),
+    });
+    let spec = json!({ "ID": "", "Properties": properties });
+    let instance = json!({ "ID": "", "LogicalID": null, "Tags": {} });
+    let description = json!({ "Instances": [instance], "Converged": true });
+    let id = || json!({ "ID": "" });
+    vec![
+        (
+            "CommitGroup",
+            json!({ "Spec": spec, "Pretend": false }),
+            json!({ "ID": "", "Details": "" }),
+        ),
+        (
+            "DescribeGroup",
+            id(),
+            json!({ "ID": "", "Description": description }),
+        ),
+        ("DestroyGroup", id(), id()),
+        (
+            "DestroyInstances",
+            json!({ "ID": "", "Instances": [""] }),
+            id(),
+        ),
+        ("FreeGroup", id(), id()),
+        ("InspectGroups", id(), json!({ "ID": "", "Groups": [spec] })),
+        ("SetSize", json!({ "ID": "", "Size": 0 }), id()),
+        ("Size", id(), json!({ "ID": "", "Size": 0 })),
+    ]
+}
+
+fn flavor_methods() -> Vec<Method> {
+    let properties =
+        json!({ "Init": [""], "InitScriptTemplateURL": "", "Tags": {}, "Attachments": [] });
+    let allocation = json!({ "Size": 0, "LogicalIDs": null });
+    let with = |more: Json| {
+        let mut params = json!({ "Type": "", "Properties": properties });
+        if let (Some(params), Json::Object(more)) = (params.as_object_mut(), more) {
+            params.extend(more);
+        }
+        params
+    };
+    let spec =
+        json!({ "Properties": {}, "Tags": {}, "Init": "", "LogicalID": null, "Attachments": null });
+    let instance = json!({ "Instance": { "ID": "", "LogicalID": null, "Tags": {} } });
+    let ok = || json!({ "Type": "", "OK": true });
+    vec![
+        ("Drain", with(instance.clone()), ok()),
+        (
+            "Healthy",
+            with(instance),
+            json!({ "Type": "", "Health": 1 }),
+        ),
+        (
+            "Prepare",
+            with(json!({
+                "Spec": spec,
+                "Allocation": allocation,
+                "Index": { "Group": "", "Sequence": 0 },
+            })),
+            json!({ "Type": "", "Spec": spec }),
+        ),
+        ("Validate", with(json!({ "Allocation": allocation })), ok()),
+    ]
+}
+
 fn metadata_methods(interface: &Interface) -> Vec<Method> {
     let list = if interface.version == "0.1.0" {
         "List"
@@ -101,7 +173,7 @@ mod tests {
 
     #[test]
     fn every_interface_is_described() {
-        let api = api(&["gpu".to_owned()]);
+        let api = api(Role::Instances, &["gpu".to_owned()]);
         let names = |list: &Json| -> Vec<String> {
             let name = |it: &Json| format!("{} {}", it["Name"], it["Version"]);
             list.as_array().unwrap().iter().map(name).collect()

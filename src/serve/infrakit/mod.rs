@@ -1,12 +1,16 @@
-//! dockctl as InfraKit's Docker instance plugin.
+//! dockctl as InfraKit's Docker instance plugin, and as its group and flavor plugins.
 //!
-//! [`serve`] runs the plugin. [`presence`] puts it into the [`directory`] of plugins, `plugin` is
-//! its HTTP service, `instances` does the work, [`client`] calls plugins.
+//! [`serve`] runs the plugins. [`presence`] puts them into the [`directory`] of plugins, `plugin` is
+//! their HTTP service, `instances` and `groups` do the work, [`client`] calls plugins.
 
 mod api;
 pub mod client;
+mod daemon;
 pub mod directory;
 mod ended;
+mod flavor;
+mod group_api;
+mod groups;
 mod info;
 mod instances;
 mod metadata;
@@ -14,20 +18,25 @@ mod plugin;
 pub mod presence;
 mod settle;
 mod steps;
+mod supervisor;
 mod template;
 mod turns;
 
 use crate::{
+    document::DocumentKind,
     engine::Connections,
+    executor::StopRequests,
     journal::{Holder, JournalError},
     operate::{self, Workspace, error::Kind},
     seam::{Target, labeling},
     serve::{http, listener::Listener, service_manager::ServiceManager, tls::Acceptor},
 };
 use directory::Address;
+use futures_util::future::{join, join_all};
+use groups::{GroupSettings, Groups};
 use indexmap::IndexMap;
 use instances::{Engine, Instances, Parts};
-use plugin::Plugin;
+use plugin::{Handler, Plugin};
 use presence::{Claim, Presence, PresenceError};
 use serde_json::json;
 use std::{
@@ -46,6 +55,19 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// Time to tell clients that their requests are interrupted.
 const INTERRUPT_NOTICE: Duration = Duration::from_millis(500);
+
+/// Settings of the group plugin and the flavor plugin.
+#[derive(Clone, Debug)]
+pub struct GroupOptions {
+    /// Name of the group plugin.
+    pub group_name: String,
+    /// Name of the flavor plugin.
+    pub flavor_name: String,
+    /// Time between two checks of a group.
+    pub poll_interval: Duration,
+    /// Take over containers of others without a question.
+    pub takes_over: bool,
+}
 
 /// Settings of the plugin.
 #[derive(Clone, Debug)]
@@ -66,6 +88,8 @@ pub struct Options {
     pub namespace: BTreeMap<String, String>,
     /// Longest time for the script of an instance.
     pub init_timeout: Duration,
+    /// Serve groups too.
+    pub groups: Option<GroupOptions>,
     /// Socket of the service manager.
     pub notify_socket: Option<OsString>,
 }
@@ -81,42 +105,132 @@ pub async fn serve(workspace: &Workspace<'_>, options: &Options) -> Result<(), o
     let stop = CancellationToken::new();
     let manager = ServiceManager::at(options.notify_socket.as_deref());
     let manager = manager.map_err(|error| failed(format!("cannot use NOTIFY_SOCKET: {error}")))?;
-    let instances = instances(workspace, options)?;
-    let (presence, listener) = listen(options).await?;
+    let instances = Rc::new(instances(workspace, options)?);
     let signals = workspace.caller.stop_requests()?;
-    let plugin = Rc::new(Plugin {
-        instances,
-        stop: stop.clone(),
-        abort: CancellationToken::new(),
-    });
-    tracing::info!(name = options.name, directory = %options.directory.display(), "listening");
+    let groups = groups(workspace, options, signals)?;
+    let abort = CancellationToken::new();
+    let present = present(options, (&instances, groups.as_ref()), (&stop, &abort)).await?;
+    let names: Vec<&str> = present.iter().map(|it| it.presence.name()).collect();
+    tracing::info!(name = names.join(", "), directory = %options.directory.display(), "listening");
     manager.tell("READY=1");
     let served = LocalSet::new();
-    let settled = plugin.clone();
-    served.spawn_local(async move { settled.instances.settle_all().await });
-    let stopped = async {
-        signals.wait_for_stop().await;
-        tracing::info!("stopping; running requests finish");
-        manager.tell("STOPPING=1");
-        drop(presence);
-        stop.cancel();
-    };
+    let settled = instances.clone();
+    served.spawn_local(async move { settled.settle_all().await });
     served
         .run_until(async {
-            let serving = http::serve(&listener, &plugin, &stop);
+            groups.as_ref().map_or(Ok(()), Groups::start)?;
+            let serving = present
+                .iter()
+                .map(|it| http::serve(&it.listener, &it.plugin, &stop));
+            let serving = join_all(serving);
             tokio::pin!(serving);
             tokio::select! {
-                () = &mut serving => return,
-                () = stopped => {}
+                _ = &mut serving => return Ok(()),
+                () = signals.wait_for_stop() => {}
             }
-            if timeout(GRACE, &mut serving).await.is_err() {
+            tracing::info!("stopping; running requests finish");
+            manager.tell("STOPPING=1");
+            for it in &present {
+                it.presence.withdraw();
+            }
+            stop.cancel();
+            let ended = async {
+                if let Some(groups) = &groups {
+                    groups.ended().await;
+                }
+            };
+            if timeout(GRACE, join(&mut serving, ended)).await.is_err() {
                 tracing::warn!("running requests are interrupted; the next start settles them");
-                plugin.abort.cancel();
+                abort.cancel();
                 let _ = timeout(INTERRUPT_NOTICE, serving).await;
             }
+            Ok(())
         })
-        .await;
-    Ok(())
+        .await
+}
+
+/// A plugin with its socket and its files.
+struct Present {
+    plugin: Rc<Plugin>,
+    listener: Listener,
+    presence: Presence,
+}
+
+/// Puts all plugins into the directory.
+async fn present(
+    options: &Options,
+    (instances, groups): (&Rc<Instances>, Option<&Rc<Groups>>),
+    (stop, abort): (&CancellationToken, &CancellationToken),
+) -> Result<Vec<Present>, operate::Error> {
+    let plugin = |handler| {
+        Rc::new(Plugin {
+            handler,
+            stop: stop.clone(),
+            abort: abort.clone(),
+        })
+    };
+    let (presence, listener) = listen(options).await?;
+    let mut all = vec![Present {
+        plugin: plugin(Handler::Instances(instances.clone())),
+        listener,
+        presence,
+    }];
+    let Some((groups, given)) = groups.zip(options.groups.as_ref()) else {
+        return Ok(all);
+    };
+    let documents = groups.documents().clone();
+    for (name, handler) in [
+        (&given.flavor_name, Handler::Flavor(documents)),
+        (&given.group_name, Handler::Groups(groups.clone())),
+    ] {
+        let claim = Claim::of(&options.directory, name).and_then(Claim::with_socket);
+        let (presence, listener) = claim.map_err(|error| absent(&error))?;
+        all.push(Present {
+            plugin: plugin(handler),
+            listener,
+            presence,
+        });
+    }
+    Ok(all)
+}
+
+/// Name of the database with the requests about groups. No plugin can have it.
+const GROUPS_STORE: &str = ".groups";
+
+/// Returns the process of the daemon that serves the groups of a state directory, if one runs.
+///
+/// # Errors
+///
+/// If the state directory cannot be read.
+pub fn group_daemon(workspace: &Workspace<'_>) -> Result<Option<u32>, operate::Error> {
+    let holder = workspace.state.server_holder(GROUPS_STORE)?;
+    Ok(holder.map(|holder| holder.pid))
+}
+
+/// Opens the groups of the state directory, if they are served.
+fn groups(
+    workspace: &Workspace<'_>,
+    options: &Options,
+    signals: &StopRequests,
+) -> Result<Option<Rc<Groups>>, operate::Error> {
+    let Some(given) = &options.groups else {
+        return Ok(None);
+    };
+    let holder = Holder::this_process("infrakit serve --groups", "");
+    let store = workspace.state.server(GROUPS_STORE, &holder);
+    let store = store.map_err(|error| in_use("groups of this state directory", error))?;
+    let mut settings = workspace.settings.clone();
+    let documents = &mut settings.imports.documents;
+    documents.kind = Some(DocumentKind::InfrakitGroup);
+    documents.instance_plugins = vec![options.name.clone()];
+    documents.flavor_plugins = vec![given.flavor_name.clone()];
+    documents.poll_interval = given.poll_interval;
+    let settings = GroupSettings {
+        settings,
+        takes_over: given.takes_over,
+        poll_interval: given.poll_interval,
+    };
+    Groups::new(settings, store, signals.child()).map(Some)
 }
 
 /// Tags that InfraKit itself sets: as a namespace they would hide every instance.
@@ -129,11 +243,19 @@ const SYSTEM_TAGS: [&str; 4] = [
 
 fn check(options: &Options) -> Result<(), operate::Error> {
     let usage = |message: String| Err(operate::Error::usage(message));
-    if !directory::is_valid_name(&options.name) {
-        let message = format!("`{}` is not a valid name of a plugin", options.name);
-        return usage(message).map_err(|error| {
-            error.hint("use the characters [a-zA-Z0-9_.-], and start with a letter or digit")
-        });
+    let groups = options.groups.iter();
+    let more = groups.flat_map(|groups| [&groups.group_name, &groups.flavor_name]);
+    let names: Vec<&String> = [&options.name].into_iter().chain(more).collect();
+    for (at, name) in names.iter().enumerate() {
+        if !directory::is_valid_name(name) {
+            let message = format!("`{name}` is not a valid name of a plugin");
+            return usage(message).map_err(|error| {
+                error.hint("use the characters [a-zA-Z0-9_.-], and start with a letter or digit")
+            });
+        }
+        if names[..at].contains(name) {
+            return usage(format!("two plugins cannot have the name `{name}`"));
+        }
     }
     if options.tls.is_some() && options.listen.is_none() {
         return usage("TLS requires an address: --listen tcp://HOST:PORT".to_owned());
@@ -176,7 +298,7 @@ fn instances(workspace: &Workspace<'_>, options: &Options) -> Result<Instances, 
     let store = workspace
         .state
         .server(&options.name, &holder)
-        .map_err(|error| in_use(options, error))?;
+        .map_err(|error| in_use(&format!("plugin `{}`", options.name), error))?;
     let template =
         Template::new(options.namespace.clone(), options.init_timeout).map_err(failed)?;
     let parts = Parts {
@@ -200,13 +322,13 @@ fn absent(error: &PresenceError) -> operate::Error {
         .hint("use another name: --name NAME, or another directory: --plugins-dir DIR")
 }
 
-fn in_use(options: &Options, error: JournalError) -> operate::Error {
+fn in_use(what: &str, error: JournalError) -> operate::Error {
     match error {
         JournalError::Locked { holder } => {
             let who = holder
                 .map(|holder| format!(" by {holder}"))
                 .unwrap_or_default();
-            let message = format!("the plugin `{}` is in use{who}", options.name);
+            let message = format!("the {what} is in use{who}");
             operate::Error::new(Kind::Busy, message)
                 .hint("use another name: --name NAME, or another --state-dir")
         }

@@ -1,12 +1,15 @@
 //! The plugin as an HTTP service: JSON-RPC calls, and documents that describe it.
 
 use super::{
-    api::{self, InstanceMethod, InstanceRequest, Request},
+    api::{self, InstanceMethod, InstanceRequest, Request, Role},
+    flavor,
+    groups::Groups,
     info,
     instances::Instances,
     metadata,
 };
 use crate::{
+    front,
     printable::{on_one_line, printable},
     serve::{
         http::{HttpRequest, MAX_BODY, ResponseBody, Service, response, text},
@@ -24,9 +27,17 @@ use tokio_util::sync::CancellationToken;
 
 const JSON: &str = "application/json";
 
-/// The plugin of one server.
+/// What answers the requests to a plugin.
+pub(crate) enum Handler {
+    Instances(Rc<Instances>),
+    Groups(Rc<Groups>),
+    /// The vanilla flavor, with the settings to read its scripts.
+    Flavor(front::Options),
+}
+
+/// A plugin of the server.
 pub(crate) struct Plugin {
-    pub instances: Instances,
+    pub handler: Handler,
     /// Cancelled when the daemon stops.
     pub stop: CancellationToken,
     /// Cancelled when running requests have no more time.
@@ -45,7 +56,7 @@ impl Service for Plugin {
             }
             match (&request.method, &request.path[..]) {
                 (&Method::GET | &Method::HEAD, "/info/api.json") => {
-                    document(&info::api(&self.subtypes()))
+                    document(&info::api(self.role(), &self.subtypes()))
                 }
                 (&Method::GET | &Method::HEAD, "/info/functions.json") => {
                     document(&info::functions())
@@ -69,9 +80,20 @@ fn not_post(method: &Method) -> Response<ResponseBody> {
 }
 
 impl Plugin {
+    fn role(&self) -> Role {
+        match &self.handler {
+            Handler::Instances(_) => Role::Instances,
+            Handler::Groups(_) => Role::Groups,
+            Handler::Flavor(_) => Role::Flavor,
+        }
+    }
+
     /// Returns the names of the subtypes, without the default one.
     fn subtypes(&self) -> Vec<String> {
-        let names = self.instances.subtypes.keys();
+        let Handler::Instances(instances) = &self.handler else {
+            return Vec::new();
+        };
+        let names = instances.subtypes.keys();
         names.filter(|name| !name.is_empty()).cloned().collect()
     }
 
@@ -128,37 +150,55 @@ impl Plugin {
     }
 
     async fn call(&self, call: &Call) -> Result<Json, RpcError> {
-        match Request::read(&call.method, &call.params)? {
-            Request::Instance(request) => self.about_instances(&request).await,
-            Request::MetadataList(path) => metadata::list(&self.instances, &path).await,
-            Request::MetadataGet(path) => metadata::get(&self.instances, &path).await,
-            handshake => Ok(api::handshake(&handshake, &self.subtypes())),
+        let request = Request::read(self.role(), &call.method, &call.params)?;
+        match (&self.handler, request) {
+            (Handler::Instances(instances), request) => {
+                self.about_instances(instances, request).await
+            }
+            (Handler::Groups(groups), Request::Group(method)) => groups.answer(&method).await,
+            (Handler::Flavor(options), Request::Flavor(request)) => {
+                flavor::answer(&request, options)
+            }
+            (_, handshake) => Ok(api::handshake(self.role(), &handshake, &self.subtypes())),
         }
     }
 
-    async fn about_instances(&self, request: &InstanceRequest) -> Result<Json, RpcError> {
-        let InstanceRequest { subtype, method } = request;
-        let instances = &self.instances;
-        match method {
-            InstanceMethod::Validate(properties) => instances.validate(subtype, properties).await?,
-            InstanceMethod::Label(instance, labels) => {
-                instances.label(subtype, instance, labels).await?
-            }
-            InstanceMethod::Destroy(instance, reason) => {
-                instances.destroy(subtype, instance, reason).await?
-            }
-            InstanceMethod::Provision(spec) => {
-                let id = instances.provision(subtype, spec).await?;
-                tracing::info!(instance = id, "provisioned");
-                return Ok(api::provisioned(subtype, &id));
-            }
-            InstanceMethod::Describe(tags) => {
-                let all = instances.describe(subtype, tags).await?;
-                return Ok(api::descriptions(subtype, &all));
-            }
+    async fn about_instances(
+        &self,
+        instances: &Instances,
+        request: Request,
+    ) -> Result<Json, RpcError> {
+        match request {
+            Request::Instance(request) => answer(instances, &request).await,
+            Request::MetadataList(path) => metadata::list(instances, &path).await,
+            Request::MetadataGet(path) => metadata::get(instances, &path).await,
+            handshake => Ok(api::handshake(self.role(), &handshake, &self.subtypes())),
         }
-        Ok(api::ok(subtype))
     }
+}
+
+/// Answers a request about instances.
+async fn answer(instances: &Instances, request: &InstanceRequest) -> Result<Json, RpcError> {
+    let InstanceRequest { subtype, method } = request;
+    match method {
+        InstanceMethod::Validate(properties) => instances.validate(subtype, properties).await?,
+        InstanceMethod::Label(instance, labels) => {
+            instances.label(subtype, instance, labels).await?
+        }
+        InstanceMethod::Destroy(instance, reason) => {
+            instances.destroy(subtype, instance, reason).await?
+        }
+        InstanceMethod::Provision(spec) => {
+            let id = instances.provision(subtype, spec).await?;
+            tracing::info!(instance = id, "provisioned");
+            return Ok(api::provisioned(subtype, &id));
+        }
+        InstanceMethod::Describe(tags) => {
+            let all = instances.describe(subtype, tags).await?;
+            return Ok(api::descriptions(subtype, &all));
+        }
+    }
+    Ok(api::ok(subtype))
 }
 
 /// Returns the response to a body that is not JSON. A request may leave its type out.

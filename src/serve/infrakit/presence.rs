@@ -146,8 +146,14 @@ impl Presence {
     }
 }
 
-impl Drop for Presence {
-    fn drop(&mut self) {
+impl Presence {
+    /// Returns the name of the plugin.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Removes the files, so that no new client finds the plugin.
+    pub(crate) fn withdraw(&self) {
         let Ok(_turn) = take_turn(&self.directory) else {
             return;
         };
@@ -172,6 +178,12 @@ impl Drop for Presence {
         if is_own(&pid, &std::process::id().to_string()) {
             let _ = fs::remove_file(pid);
         }
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.withdraw();
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
 };
 use indexmap::IndexMap;
 use serde_json::{Map as JsonMap, Value as Json};
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 /// Name of the node.
 const NODE: &str = "instance";
@@ -177,7 +177,7 @@ fn deployment() -> Result<Deployment, String> {
             offline: true,
             cache: None,
         },
-        import_rules: Vec::new(),
+        ..catalog::Options::default()
     };
     let ast = catalog::load_source(main, &options, &mut sources, &mut d);
     let provides = |plugin: &str| Plugins::default().provides(plugin);
@@ -188,6 +188,7 @@ fn deployment() -> Result<Deployment, String> {
         given: JsonMap::new(),
         previous: None,
         planned: &[],
+        removed_first: BTreeSet::new(),
         sources: &sources,
     };
     let deployment = Deployment::new(

@@ -3,6 +3,9 @@
 mod client;
 mod crash;
 mod defects;
+mod group_crash;
+mod group_daemon;
+mod groups;
 mod init;
 mod instances;
 mod metadata;

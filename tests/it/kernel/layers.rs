@@ -5,10 +5,11 @@ use crate::support::project_root;
 use std::{fs, path::Path};
 
 /// Modules from low to high. Modules in the same line must not use each other.
-const LAYERS: [&str; 23] = [
-    "digest printable web",
+const LAYERS: [&str; 24] = [
+    "digest document printable web",
     "diagnostic",
     "syntax",
+    "front",
     "catalog",
     "model",
     "secrets",

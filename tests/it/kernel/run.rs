@@ -80,6 +80,7 @@ pub(crate) fn deployment_after(
         given: serde_json::Map::new(),
         previous: before,
         planned: &[],
+        removed_first: std::collections::BTreeSet::new(),
         sources,
     };
     let deployment = Deployment::new(

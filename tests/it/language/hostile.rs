@@ -35,7 +35,7 @@ fn error_codes(text: &str) -> Vec<&'static str> {
         file,
         &catalog::Options {
             network,
-            import_rules: Vec::new(),
+            ..catalog::Options::default()
         },
         &mut sources,
         &mut faults,

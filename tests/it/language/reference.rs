@@ -133,7 +133,7 @@ fn resolve(main: &Path, sources: &mut Sources, faults: &mut Diagnostics) -> Blue
             offline: true,
             cache: None,
         },
-        import_rules: Vec::new(),
+        ..catalog::Options::default()
     };
     let ast = catalog::load(main, &options, sources, faults).unwrap();
     model::resolve(

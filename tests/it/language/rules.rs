@@ -43,7 +43,7 @@ fn error_codes(text: &str, files: &[(&str, &str)], inputs: Option<&str>) -> Vec<
         &path,
         &catalog::Options {
             network,
-            import_rules: Vec::new(),
+            ..catalog::Options::default()
         },
         &mut sources,
         &mut faults,

@@ -12,7 +12,7 @@ use crate::{
                 adopted_name, conditions, creation, declaration, engine, expected_exit, input,
                 object_name, processes, stop_params,
             },
-            operation::{is_infrakit, is_started, kind},
+            operation::{is_started, kind},
             status::matches_declaration,
         },
     },
@@ -97,10 +97,6 @@ pub(crate) fn change(
             Change::Recreate
         };
     };
-    // The script of an instance of InfraKit belongs to a new container.
-    if is_infrakit(node) {
-        return Change::Recreate;
-    }
     let Some(deployment) = &record.deployment else {
         return Change::Recreate;
     };

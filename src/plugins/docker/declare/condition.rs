@@ -21,16 +21,29 @@ const INTERVAL: f64 = 1.0;
 pub(crate) const MAX_LINE: usize = 64 << 10;
 
 /// Keys of a condition.
-const KEYS: [&str; 6] = ["healthy", "exited", "port", "log", "timeout", "interval"];
+const KEYS: [&str; 7] = [
+    "healthy",
+    "works_for",
+    "exited",
+    "port",
+    "log",
+    "timeout",
+    "interval",
+];
+
+const SECONDS: &str = "this must be a number of seconds, or a duration such as 30s";
 
 /// Syntax of a condition, for messages.
-const SYNTAX: &str = "`healthy`, or a mapping with `exited`, `port` or `log`";
+const SYNTAX: &str = "`healthy`, or a mapping with `works_for`, `exited`, `port` or `log`";
 
 /// The event that a wait expects.
 #[derive(Clone, Debug)]
 pub(crate) enum Condition {
     /// The health check reports healthy.
     Healthy,
+    /// The container has been running for this time without a restart, and its health check, if it
+    /// has one, has reported healthy all the time.
+    WorksFor(Duration),
     /// The container exited with this code.
     Exited(i64),
     /// The container accepts TCP connections on this port.
@@ -75,12 +88,17 @@ impl WaitFor {
         Ok(Self::new(condition, timeout, interval))
     }
 
+    /// The time in which a container must work is added to the timeout.
     fn new(condition: Condition, timeout: f64, interval: f64) -> Self {
         let duration =
             |seconds: f64, least: f64| Duration::from_secs_f64(seconds.clamp(least, 1e8));
+        let more = match condition {
+            Condition::WorksFor(time) => time,
+            _ => Duration::ZERO,
+        };
         Self {
             condition,
-            timeout: duration(timeout, 0.0),
+            timeout: duration(timeout, 0.0) + more,
             interval: duration(interval, 0.02),
         }
     }
@@ -119,7 +137,8 @@ fn is_condition(key: &str) -> bool {
 }
 
 fn single_condition(entries: &JsonMap<String, Json>) -> Result<(&String, &Json), Fault> {
-    const SEVERAL: &str = "a condition must have exactly one of healthy, exited, port and log";
+    const SEVERAL: &str =
+        "a condition must have exactly one of healthy, works_for, exited, port and log";
     let mut conditions = entries.iter().filter(|(key, _)| is_condition(key));
     match (conditions.next(), conditions.next()) {
         (Some(only), None) => Ok(only),
@@ -133,7 +152,6 @@ fn seconds_or_default(
     key: &str,
     default: f64,
 ) -> Result<f64, Fault> {
-    const SECONDS: &str = "this must be a number of seconds, or a duration such as 30s";
     match entries.get(key) {
         None | Some(Json::Null) => Ok(default),
         Some(value) => seconds(value).ok_or_else(|| Fault::new(SECONDS).at_key(key)),
@@ -143,6 +161,9 @@ fn seconds_or_default(
 fn condition(key: &str, value: &Json) -> Result<Condition, Fault> {
     match (key, value) {
         ("healthy", Json::Bool(true) | Json::Null) => Ok(Condition::Healthy),
+        ("works_for", _) => seconds(value)
+            .map(|seconds| Condition::WorksFor(Duration::from_secs_f64(seconds.min(1e8))))
+            .ok_or_else(|| Fault::new(SECONDS)),
         ("exited", _) => value
             .as_i64()
             .map(Condition::Exited)
@@ -194,6 +215,10 @@ pub(crate) fn display_condition(given: &Json) -> String {
     match condition {
         Some(("healthy", _)) => "the health check".to_owned(),
         Some(("exited", code)) => format!("exit code {code}"),
+        Some(("works_for", _)) => {
+            let time = seconds(&given["works_for"]).unwrap_or_default();
+            format!("the container to work for {time} s")
+        }
         Some(("log", pattern)) => format!("a log line that matches `{pattern}`"),
         Some((key, value)) => format!("{key} {value}"),
         None => given.to_string(),
@@ -210,6 +235,10 @@ mod tests {
         for (given, text) in [
             (json!("healthy"), "the health check"),
             (json!({ "exited": 0 }), "exit code 0"),
+            (
+                json!({ "works_for": "1m30s" }),
+                "the container to work for 90 s",
+            ),
             (
                 json!({ "port": "80/tcp", "timeout": "1m30s", "interval": 0.1 }),
                 "port 80/tcp",
@@ -236,6 +265,8 @@ mod tests {
             (json!("helthy"), ""),
             (json!({ "exitd": 0 }), "exitd"),
             (json!({ "exited": "x" }), "exited"),
+            (json!({ "works_for": "soon" }), "works_for"),
+            (json!({ "works_for": -1 }), "works_for"),
             (json!({ "port": 99999 }), "port"),
             (json!({ "log": "(" }), "log"),
             (json!({ "timeout": 5 }), ""),

@@ -6,6 +6,7 @@ use crate::{
     seam::ObjectState,
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
+use std::collections::BTreeMap;
 
 /// Longest output of a health check that is shown, in characters.
 const MAX_HEALTH_OUTPUT: usize = 400;
@@ -38,6 +39,15 @@ impl Container {
     /// Returns all labels, including those of the image; null without labels.
     pub(crate) fn labels(&self) -> &Json {
         &self.json["Config"]["Labels"]
+    }
+
+    /// Returns all labels as text.
+    pub(crate) fn tags(&self) -> BTreeMap<String, String> {
+        let labels = self.labels().as_object().into_iter().flatten();
+        let tag = |(key, value): (&String, &Json)| {
+            (key.clone(), value.as_str().unwrap_or_default().to_owned())
+        };
+        labels.map(tag).collect()
     }
 
     pub(crate) fn label(&self, name: &str) -> Option<&str> {

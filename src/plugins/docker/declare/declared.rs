@@ -109,13 +109,16 @@ pub(crate) fn instance_engine(deployment: &Deployment, instance: &Instance) -> O
         .map(engine)
 }
 
-/// Returns the name of an instance's object. With a given name, instance 0 has `name`, instance n
-/// has `name-n`. Without one, a container has the ID of the instance; networks and volumes, which
+/// Returns the name of an instance's object: the label of the instance, if it has one. Otherwise,
+/// with a given name, instance 0 has `name`, instance n has `name-n`. Without one, a container has the ID of the instance; networks and volumes, which
 /// may outlive the instance, have the names of deployment and node.
 pub(crate) fn object_name(deployment: &str, instance: &Instance, node: &Definition) -> Json {
+    if let Some(label) = &instance.label {
+        return label.clone().into();
+    }
     let given = match kind(node) {
         _ if is_run(node) => &property(node, "resource_config")["container_args"]["name"],
-        _ if is_infrakit(node) => property(node, "logical_id"),
+        _ if is_infrakit(node) => infrakit::declared_name(node),
         Some(Kind::Container) => Some(&input(node, "create", "params")["name"])
             .filter(|name| is_given(name))
             .unwrap_or_else(|| property(node, "name")),
@@ -199,7 +202,7 @@ pub(crate) fn creation(
             property(node, "resource_config")["container_args"].clone(),
             NULL,
         ),
-        Dialect::Sdk => (infrakit::declaration(&node.properties), NULL),
+        Dialect::Sdk => (infrakit::declaration(instance, &node.properties), NULL),
         Dialect::Params => (
             input(node, "create", "params").clone(),
             input(node, "start", "params"),

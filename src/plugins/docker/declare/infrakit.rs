@@ -3,7 +3,7 @@
 
 use crate::{
     diagnostic::Fault,
-    model::Definition,
+    model::{Definition, Instance},
     plugins::docker::declare::{
         container::is_valid_name,
         json::{list, text},
@@ -19,6 +19,9 @@ use std::{sync::LazyLock, time::Duration};
 
 /// Label with the attachments of an instance, as JSON.
 pub(crate) const ATTACHMENTS: &str = "infrakit.attachments";
+/// Labels with the hash of the configuration that a controller of InfraKit created a container
+/// from, by its generation.
+const CONFIG_TAGS: [&str; 2] = ["infrakit.config_sha", "infrakit.config.hash"];
 /// Longest time for the script of an instance, in seconds, unless the node sets another.
 const INIT_TIMEOUT: f64 = 300.0;
 
@@ -64,8 +67,30 @@ fn value(properties: &JsonMap<String, Json>, name: &str) -> Json {
     without_marks(properties.get(name).unwrap_or(&Json::Null))
 }
 
-/// Returns the properties that a container is created from.
-pub(crate) fn declaration(properties: &JsonMap<String, Json>) -> Json {
+/// Returns the name of the container of the first instance: its logical ID or its name, if given.
+pub(crate) fn declared_name(node: &Definition) -> &Json {
+    const NULL: &Json = &Json::Null;
+    let given = |name| {
+        node.properties
+            .get(name)
+            .filter(|it| **it != "" && !it.is_null())
+    };
+    given("logical_id")
+        .or_else(|| given("name"))
+        .unwrap_or(NULL)
+}
+
+/// Returns the properties that a container is created from. The label of an instance is its logical
+/// ID.
+pub(crate) fn declaration(instance: &Instance, properties: &JsonMap<String, Json>) -> Json {
+    let mut declared = properties_of_container(properties);
+    if let Some(label) = &instance.label {
+        declared["logical_id"] = label.clone().into();
+    }
+    declared
+}
+
+fn properties_of_container(properties: &JsonMap<String, Json>) -> Json {
     let names = ["logical_id", "config", "host_config", "tags", "attachments"];
     let given = |name: &str| {
         let value = properties.get(name).unwrap_or(&Json::Null);
@@ -76,6 +101,15 @@ pub(crate) fn declaration(properties: &JsonMap<String, Json>) -> Json {
         .map(given)
         .collect::<JsonMap<_, _>>()
         .into()
+}
+
+/// Returns true if the labels of a container name the configuration that a node declares. Without
+/// a declared one, any container counts.
+pub(crate) fn is_declared(node: &Definition, labels: &Json) -> bool {
+    let tags = property(node, "tags");
+    let declared = CONFIG_TAGS.iter().find_map(|tag| tags[*tag].as_str());
+    let of_container = CONFIG_TAGS.iter().filter_map(|tag| labels[*tag].as_str());
+    declared.is_none_or(|declared| of_container.clone().any(|hash| hash == declared))
 }
 
 /// Returns the networks that an instance is attached to, besides that of `host_config`.
@@ -107,7 +141,10 @@ pub(crate) fn creation(declared: &Json) -> Result<params::Creation, Vec<Fault>> 
     let host = checked(host_config(&declared["host_config"]), &mut faults);
     let tags = checked(tags(&declared["tags"]), &mut faults);
     let attachments = checked(attachments(&declared["attachments"]), &mut faults);
-    checked(name(&declared["logical_id"]), &mut faults);
+    checked(
+        checked_name(&declared["logical_id"], "logical_id"),
+        &mut faults,
+    );
     if !faults.is_empty() {
         return Err(faults);
     }
@@ -142,7 +179,10 @@ fn checked<T: Default>(result: Result<T, Fault>, faults: &mut Vec<Fault>) -> T {
 
 /// Returns the faults of the properties of a node. Paths begin with the name of a property.
 pub(crate) fn faults(properties: &JsonMap<String, Json>) -> Vec<Fault> {
-    let mut faults = creation(&declaration(properties)).err().unwrap_or_default();
+    let mut faults = creation(&properties_of_container(properties))
+        .err()
+        .unwrap_or_default();
+    faults.extend(checked_name(&value(properties, "name"), "name").err());
     let networks = value(properties, "networks");
     if !networks.is_null() && !networks.is_array() {
         faults.push(Fault::new("this must be a list").at_key("networks"));
@@ -250,13 +290,13 @@ fn attachments(given: &Json) -> Result<JsonMap<String, Json>, Fault> {
     Ok(JsonMap::from_iter([(ATTACHMENTS.to_owned(), label.into())]))
 }
 
-fn name(given: &Json) -> Result<(), Fault> {
+fn checked_name(given: &Json, property: &str) -> Result<(), Fault> {
     match given {
         Json::Null => Ok(()),
         Json::String(name) if name.is_empty() || is_valid_name(name) => Ok(()),
         other => Err(Fault::new(format!("`{}` is not a valid container name", text(other)))
             .hint("use two or more of the characters [a-zA-Z0-9_.-], and start with a letter or digit")
-            .at_key("logical_id")),
+            .at_key(property)),
     }
 }
 
@@ -316,7 +356,7 @@ mod tests {
             "config": { "image": "a", "labels": { "own": "1", "both": "config" } },
             "tags": { "both": "tag" }, "attachments": [{ "id": "v1", "TYPE": "ebs" }],
         }));
-        let labels = &creation(&declaration(&node)).unwrap().body["Labels"];
+        let labels = &creation(&properties_of_container(&node)).unwrap().body["Labels"];
         let attachments = r#"[{"ID":"v1","Type":"ebs"}]"#;
         assert_eq!(
             *labels,
@@ -328,7 +368,7 @@ mod tests {
     fn values_that_look_like_functions_are_data() {
         let call = json!({ "dockctl.literal": { "get_secret": "x" } });
         let node = node(&json!({ "config": { "Image": "a", "Labels": call } }));
-        let labels = &creation(&declaration(&node)).unwrap().body["Labels"];
+        let labels = &creation(&properties_of_container(&node)).unwrap().body["Labels"];
         assert_eq!(*labels, json!({ "get_secret": "x" }));
     }
 

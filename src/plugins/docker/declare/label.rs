@@ -23,7 +23,7 @@ use serde_json::{Map as JsonMap, Value as Json, json};
 
 use std::path::PathBuf;
 
-pub(crate) const DEPLOYMENT: &str = "dockctl.deployment";
+pub(crate) use crate::seam::labeling::DEPLOYMENT;
 pub(crate) const NODE: &str = "dockctl.node";
 pub(crate) const INSTANCE: &str = "dockctl.instance";
 pub(crate) const GENERATION: &str = "dockctl.generation";
@@ -69,6 +69,12 @@ pub(crate) struct Label {
     pub(crate) name: String,
     pub(crate) node: String,
     pub(crate) index: usize,
+    /// Label of the instance: the name of the object, if it does not follow from the index.
+    #[serde(rename = "label", skip_serializing_if = "Option::is_none")]
+    pub(crate) of_instance: Option<String>,
+    /// Index of the first instance of the node.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) first: usize,
     #[serde(rename = "type")]
     pub(crate) type_name: String,
     pub(crate) blueprint: PathBuf,
@@ -105,7 +111,9 @@ pub(crate) struct Label {
 impl Label {
     /// Returns true if no name, type, ID or path in the label contains control characters.
     pub(crate) fn is_printable(&self) -> bool {
-        let own = [&self.node, &self.type_name].into_iter();
+        let own = [&self.node, &self.type_name]
+            .into_iter()
+            .chain(&self.of_instance);
         let objects = own.chain(&self.needs).chain(&self.uses);
         let unlabeled = self.unlabeled.iter().flat_map(|(id, why)| [id, why]);
         let texts = objects.chain(self.operations.keys()).chain(unlabeled);
@@ -133,10 +141,13 @@ pub(crate) fn record(deployment: &Deployment, instance: &Instance, node: &Defini
     let mut uses = container_references(deployment, instance);
     uses.sort();
     uses.dedup();
+    let numbering = deployment.structure.numbering.get(&instance.node);
     json!(Label {
         name: String::new(),
         node: instance.node.clone(),
         index: instance.index,
+        of_instance: instance.label.clone(),
+        first: numbering.map_or(0, |numbering| numbering.first),
         type_name: node.hierarchy.last().cloned().unwrap_or_default(),
         blueprint: deployment.blueprint.clone(),
         needs: instance
@@ -220,7 +231,9 @@ fn removal_inputs(
 fn descriptive_inputs(of: Operation, node: &Definition) -> Option<JsonMap<String, Json>> {
     let waits = conditions(node);
     match of {
-        Operation::Start if !waits.is_empty() => Some(map_of([("wait_for", waits.into())])),
+        Operation::Start | Operation::StartInstance if !waits.is_empty() => {
+            Some(map_of([("wait_for", waits.into())]))
+        }
         Operation::Start | Operation::StartInstance => Some(JsonMap::new()),
         _ => of.creates().map(|_| JsonMap::new()),
     }

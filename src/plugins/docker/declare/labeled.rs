@@ -89,6 +89,8 @@ impl LabeledObject {
             definition: definition(self),
             node: label.node,
             index: label.index,
+            label: label.of_instance,
+            first: label.first,
             blueprint: label.blueprint,
             needs: label.needs,
             references: label.uses,

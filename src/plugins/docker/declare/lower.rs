@@ -218,7 +218,7 @@ impl Lowering<'_> {
             networks: infrakit::networks(self.node),
         });
         let started = [Action::Start { adopted: false }].into_iter();
-        started.chain(init).collect()
+        started.chain(init).chain(self.waits()).collect()
     }
 
     /// Returns the actions that create the container. The request contains only the first network,

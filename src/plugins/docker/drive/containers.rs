@@ -465,7 +465,7 @@ impl Engine {
             if self
                 .recorded_container(call, &id)
                 .await?
-                .is_some_and(|found| names_instance(found.labels(), call))
+                .is_some_and(|found| self.is_of_instance(&found, call))
             {
                 self.delete(&id, removal).await?;
             }
@@ -512,7 +512,7 @@ impl Engine {
         let Some(found) = self.inspect(id).await? else {
             return Ok(None);
         };
-        if names_instance(found.labels(), call) || call.properties().contains_key(ADOPTED_STATE) {
+        if self.is_of_instance(&found, call) || call.properties().contains_key(ADOPTED_STATE) {
             return Ok(Some(found));
         }
         let name = found.name();
@@ -535,7 +535,7 @@ impl Engine {
         removal: Removal,
     ) -> Result<(), Failure> {
         match self.inspect(id).await? {
-            Some(found) if names_instance(found.labels(), call) => self.delete(id, removal).await,
+            Some(found) if self.is_of_instance(&found, call) => self.delete(id, removal).await,
             _ => Ok(()),
         }
     }

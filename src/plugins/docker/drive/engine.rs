@@ -4,6 +4,7 @@ use crate::{
     author::Author,
     digest::keyed_digest,
     engine::{Client, Kind, failure},
+    instance_record::ForeignObject,
     model::{Deployment, Instance},
     plugins::{
         NoteSink, ObjectPlaces, ObserveContext,
@@ -15,6 +16,7 @@ use crate::{
                 declared::{declaration, declared_name, image as declared_image},
                 drift::drift,
                 image::image_name,
+                infrakit,
                 label::{self, names_deployment},
                 operation::kind,
             },
@@ -56,14 +58,23 @@ pub(crate) struct Engine {
     pub(crate) image_labels: RefCell<HashMap<String, Json>>,
     /// The engine's information about itself, once it has been read.
     cached_info: RefCell<Option<Json>>,
-    /// IDs of other state directories' objects that the user took over.
+    /// Objects of others that the user took over.
     pub(crate) taken_over: TakenOver,
     /// Locks of the networks that are being created, by name.
     pub(crate) network_locks: NetworkLocks,
 }
 
-/// IDs of objects that users took over, shared by all engines of a run.
-pub(crate) type TakenOver = Rc<RefCell<HashSet<String>>>;
+/// Objects that users took over, shared by all engines of a run.
+pub(crate) type TakenOver = Rc<RefCell<TakenOverObjects>>;
+
+/// Objects that users took over.
+#[derive(Default)]
+pub(crate) struct TakenOverObjects {
+    /// IDs of objects of other state directories.
+    pub ids: HashSet<String>,
+    /// Objects that no dockctl created, by ID.
+    pub foreign: HashMap<String, ForeignObject>,
+}
 
 impl Engine {
     /// Creates an engine from an open connection. The digests in labels use the author's key.
@@ -108,9 +119,14 @@ impl Engine {
         let deployment = scene.deployment;
         let names_deployment_id =
             names_deployment(container.labels(), &deployment.name, &deployment.id);
+        let foreign = places
+            .iter()
+            .find(|(instance, _)| is_recorded(places, instance, &container.id()))
+            .filter(|_| self.is_foreign(container));
         let instance = container
             .label(label::INSTANCE)
-            .filter(|_| names_deployment_id);
+            .filter(|_| names_deployment_id)
+            .or(foreign.map(|(instance, _)| instance.as_str()));
         // Labels can be copied and names changed, so ownership requires a recorded ID or a matching
         // seal.
         let is_mine = match instance {
@@ -122,7 +138,11 @@ impl Engine {
         };
         let owner = instance.filter(|_| is_mine).map(|instance| Owner {
             instance: instance.to_owned(),
-            as_declared: self.is_as_declared(deployment, instance, container.labels()),
+            as_declared: if foreign.is_some() {
+                is_declared_foreign(deployment, instance, container.labels())
+            } else {
+                self.is_as_declared(deployment, instance, container.labels())
+            },
         });
         let shown = match &owner {
             Some(owner) if self.has_foreign_key(container.labels()) => Some(
@@ -607,6 +627,14 @@ fn is_claim(found: &Json, deployment: &str) -> bool {
     let record = labels[label::RECORD].as_str().unwrap_or_default();
     labels[label::DEPLOYMENT] == deployment
         && label::is_for(record, found["Name"].as_str().unwrap_or_default())
+}
+
+/// Returns true if a container that dockctl did not create has the declared configuration: its tags
+/// name it.
+fn is_declared_foreign(deployment: &Deployment, instance: &str, labels: &Json) -> bool {
+    let instance = deployment.instance(instance);
+    let node = instance.and_then(|instance| deployment.node(instance));
+    node.is_none_or(|node| infrakit::is_declared(node, labels))
 }
 
 /// Returns true if the record lists this ID as the object of an instance.

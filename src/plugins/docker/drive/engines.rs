@@ -136,8 +136,11 @@ impl Driver for Engines {
     }
 
     fn trust_taken_over(&self, record: &Record) {
-        let ids = record.taken_over.iter().cloned();
-        self.taken_over.borrow_mut().extend(ids);
+        let mut taken_over = self.taken_over.borrow_mut();
+        taken_over.ids.extend(record.taken_over.iter().cloned());
+        let foreign = record.foreign_objects();
+        let foreign = foreign.map(|it| (it.id.clone(), it.clone()));
+        taken_over.foreign.extend(foreign);
     }
 
     fn add_claims<'a>(&'a self, discovery: &'a mut Discovery) -> DriverFuture<'a, ()> {

@@ -3,6 +3,8 @@
 use super::{engine::Engine, engines::Engines};
 use crate::{
     engine::{Kind, failure},
+    instance_record::{ForeignObject, InstanceRecord},
+    model::InstanceState,
     plugins::{
         DriverFuture, ObjectFilter, ObjectIndex,
         docker::declare::{
@@ -12,7 +14,7 @@ use crate::{
     },
     seam::{Failure, LabeledObject, ObjectState, Target},
 };
-use serde_json::{Value as Json, json};
+use serde_json::{Map as JsonMap, Value as Json, json};
 
 impl ObjectIndex for Engines {
     fn check<'a>(&'a self, target: &'a Target) -> DriverFuture<'a, ()> {
@@ -45,6 +47,17 @@ impl ObjectIndex for Engines {
         Box::pin(async move {
             let found = self.get(target).await?.inspect(id).await?;
             Ok(found.map(|container| container.json))
+        })
+    }
+
+    fn take_over<'a>(
+        &'a self,
+        target: &'a Target,
+        id: &'a str,
+    ) -> DriverFuture<'a, Option<InstanceRecord>> {
+        Box::pin(async move {
+            let found = self.get(target).await?.inspect(id).await?;
+            Ok(found.as_ref().map(taken_over))
         })
     }
 
@@ -89,6 +102,31 @@ impl Engine {
         };
         let found = listed.iter().map(listed_container);
         Ok(found.filter(is_wanted).collect())
+    }
+}
+
+/// Returns the state of an instance with an existing container. Its script ran before.
+fn taken_over(container: &Container) -> InstanceRecord {
+    let mut properties = JsonMap::from_iter([
+        ("container_id".to_owned(), container.id().into()),
+        ("image_id".to_owned(), container.text("/Image").into()),
+    ]);
+    if container.flag("/State/Running") {
+        properties.extend(container.network_properties());
+    }
+    InstanceRecord {
+        state: if container.state() == ObjectState::Created {
+            InstanceState::Created
+        } else {
+            InstanceState::Started
+        },
+        properties,
+        foreign: Some(ForeignObject {
+            id: container.id(),
+            created_at: container.text("/Created").unwrap_or_default().to_owned(),
+            labels: container.tags(),
+        }),
+        ..InstanceRecord::default()
     }
 }
 

@@ -37,6 +37,9 @@ const SETTLING: Duration = Duration::from_secs(1);
 /// Time to read the rest of the output after the mark. A process that the script left behind may
 /// hold the output open.
 const REST: Duration = Duration::from_millis(200);
+/// Time without output after which the container is looked at: a busy engine may leave the output
+/// open when it removes a container.
+const SILENCE: Duration = Duration::from_secs(5);
 /// Bytes of output to keep, and the part of them that is shown.
 const MAX_TAIL: usize = 16 << 10;
 const MAX_LINES: usize = 20;
@@ -113,7 +116,10 @@ impl Engine {
             ..Removal::default()
         };
         match self.inspect(&id).await? {
-            Some(found) if names_owner(found.labels(), call, &creation.labeling) => {
+            Some(found)
+                if names_owner(found.labels(), call, &creation.labeling)
+                    || self.is_of_instance(&found, call) =>
+            {
                 self.delete(&id, everything).await
             }
             _ => Ok(()),
@@ -176,17 +182,23 @@ impl Engine {
         let mut attached = self.attach(id, &command).await?;
         let script = input(init.script.as_str().unwrap_or_default());
         attached.write_input(script.as_bytes()).await;
-        self.follow_script(&mut attached, &mark, tail).await
+        self.follow_script((id, &mut attached), &mark, tail).await
     }
 
     /// Reads the output of a script until its mark or until it has ended.
     async fn follow_script(
         &self,
-        attached: &mut AttachedCommand,
+        (container, attached): (&str, &mut AttachedCommand),
         mark: &str,
         tail: &mut Tail,
     ) -> Result<Ended, Failure> {
-        while let Some(Ok(piece)) = attached.output.next().await {
+        loop {
+            let piece = match timeout(SILENCE, attached.output.next()).await {
+                Ok(Some(Ok(piece))) => piece,
+                Ok(_) => break,
+                Err(_) if self.is_running(container).await? => continue,
+                Err(_) => return Ok(Ended::Interrupted(0)),
+            };
             tail.push(&piece.bytes);
             if let Some(code) = tail.take_mark(mark) {
                 let _ = timeout(REST, read_rest(attached, tail)).await;
@@ -202,6 +214,11 @@ impl Engine {
             next_check += pause;
             pause = (2 * pause).min(longest);
         }
+    }
+
+    async fn is_running(&self, id: &str) -> Result<bool, Failure> {
+        let found = self.inspect(id).await?;
+        Ok(found.is_some_and(|found| found.flag("/State/Running")))
     }
 
     /// Returns the exit code of a command; none while it runs.

@@ -7,10 +7,14 @@
 use crate::{
     engine::Kind,
     plugins::docker::{
-        declare::{change::base_name, container::Container, label},
+        declare::{
+            change::base_name,
+            container::Container,
+            label::{self, names_instance},
+        },
         drive::engine::Engine,
     },
-    seam::Failure,
+    seam::{Call, Failure},
 };
 
 use serde_json::{Map as JsonMap, Value as Json};
@@ -75,7 +79,23 @@ impl Engine {
 
     /// Returns true if the user took over the object with this ID.
     fn is_taken_over(&self, id: &str) -> bool {
-        self.taken_over.borrow().contains(id)
+        self.taken_over.borrow().ids.contains(id)
+    }
+
+    /// Returns true if the user took over a container that no dockctl created, and it is still the
+    /// same.
+    pub(crate) fn is_foreign(&self, container: &Container) -> bool {
+        let taken_over = self.taken_over.borrow();
+        taken_over.foreign.get(&container.id()).is_some_and(|seen| {
+            container.text("/Created") == Some(&seen.created_at) && container.tags() == seen.labels
+        })
+    }
+
+    /// Returns true if a container belongs to the instance of a call: its labels name the instance,
+    /// or it was taken over for it.
+    pub(crate) fn is_of_instance(&self, container: &Container, call: &Call) -> bool {
+        let is_known = || call.properties().values().any(|it| *it == *container.id());
+        names_instance(container.labels(), call) || (self.is_foreign(container) && is_known())
     }
 
     /// Returns true if the labels of a container claim that it was created for a deployment: its

@@ -23,6 +23,7 @@ use crate::{
         drive::{
             containers::{invalid_arguments, recorded_id},
             engine::Engine,
+            init::PENDING,
         },
     },
     seam::{Call, Failure, ObjectState, Outputs},
@@ -104,12 +105,11 @@ impl Engine {
         {
             self.expect_name_free(call, name).await?;
         }
-        if let Some(unrestorable) = before.as_ref().filter(|before| is_removed_on_stop(before)) {
+        let adopted = before.as_ref().filter(|before| self.is_adopted(before));
+        if let Some(unrestorable) = adopted.filter(|it| it.flag("/HostConfig/AutoRemove")) {
             return Err(not_restorable(unrestorable));
         }
-        if let Some(adopted) = before.as_ref().filter(|before| {
-            before.label(label::DEPLOYMENT).is_none() && !before.name().ends_with(KEPT_SUFFIX)
-        }) {
+        if let Some(adopted) = adopted.filter(|before| !before.name().ends_with(KEPT_SUFFIX)) {
             self.expect_name_free(call, &format!("{}{KEPT_SUFFIX}", adopted.name()))
                 .await?;
         }
@@ -129,13 +129,18 @@ impl Engine {
             )
             .await?;
         let id = made.set.get("container_id").cloned().unwrap_or_default();
+        let pending = made.set.get(PENDING).cloned().map(|id| (PENDING, id));
         let kept = (!carried_volumes.is_empty()).then(|| (CARRIED_VOLUMES, carried_volumes.into()));
         let policy = before
             .as_ref()
-            .and_then(foreign_policy)
+            .and_then(|before| self.adopted_policy(before))
             .map(|policy| (PREDECESSOR_POLICY, policy));
         Ok(set(
-            [(SUCCESSOR, id)].into_iter().chain(kept).chain(policy),
+            [(SUCCESSOR, id)]
+                .into_iter()
+                .chain(pending)
+                .chain(kept)
+                .chain(policy),
             &[],
         ))
     }
@@ -155,7 +160,7 @@ impl Engine {
                     .current_container(call)
                     .await?
                     .as_ref()
-                    .and_then(foreign_policy)
+                    .and_then(|before| self.adopted_policy(before))
                     .map(|policy| (PREDECESSOR_POLICY, policy));
                 return Ok(Some(set(
                     [(SUCCESSOR, id.into())].into_iter().chain(policy),
@@ -197,6 +202,20 @@ impl Engine {
         )
         .await?;
         Ok(None)
+    }
+
+    /// Returns true if a container was adopted: neither created nor taken over.
+    fn is_adopted(&self, container: &Container) -> bool {
+        container.label(label::DEPLOYMENT).is_none() && !self.is_foreign(container)
+    }
+
+    /// Returns the restart policy of an adopted container, if it has one.
+    fn adopted_policy(&self, before: &Container) -> Option<Json> {
+        let policy = before
+            .json
+            .pointer("/HostConfig/RestartPolicy")
+            .filter(|policy| !matches!(policy["Name"].as_str(), None | Some("" | "no")));
+        policy.filter(|_| self.is_adopted(before)).cloned()
     }
 
     async fn current_container(&self, call: &Call) -> Result<Option<Container>, Failure> {
@@ -482,22 +501,6 @@ impl Engine {
         }
         Ok(())
     }
-}
-
-/// Returns the restart policy of a container that dockctl did not create, if it has one.
-fn foreign_policy(before: &Container) -> Option<Json> {
-    let policy = before
-        .json
-        .pointer("/HostConfig/RestartPolicy")
-        .filter(|policy| !matches!(policy["Name"].as_str(), None | Some("" | "no")));
-    policy
-        .filter(|_| before.label(label::DEPLOYMENT).is_none())
-        .cloned()
-}
-
-/// Returns true if dockctl did not create a container and the engine removes it once it is stopped.
-fn is_removed_on_stop(before: &Container) -> bool {
-    before.flag("/HostConfig/AutoRemove") && before.label(label::DEPLOYMENT).is_none()
 }
 
 fn not_restorable(before: &Container) -> Failure {

@@ -52,6 +52,7 @@ impl Engine {
                 Ok(left.is_empty().then(networks::removed_outputs))
             }
             Action::Build { image, .. } => self.settle_build(call, image, since).await,
+            Action::CreateSuccessor(creation) if creation.dialect == Dialect::Sdk => Ok(None),
             Action::CreateSuccessor(_) => self.created_successor(call).await,
             // These check the present state before they act. A command has no state to check, so it
             // runs at least once.

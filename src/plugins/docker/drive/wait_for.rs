@@ -43,30 +43,40 @@ impl Engine {
         let (id, what, begin) = (recorded_id(call)?, display_condition(value), Instant::now());
         progress(Progress::Note(format!("waiting for {what}")));
         let mut changes = self.watch.subscribe(&self.client);
+        let mut working = WorkingTime::default();
         // With Podman, this loop runs the health checks.
         let shows = match wait.condition {
             Condition::Exited(_) => EventCoverage::Full,
             Condition::Healthy if !self.client.is_podman() => EventCoverage::Full,
-            Condition::Healthy | Condition::Port(_) | Condition::Log(_) => EventCoverage::ExitOnly,
+            Condition::Healthy
+            | Condition::WorksFor(_)
+            | Condition::Port(_)
+            | Condition::Log(_) => EventCoverage::ExitOnly,
         };
         loop {
-            if self.is_met(&wait, &id, &what).await? {
+            if self.is_met(&wait, (&id, &what), &mut working).await? {
                 return Ok(Outputs::default());
             }
+            let interval = wait.interval.min(working.left(&wait.condition));
             let left = wait.timeout.saturating_sub(begin.elapsed());
-            if left < wait.interval {
+            if left < interval {
                 return Err(self.timeout_failure(&wait, &id, &what).await);
             }
             tokio::select! {
                 // The last check happens when the time is up.
-                () = changes.next(&id, wait.interval, shows) => {}
+                () = changes.next(&id, interval, shows) => {}
                 () = tokio::time::sleep(left) => {}
                 () = call.stop.cancelled() => return Err(Failure::cancelled(format!("cancelled while waiting for {what}"))),
             }
         }
     }
 
-    async fn is_met(&self, wait: &WaitFor, id: &str, what: &str) -> Result<bool, Failure> {
+    async fn is_met(
+        &self,
+        wait: &WaitFor,
+        (id, what): (&str, &str),
+        working: &mut WorkingTime,
+    ) -> Result<bool, Failure> {
         let Some(container) = self.inspect(id).await? else {
             return Err(Failure::fatal(format!(
                 "the container disappeared while dockctl waited for {what}"
@@ -81,26 +91,50 @@ impl Engine {
         let restarts = container.json["RestartCount"].as_i64().unwrap_or(0);
         let is_between = container.state() == ObjectState::Restarting;
         match &wait.condition {
-            Condition::Healthy | Condition::Port(_) | Condition::Log(_)
+            Condition::Healthy
+            | Condition::WorksFor(_)
+            | Condition::Port(_)
+            | Condition::Log(_)
                 if is_between && restarts > MAX_RESTARTS =>
             {
                 Err(self.exit_failure(id, what).await)
             }
             Condition::Healthy | Condition::Port(_) if is_between => Ok(false),
+            Condition::WorksFor(time) if runs => {
+                let works = !is_between && self.works(&container).await?;
+                Ok(working.observe(works.then(|| start_of(&container)), *time))
+            }
             Condition::Exited(code) if !runs => self.check_exit_code(&container, *code).await,
             Condition::Exited(_) => Ok(false),
             Condition::Log(pattern) if self.log_matches(&container, pattern).await? => Ok(true),
             _ if !runs => Err(self.exit_failure(id, what).await),
             Condition::Healthy => {
-                if self.client.is_podman()
-                    && container.text("/State/Health/Status") == Some("starting")
-                {
-                    self.client.run_podman_health_check(id).await;
-                }
+                self.run_due_health_check(&container).await;
                 is_healthy(&container)
             }
             Condition::Port(port) => self.accepts_connections(&container, *port).await,
-            Condition::Log(_) => Ok(false),
+            Condition::WorksFor(_) | Condition::Log(_) => Ok(false),
+        }
+    }
+
+    /// Returns true if a container runs and its health check, if it has one, reports healthy.
+    async fn works(&self, container: &Container) -> Result<bool, Failure> {
+        let has_check = !matches!(
+            container.text("/State/Health/Status"),
+            None | Some("" | "none")
+        );
+        if container.state() != ObjectState::Running || !has_check {
+            return Ok(container.state() == ObjectState::Running);
+        }
+        self.run_due_health_check(container).await;
+        is_healthy(container)
+    }
+
+    /// Runs the health check of a container that has just started: Podman runs it only on request.
+    async fn run_due_health_check(&self, container: &Container) {
+        let is_starting = container.text("/State/Health/Status") == Some("starting");
+        if self.client.is_podman() && is_starting {
+            self.client.run_podman_health_check(&container.id()).await;
         }
     }
 
@@ -225,6 +259,42 @@ impl Engine {
         }
         .hint("check the log with docker logs, or increase `timeout` in `wait_for`")
     }
+}
+
+/// Since when a container works without interruption.
+#[derive(Default)]
+struct WorkingTime(Option<(String, Instant)>);
+
+impl WorkingTime {
+    /// Records that the container works since this start, or that it does not work. Returns true if
+    /// it has worked for the given time.
+    fn observe(&mut self, start: Option<String>, time: Duration) -> bool {
+        let Some(start) = start else {
+            self.0 = None;
+            return false;
+        };
+        let is_same = self.0.as_ref().is_some_and(|(known, _)| *known == start);
+        if !is_same {
+            self.0 = Some((start, Instant::now()));
+        }
+        self.0
+            .as_ref()
+            .is_some_and(|(_, since)| since.elapsed() >= time)
+    }
+
+    /// Returns the time until the condition can be met.
+    fn left(&self, condition: &Condition) -> Duration {
+        match (condition, &self.0) {
+            (Condition::WorksFor(time), Some((_, since))) => time.saturating_sub(since.elapsed()),
+            _ => Duration::MAX,
+        }
+    }
+}
+
+/// Identifies a start of a container: a restart is another one.
+fn start_of(container: &Container) -> String {
+    let restarts = container.json["RestartCount"].as_i64().unwrap_or(0);
+    format!("{restarts} {}", container.started_at().unwrap_or_default())
 }
 
 fn is_healthy(container: &Container) -> Result<bool, Failure> {

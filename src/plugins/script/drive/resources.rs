@@ -12,8 +12,7 @@ use crate::{
 };
 use serde_json::{Map as JsonMap, Value as Json};
 use std::{
-    fs,
-    io::{self, Read as _},
+    fs, io,
     path::{Component, Path, PathBuf},
     time::Duration,
 };
@@ -194,18 +193,7 @@ fn fetch(url: &str, certificate: Option<&str>) -> Result<Vec<u8>, String> {
         .max_redirects(0)
         .tls_config(trusted)
         .build();
-    let mut response = web::get(&config, url).map_err(|error| error.to_string())?;
-    if response.status() != 200 {
-        return Err(format!("HTTP status {}", response.status()));
-    }
-    let (mut text, body) = (Vec::new(), response.body_mut().as_reader());
-    let read = body.take(MAX_DOWNLOAD + 1).read_to_end(&mut text);
-    read.map_err(|error| error.to_string())?;
-    if text.len() as u64 > MAX_DOWNLOAD {
-        Err("it is longer than 16 MiB".to_owned())
-    } else {
-        Ok(text)
-    }
+    web::download(&config, url, MAX_DOWNLOAD)
 }
 
 /// Returns the name and the text of a script that is certainly Python, as far as it can be read
@@ -236,7 +224,11 @@ pub(super) fn python_text(
 mod tests {
     use super::*;
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-    use std::{io::Write as _, net::TcpListener, sync::Arc};
+    use std::{
+        io::{Read as _, Write as _},
+        net::TcpListener,
+        sync::Arc,
+    };
     use tokio_rustls::rustls::{ServerConfig, ServerConnection, Stream, pki_types};
 
     /// Serves a script over TLS on a free port. Returns its address and the PEM text of the

@@ -25,6 +25,7 @@ pub(crate) fn check(blueprint: &Blueprint, d: &mut Diagnostics) {
             None => objects::check(node, d),
         }
         objects::check_relationships(blueprint, node, d);
+        check_instance_names(node, d);
     }
     check_names_differ(blueprint, d);
     attributes::check(blueprint, d);
@@ -311,6 +312,26 @@ fn diagnostic(
     fault.hint.iter().fold(diagnostic, Diagnostic::hint)
 }
 
+/// Checks the names of the instances of a node, which are those of their containers.
+fn check_instance_names(node: &Node, d: &mut Diagnostics) {
+    let mut operations = node.operations.values();
+    let is_container = operations.any(|it| {
+        let operation = Operation::of(&it.plugin, &it.operation);
+        operation.and_then(Operation::creates) == Some(Kind::Container)
+    });
+    let names = node.numbering.names.iter().filter(|_| is_container);
+    for name in names.filter(|name| !is_valid_name(name)) {
+        let span = node.instance_counts.default.span;
+        let fault = span.error(
+            Code::ObjectName,
+            format!("`{name}` is not a valid container name"),
+        );
+        d.push(fault.hint(
+            "use two or more of the characters [a-zA-Z0-9_.-], and start with a letter or digit",
+        ));
+    }
+}
+
 /// Checks the inputs of an operation. The DSL permits other inputs, but they have no effect.
 fn check_inputs(operation: &ModelOperation, d: &mut Diagnostics) {
     const KNOWN: [&str; 5] = [
@@ -341,7 +362,9 @@ fn check_inputs(operation: &ModelOperation, d: &mut Diagnostics) {
                 ));
             }
             "processes_to_wait_for" if !function::contains_call(&json) => check_processes(value, d),
-            "wait_for" if operation_kind == Operation::Start => objects::check_conditions(value, d),
+            "wait_for" if matches!(operation_kind, Operation::Start | Operation::StartInstance) => {
+                objects::check_conditions(value, d);
+            }
             name if !KNOWN.contains(&name) || name == "wait_for" => {
                 let warning = value.span.warning(
                     Code::NoEffect,
