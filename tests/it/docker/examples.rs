@@ -1,6 +1,6 @@
 //! The examples: each one is installed, used and uninstalled as its README describes.
 
-use crate::support::{Test, fetch, free_port, project_root};
+use crate::support::{Test, eventually, fetch, free_port, project_root};
 use serde_json::json;
 use std::fs;
 
@@ -203,4 +203,38 @@ fn adopt_connects_to_an_existing_container_and_restores_its_state() {
     test.run(&["uninstall"]).exits_with(0);
     assert_eq!(test.containers(), ["PREFIX-legacy exited"]);
     assert_eq!(test.inspect("legacy", "{{.Id}}"), id);
+}
+
+/// Returns a specification of the example `infrakit` with the names and the image of the test.
+fn specification(test: &Test, name: &str) -> String {
+    let path = project_root().join("blueprints/infrakit").join(name);
+    let text = fs::read_to_string(path).unwrap();
+    let text = text
+        .replace("dockctl-demo", &test.prefix)
+        .replace("docker-example", &test.prefix)
+        .replace("quorum-", &format!("{}-", test.prefix));
+    test.write(name, &text).display().to_string()
+}
+
+#[test]
+fn infrakit_leaves_a_line_and_its_quorum_finds_all_members() {
+    let test = Test::new("infrakit");
+    test.import_image();
+    let group = |words: &[&str]| test.run(&[&["group"], words].concat()).exits_with(0).stdout;
+    let committed = group(&["commit", &specification(&test, "docker-vanilla.json")]);
+    let id = &test.prefix;
+    assert_eq!(committed, format!("Committed {id}: Managing 1 instances\n"));
+    let hello = test.docker(&["exec", &test.name("1"), "cat", "/hello"]);
+    assert_eq!(hello, "Hello, World!");
+    group(&["destroy", id]);
+    group(&["commit", &specification(&test, "quorum.yaml")]);
+    let all = [1, 2, 3].map(|n| test.name(&n.to_string())).join("\n");
+    for member in ["1", "3"] {
+        eventually("all members", || {
+            let found = test.docker(&["exec", &test.name(member), "cat", "/tmp/peers"]);
+            (found == all).then_some(())
+        });
+    }
+    group(&["destroy", &test.name("example")]);
+    assert_eq!(test.containers(), [""; 0]);
 }
