@@ -30,6 +30,7 @@ use crate::{
 use serde_json::{Value as Json, json};
 use std::{
     collections::BTreeSet,
+    fs,
     io::{self, Read as _},
     path::{Path, PathBuf},
 };
@@ -62,7 +63,7 @@ pub(crate) fn group(global: &Global, args: &GroupArgs) -> Result<Outcome, CliErr
         GroupCommand::Describe {
             group, quiet, raw, ..
         } => groups.describe(&group.id, *quiet, *raw),
-        GroupCommand::Inspect { group, yaml, .. } => groups.inspect(&group.id, *yaml),
+        GroupCommand::Inspect { group, raw, .. } => groups.inspect(&group.id, raw.yaml),
         GroupCommand::Ls { quiet } => groups.ls(*quiet),
         GroupCommand::Free { group } => groups.free(&group.id),
         GroupCommand::Destroy { group, run } => groups.destroy(&group.id, *run),
@@ -338,7 +339,14 @@ fn origin(file: &Path, documents: &front::Options) -> Result<Origin, CliError> {
         });
     }
     let path = shown.strip_prefix("file://").map_or(file, Path::new);
-    Ok(path.into())
+    // A pipe can be read only once.
+    let is_pipe = fs::metadata(path).is_ok_and(|data| !data.is_file() && !data.is_dir());
+    let text = is_pipe.then(|| front::read_file(path)).transpose();
+    let text = text.map_err(|why| CliError::usage(format!("cannot read {shown}: {why}")))?;
+    Ok(Origin {
+        path: path.to_owned(),
+        text,
+    })
 }
 
 /// Returns the instances in the description of a group.

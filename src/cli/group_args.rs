@@ -56,9 +56,8 @@ pub(crate) enum GroupCommand {
     Inspect {
         #[command(flatten)]
         group: GroupArg,
-        /// Print YAML
-        #[arg(short, long)]
-        yaml: bool,
+        #[command(flatten)]
+        raw: RawArgs,
         #[command(flatten)]
         yes: LongYesArg,
     },

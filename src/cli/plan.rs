@@ -11,7 +11,9 @@ use super::{
 use crate::{
     model::Difference,
     operate::{
-        blueprint,
+        Workspace,
+        blueprint::{self, Origin},
+        group,
         preview::{self, Preview},
     },
     plan::effect::{InstanceEffect, PlannedEffect, tally_text},
@@ -31,6 +33,25 @@ use std::{
 /// Maximum number of instances that one line names; the others are counted.
 const MAX_NAMES: usize = 6;
 
+/// Returns the blueprint and the name of the deployment to plan. A group that is named without a
+/// file is planned from its stored specification.
+fn subject<'w>(
+    args: &BlueprintArgs,
+    workspace: Workspace<'w>,
+) -> Result<(Origin, String, Workspace<'w>), CliError> {
+    let given = args.deployment.as_deref();
+    let path = selection::find(args.blueprint.as_deref());
+    if let (Err(_), None, Some(name)) = (&path, &args.blueprint, given)
+        && let Some((origin, settings)) = group::stored(&workspace, name)?
+    {
+        let workspace = Workspace::new(settings, workspace.caller);
+        return Ok((origin, name.to_owned(), workspace));
+    }
+    let path = path?;
+    let name = blueprint::deployment_name(given, &path, &workspace.settings)?;
+    Ok((path.as_path().into(), name, workspace))
+}
+
 /// Shows the changes that install or update would make. Reads only.
 pub(crate) fn plan(
     global: &Global,
@@ -39,11 +60,10 @@ pub(crate) fn plan(
 ) -> Result<Outcome, CliError> {
     let terminal = Terminal::new(global);
     let workspace = terminal.workspace()?;
-    let path = selection::find(args.blueprint.as_deref())?;
-    let name = blueprint::deployment_name(args.deployment.as_deref(), &path, &workspace.settings)?;
+    let (origin, name, workspace) = subject(args, workspace)?;
     let previewed = preview::preview(
         &workspace,
-        (&path, &name),
+        (&origin, &name),
         &args.inputs.inputs,
         plan.parameters(),
     );

@@ -13,7 +13,7 @@ use std::{
 };
 
 /// Maximum number of instances of one deployment.
-const MAX_INSTANCES: usize = 100_000;
+pub(super) const MAX_INSTANCES: usize = 100_000;
 /// Maximum estimated size of the instances of one deployment, in bytes, including relationships and
 /// groups.
 const MAX_SIZE: usize = 32 << 20;

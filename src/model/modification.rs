@@ -3,7 +3,7 @@
 
 use super::{
     Blueprint, Instance, InstanceRelationship, Instances, Numbering, RelationshipKind,
-    instances::{Containment, Member, MemberChoice, Part, populate},
+    instances::{Containment, MAX_INSTANCES, Member, MemberChoice, Part, populate},
     structure::declared_numbering,
 };
 use crate::diagnostic::Diagnostics;
@@ -240,7 +240,8 @@ impl<'a> Census<'a> {
         if let Some(moved) = self.moved.get_mut(name) {
             moved.retain(|member| !staying.contains(member));
         }
-        let more = number.saturating_sub(staying.len());
+        // More instances are an error, which is reported with their first member.
+        let more = number.saturating_sub(staying.len()).min(MAX_INSTANCES + 1);
         let mut members: Vec<Member> = staying
             .into_iter()
             .map(|(id, index)| Member::Existing(id, index))

@@ -4,6 +4,7 @@ use super::{
     caller::{Question, QuestionSubject},
     desired,
     error::{Error, Kind},
+    group,
     input_args::{self, HiddenInputs},
     recover, scale,
     session::{HeldSession, Job, Session},
@@ -140,10 +141,15 @@ impl Request {
                 ignore_failure: *ignore_failure,
             }),
             Self::Heal(names) => {
-                Parameters::Heal(heal_parameters(select_instances(names, record)?))
+                Parameters::Heal(heal_parameters(select_instances(names, record)?, record))
             }
-            Self::HealOnly(selection) => Parameters::Heal(heal_parameters(selection.clone())),
-            Self::Scale(scaling) => Parameters::Scale(scaling.parameters(record)?),
+            Self::HealOnly(selection) => {
+                Parameters::Heal(heal_parameters(selection.clone(), record))
+            }
+            Self::Scale(scaling) => {
+                group::refuse_scaling(record)?;
+                Parameters::Scale(scaling.parameters(record)?)
+            }
         })
     }
 }
@@ -156,6 +162,9 @@ fn workflow_parameters(
     let deployment = record.deployment.as_ref();
     let declared = deployment.and_then(|deployment| deployment.workflows.get(name));
     let workflow = workflow(name, declared, deployment)?;
+    if workflow == Workflow::Scale {
+        group::refuse_scaling(record)?;
+    }
     // Older versions of the library call the entity `node_id`.
     if let Some(node) = parameters
         .shift_remove("node_id")
@@ -700,11 +709,13 @@ fn resolve_operation(request: &str, record: &Record) -> Result<String, Error> {
     }
 }
 
-/// Returns the parameters of a repair that ignores failures while stopping and deleting.
-pub(crate) fn heal_parameters(selection: Selection) -> parameters::Heal {
+/// Returns the parameters of a repair that ignores failures while stopping and deleting. It keeps
+/// outdated instances of a group: only a commit changes their configuration.
+pub(crate) fn heal_parameters(selection: Selection, record: &Record) -> parameters::Heal {
     parameters::Heal {
         selection,
         ignore_failure: true,
+        keep_outdated: group::is_group(record),
         ..parameters::Heal::default()
     }
 }

@@ -1,6 +1,7 @@
 //! Previews of `install` and `update`. Changes nothing.
 
 use super::{
+    blueprint::Origin,
     desired::{Decision, Desired, DesiredRequest, unmet_requirements, unobservable_fields},
     error::Error,
     plan_file::PlanFile,
@@ -20,7 +21,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 /// A preview with the data that it was computed from.
@@ -56,14 +57,14 @@ impl PreviewResult {
 /// conflict.
 pub(crate) async fn preview(
     workspace: &Workspace<'_>,
-    (path, name): (&Path, &str),
+    (origin, name): (&Origin, &str),
     inputs: &[String],
     update_options: Update,
 ) -> Result<PreviewResult, Error> {
     let desired = Desired::read(
         workspace,
         &DesiredRequest {
-            origin: &path.into(),
+            origin,
             name,
             inputs,
             plan: None,
@@ -71,7 +72,7 @@ pub(crate) async fn preview(
         },
     );
     let desired = desired.map_err(|error| {
-        let words = ["plan", &path.display().to_string(), "-d", name];
+        let words = ["plan", &origin.path.display().to_string(), "-d", name];
         error.with_repeat_hint(&workspace.caller.command_line(&words))
     })?;
     let systems = workspace.connect()?;

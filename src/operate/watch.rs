@@ -392,7 +392,7 @@ impl Watch<'_> {
         let observed = self.workspace.observe(drivers, deployment, record).await?;
         let selection = select_instances(self.instances, record)?;
         let known = PlanInput::new(deployment, record, &observed);
-        let proposal = heal::first(&known, &heal_parameters(selection));
+        let proposal = heal::first(&known, &heal_parameters(selection, record));
         let tasks = proposal
             .stage
             .tasks()

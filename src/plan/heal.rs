@@ -267,6 +267,7 @@ impl<'a> Healing<'a> {
                 selection: &Selection::of_instances(chosen),
                 recreate: renew,
                 cause: "it is unhealthy",
+                keeps_outdated: self.parameters.keep_outdated,
                 ..install::Scope::default()
             },
         )

@@ -76,7 +76,7 @@ pub struct Scope<'a> {
     pub cause: &'a str,
     /// How the instances of one node are replaced.
     pub rolling: RollingUpdate,
-    /// Outdated instances stay as they are.
+    /// Outdated instances that run stay as they are.
     pub keeps_outdated: bool,
 }
 
@@ -163,7 +163,11 @@ impl<'a> Planner<'a, '_> {
             ..
         } = self.known;
         let (status, change) = self.status(instance, node);
-        if self.scope.keeps_outdated && status == InstanceStatus::Outdated {
+        let is_outdated = status == InstanceStatus::Outdated;
+        if self.scope.keeps_outdated
+            && is_outdated
+            && (self.known.plugins).is_in_desired_state(instance, node, observed)
+        {
             return;
         }
         let needs: BTreeSet<TaskId> = self

@@ -13,6 +13,12 @@ pub const DEPLOYMENT: &str = "dockctl.deployment";
 /// Beginning of the labels that only dockctl sets.
 pub const RESERVED_LABELS: &str = "dockctl.";
 
+/// Returns true if a label is for people and other programs. The other labels of dockctl describe the
+/// deployment of an object, and are long.
+pub(crate) fn is_public(label: &str) -> bool {
+    !label.starts_with(RESERVED_LABELS) || label.starts_with(SERVER)
+}
+
 /// Returns true if labels name a group of InfraKit, or a server that serves InfraKit.
 pub(crate) fn names_infrakit(has: impl Fn(&str) -> bool) -> bool {
     has(GROUP) || has(SERVER)

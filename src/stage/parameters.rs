@@ -249,6 +249,9 @@ pub struct Heal {
     /// Reinstall all instances, regardless of their state.
     #[serde(skip_serializing_if = "Not::not")]
     pub force_reinstall: bool,
+    /// Leave running instances alone that do not match their definition. Not in Cloudify.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub keep_outdated: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "required by serde")]
@@ -288,6 +291,7 @@ impl Default for Heal {
             check_status: true,
             allow_reinstall: true,
             force_reinstall: false,
+            keep_outdated: false,
         }
     }
 }
@@ -525,6 +529,7 @@ pub fn names(workflow: Workflow) -> Vec<&'static str> {
                 "check_status",
                 "allow_reinstall",
                 "force_reinstall",
+                "keep_outdated",
             ];
         }
     };

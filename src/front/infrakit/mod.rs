@@ -19,12 +19,16 @@ use super::{Document, Kind, Options, Translated};
 use crate::{diagnostic::Diagnostics, syntax::Value};
 use std::path::Path;
 
+/// Most instances of a group.
+pub const MAX_SIZE: usize = 10_000;
 /// Name of the only node of a group.
 pub const NODE: &str = "instance";
 /// Tag with the ID of the group.
 pub const GROUP_TAG: &str = "infrakit.group";
 /// Tags with the configuration hash: the one that dockctl writes, and that of later controllers.
 pub const HASH_TAGS: [&str; 2] = ["infrakit.config_sha", "infrakit.config.hash"];
+/// Value of these tags on an instance that was created before its group, and counts as matching.
+pub const BOOTSTRAP: &str = "bootstrap";
 
 /// Turns the specification of a group into a blueprint.
 pub(super) fn translate(

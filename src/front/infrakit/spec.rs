@@ -1,6 +1,6 @@
 //! The specification of a group, as InfraKit defines it.
 
-use super::reader::Section;
+use super::{MAX_SIZE, reader::Section};
 use crate::{
     diagnostic::{Diagnostics, Span},
     front::{Options, fault},
@@ -13,6 +13,9 @@ use std::time::Duration;
 const INSTANCE_PLUGINS: [&str; 2] = ["instance-docker", "docker"];
 /// Names of the flavor plugin that every specification can use.
 const FLAVOR_PLUGINS: [&str; 3] = ["vanilla", "flavor-vanilla", "vanilla/flavor-vanilla"];
+
+/// Longest ID: it is part of the names of containers and files.
+const MAX_ID: usize = 100;
 
 /// How many instances a group has.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -81,7 +84,8 @@ pub(super) fn read<'v>(root: &'v Value, options: &Options, d: &mut Diagnostics) 
         d.push(fault(id_span, "Group ID must not be blank"));
     } else if !is_name(&id) {
         let message = format!("the ID `{id}` of the group cannot be the name of a deployment");
-        let hint = "use only the characters [a-z0-9_.-], and start with a letter or digit";
+        let hint =
+            "use at most 100 of the characters [a-z0-9_.-], and start with a letter or digit";
         d.push(fault(id_span, message).hint(hint));
     }
     let known = ["Allocation", "Instance", "Flavor", "Updating"];
@@ -126,7 +130,8 @@ pub(super) fn read<'v>(root: &'v Value, options: &Options, d: &mut Diagnostics) 
 /// Returns true if an ID can be the name of a deployment.
 fn is_name(id: &str) -> bool {
     let is_inner = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '_' | '.' | '-');
-    id.starts_with(|c: char| c.is_ascii_alphanumeric()) && id.chars().all(is_inner)
+    let is_short = id.len() <= MAX_ID;
+    is_short && id.starts_with(|c: char| c.is_ascii_alphanumeric()) && id.chars().all(is_inner)
 }
 
 fn allocation(properties: &Section<'_>, d: &mut Diagnostics) -> (Allocation, Vec<Span>) {
@@ -138,6 +143,10 @@ fn allocation(properties: &Section<'_>, d: &mut Diagnostics) -> (Allocation, Vec
     let ids = section.texts("LogicalIDs", d);
     let is_wrong = d.len() > before;
     check_logical_ids(&ids, d);
+    if size.max(ids.len()) > MAX_SIZE {
+        let message = format!("Invalid properties: a group has at most {MAX_SIZE} instances");
+        d.push(fault(section.span, message));
+    }
     match (size, ids.is_empty()) {
         (0, true) if !is_wrong => d.push(fault(section.span, "Allocation must not be blank")),
         (1.., false) => d.push(fault(

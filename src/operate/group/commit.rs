@@ -3,6 +3,7 @@
 use super::{
     super::{
         blueprint::{self, Origin},
+        caller::Notice,
         converge::{self, converge},
         desired::{Desired, DesiredRequest},
         error::{Error, Kind},
@@ -10,7 +11,7 @@ use super::{
         workspace::Workspace,
     },
     Group,
-    listing::{count_by_configuration, members_of},
+    listing::{count_by_configuration, members_of, tagged},
     refuse_other_deployment,
     take::Found,
 };
@@ -19,6 +20,7 @@ use crate::{
     front::infrakit::{GroupSpec, changes},
     model::{Deployment, inputs::MissingInputs},
     plugins::Drivers,
+    printable::printable,
     record::Record,
     stage::{Parameters, Workflow, parameters::Update},
 };
@@ -74,7 +76,7 @@ impl Prepared {
         takes_over: bool,
     ) -> Result<(), Error> {
         let found = self.found.iter();
-        let mut checked = found.map(|found| found.confirm(workspace, (&self.spec.id, takes_over)));
+        let mut checked = found.map(|found| found.confirm(workspace, (&self.spec, takes_over)));
         checked.next().unwrap_or(Ok(()))
     }
 }
@@ -115,6 +117,14 @@ pub(crate) async fn commit(
     let prepared = prepare(workspace, &drivers, request, None).await?;
     let (id, details) = (prepared.spec.id.clone(), prepared.details.clone());
     if request.pretend {
+        if let Some(found) = prepared
+            .found
+            .and_then(|found| found.description(&prepared.spec))
+        {
+            workspace
+                .caller
+                .notify(&Notice::Note(format!("the commit takes over {found}")));
+        }
         return Ok(Committed { id, details });
     }
     prepared.check_consent(workspace, request.takes_over)?;
@@ -151,7 +161,10 @@ async fn prepare(
     refuse_other_deployment(record.as_ref(), id)?;
     let known = super::find(workspace, id)?;
     let members = match &known {
-        Some(known) => members_of(drivers, &known.record).await?,
+        Some(known) => {
+            warn_of_unmanaged(workspace, drivers, &known.record).await?;
+            members_of(drivers, &known.record).await?
+        }
         None => Vec::new(),
     };
     let present = count_by_configuration(&members, &spec.config_hash());
@@ -168,6 +181,32 @@ async fn prepare(
         details,
         found,
     })
+}
+
+/// Warns of containers that have the tag of a group and do not belong to it.
+async fn warn_of_unmanaged(
+    workspace: &Workspace<'_>,
+    drivers: &Drivers<'_>,
+    record: &Record,
+) -> Result<(), Error> {
+    let Some(id) = record
+        .deployment
+        .as_ref()
+        .map(|deployment| &deployment.name)
+    else {
+        return Ok(());
+    };
+    let known = record.object_ids();
+    let tagged = tagged(drivers, id).await?;
+    let unmanaged = tagged.iter().filter(|object| !known.contains(&object.id));
+    let names: Vec<String> = unmanaged.map(|object| printable(&object.name)).collect();
+    if !names.is_empty() {
+        workspace.warn(format!(
+            "containers with the tag of group `{id}` that do not belong to it: {}; to take them over, run `dockctl group free {id}` and commit again with --take-over",
+            names.join(", ")
+        ));
+    }
+    Ok(())
 }
 
 /// Reads and checks a specification. Returns it with the text of the script that it refers to.
@@ -246,7 +285,14 @@ async fn apply(workspace: &Workspace<'_>, request: &Request, id: &str) -> Result
         options: request.options,
         plan: None,
     };
-    converge(workspace, &request).await.map(drop)
+    let is_update = request.parameters.workflow() == Workflow::Update;
+    let converged = converge(workspace, &request).await;
+    converged.map(drop).map_err(|error| match error.kind {
+        Kind::Failed if is_update => error.hint(
+            "the instances that were not replaced keep running with their former configuration",
+        ),
+        _ => error,
+    })
 }
 
 /// Returns true if the last run, which was not completed, left outdated instances alone.

@@ -2,10 +2,10 @@
 
 use super::super::{error::Error, workspace::Workspace};
 use crate::{
-    front::infrakit::{GROUP_TAG, HASH_TAGS, changes::Present},
+    front::infrakit::{BOOTSTRAP, GROUP_TAG, HASH_TAGS, changes::Present},
     plugins::{Drivers, ObjectFilter},
     record::Record,
-    seam::{LabeledObject, ObjectState, Target, labeling::RESERVED_LABELS},
+    seam::{LabeledObject, ObjectState, Target, labeling::is_public},
 };
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
@@ -51,14 +51,14 @@ impl GroupMember {
     /// Returns true if it has the configuration with a hash.
     fn has_configuration(&self, hash: &str) -> bool {
         let mut tags = HASH_TAGS.iter().filter_map(|tag| self.tags.get(*tag));
-        tags.any(|tag| tag == hash)
+        tags.any(|tag| tag == hash || tag == BOOTSTRAP)
     }
 }
 
 impl From<LabeledObject> for GroupMember {
     fn from(object: LabeledObject) -> Self {
-        let is_own = |key: &String| !key.starts_with(RESERVED_LABELS);
-        let tags = object.labels.into_iter().filter(|(key, _)| is_own(key));
+        let labels = object.labels.into_iter();
+        let tags = labels.filter(|(key, _)| is_public(key));
         Self {
             id: object.id,
             name: object.name,

@@ -7,17 +7,18 @@ mod take;
 pub(crate) use listing::{GroupMember, members};
 
 use super::{
+    blueprint::Origin,
     error::{Error, Kind},
     execute::places,
     session::Session,
-    settings::RunOptions,
+    settings::{RunOptions, Settings},
     uninstall,
     workspace::Workspace,
 };
 use crate::{
     document::DocumentKind,
     event::{Event, Outcome},
-    front::infrakit::{Allocation, GroupSpec},
+    front::infrakit::{Allocation, GroupSpec, MAX_SIZE, NODE},
     model::Deployment,
     plugins::Plugins,
     printable::printable,
@@ -36,6 +37,40 @@ pub(crate) fn spec_of(deployment: &Deployment) -> Option<GroupSpec> {
     let document = deployment.document.as_ref()?;
     let is_group = document.kind == DocumentKind::InfrakitGroup;
     GroupSpec::from_json(&document.content).filter(|_| is_group)
+}
+
+/// Returns true if a deployment is a group.
+pub(crate) fn is_group(record: &Record) -> bool {
+    record.deployment.as_ref().and_then(spec_of).is_some()
+}
+
+/// Refuses to scale a group as a deployment: its specification has the size.
+pub(crate) fn refuse_scaling(record: &Record) -> Result<(), Error> {
+    let Some(spec) = record.deployment.as_ref().and_then(spec_of) else {
+        return Ok(());
+    };
+    let id = &spec.id;
+    let error = Error::usage(format!("`{id}` is a group: its specification has the size"));
+    Err(match spec.allocation {
+        Allocation::Size(_) => error.hint(format!("run: dockctl group scale {id} SIZE")),
+        Allocation::LogicalIds(_) => error.hint("the logical IDs cannot change"),
+    })
+}
+
+/// Returns the stored specification of a group, and the settings to read it with.
+///
+/// # Errors
+///
+/// If its journal cannot be read.
+pub(crate) fn stored(
+    workspace: &Workspace<'_>,
+    id: &str,
+) -> Result<Option<(Origin, Settings)>, Error> {
+    let known = find(workspace, id)?;
+    Ok(known.and_then(|known| {
+        let deployment = known.record.deployment.as_ref()?;
+        Some(commit::stored(&workspace.settings, deployment, &known.spec))
+    }))
 }
 
 /// Returns the group with an ID, if it is managed.
@@ -92,6 +127,11 @@ pub(crate) fn resized(spec: &GroupSpec, size: i64) -> Result<GroupSpec, Error> {
         return Err(error.hint("the logical IDs determine the number of instances"));
     }
     let size = usize::try_from(size).unwrap_or(usize::MAX);
+    if size > MAX_SIZE {
+        return Err(Error::usage(format!(
+            "a group has at most {MAX_SIZE} instances"
+        )));
+    }
     if size == 0 {
         let id = &spec.id;
         let error = Error::usage("Allocation must not be blank");
@@ -260,13 +300,26 @@ pub(crate) async fn destroy(
     uninstall::uninstall(workspace, &request).await
 }
 
+/// Node type of the instances of a group.
+const NODE_TYPE: &str = "dockctl.nodes.infrakit.Instance";
+
+/// Returns true if a deployment can be a group that was recovered from labels, which do not have its
+/// specification.
+fn is_recovered_group(deployment: &Deployment) -> bool {
+    let mut nodes = deployment.nodes.iter();
+    deployment.recovered
+        && nodes.all(|(name, node)| {
+            name == NODE && node.hierarchy.last().is_some_and(|it| it == NODE_TYPE)
+        })
+}
+
 /// Refuses a deployment that is no group.
 fn refuse_other_deployment(record: Option<&Record>, id: &str) -> Result<(), Error> {
     let deployment = record
         .filter(|record| record.is_installed())
         .and_then(|record| record.deployment.as_ref());
     match deployment {
-        Some(deployment) if deployment.document.is_none() => {
+        Some(deployment) if deployment.document.is_none() && !is_recovered_group(deployment) => {
             let message = format!("`{id}` is a deployment that is no group; nothing was done");
             let path = deployment.blueprint.display();
             let error = Error::new(Kind::Usage, message);

@@ -7,6 +7,7 @@
 use super::{
     super::{
         caller::{Question, QuestionSubject},
+        claims,
         error::{Error, Kind},
         recover,
         session::Session,
@@ -17,7 +18,7 @@ use super::{
 use crate::{
     discovery::RecoveredDeployment,
     event::Event,
-    front::infrakit::NODE,
+    front::infrakit::{Allocation, GroupSpec, NODE},
     instance_record::InstanceRecord,
     model::{Deployment, Instance, Structure, random_id},
     plugins::{Drivers, ObjectPlaces},
@@ -50,7 +51,11 @@ impl Found {
         drivers: &Drivers<'_>,
         (id, record): (&str, Option<&Record>),
     ) -> Result<Self, Error> {
-        let own = workspace.discover(drivers, id).await?.own();
+        let discovery = workspace.discover(drivers, id).await?;
+        if !discovery.claims().is_empty() {
+            return Err(claims::created_elsewhere(id, &discovery.claims()));
+        }
+        let own = discovery.own();
         let is_own = |object: &LabeledObject| {
             own.as_ref()
                 .is_some_and(|own| own.object_ids.contains(&object.id))
@@ -79,6 +84,38 @@ impl Found {
         self.own.is_none() && self.again.is_empty() && self.foreign.is_empty()
     }
 
+    /// Returns how many containers of others there are, their names, and how many of all containers
+    /// are not needed; `None` if there are no containers of others.
+    pub(super) fn description(&self, spec: &GroupSpec) -> Option<String> {
+        if self.foreign.is_empty() {
+            return None;
+        }
+        let names: Vec<String> = self.foreign.iter().map(|it| printable(&it.name)).collect();
+        let containers = count(names.len(), "container");
+        let surplus = match self.surplus(spec) {
+            0 => String::new(),
+            surplus => format!(" ({surplus} of all are surplus and will be removed)"),
+        };
+        let id = &spec.id;
+        Some(format!(
+            "{containers} that dockctl did not create, with the tag of group `{id}`: {}{surplus}",
+            names.join(", ")
+        ))
+    }
+
+    /// Returns the number of containers that the group does not need.
+    fn surplus(&self, spec: &GroupSpec) -> usize {
+        let own = self.own.as_ref().map_or(0, |own| own.instances.len());
+        let all = own + self.again.len() + self.foreign.len();
+        match &spec.allocation {
+            Allocation::Size(size) => all.saturating_sub(*size),
+            Allocation::LogicalIds(ids) => {
+                let foreign = self.foreign.iter();
+                foreign.filter(|it| !ids.contains(&it.name)).count()
+            }
+        }
+    }
+
     /// Asks whether to take over the containers of others.
     ///
     /// # Errors
@@ -87,27 +124,19 @@ impl Found {
     pub(super) fn confirm(
         &self,
         workspace: &Workspace<'_>,
-        (id, takes_over): (&str, bool),
+        (spec, takes_over): (&GroupSpec, bool),
     ) -> Result<(), Error> {
-        if self.foreign.is_empty() || takes_over {
+        let Some(description) = self.description(spec).filter(|_| !takes_over) else {
             return Ok(());
-        }
-        let names: Vec<String> = self.foreign.iter().map(|it| printable(&it.name)).collect();
-        let containers = count(names.len(), "container");
+        };
         if workspace.caller.is_interactive() {
             return workspace.caller.ask(&Question {
-                text: format!(
-                    "Take over {containers} with the tag of group `{id}`: {}?",
-                    names.join(", ")
-                ),
+                text: format!("Take over {description}?"),
                 danger: None,
                 subject: QuestionSubject::Nothing,
             });
         }
-        let message = format!(
-            "{containers} that dockctl did not create have the tag of group `{id}`: {}; nothing was done",
-            names.join(", ")
-        );
+        let message = format!("there are {description}; nothing was done");
         let error = Error::new(Kind::Failed, message);
         Err(error.hint("to take them over as they are, pass --take-over"))
     }

@@ -2,7 +2,7 @@
 //! the log.
 
 use crate::{
-    event::Entry,
+    event::{Entry, Event},
     executor::StopRequests,
     operate::{
         Caller, Error,
@@ -89,7 +89,9 @@ struct Log {
 
 impl Reporter for Log {
     fn report(&mut self, record: &Record, entry: &Entry) {
-        if let Some(line) = event_line(record, &entry.event) {
+        // People at a terminal read how to stop at once.
+        let is_stop = matches!(entry.event, Event::CancelRequested { .. });
+        if let Some(line) = event_line(record, &entry.event).filter(|_| !is_stop) {
             tracing::info!(group = self.group, "{}", on_one_line(&line));
         }
     }

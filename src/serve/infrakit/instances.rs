@@ -13,7 +13,7 @@ use crate::{
     printable::{on_one_line, printable},
     seam::{
         Failure, LabeledObject, ObjectState, Step, Target,
-        labeling::{RESERVED_LABELS, SERVER_REQUEST, names_infrakit},
+        labeling::{RESERVED_LABELS, SERVER_REQUEST, is_public, names_infrakit},
     },
     serve::json_rpc::RpcError,
 };
@@ -455,7 +455,11 @@ impl Instances {
         let description = |it: LabeledObject| Description {
             id: short(&it.id).to_owned(),
             logical_id: Some(it.name),
-            tags: it.labels,
+            tags: it
+                .labels
+                .into_iter()
+                .filter(|(key, _)| is_public(key))
+                .collect(),
         };
         Ok(all.into_iter().map(description).collect())
     }

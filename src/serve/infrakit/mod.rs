@@ -218,7 +218,7 @@ fn groups(
     };
     let holder = Holder::this_process("infrakit serve --groups", "");
     let store = workspace.state.server(GROUPS_STORE, &holder);
-    let store = store.map_err(|error| in_use("groups of this state directory", error))?;
+    let store = store.map_err(|error| in_use("the groups of this state directory are", error))?;
     let mut settings = workspace.settings.clone();
     let documents = &mut settings.imports.documents;
     documents.kind = Some(DocumentKind::InfrakitGroup);
@@ -298,7 +298,7 @@ fn instances(workspace: &Workspace<'_>, options: &Options) -> Result<Instances, 
     let store = workspace
         .state
         .server(&options.name, &holder)
-        .map_err(|error| in_use(&format!("plugin `{}`", options.name), error))?;
+        .map_err(|error| in_use(&format!("the plugin `{}` is", options.name), error))?;
     let template =
         Template::new(options.namespace.clone(), options.init_timeout).map_err(failed)?;
     let parts = Parts {
@@ -328,9 +328,9 @@ fn in_use(what: &str, error: JournalError) -> operate::Error {
             let who = holder
                 .map(|holder| format!(" by {holder}"))
                 .unwrap_or_default();
-            let message = format!("the {what} is in use{who}");
+            let message = format!("{what} in use{who}");
             operate::Error::new(Kind::Busy, message)
-                .hint("use another name: --name NAME, or another --state-dir")
+                .hint("use another state directory: --state-dir DIR, or another name for a plugin: --name NAME")
         }
         other => other.into(),
     }

@@ -10,7 +10,7 @@ use crate::{
     executor::StopRequests,
     operate::{
         self, Workspace,
-        error::Kind,
+        error::{Detail, Kind},
         execute::RequestContext,
         group::{self, commit},
         settings::RunOptions,
@@ -101,6 +101,31 @@ pub(super) async fn run(groups: &Groups, id: &str, control: &Control) {
     }
 }
 
+/// Returns the message of an error, with the first failed step.
+fn cause(error: &operate::Error) -> String {
+    let failed = match &error.detail {
+        Detail::Ended(run) => run
+            .record
+            .executions
+            .last()
+            .and_then(|last| last.failed.first()),
+        Detail::Faults(faults) => {
+            let mut faults = faults.diagnostics.iter().filter(|it| it.is_error());
+            return faults
+                .next()
+                .map_or_else(|| error.message.clone(), |it| it.message.clone());
+        }
+        _ => None,
+    };
+    match failed {
+        Some(failed) => format!(
+            "{}: {}: {}",
+            error.message, failed.instance, failed.failure.message
+        ),
+        None => error.message.clone(),
+    }
+}
+
 /// What follows a piece of work.
 enum Next {
     /// The next piece at once.
@@ -130,7 +155,7 @@ impl Work<'_> {
             Ok(next) => next,
             Err(error) if error.kind == Kind::Interrupted => Next::Again,
             Err(error) => {
-                let message = on_one_line(&error.message);
+                let message = on_one_line(&cause(&error));
                 tracing::error!(group = self.id, error = %message, "the group does not match its specification yet");
                 Next::Wait(match error.kind {
                     Kind::Busy => BUSY_PAUSE,

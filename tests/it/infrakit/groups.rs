@@ -119,7 +119,7 @@ fn example_of_the_documentation_works() {
 
 #[test]
 fn commits_scale_and_update_and_names_stay() {
-    let test = Test::in_memory("ik-scale");
+    let test = Test::new("ik-scale");
     test.import_image();
     commit(&test, &sized(&test, 1, 1000));
     assert_eq!(
@@ -239,10 +239,11 @@ fn logical_ids_are_names_and_host_names_and_cannot_change() {
 
 #[test]
 fn freed_instances_stay_and_are_taken_back_as_they_are() {
-    let test = Test::in_memory("ik-free");
+    let test = Test::new("ik-free");
     test.import_image();
     commit(&test, &sized(&test, 2, 1000));
-    let ids = || test.docker(&["ps", "-aq", "--no-trunc"]);
+    let tag = format!("label=infrakit.group={}", test.prefix);
+    let ids = || test.docker(&["ps", "-aq", "--no-trunc", "--filter", &tag]);
     let before = ids();
     let freed = group(&test, &["free", &test.prefix]).exits_with(0).stdout;
     assert_eq!(freed, format!("Freed {}\n", test.prefix));
@@ -269,6 +270,34 @@ fn freed_instances_stay_and_are_taken_back_as_they_are() {
     );
 }
 
+#[test]
+fn instances_are_taken_back_after_the_journal_was_lost() {
+    let test = Test::in_memory("ik-lost");
+    test.import_image();
+    let ids = json!({ "LogicalIDs": [test.name("n1"), test.name("n2")] });
+    let spec = spec(&test, &ids, 1000);
+    commit(&test, &spec);
+    let before = test.docker(&["ps", "-aq", "--no-trunc"]);
+    std::fs::remove_dir_all(test.path("state").join("deployments")).unwrap();
+    assert_eq!(commit(&test, &spec), details(&test, "Managing 2 instances"));
+    assert_eq!(commit(&test, &spec), details(&test, "Noop"));
+    std::fs::remove_dir_all(test.path("state").join("deployments")).unwrap();
+    test.run(&["recover", &test.prefix]).exits_with(0);
+    assert_eq!(
+        commit(&test, &spec),
+        details(&test, "Managing 2 instances"),
+        "labels do not have the specification"
+    );
+    assert_eq!(test.docker(&["ps", "-aq", "--no-trunc"]), before);
+    assert_eq!(
+        members(&test),
+        [
+            "PREFIX-n1 sleep 1000 running",
+            "PREFIX-n2 sleep 1000 running"
+        ]
+    );
+}
+
 /// Starts a container as a real controller of InfraKit does.
 fn start_foreign(test: &Test, name: &str, labels: &[&str]) {
     let (name, group) = (test.name(name), format!("infrakit.group={}", test.prefix));
@@ -280,7 +309,7 @@ fn start_foreign(test: &Test, name: &str, labels: &[&str]) {
 
 #[test]
 fn containers_of_others_are_taken_over_only_with_consent() {
-    let test = Test::in_memory("ik-take");
+    let test = Test::new("ik-take");
     test.import_image();
     let spec = sized(&test, 2, 1000);
     let path = write(&test, &spec);
@@ -294,7 +323,7 @@ fn containers_of_others_are_taken_over_only_with_consent() {
     let before = members(&test);
     let refused = group(&test, &["commit", &path]).exits_with(1);
     drop(refused.stderr_contains(&[
-        "2 containers that dockctl did not create have the tag of group",
+        "there are 2 containers that dockctl did not create, with the tag of group",
         &test.name("old"),
         "pass --take-over",
     ]));
@@ -333,8 +362,18 @@ fn surplus_containers_are_removed_when_they_are_taken_over() {
         start_foreign(&test, name, &[]);
     }
     let path = write(&test, &sized(&test, 2, 1000));
+    let surplus = "(1 of all are surplus and will be removed)";
+    let pretended = group(&test, &["commit", "--pretend", &path]).exits_with(0);
+    drop(pretended.stderr_contains(&["the commit takes over 3 containers", surplus]));
+    let refused = group(&test, &["commit", &path]).exits_with(1);
+    drop(refused.stderr_contains(&[surplus]));
     group(&test, &["commit", "--take-over", &path]).exits_with(0);
     assert_eq!(members(&test).len(), 2);
+    start_foreign(&test, "late", &[]);
+    let path = write(&test, &sized(&test, 2, 1000));
+    let warned = group(&test, &["commit", &path]).exits_with(0);
+    let late = test.name("late");
+    drop(warned.stderr_contains(&["that do not belong to it", &late]));
 }
 
 #[test]
@@ -366,7 +405,7 @@ fn failed_update_keeps_the_old_instances() {
     broken["Properties"]["Flavor"]["Properties"]["Init"] = json!(["exit 3"]);
     let path = write(&test, &broken);
     let failed = group(&test, &["commit", &path]).exits_with(1);
-    drop(failed.stderr_contains(&["init script failed with code 3"]));
+    drop(failed.stderr_contains(&["init script failed with code 3", "keep running"]));
     assert_eq!(
         members(&test),
         ["PREFIX-1 sleep 1000 running", "PREFIX-2 sleep 1000 running"]
@@ -476,7 +515,13 @@ fn plan_validate_and_graph_read_specifications() {
         graph.stdout,
         graph.stderr
     );
-    for words in [&["executions"][..], &["logs"], &["plan", &path]] {
+    let scaled = test.run(&["scale", "instance", "--to", "3", "-d", &test.prefix]);
+    drop(
+        scaled
+            .exits_with(2)
+            .stderr_contains(&["dockctl group scale"]),
+    );
+    for words in [&["executions"][..], &["logs"], &["plan"], &["plan", &path]] {
         let words = [words, &["-d", &test.prefix]].concat();
         test.run(&words).exits_with(0);
     }

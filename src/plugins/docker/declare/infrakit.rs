@@ -22,6 +22,8 @@ pub(crate) const ATTACHMENTS: &str = "infrakit.attachments";
 /// Labels with the hash of the configuration that a controller of InfraKit created a container
 /// from, by its generation.
 const CONFIG_TAGS: [&str; 2] = ["infrakit.config_sha", "infrakit.config.hash"];
+/// Value of these labels on a container that was created before its group, and counts as matching.
+const BOOTSTRAP: &str = "bootstrap";
 /// Longest time for the script of an instance, in seconds, unless the node sets another.
 const INIT_TIMEOUT: f64 = 300.0;
 
@@ -108,8 +110,8 @@ fn properties_of_container(properties: &JsonMap<String, Json>) -> Json {
 pub(crate) fn is_declared(node: &Definition, labels: &Json) -> bool {
     let tags = property(node, "tags");
     let declared = CONFIG_TAGS.iter().find_map(|tag| tags[*tag].as_str());
-    let of_container = CONFIG_TAGS.iter().filter_map(|tag| labels[*tag].as_str());
-    declared.is_none_or(|declared| of_container.clone().any(|hash| hash == declared))
+    let mut of_container = CONFIG_TAGS.iter().filter_map(|tag| labels[*tag].as_str());
+    declared.is_none_or(|declared| of_container.any(|hash| hash == declared || hash == BOOTSTRAP))
 }
 
 /// Returns the networks that an instance is attached to, besides that of `host_config`.
