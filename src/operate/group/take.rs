@@ -94,7 +94,7 @@ impl Found {
         let containers = count(names.len(), "container");
         let surplus = match self.surplus(spec) {
             0 => String::new(),
-            surplus => format!(" ({surplus} of all are surplus and will be removed)"),
+            surplus => format!("; {} will be removed", count(surplus, "surplus container")),
         };
         let id = &spec.id;
         Some(format!(
@@ -136,7 +136,7 @@ impl Found {
                 subject: QuestionSubject::Nothing,
             });
         }
-        let message = format!("there are {description}; nothing was done");
+        let message = format!("nothing was done: there are {description}");
         let error = Error::new(Kind::Failed, message);
         Err(error.hint("to take them over as they are, pass --take-over"))
     }

@@ -362,7 +362,7 @@ fn surplus_containers_are_removed_when_they_are_taken_over() {
         start_foreign(&test, name, &[]);
     }
     let path = write(&test, &sized(&test, 2, 1000));
-    let surplus = "(1 of all are surplus and will be removed)";
+    let surplus = "; 1 surplus container will be removed";
     let pretended = group(&test, &["commit", "--pretend", &path]).exits_with(0);
     drop(pretended.stderr_contains(&["the commit takes over 3 containers", surplus]));
     let refused = group(&test, &["commit", &path]).exits_with(1);
