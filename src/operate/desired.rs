@@ -13,7 +13,7 @@ use crate::{
     diagnostic::Diagnostics,
     digest::keyed_digest,
     event::{Entry, Event},
-    journal::Inventory,
+    journal::{Inventory, JournalError},
     model::{Deployment, Difference, Instance, inputs::MissingInputs},
     plan::{self, AttributeRead, PlanInput, Proposal, Unsupported},
     plugins::{Drivers, Plugins},
@@ -58,6 +58,17 @@ fn with_definition(record: Option<Record>, deployment: &Deployment) -> Record {
     let applied = record.apply(&Entry::now(Event::Defined { deployment }));
     applied.expect("a definition can always follow");
     record
+}
+
+/// Refuses to continue if another process works on a deployment: it may have begun, and created
+/// objects, after the record was read.
+fn refuse_concurrent_run(workspace: &Workspace<'_>, name: &str) -> Result<(), Error> {
+    let holder = workspace.state.holder(name)?;
+    let other = holder.filter(|holder| holder.pid != std::process::id());
+    other.map_or(Ok(()), |other| {
+        let holder = Some(other);
+        Err(JournalError::Locked { holder }.into())
+    })
 }
 
 /// The result of comparing a desired deployment with its record.
@@ -282,6 +293,7 @@ impl Desired {
         if let Some(record) = self.record.as_ref().filter(|record| record.is_installed()) {
             return recover::refuse_created_elsewhere(&discovery, record, name);
         }
+        refuse_concurrent_run(workspace, name)?;
         let message = format!(
             "this state directory has no record of `{name}`, but objects on the engine are labeled with it: {}",
             unknown_objects.join(", ")
