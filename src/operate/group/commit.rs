@@ -54,7 +54,7 @@ pub(crate) struct Committed {
     pub details: String,
 }
 
-/// A commit that is checked, with what it does.
+/// A checked commit, with a description of its effect.
 pub(crate) struct Prepared {
     pub spec: GroupSpec,
     /// Text of the script that the specification refers to.
@@ -148,7 +148,7 @@ pub(crate) async fn describe(
     prepare(workspace, &systems.drivers(), request, committed).await
 }
 
-/// Checks a commit, and describes what it does.
+/// Checks a commit, and describes its effect.
 async fn prepare(
     workspace: &Workspace<'_>,
     drivers: &Drivers<'_>,

@@ -146,7 +146,7 @@ impl Groups {
         Ok(())
     }
 
-    /// Starts the task of a group, or interrupts what it does, because there is a new request.
+    /// Starts the task of a group, or interrupts its work because there is a new request.
     fn supervise(self: &Rc<Self>, id: &str) {
         let known = self.tasks.borrow().get(id).cloned();
         if let Some(control) = known {
