@@ -46,6 +46,30 @@ fn one_of_twenty_concurrent_installs_works_and_the_others_report_it() {
 }
 
 #[test]
+fn objects_of_a_run_that_just_began_are_not_taken_for_those_of_a_lost_journal() {
+    let test = Test::in_memory("late");
+    test.blueprint(&never_ready());
+    let works = test.start(&["install"]);
+    eventually("the container", || is_waiting(&test));
+    // The next command reads no record, as if the run began only afterwards; the seed gives it
+    // other instances than those of the run.
+    for suffix in ["", "-wal", "-shm"] {
+        let file = format!("state/deployments/{}.db{suffix}", test.prefix);
+        fs::remove_file(test.path(&file)).unwrap();
+    }
+    let install = || test.run(&["install", "--seed", "7"]);
+    let refused = install().exits_with(5);
+    drop(refused.stderr_contains(&["in use by `dockctl install`"]));
+    send_signal(works.id(), "KILL");
+    drop(Test::wait(works));
+    drop(
+        install()
+            .exits_with(1)
+            .stderr_contains(&["has no record of"]),
+    );
+}
+
+#[test]
 fn twenty_deployments_install_concurrently() {
     let test = Test::in_memory("many");
     test.blueprint(
