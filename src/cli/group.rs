@@ -51,7 +51,7 @@ struct Groups<'t> {
 pub(crate) fn group(global: &Global, args: &GroupArgs) -> Result<Outcome, CliError> {
     let terminal = Terminal::new(global);
     let workspace = Workspace::new(settings(global)?, &terminal);
-    let plugins_dir = plugins_dir(args.plugins_dir.as_ref())?;
+    let plugins_dir = plugins_dir(&args.directory)?;
     let groups = Groups {
         daemon: find(&workspace, &plugins_dir)?,
         terminal: &terminal,

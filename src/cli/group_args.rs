@@ -8,7 +8,7 @@
 use super::{
     args::RunArgs,
     completions::deployments,
-    infrakit_args::{duration, tag},
+    infrakit_args::{DirectoryArgs, duration, tag},
 };
 use clap::{Args, Subcommand, builder::FalseyValueParser};
 use clap_complete::ArgValueCompleter;
@@ -16,15 +16,8 @@ use std::{path::PathBuf, time::Duration};
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct GroupArgs {
-    /// Directory of InfraKit's plugins [default: $INFRAKIT_HOME/plugins, or ~/.infrakit/plugins]
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "INFRAKIT_PLUGINS_DIR",
-        hide_env_values = true
-    )]
-    pub plugins_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub directory: DirectoryArgs,
     #[command(subcommand)]
     pub command: GroupCommand,
 }

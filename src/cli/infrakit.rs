@@ -5,7 +5,7 @@ use super::{
     args::Global,
     config::path_variable,
     error::{CliError, Kind},
-    infrakit_args::{InfrakitCommand, InstanceArgs, InstanceCommand, ServeArgs},
+    infrakit_args::{DirectoryArgs, InfrakitCommand, InstanceArgs, InstanceCommand, ServeArgs},
     runtime,
     settings::settings,
     terminal::Terminal,
@@ -67,9 +67,9 @@ pub(crate) fn infrakit(global: &Global, command: &InfrakitCommand) -> Result<Out
     }
 }
 
-pub(crate) fn plugins_dir(given: Option<&PathBuf>) -> Result<PathBuf, CliError> {
+pub(crate) fn plugins_dir(args: &DirectoryArgs) -> Result<PathBuf, CliError> {
     let (infrakit, home) = (path_variable("INFRAKIT_HOME"), path_variable("HOME"));
-    directory::path(given.cloned(), infrakit, home).ok_or_else(|| {
+    directory::path(args.plugins_dir.clone(), infrakit, home).ok_or_else(|| {
         CliError::usage("no directory of plugins: HOME is not set")
             .hint("set it with --plugins-dir DIR")
     })
@@ -93,7 +93,7 @@ fn serve(global: &Global, args: &ServeArgs) -> Result<Outcome, CliError> {
         .zip(args.tls_client_ca.clone());
     let options = Options {
         name: args.name.clone(),
-        directory: plugins_dir(args.directory.plugins_dir.as_ref())?,
+        directory: plugins_dir(&args.directory)?,
         listen: args.listen.clone(),
         tls: files.map(|((certificate, key), client_ca)| TlsFiles {
             certificate,
@@ -155,7 +155,7 @@ fn client(args: &InstanceArgs) -> Result<Client, CliError> {
 /// Finds the plugin in the directory. Returns its address and the subtype.
 fn find(args: &InstanceArgs) -> Result<(Address, &str), CliError> {
     let (name, subtype) = args.name.split_once('/').unwrap_or((&args.name, ""));
-    let directory = plugins_dir(args.plugins_dir.as_ref())?;
+    let directory = plugins_dir(&args.directory)?;
     let found = directory::find(&directory, name);
     let unknown = |why| CliError::usage(why).hint(known_plugins(&directory));
     Ok((found.map_err(unknown)?, subtype))

@@ -25,6 +25,7 @@ pub(crate) struct DirectoryArgs {
     /// Directory of InfraKit's plugins [default: $INFRAKIT_HOME/plugins, or ~/.infrakit/plugins]
     #[arg(
         long,
+        global = true,
         value_name = "DIR",
         env = "INFRAKIT_PLUGINS_DIR",
         hide_env_values = true
@@ -122,15 +123,8 @@ pub(crate) struct InstanceArgs {
         default_value = "instance-docker"
     )]
     pub name: String,
-    /// Directory of InfraKit's plugins [default: $INFRAKIT_HOME/plugins, or ~/.infrakit/plugins]
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "INFRAKIT_PLUGINS_DIR",
-        hide_env_values = true
-    )]
-    pub plugins_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub directory: DirectoryArgs,
     /// Longest time to wait for the plugin, such as 15s or 1m30s
     #[arg(long, global = true, value_name = "DURATION", default_value = "15s", env = "INFRAKIT_CLIENT_TIMEOUT", hide_env_values = true, value_parser = duration)]
     pub timeout: Duration,

@@ -12,13 +12,14 @@ use std::{
     os::unix::net::UnixStream,
 };
 
-struct Sweep {
-    test: Test,
-    proxy: Proxy,
+/// A test whose requests to the engine go through a proxy.
+pub(super) struct Sweep {
+    pub(super) test: Test,
+    pub(super) proxy: Proxy,
 }
 
 impl Sweep {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let test = Test::in_memory(name);
         test.import_image();
         let proxy = Proxy::start(&test.path("proxy.sock"), test.engine().socket());

@@ -3,32 +3,21 @@
 //! nothing else may be left.
 
 use super::{
+    crash::Sweep,
     group_daemon::serve,
     groups::{group, members, sized, write},
 };
 use crate::{
-    proxy::{Fault, Proxy},
-    support::{Run, Test, eventually},
+    proxy::Fault,
+    support::{Run, eventually},
 };
 use serde_json::Value as Json;
 use std::env;
 
 /// Every how many requests CI tries a point.
-const SAMPLED: usize = 23;
-
-struct Sweep {
-    test: Test,
-    proxy: Proxy,
-}
+const SAMPLED: usize = 31;
 
 impl Sweep {
-    fn new(name: &str) -> Self {
-        let test = Test::in_memory(name);
-        test.import_image();
-        let proxy = Proxy::start(&test.path("proxy.sock"), test.engine().socket());
-        Self { test, proxy }
-    }
-
     /// Returns the specification that a commit goes to: one commit adds an instance, the next one
     /// removes it, and both update.
     fn target(&self, round: u32) -> Json {
@@ -36,7 +25,7 @@ impl Sweep {
     }
 
     /// Checks that the group is the committed one, and nothing else is left.
-    fn check(&self, round: u32, point: &str) {
+    fn check_group(&self, round: u32, point: &str) {
         let (size, seconds) = (2 + round % 2, 1000 + round);
         let expected = (1..=size).map(|n| format!("PREFIX-{n} sleep {seconds} running"));
         let expected: Vec<String> = expected.collect();
@@ -85,7 +74,7 @@ fn command_killed_during_a_commit_is_completed_by_the_next() {
                 assert_eq!(again.code, 0, "{point}: {}", again.stderr);
                 tried += 1;
             }
-            sweep.check(round, &point);
+            sweep.check_group(round, &point);
             if !killed {
                 break;
             }
@@ -125,7 +114,7 @@ fn daemon_killed_during_a_commit_completes_it_at_its_next_start() {
             drop(served);
             served = serve();
             served.converged(&test.prefix);
-            sweep.check(
+            sweep.check_group(
                 round,
                 &format!("{fault:?} at request {at}: {}", served.log()),
             );
