@@ -225,7 +225,11 @@ impl Groups<'_> {
     }
 
     fn size_of(&self, id: &str) -> Result<usize, CliError> {
-        let spec = self.spec(id, || CliError::usage(format!("group {id} not found")))?;
+        let unknown = || {
+            let error = CliError::usage(format!("group {id} not found"));
+            error.hint("to list the groups, run: dockctl group ls")
+        };
+        let spec = self.spec(id, unknown)?;
         Ok(spec.allocation.size())
     }
 

@@ -444,6 +444,12 @@ fn ids_that_cannot_be_used_are_refused() {
         3,
         "the ID `Not/valid` of the group cannot be the name of a deployment",
     );
+    let mut short = sized(&test, 1, 1000);
+    short["ID"] = "x".into();
+    let path = write(&test, &short);
+    let pretended = group(&test, &["commit", "--pretend", &path]).exits_with(0);
+    let would = "Committing x would involve: Managing 1 instances\n";
+    assert_eq!(pretended.stdout, would, "its instance is `x-1`");
     let names = json!({ "LogicalIDs": ["a/b"] });
     let message = "`a/b` is not a valid container name";
     refused(&super::groups::spec(&test, &names, 1000), 3, message);

@@ -1,6 +1,7 @@
 //! Reads the engine's inspection of a container.
 
 use crate::{
+    model::Numbering,
     plugins::docker::declare::json::{keys, list, map_of, pairs, strings, text},
     printable::truncated,
     seam::ObjectState,
@@ -141,6 +142,15 @@ pub(crate) fn state_named(name: &str) -> ObjectState {
         "exited" | "stopped" => ObjectState::Exited,
         "created" | "configured" | "" => ObjectState::Created,
         _ => ObjectState::Dead,
+    }
+}
+
+/// Returns the name of the first container of a node; `None` if each instance has its own name.
+pub(crate) fn first_name(base: &str, numbering: &Numbering) -> Option<String> {
+    match numbering.first {
+        _ if !numbering.names.is_empty() => None,
+        0 => Some(base.to_owned()),
+        first => Some(format!("{base}-{first}")),
     }
 }
 

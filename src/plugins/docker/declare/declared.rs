@@ -233,7 +233,15 @@ pub(crate) fn faults(part: InstanceRef<'_>) -> Vec<Fault> {
         node,
     } = part;
     match kind(node) {
-        Some(Kind::Container) if is_infrakit(node) => infrakit::faults(&node.properties),
+        Some(Kind::Container) if is_infrakit(node) => {
+            let mut faults = infrakit::faults(&node.properties);
+            faults.extend(infrakit::name_fault(&object_name(
+                &deployment.name,
+                instance,
+                node,
+            )));
+            faults
+        }
         Some(Kind::Container) if !node.is_adopted() => creation(deployment, instance, node)
             .converted()
             .err()

@@ -179,12 +179,17 @@ fn checked<T: Default>(result: Result<T, Fault>, faults: &mut Vec<Fault>) -> T {
     })
 }
 
-/// Returns the faults of the properties of a node. Paths begin with the name of a property.
+/// Returns the fault of the name of a container, if the engine refuses it.
+pub(crate) fn name_fault(name: &Json) -> Option<Fault> {
+    checked_name(name, "name").err()
+}
+
+/// Returns the faults of the properties of a node, except its name: that of a container can have a
+/// number. Paths begin with the name of a property.
 pub(crate) fn faults(properties: &JsonMap<String, Json>) -> Vec<Fault> {
     let mut faults = creation(&properties_of_container(properties))
         .err()
         .unwrap_or_default();
-    faults.extend(checked_name(&value(properties, "name"), "name").err());
     let networks = value(properties, "networks");
     if !networks.is_null() && !networks.is_array() {
         faults.push(Fault::new("this must be a list").at_key("networks"));
@@ -346,8 +351,10 @@ mod tests {
 
     fn messages(properties: &Json) -> Vec<String> {
         let faults = faults(&node(properties));
+        let name = name_fault(&properties["name"]);
         faults
             .iter()
+            .chain(&name)
             .map(|it| format!("{}: {}", it.path.join("."), it.message))
             .collect()
     }

@@ -8,7 +8,7 @@ use crate::{
     engine::{self, Kind},
     model::{Blueprint, Node, Operation as ModelOperation, function},
     plugins::docker::declare::{
-        container::is_valid_name,
+        container::{first_name, is_valid_name},
         image::{self, Image},
         operation::Operation,
         params,
@@ -171,10 +171,11 @@ fn check_name(node: &Node, create: &ModelOperation, d: &mut Diagnostics) {
         return;
     };
     // Engines show names with a leading slash, and users copy them.
-    if !name
-        .as_str()
-        .is_some_and(|name| is_valid_name(name.strip_prefix('/').unwrap_or(name)))
-    {
+    let is_valid = |name: &str| {
+        let base = name.strip_prefix('/').unwrap_or(name);
+        first_name(base, &node.numbering).is_none_or(|name| is_valid_name(&name))
+    };
+    if !name.as_str().is_some_and(is_valid) {
         let fault = name.span.error(
             Code::ObjectName,
             format!("`{}` is not a valid container name", name.to_key()),

@@ -7,7 +7,7 @@ use crate::{
         build_config,
         check::{check_inputs, input_fault, operation},
         condition::WaitFor,
-        container::is_valid_name,
+        container::{first_name, is_valid_name},
         infrakit, network,
         operation::Operation,
         params, volume,
@@ -32,7 +32,8 @@ pub(crate) fn check(node: &Node, d: &mut Diagnostics) {
             d,
         );
     } else if has(Operation::CreateInstance) {
-        let faults = infrakit::faults(&properties(node).collect());
+        let mut faults = infrakit::faults(&properties(node).collect());
+        faults.extend(infrakit_name(node).and_then(|name| infrakit::name_fault(&name)));
         d.extend(faults.into_iter().map(|fault| located(node, fault)));
     } else if has(Operation::CreateNetwork) {
         check_properties(node, network::request, d);
@@ -418,4 +419,13 @@ fn missing_healthcheck(node: &Node, condition: &Value) -> Diagnostic {
         .span
         .warning(Code::UnmeetableWait, message)
         .hint("params: {healthcheck: {test: …, interval: 5s}}")
+}
+
+/// Returns the name of the first container of an InfraKit node, if the node declares one.
+fn infrakit_name(node: &Node) -> Option<Json> {
+    let given = node.properties.get("name").map(Value::to_json)?;
+    match &given {
+        Json::String(base) if !base.is_empty() => first_name(base, &node.numbering).map(Json::from),
+        _ => Some(given),
+    }
 }
