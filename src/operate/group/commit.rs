@@ -6,7 +6,7 @@ use super::{
         caller::Notice,
         converge::{self, converge},
         desired::{Desired, DesiredRequest},
-        error::{Error, Kind},
+        error::{Detail, Error, Kind},
         settings::{RunOptions, Settings},
         workspace::Workspace,
     },
@@ -128,9 +128,22 @@ pub(crate) async fn commit(
         return Ok(Committed { id, details });
     }
     prepared.check_consent(workspace, request.takes_over)?;
-    Box::pin(take_over(workspace, &drivers, request, prepared)).await?;
-    Box::pin(apply(workspace, request, &id)).await?;
+    let took_over = Box::pin(take_over(workspace, &drivers, request, prepared)).await?;
+    let applied = Box::pin(apply(workspace, request, &id)).await;
+    applied.map_err(|error| match error.detail {
+        Detail::None if took_over && error.kind == Kind::Interrupted => after_take_over(&id),
+        _ => error,
+    })?;
     Ok(Committed { id, details })
+}
+
+/// Returns the error if the user refuses the changes after a take-over.
+fn after_take_over(id: &str) -> Error {
+    let message = format!("the containers belong to group `{id}` now; nothing else was done");
+    let error = Error::new(Kind::Interrupted, message);
+    error.hint(format!(
+        "to give them up as they are, run: dockctl group free {id}"
+    ))
 }
 
 /// Describes a commit without changing anything. `committed` is a specification that is accepted,
@@ -229,18 +242,19 @@ pub(crate) fn read(
     }
 }
 
-/// Takes over the containers of a group that is not managed yet.
+/// Takes over the containers of a group that is not managed yet. Returns false if there are none.
 async fn take_over(
     workspace: &Workspace<'_>,
     drivers: &Drivers<'_>,
     request: &Request,
     prepared: Prepared,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let Some(found) = prepared.found.filter(|found| !found.is_empty()) else {
-        return Ok(());
+        return Ok(false);
     };
     let desired = desired(workspace, request, &prepared.spec.id)?;
-    found.record(workspace, drivers, desired).await
+    found.record(workspace, drivers, desired).await?;
+    Ok(true)
 }
 
 fn desired(workspace: &Workspace<'_>, request: &Request, id: &str) -> Result<Deployment, Error> {

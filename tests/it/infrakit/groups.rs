@@ -2,6 +2,10 @@
 
 use crate::support::{Run, Test};
 use serde_json::{Value as Json, json};
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
 
 /// Returns the specification of a group of the test: containers that sleep and leave a line behind.
 pub(super) fn spec(test: &Test, allocation: &Json, seconds: u32) -> Json {
@@ -26,10 +30,14 @@ pub(super) fn sized(test: &Test, size: u32, seconds: u32) -> Json {
 
 /// Runs `dockctl group` to its end.
 pub(super) fn group(test: &Test, words: &[&str]) -> Run {
+    Run::from_output(&group_command(test, words).output().unwrap())
+}
+
+fn group_command(test: &Test, words: &[&str]) -> Command {
     let mut command = test.command(&[&["group"], words].concat());
     command.env("INFRAKIT_PLUGINS_DIR", test.path("plugins"));
     command.env_remove("INFRAKIT_HOME");
-    Run::from_output(&command.output().unwrap())
+    command
 }
 
 /// Writes a specification and returns its path.
@@ -374,6 +382,50 @@ fn surplus_containers_are_removed_when_they_are_taken_over() {
     let warned = group(&test, &["commit", &path]).exits_with(0);
     let late = test.name("late");
     drop(warned.stderr_contains(&["that do not belong to it", &late]));
+}
+
+/// Runs a command at a terminal and answers its questions. Returns its exit code and the screen.
+fn at_terminal(test: &Test, command: &Command, answers: &str) -> (Option<i32>, String) {
+    let words = [command.get_program()]
+        .into_iter()
+        .chain(command.get_args());
+    let line: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    let variables = command.get_envs();
+    let mut child = Command::new("script")
+        .args(["-qec", &line.join(" "), "/dev/null"])
+        .current_dir(test.directory.path())
+        .envs(variables.filter_map(|(name, value)| Some((name, value?))))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("start script; Debian always includes it");
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(answers.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    drop(stdin);
+    let screen = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output.status.code(), screen)
+}
+
+#[test]
+fn refused_changes_after_a_takeover_are_told_from_a_refused_takeover() {
+    let test = Test::in_memory("ik-consent");
+    test.import_image();
+    for name in ["a", "b"] {
+        start_foreign(&test, name, &[]);
+    }
+    let path = write(&test, &sized(&test, 1, 1000));
+    let commit = group_command(&test, &["commit", &path]);
+    let (code, screen) = at_terminal(&test, &commit, "n\n");
+    assert_eq!(code, Some(130), "{screen}");
+    assert!(screen.contains("nothing was done"), "{screen}");
+    assert_eq!(group(&test, &["ls", "-q"]).exits_with(0).stdout, "");
+    let (code, screen) = at_terminal(&test, &commit, "y\nn\n");
+    assert_eq!(code, Some(130), "{screen}");
+    assert!(screen.contains("nothing else was done"), "{screen}");
+    assert_eq!(members(&test).len(), 2);
+    let listed = group(&test, &["ls", "-q"]).exits_with(0).stdout;
+    assert_eq!(listed.trim(), test.prefix);
 }
 
 #[test]
