@@ -292,7 +292,7 @@ mod tests {
             properties,
             ..Spec::default()
         };
-        let deployment = match template.instance(&spec, "x") {
+        let deployment = match template.instance(&spec, "given") {
             Ok(deployment) => deployment,
             Err(error) => return error.message,
         };
@@ -315,7 +315,9 @@ mod tests {
             ]),
             ..Spec::default()
         };
-        let deployment = template(&[("scope", "prod")]).instance(&spec, "x").unwrap();
+        let deployment = template(&[("scope", "prod")])
+            .instance(&spec, "given")
+            .unwrap();
         let tags = &node_of(&deployment).unwrap().properties["tags"];
         let expected = json!({ "ik": "1", "tier": "web", "infrakit.group": "g", "infrakit.config_sha": "s", "scope": "prod" });
         assert_eq!(without_marks(tags), expected);
