@@ -14,7 +14,7 @@ use crate::{
         response::{confirm_success, list, list_path, mapping, object, object_path, verify_id},
         stream::{documents, pieces},
         transport::{Body, Transport, body, streamed_body},
-        version::{NEWEST, OLDEST, Version},
+        version::{NEWEST, OLDEST, Supported, Version},
     },
     event::now,
     printable::truncated,
@@ -70,10 +70,13 @@ pub(crate) type Upload = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 pub(crate) struct Client {
     wire: Arc<Transport>,
     version: Version,
+    /// Warning about the version, if dockctl was not checked with it.
+    version_warning: Option<String>,
     /// Longest wait for an ordinary response, in seconds.
     response_timeout: u64,
     host: Option<String>,
-    is_podman: bool,
+    /// Major version of Podman; `None` for other engines.
+    podman: Option<u32>,
     /// How far the engine's clock is ahead of this machine's, in milliseconds.
     skew: i64,
 }
@@ -148,15 +151,17 @@ impl Client {
             }
         };
         let skew = date.map_or(0, |date| skew(date, requested, now()));
-        let version = negotiate(&engine, host)?;
+        let supported = supported_versions(&engine, host)?;
+        let version = negotiate(supported, host)?;
         tracing::info!(%host, %version, "connected");
         let answer = host.timeout.unwrap_or(RESPONSE_TIMEOUT);
         Ok(Self {
             wire,
             version,
+            version_warning: version_warning(supported, host),
             response_timeout: answer,
             host: host.machine(),
-            is_podman: is_podman(&engine),
+            podman: podman_version(&engine),
             skew,
         })
     }
@@ -164,6 +169,11 @@ impl Client {
     /// Returns the negotiated API version.
     pub(crate) fn version(&self) -> Version {
         self.version
+    }
+
+    /// Returns a warning if dockctl was not checked with any API version of the engine.
+    pub(crate) fn version_warning(&self) -> Option<&str> {
+        self.version_warning.as_deref()
     }
 
     /// Converts a time on this machine's clock to the engine's clock; both in milliseconds since
@@ -194,7 +204,22 @@ impl Client {
 
     /// Returns true if the engine is Podman, which differs in some details.
     pub(crate) fn is_podman(&self) -> bool {
-        self.is_podman
+        self.podman.is_some()
+    }
+
+    /// Returns true if the engine shows a container as exited until it restarts it, and sometimes
+    /// sends no event when a user stops a container. Since Podman 5, it tells whether a user did.
+    pub(crate) fn tells_stops_only_on_request(&self) -> bool {
+        self.podman.is_some_and(|major| major >= 5)
+    }
+
+    /// Returns true if Podman shows that a user stopped a container.
+    pub(crate) async fn was_stopped_by_user(&self, id: &str) -> bool {
+        let path = format!("/v4.0.0/libpod/containers/{id}/json");
+        let shown = self.with_response_timeout(request_json(&self.wire, Method::GET, &path, None));
+        shown
+            .await
+            .is_ok_and(|container| container["State"]["StoppedByUser"] == true)
     }
 
     /// Makes Podman run a container's health check. Podman leaves that to a service manager, which
@@ -240,7 +265,17 @@ impl Client {
 
     /// Returns the object with a name or ID, or `None` if it does not exist.
     pub(crate) async fn object(&self, kind: Kind, name: &str) -> Result<Option<Json>, EngineError> {
-        let path = self.path(&object_path(kind, &encode_path(name)), &[]);
+        self.object_with(kind, name, &[]).await
+    }
+
+    /// Like [`object`](Self::object), with a query.
+    pub(crate) async fn object_with(
+        &self,
+        kind: Kind,
+        name: &str,
+        query: &[(&str, String)],
+    ) -> Result<Option<Json>, EngineError> {
+        let path = self.path(&object_path(kind, &encode_path(name)), query);
         let requested = || async { verify_id(object(self.get_json(&path).await?, kind)?, name) };
         match self.repeat_if(is_temporary_on_read, requested).await {
             Err(error) if status(&error) == Some(404) => Ok(None),
@@ -549,13 +584,6 @@ impl Client {
             .is_ok()
     }
 
-    /// Returns the platform of the engine, as `os/architecture`.
-    pub(crate) async fn platform(&self) -> Result<String, EngineError> {
-        let version = self.mapping("/version", &[]).await?;
-        let text = |field: &str| version[field].as_str().unwrap_or_default().to_owned();
-        Ok(format!("{}/{}", text("Os"), text("Arch")))
-    }
-
     fn path(&self, path: &str, query: &[(&str, String)]) -> String {
         let pairs: Vec<String> = query
             .iter()
@@ -674,21 +702,19 @@ fn explain_first_response(error: &EngineError) -> String {
     }
 }
 
-fn is_podman(engine: &Json) -> bool {
-    engine["Components"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .any(|part| {
-            part["Name"]
-                .as_str()
-                .is_some_and(|name| name.starts_with("Podman"))
-        })
+/// Returns the major version of Podman, or `None` if the engine is another one.
+fn podman_version(engine: &Json) -> Option<u32> {
+    let mut parts = engine["Components"].as_array().into_iter().flatten();
+    let podman = parts.find(|part| {
+        let name = part["Name"].as_str();
+        name.is_some_and(|name| name.starts_with("Podman"))
+    })?;
+    let major = podman["Version"].as_str()?.split('.').next()?;
+    Some(major.parse().unwrap_or(0))
 }
 
-/// Returns the newest API version that both sides support. A server that reports no version is not
-/// an engine.
-fn negotiate(engine: &Json, host: &Host) -> Result<Version, ConnectError> {
+/// Returns the API versions of an engine. A server that reports no version is not an engine.
+fn supported_versions(engine: &Json, host: &Host) -> Result<Supported, ConnectError> {
     if !engine["ApiVersion"].is_string() {
         let reason = explain_first_response(&EngineError::Unexpected(String::new()));
         return Err(ConnectError::Unreachable {
@@ -698,26 +724,27 @@ fn negotiate(engine: &Json, host: &Host) -> Result<Version, ConnectError> {
     }
     let [newest, oldest] = ["ApiVersion", "MinAPIVersion"]
         .map(|field| engine[field].as_str().and_then(Version::parse));
-    let supported = format!(
-        "{} to {}",
-        oldest.unwrap_or(OLDEST),
-        newest.unwrap_or(NEWEST)
-    );
-    let version = newest.unwrap_or(NEWEST).min(NEWEST);
-    if version < oldest.unwrap_or(OLDEST).max(OLDEST) {
-        return Err(ConnectError::Version {
-            host: host.clone(),
-            supported,
-        });
-    }
-    // A requested version is only a preference: blueprints name the version that was current when
-    // they were written.
-    Ok(host
-        .version
-        .filter(|requested| {
-            *requested <= version && *requested >= oldest.unwrap_or(OLDEST).max(OLDEST)
-        })
-        .unwrap_or(version))
+    Ok(Supported {
+        oldest: oldest.unwrap_or(OLDEST),
+        newest: newest.unwrap_or(NEWEST),
+    })
+}
+
+fn negotiate(supported: Supported, host: &Host) -> Result<Version, ConnectError> {
+    let too_old = || ConnectError::Version {
+        host: host.clone(),
+        supported: supported.to_string(),
+    };
+    supported.choose(host.version).ok_or_else(too_old)
+}
+
+fn version_warning(supported: Supported, host: &Host) -> Option<String> {
+    supported.are_unchecked().then(|| {
+        format!(
+            "the engine at {host} supports API versions {supported}, but dockctl was only checked up to {NEWEST}; it uses {}: check for a newer dockctl",
+            supported.oldest
+        )
+    })
 }
 
 async fn request_json(
@@ -793,6 +820,7 @@ async fn expect_success(response: Response<Incoming>) -> Result<Response<Incomin
     Err(EngineError::Refused {
         status: status.as_u16(),
         message,
+        cause: answer["cause"].as_str().map(str::to_owned),
     })
 }
 

@@ -17,6 +17,8 @@ pub(crate) enum EngineError {
         status: u16,
         /// Message of the engine.
         message: String,
+        /// Cause of the refusal, which Podman names. It uses the status 500 for refusals too.
+        cause: Option<String>,
     },
     /// The engine reported an error inside a response that had started.
     #[error("{0}")]
@@ -65,10 +67,16 @@ impl EngineError {
         matches!(self, Self::Refused { .. } | Self::Reported(_))
     }
 
+    /// Returns true if the engine decided not to carry out the request, although the status says
+    /// that it failed.
+    fn is_decided(&self) -> bool {
+        matches!(self, Self::Refused { status: 500, message, cause: Some(_) } if !KnownMessage::Busy.is_in(message))
+    }
+
     /// Returns true if the outcome of the call is unknown.
     fn is_lost(&self) -> bool {
         match self {
-            Self::Refused { status, .. } => *status >= 500,
+            Self::Refused { status, .. } => *status >= 500 && !self.is_decided(),
             Self::Reported(_) => false,
             Self::TimedOut | Self::Malformed(_) | Self::Unexpected(_) | Self::Lost(_) => true,
         }
@@ -93,9 +101,9 @@ const PERMANENT: [KnownMessage; 5] = [
 pub(crate) fn is_temporary_on_read(error: &EngineError) -> bool {
     match error {
         // Some engines return 500 for a container that does not run.
-        EngineError::Refused { status, message } => {
-            *status >= 500 && !KnownMessage::Running.is_in(message)
-        }
+        EngineError::Refused {
+            status, message, ..
+        } => *status >= 500 && !error.is_decided() && !KnownMessage::Running.is_in(message),
         EngineError::Malformed(_) => true,
         other => is_temporary(other),
     }
@@ -104,9 +112,9 @@ pub(crate) fn is_temporary_on_read(error: &EngineError) -> bool {
 /// Returns true if an error may be temporary.
 pub(crate) fn is_temporary(error: &EngineError) -> bool {
     match error {
-        EngineError::Refused { status, message } => {
-            *status >= 502 || (*status == 409 && KnownMessage::InProgress.is_in(message))
-        }
+        EngineError::Refused {
+            status, message, ..
+        } => *status >= 502 || (*status == 409 && KnownMessage::InProgress.is_in(message)),
         EngineError::Lost(_) => true,
         EngineError::Reported(_)
         | EngineError::TimedOut
@@ -181,12 +189,36 @@ mod tests {
     use super::*;
 
     #[test]
+    fn refusal_with_a_cause_is_final() {
+        let kind = |status: u16, message: &str, cause: Option<&str>| {
+            let error = EngineError::Refused {
+                status,
+                message: message.to_owned(),
+                cause: cause.map(str::to_owned),
+            };
+            (
+                failure(&error, "creating").kind,
+                is_temporary_on_read(&error),
+            )
+        };
+        let unknown = "container create: \"CAP_X\": unknown capability";
+        let final_one = (FailureKind::of(false, false), false);
+        assert_eq!(kind(500, unknown, Some("unknown capability")), final_one);
+        assert_eq!(kind(409, "taken", None), final_one);
+        let passing = (FailureKind::of(true, true), true);
+        assert_eq!(kind(500, "i/o timeout", Some("i/o timeout")), passing);
+        assert_eq!(kind(500, "something", None), passing, "of Docker");
+        assert_eq!(kind(503, "later", Some("later")), passing);
+    }
+
+    #[test]
     fn long_messages_are_cut_and_escaped() {
         let message = format!("\u{1b}]0;x\u{7}{}", "x".repeat(5_000_000));
         let shown = failure(
             &EngineError::Refused {
                 status: 409,
                 message,
+                cause: None,
             },
             "creating the container",
         )

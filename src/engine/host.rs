@@ -6,7 +6,7 @@ use crate::{
         address::Address,
         daemon_client::DaemonClient,
         tls::{Tls, Verify},
-        version::{NEWEST, OLDEST, Version},
+        version::{OLDEST, Version},
     },
 };
 use serde_json::Value as Json;
@@ -279,11 +279,10 @@ pub enum ConnectError {
         /// Reason.
         reason: String,
     },
-    /// The engine and dockctl have no API version in common.
+    /// The engine is too old.
     #[error(
-        "the engine at {host} supports API versions {supported}, but dockctl supports {} to {}",
-        OLDEST,
-        NEWEST
+        "the engine at {host} supports API versions {supported}, but dockctl requires {} or newer",
+        OLDEST
     )]
     Version {
         /// The address.

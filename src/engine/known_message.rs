@@ -30,23 +30,24 @@ pub(crate) enum KnownMessage {
     InUse,
     /// The container is already connected to the network.
     AlreadyConnected,
-    /// The engine does not support links.
-    LinksUnsupported,
     /// The engine requires TLS.
     TlsRequired,
     /// The data is not TLS, but TLS was expected.
     NotTls,
+    /// The engine was busy, or something that it depends on.
+    Busy,
 }
 
 impl KnownMessage {
-    /// Returns fragments of messages of Docker and Podman. One match is enough.
+    /// Returns fragments of messages of Docker and Podman, in lower case: engines differ in it. One
+    /// match is enough.
     fn fragments(self) -> &'static [&'static str] {
         match self {
             Self::PortTaken => &["port is already allocated", "address already in use"],
             Self::PortsExhausted => &["all ports are allocated"],
             Self::ProgramNotFound => &["executable file not found"],
             Self::RegistryUnreachable => &["no such host", "connection refused"],
-            Self::RegistryWithoutTls => &["server gave HTTP response"],
+            Self::RegistryWithoutTls => &["server gave http response"],
             Self::ImageNotFound => &["not found", "manifest unknown", "no matching manifest"],
             Self::AccessDenied => &[
                 "access denied",
@@ -60,14 +61,25 @@ impl KnownMessage {
             Self::NameTaken => &["is already in use"],
             Self::InUse => &["active endpoints", "is being used"],
             Self::AlreadyConnected => &["already exists in network"],
-            Self::LinksUnsupported => &["link is not supported"],
-            Self::TlsRequired => &["HTTPS server"],
+            Self::TlsRequired => &["https server"],
             Self::NotTls => &["corrupt message"],
+            Self::Busy => &[
+                "timed out",
+                "timeout",
+                "deadline exceeded",
+                "temporarily unavailable",
+                "resource busy",
+                "database is locked",
+                "state improper",
+                "connection reset",
+                "unexpected eof",
+            ],
         }
     }
 
     /// Returns true if a message reports the condition.
     pub(crate) fn is_in(self, message: &str) -> bool {
+        let message = message.to_lowercase();
         self.fragments().iter().any(|words| message.contains(words))
     }
 
@@ -101,6 +113,14 @@ mod tests {
                 KnownMessage::RegistryWithoutTls,
             ),
             ("pull access denied for x", KnownMessage::AccessDenied),
+            (
+                "unknown: failed to resolve reference \"r:5000/a:1\": unexpected status from HEAD request to http://r:5000/v2/a/manifests/1: 401 Unauthorized",
+                KnownMessage::AccessDenied,
+            ),
+            (
+                "client sent an HTTP request to an HTTPS server",
+                KnownMessage::TlsRequired,
+            ),
         ] {
             assert!(says.is_in(message), "{message}");
         }

@@ -200,7 +200,9 @@ pub(crate) fn documents(
 fn document(line: &str) -> Result<Json, EngineError> {
     let json: Json = serde_json::from_str(line)
         .map_err(|error| EngineError::Malformed(format!("a line is not valid JSON ({error})")))?;
-    match json["error"].as_str() {
+    // Engines will leave out the first field, which API 1.48 deprecates.
+    let error = json["error"].as_str();
+    match error.or_else(|| json["errorDetail"]["message"].as_str()) {
         Some(error) => Err(EngineError::Reported(error.to_owned())),
         None => Ok(json),
     }

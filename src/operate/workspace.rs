@@ -117,7 +117,9 @@ impl<'c> Workspace<'c> {
         };
         let places = Plugins::default().places(scene);
         let places = places.map_err(|message| Error::new(Kind::Engine, message))?;
-        drivers.check_connections(&places).await?;
+        for warning in drivers.check_connections(&places).await? {
+            self.warn(warning);
+        }
         Ok(drivers.observe(scene).await?)
     }
 

@@ -240,9 +240,9 @@ pub trait Driver {
     }
 
     /// Contacts every system that is known by now, so that an unreachable system is reported before
-    /// work starts.
-    fn check_connections<'a>(&'a self, _places: &'a ObjectPlaces) -> DriverFuture<'a, ()> {
-        Box::pin(async { Ok(()) })
+    /// work starts. Returns warnings about systems that may not work with this version of dockctl.
+    fn check_connections<'a>(&'a self, _places: &'a ObjectPlaces) -> DriverFuture<'a, Vec<String>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 
     /// From now on, treats objects that the user took over as sealed. The record contains their

@@ -132,12 +132,13 @@ impl<'d> Drivers<'d> {
     /// # Errors
     ///
     /// The error of the first system that cannot be used.
-    pub async fn check_connections(&self, places: &ObjectPlaces) -> Result<(), Failure> {
+    pub async fn check_connections(&self, places: &ObjectPlaces) -> Result<Vec<String>, Failure> {
+        let mut warnings = Vec::new();
         for (id, driver) in &self.all {
             let mine = places_of(id, places);
-            driver.check_connections(&mine).await?;
+            warnings.extend(driver.check_connections(&mine).await?);
         }
-        Ok(())
+        Ok(warnings)
     }
 
     /// Calls [`Driver::trust_taken_over`] of every driver.

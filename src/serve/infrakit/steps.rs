@@ -6,8 +6,8 @@ use crate::{
     plugins::{InstanceRef, Plugins},
     printable::on_one_line,
     seam::{
-        Call, Effect, Failure, Labeling, Participant, Progress, Purpose, Settling, Step, StepNote,
-        Subject, Target,
+        Call, Effect, Failure, Labeling, LogLevel, Participant, Progress, Purpose, Settling, Step,
+        StepNote, Subject, Target,
     },
     secrets::Secrets,
     serve::json_rpc::RpcError,
@@ -68,7 +68,12 @@ impl Instances {
                 StepNote::Progress(Progress::Note(note)) => {
                     tracing::warn!(request, note = %on_one_line(&note), "note");
                 }
-                StepNote::Progress(Progress::Bytes { .. }) | StepNote::Log(_) => {}
+                StepNote::Log(lines) => {
+                    for line in lines.iter().filter(|it| it.level >= LogLevel::Warning) {
+                        tracing::warn!(request, note = %on_one_line(&line.text), "note");
+                    }
+                }
+                StepNote::Progress(Progress::Bytes { .. }) => {}
             }
             Box::pin(std::future::ready(())) as _
         };

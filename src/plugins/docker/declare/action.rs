@@ -7,7 +7,7 @@ use crate::{
     plugins::docker::declare::{
         build_config, condition, image,
         infrakit::{self, Init},
-        params::{self, Gate},
+        params::{self, ApiRange, Gate},
     },
     seam::{Effect, Failure, Labeling, Material, Need, Settling, Step, Target, Traits},
 };
@@ -325,7 +325,9 @@ impl Creation {
                 .add_to(&mut converted.body)
                 .map_err(|fault| vec![fault])?;
         }
-        converted.gates.extend(params::newer_parts(&converted.body));
+        converted
+            .gates
+            .extend(params::limited_parts(&converted.body));
         if self
             .networks
             .iter()
@@ -334,9 +336,23 @@ impl Creation {
             let path = ["create", "params", "mac_address"]
                 .map(str::to_owned)
                 .to_vec();
-            converted.gates.push(Gate { path, since: 44 });
+            converted.gates.push(Gate {
+                path,
+                versions: ApiRange::since(44),
+            });
         }
         Ok(converted)
+    }
+
+    /// Adds the networks that are not in the request. Engines that accept several networks at
+    /// creation drop some settings of an endpoint when they connect a container later.
+    ///
+    /// # Errors
+    ///
+    /// The first invalid property.
+    pub(crate) fn add_later_networks(&self, converted: &mut params::Creation) -> Result<(), Fault> {
+        let mut later = self.later_networks().into_iter();
+        later.try_for_each(|attachment| attachment.add_to(&mut converted.body))
     }
 
     /// Returns the host name of the container, unless its parameters set one: its name. A container

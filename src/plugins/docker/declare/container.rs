@@ -9,6 +9,10 @@ use crate::{
 use serde_json::{Map as JsonMap, Value as Json, json};
 use std::collections::BTreeMap;
 
+/// Longest time between the end of a container and its restart, in milliseconds: an engine that has
+/// not restarted it by then does not.
+const MAX_RESTART_GAP: u64 = 10_000;
+
 /// Longest output of a health check that is shown, in characters.
 const MAX_HEALTH_OUTPUT: usize = 400;
 
@@ -17,7 +21,27 @@ pub(crate) struct Container {
     pub json: Json,
 }
 
+/// Network whose endpoint older engines also show at the top of `NetworkSettings`.
+const DEFAULT_NETWORK: &str = "bridge";
+
 impl Container {
+    /// Reads an inspection. Adds the fields of `NetworkSettings` that engines no longer show since
+    /// API 1.52, because blueprints read them.
+    pub(crate) fn new(mut json: Json) -> Self {
+        if let Some(settings) = json
+            .get_mut("NetworkSettings")
+            .and_then(Json::as_object_mut)
+        {
+            let endpoint = settings
+                .get("Networks")
+                .map(|all| all[DEFAULT_NETWORK].clone());
+            for (field, value) in former_network_fields(&endpoint.unwrap_or_default()) {
+                settings.entry(field).or_insert(value);
+            }
+        }
+        Self { json }
+    }
+
     pub(crate) fn text(&self, pointer: &str) -> Option<&str> {
         self.json.pointer(pointer)?.as_str()
     }
@@ -70,6 +94,38 @@ impl Container {
         state_named(self.text("/State/Status").unwrap_or_default())
     }
 
+    /// Returns true if the container has just ended, and its restart policy lets the engine start it
+    /// again. `now` is the time on the engine's clock, in milliseconds since 1970 UTC.
+    pub(crate) fn is_restart_due(&self, now: u64) -> bool {
+        let ended = self.text("/State/FinishedAt").and_then(parse_milliseconds);
+        let is_recent = ended.is_some_and(|ended| now.saturating_sub(ended) < MAX_RESTART_GAP);
+        self.state() == ObjectState::Exited && is_recent && self.is_restarted_after_exit()
+    }
+
+    /// Returns true if the restart policy lets the engine start the container again.
+    pub(crate) fn is_restarted_after_exit(&self) -> bool {
+        let number = |pointer: &str| {
+            self.json
+                .pointer(pointer)
+                .and_then(Json::as_i64)
+                .unwrap_or(0)
+        };
+        let most = number("/HostConfig/RestartPolicy/MaximumRetryCount");
+        match self.text("/HostConfig/RestartPolicy/Name") {
+            Some("always" | "unless-stopped") => true,
+            Some("on-failure") => {
+                number("/State/ExitCode") != 0 && (most == 0 || number("/RestartCount") < most)
+            }
+            _ => false,
+        }
+    }
+
+    /// Sets the state to `restarting`.
+    pub(crate) fn set_restarting(&mut self) {
+        self.json["State"]["Status"] = "restarting".into();
+        self.json["State"]["Restarting"] = true.into();
+    }
+
     /// Returns true if the container has a terminal, and therefore a single output stream.
     pub(crate) fn has_terminal(&self) -> bool {
         self.flag("/Config/Tty")
@@ -102,6 +158,31 @@ impl Container {
             ("ports", settings["Ports"].clone()),
         ])
     }
+}
+
+/// Returns the fields at the top of `NetworkSettings` that older engines show: those of the endpoint
+/// on the default network, and some that are always empty.
+fn former_network_fields(endpoint: &Json) -> impl Iterator<Item = (&'static str, Json)> {
+    let of_endpoint = [
+        ("EndpointID", json!("")),
+        ("Gateway", json!("")),
+        ("GlobalIPv6Address", json!("")),
+        ("GlobalIPv6PrefixLen", json!(0)),
+        ("IPAddress", json!("")),
+        ("IPPrefixLen", json!(0)),
+        ("IPv6Gateway", json!("")),
+        ("MacAddress", json!("")),
+    ];
+    let always_empty = [
+        ("Bridge", json!("")),
+        ("HairpinMode", json!(false)),
+        ("LinkLocalIPv6Address", json!("")),
+        ("LinkLocalIPv6PrefixLen", json!(0)),
+        ("SecondaryIPAddresses", Json::Null),
+        ("SecondaryIPv6Addresses", Json::Null),
+    ];
+    let shown = |(field, empty)| (field, endpoint.get(field).cloned().unwrap_or(empty));
+    of_endpoint.map(shown).into_iter().chain(always_empty)
 }
 
 /// Formats one result of a health check as a line.
@@ -196,4 +277,71 @@ fn mounted_paths(host: &Json) -> impl Iterator<Item = &str> {
 
 fn volume_mount(path: &str, name: &Json) -> Json {
     json!({ "Type": "volume", "Source": name, "Target": path })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(networks: &Json, more: &Json) -> Json {
+        let mut settings = more.clone();
+        settings["Networks"] = networks.clone();
+        let found = Container::new(json!({ "NetworkSettings": settings }));
+        found.network_properties()["network_settings"].clone()
+    }
+
+    #[test]
+    fn address_on_the_default_network_is_shown_as_by_older_engines() {
+        let endpoint = json!({ "IPAddress": "172.17.0.2", "IPPrefixLen": 16, "Gateway": "172.17.0.1", "MacAddress": "m" });
+        let shown = settings(&json!({ "back": {}, "bridge": endpoint }), &json!({}));
+        assert_eq!(shown["IPAddress"], "172.17.0.2");
+        assert_eq!(shown["IPPrefixLen"], 16);
+        assert_eq!(shown["Gateway"], "172.17.0.1");
+        assert_eq!(shown["MacAddress"], "m");
+        assert_eq!(shown["GlobalIPv6Address"], "");
+        assert_eq!(shown["Bridge"], "");
+    }
+
+    #[test]
+    fn container_without_the_default_network_has_empty_fields() {
+        let networks = json!({ "back": { "IPAddress": "10.0.0.2" } });
+        let shown = settings(&networks, &json!({}));
+        assert_eq!(
+            (&shown["IPAddress"], &shown["IPPrefixLen"]),
+            (&json!(""), &json!(0))
+        );
+    }
+
+    #[test]
+    fn restart_is_due_soon_after_the_end_if_the_policy_demands_it() {
+        let due = |policy: &Json, code: i64, count: i64, at: &str| {
+            let state = json!({ "Status": "exited", "ExitCode": code, "FinishedAt": "2026-01-01T00:00:00Z" });
+            let host = json!({ "RestartPolicy": policy });
+            let found = Container::new(
+                json!({ "State": state, "HostConfig": host, "RestartCount": count }),
+            );
+            found.is_restart_due(parse_milliseconds(at).unwrap())
+        };
+        let (soon, later) = ("2026-01-01T00:00:02Z", "2026-01-01T00:00:11Z");
+        let [always, no, failure] =
+            ["always", "no", "on-failure"].map(|name| json!({ "Name": name }));
+        assert!(due(&always, 0, 9, soon));
+        assert!(!due(&always, 0, 9, later));
+        assert!(!due(&no, 1, 0, soon));
+        assert!(due(&failure, 1, 9, soon));
+        assert!(!due(&failure, 0, 0, soon));
+        let limited = json!({ "Name": "on-failure", "MaximumRetryCount": 2 });
+        assert!(due(&limited, 1, 1, soon));
+        assert!(!due(&limited, 1, 2, soon));
+    }
+
+    #[test]
+    fn fields_of_the_engine_stay() {
+        let older = json!({ "IPAddress": "1.2.3.4", "Bridge": "b" });
+        let shown = settings(&json!({ "bridge": { "IPAddress": "5.6.7.8" } }), &older);
+        assert_eq!(
+            (&shown["IPAddress"], &shown["Bridge"]),
+            (&json!("1.2.3.4"), &json!("b"))
+        );
+    }
 }

@@ -134,7 +134,7 @@ impl ExistingContainer {
         if config["AttachStdout"] == false {
             put("detach", true.into());
         }
-        if let Some(name) = self.host_name() {
+        if let Some(name) = self.host_name(info) {
             put("hostname", name);
         }
         let lists = [
@@ -160,15 +160,18 @@ impl ExistingContainer {
         params
     }
 
-    /// Returns the host name, unless it is a default: the start of the ID (engine) or the name
-    /// (dockctl).
-    fn host_name(&self) -> Option<Json> {
+    /// Returns the host name, unless it is a default: the start of the ID (engine), the name
+    /// (dockctl), or that of the engine's machine, if the container uses its network. A container
+    /// that shares the namespace of host names has none of its own.
+    fn host_name(&self, info: &Json) -> Option<Json> {
         let (given, id) = (self.text("/Config/Hostname"), self.text("/Id"));
-        let shares = ["container:", "host"]
-            .iter()
-            .any(|mode| self.text("/HostConfig/NetworkMode").starts_with(mode));
-        (!given.is_empty() && !shares && !id.starts_with(given) && given != self.name())
-            .then(|| given.into())
+        let mode = self.text("/HostConfig/NetworkMode");
+        let shares = mode.starts_with("container:") || self.text("/HostConfig/UTSMode") == "host";
+        let is_default = match mode {
+            "host" => info["Name"] == given,
+            _ => id.starts_with(given) || given == self.name(),
+        };
+        (!given.is_empty() && !shares && !is_default).then(|| given.into())
     }
 
     /// Returns the exposed ports that neither the image exposes nor a published port implies.
@@ -440,7 +443,11 @@ fn endpoint(network: &Json, id: &str) -> Json {
             endpoint[name] = network["IPAMConfig"][field].clone();
         }
     }
-    for (field, name) in [("Links", "links"), ("DriverOpts", "driver_opt")] {
+    for (field, name) in [
+        ("Links", "links"),
+        ("DriverOpts", "driver_opt"),
+        ("GwPriority", "gw_priority"),
+    ] {
         if !is_empty(&network[field]) {
             endpoint[name] = network[field].clone();
         }
@@ -518,6 +525,25 @@ mod tests {
         });
         let image = json!({ "Id": "sha256:1", "RepoTags": ["busybox:latest"], "Config": { "Cmd": ["sh"], "Env": ["PATH=/bin", "A=1"], "ExposedPorts": { "1/tcp": {} } } });
         ExistingContainer { container, image }
+    }
+
+    #[test]
+    fn host_name_on_the_network_of_the_machine_is_kept() {
+        let name = |given: &str, host: &Json| {
+            let it = found(&json!({ "Hostname": given }), host);
+            it.params(&json!({ "Name": "machine" }))
+                .get("hostname")
+                .cloned()
+        };
+        let of_machine = json!({ "NetworkMode": "host" });
+        assert_eq!(name("machine", &of_machine), None);
+        assert_eq!(name("other", &of_machine), Some(json!("other")));
+        assert_eq!(name("web", &of_machine), Some(json!("web")));
+        assert_eq!(name("machine", &json!({ "UTSMode": "host" })), None);
+        assert_eq!(name("x", &json!({ "NetworkMode": "container:a" })), None);
+        assert_eq!(name("web", &json!({})), None, "the name of the container");
+        assert_eq!(name("abcdef012345", &json!({})), None, "its ID");
+        assert_eq!(name("machine", &json!({})), Some(json!("machine")));
     }
 
     #[test]

@@ -257,6 +257,13 @@ impl Image {
         })
     }
 
+    /// Returns the name by which users know the image: repository and tag or digest. `None` if it
+    /// has no name, or only an ID.
+    pub(crate) fn declared_name(&self) -> Option<String> {
+        let is_named = self.repository.is_some() || self.source.is_some();
+        (is_named && !self.is_id()).then(|| self.name())
+    }
+
     /// Returns true if the name is an image ID, which docker-py accepts too but which cannot be
     /// pulled.
     pub(crate) fn is_id(&self) -> bool {
@@ -278,7 +285,11 @@ impl Image {
         let reference = self.reference(fallback);
         let changes = self.changes.iter().map(|it| ("changes", it.clone()));
         match (&self.src, &self.source) {
-            (Some(_), _) => [rename_query("fromSrc", "-", reference), changes.collect()].concat(),
+            (Some(_), _) => {
+                let platform = self.platform.clone().map(|it| ("platform", it));
+                let renamed = rename_query("fromSrc", "-", reference).into_iter();
+                renamed.chain(changes).chain(platform).collect()
+            }
             (None, Some(image)) => rename_query("fromImage", image, reference),
             (None, None) => self.pull_query(reference),
         }
@@ -430,8 +441,7 @@ pub(crate) fn image_name(image: &Json) -> Option<String> {
     if read.is_id() {
         return read.repository;
     }
-    let is_named = read.repository.is_some() || read.source.is_some();
-    is_named.then(|| read.name())
+    read.declared_name()
 }
 
 /// Returns a key that is equal for images that need to be pulled or imported only once; none if it

@@ -165,7 +165,7 @@ pub(crate) fn creation(declared: &Json) -> Result<params::Creation, Vec<Fault>> 
         return Err(faults);
     }
     Ok(params::Creation {
-        gates: sdk::newer_fields(&body),
+        gates: sdk::limited_fields(&body),
         body,
         detach: true,
         ..params::Creation::default()

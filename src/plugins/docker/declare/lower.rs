@@ -221,8 +221,8 @@ impl Lowering<'_> {
         started.chain(init).chain(self.waits()).collect()
     }
 
-    /// Returns the actions that create the container. The request contains only the first network,
-    /// because older engines accept no more.
+    /// Returns the actions that create the container. Older engines accept only one network at
+    /// creation: further ones are connected then.
     fn creation_actions(&self, make: fn(Creation) -> Action) -> Vec<Action> {
         let creation = self.creation();
         let connect = |attachment: Attachment| Action::Connect {

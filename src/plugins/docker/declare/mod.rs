@@ -25,6 +25,7 @@ pub(crate) mod lower;
 pub(crate) mod network;
 pub(crate) mod operation;
 pub mod params;
+pub(crate) mod platform;
 pub(crate) mod request;
 pub(crate) mod rules;
 pub(crate) mod sdk;

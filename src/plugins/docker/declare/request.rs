@@ -3,15 +3,21 @@
 use crate::{
     engine::Version,
     plugins::docker::declare::{
-        json::{keys, list, strings},
+        json::{keys, list, strings, text},
         params,
     },
 };
 
 use serde_json::{Value as Json, json};
 
-/// First API version that accepts the MAC address per network.
-pub(crate) const MAC_ADDRESS_OF_ENDPOINT: Version = Version(1, 44);
+/// First API version that accepts the MAC address per network, and several networks at creation.
+pub(crate) const SEVERAL_ENDPOINTS: Version = Version(1, 44);
+
+/// First API version that accepts settings of the kernel per network.
+const SYSCTLS_OF_ENDPOINT: Version = Version(1, 46);
+
+/// Option of an endpoint with its settings of the kernel, separated by commas.
+const ENDPOINT_SYSCTLS: &str = "com.docker.network.endpoint.sysctls";
 
 /// Proxies in the docker command's configuration, and the variables that they set.
 const PROXIES: [(&str, &str); 4] = [
@@ -39,11 +45,12 @@ pub(crate) fn complete_body(converted: params::Creation, new: &RequestContext<'_
         set_host_name(&mut body, name);
     }
     expose_bound_ports(&mut body);
-    if new
-        .version
-        .is_some_and(|version| version >= MAC_ADDRESS_OF_ENDPOINT)
-    {
+    let supports = |feature| new.version.is_some_and(|version| version >= feature);
+    if supports(SEVERAL_ENDPOINTS) {
         move_mac_address(&mut body);
+    }
+    if supports(SYSCTLS_OF_ENDPOINT) {
+        move_sysctls(&mut body);
     }
     if converted.proxies {
         add_proxies(&mut body, new.proxies);
@@ -71,6 +78,44 @@ fn move_mac_address(body: &mut Json) {
     };
     let network = first_network(body);
     body["NetworkingConfig"]["EndpointsConfig"][&network]["MacAddress"] = address;
+}
+
+/// Moves the kernel's settings of the interface `eth0` to the first network: the name of an
+/// interface is not known before the start, and engines stopped doing this in API 1.48.
+fn move_sysctls(body: &mut Json) {
+    let Some(all) = body["HostConfig"]
+        .get_mut("Sysctls")
+        .and_then(Json::as_object_mut)
+    else {
+        return;
+    };
+    let (of_interface, rest): (Vec<_>, Vec<_>) = std::mem::take(all)
+        .into_iter()
+        .partition(|(name, _)| is_of_first_interface(name));
+    all.extend(rest);
+    if of_interface.is_empty() {
+        return;
+    }
+    let moved = of_interface.iter().map(|(name, value)| {
+        let name = name.replacen(".eth0.", ".IFNAME.", 1);
+        format!("{name}={}", text(value))
+    });
+    let network = first_network(body);
+    let options = &mut body["NetworkingConfig"]["EndpointsConfig"][&network]["DriverOpts"];
+    let given = text(&options[ENDPOINT_SYSCTLS]).to_owned();
+    let given = Some(given).filter(|given| !given.is_empty());
+    options[ENDPOINT_SYSCTLS] = given
+        .into_iter()
+        .chain(moved)
+        .collect::<Vec<_>>()
+        .join(",")
+        .into();
+}
+
+/// Returns true for settings such as `net.ipv4.conf.eth0.rp_filter`.
+fn is_of_first_interface(setting: &str) -> bool {
+    let parts: Vec<&str> = setting.splitn(5, '.').collect();
+    matches!(parts[..], ["net", "ipv4" | "ipv6" | "mpls", _, "eth0", _])
 }
 
 /// Returns the network to which the container is attached when it starts.
@@ -112,12 +157,12 @@ fn is_unset(value: &Json) -> bool {
 }
 
 /// Uses the container's name as host name, unless the blueprint sets one, the container shares the
-/// network or UTS namespace, or the name is too long.
+/// network or UTS namespace of the machine or of another container, or the name is too long.
 fn set_host_name(body: &mut Json, name: &str) {
     let host = &body["HostConfig"];
     let shared = host["NetworkMode"]
         .as_str()
-        .is_some_and(|mode| mode.starts_with("container:"))
+        .is_some_and(|mode| mode == "host" || mode.starts_with("container:"))
         || host["UTSMode"].as_str() == Some("host");
     if !shared && name.len() <= 63 && body.get("Hostname").is_none_or(is_unset) {
         body["Hostname"] = json!(name);
@@ -144,6 +189,62 @@ mod tests {
         assert_eq!(moved(with_mode)["NetworkingConfig"], endpoint("back"));
         let with_endpoint = json!({ "MacAddress": "m", "NetworkingConfig": { "EndpointsConfig": { "front": {} } } });
         assert_eq!(moved(with_endpoint)["NetworkingConfig"], endpoint("front"));
+    }
+
+    #[test]
+    fn settings_of_the_first_interface_move_to_its_network() {
+        let moved = |sysctls: Json, mode: &str, networking: Json| {
+            let mut body = json!({ "HostConfig": { "Sysctls": sysctls, "NetworkMode": mode }, "NetworkingConfig": networking });
+            move_sysctls(&mut body);
+            (
+                body["HostConfig"]["Sysctls"].clone(),
+                body["NetworkingConfig"].clone(),
+            )
+        };
+        let endpoint = |name: &str, options: &str| json!({ "EndpointsConfig": { name: { "DriverOpts": { ENDPOINT_SYSCTLS: options } } } });
+        let given = json!({ "net.ipv4.conf.eth0.rp_filter": "0", "net.core.somaxconn": "9", "net.ipv6.conf.eth0.a.b": "1" });
+        assert_eq!(
+            moved(given, "back", Json::Null),
+            (
+                json!({ "net.core.somaxconn": "9" }),
+                endpoint(
+                    "back",
+                    "net.ipv4.conf.IFNAME.rp_filter=0,net.ipv6.conf.IFNAME.a.b=1"
+                )
+            )
+        );
+        assert_eq!(
+            moved(
+                json!({ "net.ipv4.conf.eth0.x": "1" }),
+                "front",
+                endpoint("front", "net.ipv4.conf.IFNAME.y=2")
+            )
+            .1,
+            endpoint("front", "net.ipv4.conf.IFNAME.y=2,net.ipv4.conf.IFNAME.x=1")
+        );
+        let other = json!({ "net.ipv4.conf.eth1.x": "1", "net.ipv4.conf.all.eth0": "1" });
+        assert_eq!(
+            moved(other.clone(), "back", Json::Null),
+            (other, Json::Null)
+        );
+    }
+
+    #[test]
+    fn host_name_is_the_name_unless_a_namespace_is_shared() {
+        let name = |host: Json| {
+            let mut body = json!({ "HostConfig": host });
+            set_host_name(&mut body, "web");
+            body["Hostname"].clone()
+        };
+        assert_eq!(name(json!({})), "web");
+        assert_eq!(name(json!({ "NetworkMode": "back" })), "web");
+        for shared in [
+            json!({ "NetworkMode": "host" }),
+            json!({ "NetworkMode": "container:x" }),
+            json!({ "UTSMode": "host" }),
+        ] {
+            assert_eq!(name(shared), Json::Null);
+        }
     }
 
     #[test]

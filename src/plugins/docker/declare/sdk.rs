@@ -6,7 +6,7 @@ use crate::{
     plugins::docker::declare::{
         json::pairs,
         params::{
-            Gate, gates,
+            ApiRange, Gate, gates,
             shape::{
                 MOUNT, RATE, RESTART_POLICY,
                 Shape::{self, Any, Fields, Flag, Integer, List, Map, Set, Text, Words},
@@ -197,12 +197,12 @@ const WINDOWS: [&str; 5] = [
     "IOMaximumIOps",
 ];
 
-/// Fields that older engines silently drop, and the minor version of the API that brought them.
-const NEWER: &[(&str, u32)] = &[
-    ("HostConfig.ConsoleSize", 42),
-    ("HostConfig.DeviceRequests", 40),
-    ("HostConfig.KernelMemoryTCP", 40),
-    ("HostConfig.CgroupnsMode", 41),
+/// Fields that some versions of the API silently drop, with the versions that support them.
+const LIMITED: &[(&str, ApiRange)] = &[
+    ("HostConfig.ConsoleSize", ApiRange::since(42)),
+    ("HostConfig.DeviceRequests", ApiRange::since(40)),
+    ("HostConfig.KernelMemory", ApiRange::until(41)),
+    ("HostConfig.CgroupnsMode", ApiRange::since(41)),
 ];
 
 /// Returns a `Config` with the engine's field names.
@@ -274,9 +274,9 @@ fn reject(object: &mut JsonMap<String, Json>, fields: &[&str], why: &str) -> Res
     Ok(())
 }
 
-/// Returns the fields of a request that older engines silently drop.
-pub(crate) fn newer_fields(body: &JsonMap<String, Json>) -> Vec<Gate> {
-    gates(body, NEWER)
+/// Returns the fields of a request that some versions of the API silently drop.
+pub(crate) fn limited_fields(body: &JsonMap<String, Json>) -> Vec<Gate> {
+    gates(body, LIMITED)
 }
 
 fn object(shape: &Shape, given: &Json) -> Result<JsonMap<String, Json>, Fault> {

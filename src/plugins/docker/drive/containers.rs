@@ -10,15 +10,22 @@ use crate::{
             action::{Creation, Dialect},
             change::{CARRIED_VOLUMES, PREDECESSOR, PREDECESSOR_POLICY, SUCCESSOR},
             container::{Container, is_valid_name, mount_carried_volumes, without_slash},
+            json::{list, pairs},
             label::{self, label_with_carried_volumes, names_instance, names_owner},
-            params::{self, Gate, Removal},
-            request::{RequestContext, complete_body},
+            params::{self, Removal},
+            platform::Platform,
+            request::{RequestContext, SEVERAL_ENDPOINTS, complete_body},
             status::ADOPTED_STATE,
         },
-        drive::{engine::Engine, images::ImageRequest, init::PENDING, wait_for},
+        drive::{
+            engine::Engine,
+            images::{IMAGE_NAME, IMAGE_PLATFORM, ImageRequest},
+            init::PENDING,
+            wait_for,
+        },
     },
     printable::printable,
-    seam::{Call, Exit, Failure, Labeling, ObjectState, Outputs, Progress, ProgressSink, labeling},
+    seam::{Call, Exit, Failure, Labeling, ObjectState, Outputs, ProgressSink, labeling},
 };
 use futures_util::StreamExt as _;
 use serde_json::{Map as JsonMap, Value as Json, json};
@@ -44,9 +51,12 @@ const CREATION_TIMEOUT: Duration = Duration::from_secs(2);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Runtime properties that are removed with the container.
-const CONTAINER_PROPERTIES: [&str; 12] = [
+const CONTAINER_PROPERTIES: [&str; 15] = [
     "container_id",
     "image_id",
+    IMAGE_NAME,
+    IMAGE_PLATFORM,
+    WARNINGS,
     "network_settings",
     "ports",
     "container",
@@ -59,13 +69,51 @@ const CONTAINER_PROPERTIES: [&str; 12] = [
     PREDECESSOR_POLICY,
 ];
 
+/// Runtime property with the engine's warnings about the creation.
+pub(crate) const WARNINGS: &str = "engine_warnings";
+
+/// First API version that creates a container from the image for a platform.
+const PLATFORM_OF_CREATION: Version = Version(1, 41);
+
+/// Refusal of links, which Podman does not support.
+const NO_LINKS: &str = "Podman does not support `links`: connect both containers to a network, with `aliases` (dockctl.relationships.attached_to_network)";
+
+/// Removal of a container that never ran.
+const UNUSED: Removal = Removal {
+    volumes: true,
+    force: false,
+    link: false,
+};
+
 /// Complete request to create a container.
+#[derive(Clone)]
 struct Request {
     name: String,
     platform: Option<String>,
+    /// Names the image by its declared name, if it has one.
     body: Json,
+    /// ID of the image, or its name if no earlier step provided it.
+    image_id: String,
     digest: String,
     labeling: Labeling,
+}
+
+impl Request {
+    /// Returns true if the body names the image, and does not contain its ID.
+    fn names_image(&self) -> bool {
+        self.body["Image"] != self.image_id.as_str()
+    }
+
+    fn by_image_id(&self) -> Self {
+        let mut request = self.clone();
+        request.body["Image"] = self.image_id.as_str().into();
+        request
+    }
+
+    fn is_from_image(&self, found: &Container) -> bool {
+        let plain = |id: &str| id.strip_prefix("sha256:").unwrap_or(id).to_owned();
+        plain(found.text("/Image").unwrap_or_default()) == plain(&self.image_id)
+    }
 }
 
 impl Engine {
@@ -96,19 +144,19 @@ impl Engine {
         if creation.needs_check && request.body.get("Healthcheck").is_none() {
             self.expect_health_check(call).await?;
         }
-        let mut posted = self.post_create(&request, progress).await;
+        let mut posted = self.post_create(&request).await;
         if creation.pulls_image
             && posted
                 .as_ref()
                 .is_err_and(|error| status(error) == Some(404))
         {
             self.pull_for(call, &request, progress).await?;
-            posted = self.post_create(&request, progress).await;
+            posted = self.post_create(&request).await;
         }
         let mut created = match posted {
-            Ok(id) => container_id_outputs(id),
+            Ok(created) => self.with_requested_image(created, &request).await?,
             Err(error) if is_name_conflict(&error) => {
-                self.reuse_or_recreate(call, &request, progress).await?
+                self.reuse_or_recreate(call, &request).await?
             }
             Err(error) => return Err(create_failure(&error, &request.name)),
         };
@@ -162,13 +210,9 @@ impl Engine {
         self.ensure_image(&wanted, call, progress).await.map(drop)
     }
 
-    /// Creates a container and returns its ID. Shows the engine's warnings: it may have ignored
-    /// parts of the request.
-    async fn post_create(
-        &self,
-        request: &Request,
-        progress: ProgressSink<'_>,
-    ) -> Result<String, EngineError> {
+    /// Creates a container and returns its runtime properties, with the engine's warnings: it may
+    /// have ignored parts of the request.
+    async fn post(&self, request: &Request) -> Result<Outputs, EngineError> {
         let platform = request
             .platform
             .clone()
@@ -182,10 +226,67 @@ impl Engine {
             .client
             .create_with_warnings(path, &query, &request.body)
             .await?;
-        for warning in warnings {
-            progress(Progress::Note(format!("the engine warns: {warning}")));
+        let mut created = container_id_outputs(id);
+        if warnings.is_empty() {
+            created.unset.push(WARNINGS.to_owned());
+        } else {
+            created.set.insert(WARNINGS.to_owned(), warnings.into());
         }
-        Ok(id)
+        Ok(created)
+    }
+
+    /// Creates a container from the image that an earlier step provided: by the name that the
+    /// blueprint gives it, so that users see it, unless that is no longer the name of this image.
+    async fn post_create(&self, request: &Request) -> Result<Outputs, EngineError> {
+        match self.post(request).await {
+            Err(error) if status(&error) == Some(404) && request.names_image() => {
+                self.post(&request.by_image_id()).await
+            }
+            created => created,
+        }
+    }
+
+    /// Checks that the engine created a container from the requested image. Creates it again if the
+    /// name was given to another image meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the image is for another platform. The container is removed.
+    async fn with_requested_image(
+        &self,
+        created: Outputs,
+        request: &Request,
+    ) -> Result<Outputs, Failure> {
+        if !request.names_image() && request.platform.is_none() {
+            return Ok(created);
+        }
+        let id = created.set.get("container_id").and_then(Json::as_str);
+        let id = id.unwrap_or_default();
+        let Some(found) = self.inspect(id).await? else {
+            return Ok(created);
+        };
+        if request.names_image() && !request.is_from_image(&found) {
+            self.delete(id, UNUSED).await?;
+            let created = self.post(&request.by_image_id()).await;
+            return created.map_err(|error| create_failure(&error, &request.name));
+        }
+        self.expect_platform(&found, request).await?;
+        Ok(created)
+    }
+
+    /// Removes a new container if its image is not for the requested platform.
+    async fn expect_platform(&self, found: &Container, request: &Request) -> Result<(), Failure> {
+        let (Some(requested), Some(platform)) = (&request.platform, platform_of(found)) else {
+            return Ok(());
+        };
+        let requested = self.platform(requested).await?;
+        if platform.satisfies(&requested) {
+            return Ok(());
+        }
+        self.delete(&found.id(), UNUSED).await?;
+        Err(Failure::fatal(format!(
+            "the engine created the container from the image for {platform}, but {requested} is requested; it was removed again"
+        )))
     }
 
     /// Returns true if a container was created from the request of a creation.
@@ -208,12 +309,7 @@ impl Engine {
         }
     }
 
-    async fn reuse_or_recreate(
-        &self,
-        call: &Call,
-        request: &Request,
-        progress: ProgressSink<'_>,
-    ) -> Result<Outputs, Failure> {
+    async fn reuse_or_recreate(&self, call: &Call, request: &Request) -> Result<Outputs, Failure> {
         let Some(found) = self.holder_of(&request.name).await? else {
             return Err(Failure::fatal(format!(
                 "the container that had the name `{}` no longer exists",
@@ -241,18 +337,10 @@ impl Engine {
             return Ok(container_id_outputs(found.id()));
         }
         // Created from other parameters and never started: nothing is lost.
-        self.delete(
-            &request.name,
-            Removal {
-                volumes: true,
-                ..Removal::default()
-            },
-        )
-        .await?;
-        let created = self.post_create(request, progress).await;
-        created
-            .map(container_id_outputs)
-            .map_err(|error| create_failure(&error, &request.name))
+        self.delete(&request.name, UNUSED).await?;
+        let created = self.post_create(request).await;
+        let created = created.map_err(|error| create_failure(&error, &request.name))?;
+        self.with_requested_image(created, request).await
     }
 
     /// Returns the container with a name that is taken. While an engine creates a container, its
@@ -279,32 +367,32 @@ impl Engine {
         let request = self.request(call, creation)?;
         match self.inspect(&request.name).await? {
             None => self.create(call, creation, progress).await,
-            Some(_) => self.reuse_or_recreate(call, &request, progress).await,
+            Some(_) => self.reuse_or_recreate(call, &request).await,
         }
     }
 
     fn request(&self, call: &Call, creation: &Creation) -> Result<Request, Failure> {
-        let converted = creation
+        let mut converted = creation
             .converted()
             .map_err(|faults| invalid_arguments(&faults))?;
-        if let Some(gate) = converted
-            .gates
-            .iter()
-            .find(|gate| self.client.version() < Version(1, gate.since))
-        {
-            return Err(Failure::fatal(self.too_old_message(gate)));
+        if self.client.version() >= SEVERAL_ENDPOINTS {
+            let added = creation.add_later_networks(&mut converted);
+            added.map_err(|fault| invalid_arguments(&[fault]))?;
+        }
+        if let Some(refusal) = self.refusals(&converted).next() {
+            return Err(Failure::fatal(refusal));
         }
         let name = creation.name.as_str().unwrap_or_default().to_owned();
         check_name(&name)?;
-        let image = image_of(call, creation, &converted)?;
-        let platform = converted.platform.clone();
+        let image_id = image_of(call, creation, &converted)?;
+        let platform = self.platform_of_request(call, &converted);
         let new = RequestContext {
             host_name: creation.host_name(),
             version: Some(self.client.version()),
             proxies: &docker_config(),
         };
         let mut body = complete_body(converted, &new);
-        body["Image"] = image.into();
+        body["Image"] = image_id.as_str().into();
         if let Some(carried) = call
             .properties()
             .get(CARRIED_VOLUMES)
@@ -312,37 +400,49 @@ impl Engine {
         {
             mount_carried_volumes(&mut body, carried);
         }
+        // The digest covers the ID of the image: its name may be given to another image.
         let digest = self.digest(&body.to_string());
         self.set_labels(&mut body, call, creation, &digest);
+        if creation.dialect != Dialect::Sdk {
+            body["Labels"][label::IMAGE] = image_id.as_str().into();
+        }
+        if let Some(name) = text_property(call, IMAGE_NAME) {
+            body["Image"] = name.into();
+        }
         Ok(Request {
             name,
             platform,
             body,
+            image_id,
             digest,
             labeling: creation.labeling.clone(),
         })
     }
 
-    /// Returns a message for each argument of a creation that needs a newer engine.
-    pub(crate) fn too_old_for(&self, creation: &Creation) -> Vec<String> {
-        let gates = creation
-            .converted()
-            .map(|converted| converted.gates)
-            .unwrap_or_default();
-        gates
-            .iter()
-            .filter(|gate| self.client.version() < Version(1, gate.since))
-            .map(|gate| self.too_old_message(gate))
-            .collect()
+    /// Returns the platform of the parameters, or of the image. Podman needs none for an image that
+    /// it has.
+    fn platform_of_request(&self, call: &Call, converted: &params::Creation) -> Option<String> {
+        let accepts = self.client.version() >= PLATFORM_OF_CREATION && !self.client.is_podman();
+        let of_image = text_property(call, IMAGE_PLATFORM).filter(|_| accepts);
+        converted.platform.clone().or(of_image.map(str::to_owned))
     }
 
-    fn too_old_message(&self, gate: &Gate) -> String {
-        let argument = gate.path.get(2..).unwrap_or_default().join(".");
-        format!(
-            "`{argument}` requires engine API 1.{} or newer; this engine supports {}",
-            gate.since,
-            self.client.version()
-        )
+    /// Returns a message for each argument of a creation that the engine does not support.
+    pub(crate) fn unsupported_in(&self, creation: &Creation) -> Vec<String> {
+        let converted = creation.converted().ok();
+        let refusals = converted.iter().flat_map(|it| self.refusals(it));
+        refusals.collect()
+    }
+
+    fn refusals<'c>(
+        &self,
+        converted: &'c params::Creation,
+    ) -> impl Iterator<Item = String> + use<'c> {
+        let version = self.client.version();
+        let gates = converted.gates.iter();
+        let links = self.client.is_podman() && has_links(&converted.body);
+        let refusals = gates.filter_map(move |gate| gate.refusal(version));
+        refusals.chain(links.then(|| NO_LINKS.to_owned()))
     }
 
     fn set_labels(&self, body: &mut Json, call: &Call, creation: &Creation, digest: &str) {
@@ -819,11 +919,18 @@ fn is_name_conflict(error: &EngineError) -> bool {
 }
 
 fn create_failure(error: &EngineError, name: &str) -> Failure {
-    let failure = failure(error, &format!("creating container `{name}`"));
-    if KnownMessage::LinksUnsupported.matches_error(error) {
-        return failure.hint("this engine does not support links: connect both containers to a network, with `aliases` (dockctl.relationships.attached_to_network)");
-    }
-    failure
+    failure(error, &format!("creating container `{name}`"))
+}
+
+/// Returns true if the request links the container to others.
+fn has_links(body: &JsonMap<String, Json>) -> bool {
+    let is_given = |value: &Json| list(value).next().is_some();
+    let field = |name: &str| body.get(name).unwrap_or(&Json::Null);
+    let endpoints = pairs(&field("NetworkingConfig")["EndpointsConfig"]);
+    is_given(&field("HostConfig")["Links"])
+        || endpoints
+            .map(|(_, endpoint)| endpoint)
+            .any(|endpoint| is_given(&endpoint["Links"]))
 }
 
 /// Returns the changes of runtime properties after a stop.
@@ -885,6 +992,16 @@ fn image_of(
     };
     let image = image.and_then(Json::as_str).map(str::to_owned);
     image.ok_or_else(|| Failure::fatal("the image of the container is unknown"))
+}
+
+fn text_property<'c>(call: &'c Call, name: &str) -> Option<&'c str> {
+    call.properties().get(name).and_then(Json::as_str)
+}
+
+/// Returns the platform of the image of a container; none if the engine does not show it.
+fn platform_of(container: &Container) -> Option<Platform> {
+    let shown = container.json.pointer("/ImageManifestDescriptor/platform");
+    shown.filter(|it| it.is_object()).map(Platform::of_manifest)
 }
 
 /// Returns the failure of a server for a name that another container has.

@@ -17,11 +17,12 @@ use crate::{
                 drift::drift,
                 image::image_name,
                 infrakit,
+                json::{list, text},
                 label::{self, names_deployment},
                 operation::kind,
             },
             drive::{
-                containers::{docker_config, recorded_id},
+                containers::{WARNINGS, docker_config, recorded_id},
                 images::{ImageRequest, matches_source},
                 networks::NetworkLocks,
                 watch::EventWatch,
@@ -30,7 +31,8 @@ use crate::{
     },
     record::FunctionContext,
     seam::{
-        Call, Comparison, Failure, Object, ObjectState, Outputs, Owner, ProgressSink, StepNote,
+        Call, Comparison, Failure, LogLevel, LogLine, Object, ObjectState, Outputs, Owner,
+        ProgressSink, StepNote,
     },
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -106,7 +108,20 @@ impl Engine {
             .object(Kind::Container, id)
             .await
             .map_err(|error| failure(&error, "inspecting the container"))?;
-        Ok(found.map(|json| Container { json }))
+        let mut found = found.map(Container::new);
+        if let Some(container) = &mut found {
+            self.mark_restart(container).await;
+        }
+        Ok(found)
+    }
+
+    /// Shows that a container is about to restart, if the engine does not show that itself.
+    async fn mark_restart(&self, container: &mut Container) {
+        let is_due = self.client.tells_stops_only_on_request()
+            && container.is_restart_due(self.client.now());
+        if is_due && !self.client.was_stopped_by_user(&container.id()).await {
+            container.set_restarting();
+        }
     }
 
     async fn object(
@@ -287,7 +302,28 @@ impl Engine {
 }
 
 impl Engine {
+    /// Performs an action, and shows the warnings of the engine about a new container.
     pub(crate) async fn perform(
+        &self,
+        action: &Action,
+        call: &Call,
+        notes: NoteSink<'_>,
+    ) -> Result<Outputs, Failure> {
+        let outputs = self.perform_silently(action, call, notes).await?;
+        let warnings = outputs.set.get(WARNINGS).unwrap_or(&Json::Null);
+        let line = |warning: &Json| LogLine {
+            level: LogLevel::Warning,
+            text: format!("the engine warns: {}", text(warning)),
+            is_quiet: false,
+        };
+        let lines: Vec<LogLine> = list(warnings).map(line).collect();
+        if !lines.is_empty() {
+            notes(StepNote::Log(lines)).await;
+        }
+        Ok(outputs)
+    }
+
+    async fn perform_silently(
         &self,
         action: &Action,
         call: &Call,

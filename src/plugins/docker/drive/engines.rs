@@ -23,7 +23,7 @@ use crate::{
 use futures_util::StreamExt as _;
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     future::Future,
     pin::Pin,
     rc::Rc,
@@ -126,12 +126,14 @@ impl Driver for Engines {
         })
     }
 
-    fn check_connections<'a>(&'a self, places: &'a ObjectPlaces) -> DriverFuture<'a, ()> {
+    fn check_connections<'a>(&'a self, places: &'a ObjectPlaces) -> DriverFuture<'a, Vec<String>> {
         Box::pin(async move {
+            let mut warnings = BTreeSet::new();
             for place in places.values() {
-                self.get(&place.target).await?;
+                let engine = self.get(&place.target).await?;
+                warnings.extend(engine.client.version_warning().map(str::to_owned));
             }
-            Ok(())
+            Ok(warnings.into_iter().collect())
         })
     }
 
@@ -244,7 +246,7 @@ impl Engines {
         else {
             return Ok(Vec::new());
         };
-        Ok(self.get(&step.target).await?.too_old_for(&creation))
+        Ok(self.get(&step.target).await?.unsupported_in(&creation))
     }
 
     async fn observe_all(

@@ -1,10 +1,11 @@
 //! Container events of a deployment, for workflows that watch it.
 
 use crate::{
+    engine::Client,
     plugins::docker::{declare::label, drive::engine::Engine},
     seam::{ObjectEvent, ObjectEventKind},
 };
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _, stream};
 use serde_json::{Value as Json, json};
 
 /// Numbers of signals that are sent to stop a container.
@@ -18,13 +19,34 @@ impl Engine {
         // Does not filter by event: Podman names some events differently in filters and in
         // messages.
         let filters = json!({ "type": ["container"], "label": [format!("{}={deployment}", label::DEPLOYMENT)] });
-        let events = self
-            .client
-            .events(self.client.now().saturating_sub(LOOKBACK_MS), &filters);
+        let client = self.client.clone();
+        let events = client.events(client.now().saturating_sub(LOOKBACK_MS), &filters);
         events
             .take_while(|event| std::future::ready(event.is_ok()))
-            .filter_map(|event| std::future::ready(event.ok().as_ref().and_then(to_event)))
+            .filter_map(|event| std::future::ready(event.ok()))
+            .then(move |event| {
+                let client = client.clone();
+                async move { happenings(&client, &event).await }
+            })
+            .flat_map(stream::iter)
     }
+}
+
+/// Returns what an event of the engine reports. The end of a container also reports the stop, if
+/// the engine may send no event for it.
+async fn happenings(client: &Client, event: &Json) -> Vec<ObjectEvent> {
+    let Some(reported) = to_event(event) else {
+        return Vec::new();
+    };
+    let id = event["Actor"]["ID"].as_str().unwrap_or_default();
+    let is_stop = reported.kind == ObjectEventKind::Exited
+        && client.tells_stops_only_on_request()
+        && client.was_stopped_by_user(id).await;
+    let stop = is_stop.then(|| ObjectEvent {
+        kind: ObjectEventKind::Stopped,
+        ..reported.clone()
+    });
+    stop.into_iter().chain([reported]).collect()
 }
 
 fn to_event(event: &Json) -> Option<ObjectEvent> {

@@ -6,6 +6,7 @@ use crate::{
         declare::{
             action::{Attachment, ObjectCreation},
             infrakit,
+            json::text,
             label::{self, names_deployment, names_instance},
             network::{self, request, runtime_properties},
         },
@@ -277,22 +278,52 @@ impl Engine {
         if attached {
             return Ok(Outputs::default());
         }
+        let path = format!("/networks/{}/connect", encode_path(network));
         let body = json!({ "Container": id, "EndpointConfig": endpoint });
-        match self
-            .client
-            .post_and_confirm(
-                &format!("/networks/{}/connect", encode_path(network)),
-                &body,
-            )
-            .await
-        {
+        match self.client.post_and_confirm(&path, &body).await {
             // A repeated call may find that the lost one has succeeded.
             Err(error) if !KnownMessage::AlreadyConnected.matches_error(&error) => Err(failure(
                 &error,
                 &format!("connecting the container to network {network}"),
             )),
-            _ => Ok(Outputs::default()),
+            _ => {
+                self.expect_mac_address(&id, network, &endpoint).await?;
+                Ok(Outputs::default())
+            }
         }
+    }
+
+    /// Fails if the container was connected with another MAC address than the requested one: before
+    /// API 1.54, engines ignore it. The container is disconnected again.
+    async fn expect_mac_address(
+        &self,
+        id: &str,
+        network: &str,
+        endpoint: &Json,
+    ) -> Result<(), Failure> {
+        let wanted = text(&endpoint["MacAddress"]);
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let container = self.inspect(id).await?;
+        let given = container.map(|it| it.json["NetworkSettings"]["Networks"][network].clone());
+        let given = given.unwrap_or_default();
+        let given = text(&given["MacAddress"]);
+        if given.is_empty() || given.eq_ignore_ascii_case(wanted) {
+            return Ok(());
+        }
+        let path = format!("/networks/{}/disconnect", encode_path(network));
+        let body = json!({ "Container": id });
+        let undone = self.client.post_and_confirm(&path, &body).await;
+        undone.map_err(|error| {
+            let what = format!("disconnecting the container from network {network}");
+            failure(&error, &what)
+        })?;
+        let message = format!(
+            "the engine ignored `mac_address` when it connected the container to network {network}; the container was disconnected again"
+        );
+        Err(Failure::fatal(message)
+            .hint("engines honor it when they create a container: remove the container, then run: dockctl heal"))
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
             status::ADOPTED_STATE,
         },
         drive::{
-            containers::{invalid_arguments, recorded_id},
+            containers::{WARNINGS, invalid_arguments, recorded_id},
             engine::Engine,
             init::PENDING,
         },
@@ -130,6 +130,8 @@ impl Engine {
             .await?;
         let id = made.set.get("container_id").cloned().unwrap_or_default();
         let pending = made.set.get(PENDING).cloned().map(|id| (PENDING, id));
+        let warnings = made.set.get(WARNINGS).cloned().map(|it| (WARNINGS, it));
+        let without_warnings: &[&str] = if warnings.is_some() { &[] } else { &[WARNINGS] };
         let kept = (!carried_volumes.is_empty()).then(|| (CARRIED_VOLUMES, carried_volumes.into()));
         let policy = before
             .as_ref()
@@ -139,9 +141,10 @@ impl Engine {
             [(SUCCESSOR, id)]
                 .into_iter()
                 .chain(pending)
+                .chain(warnings)
                 .chain(kept)
                 .chain(policy),
-            &[],
+            without_warnings,
         ))
     }
 

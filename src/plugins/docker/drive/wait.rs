@@ -3,7 +3,7 @@
 use crate::{
     engine::{failure, status},
     plugins::docker::{
-        declare::{action::processes_text, container::Container},
+        declare::action::processes_text,
         drive::{containers::recorded_id, engine::Engine, watch::EventCoverage},
     },
     seam::{Call, Failure, ObjectState, Outputs, Progress, ProgressSink},
@@ -140,27 +140,18 @@ impl Engine {
         match container.state() {
             ObjectState::Running => Err(listing_failure),
             ObjectState::Restarting if restarts <= MAX_RESTARTS => Ok(names.to_vec()),
-            // Podman does not report that it is about to restart a container.
+            // Podman 4 does not report that it is about to restart a container.
             ObjectState::Exited
                 if self.client.is_podman()
+                    && !self.client.tells_stops_only_on_request()
                     && restarts <= MAX_RESTARTS
-                    && will_restart(&container) =>
+                    && container.is_restarted_after_exit() =>
             {
                 Ok(names.to_vec())
             }
             ObjectState::Paused => Ok(names.to_vec()),
             _ => Err(self.exit_failure(id, &processes_text(names)).await),
         }
-    }
-}
-
-/// Returns true if the engine restarts a container that has exited.
-fn will_restart(container: &Container) -> bool {
-    let failed = container.json["State"]["ExitCode"] != 0;
-    match container.text("/HostConfig/RestartPolicy/Name") {
-        Some("always" | "unless-stopped") => true,
-        Some("on-failure") => failed,
-        _ => false,
     }
 }
 

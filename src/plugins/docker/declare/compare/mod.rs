@@ -21,7 +21,7 @@ use crate::{
         declared::{creation, object_name},
         network,
         operation::kind,
-        request::{MAC_ADDRESS_OF_ENDPOINT, RequestContext, complete_body},
+        request::{RequestContext, SEVERAL_ENDPOINTS, complete_body},
         volume,
     },
     seam::{Comparison, Object},
@@ -414,7 +414,7 @@ impl ContainerComparison<'_> {
         if self
             .shown
             .version
-            .is_some_and(|version| version < MAC_ADDRESS_OF_ENDPOINT)
+            .is_some_and(|version| version < SEVERAL_ENDPOINTS)
             && !self.shown.is_podman
         {
             add(
@@ -807,11 +807,16 @@ impl ContainerComparison<'_> {
         let found = &self.shown.object["NetworkSettings"]["Networks"];
         let mut expected: BTreeSet<&str> = keys(endpoints).map(String::as_str).collect();
         expected.extend(Some(mode).filter(|mode| !is_default_network(mode)));
-        let is_same = |name: &str, network: &Json| network["NetworkID"] == name;
+        // The request names the default network by its mode, or a network by its ID.
+        let is_same = |name: &str, shown: &str| {
+            name == shown
+                || found[shown]["NetworkID"] == name
+                || (is_default_network(name) && is_default_network(shown))
+        };
         for name in &expected {
             let attached = keys(found)
-                .find(|it| it == name || is_same(name, &found[it.as_str()]))
-                .map(|it| &found[it.as_str()]);
+                .find(|shown| is_same(name, shown))
+                .map(|shown| &found[shown.as_str()]);
             let endpoint = &endpoints[*name];
             add(
                 comparison,
@@ -819,11 +824,7 @@ impl ContainerComparison<'_> {
                 attached.map_or(Match::Differs, |attached| self.endpoint(endpoint, attached)),
             );
         }
-        let known = |name: &String| {
-            expected
-                .iter()
-                .any(|it| it == name || is_same(it, &found[name.as_str()]))
-        };
+        let known = |shown: &String| expected.iter().any(|name| is_same(name, shown));
         for name in keys(found)
             .filter(|name| !(known(name) || expected.is_empty() && is_default_network(name)))
         {

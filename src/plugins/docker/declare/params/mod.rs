@@ -6,15 +6,16 @@
 //! represents a tuple).
 
 mod convert;
+mod gate;
 mod reader;
 mod reference;
 pub(crate) mod shape;
 mod words;
 
 pub(crate) use convert::{ENDPOINT, Form, convert, kind, nanoseconds};
-pub(crate) use reader::is_empty;
+pub(crate) use gate::{ApiRange, Gate, gates};
 pub(crate) use reader::{
-    Creation, Gate, Removal, container_args, creation, endpoint, gates, newer_parts, removal, stop,
+    Creation, Removal, container_args, creation, endpoint, is_empty, limited_parts, removal, stop,
 };
 pub(crate) use reference::{extend_schema, markdown};
 
@@ -55,8 +56,8 @@ struct Argument {
     form: Form,
     /// Not sent if empty, zero or false.
     skip_empty: bool,
-    /// First minor version of the API (1.N) that supports it; 0 if every engine does.
-    since: u32,
+    /// Versions of the API that support it.
+    versions: ApiRange,
 }
 
 const fn argument(name: &'static str, places: u8, target: Target, form: Form) -> Argument {
@@ -66,7 +67,7 @@ const fn argument(name: &'static str, places: u8, target: Target, form: Form) ->
         target,
         form,
         skip_empty: false,
-        since: 0,
+        versions: ApiRange::ALL,
     }
 }
 
@@ -77,13 +78,18 @@ const fn unless_empty(name: &'static str, places: u8, target: Target, form: Form
         target,
         form,
         skip_empty: true,
-        since: 0,
+        versions: ApiRange::ALL,
     }
 }
 
 impl Argument {
     const fn since(mut self, minor: u32) -> Self {
-        self.since = minor;
+        self.versions = ApiRange::since(minor);
+        self
+    }
+
+    const fn until(mut self, minor: u32) -> Self {
+        self.versions = self.versions.and_until(minor);
         self
     }
 
@@ -219,7 +225,7 @@ const TABLE: &[Argument] = &[
     argument("ulimits", HOST_OR_START, Host("Ulimits"), F::Ulimits),
     argument("log_config", HOST, Host("LogConfig"), F::LogConfig),
     unless_empty("mem_reservation", HOST, Host("MemoryReservation"), F::Bytes),
-    unless_empty("kernel_memory", HOST, Host("KernelMemory"), F::Bytes),
+    unless_empty("kernel_memory", HOST, Host("KernelMemory"), F::Bytes).until(41),
     argument("mem_swappiness", HOST, Host("MemorySwappiness"), F::Int),
     argument("shm_size", HOST, Host("ShmSize"), F::Bytes),
     unless_empty("cpu_period", HOST, Host("CpuPeriod"), F::Int),

@@ -7,7 +7,9 @@ use crate::{
         Argument, CREATE, Form, HOST, Host, REMOVE, RUN, START, STOP, Special, TABLE,
         Target::{Body, Ignored, Query},
         convert::convert,
-        find, host_field, host_fields, names, places,
+        find,
+        gate::{ApiRange, Gate, gates},
+        host_field, host_fields, names, places,
         shape::{apply_shape, host_field_shape},
     },
     syntax::{literal, without_marks},
@@ -29,31 +31,57 @@ pub struct Creation {
     pub detach: bool,
     /// Add the proxies from the docker command's configuration to the environment.
     pub proxies: bool,
-    /// Arguments that only newer engines support.
+    /// Arguments that only some versions of the API support.
     pub gates: Vec<Gate>,
     /// Arguments without effect, or with an unexpected one.
     pub warnings: Vec<Fault>,
 }
 
-/// Parts of a request that are newer than the argument they belong to, and that older engines
-/// silently drop.
-const NEWER_PARTS: &[(&str, u32)] = &[
-    ("HostConfig.Annotations", 43),
-    ("HostConfig.Mounts.*.BindOptions.NonRecursive", 40),
-    ("HostConfig.Mounts.*.BindOptions.CreateMountpoint", 42),
-    ("HostConfig.Mounts.*.BindOptions.ReadOnlyNonRecursive", 44),
-    ("HostConfig.Mounts.*.BindOptions.ReadOnlyForceRecursive", 44),
-    ("HostConfig.Mounts.*.VolumeOptions.Subpath", 45),
-    ("HostConfig.Mounts.*.TmpfsOptions.Options", 46),
-    ("HostConfig.Mounts.*.ImageOptions", 48),
-    ("NetworkingConfig.EndpointsConfig.*.GwPriority", 48),
-    ("Healthcheck.StartPeriod", 29),
-    ("Healthcheck.StartInterval", 44),
+/// Parts of a request that fewer versions support than the argument they belong to. Other versions
+/// silently drop them.
+const LIMITED_PARTS: &[(&str, ApiRange)] = &[
+    ("HostConfig.Annotations", ApiRange::since(43)),
+    (
+        "HostConfig.Mounts.*.BindOptions.NonRecursive",
+        ApiRange::since(40),
+    ),
+    (
+        "HostConfig.Mounts.*.BindOptions.CreateMountpoint",
+        ApiRange::since(42),
+    ),
+    (
+        "HostConfig.Mounts.*.BindOptions.ReadOnlyNonRecursive",
+        ApiRange::since(44),
+    ),
+    (
+        "HostConfig.Mounts.*.BindOptions.ReadOnlyForceRecursive",
+        ApiRange::since(44),
+    ),
+    (
+        "HostConfig.Mounts.*.VolumeOptions.Subpath",
+        ApiRange::since(45),
+    ),
+    (
+        "HostConfig.Mounts.*.TmpfsOptions.Options",
+        ApiRange::since(46),
+    ),
+    ("HostConfig.Mounts.*.ImageOptions", ApiRange::since(48)),
+    (
+        "NetworkingConfig.EndpointsConfig.*.GwPriority",
+        ApiRange::since(48),
+    ),
+    (
+        "HostConfig.KernelMemoryTCP",
+        ApiRange::since(40).and_until(51),
+    ),
+    ("Healthcheck.StartPeriod", ApiRange::since(29)),
+    ("Healthcheck.StartInterval", ApiRange::since(44)),
 ];
 
-/// Returns the parts of a request that only newer engines support, in addition to whole arguments.
+/// Returns the parts of a request that only some versions of the API support, in addition to whole
+/// arguments.
 #[must_use]
-pub(crate) fn newer_parts(body: &JsonMap<String, Json>) -> Vec<Gate> {
+pub(crate) fn limited_parts(body: &JsonMap<String, Json>) -> Vec<Gate> {
     let networks = body
         .get("NetworkingConfig")
         .and_then(|config| config["EndpointsConfig"].as_object());
@@ -61,39 +89,12 @@ pub(crate) fn newer_parts(body: &JsonMap<String, Json>) -> Vec<Gate> {
         path: ["create", "params", "NetworkingConfig"]
             .map(str::to_owned)
             .to_vec(),
-        since: 44,
+        versions: ApiRange::since(44),
     });
-    gates(body, NEWER_PARTS)
+    gates(body, LIMITED_PARTS)
         .into_iter()
         .chain(several)
         .collect()
-}
-
-/// Returns the given parts that a request contains. A `*` stands for every item or entry.
-#[must_use]
-pub(crate) fn gates(body: &JsonMap<String, Json>, parts: &[(&str, u32)]) -> Vec<Gate> {
-    let body = Json::Object(body.clone());
-    let gate = |(path, since): &(&str, u32)| {
-        let steps: Vec<&str> = path.split('.').collect();
-        let named = steps.iter().filter(|step| **step != "*");
-        let path = ["create", "params"].iter().chain(named);
-        has_path(&body, &steps).then(|| Gate {
-            path: path.map(|step| (*step).to_owned()).collect(),
-            since: *since,
-        })
-    };
-    parts.iter().filter_map(gate).collect()
-}
-
-fn has_path(value: &Json, path: &[&str]) -> bool {
-    match (path, value) {
-        ([], value) => !value.is_null(),
-        (["*", rest @ ..], Json::Array(items)) => items.iter().any(|item| has_path(item, rest)),
-        (["*", rest @ ..], Json::Object(entries)) => {
-            entries.values().any(|entry| has_path(entry, rest))
-        }
-        ([step, rest @ ..], value) => value.get(step).is_some_and(|inner| has_path(inner, rest)),
-    }
 }
 
 impl Creation {
@@ -134,15 +135,6 @@ impl Creation {
 /// The first invalid property.
 pub(crate) fn endpoint(given: &Json) -> Result<Json, Fault> {
     super::convert::endpoint(given, &mut Vec::new())
-}
-
-/// An argument that older engines do not support and would drop or refuse.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Gate {
-    /// Keys that lead to it.
-    pub path: Vec<String>,
-    /// First minor version of the API (1.N) that supports it.
-    pub since: u32,
 }
 
 /// Converts the parameters of create and start to one request, because engines no longer accept a
@@ -444,10 +436,10 @@ impl Reader {
         place: u8,
         path: &[String],
     ) {
-        if argument.since > 0 {
+        if !argument.versions.is_all() {
             self.gates.push(Gate {
                 path: path.to_owned(),
-                since: argument.since,
+                versions: argument.versions,
             });
         }
         match argument.target {
@@ -541,10 +533,10 @@ impl Reader {
         });
         self.warnings
             .extend(warnings.into_iter().map(|warning| warning.nested_in(&path)));
-        if let Some(since) = argument.map(|it| it.since).filter(|it| *it > 0) {
+        if let Some(versions) = argument.map(|it| it.versions).filter(|it| !it.is_all()) {
             self.gates.push(Gate {
                 path: path.clone(),
-                since,
+                versions,
             });
         }
         match read {
@@ -808,11 +800,11 @@ mod tests {
     }
 
     #[test]
-    fn newer_arguments_are_recorded_as_gates() {
+    fn arguments_of_some_versions_are_recorded_as_gates() {
         let gates = |params: Json| creation(&params, &json!({})).unwrap().gates;
         let gate = |path: &[&str], since| Gate {
             path: path.iter().map(|part| (*part).to_owned()).collect(),
-            since,
+            versions: ApiRange::since(since),
         };
         assert_eq!(
             gates(json!({ "stop_timeout": 5 })),
@@ -822,7 +814,7 @@ mod tests {
             gates(json!({ "host_config": { "Init": true } })),
             [gate(&["create", "params", "host_config", "Init"], 25)]
         );
-        let late = |params: Json| newer_parts(&creation(&params, &json!({})).unwrap().body);
+        let late = |params: Json| limited_parts(&creation(&params, &json!({})).unwrap().body);
         let interval = json!({ "healthcheck": { "test": "true", "start_interval": "1s" } });
         assert_eq!(
             late(interval),
@@ -845,6 +837,14 @@ mod tests {
                 ],
                 45
             )]
+        );
+        let until = Gate {
+            versions: ApiRange::until(41),
+            ..gate(&["create", "params", "host_config", "kernel_memory"], 0)
+        };
+        assert_eq!(
+            gates(json!({ "host_config": { "kernel_memory": "4m" } })),
+            [until]
         );
         assert_eq!(gates(json!({ "hostname": "x" })), []);
     }

@@ -37,19 +37,15 @@ fn image_keys() -> String {
 
 fn arguments() -> String {
     let head =
-        "| argument | used in | value | sets | since API |\n|---|---|---|---|---|\n".to_owned();
+        "| argument | used in | value | sets | engine API |\n|---|---|---|---|---|\n".to_owned();
     let row = |it: &super::Argument| {
-        let since = if it.since == 0 {
-            String::new()
-        } else {
-            format!("1.{}", it.since)
-        };
         format!(
-            "| `{}` | {} | {} | {} | {since} |\n",
+            "| `{}` | {} | {} | {} | {} |\n",
             it.name,
             places(it.places).replace(" and of ", ", "),
             it.form.accepts(),
-            target_text(it.target)
+            target_text(it.target),
+            it.versions
         )
     };
     TABLE.iter().map(row).fold(head, |text, row| text + &row)

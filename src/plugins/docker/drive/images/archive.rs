@@ -4,10 +4,11 @@
 use crate::{
     digest::hex,
     plugins::docker::{
-        declare::image::GivenName,
+        declare::json::list,
         drive::images::{
-            layout::{self, Selection},
-            saved::{SavedImage, choose, from_manifest},
+            layout,
+            saved::{self, SavedImage},
+            variant::Selection,
         },
     },
     seam::{Failure, Progress, ProgressSink},
@@ -17,6 +18,7 @@ use futures_util::Stream;
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 use std::{
+    collections::HashMap,
     fs::File,
     io::{self, BufReader, Read, Seek as _},
     path::{Path, PathBuf},
@@ -28,7 +30,9 @@ use std::{
 use tokio::sync::mpsc;
 
 /// Largest manifest to read, in bytes.
-pub(crate) const MANIFEST_LIMIT: u64 = 4 << 20;
+const MANIFEST_LIMIT: u64 = 4 << 20;
+/// Total size of the small files to keep while an archive is read, in bytes; layers are far larger.
+const METADATA_LIMIT: u64 = 64 << 20;
 /// Bytes to send at once.
 const CHUNK: usize = 1 << 16;
 
@@ -98,6 +102,8 @@ pub(crate) async fn blocking<T: Send + 'static>(
             .hint("set `src` to an absolute path, a path relative to the blueprint, or an http(s) URL"),
         io::ErrorKind::InvalidInput => Failure::fatal(format!("{} {error}", path.display()))
             .hint("select an image: set `repository` and `tag` to a name from the archive"),
+        io::ErrorKind::Unsupported => Failure::fatal(format!("{} {error}", path.display()))
+            .hint("set `platform` of the image to one of these"),
         io::ErrorKind::InvalidData => {
             Failure::fatal(format!("{} is not an image: {error}", path.display()))
                 .hint("set `src` to a tarball of a root file system, or to an archive created by `docker save`")
@@ -126,32 +132,68 @@ pub(crate) fn invalid(why: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.into())
 }
 
+/// Returns a JSON file of an archive or a directory by its path.
+pub(crate) type Files<'f> = dyn FnMut(&str) -> io::Result<Json> + 'f;
+
 /// Recognizes the content of a file or directory. Selects one of several images.
-pub(crate) fn recognize(
-    path: &Path,
-    platform: &str,
-    name: Option<&GivenName>,
-) -> io::Result<Archive> {
-    let selection = Selection { platform, name };
+pub(crate) fn recognize(path: &Path, meant: &Selection) -> io::Result<Archive> {
     let metadata = path.metadata()?;
     if metadata.is_dir() {
-        return layout::from_dir(path, selection).map(Archive::Image);
+        return from_dir(path, meant).map(Archive::Image);
     }
     if !metadata.is_file() {
         return Err(invalid("not a regular file"));
     }
     let mut file = File::open(path)?;
     let compression = Compression::of(&mut file)?;
-    match detect_content(compression.decoder(file)?)? {
-        Content::FileSystem => Ok(Archive::FileSystem),
-        Content::SavedImages(manifest) => {
-            choose(from_manifest(&manifest), name).map(Archive::Image)
-        }
-        Content::Layout => {
-            layout::from_archive(|| compression.decoder(File::open(path)?), selection)
-                .map(Archive::Image)
+    let content = detect_content(compression.decoder(file)?)?;
+    if content == Content::FileSystem {
+        return Ok(Archive::FileSystem);
+    }
+    let small = small_files(compression.decoder(File::open(path)?)?)?;
+    let missing = |name: &str| invalid(format!("{name} is missing"));
+    let mut files = |name: &str| small.get(name).cloned().ok_or_else(|| missing(name));
+    let image = match content {
+        Content::SavedImages(manifest) => saved::resolve(&manifest, meant, &mut files),
+        _ => layout::resolve(meant, &mut files),
+    };
+    image.map(Archive::Image)
+}
+
+/// Selects an image of the layout in a directory.
+fn from_dir(directory: &Path, meant: &Selection) -> io::Result<SavedImage> {
+    if !directory.join("oci-layout").is_file() {
+        return Err(invalid("the directory is not an OCI layout"));
+    }
+    layout::resolve(meant, &mut |name| {
+        read_json(File::open(directory.join(name))?)
+    })
+}
+
+/// Reads all small JSON files of an archive, because a file may come after those that it refers to.
+fn small_files(archive: impl Read) -> io::Result<HashMap<String, Json>> {
+    let (mut small, mut kept) = (HashMap::new(), 0);
+    for entry in tar::Archive::new(archive).entries()? {
+        let entry = entry?;
+        let size = entry.size();
+        let is_small = size <= MANIFEST_LIMIT && kept + size <= METADATA_LIMIT;
+        if is_small && entry.header().entry_type().is_file() {
+            kept += size;
+            let name = plain_name(&entry)?;
+            small.extend(read_json(entry).ok().map(|json| (name, json)));
         }
     }
+    Ok(small)
+}
+
+fn plain_name(entry: &tar::Entry<'_, impl Read>) -> io::Result<String> {
+    let path = entry.path()?;
+    Ok(path.to_string_lossy().trim_start_matches("./").to_owned())
+}
+
+fn read_json(file: impl Read) -> io::Result<Json> {
+    serde_json::from_reader(file.take(MANIFEST_LIMIT))
+        .map_err(|error| invalid(format!("it contains a file that is not JSON ({error})")))
 }
 
 #[derive(Debug, Eq, PartialEq)]
@@ -164,30 +206,28 @@ enum Content {
 
 /// Recognizes the content of a tarball. Does not report the reader's errors, because they quote the
 /// file.
+///
+/// Newer engines write a layout next to `manifest.json`. Only the layout lists the variants for all
+/// platforms.
 fn detect_content(reader: impl Read) -> io::Result<Content> {
     let broken = |_: io::Error| invalid("not a tarball");
     let mut archive = tar::Archive::new(reader);
-    let (mut entries, mut layout) = (0, false);
+    let (mut entries, mut found, mut saved) = (0, [false; 2], None);
     for entry in archive.entries().map_err(broken)? {
         let entry = entry.map_err(broken)?;
         entries += 1;
-        let name = entry
-            .path()
-            .map_err(broken)?
-            .to_string_lossy()
-            .trim_start_matches("./")
-            .to_owned();
-        if name == "manifest.json"
-            && let Some(manifest) = manifest(entry)
-        {
-            return Ok(Content::SavedImages(manifest));
+        match plain_name(&entry).map_err(broken)?.as_str() {
+            "oci-layout" => found[0] = true,
+            "index.json" => found[1] = true,
+            "manifest.json" => saved = manifest(entry),
+            _ => {}
         }
-        layout |= name == "oci-layout";
     }
-    match (entries, layout) {
-        (0, _) => Err(invalid("not a tarball, or an empty one")),
-        (_, true) => Ok(Content::Layout),
-        (_, false) => Ok(Content::FileSystem),
+    match (entries, found, saved) {
+        (0, ..) => Err(invalid("not a tarball, or an empty one")),
+        (_, [true, true], _) | (_, [true, _], None) => Ok(Content::Layout),
+        (_, _, Some(manifest)) => Ok(Content::SavedImages(manifest)),
+        (_, _, None) => Ok(Content::FileSystem),
     }
 }
 
@@ -195,11 +235,8 @@ fn detect_content(reader: impl Read) -> io::Result<Content> {
 /// system.
 fn manifest(entry: impl Read) -> Option<Json> {
     let manifest: Json = serde_json::from_reader(entry.take(MANIFEST_LIMIT)).ok()?;
-    manifest
-        .as_array()?
-        .iter()
-        .any(|image| image["Layers"].is_array())
-        .then_some(manifest)
+    let is_saved = list(&manifest).any(|image| image["Layers"].is_array());
+    is_saved.then_some(manifest)
 }
 
 /// File that is sent to the engine.
@@ -327,15 +364,17 @@ mod tests {
             detect_content(&file_system.into_inner().unwrap()[..]).unwrap(),
             Content::FileSystem
         );
-        let mut saved = tar::Builder::new(Vec::new());
-        append(&mut saved, "oci-layout", b"{}");
         let manifest = br#"[{"Config": "x.json", "Layers": ["l.tar"]}]"#;
-        append(&mut saved, "manifest.json", manifest);
-        let found = detect_content(&saved.into_inner().unwrap()[..]).unwrap();
-        assert_eq!(
-            found,
-            Content::SavedImages(serde_json::from_slice(manifest).unwrap())
-        );
+        let saved = |more: &[&str]| {
+            let mut saved = tar::Builder::new(Vec::new());
+            append(&mut saved, "manifest.json", manifest);
+            more.iter().for_each(|name| append(&mut saved, name, b"{}"));
+            detect_content(&saved.into_inner().unwrap()[..]).unwrap()
+        };
+        let images = Content::SavedImages(serde_json::from_slice(manifest).unwrap());
+        assert_eq!(saved(&[]), images);
+        assert_eq!(saved(&["oci-layout"]), images, "no index");
+        assert_eq!(saved(&["oci-layout", "index.json"]), Content::Layout);
     }
 
     #[test]

@@ -1,25 +1,18 @@
-//! OCI image layouts: selecting an image.
+//! OCI image layouts: the variants of the selected image.
 
 use crate::{
     plugins::docker::{
-        declare::image::GivenName,
+        declare::{image::GivenName, json::list, platform::Platform},
         drive::images::{
-            archive::{MANIFEST_LIMIT, invalid},
+            archive::{Files, invalid},
             saved::{Candidate, SavedImage, choose},
+            variant::{Selection, Variant, select},
         },
     },
     printable::truncated,
 };
 use serde_json::{Value as Json, json};
-use std::{
-    collections::{BTreeMap, HashMap},
-    fs::File,
-    io::{self, Read},
-    path::Path,
-};
-
-/// Total size of the small files to keep while a layout is read, in bytes; layers are far larger.
-const METADATA_LIMIT: u64 = 64 << 20;
+use std::{collections::BTreeMap, io};
 
 /// Annotations with the name of an image. The first may be only a tag.
 const NAMES: [&str; 2] = [
@@ -27,68 +20,78 @@ const NAMES: [&str; 2] = [
     "io.containerd.image.name",
 ];
 
-/// Selection of an image of a layout.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Selection<'a> {
-    pub platform: &'a str,
-    pub name: Option<&'a GivenName>,
-}
+/// Deepest nesting of indexes. More does not occur in practice.
+const MAX_DEPTH: usize = 4;
 
-/// Reads the layout in a directory.
-pub(crate) fn from_dir(directory: &Path, meant: Selection<'_>) -> io::Result<SavedImage> {
-    if !directory.join("oci-layout").is_file() {
-        return Err(invalid("the directory is not an OCI layout"));
+/// Follows the index of a layout to one image.
+pub(crate) fn resolve(meant: &Selection, files: &mut Files<'_>) -> io::Result<SavedImage> {
+    let index = files("index.json")?;
+    let index = entries_by_name(&index, meant.name.as_ref())?;
+    let mut found = Variants::default();
+    found.add_all(&index, MAX_DEPTH, files);
+    match (found.variants.is_empty(), found.error) {
+        (true, Some(error)) => Err(error),
+        (true, None) => Err(invalid("its index contains no image")),
+        _ => select(found.variants, meant),
     }
-    resolve(meant, &mut |name| read(File::open(directory.join(name))?))
 }
 
-/// Reads the layout in an archive. Keeps all small files, because the index may come after the
-/// files it refers to.
-pub(crate) fn from_archive<R: Read>(
-    open: impl Fn() -> io::Result<R>,
-    meant: Selection<'_>,
-) -> io::Result<SavedImage> {
-    let mut small = HashMap::new();
-    let mut kept = 0;
-    for entry in tar::Archive::new(open()?).entries()? {
-        let entry = entry?;
-        let name = entry
-            .path()?
-            .to_string_lossy()
-            .trim_start_matches("./")
-            .to_owned();
-        if entry.size() <= MANIFEST_LIMIT
-            && kept + entry.size() <= METADATA_LIMIT
-            && entry.header().entry_type().is_file()
-        {
-            kept += entry.size();
-            if let Ok(json) = read(entry) {
-                small.insert(name, json);
+/// The variants of an image that a layout contains. An index can list variants whose content was
+/// left out.
+#[derive(Default)]
+struct Variants {
+    variants: Vec<Variant>,
+    /// First error of a variant that cannot be read.
+    error: Option<io::Error>,
+}
+
+impl Variants {
+    fn add_all(&mut self, index: &Json, depth: usize, files: &mut Files<'_>) {
+        for entry in list(&index["manifests"]).filter(|entry| is_image(entry)) {
+            if let Err(error) = self.add(entry, depth, files) {
+                self.error.get_or_insert(error);
             }
         }
     }
-    resolve(meant, &mut |name| {
-        small
-            .get(name)
-            .cloned()
-            .ok_or_else(|| invalid(format!("{name} is missing")))
-    })
+
+    fn add(&mut self, entry: &Json, depth: usize, files: &mut Files<'_>) -> io::Result<()> {
+        let document = files(&path_of(&entry["digest"])?)?;
+        if !document["layers"].is_array() {
+            return match depth {
+                0 => Err(invalid("its index does not lead to an image")),
+                _ => {
+                    self.add_all(&document, depth - 1, files);
+                    Ok(())
+                }
+            };
+        }
+        self.variants.push(Variant {
+            id: entry["digest"].to_string(),
+            platform: platform(entry, &document, files)?,
+            image: image(&document)?,
+        });
+        Ok(())
+    }
 }
 
-fn read(file: impl Read) -> io::Result<Json> {
-    serde_json::from_reader(file.take(MANIFEST_LIMIT))
-        .map_err(|error| invalid(format!("it contains a file that is not JSON ({error})")))
+/// Returns the platform of a variant: that of its entry, or of its configuration.
+fn platform(entry: &Json, manifest: &Json, files: &mut Files<'_>) -> io::Result<Platform> {
+    if entry["platform"].is_object() {
+        return Ok(Platform::of_manifest(&entry["platform"]));
+    }
+    let config = files(&path_of(&manifest["config"]["digest"])?)?;
+    Ok(Platform::of_manifest(&config))
 }
 
 /// Returns the names of an index entry. A tag without a full name next to it is a tag of the
 /// requested repository.
-fn names_of(entry: &Json, meant: Selection<'_>) -> Vec<String> {
+fn names_of(entry: &Json, given: Option<&GivenName>) -> Vec<String> {
     let is_tag = |name: &&str| !name.contains(['/', ':']);
     let (tags, names): (Vec<&str>, Vec<&str>) = NAMES
         .iter()
         .filter_map(|name| entry["annotations"][*name].as_str())
         .partition(is_tag);
-    match meant.name {
+    match given {
         _ if !names.is_empty() => names.into_iter().map(str::to_owned).collect(),
         Some(given) => tags
             .into_iter()
@@ -100,89 +103,28 @@ fn names_of(entry: &Json, meant: Selection<'_>) -> Vec<String> {
 
 /// Selects the entries of an index by name, if it contains several images. Entries with the same
 /// names, or without names, are one image for several platforms. Attestations are not images.
-fn entries_by_name(index: &Json, meant: Selection<'_>) -> io::Result<Json> {
-    let entries = index["manifests"].as_array().cloned().unwrap_or_default();
-    let mut all: BTreeMap<Vec<String>, Vec<Json>> = BTreeMap::new();
-    for entry in entries.into_iter().filter(is_image) {
-        all.entry(names_of(&entry, meant)).or_default().push(entry);
+fn entries_by_name(index: &Json, given: Option<&GivenName>) -> io::Result<Json> {
+    let mut all: BTreeMap<Vec<String>, Vec<&Json>> = BTreeMap::new();
+    for entry in list(&index["manifests"]).filter(|entry| is_image(entry)) {
+        all.entry(names_of(entry, given)).or_default().push(entry);
     }
     if all.is_empty() {
         return Ok(index.clone());
     }
-    choose(
-        all.into_iter()
-            .map(|(names, same)| Candidate {
-                names,
-                image: json!({ "manifests": same }),
-            })
-            .collect(),
-        meant.name,
-    )
+    let candidate = |(names, same): (Vec<String>, Vec<&Json>)| Candidate {
+        names,
+        image: json!({ "manifests": same }),
+    };
+    choose(all.into_iter().map(candidate).collect(), given)
 }
 
 fn is_image(entry: &Json) -> bool {
     entry["platform"]["os"] != "unknown"
 }
 
-/// Follows the index to one image: the first for the platform, otherwise the only one.
-fn resolve(
-    meant: Selection<'_>,
-    blob: &mut dyn FnMut(&str) -> io::Result<Json>,
-) -> io::Result<SavedImage> {
-    let platform = meant.platform;
-    let mut index = entries_by_name(&blob("index.json")?, meant)?;
-    // An index can refer to an index. Deeper nesting does not occur in practice.
-    for _ in 0..4 {
-        let all = index["manifests"].as_array().cloned().unwrap_or_default();
-        let real: Vec<&Json> = all.iter().filter(|entry| is_image(entry)).collect();
-        let fitting = real
-            .iter()
-            .find(|entry| is_for(&entry["platform"], platform));
-        let is_twin = |entry: &Json, other: &Json| {
-            other["platform"] == entry["platform"] && other["digest"] != entry["digest"]
-        };
-        let entry = match (&real[..], fitting) {
-            ([], _) => return Err(invalid("its index contains no image")),
-            (_, Some(entry)) if real.iter().any(|other| is_twin(entry, other)) => {
-                return Err(invalid(format!(
-                    "it contains several images of the same name for {platform}"
-                )));
-            }
-            (_, Some(entry)) => *entry,
-            ([only], None) => *only,
-            _ => {
-                return Err(invalid(format!(
-                    "it contains several images, but none for {platform}: select one with `platform`"
-                )));
-            }
-        };
-        let name = path_of(&entry["digest"])?;
-        let document = blob(&name)?;
-        if document["layers"].is_array() {
-            return layout(&document);
-        }
-        index = document;
-    }
-    Err(invalid("its index does not lead to an image"))
-}
-
-fn is_for(found: &Json, platform: &str) -> bool {
-    let mut wanted = platform.split('/');
-    let fits =
-        |field: &str, wanted: Option<&str>| wanted.is_none_or(|wanted| found[field] == wanted);
-    found.is_object()
-        && fits("os", wanted.next())
-        && fits("architecture", wanted.next())
-        && fits("variant", wanted.next())
-}
-
-fn layout(manifest: &Json) -> io::Result<SavedImage> {
-    let layers: io::Result<Vec<String>> = manifest["layers"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|layer| path_of(&layer["digest"]))
-        .collect();
+fn image(manifest: &Json) -> io::Result<SavedImage> {
+    let layers = list(&manifest["layers"]).map(|layer| path_of(&layer["digest"]));
+    let layers: io::Result<Vec<String>> = layers.collect();
     Ok(SavedImage::new(
         &path_of(&manifest["config"]["digest"])?.into(),
         &layers?.into(),
@@ -208,15 +150,20 @@ mod tests {
     use super::*;
 
     fn chosen(platform: &str, files: &Json) -> io::Result<SavedImage> {
-        select(platform, None, files)
+        named(platform, None, files)
     }
 
-    fn select(platform: &str, name: Option<&GivenName>, files: &Json) -> io::Result<SavedImage> {
-        resolve(Selection { platform, name }, &mut |name| {
-            files
-                .get(name)
-                .cloned()
-                .ok_or_else(|| invalid(format!("{name} is missing")))
+    fn named(platform: &str, name: Option<&GivenName>, files: &Json) -> io::Result<SavedImage> {
+        let engine = Platform::of_manifest(&json!({ "os": "linux", "architecture": "amd64" }));
+        let platform = Platform::parse(platform, &engine);
+        let meant = Selection {
+            is_requested: platform != engine,
+            platform,
+            name: name.cloned(),
+        };
+        resolve(&meant, &mut |name| {
+            let file = files.get(name).cloned();
+            file.ok_or_else(|| invalid(format!("{name} is missing")))
         })
     }
 
@@ -242,7 +189,7 @@ mod tests {
             chosen("linux/s390x", &files)
                 .unwrap_err()
                 .to_string()
-                .contains("none for linux/s390x")
+                .contains("contains no image for linux/s390x: found linux/arm64, linux/amd64")
         );
     }
 
@@ -254,13 +201,15 @@ mod tests {
             "index.json": { "manifests": [entry("a", NAMES[0], "1"), entry("b", NAMES[1], "docker.io/library/shop:2")] },
             "blobs/sha256/a": image("c1"),
             "blobs/sha256/b": image("c2"),
+            "blobs/sha256/c1": { "os": "linux", "architecture": "amd64" },
+            "blobs/sha256/c2": { "os": "linux", "architecture": "amd64" },
         });
         let of = |tag: Option<&str>| {
             let name = GivenName {
                 repository: "shop".to_owned(),
                 tag: tag.map(str::to_owned),
             };
-            select("linux/amd64", Some(&name), &files).map_err(|error| error.to_string())
+            named("linux/amd64", Some(&name), &files).map_err(|error| error.to_string())
         };
         let image =
             |config: &str| SavedImage::new(&json!(format!("blobs/sha256/{config}")), &json!([]));
@@ -292,13 +241,15 @@ mod tests {
         let files = json!({
             "index.json": { "manifests": entries },
             "blobs/sha256/a": image("c1"), "blobs/sha256/b": image("c2"),
+            "blobs/sha256/c1": { "os": "linux", "architecture": "amd64" },
+            "blobs/sha256/c2": { "os": "linux", "architecture": "amd64" },
         });
         let name = repository.map(|repository| GivenName {
             repository: repository.to_owned(),
             tag: tag.map(str::to_owned),
         });
         let found =
-            select("linux/amd64", name.as_ref(), &files).map_err(|error| error.to_string())?;
+            named("linux/amd64", name.as_ref(), &files).map_err(|error| error.to_string())?;
         let is = |config: &str| {
             found == SavedImage::new(&json!(format!("blobs/sha256/{config}")), &json!([]))
         };
@@ -363,6 +314,42 @@ mod tests {
         assert_eq!(
             config_of(&[entry("a"), entry("a")], Some("ob"), Some("1")).as_deref(),
             Ok("c1")
+        );
+    }
+
+    #[test]
+    fn platform_is_that_of_the_configuration_if_the_index_names_none() {
+        let image = |config: &str| json!({ "config": { "digest": format!("sha256:{config}") }, "layers": [] });
+        let files = json!({
+            "index.json": { "manifests": [{ "digest": "sha256:a" }, { "digest": "sha256:b" }] },
+            "blobs/sha256/a": image("c1"), "blobs/sha256/b": image("c2"),
+            "blobs/sha256/c1": { "os": "linux", "architecture": "amd64" },
+            "blobs/sha256/c2": { "os": "linux", "architecture": "arm64" },
+        });
+        let image =
+            |config: &str| SavedImage::new(&json!(format!("blobs/sha256/{config}")), &json!([]));
+        assert_eq!(chosen("linux/amd64", &files).unwrap(), image("c1"));
+        assert_eq!(chosen("linux/arm64", &files).unwrap(), image("c2"));
+    }
+
+    #[test]
+    fn variant_without_content_is_left_out() {
+        let entry = |digest: &str, architecture: &str| json!({ "digest": format!("sha256:{digest}"), "platform": { "os": "linux", "architecture": architecture } });
+        let files = json!({
+            "index.json": { "manifests": [entry("a", "amd64"), entry("b", "arm64")] },
+            "blobs/sha256/b": { "config": { "digest": "sha256:c" }, "layers": [] },
+        });
+        let image = SavedImage::new(&json!("blobs/sha256/c"), &json!([]));
+        assert_eq!(chosen("linux/arm64", &files).unwrap(), image);
+        assert_eq!(
+            chosen("linux/amd64", &files).unwrap(),
+            image,
+            "the only one"
+        );
+        let error = chosen("linux/s390x", &files).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "contains no image for linux/s390x: found linux/arm64"
         );
     }
 

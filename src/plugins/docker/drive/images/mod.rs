@@ -5,17 +5,19 @@ mod credentials;
 mod download;
 mod layout;
 mod saved;
+mod variant;
 
 pub(crate) use archive::stream_of;
 pub(crate) use download::download;
 
 use crate::{
-    engine::{EngineError, Kind, KnownMessage, encode_path, failure, status},
+    engine::{EngineError, Kind, KnownMessage, Version, encode_path, failure, status},
     plugins::docker::{
         declare::{
             action::is_late,
             image::{Image, PullPolicy, is_url, join_reference, resolve_path, source_key},
             label,
+            platform::Platform,
         },
         drive::engine::Engine,
     },
@@ -26,6 +28,15 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Map as JsonMap, Value as Json};
 use std::{collections::HashMap, path::Path};
+use variant::Selection;
+
+/// Runtime property with the name that the blueprint gives the image.
+pub(crate) const IMAGE_NAME: &str = "image_name";
+/// Runtime property with the platform that the blueprint requests for the image.
+pub(crate) const IMAGE_PLATFORM: &str = "image_platform";
+
+/// First API version that inspects the variant of an image for a platform.
+const PLATFORM_OF_INSPECTION: Version = Version(1, 49);
 
 /// Image that a node needs.
 pub(crate) struct ImageRequest<'a> {
@@ -41,6 +52,8 @@ struct ImageFetch<'a> {
     image: Image,
     repository: String,
     tag: String,
+    /// Platform that the blueprint requests.
+    platform: Option<Platform>,
     call: &'a Call,
     progress: ProgressSink<'a>,
 }
@@ -60,6 +73,9 @@ impl Engine {
         progress: ProgressSink<'_>,
     ) -> Result<Outputs, Failure> {
         // Another node may have provided the same image in this run.
+        let image = Image::read(wanted.image).map_err(|faults| {
+            crate::plugins::docker::drive::containers::invalid_arguments(&faults)
+        })?;
         let key = source_key(wanted.image).map(|key| format!("{key}\n{}", wanted.dir));
         let known = key
             .as_ref()
@@ -67,13 +83,11 @@ impl Engine {
         if let Some(id) = known
             && self.image(&id).await?.is_some()
         {
-            return Ok(image_id(&id));
+            return Ok(image_outputs(&id, &image));
         }
-        let image = Image::read(wanted.image).map_err(|faults| {
-            crate::plugins::docker::drive::containers::invalid_arguments(&faults)
-        })?;
         let (repository, tag) = image.reference(wanted.default_repository);
         let it = ImageFetch {
+            platform: self.requested_platform(&image).await?,
             image,
             repository,
             tag,
@@ -97,7 +111,27 @@ impl Engine {
         self.provided_images
             .borrow_mut()
             .extend(key.map(|key| (key, id.to_owned())));
-        Ok(image_id(id))
+        Ok(image_outputs(id, &it.image))
+    }
+
+    /// Returns the platform that an image declares; none if it declares none.
+    async fn requested_platform(&self, image: &Image) -> Result<Option<Platform>, Failure> {
+        match &image.platform {
+            Some(platform) => Ok(Some(self.platform(platform).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads a platform. Missing parts are those of the engine.
+    pub(crate) async fn platform(&self, platform: &str) -> Result<Platform, Failure> {
+        Ok(Platform::parse(platform, &self.engine_platform().await?))
+    }
+
+    async fn engine_platform(&self) -> Result<Platform, Failure> {
+        let version = self.client.mapping("/version", &[]).await;
+        let version =
+            version.map_err(|error| failure(&error, "reading the platform of the engine"))?;
+        Ok(Platform::of_engine(&version))
     }
 
     /// Inspects an image. Returns `None` if it does not exist.
@@ -108,12 +142,58 @@ impl Engine {
             .map_err(|error| failure(&error, &format!("looking up image {reference}")))
     }
 
-    async fn expect_image(&self, reference: &str) -> Result<Json, Failure> {
-        self.image(reference).await?.ok_or_else(|| {
-            Failure::fatal(format!(
-                "the engine reported success, but image {reference} does not exist"
+    /// Inspects an image. Returns `None` if it does not exist, or not for the platform. Its ID is
+    /// that of all variants together, because containers show it.
+    async fn image_for(
+        &self,
+        reference: &str,
+        platform: Option<&Platform>,
+    ) -> Result<Option<Json>, Failure> {
+        let found = self.image(reference).await?;
+        let (Some(found), Some(platform)) = (&found, platform) else {
+            return Ok(found);
+        };
+        let is_there = if self.client.version() >= PLATFORM_OF_INSPECTION {
+            let query = [("platform", platform.to_json().to_string())];
+            let variant = self
+                .client
+                .object_with(Kind::Image, reference, &query)
+                .await;
+            variant
+                .map_err(|error| failure(&error, &format!("looking up image {reference}")))?
+                .is_some()
+        } else {
+            Platform::of_image(found).satisfies(platform)
+        };
+        Ok(is_there.then(|| found.clone()))
+    }
+
+    /// Returns an image that was just pulled, imported or loaded.
+    async fn expect_image(&self, reference: &str, it: &ImageFetch<'_>) -> Result<Json, Failure> {
+        if let Some(found) = self.image_for(reference, it.platform.as_ref()).await? {
+            return Ok(found);
+        }
+        Err(match (self.image(reference).await?, &it.platform) {
+            (Some(found), Some(platform)) => Failure::fatal(format!(
+                "image {} is for {}, but {platform} is requested",
+                it.reference(),
+                Platform::of_image(&found)
             ))
+            .hint("correct `platform` of the image, or the image itself"),
+            _ => Failure::fatal(format!(
+                "the engine reported success, but image {reference} does not exist"
+            )),
         })
+    }
+
+    /// Returns true if the engine may have more variants of an image than it shows: before
+    /// [`PLATFORM_OF_INSPECTION`], engines with the image store of containerd show only one.
+    async fn may_have_more_variants(&self, reference: &str) -> Result<bool, Failure> {
+        if self.client.version() >= PLATFORM_OF_INSPECTION {
+            return Ok(false);
+        }
+        let found = self.image(reference).await?.unwrap_or_default();
+        Ok(found["GraphDriver"]["Name"] == "overlayfs")
     }
 
     async fn pull(&self, it: &ImageFetch<'_>) -> Result<Json, Failure> {
@@ -124,17 +204,10 @@ impl Engine {
             }
         }
         let reference = it.reference();
-        let there = self
-            .image(&reference)
-            .await?
-            .filter(|found| is_for(found, it.image.platform.as_deref()));
+        let there = self.image_for(&reference, it.platform.as_ref()).await?;
         match (there, it.image.pull) {
             (Some(image), PullPolicy::Missing | PullPolicy::Never) => return Ok(image),
-            (None, PullPolicy::Never) => {
-                return Err(Failure::fatal(format!(
-                    "image {reference} does not exist, and `pull_policy: never` forbids pulling it"
-                )));
-            }
+            (None, PullPolicy::Never) => return self.unpulled(it, &reference).await,
             _ => {}
         }
         (it.progress)(Progress::Note(format!("pulling {reference}")));
@@ -152,7 +225,21 @@ impl Engine {
                 (it.progress)(bytes);
             }
         }
-        self.expect_image(&reference).await
+        self.expect_image(&reference, it).await
+    }
+
+    /// Returns an image that must not be pulled. If the engine does not tell whether it has the
+    /// variant for the platform, the creation of the container will.
+    async fn unpulled(&self, it: &ImageFetch<'_>, reference: &str) -> Result<Json, Failure> {
+        let found = self.image(reference).await?;
+        let why = match (found, &it.platform) {
+            (Some(found), _) if self.may_have_more_variants(reference).await? => return Ok(found),
+            (Some(_), Some(platform)) => format!("image {reference} does not exist for {platform}"),
+            _ => format!("image {reference} does not exist"),
+        };
+        Err(Failure::fatal(format!(
+            "{why}, and `pull_policy: never` forbids pulling it"
+        )))
     }
 
     /// Downloads a tarball and uses it like a file, unless its image already exists.
@@ -191,10 +278,9 @@ impl Engine {
     /// Imports or loads a file, unless its image already exists.
     async fn provide_file(&self, it: &ImageFetch<'_>, path: &Path) -> Result<Json, Failure> {
         (it.progress)(Progress::Note(format!("reading {}", path.display())));
-        let platform = self.platform(it).await?;
-        let name = it.image.given_name();
+        let meant = self.selection(it).await?;
         let (archive, digest) = blocking(path, move |path| {
-            Ok((recognize(path, &platform, name.as_ref())?, digest(path)?))
+            Ok((recognize(path, &meant)?, digest(path)?))
         })
         .await?;
         if let Some(wanted) = it.image.sha256.as_ref().filter(|wanted| **wanted != digest) {
@@ -216,16 +302,17 @@ impl Engine {
         }
     }
 
-    /// Returns the requested platform, or the engine's by default.
-    async fn platform(&self, it: &ImageFetch<'_>) -> Result<String, Failure> {
-        match &it.image.platform {
-            Some(platform) => Ok(platform.clone()),
-            None => self
-                .client
-                .platform()
-                .await
-                .map_err(|error| failure(&error, "reading the platform of the engine")),
-        }
+    /// Returns the image to select in a tarball; by default for the platform of the engine.
+    async fn selection(&self, it: &ImageFetch<'_>) -> Result<Selection, Failure> {
+        let platform = match &it.platform {
+            Some(platform) => platform.clone(),
+            None => self.engine_platform().await?,
+        };
+        Ok(Selection {
+            platform,
+            is_requested: it.platform.is_some(),
+            name: it.image.given_name(),
+        })
     }
 
     /// Returns the image that was imported from a tarball before. It must have the requested name,
@@ -239,8 +326,15 @@ impl Engine {
     ) -> Result<Option<Json>, Failure> {
         // If a digest is requested, only imports by this state directory are trusted to have it.
         let trusted = |image: &Json| it.image.sha256.is_none() || self.is_sealed_image(image);
+        let is_for_platform = |image: &Json| {
+            let requested = it.platform.as_ref();
+            requested.is_none_or(|platform| Platform::of_image(image).satisfies(platform))
+        };
         let fits = |image: &Json| {
-            image["Config"]["Labels"][name] == value && is_imported(image) && trusted(image)
+            image["Config"]["Labels"][name] == value
+                && is_imported(image)
+                && trusted(image)
+                && is_for_platform(image)
         };
         if it.image.repository.is_some() {
             return Ok(self.image(&it.reference()).await?.filter(fits));
@@ -303,7 +397,7 @@ impl Engine {
         let id = id
             .map_err(|error| import_failure(&error, &path.display().to_string()))?
             .filter(|id| id.starts_with("sha256:"));
-        self.expect_image(&id.unwrap_or_else(|| it.reference()))
+        self.expect_image(&id.unwrap_or_else(|| it.reference()), it)
             .await
     }
 
@@ -359,7 +453,7 @@ impl Engine {
             tagged
                 .map_err(|error| failure(&error, &format!("tagging the image as {reference}")))?;
         }
-        self.expect_image(name).await
+        self.expect_image(name, it).await
     }
 
     /// Removes an image that was imported without a name, unless it is still in use.
@@ -406,15 +500,27 @@ fn is_imported(image: &Json) -> bool {
     let comment = image["Comment"].as_str().unwrap_or_default();
     layers == 1
         && image["Parent"].as_str().unwrap_or_default().is_empty()
-        && comment.starts_with("Imported from")
+        && comment.to_ascii_lowercase().starts_with("imported from")
 }
 
-fn image_id(id: &str) -> Outputs {
-    Outputs {
+/// Returns the runtime properties of an image: its ID, and the name and platform that the blueprint
+/// declares.
+fn image_outputs(id: &str, image: &Image) -> Outputs {
+    let mut outputs = Outputs {
         set: JsonMap::from_iter([("image_id".to_owned(), id.into())]),
-        unset: Vec::new(),
         ..Outputs::default()
+    };
+    let declared = [
+        (IMAGE_NAME, image.declared_name()),
+        (IMAGE_PLATFORM, image.platform.clone()),
+    ];
+    for (property, value) in declared {
+        match value {
+            Some(value) => drop(outputs.set.insert(property.to_owned(), value.into())),
+            None => outputs.unset.push(property.to_owned()),
+        }
     }
+    outputs
 }
 
 /// Returns the value that identifies the source of an imported image. The same file with other
@@ -454,19 +560,6 @@ pub(crate) async fn matches_source(
     }
     let digest = blocking(&resolve_path(src, directory), digest).await.ok()?;
     Some(source == source_of(&image, &digest))
-}
-
-/// Returns true if an image is for the requested platform.
-fn is_for(image: &Json, platform: Option<&str>) -> bool {
-    let Some(platform) = platform else {
-        return true;
-    };
-    let mut wanted = platform.split('/');
-    let fits =
-        |field: &str, wanted: Option<&str>| wanted.is_none_or(|wanted| image[field] == wanted);
-    fits("Os", wanted.next())
-        && fits("Architecture", wanted.next())
-        && fits("Variant", wanted.next())
 }
 
 /// Returns the header with registry credentials: those of the node, otherwise those of the docker

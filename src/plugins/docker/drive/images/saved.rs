@@ -6,8 +6,16 @@
 
 use crate::{
     plugins::docker::{
-        declare::image::GivenName,
-        drive::images::{archive::invalid, strip_registry},
+        declare::{
+            image::GivenName,
+            json::{list, strings, text},
+            platform::Platform,
+        },
+        drive::images::{
+            archive::{Files, invalid},
+            strip_registry,
+            variant::{Selection, Variant, select},
+        },
     },
     printable::truncated,
 };
@@ -122,25 +130,39 @@ fn list_names(names: &[String]) -> String {
     }
 }
 
-/// Returns the images in a `manifest.json` of `docker save`.
-pub(crate) fn from_manifest(manifest: &Json) -> Vec<Candidate<SavedImage>> {
-    let images = manifest
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|image| image["Layers"].is_array());
-    let candidate = |image: &Json| {
-        let names = image["RepoTags"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|name| name.as_str().map(str::to_owned));
-        Candidate {
-            names: names.collect(),
-            image: SavedImage::new(&image["Config"], &image["Layers"]),
-        }
+/// Follows a `manifest.json` of `docker save` to one image.
+pub(crate) fn resolve(
+    manifest: &Json,
+    meant: &Selection,
+    files: &mut Files<'_>,
+) -> io::Result<SavedImage> {
+    let entries = choose(by_names(manifest), meant.name.as_ref())?;
+    let variant = |entry: &Json| Variant {
+        id: entry["Config"].to_string(),
+        platform: Platform::of_manifest(&files(text(&entry["Config"])).unwrap_or_default()),
+        image: SavedImage::new(&entry["Config"], &entry["Layers"]),
     };
-    images.map(candidate).collect()
+    select(entries.into_iter().map(variant).collect(), meant)
+}
+
+/// Returns the images of a `manifest.json`. Entries with the same names are one image for several
+/// platforms.
+fn by_names(manifest: &Json) -> Vec<Candidate<Vec<&Json>>> {
+    let mut all: Vec<Candidate<Vec<&Json>>> = Vec::new();
+    for entry in list(manifest).filter(|entry| entry["Layers"].is_array()) {
+        let names: Vec<String> = strings(&entry["RepoTags"]).map(str::to_owned).collect();
+        let same = all
+            .iter_mut()
+            .find(|it| !names.is_empty() && it.names == names);
+        match same {
+            Some(same) => same.image.push(entry),
+            None => all.push(Candidate {
+                names,
+                image: vec![entry],
+            }),
+        }
+    }
+    all
 }
 
 /// Image to send to an engine.
@@ -308,6 +330,57 @@ mod tests {
         );
     }
 
+    fn resolved(manifest: &Json, platform: &str, files: &Json) -> io::Result<SavedImage> {
+        let engine = Platform::of_manifest(&json!({ "os": "linux", "architecture": "amd64" }));
+        let platform = Platform::parse(platform, &engine);
+        let meant = Selection {
+            is_requested: platform != engine,
+            platform,
+            name: None,
+        };
+        resolve(manifest, &meant, &mut |name| {
+            let file = files.get(name).cloned();
+            file.ok_or_else(|| invalid(format!("{name} is missing")))
+        })
+    }
+
+    #[test]
+    fn images_of_one_name_are_told_by_their_platform() {
+        let entry =
+            |config: &str| json!({ "Config": config, "RepoTags": ["shop:1"], "Layers": [] });
+        let manifest = json!([entry("a.json"), entry("b.json")]);
+        let files = json!({
+            "a.json": { "os": "linux", "architecture": "amd64" },
+            "b.json": { "os": "linux", "architecture": "arm64" },
+        });
+        let image = |config: &str| SavedImage::new(&json!(config), &json!([]));
+        let of = |platform: &str| {
+            resolved(&manifest, platform, &files).map_err(|error| error.to_string())
+        };
+        assert_eq!(of("linux/amd64"), Ok(image("a.json")));
+        assert_eq!(of("linux/arm64"), Ok(image("b.json")));
+        let error = of("linux/s390x").unwrap_err();
+        assert_eq!(
+            error,
+            "contains no image for linux/s390x: found linux/amd64, linux/arm64"
+        );
+    }
+
+    #[test]
+    fn only_image_must_be_for_the_requested_platform() {
+        let manifest = json!([{ "Config": "a.json", "RepoTags": ["shop:1"], "Layers": [] }]);
+        let files = json!({ "a.json": { "os": "linux", "architecture": "s390x" } });
+        assert!(
+            resolved(&manifest, "linux/amd64", &files).is_ok(),
+            "not requested"
+        );
+        let error = resolved(&manifest, "linux/arm64", &files).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "contains no image for linux/arm64: found linux/s390x"
+        );
+    }
+
     #[test]
     fn archive_is_sent_without_names() {
         let mut builder = tar::Builder::new(Vec::new());
@@ -334,11 +407,8 @@ mod tests {
         add("x/../manifest.json", tar::EntryType::Regular, manifest);
         add("manifest.json", tar::EntryType::Symlink, b"");
         let bytes = builder.into_inner().unwrap();
-        let image = choose(
-            from_manifest(&serde_json::from_slice(manifest).unwrap()),
-            None,
-        )
-        .unwrap();
+        let manifest = serde_json::from_slice(manifest).unwrap();
+        let image = resolved(&manifest, "linux/amd64", &json!({})).unwrap();
         let mut out = Vec::new();
         image.write_archive(&bytes[..], &mut out).unwrap();
         let mut names = Vec::new();
