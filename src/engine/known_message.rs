@@ -34,7 +34,7 @@ pub(crate) enum KnownMessage {
     TlsRequired,
     /// The data is not TLS, but TLS was expected.
     NotTls,
-    /// The engine was busy, or something that it depends on.
+    /// The engine was busy, or a program or object that it depends on was not ready.
     Busy,
 }
 
@@ -73,6 +73,8 @@ impl KnownMessage {
                 "state improper",
                 "connection reset",
                 "unexpected eof",
+                "netavark",
+                "has dependent containers",
             ],
         }
     }

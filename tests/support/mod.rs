@@ -5,6 +5,8 @@
 //! test, its objects are removed from the machine's engine.
 
 pub(crate) mod engine;
+#[allow(dead_code, reason = "the sweeps use no images")]
+pub(crate) mod oci;
 pub(crate) mod private_engine;
 
 use engine::Engine;
@@ -60,6 +62,22 @@ pub(crate) fn docker(arguments: &[&str]) -> String {
         String::from_utf8_lossy(&output.stderr)
     );
     text
+}
+
+/// Returns the minor version of the newest API of the machine's engine: 41 for 1.41.
+pub(crate) fn api_minor() -> u32 {
+    static MINOR: OnceLock<u32> = OnceLock::new();
+    *MINOR.get_or_init(|| {
+        let version = docker(&["version", "--format", "{{.Server.APIVersion}}"]);
+        let minor = version.strip_prefix("1.").and_then(|it| it.parse().ok());
+        minor.unwrap_or_else(|| panic!("unexpected API version {version}"))
+    })
+}
+
+/// Returns true if the machine's engine is Podman.
+pub(crate) fn is_podman() -> bool {
+    static PODMAN: OnceLock<bool> = OnceLock::new();
+    *PODMAN.get_or_init(|| docker(&["version"]).contains("Podman"))
 }
 
 /// Returns a free TCP port.

@@ -297,7 +297,8 @@ fn ssh_connection_matches_the_docker_cli() {
 
 /// Starts a server that reports an old API version and no objects. Returns its address and the log
 /// of its requests.
-fn old_engine() -> (String, Arc<Mutex<Vec<String>>>) {
+fn engine_of(oldest: &str, newest: &str) -> (String, Arc<Mutex<Vec<String>>>) {
+    let version = format!(r#"{{"ApiVersion": "{newest}", "MinAPIVersion": "{oldest}"}}"#);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("tcp://{}", listener.local_addr().unwrap());
     let requests: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -312,7 +313,7 @@ fn old_engine() -> (String, Arc<Mutex<Vec<String>>>) {
                 .unwrap_or_default()
                 .to_owned();
             let body = if line.contains("/version ") {
-                r#"{"ApiVersion": "1.24", "MinAPIVersion": "1.12"}"#
+                version.as_str()
             } else {
                 "[]"
             };
@@ -330,7 +331,7 @@ fn old_engine() -> (String, Arc<Mutex<Vec<String>>>) {
 #[test]
 fn arguments_that_need_a_newer_engine_are_rejected_before_any_change() {
     let test = Test::new("old");
-    let (address, requests) = old_engine();
+    let (address, requests) = engine_of("1.12", "1.24");
     test.blueprint(&SLEEPER.replace(
         "{command: sleep 1000",
         "{stop_timeout: 5, host_config: {init: true, Mounts: []}, command: sleep 1000",
@@ -355,4 +356,54 @@ fn arguments_that_need_a_newer_engine_are_rejected_before_any_change() {
         requests.len() > 3 && requests.iter().all(|line| line.starts_with("GET ")),
         "{requests:?}"
     );
+}
+
+/// Returns the API versions in the paths of requests.
+fn spoken(requests: &Mutex<Vec<String>>) -> Vec<String> {
+    let all = requests.lock().unwrap();
+    let path = |line: &String| line.split(' ').nth(1).unwrap_or_default().to_owned();
+    let mut versions: Vec<String> = all
+        .iter()
+        .map(path)
+        .filter_map(|path| Some(path.strip_prefix("/v1.")?.split('/').next()?.to_owned()))
+        .map(|minor| format!("1.{minor}"))
+        .collect();
+    versions.dedup();
+    versions
+}
+
+#[test]
+fn newest_version_of_the_engine_is_spoken_up_to_the_newest_checked_one() {
+    for (oldest, newest, expected) in [("1.24", "1.51", "1.51"), ("1.44", "1.60", "1.52")] {
+        let test = Test::new("spoken");
+        let (address, requests) = engine_of(oldest, newest);
+        test.blueprint(SLEEPER);
+        let plan = run_with(&test, &["plan"], &[("DOCKER_HOST", &address)]).exits_with(0);
+        assert!(!plan.stderr.contains("warning"), "{}", plan.stderr);
+        assert_eq!(spoken(&requests), [expected]);
+    }
+}
+
+#[test]
+fn engine_that_supports_only_newer_versions_is_tried_with_a_warning() {
+    let test = Test::new("unchecked");
+    let (address, requests) = engine_of("1.53", "1.60");
+    test.blueprint(SLEEPER);
+    let plan = run_with(&test, &["plan"], &[("DOCKER_HOST", &address)]).exits_with(0);
+    plan.stderr_contains(&[
+        "supports API versions 1.53 to 1.60, but dockctl was only checked up to 1.52; it uses 1.53",
+    ]);
+    assert_eq!(spoken(&requests), ["1.53"]);
+}
+
+#[test]
+fn engine_that_is_too_old_is_refused() {
+    let test = Test::new("tooold");
+    let (address, _) = engine_of("1.12", "1.23");
+    test.blueprint(SLEEPER);
+    run_with(&test, &["plan"], &[("DOCKER_HOST", &address)])
+        .exits_with(4)
+        .stderr_contains(&[
+            "supports API versions 1.12 to 1.23, but dockctl requires 1.24 or newer",
+        ]);
 }

@@ -2,10 +2,14 @@
 
 use crate::{
     docker::install::SLEEPER,
-    support::{Test, docker, tarball},
+    support::{
+        Test, docker,
+        oci::{OciImage, sha256},
+        tarball,
+    },
 };
-use serde_json::{Value as Json, json};
-use sha2::{Digest as _, Sha256};
+use serde_json::Value as Json;
+
 use std::{
     collections::HashMap,
     fs,
@@ -79,13 +83,6 @@ fn assert_installs(test: &Test, image: &str) {
     assert_eq!(test.containers(), ["PREFIX-web running"]);
     test.run(&["plan", "--exit-code"]).exits_with(0);
     test.run(&["uninstall"]).exits_with(0);
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 /// Returns the demo image with a unique file.
@@ -163,56 +160,26 @@ fn tarballs_load_in_every_compression_format() {
     }
 }
 
-/// Returns the files of an OCI layout with one image, without the manifest of `docker save`.
-fn oci_layout(test: &Test) -> Vec<(String, Vec<u8>)> {
-    let layer = unique_tarball(test);
-    let config = json!({
-        "architecture": "amd64", "os": "linux", "config": { "Env": ["FROM=layout"] },
-        "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{}", sha256(&layer))] },
-    });
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    gzip.write_all(&layer).unwrap();
-    let (layer, config) = (gzip.finish().unwrap(), config.to_string().into_bytes());
-    let manifest = json!({
-        "schemaVersion": 2, "config": { "digest": format!("sha256:{}", sha256(&config)) },
-        "layers": [{ "digest": format!("sha256:{}", sha256(&layer)) }],
-    });
-    let manifest = manifest.to_string().into_bytes();
-    let index = json!({ "schemaVersion": 2, "manifests": [{ "digest": format!("sha256:{}", sha256(&manifest)) }] });
-    let mut files = vec![
-        (
-            "oci-layout".to_owned(),
-            br#"{"imageLayoutVersion": "1.0.0"}"#.to_vec(),
-        ),
-        ("index.json".to_owned(), index.to_string().into_bytes()),
-    ];
-    files.extend(
-        [layer, config, manifest].map(|blob| (format!("blobs/sha256/{}", sha256(&blob)), blob)),
-    );
-    files
-}
-
 #[test]
 fn oci_layouts_load_from_an_archive_and_a_directory() {
     let test = Test::new("layout");
-    let mut archive = tar::Builder::new(Vec::new());
-    for (name, content) in oci_layout(&test) {
-        append(&mut archive, &name, &content);
+    let image = OciImage::new(&test.prefix, &["linux/amd64"]);
+    image.write_archive(None, &test.path("layout.tar"));
+    for (name, content) in image.layout(None) {
         let path = test.path("directory").join(&name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
-    fs::write(test.path("layout.tar"), archive.into_inner().unwrap()).unwrap();
     for src in ["layout.tar", "directory"] {
         assert_installs(&test, &format!("{{src: {src}, repository: PREFIX-oci}}"));
         assert_eq!(
             docker(&[
                 "inspect",
                 "--format",
-                "{{index .Config.Env 0}}",
+                "{{index .Config.Labels \"made-for\"}}",
                 &format!("{}-oci", test.prefix)
             ]),
-            "FROM=layout"
+            "linux/amd64"
         );
         docker(&["rmi", "-f", &format!("{}-oci", test.prefix)]);
     }

@@ -14,13 +14,13 @@ use std::{
 };
 
 /// A registry process that is killed at the end of the test.
-struct Registry {
+pub(crate) struct Registry {
     process: Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Registry {
-    fn start(test: &Test) -> Self {
+    pub(crate) fn start(test: &Test) -> Self {
         Self::start_with(test, "")
     }
 

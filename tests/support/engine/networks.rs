@@ -91,7 +91,7 @@ pub(super) fn create(world: &Daemon, asked: &ParsedRequest) -> HandlerResult {
     let name = wanted["Name"].as_str().unwrap_or_default().to_owned();
     let mut state = world.state();
     let is_taken = state.networks.values().any(|it| it.name == name);
-    if is_taken {
+    if is_taken && wanted["CheckDuplicate"] == true {
         let message = format!("network with name {name} already exists");
         return Err(ErrorResponse::conflict(message));
     }

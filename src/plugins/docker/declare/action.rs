@@ -18,6 +18,12 @@ use std::{fmt, path::Path};
 /// ID of the plugin in steps.
 pub(crate) const ID: &str = "docker";
 
+/// Properties of networks that only some versions of the API support.
+const ENDPOINT_VERSIONS: [(&str, ApiRange); 2] = [
+    ("mac_address", ApiRange::since(44)),
+    ("gw_priority", ApiRange::since(48)),
+];
+
 /// Format version of a step's payload.
 const VERSION: u32 = 1;
 
@@ -328,20 +334,23 @@ impl Creation {
         converted
             .gates
             .extend(params::limited_parts(&converted.body));
-        if self
-            .networks
-            .iter()
-            .any(|attachment| attachment.endpoint.get("mac_address").is_some())
-        {
-            let path = ["create", "params", "mac_address"]
-                .map(str::to_owned)
-                .to_vec();
-            converted.gates.push(Gate {
-                path,
-                versions: ApiRange::since(44),
-            });
-        }
+        converted.gates.extend(self.gates_of_networks());
         Ok(converted)
+    }
+
+    /// Returns the properties of networks that only some versions of the API support.
+    fn gates_of_networks(&self) -> impl Iterator<Item = Gate> {
+        let is_given = |name: &str| {
+            let mut endpoints = self.networks.iter().map(|it| &it.endpoint);
+            endpoints.any(|endpoint| endpoint.get(name).is_some())
+        };
+        let given = ENDPOINT_VERSIONS
+            .iter()
+            .filter(move |(name, _)| is_given(name));
+        given.map(|(name, versions)| Gate {
+            path: ["create", "params", name].map(str::to_owned).to_vec(),
+            versions: *versions,
+        })
     }
 
     /// Adds the networks that are not in the request. Engines that accept several networks at

@@ -349,7 +349,11 @@ pub(crate) fn attachments(
     let of =
         |(relationship, target, network): (&RelationshipDefinition, &Instance, &Definition)| {
             let given = |value: &Json| {
-                !value.is_null() && value != "" && *value != json!([]) && *value != json!({})
+                !value.is_null()
+                    && value != ""
+                    && *value != 0
+                    && *value != json!([])
+                    && *value != json!({})
             };
             let endpoint = relationship
                 .properties

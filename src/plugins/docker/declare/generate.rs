@@ -380,7 +380,8 @@ fn is_default(field: &str, value: &Json, host: &Json, info: &Json) -> bool {
             is_empty(&value["Config"])
                 && (value["Type"] == info["LoggingDriver"] || value["Type"] == "json-file")
         }
-        "IpcMode" => value == "private",
+        // Podman shows the defaults of all namespaces.
+        "IpcMode" | "PidMode" | "UTSMode" => value == "private",
         "CgroupnsMode" => {
             value
                 == if info["CgroupVersion"] == "2" {
@@ -540,6 +541,11 @@ mod tests {
         assert_eq!(name("other", &of_machine), Some(json!("other")));
         assert_eq!(name("web", &of_machine), Some(json!("web")));
         assert_eq!(name("machine", &json!({ "UTSMode": "host" })), None);
+        let of_podman =
+            json!({ "NetworkMode": "host", "UTSMode": "private", "PidMode": "private" });
+        let params = found(&json!({ "Hostname": "machine" }), &of_podman)
+            .params(&json!({ "Name": "machine" }));
+        assert_eq!(params["host_config"], json!({ "network_mode": "host" }));
         assert_eq!(name("x", &json!({ "NetworkMode": "container:a" })), None);
         assert_eq!(name("web", &json!({})), None, "the name of the container");
         assert_eq!(name("abcdef012345", &json!({})), None, "its ID");

@@ -13,6 +13,11 @@ use serde_json::{Value as Json, json};
 /// First API version that accepts the MAC address per network, and several networks at creation.
 pub(crate) const SEVERAL_ENDPOINTS: Version = Version(1, 44);
 
+/// API versions that show the MAC address of the first network as that of the container, if it was
+/// requested. 1.44 also shows a generated one, and newer versions show none.
+pub(crate) const SHOWN_MAC_ADDRESS: std::ops::RangeInclusive<Version> =
+    Version(1, 45)..=Version(1, 51);
+
 /// First API version that accepts settings of the kernel per network.
 const SYSCTLS_OF_ENDPOINT: Version = Version(1, 46);
 
@@ -45,6 +50,7 @@ pub(crate) fn complete_body(converted: params::Creation, new: &RequestContext<'_
         set_host_name(&mut body, name);
     }
     expose_bound_ports(&mut body);
+    publish_without_host_port(&mut body);
     let supports = |feature| new.version.is_some_and(|version| version >= feature);
     if supports(SEVERAL_ENDPOINTS) {
         move_mac_address(&mut body);
@@ -67,6 +73,17 @@ fn expose_bound_ports(body: &mut Json) {
             body["ExposedPorts"][port] = json!({});
         }
     }
+}
+
+/// Replaces empty lists of bindings by a binding to any port. Engines do this too, but will stop.
+fn publish_without_host_port(body: &mut Json) {
+    let bindings = body["HostConfig"].get_mut("PortBindings");
+    let bindings = bindings.and_then(Json::as_object_mut);
+    let empty = bindings
+        .into_iter()
+        .flat_map(|all| all.values_mut())
+        .filter(|it| it.is_null() || it.as_array().is_some_and(Vec::is_empty));
+    empty.for_each(|it| *it = json!([{ "HostIp": "", "HostPort": "" }]));
 }
 
 /// Moves the MAC address to the network: since API 1.44 it belongs there, and the old field is
@@ -119,7 +136,7 @@ fn is_of_first_interface(setting: &str) -> bool {
 }
 
 /// Returns the network to which the container is attached when it starts.
-fn first_network(body: &Json) -> String {
+pub(crate) fn first_network(body: &Json) -> String {
     let endpoint = keys(&body["NetworkingConfig"]["EndpointsConfig"]).next();
     let mode = body["HostConfig"]["NetworkMode"].as_str();
     let network = endpoint.map(String::as_str).or(mode);
@@ -227,6 +244,21 @@ mod tests {
             moved(other.clone(), "back", Json::Null),
             (other, Json::Null)
         );
+    }
+
+    #[test]
+    fn port_without_bindings_is_published_on_any_port() {
+        let one = json!([{ "HostIp": "", "HostPort": "80" }]);
+        let mut body = json!({ "HostConfig": { "PortBindings": { "1/tcp": [], "2/tcp": one, "3/tcp": null } } });
+        publish_without_host_port(&mut body);
+        let any = json!([{ "HostIp": "", "HostPort": "" }]);
+        assert_eq!(
+            body["HostConfig"]["PortBindings"],
+            json!({ "1/tcp": any, "2/tcp": one, "3/tcp": any })
+        );
+        let mut without = json!({});
+        publish_without_host_port(&mut without);
+        assert!(without["HostConfig"].is_null());
     }
 
     #[test]

@@ -21,7 +21,9 @@ use crate::{
         declared::{creation, object_name},
         network,
         operation::kind,
-        request::{RequestContext, SEVERAL_ENDPOINTS, complete_body},
+        request::{
+            RequestContext, SEVERAL_ENDPOINTS, SHOWN_MAC_ADDRESS, complete_body, first_network,
+        },
         volume,
     },
     seam::{Comparison, Object},
@@ -271,7 +273,9 @@ fn addresses(declared: &Json, found: &Json) -> Match {
         &found["Driver"],
         &["default", "host-local"],
     );
-    let options = compare_entries(&declared["Options"], &found["Options"], |_| false);
+    // Podman shows its driver here too.
+    let is_driver = |name: &str| name == "driver";
+    let options = compare_entries(&declared["Options"], &found["Options"], is_driver);
     let is_chosen = |pool: &Json| {
         let subnet = text(&pool["Subnet"]);
         let parts: Vec<u8> = subnet
@@ -410,17 +414,11 @@ impl ContainerComparison<'_> {
                 compare_values(&self.body[field], &self.config[field]),
             );
         }
-        // Newer engines show the MAC address of a network here, declared or not.
-        if self
-            .shown
-            .version
-            .is_some_and(|version| version < SEVERAL_ENDPOINTS)
-            && !self.shown.is_podman
-        {
+        if let Some(declared) = self.declared_mac_address() {
             add(
                 comparison,
                 "MacAddress",
-                compare_values(&self.body["MacAddress"], &self.config["MacAddress"]),
+                compare_values(declared, &self.config["MacAddress"]),
             );
         }
         if !is_unset(&self.body["Hostname"]) {
@@ -433,6 +431,18 @@ impl ContainerComparison<'_> {
         add(comparison, "StopTimeout", self.stop_timeout());
         add(comparison, "ExposedPorts", self.exposed_ports());
         add(comparison, "Healthcheck", self.healthcheck());
+    }
+
+    /// Returns the declared MAC address, if the engine shows the requested one.
+    fn declared_mac_address(&self) -> Option<&Json> {
+        let version = self.shown.version.filter(|_| !self.shown.is_podman)?;
+        if version < SEVERAL_ENDPOINTS {
+            return Some(&self.body["MacAddress"]);
+        }
+        let network = first_network(self.body);
+        let endpoint = &self.body["NetworkingConfig"]["EndpointsConfig"][network];
+        let is_shown = SHOWN_MAC_ADDRESS.contains(&version);
+        is_shown.then(|| &endpoint["MacAddress"])
     }
 
     fn stop_timeout(&self) -> Match {
@@ -865,6 +875,10 @@ impl ContainerComparison<'_> {
             &declared["DriverOpts"],
             &found["DriverOpts"],
             |_| false,
+        ));
+        let others = others.max(compare_values(
+            &declared["GwPriority"],
+            &found["GwPriority"],
         ));
         if is_same && is_hardware {
             address.max(others)

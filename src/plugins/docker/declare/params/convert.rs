@@ -810,8 +810,8 @@ fn networking(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     Ok(given)
 }
 
-/// Argument names of docker-py's `create_endpoint_config`.
-pub(crate) const ENDPOINT: [&str; 7] = [
+/// Argument names of docker-py's `create_endpoint_config`, and one that it does not have yet.
+pub(crate) const ENDPOINT: [&str; 8] = [
     "aliases",
     "links",
     "ipv4_address",
@@ -819,6 +819,7 @@ pub(crate) const ENDPOINT: [&str; 7] = [
     "link_local_ips",
     "mac_address",
     "driver_opt",
+    "gw_priority",
 ];
 
 /// Converts an endpoint with the engine's field names or those of `create_endpoint_config`.

@@ -494,13 +494,13 @@ impl Engine {
 }
 
 /// Returns true if an image was imported itself, and is not based on an imported image whose labels
-/// it inherited. An imported image has one layer, no parent, and a comment about its origin.
+/// it inherited. An imported image has one layer, and a comment about its origin, which Docker and
+/// Podman write differently. Its parent tells nothing: for Podman, any image with the same layer is
+/// the parent.
 fn is_imported(image: &Json) -> bool {
     let layers = image["RootFS"]["Layers"].as_array().map_or(0, Vec::len);
     let comment = image["Comment"].as_str().unwrap_or_default();
-    layers == 1
-        && image["Parent"].as_str().unwrap_or_default().is_empty()
-        && comment.to_ascii_lowercase().starts_with("imported from")
+    layers == 1 && comment.to_ascii_lowercase().starts_with("imported from")
 }
 
 /// Returns the runtime properties of an image: its ID, and the name and platform that the blueprint
