@@ -16,3 +16,4 @@ pub(crate) mod registry;
 pub(crate) mod update;
 pub(crate) mod versions;
 pub(crate) mod waits;
+pub(crate) mod watch;

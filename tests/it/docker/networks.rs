@@ -311,7 +311,7 @@ fn failed_network_connection_is_made_by_the_next_install() {
     for _ in 0..2 {
         test.run(&["install"])
             .exits_with(1)
-            .stderr_contains(&["web_", " failed: ", "address"]);
+            .stderr_contains(&["[web_", "] failed: ", " failed: "]);
     }
     write(&test, &[web(""), networks]);
     test.run(&["install"]).exits_with(0);

@@ -32,13 +32,15 @@ fn variant_of_an_archive_is_selected_by_platform() {
     image.write_archive(None, &test.path("plain.tar"));
     image.write_archive(Some("shop:1"), &test.path("named.tar"));
     image.write_archive(Some("1"), &test.path("tagged.tar"));
-    for src in ["plain.tar", "named.tar", "tagged.tar"] {
-        for platform in BOTH {
-            let image = format!("{{src: {src}, platform: {platform}}}");
-            assert_made_for(&test, &image, platform);
-        }
+    for platform in BOTH {
+        let image = format!("{{src: plain.tar, platform: {platform}}}");
+        assert_made_for(&test, &image, platform);
+    }
+    assert_made_for(&test, "{src: named.tar, platform: linux/arm64}", BOTH[1]);
+    // Another name than that of the archive.
+    for src in ["named.tar", "tagged.tar"] {
         let image = format!("{{src: {src}, repository: PREFIX-own, tag: '2'}}");
-        assert_made_for(&test, &image, "linux/amd64");
+        assert_made_for(&test, &image, BOTH[0]);
         docker(&["rmi", "-f", &format!("{}-own:2", test.prefix)]);
     }
     with_image(&test, "{src: named.tar, platform: linux/s390x}");

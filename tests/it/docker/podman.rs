@@ -1,6 +1,9 @@
 //! Podman as the engine, through its Docker-compatible socket.
 
-use crate::support::{Run, Test, eventually};
+use crate::{
+    docker::watch::assert_watches,
+    support::{Run, Test, eventually},
+};
 use std::{
     fs,
     os::unix::process::CommandExt as _,
@@ -197,53 +200,60 @@ fn podman_works_like_docker() {
     assert_lifecycle();
 }
 
-/// A process that is killed at the end of the test.
-struct KillOnDrop(Child);
-
-impl Drop for KillOnDrop {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn watch_on_podman_restarts_dead_containers_and_ignores_stopped_ones() {
     let test = Test::new("podwatch");
     let podman = Podman::start(&test);
     blueprint(&test, DEMO, "command: sleep 1000", "retry_interval: 0.1");
     podman.dockctl(&test, &["install"]).exits_with(0);
-    let log = test.path("watch.log");
     let mut watch = test.command(&["heal", "--watch", "--cool-down", "0.1"]);
-    watch
-        .env("DOCKER_HOST", &podman.socket)
-        .stdout(Stdio::null())
-        .stderr(fs::File::create(&log).unwrap());
-    let _watch = KillOnDrop(watch.spawn().unwrap());
-    let text = || fs::read_to_string(&log).unwrap();
-    eventually("the watch", || {
-        text().contains("watching 1 container").then_some(())
-    });
-    std::thread::sleep(std::time::Duration::from_millis(700));
-    let (name, inspect) = (test.name("web"), |what: &str| {
-        podman.docker(&["inspect", "-f", what, &test.name("web")])
-    });
-    let pid: u32 = inspect("{{.State.Pid}}").parse().unwrap();
-    assert!(pid > 1, "{}", inspect("{{json .State}}"));
-    assert!(
-        Command::new("kill")
-            .args(["-KILL", &pid.to_string()])
-            .status()
-            .unwrap()
-            .success()
-    );
-    eventually("the repair", || {
-        (text().contains("repaired: web_") && inspect("{{.State.Running}}") == "true").then_some(())
-    });
-    podman.docker(&["stop", "-t", "0", &name]);
-    eventually("the stop", || {
-        text().contains("was stopped by a user").then_some(())
-    });
-    std::thread::sleep(std::time::Duration::from_secs(1));
-    assert_eq!(inspect("{{.State.Running}}"), "false", "{}", text());
+    watch.env("DOCKER_HOST", &podman.socket);
+    assert_watches(&test, watch, &|arguments| podman.docker(arguments));
+}
+
+#[test]
+fn plan_on_podman_refuses_links_before_anything_begins() {
+    let test = Test::new("podlinks");
+    let podman = Podman::start(&test);
+    let params = "command: sleep 1000, host_config: {links: {other: alias}}";
+    test.blueprint(&format!(
+        "
+node_templates:
+  web:
+    type: cloudify.docker.Container
+    properties: {{name: PREFIX-web, image: {DEMO}}}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create: {{inputs: {{params: {{{params}}}}}}}
+"
+    ));
+    let plan = podman.dockctl(&test, &["plan"]);
+    let shown = format!("{}{}", plan.stdout, plan.stderr);
+    assert!(shown.contains("Podman does not support `links`"), "{shown}");
+    podman
+        .dockctl(&test, &["install"])
+        .exits_with(3)
+        .stderr_contains(&["Podman does not support `links`", "nothing was done"]);
+    assert_eq!(podman.docker(&["ps", "-aq"]), "");
+}
+
+#[test]
+fn refusal_of_podman_is_final() {
+    let test = Test::new("podfinal");
+    let podman = Podman::start(&test);
+    let params = "command: sleep 1000, host_config: {network_mode: none, cap_add: [NO_SUCH]}";
+    test.blueprint(&format!(
+        "
+node_templates:
+  web:
+    type: cloudify.docker.Container
+    properties: {{name: PREFIX-web, image: {DEMO}}}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create: {{inputs: {{params: {{{params}}}}}}}
+"
+    ));
+    let run = podman.dockctl(&test, &["install"]).exits_with(1);
+    assert!(!run.stderr.contains("retrying"), "{}", run.stderr);
+    run.stderr_contains(&["creating container", "apability"]);
 }

@@ -172,3 +172,13 @@ fn wait_continues_while_the_engine_restarts_the_container() {
         "| last words",
     ]);
 }
+
+/// Podman shows a container as exited until it restarts it.
+#[test]
+fn container_between_two_restarts_has_not_ended() {
+    let command = "[ -e /begun ] && { echo ready; exec sleep 1000; }; touch /begun; exit 3";
+    let params = format!(
+        "command: ['sh', '-c', '{command}'], host_config: {{restart_policy: {{Name: always}}}}"
+    );
+    assert_installs("restarts", &params, "{log: ^ready, interval: 0.02}");
+}

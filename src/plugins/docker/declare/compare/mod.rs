@@ -662,7 +662,7 @@ impl ContainerComparison<'_> {
             _ if is_unset(found) => Match::Same,
             "MemorySwappiness" if *found == -1 => Match::Same,
             "LogConfig" => match text(&self.shown.engine["LoggingDriver"]) {
-                "" => Match::NotShown,
+                "" if !podman => Match::NotShown,
                 driver if podman || text(&found["Type"]) == driver => {
                     self.log_options(&Json::Null, &found["Config"])
                 }

@@ -368,7 +368,9 @@ mod tests {
         let saved = |more: &[&str]| {
             let mut saved = tar::Builder::new(Vec::new());
             append(&mut saved, "manifest.json", manifest);
-            more.iter().for_each(|name| append(&mut saved, name, b"{}"));
+            for name in more {
+                append(&mut saved, name, b"{}");
+            }
             detect_content(&saved.into_inner().unwrap()[..]).unwrap()
         };
         let images = Content::SavedImages(serde_json::from_slice(manifest).unwrap());

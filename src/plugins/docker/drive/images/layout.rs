@@ -57,13 +57,11 @@ impl Variants {
     fn add(&mut self, entry: &Json, depth: usize, files: &mut Files<'_>) -> io::Result<()> {
         let document = files(&path_of(&entry["digest"])?)?;
         if !document["layers"].is_array() {
-            return match depth {
-                0 => Err(invalid("its index does not lead to an image")),
-                _ => {
-                    self.add_all(&document, depth - 1, files);
-                    Ok(())
-                }
-            };
+            if depth == 0 {
+                return Err(invalid("its index does not lead to an image"));
+            }
+            self.add_all(&document, depth - 1, files);
+            return Ok(());
         }
         self.variants.push(Variant {
             id: entry["digest"].to_string(),
