@@ -709,8 +709,10 @@ fn podman_version(engine: &Json) -> Option<u32> {
         let name = part["Name"].as_str();
         name.is_some_and(|name| name.starts_with("Podman"))
     })?;
-    let major = podman["Version"].as_str()?.split('.').next()?;
-    Some(major.parse().unwrap_or(0))
+    let major = podman["Version"]
+        .as_str()
+        .and_then(|it| it.split('.').next());
+    Some(major.and_then(|major| major.parse().ok()).unwrap_or(0))
 }
 
 /// Returns the API versions of an engine. A server that reports no version is not an engine.

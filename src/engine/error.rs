@@ -70,7 +70,15 @@ impl EngineError {
     /// Returns true if the engine decided not to carry out the request, although the status says
     /// that it failed.
     fn is_decided(&self) -> bool {
-        matches!(self, Self::Refused { status: 500, message, cause: Some(_) } if !KnownMessage::Busy.is_in(message))
+        let Self::Refused {
+            status: 500,
+            message,
+            cause: Some(cause),
+        } = self
+        else {
+            return false;
+        };
+        !KnownMessage::Busy.is_in(cause) && !KnownMessage::NotReady.is_in(message)
     }
 
     /// Returns true if the outcome of the call is unknown.
@@ -208,6 +216,15 @@ mod tests {
         let passing = (FailureKind::of(true, true), true);
         assert_eq!(kind(500, "i/o timeout", Some("i/o timeout")), passing);
         assert_eq!(kind(500, "something", None), passing, "of Docker");
+        assert_eq!(
+            kind(
+                500,
+                "removing timeout-web: i/o timeout of it",
+                Some("unknown capability")
+            ),
+            final_one,
+            "only the cause counts"
+        );
         assert_eq!(kind(503, "later", Some("later")), passing);
     }
 

@@ -34,8 +34,10 @@ pub(crate) enum KnownMessage {
     TlsRequired,
     /// The data is not TLS, but TLS was expected.
     NotTls,
-    /// The engine was busy, or a program or object that it depends on was not ready.
+    /// The cause of a refusal is that something was busy or out of reach.
     Busy,
+    /// Another object was not ready.
+    NotReady,
 }
 
 impl KnownMessage {
@@ -65,7 +67,8 @@ impl KnownMessage {
             Self::NotTls => &["corrupt message"],
             Self::Busy => &[
                 "timed out",
-                "timeout",
+                "i/o timeout",
+                "timeout exceeded",
                 "deadline exceeded",
                 "temporarily unavailable",
                 "resource busy",
@@ -73,9 +76,12 @@ impl KnownMessage {
                 "state improper",
                 "connection reset",
                 "unexpected eof",
-                "netavark",
-                "has dependent containers",
+                "broken pipe",
+                "no route to host",
+                "network is unreachable",
+                "toomanyrequests",
             ],
+            Self::NotReady => &["no static ips provided", "must be removed before it"],
         }
     }
 

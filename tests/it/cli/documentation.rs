@@ -172,3 +172,36 @@ fn contains_word(text: &str, word: &str) -> bool {
         !before.is_some_and(is_letter) && !after.is_some_and(is_letter)
     })
 }
+
+/// The page about compatibility lists the tests that are left out on an engine. All of them exist.
+#[test]
+fn skipped_tests_exist_and_are_documented() {
+    let read = |path: &str| std::fs::read_to_string(project_root().join(path)).unwrap();
+    let page = read("docs/compatibility.md");
+    let own = std::env::current_exe().unwrap();
+    let listed = std::process::Command::new(own)
+        .arg("--list")
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let skipped = read("tests/data/skipped-tests.tsv");
+    let rows: Vec<Vec<&str>> = skipped
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split('\t').collect())
+        .collect();
+    assert!(!rows.is_empty());
+    for row in &rows {
+        let [engine, test, reason] = row[..] else {
+            panic!("not three columns: {row:?}");
+        };
+        let is_test = |line: &str| line.starts_with(test) && line.ends_with(": test");
+        assert!(listed.lines().any(is_test), "no test {test}");
+        let documented = format!("| {engine} | `{test}` | {reason} |");
+        assert!(page.contains(&documented), "missing: {documented}");
+    }
+    let rows_of_page = page
+        .lines()
+        .filter(|line| line.contains(" | `") && line.contains("::"));
+    assert_eq!(rows_of_page.count(), rows.len());
+}

@@ -339,7 +339,7 @@ fn arguments_that_need_a_newer_engine_are_rejected_before_any_change() {
     let host = ["--host", &address];
     let plan = test.run(&[&["plan"], &host[..]].concat()).exits_with(0);
     plan.stderr_contains(&[
-        "`stop_timeout` requires engine API 1.25 or newer; this engine supports 1.24",
+        "`stop_timeout` requires engine API 1.25 or newer; this engine is called with 1.24",
     ]);
     let run = test
         .run(&[&["install", "--output", "json"], &host[..]].concat())

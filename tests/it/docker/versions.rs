@@ -118,11 +118,26 @@ fn mac_address_on_a_second_network_takes_effect() {
     } else {
         connected
             .exits_with(1)
-            .stderr_contains(&["the engine ignored `mac_address`", "dockctl heal"]);
+            .stderr_contains(&["the engine would ignore `mac_address`", "dockctl heal"]);
         docker(&["rm", "-f", &test.name("web")]);
         test.run(&["heal"]).exits_with(0);
     }
     assert_eq!(address("back"), "02:42:ac:11:22:33");
+}
+
+/// Engines attach a container only to the networks in the request, if it has any.
+#[test]
+fn network_of_the_mode_stays_beside_that_of_a_relationship() {
+    let test = Test::new("modes");
+    let params = "host_config: {network_mode: bridge}, mac_address: '02:42:ac:11:44:55'";
+    blueprint(&test, params, &[("back", "")]);
+    assert_installs(&test);
+    let networks = test.inspect("web", "{{json .NetworkSettings.Networks}}");
+    let networks: Json = serde_json::from_str(&networks).unwrap();
+    assert_eq!(networks.as_object().unwrap().len(), 2, "{networks}");
+    let back = networks[test.name("back")]["MacAddress"].to_string();
+    let others = networks.to_string().matches("02:42:ac:11:44:55").count();
+    assert_eq!((back.contains("44:55"), others), (false, 1), "{networks}");
 }
 
 #[test]

@@ -360,7 +360,11 @@ impl Creation {
     ///
     /// The first invalid property.
     pub(crate) fn add_later_networks(&self, converted: &mut params::Creation) -> Result<(), Fault> {
-        let mut later = self.later_networks().into_iter();
+        let later = self.later_networks();
+        if !later.is_empty() {
+            converted.add_endpoint_of_mode();
+        }
+        let mut later = later.into_iter();
         later.try_for_each(|attachment| attachment.add_to(&mut converted.body))
     }
 

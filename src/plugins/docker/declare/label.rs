@@ -32,7 +32,8 @@ pub(crate) const EXECUTION: &str = "dockctl.execution";
 pub(crate) const SPEC: &str = "dockctl.spec";
 /// Keyed digest of the request that created the object.
 pub(crate) const REQUEST: &str = "dockctl.request";
-/// ID of the image that a container was created from. Its configuration has the name of the image.
+/// ID of the image that a container was created from, for people and other programs: the
+/// configuration of the container has the name of the image, which may be given to another one.
 pub(crate) const IMAGE: &str = "dockctl.image";
 /// The [`Label`] as JSON.
 pub(crate) const RECORD: &str = "dockctl.record";

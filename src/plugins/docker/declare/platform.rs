@@ -13,7 +13,8 @@ const SYSTEMS: [&str; 6] = ["linux", "windows", "darwin", "freebsd", "wasi", "so
 pub(crate) struct Platform {
     os: String,
     architecture: String,
-    /// Empty if the architecture has no variants, or for its default one.
+    /// Empty if the architecture has no variants, for its default one, or if it is unknown:
+    /// configurations of images often name none.
     variant: String,
 }
 
@@ -62,11 +63,20 @@ impl Platform {
     }
 
     /// Returns true if an image for this platform satisfies a request. A request without a variant
-    /// accepts each.
+    /// accepts each, and an image without one satisfies each, as for engines.
     pub(crate) fn satisfies(&self, requested: &Self) -> bool {
+        let is_open = requested.variant.is_empty() || self.variant.is_empty();
         self.os == requested.os
             && self.architecture == requested.architecture
-            && (requested.variant.is_empty() || self.variant == requested.variant)
+            && (is_open || self.variant == requested.variant)
+    }
+
+    /// Returns true if the variant is the one that containerd prefers for the architecture.
+    pub(crate) fn is_preferred_variant(&self) -> bool {
+        match self.architecture.as_str() {
+            "arm" => self.variant == "v7",
+            _ => self.variant.is_empty(),
+        }
     }
 
     /// Returns the platform in the format of OCI.
@@ -87,7 +97,7 @@ fn normal_form<'t>(architecture: &'t str, variant: &'t str) -> (&'t str, &'t str
         ("x86_64" | "x86-64", variant) => ("amd64", variant),
         ("aarch64" | "arm64", "" | "8" | "v8") => ("arm64", ""),
         ("aarch64", variant) => ("arm64", variant),
-        ("armhf", _) | ("arm", "" | "7" | "v7") => ("arm", "v7"),
+        ("armhf", _) | ("arm", "7" | "v7") => ("arm", "v7"),
         ("armel", _) | ("arm", "6" | "v6") => ("arm", "v6"),
         ("arm", "5") => ("arm", "v5"),
         other => other,
@@ -119,7 +129,7 @@ mod tests {
             ("linux/x86_64", "linux/amd64"),
             ("linux/aarch64", "linux/arm64/v8"),
             ("linux/armhf", "linux/arm/v7"),
-            ("linux/arm", "linux/arm/7"),
+            ("linux/arm/v7", "linux/arm/7"),
             ("Linux/ARM64", "linux/arm64"),
             ("linux", "linux/amd64"),
             ("arm64", "linux/arm64"),
@@ -137,8 +147,14 @@ mod tests {
         let fits = |image: &str, requested: &str| parse(image).satisfies(&parse(requested));
         assert!(fits("linux/arm64", "linux/arm64"));
         assert!(fits("linux/amd64/v3", "linux/amd64"));
-        assert!(!fits("linux/amd64", "linux/amd64/v3"));
-        assert!(!fits("linux/arm/v6", "linux/arm"));
+        assert!(
+            fits("linux/amd64", "linux/amd64/v3"),
+            "its variant is unknown"
+        );
+        assert!(fits("linux/arm", "linux/arm/v6"), "its variant is unknown");
+        assert!(fits("linux/arm/v6", "linux/arm"));
+        assert!(!fits("linux/arm/v7", "linux/arm/v6"));
+        assert!(!fits("linux/amd64/v2", "linux/amd64/v3"));
         assert!(!fits("windows/amd64", "linux/amd64"));
     }
 

@@ -137,10 +137,15 @@ fn is_of_first_interface(setting: &str) -> bool {
 
 /// Returns the network to which the container is attached when it starts.
 pub(crate) fn first_network(body: &Json) -> String {
+    let mode = text(&body["HostConfig"]["NetworkMode"]);
     let endpoint = keys(&body["NetworkingConfig"]["EndpointsConfig"]).next();
-    let mode = body["HostConfig"]["NetworkMode"].as_str();
-    let network = endpoint.map(String::as_str).or(mode);
-    network.unwrap_or("default").to_owned()
+    let first = match endpoint {
+        _ if params::names_network(mode) => mode,
+        Some(endpoint) => endpoint,
+        None if mode.is_empty() => "default",
+        None => mode,
+    };
+    first.to_owned()
 }
 
 /// Adds the proxies from the docker command's configuration, in lower and upper case. Variables in
@@ -206,6 +211,13 @@ mod tests {
         assert_eq!(moved(with_mode)["NetworkingConfig"], endpoint("back"));
         let with_endpoint = json!({ "MacAddress": "m", "NetworkingConfig": { "EndpointsConfig": { "front": {} } } });
         assert_eq!(moved(with_endpoint)["NetworkingConfig"], endpoint("front"));
+        let two = json!({ "a": {}, "main": {} });
+        let with_both = json!({ "MacAddress": "m", "HostConfig": { "NetworkMode": "main" }, "NetworkingConfig": { "EndpointsConfig": two } });
+        let endpoints = &moved(with_both)["NetworkingConfig"]["EndpointsConfig"];
+        assert_eq!(
+            *endpoints,
+            json!({ "a": {}, "main": { "MacAddress": "m" } })
+        );
     }
 
     #[test]

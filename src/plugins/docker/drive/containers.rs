@@ -265,13 +265,15 @@ impl Engine {
         let Some(found) = self.inspect(id).await? else {
             return Ok(created);
         };
-        if request.names_image() && !request.is_from_image(&found) {
-            self.delete(id, UNUSED).await?;
-            let created = self.post(&request.by_image_id()).await;
-            return created.map_err(|error| create_failure(&error, &request.name));
+        if !request.names_image() || request.is_from_image(&found) {
+            self.expect_platform(&found, request).await?;
+            return Ok(created);
         }
-        self.expect_platform(&found, request).await?;
-        Ok(created)
+        self.delete(id, UNUSED).await?;
+        let request = request.by_image_id();
+        let created = self.post(&request).await;
+        let created = created.map_err(|error| create_failure(&error, &request.name))?;
+        Box::pin(self.with_requested_image(created, &request)).await
     }
 
     /// Removes a new container if its image is not for the requested platform.
@@ -429,7 +431,11 @@ impl Engine {
 
     /// Returns a message for each argument of a creation that the engine does not support.
     pub(crate) fn unsupported_in(&self, creation: &Creation) -> Vec<String> {
-        let converted = creation.converted().ok();
+        let mut converted = creation.converted().ok();
+        if let Some(converted) = &mut converted {
+            // An invalid property is reported by the step itself.
+            let _ = creation.add_later_networks(converted);
+        }
         let refusals = converted.iter().flat_map(|it| self.refusals(it));
         refusals.collect()
     }

@@ -204,6 +204,18 @@ impl Engine {
         Ok(object)
     }
 
+    /// Returns the engine's information about itself. It is read once.
+    pub(crate) async fn info_of_engine(&self) -> Result<Json, Failure> {
+        let known = self.cached_info.borrow().clone();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let info = self.client.mapping("/info", &[]).await;
+        let info = info.map_err(|error| failure(&error, "reading the engine information"))?;
+        *self.cached_info.borrow_mut() = Some(info.clone());
+        Ok(info)
+    }
+
     /// Collects the data for comparing a container of another state directory with its definition.
     async fn comparison_data(
         &self,
@@ -249,16 +261,7 @@ impl Engine {
                     .map(|peer| (id.to_owned(), peer.name())),
             );
         }
-        let known = self.cached_info.borrow().clone();
-        let engine = match known {
-            Some(known) => known,
-            None => self
-                .client
-                .mapping("/info", &[])
-                .await
-                .map_err(|error| failure(&error, "reading the engine information"))?,
-        };
-        *self.cached_info.borrow_mut() = Some(engine.clone());
+        let engine = self.info_of_engine().await?;
         Ok(Inspection {
             object: container.json.clone(),
             image: image

@@ -1,7 +1,7 @@
 //! Networks of dockctl's own node type, and containers on them.
 
 use crate::{
-    engine::{Kind, KnownMessage, encode_path, failure, status},
+    engine::{Kind, KnownMessage, Version, encode_path, failure, status},
     plugins::docker::{
         declare::{
             action::{Attachment, ObjectCreation},
@@ -21,6 +21,9 @@ use crate::{
 use serde_json::{Map as JsonMap, Value as Json, json};
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 use tokio::sync::Mutex;
+
+/// First API version that honors the MAC address when it connects a container.
+const MAC_ADDRESS_ON_CONNECTION: Version = Version(1, 54);
 
 /// Locks by name of a network. Without them, engines would create two networks of one name.
 pub(crate) type NetworkLocks = RefCell<HashMap<String, Rc<Mutex<()>>>>;
@@ -278,6 +281,7 @@ impl Engine {
         if attached {
             return Ok(Outputs::default());
         }
+        self.expect_mac_address_counts(network, &endpoint)?;
         let path = format!("/networks/{}/connect", encode_path(network));
         let body = json!({ "Container": id, "EndpointConfig": endpoint });
         match self.client.post_and_confirm(&path, &body).await {
@@ -286,41 +290,20 @@ impl Engine {
                 &error,
                 &format!("connecting the container to network {network}"),
             )),
-            _ => {
-                self.expect_mac_address(&id, network, &endpoint).await?;
-                Ok(Outputs::default())
-            }
+            _ => Ok(Outputs::default()),
         }
     }
 
-    /// Fails if the container was connected with another MAC address than the requested one: before
-    /// API 1.54, engines ignore it. The container is disconnected again.
-    async fn expect_mac_address(
-        &self,
-        id: &str,
-        network: &str,
-        endpoint: &Json,
-    ) -> Result<(), Failure> {
-        let wanted = text(&endpoint["MacAddress"]);
-        if wanted.is_empty() {
+    /// Fails if the engine would ignore the MAC address of an endpoint when it connects an existing
+    /// container.
+    fn expect_mac_address_counts(&self, network: &str, endpoint: &Json) -> Result<(), Failure> {
+        let is_ignored =
+            self.client.version() < MAC_ADDRESS_ON_CONNECTION && !self.client.is_podman();
+        if text(&endpoint["MacAddress"]).is_empty() || !is_ignored {
             return Ok(());
         }
-        let container = self.inspect(id).await?;
-        let given = container.map(|it| it.json["NetworkSettings"]["Networks"][network].clone());
-        let given = given.unwrap_or_default();
-        let given = text(&given["MacAddress"]);
-        if given.is_empty() || given.eq_ignore_ascii_case(wanted) {
-            return Ok(());
-        }
-        let path = format!("/networks/{}/disconnect", encode_path(network));
-        let body = json!({ "Container": id });
-        let undone = self.client.post_and_confirm(&path, &body).await;
-        undone.map_err(|error| {
-            let what = format!("disconnecting the container from network {network}");
-            failure(&error, &what)
-        })?;
         let message = format!(
-            "the engine ignored `mac_address` when it connected the container to network {network}; the container was disconnected again"
+            "the engine would ignore `mac_address` when it connects the existing container to network {network}"
         );
         Err(Failure::fatal(message)
             .hint("engines honor it when they create a container: remove the container, then run: dockctl heal"))

@@ -37,6 +37,13 @@ impl ApiRange {
         self == Self::ALL
     }
 
+    /// Returns true if a request with the value needs one of these versions. Versions that ignore a
+    /// part accept an empty one, as in a copied inspection.
+    pub(crate) fn is_limit_for(self, value: &Json) -> bool {
+        let is_empty = value.is_null() || *value == 0 || *value == false || *value == "";
+        !self.is_all() && !(self.last < u32::MAX && is_empty)
+    }
+
     fn contains(self, version: Version) -> bool {
         (Version(1, self.first)..=Version(1, self.last)).contains(&version)
     }
@@ -73,7 +80,7 @@ impl Gate {
         let ApiRange { first, last } = self.versions;
         Some(if version < Version(1, first) {
             format!(
-                "`{argument}` requires engine API 1.{first} or newer; this engine supports {version}"
+                "`{argument}` requires engine API 1.{first} or newer; this engine is called with {version}"
             )
         } else {
             format!(
@@ -92,7 +99,7 @@ pub(crate) fn gates(body: &JsonMap<String, Json>, parts: &[(&str, ApiRange)]) ->
         let steps: Vec<&str> = path.split('.').collect();
         let named = steps.iter().filter(|step| **step != "*");
         let path = ["create", "params"].iter().chain(named);
-        has_path(&body, &steps).then(|| Gate {
+        has_path(&body, &steps, *versions).then(|| Gate {
             path: path.map(|step| (*step).to_owned()).collect(),
             versions: *versions,
         })
@@ -100,20 +107,33 @@ pub(crate) fn gates(body: &JsonMap<String, Json>, parts: &[(&str, ApiRange)]) ->
     parts.iter().filter_map(gate).collect()
 }
 
-fn has_path(value: &Json, path: &[&str]) -> bool {
+fn has_path(value: &Json, path: &[&str], versions: ApiRange) -> bool {
+    let has = |inner: &Json, rest| has_path(inner, rest, versions);
     match (path, value) {
-        ([], value) => !value.is_null(),
-        (["*", rest @ ..], Json::Array(items)) => items.iter().any(|item| has_path(item, rest)),
-        (["*", rest @ ..], Json::Object(entries)) => {
-            entries.values().any(|entry| has_path(entry, rest))
-        }
-        ([step, rest @ ..], value) => value.get(step).is_some_and(|inner| has_path(inner, rest)),
+        ([], value) => !value.is_null() && versions.is_limit_for(value),
+        (["*", rest @ ..], Json::Array(items)) => items.iter().any(|item| has(item, rest)),
+        (["*", rest @ ..], Json::Object(entries)) => entries.values().any(|entry| has(entry, rest)),
+        ([step, rest @ ..], value) => value.get(step).is_some_and(|inner| has(inner, rest)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn empty_part_that_versions_ignore_is_accepted() {
+        let found = |value: Json, versions| {
+            let body = json!({ "HostConfig": { "KernelMemory": value } });
+            let body = body.as_object().cloned().unwrap_or_default();
+            gates(&body, &[("HostConfig.KernelMemory", versions)]).len()
+        };
+        assert_eq!(found(json!(0), ApiRange::until(41)), 0);
+        assert_eq!(found(json!(1), ApiRange::until(41)), 1);
+        assert_eq!(found(json!(0), ApiRange::since(41)), 1);
+        assert_eq!(found(Json::Null, ApiRange::since(41)), 0);
+    }
 
     #[test]
     fn part_is_refused_before_its_first_and_after_its_last_version() {
@@ -128,7 +148,9 @@ mod tests {
         assert_eq!(refusal(ApiRange::since(44), 44), None);
         assert_eq!(
             refusal(ApiRange::since(44), 43).as_deref(),
-            Some("`kernel_memory` requires engine API 1.44 or newer; this engine supports 1.43")
+            Some(
+                "`kernel_memory` requires engine API 1.44 or newer; this engine is called with 1.43"
+            )
         );
         assert_eq!(refusal(ApiRange::until(41), 41), None);
         assert_eq!(

@@ -15,7 +15,8 @@ mod words;
 pub(crate) use convert::{ENDPOINT, Form, convert, kind, nanoseconds};
 pub(crate) use gate::{ApiRange, Gate, gates};
 pub(crate) use reader::{
-    Creation, Removal, container_args, creation, endpoint, is_empty, limited_parts, removal, stop,
+    Creation, Removal, container_args, creation, endpoint, is_empty, limited_parts, names_network,
+    removal, stop,
 };
 pub(crate) use reference::{extend_schema, markdown};
 

@@ -106,6 +106,22 @@ impl Creation {
             .unwrap_or_default()
     }
 
+    /// Adds the network that `network_mode` names to the endpoints, unless it is there: engines attach
+    /// a container only to its endpoints, if it has any.
+    pub(crate) fn add_endpoint_of_mode(&mut self) {
+        let mode = self.mode().to_owned();
+        if names_network(&mode) {
+            let config = self
+                .body
+                .entry("NetworkingConfig")
+                .or_insert_with(|| json!({}));
+            let endpoint = &mut config["EndpointsConfig"][&mode];
+            if endpoint.is_null() {
+                *endpoint = json!({});
+            }
+        }
+    }
+
     /// Returns true if the parameters attach the container to this network.
     #[must_use]
     pub(crate) fn is_attached_to(&self, network: &str) -> bool {
@@ -126,6 +142,11 @@ impl Creation {
         !matches!(self.mode(), "" | "default")
             || endpoints.is_some_and(|networks| !networks.is_empty())
     }
+}
+
+/// Returns true if a network mode is the name of a network.
+pub(crate) fn names_network(mode: &str) -> bool {
+    !matches!(mode, "" | "default" | "host" | "none") && !mode.contains(':')
 }
 
 /// Converts the network properties of a relationship to an endpoint in the engine's format.
@@ -533,7 +554,8 @@ impl Reader {
         });
         self.warnings
             .extend(warnings.into_iter().map(|warning| warning.nested_in(&path)));
-        if let Some(versions) = argument.map(|it| it.versions).filter(|it| !it.is_all()) {
+        let versions = argument.map(|it| it.versions);
+        if let Some(versions) = versions.filter(|it| it.is_limit_for(value)) {
             self.gates.push(Gate {
                 path: path.clone(),
                 versions,

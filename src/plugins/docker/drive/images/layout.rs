@@ -2,7 +2,11 @@
 
 use crate::{
     plugins::docker::{
-        declare::{image::GivenName, json::list, platform::Platform},
+        declare::{
+            image::GivenName,
+            json::{list, text},
+            platform::Platform,
+        },
         drive::images::{
             archive::{Files, invalid},
             saved::{Candidate, SavedImage, choose},
@@ -12,7 +16,10 @@ use crate::{
     printable::truncated,
 };
 use serde_json::{Value as Json, json};
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    io,
+};
 
 /// Annotations with the name of an image. The first may be only a tag.
 const NAMES: [&str; 2] = [
@@ -20,8 +27,9 @@ const NAMES: [&str; 2] = [
     "io.containerd.image.name",
 ];
 
-/// Deepest nesting of indexes. More does not occur in practice.
+/// Deepest nesting of indexes, and most entries in them. More does not occur in practice.
 const MAX_DEPTH: usize = 4;
+const MAX_ENTRIES: usize = 1000;
 
 /// Follows the index of a layout to one image.
 pub(crate) fn resolve(meant: &Selection, files: &mut Files<'_>) -> io::Result<SavedImage> {
@@ -41,6 +49,8 @@ pub(crate) fn resolve(meant: &Selection, files: &mut Files<'_>) -> io::Result<Sa
 #[derive(Default)]
 struct Variants {
     variants: Vec<Variant>,
+    /// Digests of the entries that were read.
+    read: HashSet<String>,
     /// First error of a variant that cannot be read.
     error: Option<io::Error>,
 }
@@ -55,6 +65,12 @@ impl Variants {
     }
 
     fn add(&mut self, entry: &Json, depth: usize, files: &mut Files<'_>) -> io::Result<()> {
+        if !self.read.insert(text(&entry["digest"]).to_owned()) {
+            return Ok(());
+        }
+        if self.read.len() > MAX_ENTRIES {
+            return Err(invalid("its index has too many entries"));
+        }
         let document = files(&path_of(&entry["digest"])?)?;
         if !document["layers"].is_array() {
             if depth == 0 {
@@ -109,11 +125,23 @@ fn entries_by_name(index: &Json, given: Option<&GivenName>) -> io::Result<Json> 
     if all.is_empty() {
         return Ok(index.clone());
     }
-    let candidate = |(names, same): (Vec<String>, Vec<&Json>)| Candidate {
-        names,
-        image: json!({ "manifests": same }),
-    };
-    choose(all.into_iter().map(candidate).collect(), given)
+    choose(merged(all), given)
+}
+
+/// Returns one candidate for all entries with the same contents: an image has one entry for each of
+/// its names.
+fn merged(by_name: BTreeMap<Vec<String>, Vec<&Json>>) -> Vec<Candidate<Json>> {
+    let mut by_content: BTreeMap<BTreeSet<&str>, Candidate<Json>> = BTreeMap::new();
+    for (names, entries) in by_name {
+        let digests = entries.iter().map(|entry| text(&entry["digest"]));
+        let same = by_content.entry(digests.collect());
+        let candidate = same.or_insert_with(|| Candidate {
+            names: Vec::new(),
+            image: json!({ "manifests": entries }),
+        });
+        candidate.names.extend(names);
+    }
+    by_content.into_values().collect()
 }
 
 fn is_image(entry: &Json) -> bool {
@@ -349,6 +377,27 @@ mod tests {
             error,
             "contains no image for linux/s390x: found linux/arm64"
         );
+    }
+
+    #[test]
+    fn image_with_two_names_is_one_image() {
+        let entry = |name: &str| json!({ "digest": "sha256:a", "annotations": { NAMES[0]: name } });
+        let entries = [entry("oa:1"), entry("oa:latest")];
+        for name in [None, Some("mine"), Some("oa")] {
+            assert_eq!(config_of(&entries, name, None).as_deref(), Ok("c1"));
+        }
+    }
+
+    #[test]
+    fn index_that_contains_itself_ends() {
+        let entry = |digest: &str| json!({ "digest": format!("sha256:{digest}") });
+        let many: Vec<Json> = (0..2000).map(|n| entry(&n.to_string())).collect();
+        let files = json!({
+            "index.json": { "manifests": [entry("a"), entry("b")] },
+            "blobs/sha256/a": { "manifests": [entry("a"), entry("b")] },
+            "blobs/sha256/b": { "manifests": many },
+        });
+        assert!(chosen("linux/amd64", &files).is_err());
     }
 
     #[test]

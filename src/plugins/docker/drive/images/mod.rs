@@ -16,6 +16,7 @@ use crate::{
         declare::{
             action::is_late,
             image::{Image, PullPolicy, is_url, join_reference, resolve_path, source_key},
+            json::list,
             label,
             platform::Platform,
         },
@@ -174,6 +175,7 @@ impl Engine {
             return Ok(found);
         }
         Err(match (self.image(reference).await?, &it.platform) {
+            (Some(found), _) if self.may_have_more_variants().await? => return Ok(found),
             (Some(found), Some(platform)) => Failure::fatal(format!(
                 "image {} is for {}, but {platform} is requested",
                 it.reference(),
@@ -187,13 +189,15 @@ impl Engine {
     }
 
     /// Returns true if the engine may have more variants of an image than it shows: before
-    /// [`PLATFORM_OF_INSPECTION`], engines with the image store of containerd show only one.
-    async fn may_have_more_variants(&self, reference: &str) -> Result<bool, Failure> {
+    /// [`PLATFORM_OF_INSPECTION`], engines with the image store of containerd show only one. The
+    /// creation of the container tells whether the requested one is there.
+    async fn may_have_more_variants(&self) -> Result<bool, Failure> {
         if self.client.version() >= PLATFORM_OF_INSPECTION {
             return Ok(false);
         }
-        let found = self.image(reference).await?.unwrap_or_default();
-        Ok(found["GraphDriver"]["Name"] == "overlayfs")
+        let info = self.info_of_engine().await?;
+        let mut status = list(&info["DriverStatus"]);
+        Ok(status.any(|pair| pair[1] == "io.containerd.snapshotter.v1"))
     }
 
     async fn pull(&self, it: &ImageFetch<'_>) -> Result<Json, Failure> {
@@ -233,7 +237,7 @@ impl Engine {
     async fn unpulled(&self, it: &ImageFetch<'_>, reference: &str) -> Result<Json, Failure> {
         let found = self.image(reference).await?;
         let why = match (found, &it.platform) {
-            (Some(found), _) if self.may_have_more_variants(reference).await? => return Ok(found),
+            (Some(found), _) if self.may_have_more_variants().await? => return Ok(found),
             (Some(_), Some(platform)) => format!("image {reference} does not exist for {platform}"),
             _ => format!("image {reference} does not exist"),
         };

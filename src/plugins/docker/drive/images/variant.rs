@@ -40,12 +40,10 @@ pub(crate) struct Variant {
 /// Returns an error if there is none, or several with different contents.
 pub(crate) fn select(variants: Vec<Variant>, meant: &Selection) -> io::Result<SavedImage> {
     let wanted = &meant.platform;
-    let exact = |it: &&Variant| it.platform == *wanted;
-    let fits = |it: &&Variant| it.platform.satisfies(wanted);
-    let first = variants
-        .iter()
-        .find(exact)
-        .or_else(|| variants.iter().find(fits));
+    let fitting = || variants.iter().filter(|it| it.platform.satisfies(wanted));
+    let exact = fitting().find(|it| it.platform == *wanted);
+    let preferred = || fitting().find(|it| it.platform.is_preferred_variant());
+    let first = exact.or_else(preferred).or_else(|| fitting().next());
     let Some(first) = first else {
         return only_other(variants, meant);
     };
