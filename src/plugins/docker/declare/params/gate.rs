@@ -41,7 +41,8 @@ impl ApiRange {
     /// part accept an empty one, as in a copied inspection.
     pub(crate) fn is_limit_for(self, value: &Json) -> bool {
         let is_empty = value.is_null() || *value == 0 || *value == false || *value == "";
-        !self.is_all() && !(self.last < u32::MAX && is_empty)
+        let is_ignored = self.last < u32::MAX && is_empty;
+        !self.is_all() && !is_ignored
     }
 
     fn contains(self, version: Version) -> bool {

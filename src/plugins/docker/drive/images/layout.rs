@@ -35,12 +35,12 @@ const MAX_ENTRIES: usize = 1000;
 pub(crate) fn resolve(meant: &Selection, files: &mut Files<'_>) -> io::Result<SavedImage> {
     let index = files("index.json")?;
     let index = entries_by_name(&index, meant.name.as_ref())?;
-    let mut found = Variants::default();
-    found.add_all(&index, MAX_DEPTH, files);
-    match (found.variants.is_empty(), found.error) {
+    let mut variants = Variants::default();
+    variants.add_all(&index, MAX_DEPTH, files);
+    match (variants.found.is_empty(), variants.error) {
         (true, Some(error)) => Err(error),
         (true, None) => Err(invalid("its index contains no image")),
-        _ => select(found.variants, meant),
+        _ => select(variants.found, meant),
     }
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn resolve(meant: &Selection, files: &mut Files<'_>) -> io::Result<Sa
 /// left out.
 #[derive(Default)]
 struct Variants {
-    variants: Vec<Variant>,
+    found: Vec<Variant>,
     /// Digests of the entries that were read.
     read: HashSet<String>,
     /// First error of a variant that cannot be read.
@@ -79,7 +79,7 @@ impl Variants {
             self.add_all(&document, depth - 1, files);
             return Ok(());
         }
-        self.variants.push(Variant {
+        self.found.push(Variant {
             id: entry["digest"].to_string(),
             platform: platform(entry, &document, files)?,
             image: image(&document)?,
