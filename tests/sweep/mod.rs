@@ -471,7 +471,12 @@ fn tries_all_points() -> bool {
 /// Returns the values of a container that are the same after each install.
 fn stable_values(container: &Json) -> Json {
     let mut labels = container["Config"]["Labels"].clone();
-    for name in ["dockctl.execution", "dockctl.request", "dockctl.seal"] {
+    for name in [
+        "dockctl.execution",
+        "dockctl.image",
+        "dockctl.request",
+        "dockctl.seal",
+    ] {
         labels.as_object_mut().map(|labels| labels.remove(name));
     }
     let mounts: Vec<Json> = container["Mounts"]
