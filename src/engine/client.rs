@@ -314,6 +314,7 @@ impl Client {
     async fn get_json(&self, path: &str) -> Result<Json, EngineError> {
         self.with_response_timeout(request_json(&self.wire, Method::GET, path, None))
             .await
+            .map_err(EngineError::about_object)
     }
 
     /// Sends a JSON body unchanged.
@@ -412,12 +413,10 @@ impl Client {
         query: &[(&str, String)],
     ) -> Result<(), EngineError> {
         let path = self.path(path, query);
-        confirm_success(
-            self.repeat(|| {
-                self.with_response_timeout(request_json(&self.wire, Method::DELETE, &path, None))
-            })
-            .await?,
-        )
+        let removed = self.repeat(|| {
+            self.with_response_timeout(request_json(&self.wire, Method::DELETE, &path, None))
+        });
+        confirm_success(removed.await.map_err(EngineError::about_object)?)
     }
 
     /// Streams a long response of JSON documents, one per line. A line with an `error` field is an

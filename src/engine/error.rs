@@ -81,6 +81,22 @@ impl EngineError {
         !KnownMessage::Busy.is_in(cause) && !KnownMessage::NotReady.is_in(message)
     }
 
+    /// Returns the error of a request about one object, with the status 404 if that object does not
+    /// exist. Podman sometimes reports this with 500.
+    pub(crate) fn about_object(mut self) -> Self {
+        if let Self::Refused {
+            status,
+            cause: Some(cause),
+            ..
+        } = &mut self
+            && *status == 500
+            && KnownMessage::Missing.is_in(cause)
+        {
+            *status = 404;
+        }
+        self
+    }
+
     /// Returns true if the outcome of the call is unknown.
     fn is_lost(&self) -> bool {
         match self {
@@ -226,6 +242,22 @@ mod tests {
             "only the cause counts"
         );
         assert_eq!(kind(503, "later", Some("later")), passing);
+    }
+
+    #[test]
+    fn missing_object_is_not_found() {
+        let status_of = |given: u16, cause: Option<&str>| {
+            let error = EngineError::Refused {
+                status: given,
+                message: "no container with ID 9d87 found in database".to_owned(),
+                cause: cause.map(str::to_owned),
+            };
+            status(&error.about_object())
+        };
+        assert_eq!(status_of(500, Some("no such container")), Some(404));
+        assert_eq!(status_of(500, Some("database is locked")), Some(500));
+        assert_eq!(status_of(500, None), Some(500), "of Docker");
+        assert_eq!(status_of(409, Some("no such container")), Some(409));
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub(crate) enum KnownMessage {
     Busy,
     /// Another object was not ready.
     NotReady,
+    /// The object of the request does not exist.
+    Missing,
 }
 
 impl KnownMessage {
@@ -82,6 +84,14 @@ impl KnownMessage {
                 "toomanyrequests",
             ],
             Self::NotReady => &["no static ips provided", "must be removed before it"],
+            Self::Missing => &[
+                "no such container",
+                "no such image",
+                "image not known",
+                "no such network",
+                "network not found",
+                "no such volume",
+            ],
         }
     }
 

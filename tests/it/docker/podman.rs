@@ -97,7 +97,13 @@ impl Drop for Podman {
     }
 }
 
+/// Writes a blueprint with one container that is not connected to a network.
 fn blueprint(test: &Test, image: &str, params: &str, start: &str) {
+    let params = format!("host_config: {{network_mode: none}}, {params}");
+    blueprint_with(test, image, &params, start);
+}
+
+fn blueprint_with(test: &Test, image: &str, params: &str, start: &str) {
     test.blueprint(&format!(
         "
 node_templates:
@@ -106,7 +112,7 @@ node_templates:
     properties: {{name: PREFIX-web, image: {image}}}
     interfaces:
       cloudify.interfaces.lifecycle:
-        create: {{inputs: {{params: {{host_config: {{network_mode: none}}, {params}}}}}}}
+        create: {{inputs: {{params: {{{params}}}}}}}
         start: {{inputs: {{{start}}}}}
         stop: {{inputs: {{params: {{timeout: 0}}}}}}
 "
@@ -216,17 +222,7 @@ fn plan_on_podman_refuses_links_before_anything_begins() {
     let test = Test::new("podlinks");
     let podman = Podman::start(&test);
     let params = "command: sleep 1000, host_config: {links: {other: alias}}";
-    test.blueprint(&format!(
-        "
-node_templates:
-  web:
-    type: cloudify.docker.Container
-    properties: {{name: PREFIX-web, image: {DEMO}}}
-    interfaces:
-      cloudify.interfaces.lifecycle:
-        create: {{inputs: {{params: {{{params}}}}}}}
-"
-    ));
+    blueprint_with(&test, DEMO, params, "");
     let plan = podman.dockctl(&test, &["plan"]);
     let shown = format!("{}{}", plan.stdout, plan.stderr);
     assert!(shown.contains("Podman does not support `links`"), "{shown}");
@@ -242,17 +238,7 @@ fn refusal_of_podman_is_final() {
     let test = Test::new("podfinal");
     let podman = Podman::start(&test);
     let params = "command: sleep 1000, host_config: {network_mode: none, cap_add: [NO_SUCH]}";
-    test.blueprint(&format!(
-        "
-node_templates:
-  web:
-    type: cloudify.docker.Container
-    properties: {{name: PREFIX-web, image: {DEMO}}}
-    interfaces:
-      cloudify.interfaces.lifecycle:
-        create: {{inputs: {{params: {{{params}}}}}}}
-"
-    ));
+    blueprint_with(&test, DEMO, params, "");
     let run = podman.dockctl(&test, &["install"]).exits_with(1);
     assert!(!run.stderr.contains("retrying"), "{}", run.stderr);
     run.stderr_contains(&["creating container", "apability"]);
