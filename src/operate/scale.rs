@@ -8,7 +8,7 @@ use crate::{
     event,
     model::{self, Deployment, Instance, ScalingError, ScalingResult, Structure},
     plan,
-    plugins::{InstanceRef, PORT, Plugins},
+    plugins::{InstanceRef, Plugins, ResourceKind},
     record::Record,
     stage::{Parameters, parameters::Scale},
 };
@@ -226,6 +226,6 @@ fn fixed_port(deployment: &Deployment, node: &str) -> Option<String> {
     let needed = Plugins::default().exclusive_resources(part);
     needed
         .into_iter()
-        .find(|it| it.kind == PORT)
+        .find(|it| it.kind == ResourceKind::Port)
         .map(|it| it.shown)
 }

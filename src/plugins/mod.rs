@@ -7,6 +7,7 @@
 pub mod docker;
 mod driver;
 mod drivers;
+mod exclusive;
 mod guard;
 mod plugin;
 mod registry;
@@ -17,10 +18,11 @@ pub use driver::{
     ObjectIndex, ObserveContext, Processed, Shell, StepContext, StepShell, Watch,
 };
 pub use drivers::Drivers;
+pub use exclusive::{ExclusiveResource, ResourceKind, Scope, conflict};
 pub use guard::{FoundGuard, Guard, GuardError, GuardFuture, GuardHolder, Guards, HeldGuard};
 pub use plugin::{
-    DriverSettings, ExclusiveResource, HelperCall, InstanceRef, InstanceView, Name, PORT, Plugin,
-    RelationshipRef, Replacement, conflict, recorded_status,
+    DriverSettings, HelperCall, InstanceRef, InstanceView, Name, Plugin, RelationshipRef,
+    Replacement, recorded_status,
 };
 pub use registry::{ConnectedPlugins, ObjectPlace, ObjectPlaces, Plugins};
 pub use script::Printed;

@@ -1,6 +1,6 @@
 //! The interface of a plugin to the kernel: pure functions, without connections.
 
-use super::{Driver, Printed};
+use super::{Driver, ExclusiveResource, Printed};
 use crate::{
     author::Author,
     diagnostic::{Diagnostics, Fault, Sources},
@@ -85,37 +85,6 @@ pub struct Name {
     pub system: String,
     /// The name.
     pub name: String,
-}
-
-/// A resource that only one object can have at a time, such as a host port.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ExclusiveResource {
-    /// Kind of resource.
-    pub kind: &'static str,
-    /// Key: equal keys mean the same resource.
-    pub key: String,
-    /// Name of the resource in output.
-    pub shown: String,
-    /// Several objects may share it if all of them set this flag.
-    pub is_shared: bool,
-}
-
-/// The kind of a host port.
-pub const PORT: &str = "port";
-
-/// Returns the first resource of one object that conflicts with another object.
-#[must_use]
-pub fn conflict<'e>(
-    one: &'e [ExclusiveResource],
-    other: &[ExclusiveResource],
-) -> Option<&'e ExclusiveResource> {
-    let clashes = |mine: &&ExclusiveResource| {
-        let same = other
-            .iter()
-            .filter(|it| it.kind == mine.kind && it.key == mine.key);
-        same.into_iter().any(|it| !(it.is_shared && mine.is_shared))
-    };
-    one.iter().find(clashes)
 }
 
 /// The steps that replace an object on a system without an operation for that. The old object is

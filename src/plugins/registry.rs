@@ -2,8 +2,8 @@
 
 use super::{
     Driver, DriverSettings, Drivers, ExclusiveResource, HelperCall, InstanceRef, InstanceView,
-    Name, ObserveContext, PLUGINS, Plugin, Printed, RelationshipRef, Replacement, conflict,
-    recorded_status,
+    Name, ObserveContext, PLUGINS, Plugin, Printed, RelationshipRef, Replacement, ResourceKind,
+    conflict, recorded_status,
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, Fault, Sources},
@@ -322,7 +322,8 @@ impl Plugins {
     }
 
     /// Returns the name of a resource that the old and the new object of an instance cannot have at
-    /// the same time, if there is one.
+    /// the same time, if there is one. Names do not count: an old object can be renamed while it
+    /// runs.
     #[must_use]
     pub fn exclusive_conflict(
         self,
@@ -333,7 +334,9 @@ impl Plugins {
             node: former,
             ..instance
         });
-        conflict(&old, &self.exclusive_resources(instance)).map(|it| it.shown.clone())
+        let mut new = self.exclusive_resources(instance);
+        new.retain(|it| it.kind != ResourceKind::Name);
+        conflict(&new, &old).map(|it| it.shown.clone())
     }
 
     /// Returns the exclusive resources of an object.

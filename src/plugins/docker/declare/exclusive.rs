@@ -2,22 +2,22 @@
 //! its replacement can run at once.
 
 use crate::{
+    engine::Kind,
     model::{Definition, Deployment, Instance},
     plugins::{
-        ExclusiveResource, PORT,
+        ExclusiveResource, ResourceKind, Scope,
         docker::declare::{
             action::Creation,
-            container::host_ports,
-            declared::creation,
+            declared::{creation, object_name},
             json::{keys, list, pairs, strings, text},
+            operation::kind,
         },
     },
 };
 use serde_json::{Map as JsonMap, Value as Json};
 
 /// Returns the resources that the container of an instance needs exclusively, as far as they are
-/// known before its definition is bound. Names do not count: an old container can be renamed while
-/// it runs.
+/// known before its definition is bound.
 pub(crate) fn exclusive(
     deployment: &Deployment,
     instance: &Instance,
@@ -25,7 +25,10 @@ pub(crate) fn exclusive(
 ) -> Vec<ExclusiveResource> {
     let creation = creation(deployment, instance, node);
     let needed = request(&creation).map(|body| exclusive_resources(&creation, &body));
-    needed.unwrap_or_default()
+    let name = object_name(&deployment.name, instance, node);
+    let is_container = kind(node) == Some(Kind::Container);
+    let name = name.as_str().filter(|_| is_container).map(name_resource);
+    needed.into_iter().flatten().chain(name).collect()
 }
 
 /// Returns the request that creates a container, without late values; none if it is invalid.
@@ -51,7 +54,7 @@ fn host_resources(
     volumes: Option<&Json>,
 ) -> Vec<ExclusiveResource> {
     let ports = ports(host).into_iter();
-    let ports = ports.map(|(port, protocol)| port_resource(&port, &protocol));
+    let ports = ports.map(port_resource);
     let addresses = addresses.into_iter().map(address_resource);
     let mounts = mounts(host, volumes).into_iter();
     let mounts = mounts.map(|(name, is_written)| mount_resource(name, is_written == true));
@@ -59,20 +62,37 @@ fn host_resources(
     all.chain(mounts).collect()
 }
 
-fn port_resource(port: &str, protocol: &str) -> ExclusiveResource {
+fn port_resource(port: HostPort<'_>) -> ExclusiveResource {
+    let HostPort {
+        address,
+        port,
+        protocol,
+    } = port;
     ExclusiveResource {
-        kind: PORT,
+        kind: ResourceKind::Port,
         key: format!("{port}/{protocol}"),
+        scope: address.parse().map_or(Scope::Everywhere, Scope::At),
         shown: format!("host port {port}"),
+        is_shared: false,
+    }
+}
+
+fn name_resource(name: &str) -> ExclusiveResource {
+    ExclusiveResource {
+        kind: ResourceKind::Name,
+        key: name.to_owned(),
+        scope: Scope::default(),
+        shown: format!("name `{name}`"),
         is_shared: false,
     }
 }
 
 fn address_resource(address: String) -> ExclusiveResource {
     ExclusiveResource {
-        kind: "address",
+        kind: ResourceKind::Address,
         shown: format!("address {address}"),
         key: address,
+        scope: Scope::default(),
         is_shared: false,
     }
 }
@@ -80,8 +100,9 @@ fn address_resource(address: String) -> ExclusiveResource {
 /// A container on the host network may need any port of the host.
 fn network_resource(host: &Json) -> ExclusiveResource {
     ExclusiveResource {
-        kind: "network",
+        kind: ResourceKind::HostNetwork,
         key: String::new(),
+        scope: Scope::default(),
         shown: "the host network".to_owned(),
         is_shared: host["NetworkMode"] != "host",
     }
@@ -89,8 +110,9 @@ fn network_resource(host: &Json) -> ExclusiveResource {
 
 fn mount_resource(name: String, is_written: bool) -> ExclusiveResource {
     ExclusiveResource {
-        kind: "mount",
+        kind: ResourceKind::Mount,
         key: name.clone(),
+        scope: Scope::default(),
         shown: name,
         is_shared: !is_written,
     }
@@ -107,16 +129,26 @@ pub(crate) fn is_removed_when_stopped(
     is_removed && !node.is_adopted()
 }
 
+/// A fixed host port.
+struct HostPort<'a> {
+    /// Address of the host; empty for all.
+    address: &'a str,
+    port: &'a str,
+    protocol: &'a str,
+}
+
 /// Returns the fixed host ports; with a range, the engine chooses the port.
-fn ports(host: &Json) -> Vec<(String, String)> {
-    let fixed = |port: &&str| !port.is_empty() && *port != "0" && !port.contains('-');
-    let of = |(inner, bindings): (&String, &Json)| {
+fn ports(host: &Json) -> Vec<HostPort<'_>> {
+    let is_fixed = |it: &HostPort<'_>| !matches!(it.port, "" | "0") && !it.port.contains('-');
+    let all = pairs(&host["PortBindings"]).flat_map(|(inner, bindings)| {
         let protocol = inner.split('/').nth(1).unwrap_or("tcp");
-        let ports = host_ports(bindings).filter(fixed);
-        let ports = ports.map(|port| (port.to_owned(), protocol.to_owned()));
-        ports.collect::<Vec<_>>()
-    };
-    pairs(&host["PortBindings"]).flat_map(of).collect()
+        list(bindings).map(move |binding| HostPort {
+            address: text(&binding["HostIp"]),
+            port: text(&binding["HostPort"]),
+            protocol,
+        })
+    });
+    all.filter(is_fixed).collect()
 }
 
 /// Returns the addresses of an endpoint, in the engine's or docker-py's format.
