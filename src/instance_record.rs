@@ -3,6 +3,7 @@
 use crate::{
     model::{Definition, InstanceRelationship, InstanceState, RelationshipSide},
     seam::{Declares, Edit, Step},
+    stage::ExchangePart,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
@@ -92,6 +93,10 @@ pub struct InstanceRecord {
     /// it: it has no labels of dockctl.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreign: Option<ForeignObject>,
+    /// The exchange that the instance takes part in: since it was stopped for it, or got something
+    /// in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<ExchangePart>,
     /// Operations that were left out, because no plugin could run them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub left_out: BTreeSet<String>,
@@ -154,6 +159,13 @@ impl InstanceRecord {
         predecessor.is_some() && self.properties.iter().any(is_current)
     }
 
+    /// Returns true if the instance got what it takes in its exchange, and works.
+    #[must_use]
+    pub fn has_exchanged(&self) -> bool {
+        let is_replaced = !self.is_being_replaced() || self.has_successor();
+        self.exchange.is_some() && self.state == InstanceState::Started && is_replaced
+    }
+
     /// Edits the runtime properties.
     pub(crate) fn edit(&mut self, edits: &[Edit]) {
         for edit in edits {
@@ -179,6 +191,7 @@ impl InstanceRecord {
             self.completed_steps.clear();
         }
         if self.state.is_gone() {
+            self.exchange = None;
             self.plugins.clear();
             self.left_out.clear();
             self.foreign = None;

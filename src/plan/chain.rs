@@ -1,6 +1,8 @@
 //! Builds the tasks of one instance, in sequence.
 
-use super::{PlanInput, Proposal, Unsupported, uninstall, update::Replacing};
+use super::{
+    PlanInput, Proposal, Unsupported, exchange::MemberTasks, uninstall, update::Replacing,
+};
 use crate::{
     instance_record::CompletedStep,
     model::{
@@ -41,6 +43,10 @@ pub(super) struct Chain<'a> {
     pub replacing: Option<Replacing<'a>>,
     /// The purpose of the operations.
     pub purpose: Purpose<'a>,
+    /// The instance takes part in an exchange.
+    pub in_exchange: bool,
+    /// The tasks by their part in the exchange.
+    pub parts: MemberTasks,
 }
 
 /// Returns the steps of an instance that the journal records as completed and that are still in
@@ -85,6 +91,8 @@ impl<'a> Chain<'a> {
             ignores_failure: false,
             replacing: None,
             purpose: Purpose::Ordinary,
+            in_exchange: false,
+            parts: MemberTasks::default(),
         }
     }
 
@@ -172,17 +180,30 @@ impl<'a> Chain<'a> {
             return;
         };
         self.after.extend(before);
-        let Some(Replacement { stop, swap, .. }) = self.replacement(former) else {
+        let Some(replacement) = self.replacement(former) else {
             return;
         };
         let first = self.proposal.stage.tasks().len();
-        if !start_first {
-            self.stop_predecessor(former, stop);
+        let swap = replacement.swap.clone();
+        if self.in_exchange {
+            self.release(former, replacement);
+        } else if !start_first {
+            self.stop_predecessor(former, replacement.stop);
         }
         let id = self.push(name, swap, operation.retry, Some(&operation.place));
+        self.parts.take = Some(id);
         // From here on, the instance is unproven until the successor is known to work.
         self.proposal.stage.task_mut(id).state_during = Some(Starting);
         self.proposal.stage.task_mut(TaskId(first)).pause = pause;
+    }
+
+    /// Appends the stop of the object created from `former`, and makes it give up its name.
+    pub(super) fn release(&mut self, former: &'a Definition, replacement: Replacement) {
+        self.parts.stop = Some(TaskId(self.proposal.stage.tasks().len()));
+        self.stop_predecessor(former, replacement.stop);
+        let step = replacement.step_aside;
+        let id = self.push("stop", step, Retry::default(), Some(&former.place));
+        self.parts.released = Some(id);
     }
 
     /// Appends the stop of the predecessor. An adopted object is stopped too, not returned to its
@@ -376,6 +397,7 @@ impl<'a> Chain<'a> {
             matches_definition: false,
             pause: None,
             outdates: Vec::new(),
+            in_exchange: false,
         });
         self.after = vec![id];
         self.last = Some(id);

@@ -3,6 +3,7 @@
 use super::{
     PlanInput, Proposal,
     chain::{Chain, Phase, completed_steps},
+    exchange::{self, Member, MemberTasks, Role},
     images,
     neighbors::{Neighbors, append_operations, establish_new},
     order::Order,
@@ -20,9 +21,12 @@ use crate::{
     },
     record::Record,
     seam::{Change, InstanceStatus, Observed, Purpose, Step},
-    stage::{CLEAN, Selection, TaskId, operations},
+    stage::{CLEAN, Exchange, Selection, Stage, Task, TaskId, operations},
 };
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    ops::Range,
+};
 
 const fn phase(
     operation: &'static str,
@@ -116,23 +120,28 @@ pub fn of(known: &PlanInput<'_>, scope: &Scope<'_>) -> Proposal {
         recreated: HashSet::new(),
         images: HashMap::new(),
         outages: Outages::default(),
+        members: HashMap::new(),
     };
-    let all = scope.selection.is_all();
-    let dropped = if all {
-        uninstall::remove_dropped(known, Purpose::Ordinary, &mut planner.proposal)
-    } else {
-        Vec::new()
-    };
-    for instance in planner.order.instances() {
-        match known.deployment.node(instance) {
-            Some(node) if scope.selection.contains(known.deployment, instance) => {
-                planner.append_instance(instance, node, &dropped)
-            }
-            _ => {}
-        }
+    let decisions = planner.decide();
+    let exchanges = planner.exchanges(&decisions);
+    let dropped = planner.remove_dropped(&exchanges);
+    for decision in decisions {
+        let exchange = exchanges
+            .iter()
+            .find(|it| it.contains(&decision.instance.id));
+        planner.append_instance(decision, exchange, &dropped);
     }
     planner.establish_neighbors();
+    planner.arrange(exchanges);
     planner.proposal
+}
+
+/// What to do with an instance.
+struct Decision<'a> {
+    instance: &'a Instance,
+    node: &'a Definition,
+    status: InstanceStatus,
+    change: Change,
 }
 
 struct Planner<'a, 's> {
@@ -147,29 +156,155 @@ struct Planner<'a, 's> {
     /// The task that pulls each image. Nodes with the same image share one pull.
     images: HashMap<String, TaskId>,
     outages: Outages,
+    /// The tasks of instances that take part in an exchange.
+    members: HashMap<String, MemberTasks>,
 }
 
 impl<'a> Planner<'a, '_> {
+    fn decide(&mut self) -> Vec<Decision<'a>> {
+        let mut all = Vec::new();
+        for instance in self.order.instances() {
+            match self.known.deployment.node(instance) {
+                Some(node)
+                    if self
+                        .scope
+                        .selection
+                        .contains(self.known.deployment, instance) =>
+                {
+                    let (status, change) = self.status(instance, node);
+                    all.push(Decision {
+                        instance,
+                        node,
+                        status,
+                        change,
+                    });
+                }
+                _ => {}
+            }
+        }
+        all.retain(|it| !self.stays_outdated(it));
+        all
+    }
+
+    /// Returns true if an outdated instance runs and stays as it is.
+    fn stays_outdated(&self, decision: &Decision<'_>) -> bool {
+        let (plugins, observed) = (self.known.plugins, self.known.observed);
+        self.scope.keeps_outdated
+            && decision.status == InstanceStatus::Outdated
+            && plugins.is_in_desired_state(decision.instance, decision.node, observed)
+    }
+
+    /// Returns the exchanges among the changed and the removed instances.
+    fn exchanges(&self, decisions: &[Decision<'_>]) -> Vec<Exchange> {
+        let changed = decisions.iter().filter_map(|decision| {
+            Some(Member {
+                instance: decision.instance,
+                node: decision.node,
+                role: self.role(decision)?,
+            })
+        });
+        let dropped = self.known.record.dropped.iter();
+        let is_removed = |(instance, node): &&(Instance, Definition)| {
+            self.scope.selection.is_all()
+                && self.known.observed.of_instance(&instance.id).is_some()
+                && self
+                    .known
+                    .plugins
+                    .is_replaceable(self.known.part(instance, node))
+        };
+        let removed = dropped.filter(is_removed).map(|(instance, node)| Member {
+            instance,
+            node,
+            role: Role::Removed,
+        });
+        let members: Vec<Member<'_>> = removed.chain(changed).collect();
+        let bound_to = |instance: &Instance| self.order.bound_to(instance);
+        exchange::find(&self.known, &members, &bound_to)
+    }
+
+    /// Returns what the stage does with the object of an instance; none if it keeps it.
+    fn role(&self, decision: &Decision<'_>) -> Option<Role> {
+        let part = self.known.part(decision.instance, decision.node);
+        let is_replaceable = || {
+            self.known.plugins.is_replaceable(part)
+                && has_worked(self.known.record, decision.instance)
+        };
+        match (decision.status, &decision.change) {
+            (InstanceStatus::Missing, _) => Some(Role::New),
+            (InstanceStatus::DependencyRecreated, _)
+            | (InstanceStatus::Outdated, Change::Replace)
+                if is_replaceable() =>
+            {
+                Some(Role::Replaced)
+            }
+            (InstanceStatus::DependencyRecreated, _)
+            | (InstanceStatus::Outdated, Change::Replace | Change::Recreate) => {
+                Some(Role::Recreated)
+            }
+            _ => None,
+        }
+    }
+
+    fn remove_dropped(&mut self, exchanges: &[Exchange]) -> Vec<TaskId> {
+        if !self.scope.selection.is_all() {
+            return Vec::new();
+        }
+        let hands_on = |it: &Instance| exchanges.iter().any(|one| one.contains(&it.id));
+        let (known, purpose) = (&self.known, Purpose::Ordinary);
+        let removed = uninstall::remove_dropped(known, purpose, &hands_on, &mut self.proposal);
+        self.members.extend(removed.members);
+        removed.ends
+    }
+
+    /// Arranges the tasks of exchanges.
+    fn arrange(&mut self, exchanges: Vec<Exchange>) {
+        let known = self.known;
+        let is_bound = |one: &str, other: &str| {
+            let instance = known.deployment.instance(one);
+            instance.is_some_and(|it| self.order.bound_to(it).iter().any(|id| id == other))
+        };
+        let dropped = |id: &str| known.record.dropped.iter().find(|(it, _)| it.id == id);
+        let own_names = |part| known.plugins.own_names(part);
+        let is_free_of = |task: &Task, removal: &Task| {
+            let (None, Some((gone, node))) = (dropped(&task.instance), dropped(&removal.instance))
+            else {
+                return false;
+            };
+            let gone_names = own_names(known.part(gone, node));
+            let is_member = exchanges.iter().any(|it| it.contains(&gone.id));
+            let instance = known.deployment.instance(&task.instance);
+            let part = instance.and_then(|it| Some(known.part(it, known.deployment.node(it)?)));
+            let names = part.map(own_names).unwrap_or_default();
+            is_member || !names.iter().any(|name| gone_names.contains(name))
+        };
+        let stage = &mut self.proposal.stage;
+        exchange::arrange(
+            stage,
+            exchanges.clone(),
+            &self.members,
+            &is_bound,
+            &is_free_of,
+        );
+    }
+
     fn append_instance(
         &mut self,
-        instance: &'a Instance,
-        node: &'a Definition,
+        decision: Decision<'a>,
+        exchange: Option<&Exchange>,
         dropped: &[TaskId],
     ) {
+        let Decision {
+            instance,
+            node,
+            status,
+            change,
+        } = decision;
         let PlanInput {
             deployment,
             record,
             observed,
             ..
         } = self.known;
-        let (status, change) = self.status(instance, node);
-        let is_outdated = status == InstanceStatus::Outdated;
-        if self.scope.keeps_outdated
-            && is_outdated
-            && (self.known.plugins).is_in_desired_state(instance, node, observed)
-        {
-            return;
-        }
         let needs: BTreeSet<TaskId> = self
             .order
             .dependencies_of(instance)
@@ -200,15 +335,16 @@ impl<'a> Planner<'a, '_> {
         };
         chain.after = needs.into_iter().chain(dropped.iter().copied()).collect();
         let known = record.instances.get(&instance.id);
-        if known.is_some_and(restore::is_proven) {
+        if known.is_some_and(|it| restore::is_proven(record, it)) {
             update::remove_predecessor(&mut chain);
         }
-        let is_unproven = known.is_some_and(restore::is_unproven);
+        let is_unproven = known.is_some_and(|it| restore::is_unproven(record, it));
         if status == InstanceStatus::UpToDate && !is_unproven && chain.last.is_none() {
             return;
         }
         let rolling = self.scope.rolling;
         let context = (&self.order, &self.outages);
+        chain.in_exchange = exchange.is_some();
         append_tasks(&mut chain, status, change, context, rolling);
         if is_unproven
             && chain
@@ -222,6 +358,12 @@ impl<'a> Planner<'a, '_> {
             chain.proposal.stage.task_mut(last).matches_definition = true;
             self.outages.add(&instance.node, last);
         }
+        let end = chain
+            .parts
+            .proof
+            .filter(|_| exchange.is_some())
+            .or(chain.last);
+        let parts = std::mem::take(&mut chain.parts);
         // Dependents do not wait for a running instance that only has its drift repaired.
         let is_ready = status == InstanceStatus::Drifted
             && self
@@ -229,11 +371,14 @@ impl<'a> Planner<'a, '_> {
                 .plugins
                 .is_in_desired_state(instance, node, observed);
         self.last.extend(
-            chain
-                .last
-                .filter(|_| !is_ready)
+            end.filter(|_| !is_ready)
                 .map(|last| (instance.id.as_str(), last)),
         );
+        if let Some(exchange) = exchange {
+            let all = first..self.proposal.stage.tasks().len();
+            let member = member_tasks(&self.proposal.stage, exchange, &instance.id, (all, parts));
+            self.members.insert(instance.id.clone(), member);
+        }
         // An image that this stage builds cannot be pulled early.
         if !self
             .order
@@ -379,6 +524,22 @@ impl<'a> Planner<'a, '_> {
     }
 }
 
+/// Returns the tasks of a member of an exchange by their part in it. `parts` has those of a
+/// replacement.
+fn member_tasks(
+    stage: &Stage,
+    exchange: &Exchange,
+    instance: &str,
+    (all, parts): (Range<usize>, MemberTasks),
+) -> MemberTasks {
+    let is_taker = exchange.takers.iter().any(|id| id == instance);
+    match parts.stop {
+        Some(_) => MemberTasks { all, ..parts },
+        None if is_taker => MemberTasks::of_new(stage, all, exchange.hands_name_to(instance)),
+        None => MemberTasks::of_recreated(stage, all),
+    }
+}
+
 /// Appends the tasks that install an instance, depending on its status.
 fn append_tasks(
     chain: &mut Chain<'_>,
@@ -443,7 +604,9 @@ fn append_change(
                 && has_worked(record, instance) =>
         {
             let former = record.object_definition(instance, node);
+            // The instances of an exchange are down together.
             let before = outages.before(&instance.node, rolling);
+            let before = before.filter(|_| !chain.in_exchange);
             let start_first = starts_first(chain.known, (instance, former, node), rolling);
             update::replace(
                 chain,

@@ -5,6 +5,7 @@
 
 mod chain;
 pub mod effect;
+mod exchange;
 pub mod heal;
 mod images;
 pub mod install;
@@ -106,6 +107,7 @@ pub fn next(known: &PlanInput<'_>, subgraph_retries: usize) -> Option<Stage> {
 
 fn after_failure(execution: &Execution, known: &PlanInput<'_>, subgraph_retries: usize) -> Stage {
     match &*execution.parameters {
+        _ if restore::has_open_exchange(known.record) => restore::first(known),
         _ if is_retried(execution, subgraph_retries) => plan_retry(execution, known),
         Parameters::Scale(parameters) if execution.stages == 1 => {
             scale::remove_added(known, parameters)

@@ -60,6 +60,7 @@ pub(super) fn append(
         ignores_failure,
         image_tasks: &image_tasks,
         purpose: Purpose::Ordinary,
+        hands_on: &|_| false,
     }
     .plan(&[], proposal);
     keep_images(first, proposal);

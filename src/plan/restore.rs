@@ -12,9 +12,11 @@
 use super::{
     PlanInput, Proposal,
     chain::Chain,
+    images::ImageTasks,
     install,
     order::Order,
     outdated,
+    uninstall::Removal,
     update::{self, Replacing},
 };
 use crate::{
@@ -25,28 +27,55 @@ use crate::{
         InstanceState::{Started, Starting, Stopping, Uninitialized},
         Retry,
     },
-    plugins::Plugins,
+    plugins::{Plugins, Replacement},
     record::Record,
+    seam::{Purpose, Step},
     stage::{PUT_BACK, Parameters, Restoring, Stage, TaskId},
 };
 use serde_json::Value as Json;
 use std::collections::{HashMap, HashSet};
 
-/// Returns true if an instance is being replaced and its successor is not proven yet.
+/// Why the members of an exchange are restored.
+const UNDONE: &str = "the exchange did not succeed";
+
+/// Returns true if an instance is being replaced and its successor is not proven yet, or if its
+/// object was stopped for an exchange that is not complete.
 #[must_use]
-pub(super) fn is_unproven(known: &InstanceRecord) -> bool {
-    known.is_being_replaced() && !(known.state == Started && known.has_successor())
+pub(super) fn is_unproven(record: &Record, known: &InstanceRecord) -> bool {
+    let has_proven_successor = known.state == Started && known.has_successor();
+    (known.is_being_replaced() && !has_proven_successor) || is_held(record, known)
+}
+
+/// Returns true if the object of an instance was stopped for an exchange that is not complete.
+fn is_held(record: &Record, known: &InstanceRecord) -> bool {
+    let is_holder = known.exchange.as_ref().is_some_and(|it| it.is_holder);
+    is_holder && record.is_in_open_exchange(known) && !known.state.is_gone()
+}
+
+/// Returns true if a new instance got something in an exchange that is not complete. It must give
+/// it back.
+fn is_premature(record: &Record, known: &InstanceRecord) -> bool {
+    let is_holder = known.exchange.as_ref().is_some_and(|it| it.is_holder);
+    !is_holder && record.is_in_open_exchange(known) && !known.state.is_gone()
+}
+
+/// Returns true if the record shows an exchange that is not complete.
+#[must_use]
+pub(super) fn has_open_exchange(record: &Record) -> bool {
+    let mut instances = record.instances.values();
+    instances.any(|known| record.is_in_open_exchange(known))
 }
 
 /// Returns true if the successor of an instance is proven and only the predecessor must be removed.
 #[must_use]
-pub(super) fn is_proven(known: &InstanceRecord) -> bool {
-    known.is_being_replaced() && !is_unproven(known)
+pub(super) fn is_proven(record: &Record, known: &InstanceRecord) -> bool {
+    known.is_being_replaced() && !is_unproven(record, known)
 }
 
 /// Returns true if an execution must restore before it does anything else. `install`, `update` and
 /// `heal` of the whole deployment finish the replacement instead, but only if the process of the
-/// last execution died. After a failed or cancelled execution, the predecessor is restored.
+/// last execution died. After a failed or cancelled execution, the predecessor is restored, and
+/// after an exchange that is not complete, all of its predecessors are.
 #[must_use]
 pub fn must_come_first(record: &Record, plugins: Plugins, parameters: &Parameters) -> bool {
     let finishes_replacement = matches!(
@@ -60,7 +89,8 @@ pub fn must_come_first(record: &Record, plugins: Plugins, parameters: &Parameter
             && !last.has_failed()
             && last.stopped.is_none()
     });
-    is_needed(record, plugins) && !(finishes_replacement && is_whole_deployment && died)
+    let can_finish = finishes_replacement && is_whole_deployment && died;
+    is_needed(record, plugins) && !(can_finish && !has_open_exchange(record))
 }
 
 /// Returns true if the record shows anything to restore.
@@ -73,7 +103,7 @@ pub(super) fn is_needed(record: &Record, plugins: Plugins) -> bool {
 #[must_use]
 pub fn instances_to_restore(record: &Record, plugins: Plugins) -> Vec<String> {
     let is_between =
-        |(_, known): &(&String, &InstanceRecord)| is_unproven(known) || known.is_restored();
+        |(_, known): &(&String, &InstanceRecord)| is_unproven(record, known) || known.is_restored();
     let between = record
         .instances
         .iter()
@@ -85,8 +115,9 @@ pub fn instances_to_restore(record: &Record, plugins: Plugins) -> Vec<String> {
 /// Returns the IDs of started instances whose objects share a network, a namespace or a link with
 /// an object that was replaced since. They cannot be restarted.
 fn cut_off(record: &Record, plugins: Plugins) -> HashSet<String> {
-    let is_stale =
-        |known: &InstanceRecord| known.is_stale && known.state == Started && !is_unproven(known);
+    let is_stale = |known: &InstanceRecord| {
+        known.is_stale && known.state == Started && !is_unproven(record, known)
+    };
     let Some(deployment) = record
         .deployment
         .as_ref()
@@ -128,44 +159,104 @@ fn restore_places(known: &PlanInput<'_>) -> Stage {
     plan_each(
         known,
         Restoring::PutBack,
-        &|_, it| is_unproven(it),
+        &|_, it| is_unproven(known.record, it),
         &mut |chain, is_gone| {
             let former = chain.node;
             let Some(replacement) = chain.replacement(former) else {
                 return cause;
             };
-            // The engine may still be stopping the predecessor for an execution that died. If it
-            // were started now, it would stop a moment later.
-            if chain.known.record.state(&chain.instance.id) == Stopping && !is_gone {
-                chain.push(
-                    PUT_BACK,
-                    replacement.stop,
-                    Retry::default(),
-                    Some(&former.place),
-                );
+            if !is_in_exchange(chain) {
+                step_back(chain, &replacement, is_gone);
             }
-            let id = chain.push(
-                PUT_BACK,
-                replacement.step_back,
-                Retry::default(),
-                Some(&former.place),
-            );
-            chain.proposal.stage.task_mut(id).state_during = Some(Starting);
             if is_gone {
                 append_create(chain);
             } else {
                 // An object that fails to start is created again, except an adopted one.
                 chain.ignores_failure = !former.is_adopted();
-                chain.push(
-                    PUT_BACK,
-                    replacement.restart,
-                    Retry::default(),
-                    Some(&former.place),
-                );
+                put_back(chain, replacement.restart);
             }
             cause
         },
     )
+}
+
+fn put_back(chain: &mut Chain<'_>, step: Step) -> TaskId {
+    let place = &chain.node.place;
+    chain.push(PUT_BACK, step, Retry::default(), Some(place))
+}
+
+/// Returns true if the instance takes part in an exchange that is not complete.
+fn is_in_exchange(chain: &Chain<'_>) -> bool {
+    let record = chain.known.record;
+    let known = record.instances.get(&chain.instance.id);
+    known.is_some_and(|known| record.is_in_open_exchange(known))
+}
+
+/// Appends the tasks that give the predecessor its place back.
+fn step_back(chain: &mut Chain<'_>, replacement: &Replacement, is_gone: bool) {
+    // The engine may still be stopping the predecessor for an execution that died. If it were
+    // started now, it would stop a moment later.
+    if chain.known.record.state(&chain.instance.id) == Stopping && !is_gone {
+        put_back(chain, replacement.stop.clone());
+    }
+    let id = put_back(chain, replacement.step_back.clone());
+    chain.proposal.stage.task_mut(id).state_during = Some(Starting);
+}
+
+/// Appends the tasks that undo exchanges: first all new objects give up what they got, then all
+/// predecessors get their places back. Returns the last tasks.
+fn undo_exchanges(
+    known: &PlanInput<'_>,
+    all: &[(Instance, &Definition)],
+    proposal: &mut Proposal,
+) -> Vec<TaskId> {
+    let record = known.record;
+    let premature = |instance: &Instance| {
+        let known = record.instances.get(&instance.id);
+        known.is_some_and(|known| is_premature(record, known))
+    };
+    let removal = Removal {
+        known: *known,
+        chosen: &premature,
+        cause: UNDONE,
+        ignores_failure: false,
+        image_tasks: &ImageTasks::new(),
+        purpose: Purpose::Ordinary,
+        hands_on: &|_| false,
+    };
+    let mut given_up = if has_open_exchange(record) {
+        removal.plan(&[], proposal).ends
+    } else {
+        Vec::new()
+    };
+    let first = proposal.stage.tasks().len();
+    for_members(known, all, proposal, &mut |chain, replacement, _| {
+        put_back(chain, replacement.withdraw.clone());
+    });
+    given_up.extend((first..proposal.stage.tasks().len()).map(TaskId));
+    let first = proposal.stage.tasks().len();
+    for_members(known, all, proposal, &mut |chain, replacement, is_gone| {
+        chain.after.clone_from(&given_up);
+        step_back(chain, replacement, is_gone);
+    });
+    (first..proposal.stage.tasks().len()).map(TaskId).collect()
+}
+
+/// Appends tasks for each member of an exchange that is not complete.
+fn for_members(
+    known: &PlanInput<'_>,
+    all: &[(Instance, &Definition)],
+    proposal: &mut Proposal,
+    append: &mut dyn FnMut(&mut Chain<'_>, &Replacement, bool),
+) {
+    for (instance, former) in all {
+        let is_gone = is_gone(known, instance, former);
+        let mut chain = Chain::new(*known, (instance, former), UNDONE, proposal);
+        let replacement = chain.replacement(former);
+        if let Some(replacement) = replacement.filter(|_| is_in_exchange(&chain)) {
+            append(&mut chain, &replacement, is_gone);
+        }
+    }
 }
 
 /// Plans a new object, from the same definition, for each predecessor that could not be started in
@@ -208,7 +299,7 @@ pub(super) fn append_recreate(chain: &mut Chain<'_>) {
         .record
         .instances
         .get(&chain.instance.id)
-        .is_some_and(is_proven)
+        .is_some_and(|it| is_proven(chain.known.record, it))
     {
         update::remove_predecessor(chain);
     }
@@ -221,6 +312,13 @@ pub(super) fn append_recreate(chain: &mut Chain<'_>) {
             pause: None,
         },
     );
+}
+
+/// Returns true if an instance has no object that could be put back.
+fn is_gone(known: &PlanInput<'_>, instance: &Instance, former: &Definition) -> bool {
+    let record = known.record.instances.get(&instance.id);
+    !former.is_adopted()
+        && record.is_some_and(|it| is_predecessor_gone(known, it, instance, former))
 }
 
 /// Returns true if the predecessor in a replacement is gone.
@@ -257,19 +355,21 @@ fn plan_each(
         Proposal::default(),
         HashMap::<&str, TaskId>::new(),
     );
+    let stepped_back = match restores {
+        Restoring::PutBack => undo_exchanges(known, &all, &mut proposal),
+        Restoring::Recreate => Vec::new(),
+    };
     for (instance, former) in &all {
-        let is_gone = !former.is_adopted()
-            && known
-                .record
-                .instances
-                .get(&instance.id)
-                .is_some_and(|it| is_predecessor_gone(known, it, instance, former));
+        let is_gone = is_gone(known, instance, former);
         let first = proposal.stage.tasks().len();
         let mut chain = Chain::new(*known, (instance, former), "", &mut proposal);
         chain.after = order
             .references_of(instance)
             .filter_map(|id| last.get(id).copied())
             .collect();
+        if is_in_exchange(&chain) {
+            chain.after.extend(&stepped_back);
+        }
         let cause = append(&mut chain, is_gone);
         chain.end_in(Started, PUT_BACK);
         if let Some(last) = chain

@@ -40,6 +40,7 @@ pub fn next(
         purpose: Purpose::RollBack {
             executions: &to_remove.executions,
         },
+        hands_on: &|_| false,
     }
     .plan(&[], &mut proposal);
     proposal

@@ -101,6 +101,7 @@ fn remove(known: &PlanInput<'_>, ids: &[String], cause: &str, ignores_failure: b
         ignores_failure,
         image_tasks: &ImageTasks::new(),
         purpose: Purpose::Ordinary,
+        hands_on: &|_| false,
     }
     .plan(&[], &mut proposal);
     proposal

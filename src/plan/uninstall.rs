@@ -3,6 +3,7 @@
 use super::{
     PlanInput, Proposal,
     chain::{Chain, Phase, completed_steps},
+    exchange::MemberTasks,
     images::ImageTasks,
     neighbors::{Neighbors, append_operations, unlink_removed},
     order::Order,
@@ -71,7 +72,7 @@ pub fn of(
 ) -> Proposal {
     let mut proposal = Proposal::default();
     let first = if selection.is_all() {
-        remove_dropped(known, purpose, &mut proposal)
+        remove_dropped(known, purpose, &|_| false, &mut proposal).ends
     } else {
         Vec::new()
     };
@@ -83,18 +84,20 @@ pub fn of(
         ignores_failure,
         image_tasks: &ImageTasks::new(),
         purpose,
+        hands_on: &|_| false,
     }
     .plan(&first, &mut proposal);
     proposal
 }
 
 /// Appends the removal of instances that are no longer in the definition, after `unlink` of removed
-/// relationships. Returns the last tasks.
+/// relationships. `hands_on` returns true for instances that take part in an exchange.
 pub(super) fn remove_dropped(
     known: &PlanInput<'_>,
     purpose: Purpose<'_>,
+    hands_on: &dyn Fn(&Instance) -> bool,
     proposal: &mut Proposal,
-) -> Vec<TaskId> {
+) -> Removed {
     let dropped = known.record.dropped.iter();
     let of = |(instance, node): &(Instance, Definition)| {
         let named = (instance.node.clone(), Arc::new(node.clone()));
@@ -106,7 +109,7 @@ pub(super) fn remove_dropped(
         instances,
         ..known.deployment.clone()
     };
-    let mut ends = unlink_removed(*known, proposal);
+    let unlinked = unlink_removed(*known, proposal);
     let known = PlanInput {
         deployment: &earlier,
         ..*known
@@ -120,9 +123,20 @@ pub(super) fn remove_dropped(
         ignores_failure: false,
         image_tasks: &image_tasks,
         purpose,
+        hands_on,
     };
-    ends.extend(taking.plan(&ends, proposal));
-    ends
+    let mut removed = taking.plan(&unlinked, proposal);
+    removed.ends.splice(0..0, unlinked);
+    removed
+}
+
+/// The tasks that take instances down.
+#[derive(Default)]
+pub(super) struct Removed {
+    /// The last tasks.
+    pub ends: Vec<TaskId>,
+    /// The tasks of instances that take part in an exchange.
+    pub members: HashMap<String, MemberTasks>,
 }
 
 /// The instances to take down, and how.
@@ -136,16 +150,17 @@ pub(super) struct Removal<'a> {
     pub image_tasks: &'a ImageTasks,
     /// The purpose of the operations.
     pub purpose: Purpose<'a>,
+    /// Returns true for instances that take part in an exchange. They give up their names first.
+    pub hands_on: &'a dyn Fn(&Instance) -> bool,
 }
 
 impl Removal<'_> {
-    /// Appends the tasks that take them down, each instance after its dependents. Returns the last
-    /// tasks.
-    pub(super) fn plan(&self, first: &[TaskId], proposal: &mut Proposal) -> Vec<TaskId> {
+    /// Appends the tasks that take them down, each instance after its dependents.
+    pub(super) fn plan(&self, first: &[TaskId], proposal: &mut Proposal) -> Removed {
         let unlinked = self.unlink_neighbors(proposal);
         // Tasks that must end before an instance is removed: those of its dependents.
         let mut waits_for: HashMap<String, BTreeSet<TaskId>> = HashMap::new();
-        let mut ends = Vec::new();
+        let mut removed = Removed::default();
         let as_made = self.known.record.as_created(self.known.deployment);
         let order = Order::new(&as_made, self.known.plugins);
         for instance in order
@@ -165,8 +180,8 @@ impl Removal<'_> {
             );
             after.extend(self.image_tasks.get(&instance.id).into_iter().flatten());
             let dependencies: Vec<TaskId> = after.iter().copied().collect();
-            let last = self.append_instance(instance, node, dependencies, proposal);
-            ends.extend(last);
+            let last = self.append_instance(instance, node, (dependencies, &mut removed), proposal);
+            removed.ends.extend(last);
             let handed_on: BTreeSet<TaskId> = last.map_or(after, |last| BTreeSet::from([last]));
             for id in order.dependencies_of(instance) {
                 waits_for
@@ -175,7 +190,7 @@ impl Removal<'_> {
                     .extend(&handed_on);
             }
         }
-        ends
+        removed
     }
 
     fn unlink_neighbors(&self, proposal: &mut Proposal) -> HashMap<String, Vec<TaskId>> {
@@ -200,7 +215,7 @@ impl Removal<'_> {
         &self,
         instance: &Instance,
         node: &Definition,
-        after: Vec<TaskId>,
+        (after, removed): (Vec<TaskId>, &mut Removed),
         proposal: &mut Proposal,
     ) -> Option<TaskId> {
         let PlanInput {
@@ -214,6 +229,7 @@ impl Removal<'_> {
         }
         let node = record.object_definition(instance, node);
         let state = record.state(&instance.id);
+        let first = proposal.stage.tasks().len();
         let mut chain = Chain::new(self.known, (instance, node), self.cause, proposal);
         chain.ignores_failure = self.ignores_failure;
         chain.purpose = self.purpose;
@@ -223,7 +239,12 @@ impl Removal<'_> {
         } else {
             Vec::new()
         };
-        if !self
+        let replacement = chain.replacement(node);
+        if let Some(replacement) = replacement.filter(|_| (self.hands_on)(instance)) {
+            chain.release(node, replacement);
+            chain.parts.clean = Some(TaskId(chain.proposal.stage.tasks().len()));
+            append_delete(&mut chain);
+        } else if !self
             .known
             .plugins
             .has_no_location(self.known.at(instance, node))
@@ -239,7 +260,13 @@ impl Removal<'_> {
             );
         }
         chain.end_in(Deleted, "uninstall");
-        chain.last
+        let (last, parts) = (chain.last, chain.parts);
+        if (self.hands_on)(instance) {
+            let all = first..proposal.stage.tasks().len();
+            let member = MemberTasks { all, ..parts };
+            removed.members.insert(instance.id.clone(), member);
+        }
+        last
     }
 }
 

@@ -117,7 +117,9 @@ pub(super) fn prove(chain: &mut Chain<'_>) {
         );
     }
     chain.end_in(Started, "start");
-    if let Some(proven) = chain.last {
+    chain.parts.proof = chain.last;
+    // Until an exchange is complete, the predecessor can be restored.
+    if let Some(proven) = chain.last.filter(|_| !chain.in_exchange) {
         chain.proposal.stage.task_mut(proven).matches_definition = true;
     }
     remove_predecessor(chain);
@@ -134,6 +136,7 @@ pub(super) fn remove_predecessor(chain: &mut Chain<'_>) {
         .and_then(|known| known.former.as_deref());
     let replacement = chain.replacement(former.unwrap_or(chain.node));
     if let Some(Replacement { discard, .. }) = replacement {
-        chain.push(CLEAN, discard, Retry::default(), Some(&chain.node.place));
+        let id = chain.push(CLEAN, discard, Retry::default(), Some(&chain.node.place));
+        chain.parts.clean = Some(id);
     }
 }

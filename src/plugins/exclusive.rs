@@ -18,7 +18,7 @@ pub struct ExclusiveResource {
 }
 
 /// A kind of resource.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum ResourceKind {
     /// A fixed host port.
     Port,

@@ -93,12 +93,16 @@ pub struct Name {
 pub struct Replacement {
     /// Stops the old object, if its definition has no operation for that.
     pub stop: Step,
+    /// Makes the stopped old object give up its name, for an object of another instance.
+    pub step_aside: Step,
     /// Gives the new object the name of the old one.
     pub swap: Step,
     /// Proves that the new object works; none if another step does.
     pub prove: Option<Step>,
     /// Removes the old object, or leaves it alone if it was adopted.
     pub discard: Step,
+    /// Removes the new object, so that the objects of other instances can be restored.
+    pub withdraw: Step,
     /// Gives the old object its name back, and removes the new one.
     pub step_back: Step,
     /// Starts the restored object.

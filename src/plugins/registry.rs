@@ -321,6 +321,20 @@ impl Plugins {
         }
     }
 
+    /// Returns the names that other declarations can use for the object of an instance.
+    #[must_use]
+    pub fn own_names(self, part: InstanceRef<'_>) -> Vec<Name> {
+        self.owner_of(part.node)
+            .map_or_else(Vec::new, |plugin| plugin.own_names(part))
+    }
+
+    /// Returns the system of the object of an instance.
+    #[must_use]
+    pub fn target(self, part: InstanceRef<'_>) -> Target {
+        self.owner_of(part.node)
+            .map_or_else(Target::default, |plugin| plugin.target(part))
+    }
+
     /// Returns the name of a resource that the old and the new object of an instance cannot have at
     /// the same time, if there is one. Names do not count: an old object can be renamed while it
     /// runs.

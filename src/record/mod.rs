@@ -419,6 +419,10 @@ impl Record {
         for failed in &mut execution.failed {
             failed.tried_again |= stage.is_retry;
         }
+        if stage.restores.is_none() {
+            let instances = self.instances.values_mut();
+            instances.for_each(|instance| instance.exchange = None);
+        }
         for (instance, operations) in &stage.left_out {
             let instance = self.instances.entry(instance.clone()).or_default();
             instance.left_out.extend(operations.iter().cloned());
@@ -453,7 +457,45 @@ impl Record {
         if let Some(instance) = self.instances.get_mut(instance) {
             instance.record_plugin(step);
         }
+        self.join_exchange(task);
         Ok(())
+    }
+
+    /// Notes that an instance is stopped for an exchange, or gets something in it.
+    fn join_exchange(&mut self, task: TaskId) {
+        let Task {
+            instance,
+            in_exchange,
+            ..
+        } = self.stage.task(task);
+        let exchange = self.stage.exchange_of(instance).filter(|_| *in_exchange);
+        if let Some(exchange) = exchange {
+            let known = self.instances.entry(instance.clone()).or_default();
+            known.exchange = Some(exchange.part_of(instance));
+        }
+    }
+
+    /// Marks all instances of an exchange as up to date when the last of its takers works.
+    fn complete_exchange(&mut self, task: TaskId) {
+        let known = self.instances.get(&self.stage.task(task).instance);
+        let is_complete =
+            |it: &&InstanceRecord| it.has_exchanged() && !self.is_in_open_exchange(it);
+        let part = known.filter(is_complete).and_then(|it| it.exchange.clone());
+        for taker in part.into_iter().flat_map(|it| it.takers) {
+            let known = self.instances.get_mut(&taker);
+            known.into_iter().for_each(InstanceRecord::mark_up_to_date);
+        }
+    }
+
+    /// Returns true if an instance takes part in an exchange and some of its takers do not work yet.
+    #[must_use]
+    pub fn is_in_open_exchange(&self, known: &InstanceRecord) -> bool {
+        let works = |id: &String| {
+            let taker = self.instances.get(id);
+            taker.is_some_and(InstanceRecord::has_exchanged)
+        };
+        let part = known.exchange.as_ref();
+        part.is_some_and(|part| !part.takers.iter().all(works))
     }
 
     /// Sets the instance's state at the start of a task.
@@ -479,6 +521,7 @@ impl Record {
         self.set_task_state(task, TaskState::Succeeded);
         record_step(&mut self.instances, self.stage.task(task), outputs);
         self.leave(task);
+        self.complete_exchange(task);
         self.mark_stale(task);
         if let Some(execution) = self.executions.last_mut() {
             execution.done += 1;
@@ -501,7 +544,11 @@ impl Record {
         let planned = self.stage.task(task);
         let instance = self.instances.entry(planned.instance.clone()).or_default();
         instance.complete_transition(planned.state_after, is_halt);
-        record_definition(instance, planned, self.stage.restores.is_some());
+        let is_restored = self.stage.restores.is_some();
+        record_definition(instance, planned, is_restored);
+        if is_restored && planned.state_after == Some(InstanceState::Started) {
+            instance.exchange = None;
+        }
         if instance.state == InstanceState::Deleted {
             self.dropped.retain(|(it, _)| it.id != planned.instance);
         }

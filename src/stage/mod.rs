@@ -1,10 +1,12 @@
 //! Planned work: an ordered graph of tasks, and the workflow that it belongs to.
 
+mod exchange;
 pub mod operations;
 pub mod parameters;
 mod selection;
 mod workflow;
 
+pub use exchange::{Exchange, ExchangePart, HandedOn};
 pub use operations::{is_install_operation, is_lifecycle_operation, is_uninstall_operation};
 pub use parameters::{Parameters, names as parameter_names};
 pub use selection::{Criteria, Selection};
@@ -74,6 +76,10 @@ pub struct Task {
     /// outdated when the task is done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outdates: Vec<String>,
+    /// The task stops an instance for an exchange, or runs after that and before the exchange is
+    /// complete.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_exchange: bool,
 }
 
 /// Tasks in topological order.
@@ -90,6 +96,9 @@ pub struct Stage {
     /// Operations that no plugin can run and that the stage leaves out, by instance.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left_out: BTreeMap<String, BTreeSet<String>>,
+    /// Instances that hand something on to each other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exchanges: Vec<Exchange>,
 }
 
 /// How a stage restores predecessors.
@@ -129,6 +138,38 @@ impl Stage {
         &mut self.tasks[id.0]
     }
 
+    /// Replaces the tasks by the same tasks with other needs, and sorts them.
+    ///
+    /// # Panics
+    ///
+    /// If the needs contain a cycle.
+    pub(crate) fn rearrange(&mut self, tasks: Vec<Task>) {
+        let order = sorted(&tasks);
+        assert_eq!(order.len(), tasks.len(), "needs cannot contain a cycle");
+        let mut places = vec![0; tasks.len()];
+        for (place, at) in order.iter().enumerate() {
+            places[*at] = place;
+        }
+        let mut tasks: Vec<(usize, Task)> = places.iter().copied().zip(tasks).collect();
+        tasks.sort_by_key(|(place, _)| *place);
+        let renumbered = |mut task: Task| {
+            for need in &mut task.needs {
+                need.0 = places[need.0];
+            }
+            task
+        };
+        self.tasks = tasks
+            .into_iter()
+            .map(|(_, task)| renumbered(task))
+            .collect();
+    }
+
+    /// Returns the exchange that an instance takes part in.
+    #[must_use]
+    pub fn exchange_of(&self, instance: &str) -> Option<&Exchange> {
+        self.exchanges.iter().find(|it| it.contains(instance))
+    }
+
     /// Returns the task IDs in topological order.
     pub fn ids(&self) -> impl DoubleEndedIterator<Item = TaskId> + Clone + use<> {
         (0..self.tasks.len()).map(TaskId)
@@ -145,6 +186,30 @@ impl Stage {
     pub fn is_empty(&self) -> bool {
         self.tasks.is_empty()
     }
+}
+
+/// Returns the positions of tasks in topological order. Tasks without an order between them keep
+/// theirs. Tasks of a cycle are left out.
+fn sorted(tasks: &[Task]) -> Vec<usize> {
+    let mut open: Vec<usize> = tasks.iter().map(|task| task.needs.len()).collect();
+    let mut dependents = vec![Vec::new(); tasks.len()];
+    for (at, task) in tasks.iter().enumerate() {
+        for need in &task.needs {
+            dependents[need.0].push(at);
+        }
+    }
+    let mut ready: BTreeSet<usize> = (0..tasks.len()).filter(|at| open[*at] == 0).collect();
+    let mut order = Vec::with_capacity(tasks.len());
+    while let Some(at) = ready.pop_first() {
+        order.push(at);
+        for next in &dependents[at] {
+            open[*next] -= 1;
+            if open[*next] == 0 {
+                ready.insert(*next);
+            }
+        }
+    }
+    order
 }
 
 impl fmt::Display for Stage {

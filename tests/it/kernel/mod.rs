@@ -1,6 +1,7 @@
 //! Tests of the kernel and its formats, on a simulated engine.
 
-pub(crate) mod formats;
+mod exchange;
+mod formats;
 pub(crate) mod layers;
 pub(crate) mod parallel;
 pub(crate) mod readers;

@@ -96,7 +96,7 @@ impl Driver for EngineWithUser<'_> {
 pub(crate) struct TestDeployment {
     pub(crate) world: SimulatedEngine,
     journal: Vec<Entry>,
-    policy: Policy,
+    pub(crate) policy: Policy,
     /// Number of the request at which the user stops the run, and how.
     stop_at: Option<(usize, Disturbance)>,
 }
@@ -195,7 +195,7 @@ impl TestDeployment {
     }
 
     /// Returns the first stage of a plan.
-    fn plan(&self, deployment: &Deployment, workflow: Workflow) -> Stage {
+    pub(crate) fn plan(&self, deployment: &Deployment, workflow: Workflow) -> Stage {
         with_runtime(async {
             let mut record = replay(&self.journal);
             record
@@ -276,15 +276,15 @@ fn one_container(params: &str) -> String {
 
 /// An update with each disturbance at each request, followed by each of the next workflows. Tries a
 /// sample of the points, or all with `DOCKCTL_SWEEP=all` (`scripts/sweep`).
-struct Sweep {
+pub(crate) struct Sweep {
     /// Containers that exist before the deployment.
-    foreign: &'static [&'static str],
-    before: String,
-    after: String,
+    pub(crate) foreign: &'static [&'static str],
+    pub(crate) before: String,
+    pub(crate) after: String,
     /// Definition of a later update, which works.
-    corrected: String,
+    pub(crate) corrected: String,
     /// Names for which a working container must exist after any workflow.
-    always_working: &'static [&'static str],
+    pub(crate) always_working: &'static [&'static str],
 }
 
 impl Sweep {
@@ -318,7 +318,7 @@ impl Sweep {
     }
 
     /// Tries the points and returns their number.
-    fn run(&self) -> usize {
+    pub(crate) fn run(&self) -> usize {
         let before = deployment_of(&self.before, None);
         let after = deployment_of(&self.after, Some(&before));
         let corrected = deployment_of(&self.corrected, Some(&after));
@@ -597,7 +597,7 @@ fn three_images(number: u8) -> String {
 }
 
 /// Installs a deployment and clears the log of requests.
-fn install(deployment: &Deployment) -> TestDeployment {
+pub(crate) fn install(deployment: &Deployment) -> TestDeployment {
     let mut life = TestDeployment::new();
     life.run(deployment, Workflow::Install);
     life.world.requests.borrow_mut().clear();

@@ -46,6 +46,15 @@ fn removed_outputs() -> Outputs {
     outputs([], &["container_id", "image_id", SUCCESSOR, PREDECESSOR])
 }
 
+/// Returns the IDs of the containers that replace the predecessor.
+fn successors(call: &Call) -> Vec<String> {
+    let (mine, next) = (property(call, "container_id"), property(call, SUCCESSOR));
+    let before = property(call, PREDECESSOR).or(mine);
+    let new = [mine, next].into_iter().flatten();
+    let new = new.filter(|id| Some(*id) != before);
+    new.map(str::to_owned).collect()
+}
+
 fn is_owned_by(object: &Object, call: &Call) -> bool {
     object
         .owner
@@ -59,8 +68,12 @@ impl SimulatedEngine {
             Action::Image { .. } => return Ok(outputs([("image_id", "sha256:simulated")], &[])),
             Action::Create(creation) => return self.create(call, creation),
             Action::CreateSuccessor(creation) => return self.create_successor(call, creation),
+            Action::StepAside { keeps, .. } => self.step_aside(call, *keeps),
             Action::Swap { name, keeps } => {
                 return self.swap(call, name.as_str().unwrap_or_default(), *keeps);
+            }
+            Action::Withdraw => {
+                self.remove(&successors(call), call);
             }
             Action::Start { .. } => self.start(call)?,
             Action::RestartPredecessor => {
@@ -315,13 +328,9 @@ impl SimulatedEngine {
         let next =
             property(call, SUCCESSOR).ok_or_else(|| Failure::fatal("the successor is unknown"))?;
         let old = property(call, "container_id");
-        if let Some(old) = old {
-            let ending = PREDECESSOR_SUFFIXES[usize::from(keeps)];
-            self.set(old, |object| {
-                if !object.name.ends_with(ending) {
-                    object.name = format!("{}{ending}", object.name);
-                }
-            });
+        self.step_aside(call, keeps);
+        if self.id_of(name).is_some_and(|holder| holder != next) {
+            return Err(Failure::fatal(format!("the name `{name}` is in use")));
         }
         self.set(next, |object| name.clone_into(&mut object.name));
         let mut swapped = outputs([("container_id", next)], &[SUCCESSOR]);
@@ -331,16 +340,20 @@ impl SimulatedEngine {
         Ok(swapped)
     }
 
+    fn step_aside(&self, call: &Call, keeps: bool) {
+        let ending = PREDECESSOR_SUFFIXES[usize::from(keeps)];
+        if let Some(old) = property(call, "container_id") {
+            self.set(old, |object| {
+                if !object.name.ends_with(ending) {
+                    object.name = format!("{}{ending}", object.name);
+                }
+            });
+        }
+    }
+
     fn restore_predecessor(&self, call: &Call) -> Outputs {
-        let (mine, next) = (property(call, "container_id"), property(call, SUCCESSOR));
-        let before = property(call, PREDECESSOR).or(mine);
-        let new: Vec<String> = [mine, next]
-            .into_iter()
-            .flatten()
-            .filter(|id| Some(*id) != before)
-            .map(str::to_owned)
-            .collect();
-        self.remove(&new, call);
+        let before = property(call, PREDECESSOR).or_else(|| property(call, "container_id"));
+        self.remove(&successors(call), call);
         match before.filter(|id| self.name(id).is_some()) {
             None => {
                 let mut removed = outputs([], &["container_id", SUCCESSOR]);

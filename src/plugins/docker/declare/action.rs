@@ -55,6 +55,14 @@ pub enum Action {
     Recreate(Creation),
     /// Creates the successor of the instance's container, under a temporary name.
     CreateSuccessor(Creation),
+    /// Renames the old container, so that the container of another instance can have its name.
+    StepAside {
+        /// Name of the new container.
+        name: Json,
+        /// The old container existed before the deployment and is kept.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keeps: bool,
+    },
     /// Renames the old container and gives its name to the new one.
     Swap {
         /// Name of the container.
@@ -71,6 +79,8 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         keeps: bool,
     },
+    /// Removes the successor.
+    Withdraw,
     /// Removes the successor and gives the predecessor its name back.
     #[serde(rename = "step_back")]
     RestorePredecessor {
@@ -289,6 +299,7 @@ impl Action {
             Self::Adopt { .. } => Effect::Adopts,
             Self::CreateSuccessor(_)
             | Self::Swap { .. }
+            | Self::Withdraw
             | Self::RestorePredecessor { .. }
             | Self::RestartPredecessor => Effect::Replaces,
             Self::Start { .. }
@@ -302,6 +313,7 @@ impl Action {
             | Self::Rename { .. }
             | Self::Connect { .. }
             | Self::JoinNetwork { .. }
+            | Self::StepAside { .. }
             | Self::Discard { .. } => Effect::Adjusts,
             Self::Remove { .. }
             | Self::RemoveNetwork
@@ -635,6 +647,8 @@ impl fmt::Display for Action {
                     display_value(name)
                 )
             }
+            Self::StepAside { .. } => f.write_str("make the old container give up its name"),
+            Self::Withdraw => f.write_str("remove new container"),
             Self::Swap { name, keeps: false } => {
                 write!(f, "give the new container the name {}", display_value(name))
             }

@@ -297,6 +297,11 @@ pub(crate) fn replacement(part: InstanceRef<'_>, former: &Definition) -> Option<
                 params: stop(former),
             }
             .into_step(old.clone()),
+            step_aside: Action::StepAside {
+                name: name.clone(),
+                keeps,
+            }
+            .into_step(old.clone()),
             swap: Action::Swap { name, keeps }.into_step(new.clone()),
             prove: stay_up_check(node).map(|action| action.into_step(new.clone())),
             discard: Action::Discard {
@@ -304,6 +309,7 @@ pub(crate) fn replacement(part: InstanceRef<'_>, former: &Definition) -> Option<
                 keeps,
             }
             .into_step(new),
+            withdraw: Action::Withdraw.into_step(old.clone()),
             step_back: Action::RestorePredecessor {
                 name: former_name.into(),
             }

@@ -113,7 +113,9 @@ pub(crate) fn effect_exists(action: &Action, node: &Definition, object: Option<&
         ),
         Action::Remove { .. } | Action::RemoveNetwork => object.is_none(),
         Action::CreateSuccessor(_)
+        | Action::StepAside { .. }
         | Action::Swap { .. }
+        | Action::Withdraw
         | Action::Discard { .. }
         | Action::RestorePredecessor { .. }
         | Action::RestartPredecessor

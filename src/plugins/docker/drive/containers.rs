@@ -11,7 +11,9 @@ use crate::{
             change::{CARRIED_VOLUMES, PREDECESSOR, PREDECESSOR_POLICY, SUCCESSOR},
             container::{Container, is_valid_name, mount_carried_volumes, without_slash},
             json::{list, pairs},
-            label::{self, label_with_carried_volumes, names_instance, names_owner},
+            label::{
+                self, label_with_carried_volumes, names_deployment, names_instance, names_owner,
+            },
             params::{self, Removal},
             platform::Platform,
             request::{RequestContext, SEVERAL_ENDPOINTS, complete_body},
@@ -308,6 +310,26 @@ impl Engine {
                 Err(name_taken(name, &found, call, self.is_claim(&found).await?))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Checks that the name of a successor is free, or that a container of the same deployment has
+    /// it, which gives it up before the successor gets it.
+    pub(crate) async fn expect_name_obtainable(
+        &self,
+        call: &Call,
+        name: &str,
+    ) -> Result<(), Failure> {
+        let deployment = &call.deployment;
+        let holder = self.inspect(name).await?;
+        match holder.filter(|it| it.name() == name) {
+            Some(holder)
+                if names_deployment(holder.labels(), &deployment.name, &deployment.id)
+                    && self.is_proven(&holder).await? =>
+            {
+                Ok(())
+            }
+            _ => self.expect_name_free(call, name).await,
         }
     }
 

@@ -103,7 +103,7 @@ impl Engine {
             .as_ref()
             .is_none_or(|before| base_name(&before.name()) != name)
         {
-            self.expect_name_free(call, name).await?;
+            self.expect_name_obtainable(call, name).await?;
         }
         let adopted = before.as_ref().filter(|before| self.is_adopted(before));
         if let Some(unrestorable) = adopted.filter(|it| it.flag("/HostConfig/AutoRemove")) {
@@ -226,6 +226,23 @@ impl Engine {
             Some(id) => self.inspect(id).await,
             None => Ok(None),
         }
+    }
+
+    /// Renames the stopped container of the instance, so that the container of another instance can
+    /// have its name.
+    pub(crate) async fn step_aside(
+        &self,
+        call: &Call,
+        name: &Json,
+        keeps: bool,
+    ) -> Result<Outputs, Failure> {
+        let Some(old) = self.remaining_predecessor(call).await? else {
+            return Ok(Outputs::default());
+        };
+        let policy = self.adopted_policy(&old);
+        self.rename_aside(&old, name.as_str().unwrap_or_default(), keeps)
+            .await?;
+        Ok(set(policy.map(|it| (PREDECESSOR_POLICY, it)), &[]))
     }
 
     /// Renames the predecessor and gives its name to the successor. Skips a rename that is already
@@ -397,14 +414,14 @@ impl Engine {
         ))
     }
 
-    /// Removes the successor and renames the predecessor back. If the predecessor is gone, no
-    /// container is left and a new one must be created; until then the ID of the predecessor stays
-    /// recorded.
-    pub(crate) async fn restore_predecessor(
-        &self,
-        call: &Call,
-        name: &Json,
-    ) -> Result<Outputs, Failure> {
+    /// Removes the successor, so that it no longer holds what the predecessors of other instances
+    /// need.
+    pub(crate) async fn withdraw(&self, call: &Call) -> Result<Outputs, Failure> {
+        self.delete_successors(call).await?;
+        Ok(Outputs::default())
+    }
+
+    async fn delete_successors(&self, call: &Call) -> Result<(), Failure> {
         let (mine, next) = (property(call, "container_id"), property(call, SUCCESSOR));
         let before = property(call, PREDECESSOR).or(mine);
         for new in [mine, next]
@@ -414,6 +431,19 @@ impl Engine {
         {
             self.delete_owned(call, new, FORCED).await?;
         }
+        Ok(())
+    }
+
+    /// Removes the successor and renames the predecessor back. If the predecessor is gone, no
+    /// container is left and a new one must be created; until then the ID of the predecessor stays
+    /// recorded.
+    pub(crate) async fn restore_predecessor(
+        &self,
+        call: &Call,
+        name: &Json,
+    ) -> Result<Outputs, Failure> {
+        self.delete_successors(call).await?;
+        let before = property(call, PREDECESSOR).or_else(|| property(call, "container_id"));
         let old = match before {
             Some(id) => {
                 self.remaining_predecessor(&with_container(call, id))

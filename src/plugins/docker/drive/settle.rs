@@ -58,7 +58,9 @@ impl Engine {
             // runs at least once.
             Action::Image { .. }
             | Action::Recreate(_)
+            | Action::StepAside { .. }
             | Action::Swap { .. }
+            | Action::Withdraw
             | Action::Discard { .. }
             | Action::RestorePredecessor { .. }
             | Action::RestartPredecessor
