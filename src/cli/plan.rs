@@ -130,6 +130,7 @@ impl PreviewText<'_> {
             "conflicts": self.0.conflicts,
             "protected": self.0.protected,
             "restores": self.0.restored,
+            "exchanges": self.0.proposal.stage.exchanges,
             "not_compared": self.0.not_compared,
             "unsupported": self.0.proposal.unsupported,
             "too_old": self.0.unmet,
@@ -192,6 +193,10 @@ impl PreviewText<'_> {
             self.other_differences()
                 .map(|difference| format!("  ~ {difference}\n")),
         );
+        text.extend(self.exchanges().map(|(who, what)| {
+            let lines = what.iter().map(|line| format!("    {line}\n"));
+            format!("exchange: {who}\n{}", lines.collect::<String>())
+        }));
         text.extend(
             self.0
                 .conflicts
@@ -232,6 +237,21 @@ impl PreviewText<'_> {
                 "restored first, because the last run did not finish: {}",
                 name_list(&self.0.restored)
             )
+        })
+    }
+
+    /// Returns, for each exchange, who is down, and what is handed on.
+    fn exchanges(&self) -> impl Iterator<Item = (String, Vec<String>)> {
+        let exchanges = self.0.proposal.stage.exchanges.iter();
+        exchanges.map(|exchange| {
+            let handed_on = exchange.handed_on.iter();
+            let lines = handed_on.map(|it| format!("{}: {} → {}", it.resource, it.from, it.to));
+            let who = match &exchange.holders[..] {
+                [] => "no instance is down".to_owned(),
+                [only] => format!("{only} is down until the others work"),
+                all => format!("{} are down at the same time", name_list(all)),
+            };
+            (who, lines.collect())
         })
     }
 
@@ -313,6 +333,10 @@ impl PreviewText<'_> {
             .changed_instances()
             .filter_map(|it| Some((&it.instance, it.no_rollback.as_ref()?)));
         text.extend(no_rollback.map(|(id, why)| format!("\n> **no rollback** of `{id}`: {why}\n")));
+        text.extend(
+            self.exchanges()
+                .map(|(who, what)| format!("\n> **exchange:** {who}: {}\n", what.join("; "))),
+        );
         text.extend(
             self.0
                 .conflicts

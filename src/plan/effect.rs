@@ -234,12 +234,13 @@ fn no_rollback(
     if !is_lost {
         return None;
     }
-    let shared = known
-        .plugins
-        .exclusive_conflict(known.part(instance, node), former)?;
-    Some(format!(
-        "the engine removes the old container when it stops (`auto_remove`), and both containers need {shared}"
-    ))
+    let removed = "the engine removes the old container when it stops (`auto_remove`)";
+    if stage.exchange_of(&instance.id).is_some() {
+        return Some(format!("{removed}, and it stops for an exchange"));
+    }
+    let part = known.part(instance, node);
+    let shared = known.plugins.exclusive_conflict(part, former)?;
+    Some(format!("{removed}, and both containers need {shared}"))
 }
 
 fn effect(known: &PlanInput<'_>, stage: &Stage, tasks: &[TaskId]) -> PlannedEffect {

@@ -376,7 +376,7 @@ struct Arrangement<'a> {
 }
 
 impl Arrangement<'_> {
-    /// Lets images and successors wait only for what they cannot be created without. The rest is
+    /// Lets images and successors wait only for objects that they cannot be created without. The rest is
     /// waited for when the instance takes what others hand on.
     fn prepare_first(&self, graph: &mut Graph) {
         for member in &self.takers {

@@ -203,7 +203,7 @@ fn step_back(chain: &mut Chain<'_>, replacement: &Replacement, is_gone: bool) {
     chain.proposal.stage.task_mut(id).state_during = Some(Starting);
 }
 
-/// Appends the tasks that undo exchanges: first all new objects give up what they got, then all
+/// Appends the tasks that undo exchanges: first all new objects are removed, then all
 /// predecessors get their places back. Returns the last tasks.
 fn undo_exchanges(
     known: &PlanInput<'_>,

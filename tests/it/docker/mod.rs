@@ -4,6 +4,7 @@ pub(crate) mod adopt;
 pub(crate) mod engines;
 pub(crate) mod events;
 pub(crate) mod examples;
+mod exchange;
 pub(crate) mod images;
 pub(crate) mod in_memory;
 pub(crate) mod install;
