@@ -353,6 +353,10 @@ impl<'a> Planner<'a, '_> {
         {
             update::prove(&mut chain);
         }
+        // A new object that takes something must work before its holder is removed.
+        if exchange.is_some() && chain.parts.stop.is_none() && status == InstanceStatus::Missing {
+            update::append_proof(&mut chain);
+        }
         chain.end_in(Started, "install");
         if let Some(last) = chain.last {
             chain.proposal.stage.task_mut(last).matches_definition = true;

@@ -103,19 +103,7 @@ pub(super) fn replace<'a>(chain: &mut Chain<'a>, replacing: Replacing<'a>) {
 /// Appends the tasks that prove the successor and then remove the predecessor. A start that the
 /// journal records as completed proves nothing: the container may have exited since.
 pub(super) fn prove(chain: &mut Chain<'_>) {
-    let node = chain.node;
-    let proof = chain.replacement(node).and_then(|it| it.prove);
-    if let Some(step) = proof {
-        chain.push(
-            "start",
-            step,
-            Retry {
-                max_retries: Some(0.0),
-                ..Retry::default()
-            },
-            Some(&node.place),
-        );
-    }
+    append_proof(chain);
     chain.end_in(Started, "start");
     chain.parts.proof = chain.last;
     // Until an exchange is complete, the predecessor can be restored.
@@ -123,6 +111,19 @@ pub(super) fn prove(chain: &mut Chain<'_>) {
         chain.proposal.stage.task_mut(proven).matches_definition = true;
     }
     remove_predecessor(chain);
+}
+
+/// Appends the task that proves a new object, unless another task does.
+pub(super) fn append_proof(chain: &mut Chain<'_>) {
+    let node = chain.node;
+    let proof = chain.replacement(node).and_then(|it| it.prove);
+    if let Some(step) = proof {
+        let once = Retry {
+            max_retries: Some(0.0),
+            ..Retry::default()
+        };
+        chain.push("start", step, once, Some(&node.place));
+    }
 }
 
 /// Appends the task that removes the predecessor, unless it is adopted, and any successor that

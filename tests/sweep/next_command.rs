@@ -6,7 +6,7 @@ use super::{
     proxy::{Fault, Proxy},
     tries_all_points,
 };
-use crate::support::{Run, Test};
+use crate::support::{Run, Test, free_port};
 use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -15,8 +15,11 @@ use std::{
 /// Commands to run after an interrupted update.
 const COMMANDS: [&str; 4] = ["install", "update", "heal", "resume"];
 /// Containers: `taken` is adopted and then replaced by an owned one, `auto` is removed when it
-/// stops, `sharer` uses the network of `owner`, and `steady` has no wait.
-const NAMES: [&str; 5] = ["taken", "auto", "owner", "sharer", "steady"];
+/// stops, `sharer` uses the network of `owner`, and `steady` has no wait. In each round, `one` and
+/// `two` swap their ports, and another node gets the name `named`.
+const NAMES: [&str; 8] = [
+    "taken", "auto", "owner", "sharer", "steady", "one", "two", "named",
+];
 /// A command that exits at the first stop signal.
 const PROMPT_EXIT: &str = "trap 'exit 0' TERM; sleep 100000 & wait";
 
@@ -27,11 +30,12 @@ enum UpdateOutcome {
     Fails,
 }
 
-/// Five containers on an engine, and a proxy in front of it.
+/// The containers on an engine, and a proxy in front of it.
 pub(crate) struct NextCommandSweep {
     test: Test,
     proxy: Proxy,
     engine: PathBuf,
+    ports: [u16; 2],
 }
 
 impl NextCommandSweep {
@@ -53,6 +57,7 @@ impl NextCommandSweep {
             test,
             proxy,
             engine,
+            ports: [free_port(), free_port()],
         }
     }
 
@@ -102,7 +107,7 @@ impl NextCommandSweep {
         self.uninstall(&context);
     }
 
-    /// Installs the five containers as before any update.
+    /// Installs the containers as before any update.
     fn install(&self) {
         let image = format!("{}:latest", self.test.prefix);
         if self.test.docker(&["images", "-q", &image]).is_empty() {
@@ -160,11 +165,17 @@ impl NextCommandSweep {
             UpdateOutcome::Works => works.clone(),
             UpdateOutcome::Fails => failing.to_owned(),
         };
-        let node = |name: &str, params: &str, rest: &str| {
+        let named = |name: &str, container: &str, params: &str, rest: &str| {
             format!(
-                "  {name}:\n    type: cloudify.docker.Container\n    properties: {{name: PREFIX-{name}, image: {{src: TARBALL, repository: dockctl-demo}}{rest}}}\n    interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{params: {{{params}}}}}}}}}}}\n"
+                "  {name}:\n    type: cloudify.docker.Container\n    properties: {{name: PREFIX-{container}, image: {{src: TARBALL, repository: dockctl-demo}}{rest}}}\n    interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{params: {{{params}}}}}}}}}}}\n"
             )
         };
+        let node = |name: &str, params: &str, rest: &str| named(name, name, params, rest);
+        let [mut one, mut two] = self.ports;
+        if round % 2 == 0 {
+            std::mem::swap(&mut one, &mut two);
+        }
+        let with_port = |port: u16| format!(", host_config: {{port_bindings: {{80: {port}}}}}");
         let params_of = |failing: &str, rest: &str| {
             format!("command: {}, stop_timeout: 0{rest}", command(failing))
         };
@@ -192,6 +203,14 @@ impl NextCommandSweep {
             node(
                 "steady",
                 &params_of("[sh, -c, 'sleep 0.3; exit 1']", ""),
+                "",
+            ),
+            node("one", &params_of("'false'", &with_port(one)), ""),
+            node("two", &params_of("'false'", &with_port(two)), ""),
+            named(
+                &format!("named{round}"),
+                "named",
+                &params_of("'false'", ""),
                 "",
             ),
         ];

@@ -212,7 +212,7 @@ fn swapped_ports_survive_every_fault() {
 
 #[test]
 fn name_that_is_handed_on_survives_every_fault() {
-    for command in ["sleep 2", "exit"] {
+    for command in ["sleep 2", "exit", "missing"] {
         let sweep = Sweep {
             foreign: &[],
             before: names("sleep 1", &[("a", "x"), ("b", "y")]),
