@@ -113,12 +113,13 @@ impl EngineError {
 }
 
 /// Engine messages about conflicts that do not resolve by themselves.
-const PERMANENT: [KnownMessage; 5] = [
+const PERMANENT: [KnownMessage; 6] = [
     KnownMessage::PortTaken,
     KnownMessage::PortsExhausted,
     KnownMessage::ProgramNotFound,
     KnownMessage::RegistryUnreachable,
     KnownMessage::RegistryWithoutTls,
+    KnownMessage::Unsatisfiable,
 ];
 
 /// Returns true if an error of a read-only call may be temporary.

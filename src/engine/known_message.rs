@@ -40,6 +40,9 @@ pub(crate) enum KnownMessage {
     NotReady,
     /// The object of the request does not exist.
     Missing,
+    /// The container cannot start as it is declared: a user, a device, a driver or the like does not
+    /// exist, or its runtime refuses a setting.
+    Unsatisfiable,
 }
 
 impl KnownMessage {
@@ -84,6 +87,21 @@ impl KnownMessage {
                 "toomanyrequests",
             ],
             Self::NotReady => &["no static ips provided", "must be removed before it"],
+            Self::Unsatisfiable => &[
+                "no matching entries in",
+                "unable to find user",
+                "unable to find group",
+                "error gathering device information",
+                "unknown capability",
+                "invalid signal",
+                "unknown signal",
+                "unknown runtime",
+                "no log driver named",
+                "error looking up logging plugin",
+                "error looking up volume plugin",
+                "is not in a separate kernel namespace",
+                "to rootfs at",
+            ],
             Self::Missing => &[
                 "no such container",
                 "no such image",
@@ -138,6 +156,18 @@ mod tests {
             (
                 "client sent an HTTP request to an HTTPS server",
                 KnownMessage::TlsRequired,
+            ),
+            (
+                "unable to find user nosuch: no matching entries in passwd file",
+                KnownMessage::Unsatisfiable,
+            ),
+            (
+                "Unable to find group nosuch: no matching entries in group file",
+                KnownMessage::Unsatisfiable,
+            ),
+            (
+                "error gathering device information while adding custom device \"/dev/x\": no such file or directory",
+                KnownMessage::Unsatisfiable,
             ),
         ] {
             assert!(says.is_in(message), "{message}");

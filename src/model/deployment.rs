@@ -147,6 +147,19 @@ pub struct RelationshipDefinition {
     pub operations: IndexMap<String, OperationDefinition>,
 }
 
+/// Relationship type whose source waits only for one operation of its target.
+pub const AWAITS_OPERATION: &str = "cloudify.relationships.depends_on_lifecycle_operation";
+
+impl RelationshipDefinition {
+    /// Returns the lifecycle operation of the target that the source waits for; none if it waits
+    /// for the whole target. As in Cloudify, derived types do not count.
+    #[must_use]
+    pub fn awaited_operation(&self) -> Option<&str> {
+        let operation = self.properties.get("operation")?.as_str();
+        operation.filter(|_| self.type_name == AWAITS_OPERATION)
+    }
+}
+
 /// A workflow that a blueprint declares.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct DeclaredWorkflow {

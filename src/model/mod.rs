@@ -25,8 +25,9 @@ mod structure;
 mod types;
 
 pub use deployment::{
-    DeclaredParameter, DeclaredWorkflow, Definition, Deployment, DeploymentSource, Difference,
-    OperationDefinition, RelationshipDefinition, SourceLocation, strings_in,
+    AWAITS_OPERATION, DeclaredParameter, DeclaredWorkflow, Definition, Deployment,
+    DeploymentSource, Difference, OperationDefinition, RelationshipDefinition, SourceLocation,
+    strings_in,
 };
 pub use function::evaluate;
 pub(crate) use instances::random_id;

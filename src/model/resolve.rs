@@ -1,8 +1,8 @@
 //! Converts an `Ast` to a [`Blueprint`]: resolves all references and flattens all types.
 
 use super::{
-    Blueprint, DockctlMetadata, Node, Numbering, Relationship, RelationshipKind, Values, Workflow,
-    constraints, function, groups,
+    AWAITS_OPERATION, Blueprint, DockctlMetadata, Node, Numbering, Relationship, RelationshipKind,
+    Values, Workflow, constraints, function, groups,
     implementation::{Implementations, InterfaceSide},
     normal,
     scaling::InstanceCounts,
@@ -385,7 +385,7 @@ impl Resolver<'_> {
             span: type_name.span,
         };
         let properties = self.fill(&relationship.properties, flat, &owner, d);
-        if type_name.node == "cloudify.relationships.depends_on_lifecycle_operation" {
+        if type_name.node == AWAITS_OPERATION {
             self.check_lifecycle(&relationship.properties, target, type_name.span, d);
         }
         Some(Relationship {

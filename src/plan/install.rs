@@ -305,12 +305,7 @@ impl<'a> Planner<'a, '_> {
             observed,
             ..
         } = self.known;
-        let needs: BTreeSet<TaskId> = self
-            .order
-            .dependencies_of(instance)
-            .iter()
-            .filter_map(|id| self.last.get(id).copied())
-            .collect();
+        let needs = self.needs_of(instance);
         let first = self.proposal.stage.tasks().len();
         let has_unstarted_object = matches!(
             status,
@@ -392,6 +387,22 @@ impl<'a> Planner<'a, '_> {
         {
             self.pull_image_early(TaskId(first));
         }
+    }
+
+    /// Returns the tasks that must end before an instance is installed.
+    fn needs_of(&self, instance: &Instance) -> BTreeSet<TaskId> {
+        let need = |id: &&str| {
+            let last = *self.last.get(id)?;
+            let Some(operation) = self.order.awaited_operation(instance, id) else {
+                return Some(last);
+            };
+            let stage = &self.proposal.stage;
+            let mut tasks = stage.ids().rev().map(|task| (task, stage.task(task)));
+            let is_it = |task: &Task| task.instance == **id && task.operation == operation;
+            tasks.find(|(_, it)| is_it(it)).map(|(task, _)| task)
+        };
+        let dependencies = self.order.dependencies_of(instance);
+        dependencies.iter().filter_map(need).collect()
     }
 
     /// Returns the status of an instance, and the change that makes it match its present

@@ -2,7 +2,7 @@
 
 use super::readers::{AttributeRead, readings};
 use crate::{
-    model::{Definition, Deployment, Instance, Precedence},
+    model::{Definition, Deployment, Instance, Precedence, defined_relationships},
     plugins::Plugins,
 };
 use std::collections::HashMap;
@@ -59,6 +59,21 @@ impl<'a> Order<'a> {
             .chain(self.reads_of(instance))
             .filter(|id| *id != instance.id)
             .collect()
+    }
+
+    /// Returns the operation of the instance with the ID `other` that `instance` waits for; none if
+    /// it waits for all of them.
+    pub(super) fn awaited_operation<'s>(
+        &'s self,
+        instance: &'s Instance,
+        other: &str,
+    ) -> Option<&'s str> {
+        let node = self.deployment.node(instance)?;
+        let relationships = defined_relationships(instance, node).into_iter();
+        let mut to_other = relationships.filter(|it| it.relationship.target == other);
+        let awaited = to_other.next()?.definition.awaited_operation();
+        let is_only = to_other.next().is_none();
+        awaited.filter(|_| is_only && !self.bound_to(instance).iter().any(|id| id == other))
     }
 
     /// Returns the IDs of the instances whose attributes `instance` reads while it is installed.

@@ -15,7 +15,7 @@ use crate::{
     },
     record::Record,
     seam::{Observed, Purpose},
-    stage::{Selection, TaskId, operations},
+    stage::{Selection, Stage, TaskId, operations},
 };
 use std::{
     collections::{BTreeSet, HashMap},
@@ -160,6 +160,8 @@ impl Removal<'_> {
         let unlinked = self.unlink_neighbors(proposal);
         // Tasks that must end before an instance is removed: those of its dependents.
         let mut waits_for: HashMap<String, BTreeSet<TaskId>> = HashMap::new();
+        // Tasks that must end before only its deletion.
+        let mut delays: HashMap<String, BTreeSet<TaskId>> = HashMap::new();
         let mut removed = Removed::default();
         let as_made = self.known.record.as_created(self.known.deployment);
         let order = Order::new(&as_made, self.known.plugins);
@@ -180,14 +182,20 @@ impl Removal<'_> {
             );
             after.extend(self.image_tasks.get(&instance.id).into_iter().flatten());
             let dependencies: Vec<TaskId> = after.iter().copied().collect();
+            let before = proposal.stage.tasks().len();
             let last = self.append_instance(instance, node, (dependencies, &mut removed), proposal);
             removed.ends.extend(last);
+            let late = delays.remove(&instance.id).unwrap_or_default();
+            delay_deletion(&mut proposal.stage, (before, last), &late);
+            after.extend(late);
             let handed_on: BTreeSet<TaskId> = last.map_or(after, |last| BTreeSet::from([last]));
             for id in order.dependencies_of(instance) {
-                waits_for
-                    .entry(id.to_owned())
-                    .or_default()
-                    .extend(&handed_on);
+                let awaited = order.awaited_operation(instance, id);
+                let waits = match awaited.is_some_and(is_before_start) {
+                    true => &mut delays,
+                    false => &mut waits_for,
+                };
+                waits.entry(id.to_owned()).or_default().extend(&handed_on);
             }
         }
         removed
@@ -267,6 +275,25 @@ impl Removal<'_> {
             removed.members.insert(instance.id.clone(), member);
         }
         last
+    }
+}
+
+/// Returns true if a lifecycle operation comes before the start of an instance. An instance that
+/// waits for it needs the object of the other one, but not its service.
+fn is_before_start(operation: &str) -> bool {
+    matches!(operation, "precreate" | "create" | "configure")
+}
+
+/// Lets the deletion of an instance, whose tasks begin at `first`, wait for `late`.
+fn delay_deletion(
+    stage: &mut Stage,
+    (first, last): (usize, Option<TaskId>),
+    late: &BTreeSet<TaskId>,
+) {
+    let deletes = |at: &usize| stage.tasks()[*at].operation == "delete";
+    let deletion = (first..stage.tasks().len()).find(deletes).map(TaskId);
+    if let Some(task) = deletion.or(last) {
+        stage.task_mut(task).needs.extend(late);
     }
 }
 

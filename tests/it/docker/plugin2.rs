@@ -206,6 +206,11 @@ fn unknown_arguments_are_reported() {
     validate("image_tag: x, container_args: {volumes: [/a]}")
         .exits_with(0)
         .stderr_contains(&["`volumes` has no effect without `volumes_mapping`"]);
+    validate("image_tag: x, container_args: {host_config: {port_bindings: {80: 8080}, binds: ['/a:/b']}}")
+        .exits_with(0);
+    validate("image_tag: x, container_args: {host_config: {port_bindings: {80: 99999}}}")
+        .exits_with(3)
+        .stderr_contains(&["must be a port from 0 to 65535"]);
     validate("container_args: {}")
         .exits_with(0)
         .stderr_contains(&["it has no `image_tag`"]);

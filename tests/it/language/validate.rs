@@ -390,6 +390,104 @@ fn invalid_container_parameters_are_found_without_an_engine() {
     ]);
 }
 
+/// Returns the errors of a blueprint with one container, whose `create` has these parameters.
+fn container_errors(params: &str) -> Run {
+    let test = Test::in_memory("params");
+    test.blueprint(&format!(
+        "node_templates:
+  web:
+    type: cloudify.docker.Container
+    properties: {{name: web, image: {{repository: i}}}}
+    interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{params: {{{params}}}}}}}}}}}
+"
+    ));
+    test.run(&["validate"])
+}
+
+#[test]
+fn parameters_that_engines_refuse_are_found_without_an_engine() {
+    for (params, message) in [
+        ("stop_signal: SIGTREM", "did you mean SIGTERM?"),
+        ("stop_signal: 99", "`99` is not a signal"),
+        ("working_dir: app", "`app` must be an absolute path"),
+        (
+            "healthcheck: {test: x, interval: 30}",
+            "for seconds, write 30s",
+        ),
+        (
+            "host_config: {binds: ['/a:/b', '/c:/b/']}",
+            "`/b` in the container is mounted twice: /a and /c",
+        ),
+        (
+            "host_config: {binds: {/a: {bind: /b}}, tmpfs: [/b]}",
+            "mounted twice",
+        ),
+        (
+            "host_config: {links: {web: alias}}",
+            "container `web` cannot use itself in `links`",
+        ),
+        (
+            "host_config: {network_mode: 'container:web'}",
+            "cannot use itself in `network_mode`",
+        ),
+        (
+            "host_config: {port_bindings: {80-82: 8080-8081}}",
+            "3 container ports cannot be bound to `8080-8081`",
+        ),
+        (
+            "host_config: {port_bindings: {80-82: 8080}}",
+            "use a range of 3 host ports",
+        ),
+        (
+            "host_config: {port_bindings: {80: 90-80}}",
+            "must be a port from 0 to 65535, or a range",
+        ),
+        (
+            "host_config: {cpu_shares: 2k}",
+            "`host_config.cpu_shares` must be an integer",
+        ),
+    ] {
+        container_errors(params)
+            .exits_with(3)
+            .stderr_contains(&["blueprint.yaml:", message]);
+    }
+    for params in [
+        "stop_signal: SIGRTMIN+3, working_dir: /app, healthcheck: {test: x, interval: 0}",
+        "stop_signal: 9, healthcheck: {test: x, interval: 30s, timeout: 1000000}",
+        "volumes: [/b], host_config: {binds: ['/c:/b']}",
+        "host_config: {port_bindings: {80-82: 8080-8082, 90: 9000-9009, 100-101: null}}",
+        "host_config: {links: {other: web}}",
+    ] {
+        container_errors(params).exits_with(0);
+    }
+}
+
+#[test]
+fn subnets_and_gateways_are_checked() {
+    for (network, message) in [
+        ("subnet: 10.370.1.0/24", "`10.370.1.0/24` is not a subnet"),
+        ("subnet: 10.3.1.0/33", "is not a subnet"),
+        ("subnet: 10.3.1.0", "is not a subnet"),
+        (
+            "subnet: 10.3.1.0/24, gateway: 10.3.1",
+            "`10.3.1` is not an address",
+        ),
+        (
+            "ipam: {config: [{subnet: fd00::/129}]}",
+            "`fd00::/129` is not a subnet",
+        ),
+    ] {
+        let blueprint = format!(
+            "  - plugin:dockctl\nnode_templates:\n  net: {{type: dockctl.nodes.Network, properties: {{name: net, {network}}}}}\n"
+        );
+        let test = Test::in_memory("subnets");
+        test.blueprint(&blueprint);
+        test.run(&["validate"])
+            .exits_with(3)
+            .stderr_contains(&["blueprint.yaml:", message]);
+    }
+}
+
 #[test]
 fn long_type_chains_and_many_errors_are_handled() {
     let test = Test::in_memory("long");

@@ -7,6 +7,7 @@ use crate::{
     syntax::literal,
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
+use std::net::IpAddr;
 
 /// Boolean properties, and the fields of the request that they set.
 const FLAGS: [(&str, &str); 3] = [
@@ -104,7 +105,10 @@ fn ipam(properties: &Json) -> Result<Option<Json>, Fault> {
         (None, Some(_), None) => Err(at("gateway", "`gateway` requires `subnet`")),
         (Some(subnet), gateway, None) => {
             let mut pool = json!({ "Subnet": subnet });
+            let invalid = |field| move |message: String| at(field, &message);
+            checked_subnet(subnet).map_err(invalid("subnet"))?;
             if let Some(gateway) = gateway {
+                checked_address(gateway).map_err(invalid("gateway"))?;
                 pool["Gateway"] = gateway.into();
             }
             Ok(Some(json!({ "Driver": "default", "Config": [pool] })))
@@ -141,9 +145,40 @@ fn ipam_entry(key: &str, value: &Json) -> Result<(&'static str, Json), Fault> {
 fn pool(given: &Json) -> Result<Json, Fault> {
     let mut pool = json!({});
     for (key, value) in pairs(given).filter(|(_, value)| !value.is_null()) {
-        pool[pool_field(key)?] = value.clone();
+        let field = pool_field(key)?;
+        checked_pool(field, value).map_err(|message| Fault::new(message).at_key(key))?;
+        pool[field] = value.clone();
     }
     Ok(pool)
+}
+
+fn checked_pool(field: &str, value: &Json) -> Result<(), String> {
+    match (field, value.as_str()) {
+        ("Subnet" | "IPRange", Some(subnet)) => checked_subnet(subnet),
+        ("Gateway", Some(address)) => checked_address(address),
+        _ => Ok(()),
+    }
+}
+
+/// Checks an address with the length of its prefix, such as `10.7.0.0/24`.
+fn checked_subnet(subnet: &str) -> Result<(), String> {
+    let is_subnet = || {
+        let (address, length) = subnet.split_once('/')?;
+        let address: IpAddr = address.parse().ok()?;
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        length.parse().ok().filter(|length: &u8| *length <= longest)
+    };
+    match is_subnet() {
+        Some(_) => Ok(()),
+        None => Err(format!("`{subnet}` is not a subnet such as 10.7.0.0/24")),
+    }
+}
+
+fn checked_address(address: &str) -> Result<(), String> {
+    match address.parse::<IpAddr>() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(format!("`{address}` is not an address such as 10.7.0.1")),
+    }
 }
 
 fn pool_field(key: &str) -> Result<&'static str, Fault> {

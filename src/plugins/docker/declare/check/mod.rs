@@ -10,11 +10,13 @@ use crate::{
     plugins::docker::declare::{
         container::{first_name, is_valid_name},
         image::{self, Image},
+        json::{strings, text},
         operation::Operation,
         params,
     },
     syntax::{Value, call},
 };
+use serde_json::{Map as JsonMap, Value as Json};
 use std::{collections::HashMap, path::Path};
 
 /// Checks all nodes of a blueprint that declare objects on an engine.
@@ -219,6 +221,10 @@ fn check_params(node: &Node, create: &ModelOperation, d: &mut Diagnostics) {
                 &creation.body,
                 d,
             );
+            let own = given_name(node, create).and_then(Value::as_str);
+            if let Some(fault) = own.and_then(|own| self_reference(own, &creation.body)) {
+                report(&fault, d, false);
+            }
             let labels = creation
                 .body
                 .get("Labels")
@@ -262,6 +268,34 @@ fn check_params(node: &Node, create: &ModelOperation, d: &mut Diagnostics) {
             ));
         }
     }
+}
+
+/// Returns the fault of a container that uses itself. `own` is its name.
+fn self_reference(own: &str, body: &JsonMap<String, Json>) -> Option<Fault> {
+    let own = own.trim_start_matches('/');
+    let host = body.get("HostConfig")?;
+    let is_own =
+        |text: &str| text.split(':').next().map(|it| it.trim_start_matches('/')) == Some(own);
+    let modes = [
+        ("network_mode", "NetworkMode"),
+        ("pid_mode", "PidMode"),
+        ("ipc_mode", "IpcMode"),
+    ];
+    let is_mode = |field: &str| {
+        text(&host[field])
+            .strip_prefix("container:")
+            .is_some_and(is_own)
+    };
+    let lists = [("links", "Links"), ("volumes_from", "VolumesFrom")];
+    let is_listed = |field: &str| strings(&host[field]).any(is_own);
+    let mode = modes.iter().find(|(_, field)| is_mode(field));
+    let list = || lists.iter().find(|(_, field)| is_listed(field));
+    let (argument, _) = mode.or_else(list)?;
+    let path = ["create", "params", "host_config", argument].map(str::to_owned);
+    let fault = Fault::new(format!(
+        "container `{own}` cannot use itself in `{argument}`"
+    ));
+    Some(fault.nested_in(&path))
 }
 
 fn stop(params: &serde_json::Value) -> Vec<Fault> {

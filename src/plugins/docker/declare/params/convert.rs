@@ -5,11 +5,12 @@ use crate::{
     model::function::python_text,
     plugins::docker::declare::params::{
         shape::{self, Shape, apply_shape},
+        signal::signal,
         words,
     },
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
-use std::net::IpAddr;
+use std::{net::IpAddr, ops::RangeInclusive};
 
 /// Forms of argument values.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -26,6 +27,10 @@ pub(crate) enum Form {
     Digits,
     /// A number of bytes, or a string such as `512m`.
     Bytes,
+    /// The name or the number of a signal.
+    Signal,
+    /// An absolute path in the container.
+    Directory,
     /// A command line, or a list of arguments.
     Command,
     /// A list of strings; a single string is a list of one.
@@ -74,6 +79,8 @@ pub(crate) fn convert(form: Form, value: &Json, warnings: &mut Vec<Fault>) -> Co
         Form::Int => int(value).map(Json::from),
         Form::Digits => digits(value),
         Form::Bytes => bytes(value),
+        Form::Signal => signal(value),
+        Form::Directory => directory(value),
         Form::Command => command(value),
         Form::Strings => strings(value),
         Form::StringList => string_list(value),
@@ -214,6 +221,20 @@ fn bytes(value: &Json) -> Converted {
     Ok(Json::from(bytes as i64))
 }
 
+/// Converts an absolute path in the container, of Linux or Windows.
+fn directory(value: &Json) -> Converted {
+    let path = text(value)?;
+    let is_of_windows = path.get(1..2) == Some(":");
+    if path.is_empty() || path.starts_with('/') || is_of_windows {
+        return Ok(path.into());
+    }
+    Err(
+        Fault::new(format!("`{path}` must be an absolute path")).hint(format!(
+            "write the whole path in the container, such as /{path}"
+        )),
+    )
+}
+
 fn command(value: &Json) -> Converted {
     match value {
         Json::String(line) => words::split(line)
@@ -352,17 +373,31 @@ fn ports(value: &Json) -> Converted {
         .into_iter()
         .flatten()
         .filter_map(Json::as_str)
-        .map(|port| (port.to_owned(), json!({})));
+        .flat_map(single_ports)
+        .map(|port| (port, json!({})));
     Ok(Json::Object(exposed.collect()))
 }
 
+/// Parses `80` or `8000-8010`.
+fn port_range(text: &str) -> Option<RangeInclusive<u16>> {
+    let port = |text: &str| {
+        let is_number = text.bytes().all(|c| c.is_ascii_digit());
+        text.parse::<u16>().ok().filter(|_| is_number)
+    };
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = (port(first)?, port(last)?);
+    (first <= last).then_some(first..=last)
+}
+
 fn is_port_range(text: &str) -> bool {
-    let is_port =
-        |text: &str| text.bytes().all(|c| c.is_ascii_digit()) && text.parse::<u16>().is_ok();
-    text.split_once('-').map_or_else(
-        || is_port(text),
-        |(first, last)| is_port(first) && is_port(last),
-    )
+    port_range(text).is_some()
+}
+
+/// Returns the ports of `80/tcp` or `8000-8010/tcp`. Engines know no ranges of container ports.
+fn single_ports(port: &str) -> Vec<String> {
+    let (numbers, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
+    let numbers = port_range(numbers).into_iter().flatten();
+    numbers.map(|it| format!("{it}/{protocol}")).collect()
 }
 
 /// Checks `80`, `53/udp` or `8000-8010`, and adds a missing protocol.
@@ -371,7 +406,7 @@ fn checked_port(port: &str) -> Result<String, Fault> {
     match port.split_once('/') {
         Some((number, "tcp" | "udp" | "sctp")) if is_port_range(number) => Ok(port),
         _ => Err(Fault::new(format!("`{port}` is not a valid port")).hint(
-            "use a number from 0 to 65535, followed by /udp or /sctp unless the protocol is tcp",
+            "use a number from 0 to 65535 or a range such as 8000-8010, followed by /udp or /sctp unless the protocol is tcp",
         )),
     }
 }
@@ -380,12 +415,36 @@ fn port_bindings(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     let mut all = JsonMap::new();
     for (key, value) in fields(value)? {
         let under = |fault: Fault| fault.at_key(key);
-        all.insert(
-            checked_port(key).map_err(under)?,
-            bindings(value, warnings).map_err(under)?.into(),
-        );
+        let ports = single_ports(&checked_port(key).map_err(under)?);
+        let bindings = bindings(value, warnings).map_err(under)?;
+        let count = ports.len();
+        for (at, port) in ports.into_iter().enumerate() {
+            let of_port = bindings.iter().map(|it| binding_of(it, (at, count)));
+            let of_port: Vec<Json> = of_port.collect::<Result<_, _>>().map_err(under)?;
+            all.insert(port, of_port.into());
+        }
     }
     Ok(Json::Object(all))
+}
+
+/// Returns the binding of one port of a range of container ports: its position, and their number.
+/// The ranges must be equally long. The engine chooses among the host ports of a single container
+/// port.
+fn binding_of(binding: &Json, (at, count): (usize, usize)) -> Converted {
+    let host = binding["HostPort"].as_str().unwrap_or_default();
+    if count == 1 || host.is_empty() || host == "0" {
+        return Ok(binding.clone());
+    }
+    let ports: Vec<u16> = port_range(host).into_iter().flatten().collect();
+    if ports.len() != count {
+        let message = format!("{count} container ports cannot be bound to `{host}`");
+        return Err(Fault::new(message).hint(format!(
+            "use a range of {count} host ports, or let the engine choose the ports"
+        )));
+    }
+    let mut own = binding.clone();
+    own["HostPort"] = ports[at].to_string().into();
+    Ok(own)
 }
 
 /// Converts one binding or a list. `[ip, port]` and `[ip]` are single bindings, because an address
@@ -756,14 +815,24 @@ fn healthcheck(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     })?;
     convert_field(&mut check, "Retries", |value| int(value).map(Json::from))?;
     for field in ["Interval", "Timeout", "StartPeriod", "StartInterval"] {
-        convert_field(&mut check, field, |value| match value.as_str() {
-            Some(text) => nanoseconds(text)
-                .map(Json::from)
-                .ok_or_else(|| expected("nanoseconds, or a duration such as 30s", value)),
-            None => int(value).map(Json::from),
-        })?;
+        convert_field(&mut check, field, check_duration)?;
     }
     Ok(check)
+}
+
+/// Converts a duration of a health check. Engines refuse those under a millisecond, except 0.
+fn check_duration(value: &Json) -> Converted {
+    let duration = match value.as_str() {
+        Some(text) => nanoseconds(text)
+            .ok_or_else(|| expected("nanoseconds, or a duration such as 30s", value))?,
+        None => int(value)?,
+    };
+    if (1..1_000_000).contains(&duration) {
+        let message =
+            format!("`{duration}` means {duration} nanoseconds; engines need at least 1ms");
+        return Err(Fault::new(message).hint(format!("for seconds, write {duration}s")));
+    }
+    Ok(duration.into())
 }
 
 /// Parses a duration in Go's format into nanoseconds: `1m30s`, `1.5h`, `500ms`; digits without a

@@ -5,11 +5,13 @@
 //! for; the conversions are those of the newest one, except where YAML lacks a Python type (a list
 //! represents a tuple).
 
+mod conflicts;
 mod convert;
 mod gate;
 mod reader;
 mod reference;
 pub(crate) mod shape;
+mod signal;
 mod words;
 
 pub(crate) use convert::{ENDPOINT, Form, convert, kind, nanoseconds};
@@ -128,10 +130,15 @@ const TABLE: &[Argument] = &[
         Body("NetworkDisabled"),
         F::Bool,
     ),
-    argument("working_dir", CREATE_OR_RUN, Body("WorkingDir"), F::Text),
+    argument(
+        "working_dir",
+        CREATE_OR_RUN,
+        Body("WorkingDir"),
+        F::Directory,
+    ),
     argument("mac_address", CREATE_OR_RUN, Body("MacAddress"), F::Text),
     argument("labels", CREATE_OR_RUN, Body("Labels"), F::Labels),
-    argument("stop_signal", CREATE_OR_RUN, Body("StopSignal"), F::Text),
+    argument("stop_signal", CREATE_OR_RUN, Body("StopSignal"), F::Signal),
     argument("stop_timeout", CREATE, Body("StopTimeout"), F::Int).since(25),
     argument(
         "healthcheck",

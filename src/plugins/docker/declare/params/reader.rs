@@ -6,6 +6,7 @@ use crate::{
     plugins::docker::declare::params::{
         Argument, CREATE, Form, HOST, Host, REMOVE, RUN, START, STOP, Special, TABLE,
         Target::{Body, Ignored, Query},
+        conflicts::conflicts,
         convert::convert,
         find,
         gate::{ApiRange, Gate, gates},
@@ -301,9 +302,11 @@ impl Reader {
         let inner = [&path[..], &["host_config".to_owned()]].concat();
         match host {
             None => {}
-            Some(Json::Object(entries)) => entries
-                .iter()
-                .for_each(|(key, value)| self.run_argument(key, value, &inner)),
+            Some(Json::Object(entries)) => entries.iter().for_each(|(key, value)| match &**key {
+                // Blueprints of the plugin 1.x have these names, and mean the same.
+                "binds" | "port_bindings" => self.argument(key, value, HOST, &inner),
+                _ => self.run_argument(key, value, &inner),
+            }),
             Some(_) => self
                 .faults
                 .push(Fault::new("`host_config` must be a mapping").nested_in(&inner)),
@@ -585,23 +588,7 @@ impl Reader {
     }
 
     fn finish(mut self) -> Result<Creation, Vec<Fault>> {
-        let host_network = self.host.get("NetworkMode").and_then(Json::as_str) == Some("host");
-        // Raw fields are passed through unchanged; the engine then ignores the ports.
-        let raw = ["NetworkMode", "PortBindings"]
-            .iter()
-            .all(|field| self.raw.contains(field));
-        if host_network
-            && !raw
-            && self
-                .host
-                .get("PortBindings")
-                .is_some_and(|bindings| !is_empty(bindings))
-        {
-            let fault = Fault::new("`network_mode: host` and `port_bindings` cannot be combined");
-            self.faults.push(
-                fault.hint("remove `port_bindings`: on the host network, ports need no bindings"),
-            );
-        }
+        self.faults.extend(conflicts(&self.host, &self.raw));
         if !self.faults.is_empty() {
             return Err(self.faults);
         }

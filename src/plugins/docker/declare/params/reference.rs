@@ -144,6 +144,8 @@ impl Form {
             Self::Int => "integer",
             Self::Digits => "integer, or string of digits",
             Self::Bytes => "number of bytes, or string such as `512m`",
+            Self::Signal => "name or number of a signal, such as `SIGTERM`",
+            Self::Directory => "absolute path in the container",
             Self::Command => "command line, or list of arguments",
             Self::Strings => "string, or list of strings",
             Self::StringList => "list of strings",
@@ -156,7 +158,7 @@ impl Form {
                 "list of ports: `80`, `53/udp`, `[53, udp]`; or mapping of ports to null"
             }
             Self::PortBindings => {
-                "mapping of ports to `8080`, `[127.0.0.1, 8080]`, `8000-8010`, null, `{HostIp, HostPort}`, or a list of these"
+                "mapping of ports to `8080`, `[127.0.0.1, 8080]`, `8000-8010` (the engine chooses one), null, `{HostIp, HostPort}`, or a list of these; `80-82` to a range of as many host ports"
             }
             Self::Environment => "mapping, or list of `K=V`",
             Self::Volumes => "path in the container, list of paths, or mapping",
@@ -174,7 +176,7 @@ impl Form {
             Self::LogConfig => "`{type, config}`",
             Self::Tmpfs => "mapping of paths to options, or list of `path:options`",
             Self::Healthcheck => {
-                "`{test, interval, timeout, start_period, start_interval, retries}`; durations as nanoseconds or as text such as `30s`"
+                "`{test, interval, timeout, start_period, start_interval, retries}`; durations as text such as `30s`, or as nanoseconds, at least 1000000 (1ms) or 0"
             }
             Self::Networking => "`{EndpointsConfig: {network: {aliases, links, ipv4_address, …}}}`",
         }
@@ -185,7 +187,7 @@ impl Form {
     fn schema(self) -> Json {
         let types: &[&str] = match self {
             Self::Raw => return json!({}),
-            Self::Text => &["string", "integer"],
+            Self::Text | Self::Signal | Self::Directory => &["string", "integer"],
             Self::Bool => &["boolean"],
             Self::Int => &["integer"],
             Self::Digits | Self::Bytes => &["integer", "number", "string"],
