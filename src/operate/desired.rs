@@ -476,8 +476,7 @@ pub(crate) fn refuse_unmet_requirements(lines: &[String]) -> Result<(), Error> {
     }
     let message = "the blueprint requires features that are not available; nothing was done";
     let error = Error::new(Kind::Invalid, message).with(Detail::Unmet(lines.to_vec()));
-    Err(error
-        .hint("remove them from the blueprint; for features of an engine, use a newer one: --host"))
+    Err(error.hint("remove them from the blueprint, or use an engine that supports them: --host"))
 }
 
 pub(crate) fn differs_error(name: &str, differences: &[Difference]) -> Error {

@@ -70,6 +70,39 @@ fn saved_image_is_checked_for_its_platform() {
         .stderr_contains(&["saved.tar contains no image for linux/amd64: found linux/arm64"]);
 }
 
+/// Some engines ignore a platform, and some look only at that of the parameters.
+#[test]
+fn container_of_another_platform_than_requested_is_refused() {
+    let test = Test::new("refused");
+    let image = OciImage::new(&test.prefix, &BOTH);
+    image.write_archive(None, &test.path("both.tar"));
+    let refuses = |image: &str, params: &str| {
+        let container = SLEEPER.replace(DEMO, image);
+        test.blueprint(&container.replace("command: sleep 1000", params));
+        test.run(&["install"]).exits_with(1);
+        assert!(test.containers().is_empty(), "{:?}", test.containers());
+        test.run(&["uninstall"]).exits_with(0);
+    };
+    let params = "command: sleep 1000, platform: linux/arm64";
+    refuses("{src: both.tar, platform: linux/amd64}", params);
+    // An image by its ID, and one by its name.
+    OciImage::new(&test.prefix, &["linux/arm64"]).write_archive(None, &test.path("arm.tar"));
+    with_image(&test, "{src: arm.tar, repository: PREFIX-arm, tag: '1'}");
+    test.run(&["install"]).exits_with(0);
+    let name = format!("{}-arm:1", test.prefix);
+    let id = docker(&["image", "inspect", "--format", "{{.Id}}", &name]);
+    test.run(&["uninstall"]).exits_with(0);
+    let params = "command: sleep 1000";
+    refuses(
+        &format!("{{repository: '{id}', platform: linux/amd64}}"),
+        params,
+    );
+    let params = "command: sleep 1000, platform: linux/amd64";
+    let image = "{repository: PREFIX-arm, tag: '1', pull_policy: never}";
+    refuses(image, params);
+    docker(&["rmi", "-f", &name]);
+}
+
 #[test]
 fn variant_is_pulled_and_used_by_platform() {
     let test = Test::new("variants");
@@ -139,6 +172,12 @@ fn image_is_imported_for_the_requested_platform_or_refused() {
         run.exits_with(0);
         let architecture = docker(&["image", "inspect", "--format", "{{.Architecture}}", &name]);
         assert_eq!(architecture, "arm64");
+        test.run(&["uninstall"]).exits_with(0);
+        // Without `platform`, the import for another one does not count.
+        with_image(&test, "{src: TARBALL, repository: PREFIX-root}");
+        test.run(&["install"]).exits_with(0);
+        let architecture = docker(&["image", "inspect", "--format", "{{.Architecture}}", &name]);
+        assert_ne!(architecture, "arm64");
         test.run(&["uninstall"]).exits_with(0);
     }
     docker(&["rmi", "-f", &name]);

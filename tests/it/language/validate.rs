@@ -452,6 +452,7 @@ fn parameters_that_engines_refuse_are_found_without_an_engine() {
             .stderr_contains(&["blueprint.yaml:", message]);
     }
     for params in [
+        "host_config: {mounts: [{Type: image, Source: x, Target: /x}]}",
         "stop_signal: SIGRTMIN+3, working_dir: /app, healthcheck: {test: x, interval: 0}",
         "stop_signal: 9, healthcheck: {test: x, interval: 30s, timeout: 1000000}",
         "volumes: [/b], host_config: {binds: ['/c:/b']}",

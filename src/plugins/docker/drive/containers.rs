@@ -92,6 +92,8 @@ const UNUSED: Removal = Removal {
 struct Request {
     name: String,
     platform: Option<String>,
+    /// The platforms that the parameters and the image request. The image must be for each.
+    expected: Vec<String>,
     /// Names the image by its declared name, if it has one.
     body: Json,
     /// ID of the image, or its name if no earlier step provided it.
@@ -259,7 +261,7 @@ impl Engine {
         created: Outputs,
         request: &Request,
     ) -> Result<Outputs, Failure> {
-        if !request.names_image() && request.platform.is_none() {
+        if !request.names_image() && request.expected.is_empty() {
             return Ok(created);
         }
         let id = created.set.get("container_id").and_then(Json::as_str);
@@ -280,17 +282,37 @@ impl Engine {
 
     /// Removes a new container if its image is not for the requested platform.
     async fn expect_platform(&self, found: &Container, request: &Request) -> Result<(), Failure> {
-        let (Some(requested), Some(platform)) = (&request.platform, platform_of(found)) else {
-            return Ok(());
-        };
-        let requested = self.platform(requested).await?;
-        if platform.satisfies(&requested) {
+        if request.expected.is_empty() {
             return Ok(());
         }
-        self.delete(&found.id(), UNUSED).await?;
-        Err(Failure::fatal(format!(
-            "the engine created the container from the image for {platform}, but {requested} is requested; it was removed again"
-        )))
+        let Some(platform) = self.platform_of(found).await? else {
+            return Ok(());
+        };
+        for requested in &request.expected {
+            let requested = self.platform(requested).await?;
+            if platform.satisfies(&requested) {
+                continue;
+            }
+            self.delete(&found.id(), UNUSED).await?;
+            return Err(Failure::fatal(format!(
+                "the engine created the container from the image for {platform}, but {requested} is requested; it was removed again"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Returns the platform of the image of a container: of the variant that the container uses, or
+    /// of the only one.
+    async fn platform_of(&self, found: &Container) -> Result<Option<Platform>, Failure> {
+        let shown = found.json.pointer("/ImageManifestDescriptor/platform");
+        if let Some(shown) = shown.filter(|it| it.is_object()) {
+            return Ok(Some(Platform::of_manifest(shown)));
+        }
+        if self.may_have_more_variants().await? {
+            return Ok(None);
+        }
+        let image = self.image(found.text("/Image").unwrap_or_default()).await?;
+        Ok(image.as_ref().map(Platform::of_image))
     }
 
     /// Returns true if a container was created from the request of a creation.
@@ -410,6 +432,9 @@ impl Engine {
         check_name(&name)?;
         let image_id = image_of(call, creation, &converted)?;
         let platform = self.platform_of_request(call, &converted);
+        let of_image = text_property(call, IMAGE_PLATFORM).map(str::to_owned);
+        let expected = converted.platform.clone().into_iter().chain(of_image);
+        let expected = expected.collect();
         let new = RequestContext {
             host_name: creation.host_name(),
             version: Some(self.client.version()),
@@ -436,6 +461,7 @@ impl Engine {
         Ok(Request {
             name,
             platform,
+            expected,
             body,
             image_id,
             digest,
@@ -1024,12 +1050,6 @@ fn image_of(
 
 fn text_property<'c>(call: &'c Call, name: &str) -> Option<&'c str> {
     call.properties().get(name).and_then(Json::as_str)
-}
-
-/// Returns the platform of the image of a container; none if the engine does not show it.
-fn platform_of(container: &Container) -> Option<Platform> {
-    let shown = container.json.pointer("/ImageManifestDescriptor/platform");
-    shown.filter(|it| it.is_object()).map(Platform::of_manifest)
 }
 
 /// Returns the failure of a server for a name that another container has.

@@ -92,9 +92,19 @@ pub(crate) fn limited_parts(body: &JsonMap<String, Json>) -> Vec<Gate> {
             .to_vec(),
         versions: ApiRange::since(44),
     });
+    let mounts = body.get("HostConfig").map(|host| &host["Mounts"]);
+    let mounts = mounts.and_then(Json::as_array).into_iter().flatten();
+    let of_image = mounts.into_iter().any(|it| it["Type"] == "image");
+    let of_image = of_image.then(|| Gate {
+        path: ["create", "params", "host_config", "mounts"]
+            .map(str::to_owned)
+            .to_vec(),
+        versions: ApiRange::since(48),
+    });
     gates(body, LIMITED_PARTS)
         .into_iter()
         .chain(several)
+        .chain(of_image)
         .collect()
 }
 

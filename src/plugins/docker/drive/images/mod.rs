@@ -191,7 +191,7 @@ impl Engine {
     /// Returns true if the engine may have more variants of an image than it shows: before
     /// [`PLATFORM_OF_INSPECTION`], engines with the image store of containerd show only one. The
     /// creation of the container tells whether the requested one is there.
-    async fn may_have_more_variants(&self) -> Result<bool, Failure> {
+    pub(crate) async fn may_have_more_variants(&self) -> Result<bool, Failure> {
         if self.client.version() >= PLATFORM_OF_INSPECTION {
             return Ok(false);
         }
@@ -248,19 +248,18 @@ impl Engine {
 
     /// Downloads a tarball and uses it like a file, unless its image already exists.
     async fn provide_url(&self, it: &ImageFetch<'_>, url: &str) -> Result<Json, Failure> {
+        let platform = self.selection(it).await?.platform;
         let before = match &it.image.sha256 {
             Some(digest) => {
-                self.imported_before(it, label::SOURCE, &source_of(&it.image, digest))
+                let source = source_of(&it.image, digest);
+                self.imported_before(it, (label::SOURCE, &source), &platform)
                     .await?
             }
             None if it.image.pull == PullPolicy::Always => None,
             None => {
-                self.imported_before(
-                    it,
-                    label::SOURCE_URL,
-                    &self.digest(&source_of(&it.image, url)),
-                )
-                .await?
+                let source = self.digest(&source_of(&it.image, url));
+                self.imported_before(it, (label::SOURCE_URL, &source), &platform)
+                    .await?
             }
         };
         if let Some(found) = before {
@@ -283,6 +282,7 @@ impl Engine {
     async fn provide_file(&self, it: &ImageFetch<'_>, path: &Path) -> Result<Json, Failure> {
         (it.progress)(Progress::Note(format!("reading {}", path.display())));
         let meant = self.selection(it).await?;
+        let platform = meant.platform.clone();
         let (archive, digest) = blocking(path, move |path| {
             Ok((recognize(path, &meant)?, digest(path)?))
         })
@@ -296,7 +296,11 @@ impl Engine {
         }
         match archive {
             Archive::FileSystem => match self
-                .imported_before(it, label::SOURCE, &source_of(&it.image, &digest))
+                .imported_before(
+                    it,
+                    (label::SOURCE, &source_of(&it.image, &digest)),
+                    &platform,
+                )
                 .await?
             {
                 Some(image) => Ok(image),
@@ -320,20 +324,18 @@ impl Engine {
     }
 
     /// Returns the image that was imported from a tarball before. It must have the requested name,
-    /// if there is one; nodes without a name share an image. An image built from such an image
-    /// inherits its labels, but does not count.
+    /// if there is one, and the platform: the requested one, or that of the engine. Nodes without a
+    /// name share an image. An image built from such an image inherits its labels, but does not
+    /// count.
     async fn imported_before(
         &self,
         it: &ImageFetch<'_>,
-        name: &str,
-        value: &str,
+        (name, value): (&str, &str),
+        platform: &Platform,
     ) -> Result<Option<Json>, Failure> {
         // If a digest is requested, only imports by this state directory are trusted to have it.
         let trusted = |image: &Json| it.image.sha256.is_none() || self.is_sealed_image(image);
-        let is_for_platform = |image: &Json| {
-            let requested = it.platform.as_ref();
-            requested.is_none_or(|platform| Platform::of_image(image).satisfies(platform))
-        };
+        let is_for_platform = |image: &Json| Platform::of_image(image).satisfies(platform);
         let fits = |image: &Json| {
             image["Config"]["Labels"][name] == value
                 && is_imported(image)
