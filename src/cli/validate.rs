@@ -165,6 +165,9 @@ fn warn_about_install_failures(loaded: &mut LoadedBlueprint, path: &Path, strict
         diagnostic.severity = Severity::Warning;
     }
     expand(loaded, &mut d);
+    if loaded.is_valid() {
+        blueprint::check_deployment(loaded, &absolute, &mut d);
+    }
     for node in loaded.blueprint.nodes.values() {
         warn_about_unsupported(loaded, node, &mut d);
     }

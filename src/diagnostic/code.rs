@@ -496,6 +496,10 @@ codes! {
     ///
     /// Rename one of them.
     DuplicateName = "D0106", None;
+    /// A node has several instances, which cannot have the same fixed host port or address.
+    ///
+    /// Publish a range of ports, let the engine choose ports and addresses, or declare several nodes.
+    SingleHolder = "D0109", None;
     /// An operation belongs to a plugin that dockctl does not provide.
     ///
     /// Install with `--skip-unsupported`. Without it, install refuses the blueprint.

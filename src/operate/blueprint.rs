@@ -5,6 +5,7 @@ use super::{
     error::{Error, Kind},
     input_args::{self, HiddenInputs},
     settings::Settings,
+    single_holder,
     workspace::Workspace,
 };
 use crate::{
@@ -483,6 +484,9 @@ pub(crate) fn create_deployment(
     let deployment = loaded
         .is_valid()
         .then(|| Deployment::new(&origin, blueprint, inputs, &mut random, &mut d));
+    if let Some(deployment) = &deployment {
+        single_holder::check(deployment, blueprint, &mut d);
+    }
     loaded.diagnostics.append(d);
     loaded.diagnostics.finish(workspace.settings.strict);
     match deployment {
@@ -492,6 +496,26 @@ pub(crate) fn create_deployment(
             Ok(deployment)
         }
         _ => Err(loaded.to_error()),
+    }
+}
+
+/// Adds the errors of the deployment that a valid blueprint would become, as far as its inputs are
+/// known.
+pub(crate) fn check_deployment(loaded: &LoadedBlueprint, path: &Path, d: &mut Diagnostics) {
+    let origin = DeploymentSource {
+        name: "deployment",
+        path,
+        given: loaded.given.clone(),
+        previous: None,
+        planned: &[],
+        removed_first: BTreeSet::new(),
+        sources: &loaded.sources,
+    };
+    let (mut random, mut scratch) = (fastrand::Rng::with_seed(0), Diagnostics::default());
+    let (blueprint, inputs) = (&loaded.blueprint, &loaded.inputs);
+    let deployment = Deployment::new(&origin, blueprint, inputs, &mut random, &mut scratch);
+    if scratch.is_empty() {
+        single_holder::check(&deployment, blueprint, d);
     }
 }
 

@@ -24,6 +24,7 @@ mod run_error;
 pub(crate) mod scale;
 pub mod session;
 pub mod settings;
+mod single_holder;
 pub(crate) mod target;
 pub(crate) mod uninstall;
 pub(crate) mod watch;

@@ -3,12 +3,12 @@
 use super::{
     error::{Error, Kind},
     execute::{select_instances, unknown_name},
+    single_holder,
 };
 use crate::{
     event,
     model::{self, Deployment, Instance, ScalingError, ScalingResult, Structure},
     plan,
-    plugins::{InstanceRef, Plugins, ResourceKind},
     record::Record,
     stage::{Parameters, parameters::Scale},
 };
@@ -92,7 +92,7 @@ pub(crate) fn apply(
         ScalingError::Unknown(name) => unknown_entity(&name, &deployment),
         other => Error::usage(other.to_string()),
     })?;
-    refuse_fixed_ports(&deployment, &scaled)?;
+    refuse_single_holders(&deployment, &scaled)?;
     (parameters.added, parameters.removed) = (scaled.added, scaled.removed);
     let structure = Structure {
         emptied: scaled.emptied,
@@ -205,27 +205,14 @@ fn interrupted_instances(
     instances.take(limit).map(|it| it.id.clone()).collect()
 }
 
-fn refuse_fixed_ports(deployment: &Deployment, scaled: &ScalingResult) -> Result<(), Error> {
+fn refuse_single_holders(deployment: &Deployment, scaled: &ScalingResult) -> Result<(), Error> {
     let added = scaled.instances.iter();
     let added = added.filter(|it| scaled.added.contains(&it.id));
     let nodes: BTreeSet<&str> = added.map(|it| it.node.as_str()).collect();
-    let fixed = |node| Some((node, fixed_port(deployment, node)?));
-    let Some((node, port)) = nodes.into_iter().find_map(fixed) else {
+    let fixed = |node| Some((node, single_holder::single(deployment, node)?));
+    let Some((node, resource)) = nodes.into_iter().find_map(fixed) else {
         return Ok(());
     };
-    let message =
-        format!("cannot scale `{node}`: it publishes {port}, which only one container can use");
-    Err(Error::new(Kind::Invalid, message)
-        .hint("publish a port range, such as 8080-8089, or let the engine choose the port"))
-}
-
-/// Returns the description of a fixed host port that all objects of a node would need.
-fn fixed_port(deployment: &Deployment, node: &str) -> Option<String> {
-    let mut instances = deployment.instances.iter();
-    let part = InstanceRef::of(deployment, instances.find(|it| it.node == node)?)?;
-    let needed = Plugins::default().exclusive_resources(part);
-    needed
-        .into_iter()
-        .find(|it| it.kind == ResourceKind::Port)
-        .map(|it| it.shown)
+    let message = format!("cannot scale `{node}`: only one object can have {resource}");
+    Err(Error::new(Kind::Invalid, message).hint(single_holder::ADVICE))
 }

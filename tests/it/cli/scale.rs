@@ -104,7 +104,7 @@ fn failed_scale_out_is_rolled_back() {
     test.run(&["install"]).exits_with(0);
     test.run(&["scale", "web", "--to", "2"])
         .exits_with(3)
-        .stderr_contains(&["publishes host port 18980", "a port range"]);
+        .stderr_contains(&["only one object can have host port 18980", "a port range"]);
 }
 
 #[test]

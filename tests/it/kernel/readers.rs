@@ -10,10 +10,11 @@ use dockctl::{
     plan::unordered_readings,
     plugins::Plugins,
     stage::{
-        Parameters, Selection, Workflow,
+        Parameters, Selection, Stage, TaskId, Workflow,
         parameters::{Heal, Reinstall},
     },
 };
+use std::collections::HashSet;
 
 const READS_A: &str = "command: sleep 1, environment: {A: {get_attribute: [a, container_id]}}";
 
@@ -175,4 +176,67 @@ fn deployment_with_a_cyclic_read_still_runs_and_uninstalls() {
         );
     }
     assert_eq!(life.container_states(), [""; 0]);
+}
+
+/// `b` needs `a` to be created, and not more: `a` waits for a process that `b` serves.
+#[test]
+fn awaited_operation_orders_install_and_uninstall() {
+    let relationship = |operation: &str| {
+        let of = "cloudify.relationships.depends_on_lifecycle_operation";
+        format!("{{type: {of}, target: a, properties: {{operation: {operation}}}}}")
+    };
+    let stage = |operation: &str, workflow: Workflow| {
+        let blueprint = blueprint(&[("a", "", "", ""), ("b", "", "", &relationship(operation))]);
+        let blueprint = blueprint.replacen(
+            "create: {inputs: {params: {}}}",
+            "create: {inputs: {params: {}}}, start: {inputs: {processes_to_wait_for: [x]}}",
+            1,
+        );
+        let deployment = deployment_of(&blueprint, None);
+        let mut life = TestDeployment::new();
+        if workflow == Workflow::Uninstall {
+            life.run(&deployment, Workflow::Install);
+        }
+        life.plan(&deployment, workflow)
+    };
+    let task = |stage: &Stage, node: &str, operation: &str| {
+        let is_it = |it: &&TaskId| {
+            let task = stage.task(**it);
+            task.node == node && task.operation == operation
+        };
+        let ids: Vec<TaskId> = stage.ids().collect();
+        *ids.iter().rfind(is_it).unwrap()
+    };
+    let waits = |stage: &Stage, task: TaskId, other: TaskId| {
+        let (mut seen, mut open) = (HashSet::new(), vec![task]);
+        while let Some(at) = open.pop() {
+            if seen.insert(at) {
+                open.extend(&stage.task(at).needs);
+            }
+        }
+        seen.contains(&other)
+    };
+    let install = stage("create", Workflow::Install);
+    let [created, started] = ["create", "start"].map(|it| task(&install, "a", it));
+    let of_b = task(&install, "b", "create");
+    assert!(waits(&install, of_b, created), "{install}");
+    assert!(!waits(&install, of_b, started), "{install}");
+    let install = stage("start", Workflow::Install);
+    let of_b = task(&install, "b", "create");
+    assert!(
+        waits(&install, of_b, task(&install, "a", "start")),
+        "{install}"
+    );
+    // The other way around.
+    let uninstall = stage("create", Workflow::Uninstall);
+    let [stopped, deleted] = ["stop", "delete"].map(|it| task(&uninstall, "a", it));
+    let of_b = task(&uninstall, "b", "delete");
+    assert!(waits(&uninstall, deleted, of_b), "{uninstall}");
+    assert!(!waits(&uninstall, stopped, of_b), "{uninstall}");
+    let uninstall = stage("start", Workflow::Uninstall);
+    let stopped = task(&uninstall, "a", "stop");
+    assert!(
+        waits(&uninstall, stopped, task(&uninstall, "b", "delete")),
+        "{uninstall}"
+    );
 }

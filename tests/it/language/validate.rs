@@ -464,6 +464,44 @@ fn parameters_that_engines_refuse_are_found_without_an_engine() {
 }
 
 #[test]
+fn nodes_with_a_fixed_port_or_address_have_one_instance() {
+    let test = Test::in_memory("single");
+    let validate = |count: u32, params: &str, address: &str| {
+        test.blueprint(&format!(
+            "  - plugin:dockctl
+inputs: {{count: {{default: {count}}}}}
+node_templates:
+  net: {{type: dockctl.nodes.Network, properties: {{name: net, subnet: 10.7.0.0/24}}}}
+  web:
+    type: cloudify.docker.Container
+    instances: {{deploy: {count}}}
+    properties: {{name: web, image: {{repository: i}}}}
+    interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{params: {{{params}}}}}}}}}}}
+    relationships: [{{type: dockctl.relationships.attached_to_network, target: net, properties: {{{address}}}}}]
+"
+        ));
+        test.run(&["validate"])
+    };
+    let port = "host_config: {port_bindings: {80: 8080}}";
+    let message = "node `web` has 2 instances, but only one object can have";
+    validate(2, port, "")
+        .exits_with(3)
+        .stderr_contains(&["D0109", message, "host port 8080"]);
+    // The same before anything begins.
+    test.run(&["plan"])
+        .exits_with(3)
+        .stderr_contains(&[message]);
+    test.run(&["install"])
+        .exits_with(3)
+        .stderr_contains(&[message]);
+    validate(2, "", "ipv4_address: 10.7.0.9")
+        .exits_with(3)
+        .stderr_contains(&[message, "address 10.7.0.9"]);
+    validate(1, port, "ipv4_address: 10.7.0.9").exits_with(0);
+    validate(2, "host_config: {port_bindings: {80: 8080-8089}}", "").exits_with(0);
+}
+
+#[test]
 fn subnets_and_gateways_are_checked() {
     for (network, message) in [
         ("subnet: 10.370.1.0/24", "`10.370.1.0/24` is not a subnet"),

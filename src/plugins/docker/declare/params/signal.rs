@@ -3,11 +3,44 @@
 use crate::diagnostic::{fault::Fault, nearest};
 use serde_json::Value as Json;
 
-/// Names without `SIG`. The real-time signals are `RTMIN` to `RTMIN+15` and `RTMAX-14` to `RTMAX`.
+/// All names but those of the real-time signals, which are `SIGRTMIN` to `SIGRTMIN+15` and
+/// `SIGRTMAX-14` to `SIGRTMAX`.
 const NAMES: [&str; 35] = [
-    "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL",
-    "PIPE", "POLL", "PROF", "PWR", "QUIT", "SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP",
-    "TTIN", "TTOU", "URG", "USR1", "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ", "UNUSED",
+    "SIGABRT",
+    "SIGALRM",
+    "SIGBUS",
+    "SIGCHLD",
+    "SIGCLD",
+    "SIGCONT",
+    "SIGFPE",
+    "SIGHUP",
+    "SIGILL",
+    "SIGINT",
+    "SIGIO",
+    "SIGIOT",
+    "SIGKILL",
+    "SIGPIPE",
+    "SIGPOLL",
+    "SIGPROF",
+    "SIGPWR",
+    "SIGQUIT",
+    "SIGSEGV",
+    "SIGSTKFLT",
+    "SIGSTOP",
+    "SIGSYS",
+    "SIGTERM",
+    "SIGTRAP",
+    "SIGTSTP",
+    "SIGTTIN",
+    "SIGTTOU",
+    "SIGURG",
+    "SIGUSR1",
+    "SIGUSR2",
+    "SIGVTALRM",
+    "SIGWINCH",
+    "SIGXCPU",
+    "SIGXFSZ",
+    "SIGUNUSED",
 ];
 
 /// Converts a signal, such as `SIGTERM`, `term` or 15, to a string.
@@ -30,10 +63,8 @@ pub(super) fn signal(value: &Json) -> Result<Json, Fault> {
 }
 
 fn advice(given: &str) -> String {
-    let upper = given.to_uppercase();
-    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    match nearest(name, NAMES) {
-        Some(near) => format!("did you mean SIG{near}?"),
+    match nearest(&full_name(given), NAMES) {
+        Some(near) => format!("did you mean {near}?"),
         None => "use a name such as SIGTERM, or a number from 1 to 64".to_owned(),
     }
 }
@@ -42,9 +73,17 @@ fn is_signal(given: &str) -> bool {
     if let Ok(number) = given.parse::<u8>() {
         return (1..=64).contains(&number);
     }
+    let name = full_name(given);
+    NAMES.contains(&&*name) || is_real_time(name.trim_start_matches("SIG"))
+}
+
+fn full_name(given: &str) -> String {
     let upper = given.to_uppercase();
-    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    NAMES.contains(&name) || is_real_time(name)
+    if upper.starts_with("SIG") {
+        upper
+    } else {
+        format!("SIG{upper}")
+    }
 }
 
 fn is_real_time(name: &str) -> bool {
