@@ -328,7 +328,9 @@ impl Graph {
         let needs = self.0[from.0].needs.clone();
         let (moved, kept): (Vec<_>, Vec<_>) = needs.into_iter().partition(|it| chosen(self, *it));
         self.0[from.0].needs = kept;
-        moved.into_iter().for_each(|need| self.add_need(to, need));
+        for need in moved {
+            self.add_need(to, need);
+        }
     }
 }
 

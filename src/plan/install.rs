@@ -132,7 +132,7 @@ pub fn of(known: &PlanInput<'_>, scope: &Scope<'_>) -> Proposal {
         planner.append_instance(decision, exchange, &dropped);
     }
     planner.establish_neighbors();
-    planner.arrange(exchanges);
+    planner.arrange(&exchanges);
     planner.proposal
 }
 
@@ -251,13 +251,14 @@ impl<'a> Planner<'a, '_> {
         }
         let hands_on = |it: &Instance| exchanges.iter().any(|one| one.contains(&it.id));
         let (known, purpose) = (&self.known, Purpose::Ordinary);
-        let removed = uninstall::remove_dropped(known, purpose, &hands_on, &mut self.proposal);
+        let removed =
+            uninstall::remove_dropped(known, purpose, (&hands_on, true), &mut self.proposal);
         self.members.extend(removed.members);
         removed.ends
     }
 
     /// Arranges the tasks of exchanges.
-    fn arrange(&mut self, exchanges: Vec<Exchange>) {
+    fn arrange(&mut self, exchanges: &[Exchange]) {
         let known = self.known;
         let is_bound = |one: &str, other: &str| {
             let instance = known.deployment.instance(one);
@@ -280,7 +281,7 @@ impl<'a> Planner<'a, '_> {
         let stage = &mut self.proposal.stage;
         exchange::arrange(
             stage,
-            exchanges.clone(),
+            exchanges.to_vec(),
             &self.members,
             &is_bound,
             &is_free_of,

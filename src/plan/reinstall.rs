@@ -61,6 +61,7 @@ pub(super) fn append(
         image_tasks: &image_tasks,
         purpose: Purpose::Ordinary,
         hands_on: &|_| false,
+        refuses_used: false,
     }
     .plan(&[], proposal);
     keep_images(first, proposal);

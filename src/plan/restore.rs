@@ -90,7 +90,7 @@ pub fn must_come_first(record: &Record, plugins: Plugins, parameters: &Parameter
             && last.stopped.is_none()
     });
     let can_finish = finishes_replacement && is_whole_deployment && died;
-    is_needed(record, plugins) && !(can_finish && !has_open_exchange(record))
+    is_needed(record, plugins) && (!can_finish || has_open_exchange(record))
 }
 
 /// Returns true if the record shows anything to restore.
@@ -223,6 +223,7 @@ fn undo_exchanges(
         image_tasks: &ImageTasks::new(),
         purpose: Purpose::Ordinary,
         hands_on: &|_| false,
+        refuses_used: false,
     };
     let mut given_up = if has_open_exchange(record) {
         removal.plan(&[], proposal).ends

@@ -41,6 +41,7 @@ pub fn next(
             executions: &to_remove.executions,
         },
         hands_on: &|_| false,
+        refuses_used: false,
     }
     .plan(&[], &mut proposal);
     proposal

@@ -12,9 +12,10 @@ use crate::{
     model::{
         Definition, Deployment, Instance,
         InstanceState::{self, Configured, Deleted, Deleting, Stopped, Stopping, Uninitialized},
+        Retry,
     },
     record::Record,
-    seam::{Observed, Purpose},
+    seam::{Observed, Purpose, Step},
     stage::{Selection, Stage, TaskId, operations},
 };
 use std::{
@@ -72,7 +73,7 @@ pub fn of(
 ) -> Proposal {
     let mut proposal = Proposal::default();
     let first = if selection.is_all() {
-        remove_dropped(known, purpose, &|_| false, &mut proposal).ends
+        remove_dropped(known, purpose, (&|_| false, false), &mut proposal).ends
     } else {
         Vec::new()
     };
@@ -85,17 +86,19 @@ pub fn of(
         image_tasks: &ImageTasks::new(),
         purpose,
         hands_on: &|_| false,
+        refuses_used: false,
     }
     .plan(&first, &mut proposal);
     proposal
 }
 
 /// Appends the removal of instances that are no longer in the definition, after `unlink` of removed
-/// relationships. `hands_on` returns true for instances that take part in an exchange.
+/// relationships. `hands_on` returns true for instances that take part in an exchange; `updates`
+/// means that the other instances stay.
 pub(super) fn remove_dropped(
     known: &PlanInput<'_>,
     purpose: Purpose<'_>,
-    hands_on: &dyn Fn(&Instance) -> bool,
+    (hands_on, updates): (&dyn Fn(&Instance) -> bool, bool),
     proposal: &mut Proposal,
 ) -> Removed {
     let dropped = known.record.dropped.iter();
@@ -124,6 +127,7 @@ pub(super) fn remove_dropped(
         image_tasks: &image_tasks,
         purpose,
         hands_on,
+        refuses_used: updates,
     };
     let mut removed = taking.plan(&unlinked, proposal);
     removed.ends.splice(0..0, unlinked);
@@ -152,6 +156,9 @@ pub(super) struct Removal<'a> {
     pub purpose: Purpose<'a>,
     /// Returns true for instances that take part in an exchange. They give up their names first.
     pub hands_on: &'a dyn Fn(&Instance) -> bool,
+    /// The removal of an object that others use is refused before anything begins. Otherwise it
+    /// fails, and the rest is removed.
+    pub refuses_used: bool,
 }
 
 impl Removal<'_> {
@@ -191,9 +198,10 @@ impl Removal<'_> {
             let handed_on: BTreeSet<TaskId> = last.map_or(after, |last| BTreeSet::from([last]));
             for id in order.dependencies_of(instance) {
                 let awaited = order.awaited_operation(instance, id);
-                let waits = match awaited.is_some_and(is_before_start) {
-                    true => &mut delays,
-                    false => &mut waits_for,
+                let waits = if awaited.is_some_and(is_before_start) {
+                    &mut delays
+                } else {
+                    &mut waits_for
                 };
                 waits.entry(id.to_owned()).or_default().extend(&handed_on);
             }
@@ -247,6 +255,12 @@ impl Removal<'_> {
         } else {
             Vec::new()
         };
+        let object = self.known.observed.of_instance(&instance.id);
+        let obstacle = object.and_then(|it| self.known.plugins.removal_obstacle(node, it));
+        if let Some(why) = obstacle.filter(|_| self.refuses_used && !node.is_adopted()) {
+            let refusal = Step::refused(why);
+            chain.push("delete", refusal, Retry::default(), Some(&node.place));
+        }
         let replacement = chain.replacement(node);
         if let Some(replacement) = replacement.filter(|_| (self.hands_on)(instance)) {
             chain.release(node, replacement);

@@ -259,6 +259,11 @@ pub trait Plugin: Sync {
         false
     }
 
+    /// Returns the reason why an object cannot be removed now; none if it can.
+    fn removal_obstacle(&self, _object: &Object) -> Option<String> {
+        None
+    }
+
     /// Returns true if uninstall keeps an object.
     fn survives_uninstall(&self, _node: &Definition) -> bool {
         false

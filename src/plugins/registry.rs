@@ -367,6 +367,14 @@ impl Plugins {
             .is_some_and(|plugin| plugin.is_ephemeral(instance))
     }
 
+    /// Returns the reason why the object of a node cannot be removed now; none if it can.
+    #[must_use]
+    pub fn removal_obstacle(self, node: &Definition, object: &Object) -> Option<String> {
+        self.owner_of(node)
+            .filter(|plugin| !plugin.survives_uninstall(node))
+            .and_then(|plugin| plugin.removal_obstacle(object))
+    }
+
     /// Returns true if uninstall keeps the object of a node.
     #[must_use]
     pub fn survives_uninstall(self, node: &Definition) -> bool {

@@ -111,6 +111,8 @@ pub struct Object {
     pub drift: Vec<Drift>,
     /// Result of comparing the object with its declaration, if no digest shows whether they match.
     pub comparison: Comparison,
+    /// Names of objects outside the deployment that use it and prevent its removal.
+    pub foreign_users: Vec<String>,
 }
 
 /// The result of a comparison.

@@ -172,7 +172,7 @@ impl NextCommandSweep {
         };
         let node = |name: &str, params: &str, rest: &str| named(name, name, params, rest);
         let [mut one, mut two] = self.ports;
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             std::mem::swap(&mut one, &mut two);
         }
         let with_port = |port: u16| format!(", host_config: {{port_bindings: {{80: {port}}}}}");

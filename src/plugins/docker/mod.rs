@@ -120,6 +120,10 @@ impl Plugin for Docker {
         exclusive::is_removed_when_stopped(part.deployment, part.instance, part.node)
     }
 
+    fn removal_obstacle(&self, object: &Object) -> Option<String> {
+        change::used_by_others(object)
+    }
+
     fn survives_uninstall(&self, node: &Definition) -> bool {
         status::survives_uninstall(node)
     }

@@ -73,7 +73,7 @@ fn uninstall_failures_can_be_ignored() {
     test.docker(&["start", &test.name("guest")]);
     test.run(&["uninstall", "--task-retries", "0"])
         .exits_with(1)
-        .stderr_contains(&["do not belong to this deployment"]);
+        .stderr_contains(&["outside this deployment, uses it"]);
     let ignored = test
         .run(&["uninstall", "--ignore-failure", "--output", "json"])
         .exits_with(0);

@@ -566,3 +566,46 @@ fn create_duplicate_network(socket: &std::path::Path, body: &str) {
     engine.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
 }
+
+#[test]
+fn network_of_a_foreign_container_is_neither_changed_nor_removed() {
+    let test = Test::new("foreignnet");
+    let nodes = |subnet: u8| {
+        let net = network("net", &format!(", subnet: 10.216.{subnet}.0/24"));
+        [container("web", "sleep 1000", &attached_to("net", "")), net]
+    };
+    let octet = fastrand::u8(..254);
+    write(&test, &nodes(octet));
+    test.run(&["install"]).exits_with(0);
+    let foreign = test.create_foreign("guest", &["sleep", "1000"]);
+    let name = test.name("net");
+    test.docker(&["network", "connect", &name, &foreign]);
+    test.docker(&["start", &foreign]);
+    let guest = test.name("guest");
+    let message = format!("container `{guest}`, outside this deployment, uses the network");
+    let endpoints = || test.inspect("web", "{{len .NetworkSettings.Networks}}");
+    let before = endpoints();
+    // Changed, and then removed from the blueprint.
+    let changed = nodes(octet + 1).to_vec();
+    let removed = vec![container("web", "sleep 1000", "")];
+    for blueprint in [changed, removed] {
+        write(&test, &blueprint);
+        let plan = test.run(&["plan"]).exits_with(0).stdout;
+        assert!(plan.contains(&message), "{plan}");
+        test.run(&["update", "--yes"])
+            .exits_with(3)
+            .stderr_contains(&[&message]);
+        assert_eq!(endpoints(), before);
+    }
+    write(&test, &nodes(octet));
+    let uninstall = test.run(&["uninstall"]).exits_with(1);
+    assert!(
+        !uninstall.stderr.contains("retrying"),
+        "{}",
+        uninstall.stderr
+    );
+    uninstall.stderr_contains(&[&guest, "docker network disconnect"]);
+    assert_eq!(test.containers().len(), 1, "{:?}", test.containers());
+    test.docker(&["network", "disconnect", &name, &foreign]);
+    test.run(&["uninstall"]).exits_with(0);
+}

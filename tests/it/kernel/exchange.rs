@@ -12,6 +12,10 @@ use dockctl::{
 const AFTER_A: &str = "{type: cloudify.relationships.connected_to, target: a}";
 const AFTER_B: &str = "{type: cloudify.relationships.connected_to, target: b}";
 
+/// Step between the points that CI tries: these sweeps have many. It has no common factor with the
+/// numbers of disturbances and workflows.
+const FEW: usize = 35;
+
 /// A container with a command and a fixed host port.
 fn port(command: &str, port: u16) -> String {
     format!("command: {command}, host_config: {{port_bindings: {{80: {port}}}}}")
@@ -205,8 +209,9 @@ fn swapped_ports_survive_every_fault() {
             after: of(command, 2, 1),
             corrected: of("sleep 3", 1, 2),
             always_working: &["a", "b"],
+            sample: FEW,
         };
-        assert!(sweep.run() >= 15);
+        assert!(sweep.run() >= 10);
     }
 }
 
@@ -219,8 +224,9 @@ fn name_that_is_handed_on_survives_every_fault() {
             after: names(command, &[("c", "x"), ("b", "y")]),
             corrected: names("sleep 3", &[("a", "x"), ("b", "y")]),
             always_working: &["the-x", "the-y"],
+            sample: FEW,
         };
-        assert!(sweep.run() >= 15);
+        assert!(sweep.run() >= 10);
     }
 }
 
@@ -243,7 +249,8 @@ fn owner_of_a_namespace_hands_its_port_to_its_sharer() {
             after: both(command, 2),
             corrected: both("sleep 3", 1),
             always_working: &["a", "b", "c"],
+            sample: FEW,
         };
-        assert!(sweep.run() >= 15);
+        assert!(sweep.run() >= 10);
     }
 }

@@ -25,7 +25,7 @@ const HANG: Duration = Duration::from_mins(30);
 
 /// Step between the points that CI tries. It has no common factor with the numbers of disturbances
 /// and workflows, to combine each with each.
-const SAMPLE: usize = 11;
+pub(crate) const SAMPLE: usize = 11;
 /// A disturbance at one request: a fault, or a user who stops the run (once: `Stop`, twice:
 /// `Abort`).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -285,6 +285,8 @@ pub(crate) struct Sweep {
     pub(crate) corrected: String,
     /// Names for which a working container must exist after any workflow.
     pub(crate) always_working: &'static [&'static str],
+    /// Step between the points that CI tries.
+    pub(crate) sample: usize,
 }
 
 impl Sweep {
@@ -335,7 +337,7 @@ impl Sweep {
             let all = all.flat_map(|(n, trouble)| NEXT_WORKFLOWS.map(|next| (n, trouble, next)));
             for (n, trouble, next) in
                 all.skip(usize::from(fail_fast))
-                    .step_by(if is_long() { 1 } else { SAMPLE })
+                    .step_by(if is_long() { 1 } else { self.sample })
             {
                 let point =
                     format!("{trouble:?} at {n} of {requests}, fail_fast {fail_fast}, then {next}");
@@ -422,6 +424,7 @@ fn predecessor_is_restored_if_the_successor_exits() {
         after: one_container("command: exit"),
         corrected: one_container("command: sleep 2"),
         always_working: &["a"],
+        sample: SAMPLE,
     };
     assert!(sweep.run() >= 15);
 }
@@ -434,6 +437,7 @@ fn working_container_is_replaced_by_a_working_one() {
         after: one_container("command: sleep 2"),
         corrected: one_container("command: sleep 1"),
         always_working: &["a"],
+        sample: SAMPLE,
     };
     assert!(sweep.run() >= 15);
 }
@@ -446,6 +450,7 @@ fn adopted_container_is_restored_if_its_replacement_does_not_start() {
         after: one_container("command: missing"),
         corrected: blueprint(&[("a", "", ADOPTED, "")]),
         always_working: &["a"],
+        sample: SAMPLE,
     };
     assert!(sweep.run() >= 15);
 }
@@ -458,6 +463,7 @@ fn adopted_container_is_replaced_by_a_working_one() {
         after: one_container("command: sleep 1"),
         corrected: one_container("command: sleep 2"),
         always_working: &["a"],
+        sample: SAMPLE,
     };
     assert!(sweep.run() >= 15);
 }
@@ -475,6 +481,7 @@ fn auto_removed(host_config: &str, failing: &str) -> (Sweep, String) {
         after: params(failing),
         corrected: params("sleep 2"),
         always_working: &["a"],
+        sample: SAMPLE,
     };
     let before = deployment_of(&sweep.before, None);
     let life = sweep.install(&before);
@@ -522,6 +529,7 @@ fn container_that_shares_a_namespace_works_after_both_are_replaced() {
             after: both("command: sleep 2", "exit"),
             corrected: both("command: sleep 3", "sleep 3"),
             always_working: &["a", "b"],
+            sample: SAMPLE,
         };
         assert!(sweep.run() >= 15);
     }

@@ -242,6 +242,7 @@ fn object(id: String, name: &str, instance: Option<&str>, state: ObjectState) ->
         engine: Object::DEFAULT_ENGINE.to_owned(),
         drift: Vec::new(),
         comparison: Comparison::default(),
+        foreign_users: Vec::new(),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
         },
     },
     record::Record,
-    seam::{Change, Declares, Observed, Step},
+    seam::{Change, Declares, Object, Observed, Step},
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
 
@@ -155,8 +155,29 @@ pub(crate) fn change(
         Kind::Container if former.secrets != node.secrets => Change::Replace,
         Kind::Container => in_place_update(deployment, (&before, former), (instance, node))
             .map_or(Change::Replace, |step| Change::Adjust(Box::new(step))),
-        Kind::Network | Kind::Image => Change::Recreate,
+        Kind::Network => match observed.of_instance(&instance.id).and_then(used_by_others) {
+            Some(why) => Change::Refused(why),
+            None => Change::Recreate,
+        },
+        Kind::Image => Change::Recreate,
     }
+}
+
+/// Returns the reason why a network cannot be removed: containers outside the deployment use it.
+pub(crate) fn used_by_others(network: &Object) -> Option<String> {
+    let Object {
+        name,
+        foreign_users,
+        ..
+    } = network;
+    let first = foreign_users.first()?;
+    let others = match foreign_users.len() {
+        1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    };
+    Some(format!(
+        "container `{first}`{others}, outside this deployment, uses the network: remove it, or run: docker network disconnect {name} {first}"
+    ))
 }
 
 fn refuse_volume_change(instance: &Instance, observed: &Observed) -> Change {

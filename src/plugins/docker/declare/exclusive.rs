@@ -54,7 +54,7 @@ fn host_resources(
     volumes: Option<&Json>,
 ) -> Vec<ExclusiveResource> {
     let ports = ports(host).into_iter();
-    let ports = ports.map(port_resource);
+    let ports = ports.map(|port| port_resource(&port));
     let addresses = addresses.into_iter().map(address_resource);
     let mounts = mounts(host, volumes).into_iter();
     let mounts = mounts.map(|(name, is_written)| mount_resource(name, is_written == true));
@@ -62,7 +62,7 @@ fn host_resources(
     all.chain(mounts).collect()
 }
 
-fn port_resource(port: HostPort<'_>) -> ExclusiveResource {
+fn port_resource(port: &HostPort<'_>) -> ExclusiveResource {
     let HostPort {
         address,
         port,

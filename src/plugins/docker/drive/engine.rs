@@ -5,7 +5,7 @@ use crate::{
     digest::keyed_digest,
     engine::{Client, Kind, failure},
     instance_record::ForeignObject,
-    model::{Deployment, Instance},
+    model::{Definition, Deployment, Instance},
     plugins::{
         NoteSink, ObjectPlaces, ObserveContext,
         docker::{
@@ -17,7 +17,7 @@ use crate::{
                 drift::drift,
                 image::image_name,
                 infrakit,
-                json::{list, text},
+                json::{list, pairs, strings, text},
                 label::{self, names_deployment},
                 operation::kind,
             },
@@ -197,6 +197,7 @@ impl Engine {
             owner,
             engine: engine.to_owned(),
             comparison: Comparison::default(),
+            foreign_users: Vec::new(),
         };
         if let Some(shown) = shown {
             compare_foreign(&mut object, &shown, scene);
@@ -458,18 +459,18 @@ impl Engine {
         engine: &str,
     ) -> Result<Vec<Object>, Failure> {
         let deployment = scene.deployment;
-        let mut objects = self.containers(scene, places, engine).await?;
-        let has = |wanted: Kind| {
-            deployment
-                .nodes
-                .values()
-                .any(|node| kind(node) == Some(wanted))
-        };
+        let (mut objects, listed) = self.containers(scene, places, engine).await?;
+        let removed = scene.record.dropped.iter().map(|(_, node)| node);
+        let declared = deployment.nodes.values().map(|node| &**node);
+        let nodes: Vec<&Definition> = declared.chain(removed).collect();
+        let has = |wanted: Kind| nodes.iter().any(|node| kind(node) == Some(wanted));
         if has(Kind::Network) {
-            objects.extend(
-                self.simple_objects(scene, places, engine, Kind::Network)
-                    .await?,
-            );
+            let networks = self.simple_objects(scene, places, engine, Kind::Network);
+            let mut networks = networks.await?;
+            for network in &mut networks {
+                network.foreign_users = foreign_users(&network.id, &listed, &objects, places);
+            }
+            objects.extend(networks);
         }
         if has(Kind::Volume) {
             objects.extend(
@@ -481,12 +482,13 @@ impl Engine {
         Ok(objects)
     }
 
+    /// Returns the containers of the deployment, and the engine's list of all.
     async fn containers(
         &self,
         scene: ObserveContext<'_>,
         places: &ObjectPlaces,
         engine: &str,
-    ) -> Result<Vec<Object>, Failure> {
+    ) -> Result<(Vec<Object>, Vec<Json>), Failure> {
         let deployment = scene.deployment;
         let listed = self
             .client
@@ -510,7 +512,7 @@ impl Engine {
         for container in found.iter().flatten() {
             objects.push(self.object(container, scene, places, engine).await?);
         }
-        Ok(objects)
+        Ok((objects, listed))
     }
 
     /// Returns the instance that owns a network or volume. A volume outlives its instance and the
@@ -640,6 +642,7 @@ impl Engine {
             engine: engine.to_owned(),
             drift: Vec::new(),
             comparison: Comparison::default(),
+            foreign_users: Vec::new(),
         };
         if self.has_foreign_key(&found["Labels"]) {
             let shown = Inspection {
@@ -735,4 +738,29 @@ fn is_relevant(container: &Json, deployment: &str, wanted: &HashSet<String>) -> 
         .as_str()
         .is_some_and(|id| wanted.contains(id));
     mine || by_id || names().any(|name| wanted.contains(&without_slash(name)))
+}
+
+/// Returns the names of the running containers on a network that do not belong to the deployment.
+/// `listed` has all containers of the engine, `objects` those of the deployment.
+fn foreign_users(
+    network: &str,
+    listed: &[Json],
+    objects: &[Object],
+    places: &ObjectPlaces,
+) -> Vec<String> {
+    let is_own = |id: &str| {
+        let is_it = |object: &Object| object.id == id && object.owner.is_some();
+        let mut known = places.values().filter_map(|place| place.object.as_deref());
+        objects.iter().any(is_it) || known.any(|known| known == id)
+    };
+    let is_on_it = |container: &&Json| {
+        let state = text(&container["State"]);
+        let mut endpoints = pairs(&container["NetworkSettings"]["Networks"]);
+        matches!(state, "running" | "paused" | "restarting")
+            && endpoints.any(|(_, endpoint)| endpoint["NetworkID"] == network)
+    };
+    let users = listed.iter().filter(is_on_it);
+    let users = users.filter(|container| !is_own(text(&container["Id"])));
+    let name = |container: &Json| strings(&container["Names"]).next().map(without_slash);
+    users.filter_map(name).collect()
 }

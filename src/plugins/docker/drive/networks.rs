@@ -6,7 +6,7 @@ use crate::{
         declare::{
             action::{Attachment, ObjectCreation},
             infrakit,
-            json::text,
+            json::{pairs, text},
             label::{self, names_deployment, names_instance},
             network::{self, request, runtime_properties},
         },
@@ -19,14 +19,48 @@ use crate::{
     syntax::without_marks,
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 use tokio::sync::Mutex;
 
 /// First API version that honors the MAC address when it connects a container.
 const MAC_ADDRESS_ON_CONNECTION: Version = Version(1, 54);
 
+/// Age at which an endpoint without a container counts as left behind.
+const STALE_AFTER: Duration = Duration::from_secs(1);
+
 /// Locks by name of a network. Without them, engines would create two networks of one name.
 pub(crate) type NetworkLocks = RefCell<HashMap<String, Rc<Mutex<()>>>>;
+
+/// The containers on a network.
+#[derive(Default)]
+struct NetworkUsers {
+    /// IDs of the containers of the deployment.
+    own: Vec<String>,
+    /// Names of other containers.
+    foreign: Vec<String>,
+    /// Names of endpoints that the engine keeps although their containers are gone.
+    stale: Vec<String>,
+}
+
+impl NetworkUsers {
+    /// Returns the refusal to remove the network, if others use it.
+    fn refusal(&self, network: &str) -> Option<Failure> {
+        let disconnect = |user: &str| format!("docker network disconnect -f {network} {user}");
+        if let Some(user) = self.foreign.first() {
+            let message = format!(
+                "the network `{network}` cannot be removed: container `{user}`, outside this deployment, uses it"
+            );
+            let hint = format!("remove the container, or run: {}", disconnect(user));
+            return Some(Failure::fatal(message).hint(hint));
+        }
+        let user = self.stale.first()?;
+        let message = format!(
+            "the network `{network}` cannot be removed: the engine keeps its endpoint `{user}` without a container"
+        );
+        let hint = format!("run: {}, or restart the engine", disconnect(user));
+        Some(Failure::fatal(message).hint(hint))
+    }
+}
 
 impl Engine {
     /// Creates the network of an instance, or uses the one that a run created for it before it
@@ -142,32 +176,44 @@ impl Engine {
             return Err(cannot);
         }
         // The deployment's containers on this network are recreated afterwards.
-        if self.disconnect_owned(call, id).await? {
-            return match self.client.delete(&path, &[]).await {
-                Err(error) if status(&error) != Some(404) => {
-                    Err(failure(&error, "removing the network"))
-                }
-                _ => Ok(()),
-            };
+        let mut users = self.network_users(call, id).await?;
+        if !users.stale.is_empty() {
+            // A container that was just removed keeps its endpoint for a moment.
+            tokio::time::sleep(STALE_AFTER).await;
+            users = self.network_users(call, id).await?;
         }
-        Err(cannot.temporary()
-            .hint("disconnect the containers that do not belong to this deployment (docker network inspect lists them)"))
+        if let Some(refusal) = users.refusal(text(&found["Name"])) {
+            return Err(refusal);
+        }
+        if users.own.is_empty() {
+            return Err(cannot.temporary());
+        }
+        let disconnect = format!("{path}/disconnect");
+        for container in &users.own {
+            let body = json!({ "Container": container, "Force": true });
+            let disconnected = self.client.post_and_confirm(&disconnect, &body).await;
+            disconnected
+                .map_err(|error| failure(&error, "disconnecting a container from the network"))?;
+        }
+        match self.client.delete(&path, &[]).await {
+            Err(error) if status(&error) != Some(404) => {
+                Err(failure(&error, "removing the network"))
+            }
+            _ => Ok(()),
+        }
     }
 
-    /// Disconnects the deployment's containers from a network. Returns true if there were any.
-    async fn disconnect_owned(&self, call: &Call, id: &str) -> Result<bool, Failure> {
+    async fn network_users(&self, call: &Call, id: &str) -> Result<NetworkUsers, Failure> {
         let network = self
             .client
             .object(Kind::Network, id)
             .await
             .map_err(|error| failure(&error, "inspecting the network"))?;
-        let (network, path) = (
-            network.unwrap_or_default(),
-            format!("/networks/{}", encode_path(id)),
-        );
-        let mut any = false;
-        for (id, _) in network["Containers"].as_object().into_iter().flatten() {
+        let network = network.unwrap_or_default();
+        let mut users = NetworkUsers::default();
+        for (id, endpoint) in pairs(&network["Containers"]) {
             let Some(container) = self.inspect(id).await? else {
+                users.stale.push(text(&endpoint["Name"]).to_owned());
                 continue;
             };
             let names_it = names_deployment(
@@ -176,18 +222,12 @@ impl Engine {
                 &call.deployment.id,
             );
             if names_it && self.is_proven(&container).await? {
-                let body = json!({ "Container": id, "Force": true });
-                let done = self
-                    .client
-                    .post_and_confirm(&format!("{path}/disconnect"), &body)
-                    .await;
-                done.map_err(|error| {
-                    failure(&error, "disconnecting a container from the network")
-                })?;
-                any = true;
+                users.own.push(id.clone());
+            } else {
+                users.foreign.push(container.name());
             }
         }
-        Ok(any)
+        Ok(users)
     }
 
     /// Returns the networks or volumes of an instance: the recorded one, and those with its labels
