@@ -602,6 +602,9 @@ pub(crate) enum Command {
         /// Format of the outputs
         #[arg(long, value_name = "FORMAT", default_value = "text")]
         format: OutputsFormat,
+        /// Text before the name of each variable, with the formats env and shell
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        prefix: String,
     },
     /// List or delete the secrets that scripts of a deployment created
     #[command(

@@ -402,9 +402,11 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
             status::status(global, deployment.given()?, status)
         }
         Command::List { all } => list::list(global, *all),
-        Command::Outputs { deployment, format } => {
-            outputs::outputs(global, deployment.given()?, *format)
-        }
+        Command::Outputs {
+            deployment,
+            format,
+            prefix,
+        } => outputs::outputs(global, deployment.given()?, (*format, prefix)),
         Command::Secrets { command } => secrets::secrets(global, command),
         Command::Infrakit { command } => infrakit::infrakit(global, command),
         Command::Group(args) => group::group(global, args),

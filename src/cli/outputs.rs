@@ -25,7 +25,7 @@ use std::sync::Arc;
 pub(crate) fn outputs(
     global: &Global,
     given: Option<&str>,
-    format: OutputsFormat,
+    (format, prefix): (OutputsFormat, &str),
 ) -> Result<Outcome, CliError> {
     let terminal = Terminal::new(global);
     let workspace = terminal.workspace()?;
@@ -55,11 +55,16 @@ pub(crate) fn outputs(
             format!("{name}: {}\n", text(value))
         }),
         OutputsFormat::Env => lines(&outputs, |name, value| {
-            format!("{}={}\n", variable_name(name), escaped_line(&text(value)))
+            let name = variable_name(&format!("{prefix}{name}"));
+            format!("{name}={}\n", escaped_line(&text(value)))
         }),
-        OutputsFormat::Shell => lines(&outputs, |name, value| {
-            format!("export {}={}\n", variable_name(name), quoted(&text(value)))
-        }),
+        OutputsFormat::Shell => {
+            refuse_special(&outputs, prefix)?;
+            lines(&outputs, |name, value| {
+                let name = variable_name(&format!("{prefix}{name}"));
+                format!("export {name}={}\n", quoted(&text(value)))
+            })
+        }
         OutputsFormat::Json => format!("{:#}\n", Json::from(outputs.clone())),
     };
     let text = if text.is_empty() && format == OutputsFormat::Text {
@@ -186,6 +191,54 @@ fn lines<'o>(
         .collect()
 }
 
+/// Variables that change how a shell or the programs that it starts work.
+const SPECIAL: [&str; 23] = [
+    "PATH",
+    "IFS",
+    "ENV",
+    "HOME",
+    "SHELL",
+    "SHELLOPTS",
+    "BASHOPTS",
+    "CDPATH",
+    "GLOBIGNORE",
+    "PROMPT_COMMAND",
+    "PS1",
+    "PS2",
+    "PS4",
+    "PWD",
+    "OLDPWD",
+    "UID",
+    "EUID",
+    "PPID",
+    "FPATH",
+    "ZDOTDIR",
+    "PERL5OPT",
+    "RUBYOPT",
+    "NODE_OPTIONS",
+];
+/// Beginnings of the names of such variables.
+const SPECIAL_PREFIXES: [&str; 5] = ["LD_", "DYLD_", "BASH_", "PYTHON", "PERL5"];
+
+/// Refuses outputs whose variables would change how a shell works.
+fn refuse_special(outputs: &JsonMap<String, Json>, prefix: &str) -> Result<(), CliError> {
+    let variable = |name: &str| variable_name(&format!("{prefix}{name}"));
+    let Some(name) = outputs.keys().find(|name| is_special(&variable(name))) else {
+        return Ok(());
+    };
+    let message = format!(
+        "the output `{name}` would set the variable `{}`, which changes how shells work",
+        variable(name)
+    );
+    let hint = "add a text before each name, for example: --prefix OUT_";
+    Err(CliError::usage(message).hint(hint))
+}
+
+fn is_special(variable: &str) -> bool {
+    let mut prefixes = SPECIAL_PREFIXES.iter();
+    SPECIAL.contains(&variable) || prefixes.any(|prefix| variable.starts_with(prefix))
+}
+
 /// Returns a name that shells accept: `web-url` becomes `web_url`.
 fn variable_name(name: &str) -> String {
     let plain: String = name
@@ -232,6 +285,13 @@ mod tests {
             ("web_url".to_owned(), "_2nd".to_owned(), "ok_1".to_owned())
         );
         assert_eq!(quoted("it's $HOME"), "'it'\\''s $HOME'");
+        let special = ["PATH", "LD_PRELOAD", "BASH_ENV", "PYTHONPATH"];
+        assert!(special.iter().all(|name| is_special(name)));
+        assert!(
+            !["path", "URL", "OUT_PATH"]
+                .iter()
+                .any(|name| is_special(name))
+        );
         assert_eq!(escaped_line("a\nb\\n"), "a\\nb\\\\n");
     }
 }

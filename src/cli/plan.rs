@@ -248,7 +248,7 @@ impl PreviewText<'_> {
             let lines = handed_on.map(|it| format!("{}: {} → {}", it.resource, it.from, it.to));
             let who = match &exchange.holders[..] {
                 [] => "no instance is down".to_owned(),
-                [only] => format!("{only} is down until the others work"),
+                [only] => format!("{only} stops before the others start"),
                 all => format!("{} are down at the same time", name_list(all)),
             };
             (who, lines.collect())

@@ -176,7 +176,33 @@ fn workflow_parameters(
         Some(declared) => with_defaults(name, declared, parameters, &parameter_names(workflow))?,
         None => parameters,
     };
-    Parameters::read(workflow, parse_parameters(parameters)?).map_err(Error::usage)
+    let parameters =
+        Parameters::read(workflow, parse_parameters(parameters)?).map_err(Error::usage)?;
+    if let (Selection::Only(chosen), Some(deployment)) = (parameters.selection(), deployment) {
+        expect_known(chosen, deployment)?;
+    }
+    Ok(parameters)
+}
+
+/// Refuses unknown names in the filters of a workflow: they would select nothing.
+fn expect_known(chosen: &Criteria, deployment: &Deployment) -> Result<(), Error> {
+    let nodes: Vec<&str> = deployment.nodes.keys().map(String::as_str).collect();
+    let instances = deployment.instances.iter().map(|it| it.id.as_str());
+    let types = deployment.nodes.values().flat_map(|node| &node.hierarchy);
+    for (what, given, known) in [
+        ("node", &chosen.node_ids, nodes),
+        ("instance", &chosen.node_instance_ids, instances.collect()),
+        (
+            "node type",
+            &chosen.type_names,
+            types.map(String::as_str).collect(),
+        ),
+    ] {
+        if let Some(name) = given.iter().find(|name| !known.contains(&name.as_str())) {
+            return Err(unknown_name(what, name, &known));
+        }
+    }
+    Ok(())
 }
 
 /// Returns the engines of a deployment's objects.
@@ -582,7 +608,8 @@ fn with_defaults(
     Ok(all)
 }
 
-/// Parses the text of parameters that are not strings as YAML: `-p ignore_failure=true`.
+/// Parses the text of parameters that are not strings as YAML: `-p ignore_failure=true`, and lists:
+/// `-p node_ids=[a, b]`.
 fn parse_parameters(given: JsonMap<String, Json>) -> Result<JsonMap<String, Json>, Error> {
     const TEXTS: [&str; 7] = [
         "scalable_entity_name",
@@ -593,8 +620,9 @@ fn parse_parameters(given: JsonMap<String, Json>) -> Result<JsonMap<String, Json
         "node_instance_ids",
         "type_names",
     ];
+    let is_text = |name: &str, text: &str| TEXTS.contains(&name) && !text.starts_with('[');
     let read = |(name, value): (String, Json)| match value {
-        Json::String(text) if !TEXTS.contains(&name.as_str()) => {
+        Json::String(text) if !is_text(&name, &text) => {
             let arguments = [format!("{name}:={text}")];
             let mut read = read_parameters(&arguments)?;
             let value = read.remove(&name).unwrap_or_default();
@@ -657,29 +685,14 @@ fn matches_name(instance: &Instance, name: &str, deployment: &Deployment, record
 /// Returns the instances that an operation selects. Refuses unknown names in its filters.
 fn select_for_operation(args: &Operation, record: &Record) -> Result<Selection, Error> {
     let instances = select_instances(&args.instances, record)?;
-    let nodes = || {
-        record
-            .deployment
-            .iter()
-            .flat_map(|deployment| &deployment.nodes)
-    };
-    let names: Vec<&str> = nodes().map(|(name, _)| name.as_str()).collect();
-    let types: Vec<&str> = nodes()
-        .flat_map(|(_, node)| node.hierarchy.iter().map(String::as_str))
-        .collect();
-    for (what, given, known) in [
-        ("node", &args.nodes, names),
-        ("node type", &args.types, types),
-    ] {
-        if let Some(name) = given.iter().find(|name| !known.contains(&name.as_str())) {
-            return Err(unknown_name(what, name, &known));
-        }
-    }
     let chosen = Criteria {
         node_ids: args.nodes.clone(),
         type_names: args.types.clone(),
         ..instances.into()
     };
+    if let Some(deployment) = &record.deployment {
+        expect_known(&chosen, deployment)?;
+    }
     Ok(chosen.into())
 }
 

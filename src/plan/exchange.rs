@@ -53,7 +53,7 @@ struct Resources {
     all: Vec<ExclusiveResource>,
 }
 
-/// A resource that a member has and gives up.
+/// A resource that a member has.
 struct Held {
     member: usize,
     target: Target,
@@ -70,7 +70,7 @@ pub(super) fn find(
     let wanted: Vec<Option<Resources>> = members.iter().map(|it| wanted(known, it)).collect();
     let mut held: HashMap<(ResourceKind, String), Vec<Held>> = HashMap::new();
     for (at, member) in members.iter().enumerate() {
-        for it in given_up(known, (at, member), wanted[at].as_ref()) {
+        for it in held_by(known, (at, member)) {
             let key = (it.resource.kind, it.resource.key.clone());
             held.entry(key).or_default().push(it);
         }
@@ -78,41 +78,54 @@ pub(super) fn find(
     let mut groups = Groups::new(members.len());
     let mut handed_on: Vec<(usize, usize, &ExclusiveResource)> = Vec::new();
     for (to, resources) in wanted.iter().enumerate() {
-        for (from, resource) in taken(resources.as_ref(), &held).filter(|(from, _)| *from != to) {
-            groups.join(from, to);
-            handed_on.push((from, to, resource));
+        for (it, mine) in taken(resources.as_ref(), &held).filter(|(it, _)| it.member != to) {
+            // A holder whose new object needs it too does not hand it on.
+            let mut of_holder = wanted[it.member].iter().flat_map(|it| &it.all);
+            if !of_holder.any(|of_holder| of_holder.conflicts_with(mine)) {
+                groups.join(it.member, to);
+                handed_on.push((it.member, to, &it.resource));
+            }
         }
     }
-    join_bound(&mut groups, members, &handed_on, bound_to);
+    join_related(&mut groups, members, &handed_on, bound_to);
     exchanges(members, &groups, &handed_on)
 }
 
-/// Joins the members whose new objects need those of an exchange: if one is restored, so must be
-/// the others.
-fn join_bound(
+/// Joins the members that must be restored together with those of an exchange: replaced ones whose
+/// new objects need theirs, and removed ones that depend on each other.
+fn join_related(
     groups: &mut Groups,
     members: &[Member<'_>],
     handed_on: &[(usize, usize, &ExclusiveResource)],
     bound_to: &dyn Fn(&Instance) -> Vec<String>,
 ) {
-    if handed_on.is_empty() {
-        return;
-    }
     let ids = members.iter().enumerate();
     let places: HashMap<&str, usize> = ids.map(|(at, it)| (&*it.instance.id, at)).collect();
     let pairs = handed_on.iter();
     let mut joined: BTreeSet<usize> = pairs.flat_map(|(from, to, _)| [*from, *to]).collect();
-    for (at, member) in members.iter().enumerate() {
-        if !member.is_taker() {
-            continue;
-        }
-        for other in bound_to(member.instance) {
-            if let Some(other) = places.get(&*other).filter(|other| joined.contains(*other)) {
-                groups.join(*other, at);
-                joined.insert(at);
+    let mut count = 0;
+    while count < joined.len() {
+        count = joined.len();
+        for (at, member) in members.iter().enumerate() {
+            let related = match member.role {
+                Role::Replaced => bound_to(member.instance),
+                Role::Removed => targets(member.instance),
+                Role::New | Role::Recreated => continue,
+            };
+            let others = related.iter().filter_map(|id| places.get(id.as_str()));
+            for other in others.filter(|it| members[**it].role == member.role) {
+                if joined.contains(other) {
+                    groups.join(*other, at);
+                    joined.insert(at);
+                }
             }
         }
     }
+}
+
+fn targets(instance: &Instance) -> Vec<String> {
+    let relationships = instance.relationships.iter();
+    relationships.map(|it| it.target.clone()).collect()
 }
 
 /// Returns the resources that the new object of a member needs; none if it gets no new object, or
@@ -131,24 +144,15 @@ fn resources(known: &PlanInput<'_>, part: InstanceRef<'_>) -> Resources {
     }
 }
 
-/// Returns the resources that the present object of a member has and its new one does not need.
-fn given_up(
-    known: &PlanInput<'_>,
-    (at, member): (usize, &Member<'_>),
-    wanted: Option<&Resources>,
-) -> Vec<Held> {
+/// Returns the resources that the present object of a member has.
+fn held_by(known: &PlanInput<'_>, (at, member): (usize, &Member<'_>)) -> Vec<Held> {
     if member.role == Role::New {
         return Vec::new();
     }
     let instance = as_created(known, member.instance);
     let node = (known.record).object_definition(member.instance, member.node);
     let Resources { target, all } = resources(known, known.part(&instance, node));
-    let is_kept = |resource: &ExclusiveResource| {
-        let mut wanted = wanted.iter().flat_map(|it| &it.all);
-        wanted.any(|it| it.conflicts_with(resource))
-    };
-    let given_up = all.into_iter().filter(|it| !is_kept(it));
-    let held = given_up.map(|resource| Held {
+    let held = all.into_iter().map(|resource| Held {
         member: at,
         target: target.clone(),
         resource,
@@ -168,18 +172,18 @@ fn as_created<'i>(known: &PlanInput<'_>, instance: &'i Instance) -> Cow<'i, Inst
     }
 }
 
-/// Returns the holders of the resources that a member needs, and the names of the resources.
+/// Returns what members have that conflicts with a resource that a member needs, and that resource.
 fn taken<'h>(
     wanted: Option<&'h Resources>,
     held: &'h HashMap<(ResourceKind, String), Vec<Held>>,
-) -> impl Iterator<Item = (usize, &'h ExclusiveResource)> {
+) -> impl Iterator<Item = (&'h Held, &'h ExclusiveResource)> {
     wanted.into_iter().flat_map(move |wanted| {
         wanted.all.iter().flat_map(move |mine| {
             let same = held.get(&(mine.kind, mine.key.clone()));
             let clashes =
                 |it: &&Held| it.target == wanted.target && it.resource.conflicts_with(mine);
             let clashing = same.into_iter().flatten().filter(clashes);
-            clashing.map(|it| (it.member, &it.resource))
+            clashing.map(move |it| (it, mine))
         })
     })
 }
@@ -258,19 +262,18 @@ pub(super) struct MemberTasks {
 }
 
 impl MemberTasks {
-    /// Returns the part of the tasks that install a new instance: it takes its name when it is
-    /// created, and all else when it starts.
+    /// Returns the part of the tasks that install a new instance. It takes its name when it is
+    /// created, and all else afterwards.
     pub(super) fn of_new(stage: &Stage, all: Range<usize>, takes_name: bool) -> Self {
-        let takes = if takes_name {
-            Effect::Creates
-        } else {
-            Effect::Starts
-        };
         let with = |effect| {
             all.clone()
                 .find(|at| stage.tasks()[*at].step.effect() == effect)
         };
-        let take = with(takes).or_else(|| with(Effect::Creates));
+        let take = match with(Effect::Creates) {
+            Some(created) if takes_name => Some(created),
+            Some(created) => all.contains(&(created + 1)).then_some(created + 1),
+            None => with(Effect::Starts),
+        };
         Self {
             take: take.map(TaskId),
             proof: all.clone().next_back().map(TaskId),
@@ -298,29 +301,51 @@ impl MemberTasks {
 }
 
 /// The tasks of a stage while their needs change.
+#[derive(Clone)]
 struct Graph(Vec<Task>);
 
 impl Graph {
-    /// Returns true if `task` is `other` or comes after it.
-    fn follows(&self, task: TaskId, other: TaskId) -> bool {
-        let (mut seen, mut open) = (BTreeSet::new(), vec![task]);
+    /// Returns the tasks that `tasks` wait for, directly or through others, and these tasks.
+    fn before(&self, tasks: impl IntoIterator<Item = TaskId>) -> BTreeSet<TaskId> {
+        let (mut seen, mut open) = (BTreeSet::new(), Vec::from_iter(tasks));
         while let Some(at) = open.pop() {
-            if at == other {
-                return true;
-            }
             if seen.insert(at) {
                 open.extend(&self.0[at.0].needs);
             }
         }
-        false
+        seen
     }
 
-    /// Makes `task` wait for `need`, unless `need` already waits for `task`.
-    fn add_need(&mut self, task: TaskId, need: TaskId) {
-        let needs = &self.0[task.0].needs;
-        if !needs.contains(&need) && !self.follows(need, task) {
-            self.0[task.0].needs.push(need);
+    /// Returns the tasks that wait for `task`, directly or through others, and this task.
+    fn after(&self, task: TaskId) -> BTreeSet<TaskId> {
+        let mut dependents = vec![Vec::new(); self.0.len()];
+        for (at, it) in self.0.iter().enumerate() {
+            it.needs
+                .iter()
+                .for_each(|need| dependents[need.0].push(TaskId(at)));
         }
+        let (mut seen, mut open) = (BTreeSet::new(), vec![task]);
+        while let Some(at) = open.pop() {
+            if seen.insert(at) {
+                open.extend(&dependents[at.0]);
+            }
+        }
+        seen
+    }
+
+    /// Returns true if `task` is `other` or comes after it.
+    fn follows(&self, task: TaskId, other: TaskId) -> bool {
+        self.before([task]).contains(&other)
+    }
+
+    /// Makes `task` wait for `need`. Returns false if `need` already waits for `task`.
+    fn add_need(&mut self, task: TaskId, need: TaskId) -> bool {
+        let is_possible = !self.follows(need, task);
+        let needs = &mut self.0[task.0].needs;
+        if is_possible && !needs.contains(&need) {
+            needs.push(need);
+        }
+        is_possible
     }
 
     /// Moves the needs of `from` that `chosen` selects to `to`.
@@ -335,20 +360,22 @@ impl Graph {
 }
 
 /// Arranges the tasks of the exchanges of a stage. `is_bound` returns true if the object of an
-/// instance needs the object of another one to be created; `is_free_of` returns true if a task need
-/// not wait for the removal of an instance that the second task belongs to.
+/// instance needs the object of another one to be created; `is_free_of` returns true if an instance
+/// can exist before a removed one is gone. An exchange whose holders cannot stop first is none.
 pub(super) fn arrange(
     stage: &mut Stage,
     exchanges: Vec<Exchange>,
     members: &HashMap<String, MemberTasks>,
     is_bound: &dyn Fn(&str, &str) -> bool,
-    is_free_of: &dyn Fn(&Task, &Task) -> bool,
+    is_free_of: &dyn Fn(&str, &str) -> bool,
 ) {
     if exchanges.is_empty() {
         return;
     }
     let mut graph = Graph(stage.tasks().to_vec());
-    for exchange in &exchanges {
+    for mut exchange in exchanges {
+        let takes = |id: &String| members.get(id).is_some_and(|it| it.take.is_some());
+        exchange.takers.retain(takes);
         let part = |ids: &[String]| -> Vec<&MemberTasks> {
             ids.iter().filter_map(|id| members.get(id)).collect()
         };
@@ -356,53 +383,89 @@ pub(super) fn arrange(
         let holders: BTreeSet<String> = from.chain(exchange.holders.iter().cloned()).collect();
         let holders: Vec<String> = holders.into_iter().collect();
         let arrangement = Arrangement {
+            exchange: &exchange,
             holders: part(&holders),
             takers: part(&exchange.takers),
             is_bound,
+            is_free_of,
         };
-        arrangement.prepare_first(&mut graph);
-        arrangement.take_after_releases(&mut graph);
-        arrangement.stop_all(&mut graph);
-        arrangement.skip_removals(&mut graph, is_free_of);
-        arrangement.remove_last(&mut graph);
-        arrangement.mark(&mut graph);
+        let mut arranged = graph.clone();
+        if arrangement.arrange(&mut arranged) {
+            graph = arranged;
+            stage.exchanges.push(exchange);
+        }
     }
-    stage.exchanges = exchanges;
     stage.rearrange(graph.0);
 }
 
 struct Arrangement<'a> {
+    exchange: &'a Exchange,
     holders: Vec<&'a MemberTasks>,
     takers: Vec<&'a MemberTasks>,
     is_bound: &'a dyn Fn(&str, &str) -> bool,
+    is_free_of: &'a dyn Fn(&str, &str) -> bool,
 }
 
 impl Arrangement<'_> {
-    /// Lets images and successors wait only for objects that they cannot be created without. The rest is
-    /// waited for when the instance takes what others hand on.
+    /// Returns false if some holder cannot stop before the takers.
+    fn arrange(&self, graph: &mut Graph) -> bool {
+        self.prepare_first(graph);
+        self.stop_removed_together(graph);
+        self.skip_removals(graph);
+        let is_possible = self.take_after_releases(graph);
+        self.stop_all(graph);
+        self.remove_last(graph);
+        self.mark(graph);
+        is_possible
+    }
+
+    /// Lets images and successors wait only for objects that they cannot be created without. The
+    /// rest is waited for when the instance takes what others hand on.
     fn prepare_first(&self, graph: &mut Graph) {
         for member in &self.takers {
             let Some(take) = member.take else { continue };
-            let comes_after_others = |graph: &Graph, need: TaskId| {
-                let others = self.holders.iter().filter(|it| it.all != member.all);
-                let mut released = others.filter_map(|it| it.released);
-                !member.all.contains(&need.0) && released.any(|it| graph.follows(need, it))
+            let others = |all: &[&MemberTasks], part: fn(&MemberTasks) -> Option<TaskId>| {
+                let others = all.iter().filter(|it| it.all != member.all);
+                others.filter_map(|it| part(it)).collect::<Vec<_>>()
+            };
+            let takes = others(&self.takers, |it| it.take);
+            let releases = others(&self.holders, |it| it.released);
+            let comes_after = |graph: &Graph, need: TaskId, tasks: &[TaskId]| {
+                let before = graph.before([need]);
+                tasks.iter().any(|it| before.contains(it))
             };
             let end = member.stop.unwrap_or(take).0;
+            let later = [&takes[..], &releases[..]].concat();
             for early in member.all.start..end {
                 graph.move_needs(TaskId(early), take, |graph, need| {
                     let [mine, other] = [early, need.0].map(|at| &*graph.0[at].instance);
-                    comes_after_others(graph, need) && !(self.is_bound)(mine, other)
+                    !member.all.contains(&need.0)
+                        && comes_after(graph, need, &later)
+                        && !(self.is_bound)(mine, other)
                 });
             }
-            let is_late = |graph: &Graph, task| {
-                let others = self.takers.iter().filter(|it| it.all != member.all);
-                let mut takes = others.filter_map(|it| it.take);
-                takes.any(|it| graph.follows(task, it))
-            };
             // A successor that needs another taker cannot come first. The stop cannot wait for it.
-            if let Some(stop) = member.stop.filter(|stop| is_late(graph, *stop)) {
-                graph.move_needs(stop, take, is_late);
+            if let Some(stop) = member.stop.filter(|stop| comes_after(graph, *stop, &takes)) {
+                graph.move_needs(stop, take, |graph, need| comes_after(graph, need, &takes));
+            }
+        }
+    }
+
+    /// Lets removed instances stop after the stops of their dependents, and be deleted after their
+    /// deletions.
+    fn stop_removed_together(&self, graph: &mut Graph) {
+        for holder in &self.holders {
+            let (Some(stop), Some(clean)) = (holder.stop, holder.clean) else {
+                continue;
+            };
+            for other in self.holders.iter().filter(|it| it.all != holder.all) {
+                let (Some(released), Some(deleted)) = (other.released, other.clean) else {
+                    continue;
+                };
+                if graph.follows(stop, deleted) {
+                    graph.move_needs(stop, clean, |graph, need| graph.follows(need, deleted));
+                    graph.add_need(stop, released);
+                }
             }
         }
     }
@@ -416,24 +479,35 @@ impl Arrangement<'_> {
         }
     }
 
-    fn take_after_releases(&self, graph: &mut Graph) {
+    /// Returns false if some taker would take before some holder has released.
+    fn take_after_releases(&self, graph: &mut Graph) -> bool {
+        let mut is_possible = true;
         for take in self.takers.iter().filter_map(|it| it.take) {
             for released in self.holders.iter().filter_map(|it| it.released) {
-                graph.add_need(take, released);
+                is_possible &= graph.add_need(take, released);
             }
         }
+        is_possible
     }
 
-    /// Lets no instance wait for removals that come last, except for those whose name it gets.
-    fn skip_removals(&self, graph: &mut Graph, is_free_of: &dyn Fn(&Task, &Task) -> bool) {
+    /// Lets the takers, and all that they wait for, not wait for removals that come last, unless
+    /// both objects cannot exist at the same time.
+    fn skip_removals(&self, graph: &mut Graph) {
+        let is_taker = |id: &str| self.exchange.takers.iter().any(|it| it == id);
+        let is_removed = |id: &str| self.exchange.contains(id) && !is_taker(id);
+        let proofs: Vec<TaskId> = self.takers.iter().filter_map(|it| it.proof).collect();
         for clean in self.holders.iter().filter_map(|it| it.clean) {
-            for at in 0..graph.0.len() {
-                let needs = graph.0[at].needs.clone();
+            let removals = graph.after(clean);
+            for at in graph.before(proofs.iter().copied()) {
+                let needs = std::mem::take(&mut graph.0[at.0].needs);
+                let mine = &*graph.0[at.0].instance;
                 let is_skipped = |need: &TaskId| {
-                    is_free_of(&graph.0[at], &graph.0[need.0]) && graph.follows(*need, clean)
+                    let other = &*graph.0[need.0].instance;
+                    let hands_on = is_taker(mine) && is_removed(other);
+                    removals.contains(need) && (hands_on || (self.is_free_of)(mine, other))
                 };
-                let kept = needs.into_iter().filter(|need| !is_skipped(need)).collect();
-                graph.0[at].needs = kept;
+                let kept = needs.into_iter().filter(|it| !is_skipped(it)).collect();
+                graph.0[at.0].needs = kept;
             }
         }
     }

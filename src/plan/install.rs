@@ -19,6 +19,7 @@ use crate::{
         },
         Retry,
     },
+    plugins::InstanceRef,
     record::Record,
     seam::{Change, InstanceStatus, Observed, Purpose, Step},
     stage::{CLEAN, Exchange, Selection, Stage, Task, TaskId, operations},
@@ -204,8 +205,10 @@ impl<'a> Planner<'a, '_> {
             })
         });
         let dropped = self.known.record.dropped.iter();
+        // An instance that is down was given up by an exchange that is complete.
         let is_removed = |(instance, node): &&(Instance, Definition)| {
             self.scope.selection.is_all()
+                && self.known.record.state(&instance.id) == Started
                 && self.known.observed.of_instance(&instance.id).is_some()
                 && self
                     .known
@@ -231,6 +234,12 @@ impl<'a> Planner<'a, '_> {
         };
         match (decision.status, &decision.change) {
             (InstanceStatus::Missing, _) => Some(Role::New),
+            // An earlier run created it, and did not get further.
+            (InstanceStatus::Unfinished | InstanceStatus::Stopped, _)
+                if !has_worked(self.known.record, decision.instance) =>
+            {
+                Some(Role::New)
+            }
             (InstanceStatus::DependencyRecreated, _)
             | (InstanceStatus::Outdated, Change::Replace)
                 if is_replaceable() =>
@@ -264,19 +273,19 @@ impl<'a> Planner<'a, '_> {
             let instance = known.deployment.instance(one);
             instance.is_some_and(|it| self.order.bound_to(it).iter().any(|id| id == other))
         };
-        let dropped = |id: &str| known.record.dropped.iter().find(|(it, _)| it.id == id);
-        let own_names = |part| known.plugins.own_names(part);
-        let is_free_of = |task: &Task, removal: &Task| {
-            let (None, Some((gone, node))) = (dropped(&task.instance), dropped(&removal.instance))
-            else {
-                return false;
+        let earlier = uninstall::earlier_deployment(&known);
+        let is_free_of = |id: &str, removed: &str| {
+            let part = |deployment| {
+                let instance = Deployment::instance(deployment, id);
+                instance.and_then(|it| InstanceRef::of(deployment, it))
             };
-            let gone_names = own_names(known.part(gone, node));
-            let is_member = exchanges.iter().any(|it| it.contains(&gone.id));
-            let instance = known.deployment.instance(&task.instance);
-            let part = instance.and_then(|it| Some(known.part(it, known.deployment.node(it)?)));
-            let names = part.map(own_names).unwrap_or_default();
-            is_member || !names.iter().any(|name| gone_names.contains(name))
+            let gone = earlier
+                .instance(removed)
+                .and_then(|it| InstanceRef::of(&earlier, it));
+            match (part(known.deployment), gone) {
+                (Some(part), Some(gone)) => known.plugins.can_coexist(part, gone),
+                _ => false,
+            }
         };
         let stage = &mut self.proposal.stage;
         exchange::arrange(
@@ -350,7 +359,8 @@ impl<'a> Planner<'a, '_> {
             update::prove(&mut chain);
         }
         // A new object that takes something must work before its holder is removed.
-        if exchange.is_some() && chain.parts.stop.is_none() && status == InstanceStatus::Missing {
+        let takes = exchange.is_some_and(|it| it.takers.contains(&instance.id));
+        if takes && chain.parts.stop.is_none() {
             update::append_proof(&mut chain);
         }
         chain.end_in(Started, "install");

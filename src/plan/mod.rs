@@ -6,6 +6,7 @@
 mod chain;
 pub mod effect;
 mod exchange;
+mod followers;
 pub mod heal;
 mod images;
 pub mod install;
@@ -92,8 +93,9 @@ fn plan_reinstall(known: &PlanInput<'_>, parameters: &parameters::Reinstall) -> 
 pub fn next(known: &PlanInput<'_>, subgraph_retries: usize) -> Option<Stage> {
     let execution = known.record.running()?;
     let stage = match (known.record.stage().restores, execution.stopped) {
-        (_, Some(StopReason::GuardLost)) | (Some(Restoring::Recreate), _) => None,
-        (Some(Restoring::PutBack), _) => Some(restore::recreate(known)),
+        (_, Some(StopReason::GuardLost)) => None,
+        (Some(Restoring::Recreate), _) => Some(restore::restart_followers(known)),
+        (Some(Restoring::PutBack), _) => Some(restore::after_places(known)),
         (None, Some(_)) => Some(restore::first(known)),
         (None, None) if execution.has_failed() => {
             Some(after_failure(execution, known, subgraph_retries))
@@ -129,7 +131,12 @@ fn after_success(execution: &Execution, known: &PlanInput<'_>) -> Option<Stage> 
     // Recreate started instances that still share something with a replaced object.
     let is_over = stage.as_ref().is_none_or(Stage::is_empty);
     if is_over && leaves_running(execution.workflow()) {
-        Some(restore::first(known))
+        let stage = restore::first(known);
+        Some(if stage.is_empty() {
+            followers::stage(known)
+        } else {
+            stage
+        })
     } else {
         stage
     }
@@ -151,13 +158,16 @@ pub fn may_continue(record: &Record, plugins: Plugins, subgraph_retries: usize) 
         return false;
     };
     match (record.stage().restores, execution.stopped) {
-        (_, Some(StopReason::GuardLost)) | (Some(Restoring::Recreate), _) => return false,
+        (_, Some(StopReason::GuardLost)) => return false,
+        (Some(Restoring::Recreate), _) => return followers::may_be_needed(record, plugins),
         (Some(Restoring::PutBack), _) | (None, Some(_)) => {
-            return restore::is_needed(record, plugins);
+            return restore::is_needed(record, plugins)
+                || followers::may_be_needed(record, plugins);
         }
         (None, None) => {}
     }
-    let is_needed = || restore::is_needed(record, plugins);
+    let is_needed =
+        || restore::is_needed(record, plugins) || followers::may_be_needed(record, plugins);
     if execution.has_failed() {
         is_retried(execution, subgraph_retries) || may_undo_scale(execution) || is_needed()
     } else {

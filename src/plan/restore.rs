@@ -12,11 +12,12 @@
 use super::{
     PlanInput, Proposal,
     chain::Chain,
+    followers,
     images::ImageTasks,
     install,
     order::Order,
     outdated,
-    uninstall::Removal,
+    uninstall::{self, Removal},
     update::{self, Replacing},
 };
 use crate::{
@@ -215,21 +216,28 @@ fn undo_exchanges(
         let known = record.instances.get(&instance.id);
         known.is_some_and(|known| is_premature(record, known))
     };
-    let removal = Removal {
-        known: *known,
-        chosen: &premature,
-        cause: UNDONE,
-        ignores_failure: false,
-        image_tasks: &ImageTasks::new(),
-        purpose: Purpose::Ordinary,
-        hands_on: &|_| false,
-        refuses_used: false,
-    };
-    let mut given_up = if has_open_exchange(record) {
-        removal.plan(&[], proposal).ends
-    } else {
-        Vec::new()
-    };
+    // A later definition may no longer contain the new instances.
+    let earlier = uninstall::earlier_deployment(known);
+    let mut given_up = Vec::new();
+    for deployment in [known.deployment, &earlier] {
+        let removal = Removal {
+            known: PlanInput {
+                deployment,
+                ..*known
+            },
+            chosen: &premature,
+            cause: UNDONE,
+            // A failure must not keep the predecessors down.
+            ignores_failure: true,
+            image_tasks: &ImageTasks::new(),
+            purpose: Purpose::Ordinary,
+            hands_on: &|_| false,
+            refuses_used: false,
+        };
+        if has_open_exchange(record) {
+            given_up.extend(removal.plan(&[], proposal).ends);
+        }
+    }
     let first = proposal.stage.tasks().len();
     for_members(known, all, proposal, &mut |chain, replacement, _| {
         put_back(chain, replacement.withdraw.clone());
@@ -258,6 +266,25 @@ fn for_members(
             append(&mut chain, &replacement, is_gone);
         }
     }
+}
+
+/// Plans the stage after predecessors got their places back.
+#[must_use]
+pub fn after_places(known: &PlanInput<'_>) -> Stage {
+    let stage = recreate(known);
+    if stage.is_empty() {
+        restart_followers(known)
+    } else {
+        stage
+    }
+}
+
+/// Plans to restart the objects that use namespaces of restored ones.
+#[must_use]
+pub fn restart_followers(known: &PlanInput<'_>) -> Stage {
+    let mut stage = followers::stage(known);
+    stage.restores = Some(Restoring::Recreate);
+    stage
 }
 
 /// Plans a new object, from the same definition, for each predecessor that could not be started in

@@ -101,17 +101,7 @@ pub(super) fn remove_dropped(
     (hands_on, updates): (&dyn Fn(&Instance) -> bool, bool),
     proposal: &mut Proposal,
 ) -> Removed {
-    let dropped = known.record.dropped.iter();
-    let of = |(instance, node): &(Instance, Definition)| {
-        let named = (instance.node.clone(), Arc::new(node.clone()));
-        (instance.clone(), named)
-    };
-    let (instances, nodes) = dropped.map(of).unzip();
-    let earlier = Deployment {
-        nodes,
-        instances,
-        ..known.deployment.clone()
-    };
+    let earlier = earlier_deployment(known);
     let unlinked = unlink_removed(*known, proposal);
     let known = PlanInput {
         deployment: &earlier,
@@ -132,6 +122,21 @@ pub(super) fn remove_dropped(
     let mut removed = taking.plan(&unlinked, proposal);
     removed.ends.splice(0..0, unlinked);
     removed
+}
+
+/// Returns a deployment of the instances that are no longer in the definition.
+pub(super) fn earlier_deployment(known: &PlanInput<'_>) -> Deployment {
+    let dropped = known.record.dropped.iter();
+    let of = |(instance, node): &(Instance, Definition)| {
+        let named = (instance.node.clone(), Arc::new(node.clone()));
+        (instance.clone(), named)
+    };
+    let (instances, nodes) = dropped.map(of).unzip();
+    Deployment {
+        nodes,
+        instances,
+        ..known.deployment.clone()
+    }
 }
 
 /// The tasks that take instances down.

@@ -249,6 +249,12 @@ pub trait Plugin: Sync {
         Vec::new()
     }
 
+    /// Returns true if an object uses namespaces of another one, which change whenever the other one
+    /// starts. Its own start is then too old, which is drift.
+    fn follows_starts(&self, _part: InstanceRef<'_>) -> bool {
+        false
+    }
+
     /// Returns the exclusive resources of an object, as far as they are known by now.
     fn exclusive_resources(&self, _part: InstanceRef<'_>) -> Vec<ExclusiveResource> {
         Vec::new()

@@ -321,6 +321,20 @@ impl Plugins {
         }
     }
 
+    /// Returns true if the objects of two instances can exist at the same time: they share no
+    /// name and no exclusive resource. Networks may share addresses, and only containers are known
+    /// to share nothing else.
+    #[must_use]
+    pub fn can_coexist(self, one: InstanceRef<'_>, other: InstanceRef<'_>) -> bool {
+        let kind = |part: InstanceRef<'_>| self.owner_of(part.node)?.kind(part.node);
+        let names = self.own_names(one);
+        let resources = [one, other].map(|part| self.exclusive_resources(part));
+        let is_same_kind = kind(one) == kind(other) && self.replacement(one, one.node).is_none();
+        !is_same_kind
+            && !self.own_names(other).iter().any(|it| names.contains(it))
+            && conflict(&resources[0], &resources[1]).is_none()
+    }
+
     /// Returns the names that other declarations can use for the object of an instance.
     #[must_use]
     pub fn own_names(self, part: InstanceRef<'_>) -> Vec<Name> {
@@ -358,6 +372,19 @@ impl Plugins {
     pub fn exclusive_resources(self, instance: InstanceRef<'_>) -> Vec<ExclusiveResource> {
         self.owner_of(instance.node)
             .map_or_else(Vec::new, |plugin| plugin.exclusive_resources(instance))
+    }
+
+    /// Returns true if an instance of a deployment uses namespaces of another object.
+    #[must_use]
+    pub fn has_followers(self, deployment: &Deployment) -> bool {
+        let follows = |instance: &Instance| {
+            let part = InstanceRef::of(deployment, instance);
+            part.is_some_and(|part| {
+                let plugin = self.owner_of(part.node);
+                plugin.is_some_and(|plugin| plugin.follows_starts(part))
+            })
+        };
+        deployment.instances.iter().any(follows)
     }
 
     /// Returns true if the object of an instance is deleted as soon as it stops.

@@ -135,6 +135,8 @@ pub struct Drift {
     pub present: Json,
     /// The step that restores the declared value.
     pub repair: Step,
+    /// The object started before another one whose namespaces it uses.
+    pub is_stale_start: bool,
 }
 
 impl fmt::Display for Drift {

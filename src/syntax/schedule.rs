@@ -85,6 +85,9 @@ fn check(key: &'static str, given: &Value, owner: &Owner<'_>, r: &mut Reader<'_>
                 }
             }
         }
+        "workflow_parameters" if call(given).is_some() => {
+            r.wrong_shape(given, &part, "a mapping of parameters, not a function")
+        }
         "workflow_parameters" => {
             for (_, value) in r.map(given, &part).into_iter().flat_map(|map| &map.entries) {
                 if call(value).is_some_and(|call| call.name == "get_attribute") {
@@ -151,7 +154,8 @@ fn normalized(key: &str, text: &str, zone: &TimeZone, given: &Value, r: &mut Rea
             ));
             text.to_owned()
         }),
-        "recurrence" if !is_interval(text) => {
+        // As in Cloudify, an empty interval means that the workflow runs once.
+        "recurrence" if !text.is_empty() && !is_interval(text) => {
             let fault = given.span.error(
                 Code::ScheduleTime,
                 format!("`{text}` is not a valid interval"),

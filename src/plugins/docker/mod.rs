@@ -112,6 +112,10 @@ impl Plugin for Docker {
         declared::referenced_names(part)
     }
 
+    fn follows_starts(&self, part: InstanceRef<'_>) -> bool {
+        exclusive::shares_namespaces(part.deployment, part.instance, part.node)
+    }
+
     fn exclusive_resources(&self, part: InstanceRef<'_>) -> Vec<ExclusiveResource> {
         exclusive::exclusive(part.deployment, part.instance, part.node)
     }

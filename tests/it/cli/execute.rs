@@ -149,8 +149,14 @@ fn every_workflow_can_be_executed() {
     test.run(&["execute", "heal", "-p", "node_instance_id=wbe"])
         .exits_with(2)
         .stderr_contains(&["there is no instance or node `wbe`"]);
+    for unknown in ["node_ids=nope", "node_ids=[web, nope]"] {
+        test.run(&["execute", "restart", "-p", unknown])
+            .exits_with(2)
+            .stderr_contains(&["there is no node `nope`"]);
+    }
+    let other = format!("node_instance_ids={}", instance_id(&test, "db"));
     let unmatched = test
-        .run(&["execute", "restart", "-p", "node_ids=nope"])
+        .run(&["execute", "restart", "-p", "node_ids=[web]", "-p", &other])
         .exits_with(0);
     assert!(
         unmatched

@@ -5,6 +5,7 @@ pub(crate) mod engines;
 pub(crate) mod events;
 pub(crate) mod examples;
 mod exchange;
+mod followers;
 pub(crate) mod images;
 pub(crate) mod in_memory;
 pub(crate) mod install;

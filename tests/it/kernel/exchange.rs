@@ -4,6 +4,7 @@ use super::{
     restore::{Sweep, TestDeployment, blueprint, install},
     run::deployment_of,
 };
+use crate::simulated::Change;
 use dockctl::{
     event::Outcome,
     stage::{Stage, Workflow},
@@ -14,7 +15,7 @@ const AFTER_B: &str = "{type: cloudify.relationships.connected_to, target: b}";
 
 /// Step between the points that CI tries: these sweeps have many. It has no common factor with the
 /// numbers of disturbances and workflows.
-const FEW: usize = 35;
+const FEW: usize = 31;
 
 /// A container with a command and a fixed host port.
 fn port(command: &str, port: u16) -> String {
@@ -249,6 +250,97 @@ fn owner_of_a_namespace_hands_its_port_to_its_sharer() {
             after: both(command, 2),
             corrected: both("sleep 3", 1),
             always_working: &["a", "b", "c"],
+            sample: FEW,
+        };
+        assert!(sweep.run() >= 10);
+    }
+}
+
+#[test]
+fn removed_nodes_that_depend_on_each_other_hand_on_their_ports() {
+    let of = |command: &str, [first, second]: [&str; 2]| {
+        let after = format!("{{type: cloudify.relationships.connected_to, target: {first}}}");
+        let [params, other] = [port("sleep 1", 1), port(command, 2)];
+        blueprint(&[(first, &params, "", ""), (second, &other, "", &after)])
+    };
+    let before = of("sleep 1", ["a", "b"]);
+    assert_updates(
+        &before,
+        &of("sleep 1", ["c", "d"]),
+        &["c running", "d running"],
+    );
+    assert_eq!(
+        stage(&before, &of("sleep 1", ["c", "d"])).exchanges.len(),
+        1
+    );
+    // All are restored: both old ones work.
+    let deployment = deployment_of(&before, None);
+    let mut life = install(&deployment);
+    let after = deployment_of(&of("exit", ["c", "d"]), Some(&deployment));
+    assert_eq!(life.run(&after, Workflow::Update), Some(Outcome::Failed));
+    assert_eq!(life.container_states(), ["a running", "b running"]);
+}
+
+#[test]
+fn removed_node_whose_data_a_new_node_uses_is_gone_first() {
+    let data = "command: sleep 1, host_config: {binds: ['/srv:/data']}";
+    let of = |[web, db]: [&str; 2]| {
+        let after = format!("{{type: cloudify.relationships.connected_to, target: {db}}}");
+        let web_params = port("sleep 1", 1);
+        blueprint(&[(db, data, "", ""), (web, &web_params, "", &after)])
+    };
+    let before = deployment_of(&of(["web", "db"]), None);
+    let mut life = install(&before);
+    life.policy.parallel = 10;
+    life.world.changes.borrow_mut().clear();
+    let after = deployment_of(&of(["web2", "db2"]), Some(&before));
+    assert_eq!(
+        life.run(&after, Workflow::Update),
+        Some(Outcome::Terminated)
+    );
+    let changes = life.world.changes.borrow();
+    let at = |node: &str, change: Change| {
+        let is_it = |(id, it): &(String, Change)| id.starts_with(node) && *it == change;
+        changes.iter().position(is_it).unwrap()
+    };
+    assert!(
+        at("db_", Change::Stopped) < at("db2_", Change::Started),
+        "{changes:?}"
+    );
+}
+
+#[test]
+fn port_that_is_narrowed_to_an_address_is_handed_on() {
+    let at = |binding: &str| {
+        format!("command: sleep 1, host_config: {{port_bindings: {{80: {binding}}}}}")
+    };
+    let before = blueprint(&[("a", &at("8080"), "", "")]);
+    let [a, b] = ["['127.0.0.1', 8080]", "['192.168.1.5', 8080]"].map(at);
+    let after = blueprint(&[("a", &a, "", ""), ("b", &b, "", "")]);
+    let exchanges = stage(&before, &after).exchanges;
+    assert_eq!(exchanges.len(), 1);
+    assert!(
+        exchanges[0]
+            .handed_on
+            .iter()
+            .all(|it| it.to.starts_with("b_")),
+        "{exchanges:?}"
+    );
+}
+
+#[test]
+fn port_of_a_removed_node_survives_every_fault() {
+    for command in ["sleep 2", "exit"] {
+        let of = |command: &str, node: &str| {
+            let params = port(command, 1);
+            blueprint(&[(node, &params, "", "")]).replace("name: b,", "name: a,")
+        };
+        let sweep = Sweep {
+            foreign: &[],
+            before: of("sleep 1", "a"),
+            after: of(command, "b"),
+            corrected: of("sleep 3", "a"),
+            always_working: &["a"],
             sample: FEW,
         };
         assert!(sweep.run() >= 10);

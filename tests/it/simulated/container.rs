@@ -99,7 +99,7 @@ impl SimulatedEngine {
                 }
                 return Ok(outputs([], &[PREDECESSOR, SUCCESSOR]));
             }
-            Action::RestorePredecessor { .. } => return Ok(self.restore_predecessor(call)),
+            Action::RestorePredecessor { .. } => return self.restore_predecessor(call),
             Action::Adopt { name, .. } => {
                 let found = self.id_of(name.as_str().unwrap_or_default());
                 let found =
@@ -351,23 +351,24 @@ impl SimulatedEngine {
         }
     }
 
-    fn restore_predecessor(&self, call: &Call) -> Outputs {
+    fn restore_predecessor(&self, call: &Call) -> Result<Outputs, Failure> {
         let before = property(call, PREDECESSOR).or_else(|| property(call, "container_id"));
         self.remove(&successors(call), call);
-        match before.filter(|id| self.name(id).is_some()) {
-            None => {
-                let mut removed = outputs([], &["container_id", SUCCESSOR]);
-                let before = before.map(|id| (PREDECESSOR.to_owned(), id.into()));
-                removed.set.extend(before);
-                removed
-            }
-            Some(id) => {
-                self.set(id, |object| {
-                    object.name = base_name(&object.name).to_owned()
-                });
-                outputs([("container_id", id), (PREDECESSOR, id)], &[SUCCESSOR])
-            }
+        let Some(id) = before.filter(|id| self.name(id).is_some()) else {
+            let mut removed = outputs([], &["container_id", SUCCESSOR]);
+            let before = before.map(|id| (PREDECESSOR.to_owned(), id.into()));
+            removed.set.extend(before);
+            return Ok(removed);
+        };
+        let name = base_name(&self.name(id).unwrap_or_default()).to_owned();
+        if self.id_of(&name).is_some_and(|holder| holder != id) {
+            return Err(Failure::fatal(format!("the name `{name}` is in use")));
         }
+        self.set(id, |object| object.name.clone_from(&name));
+        Ok(outputs(
+            [("container_id", id), (PREDECESSOR, id)],
+            &[SUCCESSOR],
+        ))
     }
 
     fn start(&self, call: &Call) -> Result<(), Failure> {

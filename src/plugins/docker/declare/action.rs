@@ -108,6 +108,11 @@ pub enum Action {
         /// The container existed before the deployment.
         adopted: bool,
     },
+    /// Stops the container and starts it again.
+    Restart {
+        /// Parameters of `stop`.
+        params: Json,
+    },
     /// Waits until the processes run.
     Wait {
         /// Names of processes; each must occur in a command line.
@@ -303,6 +308,7 @@ impl Action {
             | Self::RestorePredecessor { .. }
             | Self::RestartPredecessor => Effect::Replaces,
             Self::Start { .. }
+            | Self::Restart { .. }
             | Self::Wait { .. }
             | Self::WaitFor { .. }
             | Self::Follow
@@ -677,6 +683,7 @@ impl fmt::Display for Action {
             Self::Start { adopted: true, .. } => {
                 f.write_str("start adopted container if it is stopped")
             }
+            Self::Restart { .. } => f.write_str("restart container"),
             Self::Wait { processes, .. } => write!(f, "wait for {}", display_processes(processes)),
             Self::WaitFor { condition } => {
                 write!(f, "wait for {}", condition::display_condition(condition))

@@ -2,16 +2,16 @@
 //! a label contains the digest of the rest.
 
 use crate::{
-    model::{Definition, Deployment, function::contains_call},
+    model::{Definition, Deployment, Instance, function::contains_call},
     plugins::docker::declare::{
         action::Action,
         change::{ADJUSTABLE, add_swap},
         container::Container,
-        declared::{creation, declaration, declared_name, engine},
+        declared::{creation, declaration, declared_name, engine, input, stop_params},
         infrakit,
         operation::is_infrakit,
     },
-    seam::{Drift, Labeling},
+    seam::{Drift, Labeling, ObjectState},
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
 
@@ -37,6 +37,7 @@ pub(crate) fn drift(deployment: &Deployment, instance: &str, found: &Container) 
             declared: name.into(),
             present: found.name().into(),
             repair,
+            is_stale_start: false,
         });
     }
     let host = creation
@@ -63,6 +64,7 @@ pub(crate) fn drift(deployment: &Deployment, instance: &str, found: &Container) 
             declared: host[field].clone(),
             present: now[field].clone(),
             repair,
+            is_stale_start: false,
         });
     }
     let networks = found.json["NetworkSettings"]["Networks"]
@@ -87,10 +89,57 @@ pub(crate) fn drift(deployment: &Deployment, instance: &str, found: &Container) 
             declared: name.into(),
             present: json!(there),
             repair,
+            is_stale_start: false,
         });
     }
     all.extend(left_networks(node, &networks));
     all
+}
+
+/// Returns the drift of a container that started before the present start of the container whose
+/// namespaces it shares: it still has those of the start before, which lead nowhere.
+pub(crate) fn stale_namespace(
+    (instance, node): (&Instance, &Definition),
+    found: &Container,
+    owner: &Container,
+) -> Option<Drift> {
+    let (field, _) = shared_namespace(found).filter(|(_, id)| *id == owner.id())?;
+    let [mine, of_owner] = [found, owner].map(Container::started_ms);
+    let runs = [found, owner]
+        .iter()
+        .all(|it| it.state() == ObjectState::Running);
+    let is_stale = runs && !node.is_adopted() && mine? < of_owner?;
+    let params = stop_params(node, input(node, "stop", "params").clone());
+    is_stale.then(|| Drift {
+        field: field.to_owned(),
+        declared: format!(
+            "of {}, since {}",
+            owner.name(),
+            owner.started_at().unwrap_or_default()
+        )
+        .into(),
+        present: format!(
+            "of its start before; {} runs since {}",
+            instance.id,
+            found.started_at().unwrap_or_default()
+        )
+        .into(),
+        repair: Action::Restart { params }.into_step(engine(node)),
+        is_stale_start: true,
+    })
+}
+
+/// Returns the argument that makes a container share a network or an IPC namespace, and the ID of
+/// the other container. One that shares processes ends with the other one.
+pub(crate) fn shared_namespace(found: &Container) -> Option<(&'static str, &str)> {
+    let modes = [
+        ("network_mode", "/HostConfig/NetworkMode"),
+        ("ipc_mode", "/HostConfig/IpcMode"),
+    ];
+    let shared = |(argument, path): (&'static str, &str)| {
+        Some((argument, found.text(path)?.strip_prefix("container:")?))
+    };
+    modes.into_iter().find_map(shared)
 }
 
 /// Returns the networks of an instance of InfraKit that its container has left.
@@ -110,6 +159,7 @@ fn left_networks(node: &Definition, present: &JsonMap<String, Json>) -> Vec<Drif
             labeling: Labeling::Deployment,
         }
         .into_step(engine(node)),
+        is_stale_start: false,
     };
     left.map(drift).collect()
 }

@@ -16,6 +16,19 @@ use crate::{
 };
 use serde_json::{Map as JsonMap, Value as Json};
 
+/// Returns true if the container of an instance shares the network or the IPC namespace of another
+/// container.
+pub(crate) fn shares_namespaces(
+    deployment: &Deployment,
+    instance: &Instance,
+    node: &Definition,
+) -> bool {
+    let body = request(&creation(deployment, instance, node)).unwrap_or_default();
+    let modes = ["NetworkMode", "IpcMode"];
+    let is_shared = |mode: &str| text(&body["HostConfig"][mode]).starts_with("container:");
+    modes.into_iter().any(is_shared)
+}
+
 /// Returns the resources that the container of an instance needs exclusively, as far as they are
 /// known before its definition is bound.
 pub(crate) fn exclusive(

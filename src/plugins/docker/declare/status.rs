@@ -121,6 +121,7 @@ pub(crate) fn effect_exists(action: &Action, node: &Definition, object: Option<&
         | Action::RestartPredecessor
         | Action::Adjust { .. }
         | Action::Rename { .. }
+        | Action::Restart { .. }
         | Action::Wait { .. }
         | Action::WaitFor { .. }
         | Action::Follow

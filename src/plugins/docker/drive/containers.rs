@@ -545,6 +545,13 @@ impl Engine {
         self.network_outputs(call, &id).await
     }
 
+    /// Stops the container and starts it again.
+    pub(crate) async fn restart(&self, call: &Call, params: &Json) -> Result<Outputs, Failure> {
+        let timeout = params::stop(params).map_err(|faults| invalid_arguments(&faults))?;
+        self.stop_container(&recorded_id(call)?, timeout).await?;
+        self.start(call).await
+    }
+
     /// Returns the runtime properties that blueprints of the original plugin read.
     pub(crate) async fn network_outputs(&self, call: &Call, id: &str) -> Result<Outputs, Failure> {
         let Some(container) = self.inspect(id).await? else {

@@ -14,7 +14,7 @@ use crate::{
                 compare::{DeclaredImage, Inspection, compare_object},
                 container::{Container, is_valid_name, without_slash},
                 declared::{declaration, declared_name, image as declared_image},
-                drift::drift,
+                drift::{drift, shared_namespace, stale_namespace},
                 image::image_name,
                 infrakit,
                 json::{list, pairs, strings, text},
@@ -383,6 +383,7 @@ impl Engine {
                 )
                 .await
             }
+            Action::Restart { params } => self.restart(call, params).await,
             Action::Start { .. } => self.start(call).await,
             Action::Wait {
                 processes,
@@ -512,6 +513,7 @@ impl Engine {
         for container in found.iter().flatten() {
             objects.push(self.object(container, scene, places, engine).await?);
         }
+        add_stale_namespaces(&mut objects, &found, deployment);
         Ok((objects, listed))
     }
 
@@ -738,6 +740,28 @@ fn is_relevant(container: &Json, deployment: &str, wanted: &HashSet<String>) -> 
         .as_str()
         .is_some_and(|id| wanted.contains(id));
     mine || by_id || names().any(|name| wanted.contains(&without_slash(name)))
+}
+
+/// Adds the drift of containers that share namespaces of the start before of another container.
+fn add_stale_namespaces(
+    objects: &mut [Object],
+    found: &[Option<Container>],
+    deployment: &Deployment,
+) {
+    let by_id = |id: &str| found.iter().flatten().find(|it| it.id() == id);
+    for object in objects {
+        let instance = object
+            .owner
+            .as_ref()
+            .and_then(|it| deployment.instance(&it.instance));
+        let node = instance.and_then(|it| Some((it, deployment.node(it)?)));
+        let (Some(node), Some(container)) = (node, by_id(&object.id)) else {
+            continue;
+        };
+        let owner = shared_namespace(container).and_then(|(_, id)| by_id(id));
+        let drift = owner.and_then(|owner| stale_namespace(node, container, owner));
+        object.drift.extend(drift);
+    }
 }
 
 /// Returns the names of the running containers on a network that do not belong to the deployment.

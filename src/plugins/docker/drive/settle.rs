@@ -66,6 +66,7 @@ impl Engine {
             | Action::RestartPredecessor
             | Action::Adjust { .. }
             | Action::Rename { .. }
+            | Action::Restart { .. }
             | Action::RemoveImage
             | Action::RemoveVolume { .. }
             | Action::Execute { .. }

@@ -1,0 +1,69 @@
+//! Containers that share namespaces of another container, after that one was started again.
+
+use crate::support::Test;
+
+fn write(test: &Test, command: &str) {
+    let node = |name: &str, params: &str| {
+        format!(
+            "  {name}:
+    type: cloudify.docker.Container
+    properties: {{name: PREFIX-{name}, image: {{src: TARBALL, repository: dockctl-demo}}}}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create: {{inputs: {{params: {{stop_timeout: 0, {params}}}}}}}
+"
+        )
+    };
+    let shared = "host_config: {network_mode: 'container:PREFIX-owner'}";
+    let nodes = [
+        node("owner", &format!("command: {command}")),
+        node("sharer", &format!("command: sleep 1000, {shared}")),
+        node("aside", "command: sleep 1000"),
+    ];
+    test.blueprint(&format!("node_templates:\n{}", nodes.concat()));
+}
+
+/// Returns true if the container has the network of its owner.
+fn has_network(test: &Test) -> bool {
+    let sharer = test.name("sharer");
+    let shown = test.docker(&["exec", &sharer, "cat", "/proc/net/dev"]);
+    shown.contains("eth0")
+}
+
+#[test]
+fn sharers_of_a_network_are_restarted_with_their_owner() {
+    let test = Test::new("followers");
+    write(&test, "sleep 1000");
+    test.run(&["install"]).exits_with(0);
+    let aside = test.inspect("aside", "{{.State.StartedAt}}");
+    let check = |what: &str| {
+        assert!(has_network(&test), "{what}");
+        test.run(&["status", "--exit-code"]).exits_with(0);
+        test.run(&["plan", "--exit-code"]).exits_with(0);
+    };
+    check("after install");
+    test.run(&["restart", "owner"]).exits_with(0);
+    check("after restart");
+    // A failed update restores the owner, which was stopped meanwhile.
+    write(&test, "no-such-command");
+    test.run(&["update", "--yes"]).exits_with(1);
+    write(&test, "sleep 1000");
+    test.run(&["update", "--yes"]);
+    check("after a failed update");
+    test.docker(&["kill", &test.name("owner")]);
+    test.run(&["heal"]).exits_with(0);
+    check("after heal");
+    // The restart policy, or a user, started the owner: that is drift.
+    test.docker(&["restart", "-t", "0", &test.name("owner")]);
+    assert!(!has_network(&test));
+    let status = test.run(&["status", "--exit-code"]);
+    assert!(
+        status.code != 0 && status.stdout.contains("network_mode"),
+        "{}",
+        status.stdout
+    );
+    test.run(&["heal"]).exits_with(0);
+    check("after a restart by a user");
+    assert_eq!(test.inspect("aside", "{{.State.StartedAt}}"), aside);
+    test.run(&["uninstall"]).exits_with(0);
+}
