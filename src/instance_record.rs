@@ -159,7 +159,7 @@ impl InstanceRecord {
         predecessor.is_some() && self.properties.iter().any(is_current)
     }
 
-    /// Returns true if the instance got what it takes in its exchange, and works.
+    /// Returns true if the instance got its part in its exchange, and works.
     #[must_use]
     pub fn has_exchanged(&self) -> bool {
         let is_replaced = !self.is_being_replaced() || self.has_successor();

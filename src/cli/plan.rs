@@ -240,7 +240,7 @@ impl PreviewText<'_> {
         })
     }
 
-    /// Returns, for each exchange, who is down, and what is handed on.
+    /// Returns, for each exchange, who is down, and lines about the resources.
     fn exchanges(&self) -> impl Iterator<Item = (String, Vec<String>)> {
         let exchanges = self.0.proposal.stage.exchanges.iter();
         exchanges.map(|exchange| {

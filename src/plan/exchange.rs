@@ -420,7 +420,7 @@ impl Arrangement<'_> {
     }
 
     /// Lets images and successors wait only for objects that they cannot be created without. The
-    /// rest is waited for when the instance takes what others hand on.
+    /// other needs move to the task that takes what others hand on.
     fn prepare_first(&self, graph: &mut Graph) {
         for member in &self.takers {
             let Some(take) = member.take else { continue };

@@ -10,7 +10,7 @@ pub struct Exchange {
     pub holders: Vec<String>,
     /// IDs of the instances that take something, or that are replaced at the same time.
     pub takers: Vec<String>,
-    /// What is handed on.
+    /// The resources that are handed on.
     pub handed_on: Vec<HandedOn>,
 }
 
