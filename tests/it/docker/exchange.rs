@@ -1,17 +1,12 @@
 //! Containers that hand something on to each other in one update, on a real engine.
 
-use crate::support::{Run, Test, free_port};
-
-const HEAD: &str = "tosca_definitions_version: cloudify_dsl_1_3
-imports:
-  - cloudify/types/types.yaml
-  - plugin:cloudify-docker-plugin?version=1.3.2
-  - plugin:dockctl
-node_templates:
-";
+use crate::{
+    docker::networks::HEAD,
+    support::{Run, Test, free_port},
+};
 
 /// Returns a container with a name, parameters of `create`, and relationships.
-fn container(node: &str, name: &str, params: &str, relationships: &str) -> String {
+pub(super) fn container(node: &str, name: &str, params: &str, relationships: &str) -> String {
     format!(
         "  {node}:
     type: cloudify.docker.Container
@@ -30,7 +25,7 @@ fn with_port(node: &str, port: u16, command: &str, relationships: &str) -> Strin
     container(node, node, &params, relationships)
 }
 
-fn write(test: &Test, nodes: &[String]) {
+pub(super) fn write(test: &Test, nodes: &[String]) {
     test.write("blueprint.yaml", &format!("{HEAD}{}", nodes.concat()));
 }
 

@@ -1,26 +1,19 @@
 //! Containers that share namespaces of another container, after that one was started again.
 
-use crate::support::Test;
+use crate::{
+    docker::exchange::{self, container},
+    support::Test,
+};
 
 fn write(test: &Test, command: &str) {
-    let node = |name: &str, params: &str| {
-        format!(
-            "  {name}:
-    type: cloudify.docker.Container
-    properties: {{name: PREFIX-{name}, image: {{src: TARBALL, repository: dockctl-demo}}}}
-    interfaces:
-      cloudify.interfaces.lifecycle:
-        create: {{inputs: {{params: {{stop_timeout: 0, {params}}}}}}}
-"
-        )
-    };
+    let node = |name: &str, params: &str| container(name, name, params, "");
     let shared = "host_config: {network_mode: 'container:PREFIX-owner'}";
     let nodes = [
         node("owner", &format!("command: {command}")),
         node("sharer", &format!("command: sleep 1000, {shared}")),
         node("aside", "command: sleep 1000"),
     ];
-    test.blueprint(&format!("node_templates:\n{}", nodes.concat()));
+    exchange::write(test, &nodes);
 }
 
 /// Returns true if the container has the network of its owner.
@@ -47,9 +40,10 @@ fn sharers_of_a_network_are_restarted_with_their_owner() {
     // A failed update restores the owner, which was stopped meanwhile.
     write(&test, "no-such-command");
     test.run(&["update", "--yes"]).exits_with(1);
+    assert!(has_network(&test), "after a failed update");
     write(&test, "sleep 1000");
-    test.run(&["update", "--yes"]);
-    check("after a failed update");
+    test.run(&["update", "--yes"]).exits_with(0);
+    check("after a corrected update");
     test.docker(&["kill", &test.name("owner")]);
     test.run(&["heal"]).exits_with(0);
     check("after heal");

@@ -2,7 +2,7 @@
 
 use crate::{docker::install::SLEEPER, support::Test};
 
-const HEAD: &str = "tosca_definitions_version: cloudify_dsl_1_3
+pub(crate) const HEAD: &str = "tosca_definitions_version: cloudify_dsl_1_3
 imports:
   - cloudify/types/types.yaml
   - plugin:cloudify-docker-plugin?version=1.3.2
