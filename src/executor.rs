@@ -15,14 +15,14 @@ use crate::{
     plan::{self, PlanInput, restore},
     plugins::{Drivers, ObserveContext, Processed},
     preflight::{self, MissingRequirement},
-    record::{FunctionContext, Record},
+    record::{Execution, FunctionContext, Record},
     report::Reporter,
     seam::{
         Call, Failure, FailureKind, LogLine, Outputs, Participant, Settled, Settling, Step,
         StepNote, Subject,
     },
     secrets::Secrets,
-    stage::{Parameters, Stage, Task, TaskId},
+    stage::{Parameters, Stage, Task, TaskId, Workflow},
 };
 use futures_util::{
     FutureExt as _, StreamExt as _, future::LocalBoxFuture, stream::FuturesUnordered,
@@ -327,13 +327,14 @@ impl<'a> Executor<'a> {
     ) -> Result<(), RunError> {
         let restores = restore::must_come_first(self.record, self.drivers.plugins, run.parameters);
         self.start_execution(run.id, run.parameters, run.previous)?;
-        if !restores || !self.restore(stop_requests).await? {
+        let workflow = run.parameters.workflow();
+        if !restores || !self.restore(workflow, stop_requests).await? {
             return self.run_stages(stage, stop_requests).await;
         }
         if stop_requests.is_aborted() {
             return Ok(());
         }
-        let planned = self.plan_stage(|known| {
+        let planned = self.plan_stage(workflow, |known| {
             let first = || plan::first(run.parameters, known).stage;
             let mut stage = run
                 .replan
@@ -431,7 +432,7 @@ impl<'a> Executor<'a> {
             return Ok((Stage::default(), Vec::new()));
         }
         let stage = self
-            .plan_stage(|known| Some(restore::first(known)))
+            .plan_stage(parameters.workflow(), |it| Some(plan::restoration(it)))
             .await?
             .unwrap_or_default();
         let missing = self
@@ -465,9 +466,13 @@ impl<'a> Executor<'a> {
     ///
     /// Same as [`Self::run_stages`]. An object that cannot be restored is not an error
     /// here: its tasks have failed.
-    async fn restore(&mut self, stop_requests: &StopRequests) -> Result<bool, RunError> {
+    async fn restore(
+        &mut self,
+        workflow: Workflow,
+        stop_requests: &StopRequests,
+    ) -> Result<bool, RunError> {
         let stage = self
-            .plan_stage(|known| Some(restore::first(known)))
+            .plan_stage(workflow, |known| Some(plan::restoration(known)))
             .await?
             .unwrap_or_default();
         let is_needed = !stage.is_empty();
@@ -485,7 +490,11 @@ impl<'a> Executor<'a> {
             && plan::may_continue(self.record, self.drivers.plugins, retries)
         {
             self.settle_open().await?;
-            let Some(stage) = self.plan_stage(|known| plan::next(known, retries)).await? else {
+            let Some(workflow) = self.record.running().map(Execution::workflow) else {
+                break;
+            };
+            let next = |known: &PlanInput<'_>| plan::next(known, retries);
+            let Some(stage) = self.plan_stage(workflow, next).await? else {
                 break;
             };
             let stage = self.checked(stage).await?;
@@ -494,9 +503,10 @@ impl<'a> Executor<'a> {
         Ok(())
     }
 
-    /// Observes the engines and plans a stage from their present state.
+    /// Observes the engines and plans a stage of a workflow from their present state.
     async fn plan_stage(
         &self,
+        workflow: Workflow,
         plan: impl Fn(&PlanInput<'_>) -> Option<Stage>,
     ) -> Result<Option<Stage>, RunError> {
         let record = &*self.record;
@@ -510,6 +520,7 @@ impl<'a> Executor<'a> {
         };
         let observed = Box::pin(self.drivers.observe(context))
             .await
+            .and_then(|observed| workflow.accept(observed))
             .map_err(RunError::Engine)?;
         Ok(plan(&PlanInput {
             plugins: self.drivers.plugins,

@@ -23,6 +23,44 @@ pub(crate) fn printable(text: &str) -> String {
         .collect()
 }
 
+/// Like [`printable`], for a line of a program's output on a terminal: colors remain, and so does
+/// nothing that moves the cursor.
+pub(crate) fn printable_output(line: &str) -> String {
+    let line = line.trim_end_matches('\r');
+    let mut shown = String::new();
+    let mut rest = line;
+    while let Some(at) = rest.find('\u{1b}') {
+        let (before, sequence) = rest.split_at(at);
+        shown += &one_line(before);
+        let length = color_length(sequence);
+        let (sequence, after) = sequence.split_at(length.max(1));
+        shown += &(if length > 0 {
+            sequence.to_owned()
+        } else {
+            printable(sequence)
+        });
+        rest = after;
+    }
+    shown + &one_line(rest)
+}
+
+/// Escapes the control characters of a line, which has no line breaks.
+fn one_line(text: &str) -> String {
+    printable(text).replace('\n', "\\n")
+}
+
+/// Returns the length of the color sequence that a text begins with; 0 without one.
+fn color_length(text: &str) -> usize {
+    let Some(arguments) = text.strip_prefix("\u{1b}[") else {
+        return 0;
+    };
+    let is_argument = |c: char| c.is_ascii_digit() || c == ';' || c == ':';
+    match arguments.find(|c| !is_argument(c)) {
+        Some(end) if arguments[end..].starts_with('m') => "\u{1b}[".len() + end + 1,
+        _ => 0,
+    }
+}
+
 /// Like [`printable`], but on one line: text inside a message cannot start a line that looks like
 /// another message.
 pub(crate) fn on_one_line(text: &str) -> String {
@@ -61,6 +99,18 @@ mod tests {
         assert_eq!(
             on_one_line("it failed\r\n\nerror: x\u{1b}\n"),
             "it failed / error: x\\u{1b}"
+        );
+    }
+
+    #[test]
+    fn output_keeps_colors_and_nothing_that_moves_the_cursor() {
+        assert_eq!(
+            printable_output("a\u{1b}[1;31mred\u{1b}[0m\tb\r"),
+            "a\u{1b}[1;31mred\u{1b}[0m\tb"
+        );
+        assert_eq!(
+            printable_output("\u{1b}[2Jx\u{1b}]0;title\u{7}\ry\u{1b}"),
+            "\\u{1b}[2Jx\\u{1b}]0;title\\u{7}\\ry\\u{1b}"
         );
     }
 

@@ -854,10 +854,11 @@ pub(crate) struct GraphArgs {
 }
 
 #[derive(Args, Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of the command line")]
 pub(crate) struct LogsArgs {
     #[command(flatten)]
     pub instances: InstancesArgs,
-    /// Follow the logs until Ctrl-C
+    /// Follow the logs, across restarts and replacements, until Ctrl-C or until all have ended
     #[arg(short, long, value_parser = FalseyValueParser::new())]
     pub follow: bool,
     /// Show only lines since TIME: an age such as 10m or 2h, or a time such as 2026-01-31T12:00:00Z
@@ -869,6 +870,9 @@ pub(crate) struct LogsArgs {
     /// Show the time of each line
     #[arg(short, long, value_parser = FalseyValueParser::new())]
     pub timestamps: bool,
+    /// Pass every control character to the terminal; by default, it gets only colors
+    #[arg(long, value_parser = FalseyValueParser::new())]
+    pub raw: bool,
     /// Do not print the instance ID before each line
     #[arg(long, value_parser = FalseyValueParser::new())]
     pub no_prefix: bool,

@@ -9,13 +9,13 @@ use super::{
     runtime, selection,
     status::known_instances,
     terminal::Terminal,
-    watch,
+    unseen, watch,
 };
 use crate::{
     model::Deployment,
     operate::{
         Workspace,
-        execute::{Executed, Operation, Request, RequestContext, read_parameters},
+        execute::{Operation, Request, RequestContext, Work, read_parameters},
         scale::{Number, Scaling},
         watch::RepairLimit,
     },
@@ -42,12 +42,13 @@ impl Command<'_> {
         let workspace = terminal.workspace()?;
         let order = self.order(&workspace)?;
         let executed = runtime()?.block_on(order.execute(request))?;
-        Ok(match executed {
-            Executed::Ran(record) => closing(&record),
-            Executed::Nothing { parameters, record } => {
-                nothing_to_do(&order.deployment, &parameters, &record)
+        let outcome = match &executed.work {
+            Work::Ran => closing(&executed.record),
+            Work::Nothing(parameters) => {
+                nothing_to_do(&order.deployment, parameters, &executed.record)
             }
-        })
+        };
+        unseen::complete(outcome, &executed.unseen)
     }
 
     /// Repairs failed instances until Ctrl-C.

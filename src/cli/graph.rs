@@ -7,6 +7,7 @@ use super::{
     runtime, selection,
     settings::stateless,
     terminal::Terminal,
+    unseen,
 };
 use crate::{
     graph::{Arrow, Condition, Graph, Vertex, dot, mermaid, svg},
@@ -14,17 +15,17 @@ use crate::{
     operate::blueprint,
     plugins::Plugins,
     record::Record,
-    seam::Observed,
+    seam::{Observed, Unseen},
 };
 use serde_json::json;
 use std::{collections::HashMap, fs};
 
 /// Draws a blueprint or, with `--live`, the instances of a deployment.
 pub(crate) fn graph(global: &Global, args: &GraphArgs) -> Result<Outcome, CliError> {
-    let whole = if args.live {
+    let (whole, unseen) = if args.live {
         draw_deployment(global, args)?
     } else {
-        draw_blueprint(global, args)?
+        (draw_blueprint(global, args)?, Vec::new())
     };
     let graph = match &args.focus {
         None => whole,
@@ -51,7 +52,7 @@ pub(crate) fn graph(global: &Global, args: &GraphArgs) -> Result<Outcome, CliErr
     };
     let fields = json!({ "nodes": graph.vertices.len(), "relationships": graph.arrows.len(), "graph": text });
     let Some(out) = &args.out else {
-        return Ok(Outcome::new(fields, text));
+        return unseen::complete(Outcome::new(fields, text), &unseen);
     };
     fs::write(out, text).map_err(|error| {
         CliError::new(
@@ -59,10 +60,8 @@ pub(crate) fn graph(global: &Global, args: &GraphArgs) -> Result<Outcome, CliErr
             format!("cannot write {}: {error}", out.display()),
         )
     })?;
-    Ok(Outcome::new(
-        fields,
-        format!("graph written to {}\n", out.display()),
-    ))
+    let text = format!("graph written to {}\n", out.display());
+    unseen::complete(Outcome::new(fields, text), &unseen)
 }
 
 fn draw_blueprint(global: &Global, args: &GraphArgs) -> Result<Graph, CliError> {
@@ -131,7 +130,7 @@ fn short_type_name(name: &str) -> String {
     parts[parts.len().saturating_sub(2)..].join(".")
 }
 
-fn draw_deployment(global: &Global, args: &GraphArgs) -> Result<Graph, CliError> {
+fn draw_deployment(global: &Global, args: &GraphArgs) -> Result<(Graph, Vec<Unseen>), CliError> {
     let terminal = Terminal::new(global);
     let workspace = terminal.workspace()?;
     let given = args.blueprint.deployment.as_deref();
@@ -154,7 +153,8 @@ fn draw_deployment(global: &Global, args: &GraphArgs) -> Result<Graph, CliError>
             .observe(&workspace.connect()?.drivers(), deployment, &record)
             .await
     })?;
-    Ok(deployment_graph(deployment, &record, &observed))
+    let graph = deployment_graph(deployment, &record, &observed);
+    Ok((graph, observed.unseen))
 }
 
 fn deployment_graph(deployment: &Deployment, record: &Record, observed: &Observed) -> Graph {
@@ -180,7 +180,9 @@ fn deployment_graph(deployment: &Deployment, record: &Record, observed: &Observe
             }
             _ => !has_object,
         };
+        let is_unseen = observed.is_unseen(&instance.id);
         let condition = match state {
+            _ if is_unseen => Condition::Unknown,
             InstanceState::Started if is_healthy => Condition::Healthy,
             InstanceState::Started => Condition::Unhealthy,
             InstanceState::Stopped | InstanceState::Deleted | InstanceState::Uninitialized => {
@@ -189,6 +191,7 @@ fn deployment_graph(deployment: &Deployment, record: &Record, observed: &Observe
             _ => Condition::Pending,
         };
         let below = match (object, has_object && state == InstanceState::Started) {
+            _ if is_unseen => "unseen".to_owned(),
             (Some(object), _) => object
                 .health
                 .clone()

@@ -39,6 +39,7 @@ mod suggestions;
 mod terminal;
 mod uninstall;
 mod unlock;
+mod unseen;
 mod validate;
 mod watch;
 
@@ -535,19 +536,22 @@ pub(crate) fn document(kind: &str, ok: bool, fields: &Json, error: Option<Json>)
 
 /// Writes a result. Returns false if that failed, for example because the reader is gone.
 pub(crate) fn print_result(text: &str) -> bool {
-    write(text).is_ok()
+    write(text.as_bytes()).is_ok()
+}
+
+/// Like [`print_result`], for output that may not be text.
+pub(crate) fn print_bytes(bytes: &[u8]) -> bool {
+    write(bytes).is_ok()
 }
 
 /// Writes a whole result. Returns true on success, and if the reader closed the pipe early.
 fn print_all(text: &str) -> bool {
-    write(text).map_or_else(|error| is_broken_pipe(&error), |()| true)
+    write(text.as_bytes()).map_or_else(|error| is_broken_pipe(&error), |()| true)
 }
 
-fn write(text: &str) -> std::io::Result<()> {
+fn write(bytes: &[u8]) -> std::io::Result<()> {
     let mut output = std::io::stdout();
-    let written = output
-        .write_all(text.as_bytes())
-        .and_then(|()| output.flush());
+    let written = output.write_all(bytes).and_then(|()| output.flush());
     if let Err(error) = written.as_ref()
         && !is_broken_pipe(error)
     {

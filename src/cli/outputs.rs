@@ -6,6 +6,7 @@ use super::{
     error::CliError,
     print_error, runtime, selection,
     terminal::Terminal,
+    unseen,
 };
 use crate::{
     model::{
@@ -72,10 +73,8 @@ pub(crate) fn outputs(
     } else {
         text
     };
-    Ok(Outcome::new(
-        json!({ "deployment": name, "installed": record.is_installed(), "outputs": outputs, "capabilities": capabilities }),
-        text,
-    ))
+    let fields = json!({ "deployment": name, "installed": record.is_installed(), "outputs": outputs, "capabilities": capabilities });
+    unseen::complete(Outcome::new(fields, text), &observed.unseen)
 }
 
 /// Updates recorded properties with observed ones: addresses change when a container restarts.

@@ -6,7 +6,7 @@ use super::{
     error::{CliError, Kind, exit_code},
     print_error, runtime, selection,
     terminal::Terminal,
-    unsupported_lines,
+    unseen, unsupported_lines,
 };
 use crate::{
     model::Difference,
@@ -72,7 +72,7 @@ pub(crate) fn plan(
     print_error(&preview.unmet.concat());
     print_error(&unsupported_lines(&preview.proposal.unsupported));
     if let Some(file) = &plan.out {
-        let saved = json!(previewed.plan_file());
+        let saved = json!(previewed.plan_file()?);
         let written = write_private(file, &format!("{saved:#}\n"));
         written.map_err(|error| {
             CliError::usage(format!(
@@ -94,10 +94,11 @@ pub(crate) fn plan(
     } else {
         0
     };
-    Ok(Outcome {
+    let outcome = Outcome {
         exit,
         ..Outcome::new(PreviewText(preview).to_json(), text)
-    })
+    };
+    unseen::complete(outcome, &preview.unseen)
 }
 
 /// Writes a file that only its owner can read: a plan contains the blueprint.
@@ -169,11 +170,7 @@ impl PreviewText<'_> {
 
     fn to_text(&self, steps: bool) -> String {
         if !self.0.has_changes() {
-            return format!(
-                "`{}` is up to date: nothing to do\n{}",
-                self.0.name,
-                self.uncompared().concat()
-            );
+            return self.nothing_to_do() + &self.uncompared().concat();
         }
         let mut text = format!("{} of `{}`:\n", self.0.parameters.workflow(), self.0.name);
         text.extend(self.restoration().map(|words| format!("  ~ {words}\n")));
@@ -210,6 +207,26 @@ impl PreviewText<'_> {
         text.extend(self.uncompared());
         text.extend(self.not_kept());
         text + &self.closing()
+    }
+
+    /// Returns a note in Markdown for each engine that did not respond.
+    fn unseen_notes(&self) -> String {
+        let lines = self.0.unseen.iter().map(unseen::unseen_line);
+        lines.map(|line| format!("\n> {line}")).collect()
+    }
+
+    fn is_unseen(&self, effect: &InstanceEffect) -> bool {
+        let mut unseen = self.0.unseen.iter().flat_map(|it| &it.instances);
+        unseen.any(|id| *id == effect.instance)
+    }
+
+    fn nothing_to_do(&self) -> String {
+        let name = &self.0.name;
+        if self.0.unseen.is_empty() {
+            format!("`{name}` is up to date: nothing to do\n")
+        } else {
+            format!("`{name}`: nothing to do on the engines that responded\n")
+        }
     }
 
     fn uncompared(&self) -> Vec<String> {
@@ -270,7 +287,7 @@ impl PreviewText<'_> {
             .0
             .effects
             .iter()
-            .filter(|effect| effect.effect == PlannedEffect::None)
+            .filter(|effect| effect.effect == PlannedEffect::None && !self.is_unseen(effect))
             .count();
         let words = tally_text(&self.0.effects);
         let words = if words.is_empty() {
@@ -292,10 +309,14 @@ impl PreviewText<'_> {
     /// Returns the preview as Markdown, for a comment on a pull request.
     fn to_markdown(&self) -> String {
         if !self.0.has_changes() {
-            return format!(
-                "### `{}`: nothing to do\n\nThe deployment matches the blueprint.\n",
-                self.0.name
-            );
+            let name = &self.0.name;
+            let unseen = self.unseen_notes();
+            let why = if unseen.is_empty() {
+                "The deployment matches the blueprint.\n"
+            } else {
+                "The instances on the engines that responded match the blueprint.\n"
+            };
+            return format!("### `{name}`: nothing to do\n\n{why}{unseen}");
         }
         let mut text = format!(
             "### {} of `{}`\n\n| | instance | effect | reason |\n|---|---|---|---|\n",
@@ -348,6 +369,7 @@ impl PreviewText<'_> {
                 .map(|words| format!("\n> **protected:** {words}\n")),
         );
         text.extend(self.uncompared().iter().map(|line| format!("\n> {line}")));
+        text += &self.unseen_notes();
         text + &format!("\n{}", self.closing())
     }
 }

@@ -8,6 +8,7 @@ use super::{
     runtime, selection,
     status::known_instances,
     terminal::Terminal,
+    unseen,
 };
 use crate::{
     operate::{
@@ -31,7 +32,7 @@ pub(crate) fn resume(
     workspace.supply_inputs(inputs)?;
     let resumed = resume::resume(&workspace, (&name, id.as_deref()), options);
     Ok(match runtime()?.block_on(resumed)? {
-        Resumed::Ran(record) => closing(&record),
+        Resumed::Ran(record, unseen) => unseen::complete(closing(&record), &unseen)?,
         Resumed::Complete(record) => nothing_to_resume(
             &name,
             &record,

@@ -7,6 +7,7 @@ use super::{
     error::{CliError, Kind, exit_code},
     runtime, selection,
     terminal::Terminal,
+    unseen,
 };
 use crate::{
     discovery::Claim,
@@ -25,7 +26,7 @@ use crate::{
         count,
         table::{Screen, cut, table, table_to_fit},
     },
-    seam::{Drift, Object, ObjectState, Observed},
+    seam::{Drift, Object, ObjectState, Observed, Unseen},
     secrets::PLACEHOLDER,
 };
 use serde_json::{Value as Json, json};
@@ -47,8 +48,8 @@ pub(crate) fn status(
     runtime()?.block_on(async {
         match args.watch {
             None => observe_status(global, &workspace, &name)
-                .await
-                .map(|seen| seen.outcome(args)),
+                .await?
+                .outcome(args),
             Some(seconds) => {
                 watch(
                     global,
@@ -126,10 +127,15 @@ fn print_status(
             String::new()
         }
         Ok(seen) if is_json => {
-            format!("{}\n", super::document("status", true, &seen.fields, None))
+            let is_complete = seen.unseen.is_empty();
+            let mut fields = seen.fields;
+            fields["unseen"] = unseen::unseen_json(&seen.unseen);
+            let error = (!is_complete).then(|| unseen::error(&seen.unseen).to_json());
+            let document = super::document("status", is_complete, &fields, error);
+            format!("{document}\n")
         }
         Ok(seen) if overwrites => format!("\x1b[H{}\x1b[J", seen.on_screen(&title)),
-        Ok(seen) => format!("{}\n", seen.text()),
+        Ok(seen) => format!("{}{}\n", seen.table(&seen.rows), seen.below_watched()),
     };
     Ok(super::print_result(&text))
 }
@@ -169,6 +175,8 @@ struct StatusView {
     /// Text below the table.
     footer: String,
     color: bool,
+    /// The engines that did not respond.
+    unseen: Vec<Unseen>,
 }
 
 impl StatusView {
@@ -178,6 +186,12 @@ impl StatusView {
 
     fn below(&self) -> Cow<'_, str> {
         super::charset().show(&self.footer)
+    }
+
+    /// Returns the text below the table of a watch, which shows no error.
+    fn below_watched(&self) -> String {
+        let unseen: String = self.unseen.iter().map(unseen::unseen_line).collect();
+        unseen + &self.below()
     }
 
     fn table(&self, rows: &[Vec<String>]) -> String {
@@ -196,7 +210,7 @@ impl StatusView {
         text.lines().enumerate().map(colored).collect()
     }
 
-    fn outcome(self, args: &StatusArgs) -> Outcome {
+    fn outcome(self, args: &StatusArgs) -> Result<Outcome, CliError> {
         let drifted = self
             .rows
             .iter()
@@ -211,10 +225,11 @@ impl StatusView {
         } else {
             self.text()
         };
-        Outcome {
+        let outcome = Outcome {
             exit,
             ..Outcome::new(self.fields, text)
-        }
+        };
+        unseen::complete(outcome, &self.unseen)
     }
 
     /// Returns text that fits on the screen, because text that scrolls cannot be overwritten. If
@@ -223,7 +238,7 @@ impl StatusView {
     fn on_screen(&self, title: &str) -> String {
         let (height, columns) = super::terminal_size().unwrap_or((usize::MAX, usize::MAX));
         let room = height
-            .saturating_sub(self.footer.lines().count() + 4)
+            .saturating_sub(self.below_watched().lines().count() + 4)
             .max(1);
         let mut rows = self.rows.clone();
         if rows.len() > room {
@@ -236,7 +251,8 @@ impl StatusView {
         } else {
             String::new()
         };
-        let text = format!("{title}\n{}{omitted}{}", self.table(&rows), self.below());
+        let below = self.below_watched();
+        let text = format!("{title}\n{}{omitted}{below}", self.table(&rows));
         let screen = Screen {
             columns: Some(columns),
             charset: super::charset(),
@@ -302,6 +318,7 @@ async fn observe_status(
         rows,
         footer: text,
         color: super::color_stdout(global),
+        unseen: observed.unseen.clone(),
     })
 }
 
@@ -366,6 +383,8 @@ struct View<'a> {
     /// Fields that were changed outside dockctl.
     changes: &'a [Drift],
     properties: Json,
+    /// The engine did not respond.
+    is_unseen: bool,
 }
 
 impl<'a> View<'a> {
@@ -387,6 +406,18 @@ impl<'a> View<'a> {
         let expects_object = state == InstanceState::Started
             && node.is_some_and(|node| Plugins::default().is_observed(node));
         let properties = shown_properties(record, &instance.id);
+        if observed.is_unseen(&instance.id) {
+            return Self {
+                instance,
+                state,
+                adopted,
+                object: None,
+                drift: Vec::new(),
+                changes: &[],
+                properties,
+                is_unseen: true,
+            };
+        }
         let mut drift = drift(expects_object, node, object);
         let known = node.and_then(|node| Plugins::default().recorded_id(record, instance, node));
         if expects_object && object.is_some_and(|object| known != Some(&object.id)) {
@@ -442,6 +473,7 @@ impl<'a> View<'a> {
             drift,
             changes,
             properties,
+            is_unseen: false,
         }
     }
 
@@ -470,7 +502,11 @@ impl<'a> View<'a> {
                     dash()
                 }
             }),
-            self.object.map_or_else(dash, status_text),
+            match self.object {
+                Some(object) => status_text(object),
+                None if self.is_unseen => "unseen".to_owned(),
+                None => dash(),
+            },
             runs.and_then(|object| uptime(object.started_at.as_deref()?))
                 .unwrap_or_else(dash),
             self.object
@@ -502,6 +538,7 @@ impl<'a> View<'a> {
             "adopted": self.adopted,
             "objects": objects,
             "drift": self.drift,
+            "unseen": self.is_unseen,
             "changes": self.changes.iter().map(|it| json!({ "field": it.field, "declared": it.declared, "found": it.present })).collect::<Vec<_>>(),
             "runtime_properties": self.properties,
         })

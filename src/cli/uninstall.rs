@@ -2,6 +2,7 @@
 
 use super::{
     Outcome, args::Global, error::CliError, run::closing, runtime, selection, terminal::Terminal,
+    unseen,
 };
 use crate::operate::{
     settings::RunOptions,
@@ -35,10 +36,10 @@ pub(crate) fn uninstall(
         options: arguments.options,
     };
     let removed = runtime()?.block_on(uninstall::uninstall(&workspace, &request))?;
-    Ok(match removed {
-        Some(record) => closing(&record),
-        None => nothing_to_uninstall(&request.deployment),
-    })
+    match removed {
+        Some((record, unseen)) => unseen::complete(closing(&record), &unseen),
+        None => Ok(nothing_to_uninstall(&request.deployment)),
+    }
 }
 
 fn nothing_to_uninstall(name: &str) -> Outcome {

@@ -282,7 +282,8 @@ impl ConvergeRun<'_> {
         let observed = self
             .workspace
             .observe(drivers, &desired.deployment, &desired.updated_record)
-            .await?;
+            .await?
+            .complete()?;
         if first {
             let not_compared = desired::unobservable_fields(&observed);
             self.workspace

@@ -6,7 +6,9 @@ use super::{
     error::{Error, Kind},
     group,
     input_args::{self, HiddenInputs},
-    recover, scale,
+    recover,
+    run_error::with_unseen,
+    scale,
     session::{HeldSession, Job, Session},
     settings::RunOptions,
     workspace::Workspace,
@@ -18,7 +20,7 @@ use crate::{
     plan::{self, PlanInput, Proposal, Unsupported, effect, operation, protected, restore},
     plugins::{InstanceRef, ObjectPlaces, ObserveContext, Plugins},
     record::Record,
-    seam::{Effect, Observed},
+    seam::{Effect, Observed, Unseen},
     secrets::Secrets,
     stage::{
         Criteria, Parameters, Selection, Stage, Task, Workflow, parameter_names,
@@ -96,16 +98,22 @@ pub(crate) struct Operation {
 
 /// The result of a request.
 #[derive(Debug)]
-pub(crate) enum Executed {
-    /// A run succeeded; the deployment after it.
-    Ran(Record),
-    /// There was nothing to do.
-    Nothing {
-        /// Parameters of the request.
-        parameters: Parameters,
-        /// The deployment.
-        record: Record,
-    },
+pub(crate) struct Executed {
+    /// The run, or why there was none.
+    pub work: Work,
+    /// The deployment afterwards.
+    pub record: Record,
+    /// The engines that did not respond. Their instances were left out.
+    pub unseen: Vec<Unseen>,
+}
+
+/// The work of a request.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// A run succeeded.
+    Ran,
+    /// There was nothing to do; the parameters of the request.
+    Nothing(Parameters),
 }
 
 impl Request {
@@ -250,11 +258,15 @@ impl RequestContext<'_> {
         let mut held = session.hold(workflow.as_str())?;
         let done = Box::pin(self.run_held(&mut held, request)).await;
         held.release().await;
-        let record = session.record;
-        Ok(if done? {
-            Executed::Ran(record)
-        } else {
-            Executed::Nothing { parameters, record }
+        let (has_run, unseen) = done?;
+        Ok(Executed {
+            work: if has_run {
+                Work::Ran
+            } else {
+                Work::Nothing(parameters)
+            },
+            record: session.record,
+            unseen,
         })
     }
 
@@ -274,26 +286,27 @@ impl RequestContext<'_> {
         })
     }
 
-    /// Runs the request on the held deployment. Returns false if there was nothing to do.
+    /// Runs the request on the held deployment. Returns false if there was nothing to do, with the
+    /// engines that did not respond.
     async fn run_held(
         &self,
         held: &mut HeldSession<'_, '_>,
         request: &Request,
-    ) -> Result<bool, Error> {
+    ) -> Result<(bool, Vec<Unseen>), Error> {
         let Some(deployment) = held.record().deployment.clone() else {
-            return Ok(false);
+            return Ok((false, Vec::new()));
         };
         let parameters = self.settle_and_read(held, &deployment, request).await?;
         let settled = PreparedRun::new(parameters, deployment, self.workspace, held.record())?;
         settled.check(self.workspace)?;
-        let observed = held.observe().await?;
+        let observed = held.observe(settled.parameters.workflow()).await?;
         if observed.objects().iter().any(|object| object.is_claimed) {
             let discovery = held.discover(&self.deployment).await?;
             recover::refuse_created_elsewhere(&discovery, held.record(), &self.deployment)?;
         }
         let stage = self.plan_stage(&settled, &observed)?;
         if stage.is_empty() && settled.is_up_to_date() {
-            return Ok(false);
+            return Ok((false, observed.unseen));
         }
         let job = Job {
             parameters: settled.parameters,
@@ -304,7 +317,9 @@ impl RequestContext<'_> {
             resume_command: self.repeat_command(),
             replan: None,
         };
-        held.execute_job(job).await.map(|()| true)
+        let done = held.execute_job(job).await;
+        done.map_err(|error| with_unseen(error, &observed.unseen))?;
+        Ok((true, observed.unseen))
     }
 
     /// Settles the last run, then returns the requested parameters.

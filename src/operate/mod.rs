@@ -15,6 +15,7 @@ pub mod error;
 pub(crate) mod execute;
 pub(crate) mod group;
 pub(crate) mod input_args;
+pub(crate) mod instance_log;
 pub(crate) mod observation;
 pub(crate) mod plan_file;
 pub(crate) mod preview;

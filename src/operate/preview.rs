@@ -16,7 +16,7 @@ use crate::{
     },
     plugins::Plugins,
     record::Record,
-    seam::Observed,
+    seam::{Observed, Unseen},
     stage::{Parameters, Stage, Task, Workflow, parameters::Update},
 };
 use std::{
@@ -34,18 +34,24 @@ pub(crate) struct PreviewResult {
 
 impl PreviewResult {
     /// Returns the plan file.
-    pub(crate) fn plan_file(&self) -> PlanFile {
+    ///
+    /// # Errors
+    ///
+    /// If an engine did not respond: `install` and `update` would need it.
+    pub(crate) fn plan_file(&self) -> Result<PlanFile, Error> {
         let Preview {
             parameters,
             proposal,
             ..
         } = &self.preview;
-        PlanFile::new(
+        let observed = self.observed.clone().complete()?;
+        let deployment = &self.desired.deployment;
+        Ok(PlanFile::new(
             parameters,
-            &self.desired.deployment,
-            &self.observed,
+            deployment,
+            &observed,
             &proposal.stage,
-        )
+        ))
     }
 }
 
@@ -118,6 +124,8 @@ pub(crate) struct Preview {
     pub unmet: Vec<String>,
     /// Files of the blueprint that the state directory does not keep, because they are too large.
     pub not_kept: Vec<PathBuf>,
+    /// The engines that did not respond. The plan leaves out their instances.
+    pub unseen: Vec<Unseen>,
 }
 
 impl Preview {
@@ -156,6 +164,7 @@ impl Preview {
             not_compared,
             unmet: Vec::new(),
             not_kept: Vec::new(),
+            unseen: observed.unseen.clone(),
         }
     }
 

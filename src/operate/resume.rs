@@ -3,6 +3,7 @@
 use super::{
     error::{Error, Kind},
     recover,
+    run_error::with_unseen,
     session::{HeldSession, Job, Session},
     settings::RunOptions,
     workspace::Workspace,
@@ -13,14 +14,15 @@ use crate::{
     plan::{self, PlanInput, Proposal, install, rollback},
     plugins::{ObserveContext, Plugins},
     record::{Execution, Record},
+    seam::Unseen,
     stage::Parameters,
 };
 
 /// The result of a request.
 #[derive(Debug)]
 pub(crate) enum Resumed {
-    /// The run succeeded; the deployment after it.
-    Ran(Record),
+    /// The run succeeded; the deployment after it, and the engines that it left out.
+    Ran(Record, Vec<Unseen>),
     /// The last execution is already complete; the deployment.
     Complete(Record),
     /// No execution is known; the deployment.
@@ -54,10 +56,9 @@ pub(crate) async fn resume(
     let done = Box::pin(run_held(workspace, &mut held, (name, id), options)).await;
     held.release().await;
     let record = session.record;
-    Ok(if done? {
-        Resumed::Ran(record)
-    } else {
-        not_resumed(record)
+    Ok(match done? {
+        Some(unseen) => Resumed::Ran(record, unseen),
+        None => not_resumed(record),
     })
 }
 
@@ -83,22 +84,23 @@ fn is_complete(name: &str, id: Option<&str>, record: &Record) -> Result<bool, Er
     Ok(last.is_none_or(|last| last.outcome == Some(event::Outcome::Terminated)))
 }
 
-/// Resumes the execution of a held deployment. Returns false if there was nothing to resume.
+/// Resumes the execution of a held deployment. Returns the engines that the run left out, or `None`
+/// if there was nothing to resume.
 async fn run_held(
     workspace: &Workspace<'_>,
     held: &mut HeldSession<'_, '_>,
     (name, id): (&str, Option<&str>),
     options: RunOptions,
-) -> Result<bool, Error> {
+) -> Result<Option<Vec<Unseen>>, Error> {
     // Another run may have completed since the first check.
     if is_complete(name, id, held.record())? {
-        return Ok(false);
+        return Ok(None);
     }
     let (Some(last), Some(deployment)) = (
         held.record().executions.last().cloned(),
         held.record().deployment.clone(),
     ) else {
-        return Ok(false);
+        return Ok(None);
     };
     let places = Plugins::default()
         .places(ObserveContext {
@@ -111,7 +113,7 @@ async fn run_held(
         .has_objects(&deployment, held.record())
         .then_some(&places);
     held.guard_and_settle(name, places, "resume").await?;
-    let observed = held.observe().await?;
+    let observed = held.observe(last.workflow()).await?;
     let (proposal, of) = propose(&last, &deployment, held.record(), &observed);
     let planned = last.clone();
     let arguments: Vec<String> = ["resume", "-d", name]
@@ -133,7 +135,9 @@ async fn run_held(
                 .stage
         })),
     };
-    held.execute_job(job).await.map(|()| true)
+    let done = held.execute_job(job).await;
+    done.map_err(|error| with_unseen(error, &observed.unseen))?;
+    Ok(Some(observed.unseen))
 }
 
 /// Returns the rest of an execution, and the ID of the execution to resume or roll back.

@@ -13,7 +13,7 @@ use crate::{
     preflight::MissingRequirement,
     record::{Execution, Record, TaskState},
     report,
-    seam::Failure,
+    seam::{Failure, Unseen},
     stage::{Parameters, Stage, Task, Workflow},
 };
 use indexmap::IndexSet;
@@ -65,6 +65,22 @@ pub(crate) fn execution_error(
         rollback: None,
         skipped: skipped_instances(record).into_iter().collect(),
     })))
+}
+
+/// Adds the engines that a run left out to its error.
+pub(crate) fn with_unseen(error: Error, unseen: &[Unseen]) -> Error {
+    unseen.iter().fold(error, |error, it| {
+        let Unseen {
+            engine,
+            instances,
+            reason,
+        } = it;
+        let names = instances.join(", ");
+        error.hint(format!(
+            "the run left out {names}, because the engine `{engine}` did not respond: {}",
+            reason.message
+        ))
+    })
 }
 
 /// Returns a message part if a failed scaling removed the instances that it had added.

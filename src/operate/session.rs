@@ -125,11 +125,12 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Observes the present state of the deployment on its engines.
+    /// Observes the present state of the deployment on its engines. An engine that does not respond
+    /// is [`Observed::unseen`].
     ///
     /// # Errors
     ///
-    /// If an engine does not respond.
+    /// If no engine responds.
     pub async fn observe(&self) -> Result<Observed, Error> {
         match &self.record.deployment {
             Some(deployment) => {
@@ -276,13 +277,14 @@ impl HeldSession<'_, '_> {
             .try_for_each(|event| executor.emit(event))?)
     }
 
-    /// Observes the present state of the deployment on its engines.
+    /// Observes the present state of the deployment on its engines for a workflow.
     ///
     /// # Errors
     ///
-    /// If an engine does not respond, or a request to stop arrives.
-    pub async fn observe(&self) -> Result<Observed, Error> {
-        unless_stopped(&self.stop_requests, self.session.observe()).await?
+    /// If an engine does not respond that the workflow needs, or a request to stop arrives.
+    pub async fn observe(&self, workflow: Workflow) -> Result<Observed, Error> {
+        let observed = unless_stopped(&self.stop_requests, self.session.observe()).await??;
+        Ok(workflow.accept(observed)?)
     }
 
     /// Returns the objects on the default engine that are labeled with a deployment name.
@@ -392,8 +394,16 @@ impl HeldSession<'_, '_> {
         };
         let (deployment, observed) = (
             self.session.record.deployment.as_ref()?,
-            self.observe().await.ok()?,
+            self.observe(workflow).await.ok()?,
         );
+        let mut unseen = observed.unseen.iter().flat_map(|it| &it.instances);
+        let is_selected = |id: &String| {
+            let instance = deployment.instance(id);
+            instance.is_some_and(|it| selection.contains(deployment, it))
+        };
+        if unseen.any(is_selected) {
+            return None;
+        }
         let known = PlanInput::new(deployment, &self.session.record, &observed);
         Some(
             install::of(
@@ -455,7 +465,7 @@ impl HeldSession<'_, '_> {
         let id = new_execution_id();
         // Other commands show the rollback as the holder of the lock.
         let _ = write_holder(&mut self.lock, &Holder::this_process("rollback", &id));
-        let observed = match self.observe().await {
+        let observed = match self.observe(Workflow::Rollback).await {
             Ok(observed) => observed,
             Err(cause) => {
                 error.message += &format!("; the rollback did not start: {}", cause.message);

@@ -9,7 +9,7 @@ use crate::{
     model::Instance,
     plugins::{ObjectPlaces, ObserveContext, Plugins, Shell},
     record::Record,
-    seam::ObjectRef,
+    seam::{Failure, ObjectRef},
 };
 
 /// An instance with its object.
@@ -74,11 +74,17 @@ pub(crate) async fn require_object(
     target: &InstanceObject,
     deployment: &str,
 ) -> Result<(), Error> {
-    if shell.exists(&target.reached).await? {
+    if shell.presence(&target.reached).await?.is_some() {
         return Ok(());
     }
-    let short: String = target.reached.object.chars().take(12).collect();
-    let message = format!("container {short} of {} no longer exists", target.instance);
-    let error = Error::new(Kind::Failed, message);
-    Err(error.hint(format!("recreate it: dockctl heal -d {deployment}")))
+    let failure = no_object(&target.instance, &target.reached, deployment);
+    let error = Error::new(Kind::Failed, failure.message);
+    Err(failure.hints.into_iter().fold(error, Error::hint))
+}
+
+/// Returns the failure of an object that no longer exists.
+pub(crate) fn no_object(instance: &str, object: &ObjectRef, deployment: &str) -> Failure {
+    let short: String = object.object.chars().take(12).collect();
+    let message = format!("container {short} of {instance} no longer exists");
+    Failure::fatal(message).hint(format!("recreate it: dockctl heal -d {deployment}"))
 }

@@ -5,6 +5,7 @@ use super::{
     claims,
     error::{Error, Kind},
     recover,
+    run_error::with_unseen,
     session::{HeldSession, Job, Session},
     settings::RunOptions,
     workspace::Workspace,
@@ -14,12 +15,12 @@ use crate::{
     event::Event,
     model::{Definition, Deployment},
     plan::{self, PlanInput},
-    plugins::{Drivers, ObserveContext, Plugins},
+    plugins::{Drivers, ObjectPlace, ObjectPlaces, ObserveContext, Plugins},
     printable::printable,
     record::Record,
     report::count,
-    seam::Target,
-    stage::{Parameters, parameters},
+    seam::{Observed, Target, Unseen},
+    stage::{Parameters, Workflow, parameters},
 };
 
 /// A request to uninstall a deployment.
@@ -37,7 +38,8 @@ pub(crate) struct Request {
     pub options: RunOptions,
 }
 
-/// Uninstalls a deployment. Returns its record afterwards, or `None` if it was not installed.
+/// Uninstalls a deployment. Returns its record afterwards with the engines that did not respond, or
+/// `None` if it was not installed.
 /// Objects that this state directory sealed are found by their labels and removed without a further
 /// question; other labeled objects are removed only if the user confirms it.
 ///
@@ -47,7 +49,7 @@ pub(crate) struct Request {
 pub(crate) async fn uninstall(
     workspace: &Workspace<'_>,
     request: &Request,
-) -> Result<Option<Record>, Error> {
+) -> Result<Option<(Record, Vec<Unseen>)>, Error> {
     let name = request.deployment.as_str();
     workspace.supply_inputs(&request.inputs)?;
     recover::replace_damaged_journal(workspace, name).await?;
@@ -74,12 +76,23 @@ pub(crate) async fn uninstall(
     let mut held = session.hold("uninstall")?;
     let done = Box::pin(run_held(workspace, &mut held, labeled, request)).await;
     held.release().await;
-    Ok(done?.then_some(session.record))
+    Ok(done?.map(|unseen| (session.record, unseen)))
+}
+
+/// Returns true if an error means that the default engine does not respond, and the deployment has
+/// objects on other engines.
+fn is_silent(error: &Error, places: &ObjectPlaces) -> bool {
+    let is_elsewhere = |place: &ObjectPlace| place.target != Target::Default;
+    error.kind == Kind::Engine && places.values().any(is_elsewhere)
 }
 
 /// Returns the event that adds leftover objects to the deployment: objects that it created but that
 /// the record no longer contains, such as volumes of nodes that an update dropped.
-async fn leftover_event(held: &HeldSession<'_, '_>, volumes: bool) -> Result<Option<Event>, Error> {
+async fn leftover_event(
+    held: &HeldSession<'_, '_>,
+    places: &ObjectPlaces,
+    volumes: bool,
+) -> Result<Option<Event>, Error> {
     let Some(deployment) = held
         .record()
         .deployment
@@ -88,7 +101,10 @@ async fn leftover_event(held: &HeldSession<'_, '_>, volumes: bool) -> Result<Opt
     else {
         return Ok(None);
     };
-    let discovery = held.discover(&deployment.name).await?;
+    let discovery = match held.discover(&deployment.name).await {
+        Err(error) if is_silent(&error, places) => return Ok(None),
+        discovery => discovery?,
+    };
     let left = discovery.leftovers(&deployment.id, &held.record().object_ids(), volumes);
     let merged = left.and_then(|left| recover::with_leftovers(held.record(), &left.deployment));
     let merged = merged.filter(|merged| merged.instances.len() > deployment.instances.len());
@@ -135,7 +151,11 @@ async fn created_elsewhere(
     {
         return Ok(None);
     }
-    let discovery = workspace.discover(drivers, name).await?;
+    let discovery = match workspace.discover(drivers, name).await {
+        // The other engines may still respond.
+        Err(error) if !is_requested && is_silent(&error, &places) => return Ok(None),
+        discovery => discovery?,
+    };
     let own_id = deployment
         .map(|deployment| deployment.id.as_str())
         .unwrap_or_default();
@@ -270,29 +290,32 @@ fn first_event(record: &Record, labeled: &Labeled) -> Option<Event> {
     }
 }
 
-/// Uninstalls a held deployment. Returns false if it was not installed.
+/// Uninstalls a held deployment. Returns the engines that did not respond, or `None` if it was not
+/// installed.
 async fn run_held(
     workspace: &Workspace<'_>,
     held: &mut HeldSession<'_, '_>,
     labeled: Option<Labeled>,
     request: &Request,
-) -> Result<bool, Error> {
+) -> Result<Option<Vec<Unseen>>, Error> {
     let known = labeled.and_then(|labeled| first_event(held.record(), &labeled));
     let Some(deployment) = deployment_of(known.as_ref(), held.record()) else {
-        return Ok(false);
+        return Ok(None);
     };
-    settle(workspace, held, &deployment).await?;
+    let places = settle(workspace, held, &deployment).await?;
     held.record_events(known.into_iter().collect())?;
-    let left = leftover_event(held, request.volumes).await?;
+    let left = leftover_event(held, &places, request.volumes).await?;
     held.record_events(left.into_iter().collect())?;
     let installed = held.record().is_installed();
     let Some(deployment) = held.record().deployment.clone().filter(|_| installed) else {
-        return Ok(false);
+        return Ok(None);
     };
-    let job = job(workspace, held, &deployment, request).await?;
-    held.execute_job(job).await?;
+    let observed = held.observe(Workflow::Uninstall).await?;
+    let job = job(workspace, held, (&deployment, &observed), request);
+    let done = held.execute_job(job).await;
+    done.map_err(|error| with_unseen(error, &observed.unseen))?;
     report_kept(workspace, held, request.volumes).await?;
-    Ok(true)
+    Ok(Some(observed.unseen))
 }
 
 /// Returns the deployment in the event to record first, if there is one, else the recorded one.
@@ -303,12 +326,13 @@ fn deployment_of(known: Option<&Event>, record: &Record) -> Option<Deployment> {
     }
 }
 
-/// Acquires the guard on the engines, and settles the steps that an earlier run left open.
+/// Acquires the guard on the engines, and settles the steps that an earlier run left open. Returns
+/// the places of objects.
 async fn settle(
     workspace: &Workspace<'_>,
     held: &mut HeldSession<'_, '_>,
     deployment: &Deployment,
-) -> Result<(), Error> {
+) -> Result<ObjectPlaces, Error> {
     let record = Some(held.record()).filter(|record| record.is_installed());
     let record = record.cloned().unwrap_or_default();
     let places = Plugins::default().places(ObserveContext {
@@ -317,27 +341,27 @@ async fn settle(
         secrets: &workspace.secrets,
     });
     let places = places.map_err(|message| Error::new(Kind::Engine, message))?;
-    let places = Plugins::default()
+    let guarded = Plugins::default()
         .has_objects(deployment, &record)
         .then_some(&places);
-    held.guard_and_settle(&deployment.name, places, "uninstall")
-        .await
+    held.guard_and_settle(&deployment.name, guarded, "uninstall")
+        .await?;
+    Ok(places)
 }
 
 /// Plans the uninstall of a held deployment.
-async fn job<'j>(
+fn job<'j>(
     workspace: &Workspace<'_>,
     held: &HeldSession<'_, '_>,
-    deployment: &Deployment,
+    (deployment, observed): (&Deployment, &Observed),
     request: &Request,
-) -> Result<Job<'j>, Error> {
+) -> Job<'j> {
     let parameters = Parameters::Uninstall(parameters::Uninstall {
         volumes: request.volumes,
         ..parameters::Uninstall::default()
     });
-    let observed = held.observe().await?;
-    let known = PlanInput::new(deployment, held.record(), &observed);
-    Ok(Job {
+    let known = PlanInput::new(deployment, held.record(), observed);
+    Job {
         stage: plan::first(&parameters, &known).stage,
         parameters,
         previous: None,
@@ -345,7 +369,7 @@ async fn job<'j>(
         options: request.options,
         resume_command: repeat_command(workspace, &deployment.name, request),
         replan: None,
-    })
+    }
 }
 
 /// Returns the command line that repeats this request.
@@ -387,7 +411,7 @@ async fn report_kept(
     if !deployment.nodes.values().any(|node| is_kept(node)) {
         return Ok(());
     }
-    for object in held.observe().await?.objects() {
+    for object in held.observe(Workflow::Uninstall).await?.objects() {
         let Some(owner) = object
             .owner
             .as_ref()

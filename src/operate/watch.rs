@@ -8,21 +8,21 @@
 use super::{
     caller::Notice,
     error::{Error, Kind},
-    execute::{Executed, Request, RequestContext, heal_parameters, select_instances},
+    execute::{Request, RequestContext, Work, heal_parameters, select_instances},
     target::{InstanceObject, targets},
     workspace::Workspace,
 };
 use crate::{
-    plan::{PlanInput, heal},
+    plan::{self, PlanInput},
     plugins::{Drivers, ObjectEvents, ObjectPlaces},
     record::Record,
     report::count,
-    seam::{ObjectEvent, ObjectEventKind},
-    stage::Selection,
+    seam::{ObjectEvent, ObjectEventKind, Unseen},
+    stage::{Parameters, Selection},
 };
 use futures_util::StreamExt as _;
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -34,6 +34,8 @@ const BUDGET_PERIOD: Duration = Duration::from_hours(1);
 /// Delay that collects simultaneous events into one repair.
 const EVENT_DELAY: Duration = Duration::from_millis(300);
 
+/// Time between two checks while one of several engines does not respond.
+const UNSEEN_INTERVAL: Duration = Duration::from_secs(5);
 /// Pause before retrying an engine that does not respond.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -159,6 +161,7 @@ pub(crate) async fn watch(
         patience,
         states: HashMap::new(),
         query_error: None,
+        unseen: BTreeSet::new(),
     };
     let targets = targets(order.workspace, &record, instances)?;
     watch.report(&format!("watching {}", count(targets.len(), "container")));
@@ -174,6 +177,8 @@ struct Watch<'a> {
     states: HashMap<String, Watched>,
     /// The last reported reason why the engine cannot be queried.
     query_error: Option<String>,
+    /// The engines that did not respond to the last check.
+    unseen: BTreeSet<String>,
 }
 
 /// The event stream and the time of the next check.
@@ -231,8 +236,12 @@ impl Watch<'_> {
                     tokio::time::sleep(RETRY_PAUSE).await;
                 },
                 () = tokio::time::sleep_until(attention.check_at) => {
+                    let before = self.unseen.clone();
                     let (unhealthy, next) = self.check(drivers).await?;
                     attention.check_at = next;
+                    if before != self.unseen {
+                        attention.events = None;
+                    }
                     if !unhealthy.is_empty() {
                         return Ok(unhealthy);
                     }
@@ -336,19 +345,20 @@ impl Watch<'_> {
                 format!("`{}` was uninstalled: nothing left to watch", self.name),
             ));
         }
-        let unhealthy = match self.instances_to_repair(drivers, &record).await {
-            Ok(unhealthy) => unhealthy,
+        let (unhealthy, unseen) = match self.instances_to_repair(drivers, &record).await {
+            Ok(found) => found,
             Err(error) => {
                 self.report_query_error(&error);
                 return Ok((Vec::new(), Instant::now() + RETRY_PAUSE));
             }
         };
         self.query_error = None;
+        self.report_unseen(&unseen);
         let mut next = now
-            + if is_known {
-                self.patience.check_interval
-            } else {
-                EVENT_DELAY
+            + match (is_known, unseen.is_empty()) {
+                (false, _) => EVENT_DELAY,
+                (true, false) => UNSEEN_INTERVAL.min(self.patience.check_interval),
+                (true, true) => self.patience.check_interval,
             };
         let mut due = Vec::new();
         for (id, watched) in &mut self.states {
@@ -379,20 +389,37 @@ impl Watch<'_> {
         Ok((due, next))
     }
 
-    /// Returns the IDs of the instances to repair, each with the reason. Excludes stopped
-    /// instances.
+    /// Reports the engines that stopped responding, or respond again.
+    fn report_unseen(&mut self, unseen: &[Unseen]) {
+        let now: BTreeSet<String> = unseen.iter().map(|it| it.engine.clone()).collect();
+        for it in unseen.iter().filter(|it| !self.unseen.contains(&it.engine)) {
+            let (engine, reason) = (&it.engine, &it.reason.message);
+            let instances = it.instances.join(", ");
+            self.report(&format!(
+                "the engine `{engine}` does not respond, {instances} cannot be checked: {reason}"
+            ));
+        }
+        for engine in self.unseen.difference(&now) {
+            self.report(&format!("the engine `{engine}` responds again"));
+        }
+        self.unseen = now;
+    }
+
+    /// Returns the IDs of the instances to repair, each with the reason, and the engines that do
+    /// not respond. Excludes stopped instances.
     async fn instances_to_repair(
         &self,
         drivers: &Drivers<'_>,
         record: &Record,
-    ) -> Result<Vec<(String, String)>, Error> {
+    ) -> Result<(Vec<(String, String)>, Vec<Unseen>), Error> {
         let Some(deployment) = &record.deployment else {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Vec::new()));
         };
         let observed = self.workspace.observe(drivers, deployment, record).await?;
         let selection = select_instances(self.instances, record)?;
         let known = PlanInput::new(deployment, record, &observed);
-        let proposal = heal::first(&known, &heal_parameters(selection, record));
+        let parameters = Parameters::Heal(heal_parameters(selection, record));
+        let proposal = plan::first(&parameters, &known);
         let tasks = proposal
             .stage
             .tasks()
@@ -409,7 +436,7 @@ impl Watch<'_> {
                 && state.is_some_and(|watched| watched.stopped != StopProgress::NotStopped)
         };
         unhealthy.retain(|(id, _)| seen.insert(id.clone()) && !is_stopped(id));
-        Ok(unhealthy)
+        Ok((unhealthy, observed.unseen))
     }
 
     /// Repairs instances. Returns true if another check should follow soon.
@@ -429,10 +456,9 @@ impl Watch<'_> {
             }
             Err(error) => self.workspace.caller.notify(&Notice::RepairFailed(&error)),
             Ok(executed) => {
-                if let Executed::Ran(record) = &executed {
-                    self.workspace
-                        .caller
-                        .notify(&Notice::IgnoredFailures(record));
+                if matches!(executed.work, Work::Ran) {
+                    let ignored = Notice::IgnoredFailures(&executed.record);
+                    self.workspace.caller.notify(&ignored);
                 }
                 self.report(&format!("repaired: {}", ids.join(", ")));
             }

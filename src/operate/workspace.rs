@@ -102,7 +102,12 @@ impl<'c> Workspace<'c> {
         Ok(drivers.claims(name).await?)
     }
 
-    /// Observes the present state of a deployment on its engines.
+    /// Observes the present state of a deployment on its engines. An engine that does not respond
+    /// is [`Observed::unseen`].
+    ///
+    /// # Errors
+    ///
+    /// If no engine responds.
     pub(crate) async fn observe(
         &self,
         drivers: &Drivers<'_>,
@@ -115,12 +120,11 @@ impl<'c> Workspace<'c> {
             record,
             secrets: &self.secrets,
         };
-        let places = Plugins::default().places(scene);
-        let places = places.map_err(|message| Error::new(Kind::Engine, message))?;
-        for warning in drivers.check_connections(&places).await? {
+        let observed = drivers.observe(scene).await?;
+        for warning in drivers.version_warnings() {
             self.warn(warning);
         }
-        Ok(drivers.observe(scene).await?)
+        Ok(observed)
     }
 
     /// Returns the random generator for instance IDs. A plan and the install that follows it use

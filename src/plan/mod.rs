@@ -21,6 +21,7 @@ pub mod restore;
 pub mod rollback;
 pub mod scale;
 pub mod uninstall;
+mod unseen;
 pub mod update;
 
 pub use order::unordered_readings;
@@ -40,6 +41,7 @@ use serde::Serialize;
 #[must_use]
 pub fn first(parameters: &Parameters, known: &PlanInput<'_>) -> Proposal {
     let mut proposal = for_workflow(parameters, known);
+    unseen::leave_out(known, &mut proposal.stage);
     outdated::mark_outdated(known, &mut proposal.stage);
     proposal
 }
@@ -87,6 +89,14 @@ fn plan_reinstall(known: &PlanInput<'_>, parameters: &parameters::Reinstall) -> 
     reinstall::of(known, &is_selected, parameters.ignore_failure, "reinstall")
 }
 
+/// Plans the stage that restores the objects of replacements that an earlier run left unfinished.
+#[must_use]
+pub fn restoration(known: &PlanInput<'_>) -> Stage {
+    let mut stage = restore::first(known);
+    unseen::leave_out(known, &mut stage);
+    stage
+}
+
 /// Plans the next stage after the earlier ones have finished; none if nothing is left to do.
 /// `subgraph_retries` is how often failed instances are taken down and installed again.
 #[must_use]
@@ -102,9 +112,10 @@ pub fn next(known: &PlanInput<'_>, subgraph_retries: usize) -> Option<Stage> {
         }
         (None, None) => after_success(execution, known),
     };
-    let mut stage = stage.filter(|stage| !stage.is_empty())?;
+    let mut stage = stage?;
+    unseen::leave_out(known, &mut stage);
     outdated::mark_outdated(known, &mut stage);
-    Some(stage)
+    Some(stage).filter(|stage| !stage.is_empty())
 }
 
 fn after_failure(execution: &Execution, known: &PlanInput<'_>, subgraph_retries: usize) -> Stage {

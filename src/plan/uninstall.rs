@@ -7,6 +7,7 @@ use super::{
     images::ImageTasks,
     neighbors::{Neighbors, append_operations, unlink_removed},
     order::Order,
+    unseen,
 };
 use crate::{
     model::{
@@ -77,7 +78,10 @@ pub fn of(
     } else {
         Vec::new()
     };
-    let chosen = |instance: &Instance| selection.contains(known.deployment, instance);
+    let needed = unseen::needed(known);
+    let chosen = |instance: &Instance| {
+        selection.contains(known.deployment, instance) && !needed.contains(&instance.id)
+    };
     Removal {
         known: *known,
         chosen: &chosen,

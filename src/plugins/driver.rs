@@ -8,13 +8,17 @@ use crate::{
     record::Record,
     seam::{
         Call, Command, Failure, LabeledObject, Log, LogOptions, ObjectEvent, ObjectRef,
-        ObjectState, Observed, Outputs, Settled, Step, StepNote, Streams, Target,
+        ObjectState, Observed, Outputs, Presence, Settled, Step, StepNote, Streams, Target,
     },
     secrets::Secrets,
 };
 use futures_util::stream::LocalBoxStream;
 use serde_json::Value as Json;
-use std::{collections::BTreeMap, future::Future, pin::Pin};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    pin::Pin,
+};
 
 /// The future result of a driver method.
 pub type DriverFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + 'a>>;
@@ -39,10 +43,11 @@ pub struct ObserveContext<'a> {
 
 /// Runs commands in the objects of a plugin and reads their logs.
 pub trait Shell {
-    /// Returns true if the object exists.
-    fn exists<'a>(&'a self, _place: &'a ObjectRef) -> DriverFuture<'a, bool> {
-        Box::pin(async { Ok(true) })
-    }
+    /// Returns the presence of an object, or `None` if it does not exist.
+    fn presence<'a>(&'a self, place: &'a ObjectRef) -> DriverFuture<'a, Option<Presence>>;
+
+    /// Returns the name of an object's engine, as in observations.
+    fn engine_name(&self, place: &ObjectRef) -> String;
 
     /// Runs a command until it exits. Returns its exit code, or none if the output was not read to
     /// the end.
@@ -221,7 +226,7 @@ pub trait Driver {
     }
 
     /// Observes the objects of a deployment at these places, and foreign objects that have names it
-    /// uses. Changes nothing.
+    /// uses. Changes nothing. Systems that do not respond are [`Observed::unseen`].
     fn observe<'a>(
         &'a self,
         _scene: ObserveContext<'a>,
@@ -239,10 +244,9 @@ pub trait Driver {
         Box::pin(async { Ok(vec![Vec::new(); steps.len()]) })
     }
 
-    /// Contacts every system that is known by now, so that an unreachable system is reported before
-    /// work starts. Returns warnings about systems that may not work with this version of dockctl.
-    fn check_connections<'a>(&'a self, _places: &'a ObjectPlaces) -> DriverFuture<'a, Vec<String>> {
-        Box::pin(async { Ok(Vec::new()) })
+    /// Returns warnings about systems in use that may not work with this version of dockctl.
+    fn version_warnings(&self) -> BTreeSet<String> {
+        BTreeSet::new()
     }
 
     /// From now on, treats objects that the user took over as sealed. The record contains their

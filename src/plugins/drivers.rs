@@ -12,7 +12,7 @@ use crate::{
     secrets::Secrets,
 };
 use futures_util::{StreamExt as _, stream};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The drivers of a run, with the IDs of their plugins.
 pub struct Drivers<'d> {
@@ -90,17 +90,20 @@ impl<'d> Drivers<'d> {
     }
 
     /// Observes the objects of a deployment, and foreign objects that have names it uses. Changes
-    /// nothing.
+    /// nothing. A system that does not respond is [`Observed::unseen`].
     ///
     /// # Errors
     ///
-    /// If a system does not respond, or the location of an object is unknown.
+    /// If no system responds, or the location of an object is unknown.
     pub async fn observe(&self, scene: ObserveContext<'_>) -> Result<Observed, Failure> {
         let places = self.plugins.places(scene).map_err(Failure::fatal)?;
         let mut observed = Observed::default();
         for (id, driver) in &self.all {
             let mine = places_of(id, &places);
             observed.add(driver.observe(scene, &mine).await?);
+        }
+        if places.keys().all(|id| observed.is_unseen(id)) {
+            return observed.complete();
         }
         Ok(observed)
     }
@@ -127,18 +130,12 @@ impl<'d> Drivers<'d> {
         Ok(refusals)
     }
 
-    /// Calls [`Driver::check_connections`] of every driver.
-    ///
-    /// # Errors
-    ///
-    /// The error of the first system that cannot be used.
-    pub async fn check_connections(&self, places: &ObjectPlaces) -> Result<Vec<String>, Failure> {
-        let mut warnings = Vec::new();
-        for (id, driver) in &self.all {
-            let mine = places_of(id, places);
-            warnings.extend(driver.check_connections(&mine).await?);
-        }
-        Ok(warnings)
+    /// Calls [`Driver::version_warnings`] of every driver.
+    #[must_use]
+    pub fn version_warnings(&self) -> BTreeSet<String> {
+        let all = self.all.iter();
+        all.flat_map(|(_, driver)| driver.version_warnings())
+            .collect()
     }
 
     /// Calls [`Driver::trust_taken_over`] of every driver.
@@ -232,11 +229,12 @@ impl<'d> Drivers<'d> {
         }
     }
 
-    /// Guards a deployment on every system that is known by now, or on the default ones if none is.
+    /// Guards a deployment on every system that is known by now and responds, or on the default
+    /// ones if none is known. The others count as not responding from now on.
     ///
     /// # Errors
     ///
-    /// If another run holds a guard, or a system cannot be used.
+    /// If another run holds a guard, or no system of a plugin responds.
     pub async fn guard(
         &self,
         deployment: &str,

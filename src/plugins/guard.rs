@@ -121,7 +121,13 @@ pub type GuardFuture<'a> =
 
 /// Acquires guards on the systems of a plugin.
 pub trait Guard {
-    /// Acquires the guard of a deployment on all of these systems, or on none.
+    /// Acquires the guard of a deployment on all of these systems that respond, or on none if
+    /// another run holds it. The others count as not responding for the driver from now on: no run
+    /// may change a system that it did not guard.
+    ///
+    /// # Errors
+    ///
+    /// If another run holds a guard, or no system responds.
     fn acquire<'a>(
         &'a self,
         deployment: &'a str,

@@ -20,10 +20,10 @@ pub use call::{Call, Participant, Progress, ProgressSink, Settled, StepNote, Sub
 pub use failure::{Exit, Failure, FailureKind};
 pub use labeling::Labeling;
 pub use log_line::{LogLevel, LogLine};
-pub use object::{Comparison, Drift, LabeledObject, Object, ObjectState, Observed, Owner};
+pub use object::{Comparison, Drift, LabeledObject, Object, ObjectState, Observed, Owner, Unseen};
 pub use object_event::{ObjectEvent, ObjectEventKind};
 pub use outputs::{Edit, Outputs};
 pub use purpose::{Change, InstanceStatus, Need, Purpose};
-pub use shell::{Command, CommandInput, Log, LogChunk, LogOptions, ObjectRef, Streams};
+pub use shell::{Command, CommandInput, Log, LogChunk, LogOptions, ObjectRef, Presence, Streams};
 pub use step::{Declares, Effect, Material, Settling, Step, Traits};
 pub use target::Target;

@@ -1,6 +1,6 @@
 //! Objects that exist on a system.
 
-use super::Step;
+use super::{Failure, Step};
 use crate::model::Positions;
 use serde::Serialize;
 use serde_json::{Map as JsonMap, Value as Json};
@@ -20,6 +20,19 @@ pub struct Observed {
     by_id: Positions,
     /// Engine names of instances that are not on the default engine.
     pub engines: HashMap<String, String>,
+    /// The engines that could not be observed.
+    pub unseen: Vec<Unseen>,
+}
+
+/// An engine that could not be observed. Nothing is known about the objects of its instances.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unseen {
+    /// Name of the engine.
+    pub engine: String,
+    /// IDs of its instances, sorted.
+    pub instances: Vec<String>,
+    /// The reason.
+    pub reason: Failure,
 }
 
 impl Observed {
@@ -39,7 +52,28 @@ impl Observed {
         let objects = std::mem::take(&mut self.objects).into_iter();
         let mut engines = std::mem::take(&mut self.engines);
         engines.extend(other.engines);
+        let unseen = [std::mem::take(&mut self.unseen), other.unseen].concat();
         *self = Self::new(objects.chain(other.objects).collect(), engines);
+        self.unseen = unseen;
+    }
+
+    /// Returns true if the engine of an instance could not be observed.
+    #[must_use]
+    pub fn is_unseen(&self, instance: &str) -> bool {
+        let mut all = self.unseen.iter().flat_map(|it| &it.instances);
+        all.any(|id| id == instance)
+    }
+
+    /// Returns the observation if it is complete.
+    ///
+    /// # Errors
+    ///
+    /// The reason why an engine could not be observed.
+    pub fn complete(self) -> Result<Self, Failure> {
+        match self.unseen.first() {
+            Some(unseen) => Err(unseen.reason.clone()),
+            None => Ok(self),
+        }
     }
 
     /// Returns all objects that belong to the deployment or have a name that it uses.

@@ -1,9 +1,9 @@
 //! Commands that run inside an object, and logs of objects.
 
-use super::{Failure, Target};
+use super::{Failure, ObjectState, Target};
 use bytes::Bytes;
 use futures_util::Stream;
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, time::Duration};
 
 /// A command to run in an object.
 #[derive(Clone, Debug, Default)]
@@ -67,12 +67,21 @@ pub type Log = Pin<Box<dyn Stream<Item = Result<LogChunk, Failure>> + Send>>;
 pub struct LogOptions {
     /// Includes future output.
     pub follow: bool,
-    /// Excludes older output; seconds since 1970 UTC.
-    pub since: Option<i32>,
+    /// Excludes output before this time since 1970 UTC.
+    pub since: Option<Duration>,
     /// Maximum number of lines from the end.
     pub tail: Option<u32>,
     /// Adds the time of each line.
     pub timestamps: bool,
+}
+
+/// The presence of an object on its system.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Presence {
+    /// Its state.
+    pub state: ObjectState,
+    /// Time of its last start, since 1970 UTC; none if it never started.
+    pub started_at: Option<Duration>,
 }
 
 /// The object that a step runs in, of any plugin.

@@ -420,6 +420,14 @@ impl Secrets {
             .fold(text.to_owned(), |text, secret| redact_one(&text, secret))
     }
 
+    /// Redacts known secrets in bytes that may not be text. Other bytes stay as they are.
+    #[must_use]
+    pub fn redact_bytes(&self, bytes: &[u8]) -> Vec<u8> {
+        let chunks = bytes.utf8_chunks();
+        let parts = chunks.map(|it| [self.redact(it.valid()).as_bytes(), it.invalid()].concat());
+        parts.flatten().collect()
+    }
+
     /// Redacts known secrets in a JSON value.
     #[must_use]
     pub fn redact_json(&self, json: Json) -> Json {

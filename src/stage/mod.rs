@@ -164,6 +164,26 @@ impl Stage {
             .collect();
     }
 
+    /// Keeps the tasks that satisfy `is_kept`. A task that needs a removed one needs what that one
+    /// needed.
+    pub(crate) fn retain(&mut self, is_kept: impl Fn(&Task) -> bool) {
+        // For each earlier task: the tasks that stand for it, with their new positions.
+        let mut successors: Vec<Vec<TaskId>> = Vec::with_capacity(self.tasks.len());
+        let mut kept = Vec::new();
+        for mut task in std::mem::take(&mut self.tasks) {
+            let needs = task.needs.iter().flat_map(|need| &successors[need.0]);
+            let needs: BTreeSet<TaskId> = needs.copied().collect();
+            task.needs = needs.into_iter().collect();
+            if is_kept(&task) {
+                successors.push(vec![TaskId(kept.len())]);
+                kept.push(task);
+            } else {
+                successors.push(task.needs);
+            }
+        }
+        self.tasks = kept;
+    }
+
     /// Returns the exchange that an instance takes part in.
     #[must_use]
     pub fn exchange_of(&self, instance: &str) -> Option<&Exchange> {

@@ -1,5 +1,6 @@
 //! The workflows.
 
+use crate::seam::{Failure, Observed};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -74,6 +75,35 @@ impl Workflow {
             Self::Update => "update",
             Self::CheckStatus => "check_status",
             Self::CheckDrift => "check_drift",
+        }
+    }
+
+    /// Returns an observation that the workflow can be planned from: some workflows leave out the
+    /// instances on engines that do not respond, others bring all instances to one state.
+    ///
+    /// # Errors
+    ///
+    /// The reason why an engine could not be observed, if the workflow needs all instances.
+    pub fn accept(self, observed: Observed) -> Result<Observed, Failure> {
+        if self.may_leave_out_unseen() {
+            Ok(observed)
+        } else {
+            observed.complete()
+        }
+    }
+
+    fn may_leave_out_unseen(self) -> bool {
+        match self {
+            Self::Uninstall
+            | Self::Start
+            | Self::Stop
+            | Self::Restart
+            | Self::Pull
+            | Self::ExecuteOperation
+            | Self::Heal
+            | Self::CheckStatus
+            | Self::CheckDrift => true,
+            Self::Install | Self::Rollback | Self::Reinstall | Self::Scale | Self::Update => false,
         }
     }
 

@@ -297,7 +297,8 @@ pub(crate) async fn destroy(
         inputs: Vec::new(),
         options,
     };
-    uninstall::uninstall(workspace, &request).await
+    let removed = uninstall::uninstall(workspace, &request).await?;
+    Ok(removed.map(|(record, _)| record))
 }
 
 /// Node type of the instances of a group.

@@ -407,3 +407,95 @@ fn engine_that_is_too_old_is_refused() {
             "supports API versions 1.12 to 1.23, but dockctl requires 1.24 or newer",
         ]);
 }
+
+/// Returns a blueprint with `near` and `db` on the default engine, and `app`, which depends on
+/// `db`, on the engine at `socket`.
+fn two_engines(socket: &str) -> String {
+    let node = |name: &str, create: &str, rest: &str| {
+        format!(
+            "  {name}:\n    type: cloudify.docker.Container\n    properties: {{name: PREFIX-{name}, image: {{src: TARBALL, repository: dockctl-demo}}}}\n    interfaces:\n      cloudify.interfaces.lifecycle:\n        create: {{inputs: {{{create}params: {{command: [sh, -c, 'echo {name}; exec sleep 1000'], stop_signal: SIGKILL, host_config: {{network_mode: none}}}}}}}}\n{rest}"
+        )
+    };
+    let client = format!("daemon_client: {{base_url: 'unix://{socket}'}}, ");
+    let depends = "    relationships: [{type: cloudify.relationships.depends_on, target: db}]\n";
+    format!(
+        "node_templates:\n{}{}{}outputs: {{near: {{value: {{get_attribute: [near, container_id]}}}}}}\n",
+        node("near", "", ""),
+        node("db", "", ""),
+        node("app", &client, depends)
+    )
+}
+
+#[test]
+fn silent_engine_hides_no_instance_of_another_one() {
+    let test = Test::in_memory("silent");
+    let engine = PrivateEngine::isolated(&test);
+    let socket = test.path("far.sock");
+    let connect = || std::os::unix::fs::symlink(test.path("engine.sock"), &socket).unwrap();
+    connect();
+    test.blueprint(&two_engines(&socket.display().to_string()));
+    test.run(&["install"]).exits_with(0);
+    let id = |name: &str| crate::cli::instance_id(&test, name);
+    let (near, db, app) = (id("near"), id("db"), id("app"));
+    fs::remove_file(&socket).unwrap();
+
+    let json = |arguments: &[&str]| {
+        let run = test.run(&[arguments, &["--output", "json"]].concat());
+        let document = run.exits_with(4).json();
+        assert_eq!(document["ok"], false, "{document}");
+        assert_eq!(document["error"]["code"], "engine", "{document}");
+        let unseen = &document["unseen"][0];
+        assert_eq!(unseen["engine"], format!("unix://{}", socket.display()));
+        assert_eq!(unseen["instances"], serde_json::json!([app]));
+        let reason = unseen["reason"].as_str().unwrap();
+        assert!(reason.contains("cannot connect"), "{reason}");
+        document
+    };
+    let status = json(&["status"]);
+    let of = |name: &str| {
+        let all = status["instances"].as_array().unwrap().iter();
+        all.clone().find(|it| it["node"] == name).unwrap().clone()
+    };
+    assert_eq!(of("near")["objects"][0]["state"], "running");
+    assert_eq!(
+        (&of("app")["unseen"], &of("app")["drift"]),
+        (&true.into(), &serde_json::json!([]))
+    );
+    test.run(&["status"]).exits_with(4).stderr_contains(&[
+        &format!("unseen: {app} on the engine `unix://"),
+        "1 engine did not respond; the result leaves out 1 instance",
+    ]);
+    let outputs = json(&["outputs"]);
+    assert!(outputs["outputs"]["near"].as_str().unwrap().len() == 64);
+    let logs = json(&["logs"]);
+    assert_eq!(logs["lines"].as_array().unwrap().len(), 2, "{logs}");
+    let plan = json(&["plan"]);
+    assert_eq!(plan["steps"], serde_json::json!([]), "{plan}");
+    let out = test.path("plan.json").display().to_string();
+    test.run(&["plan", "--out", &out]).exits_with(4);
+    assert!(
+        !test.path("plan.json").exists(),
+        "an incomplete plan is not saved"
+    );
+
+    // Workflows leave the unseen instance out; those that need all instances are refused.
+    test.docker(&["rm", "-f", &test.name("near")]);
+    let healed = json(&["heal"]);
+    assert_eq!(healed["execution"]["outcome"], "terminated", "{healed}");
+    assert_eq!(test.inspect("near", "{{.State.Running}}"), "true");
+    let before = test.inspect("db", "{{.State.StartedAt}}");
+    json(&["restart", "db"]);
+    assert_ne!(test.inspect("db", "{{.State.StartedAt}}"), before);
+    test.run(&["install"]).exits_with(4);
+    test.run(&["scale", "near", "--to", "2"]).exits_with(4);
+
+    // `app` may still use `db`.
+    json(&["uninstall"]);
+    assert_eq!(test.containers(), ["PREFIX-db running"]);
+    let status = json(&["status"]);
+    assert_eq!(status["installed"], true);
+    connect();
+    test.run(&["uninstall"]).exits_with(0);
+    assert_eq!(engine.docker(&["ps", "-aq"]), "");
+    assert!(test.containers().is_empty(), "{near} {db}");
+}

@@ -10,4 +10,5 @@ pub(crate) mod run;
 pub(crate) mod seam;
 pub(crate) mod session;
 pub(crate) mod sweep;
+mod unseen;
 pub(crate) mod workflows;

@@ -19,8 +19,8 @@ use dockctl::{
     record::Record,
     report::Quiet,
     seam::{
-        Call, Command, Edit, Effect, Failure, FailureKind, Labeling, ObjectRef, Outputs, Purpose,
-        Settled, Settling, Step, StepNote, Streams, Subject, Traits,
+        Call, Command, Edit, Effect, Failure, FailureKind, Labeling, ObjectRef, Outputs, Presence,
+        Purpose, Settled, Settling, Step, StepNote, Streams, Subject, Traits,
     },
     secrets::Secrets,
     stage::Workflow,
@@ -336,6 +336,14 @@ impl Driver for Containers {
 }
 
 impl Shell for Containers {
+    fn presence<'a>(&'a self, _: &'a ObjectRef) -> DriverFuture<'a, Option<Presence>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn engine_name(&self, _: &ObjectRef) -> String {
+        "default".to_owned()
+    }
+
     fn run<'a>(
         &'a self,
         place: &'a ObjectRef,

@@ -111,7 +111,7 @@ async fn run(
 ) -> Result<(), Error> {
     held.guard_and_settle("test", Some(&ObjectPlaces::new()), workflow.as_str())
         .await?;
-    let observed = held.observe().await?;
+    let observed = held.observe(workflow).await?;
     let mut record = held.record().clone();
     let defined = Event::Defined {
         deployment: Box::new(deployment.clone()),

@@ -14,7 +14,7 @@ use dockctl::{
     },
     seam::{
         Call, Comparison, Failure, FailureKind, Object, ObjectState, Observed, Outputs, Owner,
-        Settled,
+        Settled, Unseen,
     },
 };
 use serde_json::Map as JsonMap;
@@ -93,6 +93,8 @@ pub(crate) struct SimulatedEngine {
     outcomes: RefCell<Vec<(usize, RequestOutcome)>>,
     /// Prefixes of instance IDs and of the steps that are refused for them.
     refused: RefCell<Vec<(String, String)>>,
+    /// Prefix of the IDs of instances whose engine does not respond.
+    silent: RefCell<Option<String>>,
     /// Definitions of containers by container ID, including removed containers.
     specs: RefCell<HashMap<String, ContainerSpec>>,
 }
@@ -116,6 +118,11 @@ impl SimulatedEngine {
         self.refused
             .borrow_mut()
             .push((instance.to_owned(), step.to_owned()));
+    }
+
+    /// From now on, the engine of the instances whose IDs start with `instance` does not respond.
+    pub(crate) fn silence(&self, instance: &str) {
+        *self.silent.borrow_mut() = Some(instance.to_owned());
     }
 
     /// Removes all faults from later requests.
@@ -175,7 +182,21 @@ impl SimulatedEngine {
 
     /// Returns the objects as a deployment observes them.
     pub(crate) fn observed(&self, deployment: &Deployment, places: &ObjectPlaces) -> Observed {
-        Observed::new(self.observed_objects(deployment, places), HashMap::new())
+        let silent = self.silent.borrow().clone();
+        let is_silent = |id: &str| silent.as_ref().is_some_and(|it| id.starts_with(it));
+        let mut objects = self.observed_objects(deployment, places);
+        objects.retain(|it| !it.owner.as_ref().is_some_and(|it| is_silent(&it.instance)));
+        let mut observed = Observed::new(objects, HashMap::new());
+        let instances = places.keys().filter(|id| is_silent(id));
+        let instances: Vec<String> = instances.cloned().collect();
+        observed
+            .unseen
+            .extend((!instances.is_empty()).then(|| Unseen {
+                engine: "silent".to_owned(),
+                instances,
+                reason: connection_lost(),
+            }));
+        observed
     }
 
     /// Returns all objects with their owners. An instance owns the container in its record or,

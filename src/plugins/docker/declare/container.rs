@@ -4,10 +4,10 @@ use crate::{
     model::Numbering,
     plugins::docker::declare::json::{keys, list, map_of, pairs, strings, text},
     printable::truncated,
-    seam::ObjectState,
+    seam::{ObjectState, Presence},
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::UNIX_EPOCH};
 
 /// Longest time between the end of a container and its restart, in milliseconds: an engine that has
 /// not restarted it by then does not.
@@ -83,6 +83,16 @@ impl Container {
     pub(crate) fn started_at(&self) -> Option<&str> {
         self.text("/State/StartedAt")
             .filter(|at| !at.is_empty() && !at.starts_with("0001"))
+    }
+
+    /// Returns its presence.
+    pub(crate) fn presence(&self) -> Presence {
+        let start = self.started_at().map(humantime::parse_rfc3339);
+        let start = start.and_then(Result::ok);
+        Presence {
+            state: self.state(),
+            started_at: start.and_then(|at| at.duration_since(UNIX_EPOCH).ok()),
+        }
     }
 
     /// Returns the time of the last start in milliseconds since 1970 UTC, by the engine's clock.

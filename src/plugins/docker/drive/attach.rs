@@ -1,12 +1,12 @@
 //! Logs of a container, and commands in it.
 
 use crate::{
-    engine::failure,
+    engine::{failure, status},
     plugins::{
         DriverFuture, Shell,
         docker::drive::{engine::Engine, engines::Engines},
     },
-    seam::{Command, CommandInput, Failure, Log, LogOptions, ObjectRef, Streams},
+    seam::{Command, CommandInput, Failure, Log, LogOptions, ObjectRef, Presence, Streams},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::json;
@@ -20,11 +20,16 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Shell for Engines {
-    fn exists<'a>(&'a self, place: &'a ObjectRef) -> DriverFuture<'a, bool> {
+    fn presence<'a>(&'a self, place: &'a ObjectRef) -> DriverFuture<'a, Option<Presence>> {
         Box::pin(async move {
             let engine = self.get(&place.target).await?;
-            Ok(engine.inspect(&place.object).await?.is_some())
+            let found = engine.inspect(&place.object).await?;
+            Ok(found.map(|container| container.presence()))
         })
+    }
+
+    fn engine_name(&self, place: &ObjectRef) -> String {
+        self.engine_of(&place.target)
     }
 
     fn run<'a>(
@@ -62,11 +67,16 @@ pub(super) struct AttachedCommand {
     input: Pin<Box<dyn AsyncWrite + Send>>,
 }
 
+/// Returns a time as the API wants it: seconds with a fraction.
+fn seconds(time: Duration) -> String {
+    format!("{}.{:09}", time.as_secs(), time.subsec_nanos())
+}
+
 impl Engine {
     /// Returns a part of the log of a container.
     async fn excerpt(&self, id: &str, excerpt: LogOptions) -> Result<Log, Failure> {
         let query = [
-            ("since", excerpt.since.unwrap_or_default().to_string()),
+            ("since", seconds(excerpt.since.unwrap_or_default())),
             (
                 "tail",
                 excerpt
@@ -83,7 +93,15 @@ impl Engine {
             .client
             .logs(id, &query, (container.has_terminal(), excerpt.follow));
         Ok(pieces
-            .map_err(|error| failure(&error, "reading the log"))
+            .map_err(|error| {
+                let failure = failure(&error, "reading the log");
+                // The engine answered: a log driver may not support reading.
+                if status(&error).is_some() {
+                    Failure::fatal(failure.message)
+                } else {
+                    failure
+                }
+            })
             .boxed())
     }
 

@@ -18,7 +18,7 @@ use crate::{
         drivers::merge_until_one_ends,
     },
     record::Record,
-    seam::{Call, Failure, Object, Observed, Outputs, Settled, Step, Target},
+    seam::{Call, Failure, Object, Observed, Outputs, Settled, Step, Target, Unseen},
 };
 use futures_util::StreamExt as _;
 use std::{
@@ -34,6 +34,8 @@ pub(crate) struct Engines {
     connections: Rc<Connections>,
     author: Author,
     open: RefCell<HashMap<String, Rc<Engine>>>,
+    /// Engines that did not respond when the deployment was guarded, with the reason.
+    silent: RefCell<HashMap<String, Failure>>,
     taken_over: TakenOver,
 }
 
@@ -44,6 +46,7 @@ impl Engines {
             connections: settings.connections.clone(),
             author: settings.author.clone(),
             open: RefCell::default(),
+            silent: RefCell::default(),
             taken_over: TakenOver::default(),
         }
     }
@@ -56,6 +59,9 @@ impl Engines {
     /// Returns an engine and connects to it if needed.
     pub(crate) async fn get(&self, target: &Target) -> Result<Rc<Engine>, Failure> {
         let host = self.connections.host(target)?;
+        if let Some(reason) = self.silent.borrow().get(&host.key()) {
+            return Err(reason.clone());
+        }
         let client = self.connections.get(&host).await?;
         let mut open = self.open.borrow_mut();
         let made = || Rc::new(Engine::new(client, &self.author, &self.taken_over));
@@ -70,14 +76,35 @@ impl Engines {
         }
     }
 
-    /// Returns each engine once, even if targets name it in different ways.
-    async fn distinct(&self, targets: &[Target]) -> Result<Vec<Rc<Engine>>, Failure> {
+    /// Returns the name of a target's engine.
+    pub(super) fn engine_of(&self, target: &Target) -> String {
+        let host = self.connections.host(target);
+        host.map_or_else(|_| target.to_string(), |host| self.name(&host))
+    }
+
+    /// Returns each engine that responds once, even if targets name it in different ways, and the
+    /// reasons why others do not, by the key of their host.
+    ///
+    /// # Errors
+    ///
+    /// If none responds.
+    async fn distinct(
+        &self,
+        targets: &[Target],
+    ) -> Result<(Vec<Rc<Engine>>, HashMap<String, Failure>), Failure> {
         let mut engines: BTreeMap<String, Rc<Engine>> = BTreeMap::new();
+        let mut silent = HashMap::new();
         for target in targets {
-            let address = self.connections.host(target)?.address;
-            engines.insert(address, self.get(target).await?);
+            let host = self.connections.host(target)?;
+            match self.get(target).await {
+                Ok(engine) => drop(engines.insert(host.address, engine)),
+                Err(reason) => drop(silent.insert(host.key(), reason)),
+            }
         }
-        Ok(engines.into_values().collect())
+        match silent.values().next() {
+            Some(reason) if engines.is_empty() => Err(reason.clone()),
+            _ => Ok((engines.into_values().collect(), silent)),
+        }
     }
 }
 
@@ -126,15 +153,10 @@ impl Driver for Engines {
         })
     }
 
-    fn check_connections<'a>(&'a self, places: &'a ObjectPlaces) -> DriverFuture<'a, Vec<String>> {
-        Box::pin(async move {
-            let mut warnings = BTreeSet::new();
-            for place in places.values() {
-                let engine = self.get(&place.target).await?;
-                warnings.extend(engine.client.version_warning().map(str::to_owned));
-            }
-            Ok(warnings.into_iter().collect())
-        })
+    fn version_warnings(&self) -> BTreeSet<String> {
+        let open = self.open.borrow();
+        let warnings = open.values().filter_map(|it| it.client.version_warning());
+        warnings.map(str::to_owned).collect()
     }
 
     fn trust_taken_over(&self, record: &Record) {
@@ -190,7 +212,7 @@ impl Watch for Engines {
         targets: &'a [Target],
     ) -> DriverFuture<'a, ObjectEvents> {
         Box::pin(async move {
-            let engines = self.distinct(targets).await?;
+            let (engines, _) = self.distinct(targets).await?;
             let stream = |engine: &Rc<Engine>| engine.events(deployment).boxed_local();
             Ok(merge_until_one_ends(engines.iter().map(stream).collect()))
         })
@@ -217,7 +239,9 @@ impl Guard for Engines {
         me: &'a GuardHolder,
     ) -> GuardFuture<'a> {
         Box::pin(async move {
-            let engines = self.distinct(targets).await.map_err(GuardError::Refused)?;
+            let found = self.distinct(targets).await;
+            let (engines, silent) = found.map_err(GuardError::Refused)?;
+            self.silent.borrow_mut().extend(silent);
             let guard = VolumeGuard::take(engines, deployment, me.clone()).await?;
             Ok(Box::new(guard) as _)
         })
@@ -262,10 +286,34 @@ impl Engines {
             hosts.insert(instance.clone(), name.clone());
             engines.entry(name).or_insert(&place.target);
         }
+        let mut unseen = Vec::new();
         for (name, target) in engines {
-            let engine = self.get(target).await?;
-            objects.extend(Box::pin(engine.objects(scene, places, &name)).await?);
+            let seen = async {
+                let engine = self.get(target).await?;
+                Box::pin(engine.objects(scene, places, &name)).await
+            };
+            match seen.await {
+                Ok(seen) => objects.extend(seen),
+                Err(reason) => unseen.push((name, reason)),
+            }
         }
-        Ok(Observed::new(objects, hosts))
+        let unseen = unseen.into_iter();
+        let unseen = unseen.map(|(name, reason)| unseen_engine(name, &hosts, reason));
+        let unseen: Vec<Unseen> = unseen.collect();
+        let mut observed = Observed::new(objects, hosts);
+        observed.unseen = unseen;
+        Ok(observed)
+    }
+}
+
+/// Describes an engine that does not respond. `engines` has the name of the engine of each instance.
+fn unseen_engine(engine: String, engines: &HashMap<String, String>, reason: Failure) -> Unseen {
+    let there = engines.iter().filter(|(_, name)| **name == engine);
+    let mut instances: Vec<String> = there.map(|(id, _)| id.clone()).collect();
+    instances.sort();
+    Unseen {
+        engine,
+        instances,
+        reason,
     }
 }
