@@ -520,8 +520,12 @@ impl<'a> Executor<'a> {
         };
         let observed = Box::pin(self.drivers.observe(context))
             .await
-            .and_then(|observed| workflow.accept(observed))
-            .map_err(RunError::Engine)?;
+            .and_then(|observed| workflow.accept(observed));
+        let mut observed = observed.map_err(RunError::Engine)?;
+        if workflow.follows_moved() {
+            let moved = self.drivers.add_moved(context, &mut observed).await;
+            moved.map_err(RunError::Engine)?;
+        }
         Ok(plan(&PlanInput {
             plugins: self.drivers.plugins,
             ..PlanInput::new(deployment, record, &observed)

@@ -257,6 +257,9 @@ pub(crate) enum Command {
         /// If the install fails, remove everything that it created
         #[arg(long, value_parser = FalseyValueParser::new())]
         rollback_on_failure: bool,
+        /// Ask the registry for newer images, and pull every image
+        #[arg(long, value_parser = FalseyValueParser::new())]
+        pull: bool,
         /// Saved plan to run; the command fails if the plan is out of date
         #[arg(long, value_name = "FILE")]
         plan: Option<PathBuf>,
@@ -273,6 +276,9 @@ pub(crate) enum Command {
         /// Skip operations that dockctl cannot run
         #[arg(long, value_parser = FalseyValueParser::new())]
         skip_unsupported: bool,
+        /// Ask the registry for newer images, and pull every image
+        #[arg(long, value_parser = FalseyValueParser::new())]
+        pull: bool,
         /// Saved plan to run; the command fails if the plan is out of date
         #[arg(long, value_name = "FILE")]
         plan: Option<PathBuf>,
@@ -683,6 +689,9 @@ pub(crate) struct PlanArgs {
     /// Exit with 6 if there are changes to make
     #[arg(long, value_parser = FalseyValueParser::new())]
     pub exit_code: bool,
+    /// Ask the registry for newer images
+    #[arg(long, value_parser = FalseyValueParser::new())]
+    pub pull: bool,
     /// File to save the plan to, for `install --plan` or `update --plan`
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,

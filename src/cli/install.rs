@@ -10,6 +10,7 @@ use super::{
     terminal::Terminal,
 };
 use crate::{
+    model::Difference,
     operate::{
         blueprint,
         converge::{Converged, Request, converge},
@@ -19,14 +20,19 @@ use crate::{
     record::Record,
     stage::Parameters,
 };
-use serde_json::json;
-use std::{collections::BTreeSet, path::Path};
+use serde_json::{Value as Json, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 /// Options of `install` and `update`.
 pub(crate) struct Arguments<'a> {
     /// Parameters of the workflow.
     pub parameters: Parameters,
     pub skip_unsupported: bool,
+    /// Registries are asked for newer images.
+    pub pull: bool,
     pub options: RunOptions,
     /// Saved plan to follow exactly.
     pub plan: Option<&'a Path>,
@@ -39,7 +45,8 @@ pub(crate) fn install(
     arguments: Arguments<'_>,
 ) -> Result<Outcome, CliError> {
     let terminal = Terminal::new(global);
-    let workspace = terminal.workspace()?;
+    let mut workspace = terminal.workspace()?;
+    workspace.settings.asks_registry = arguments.pull;
     let blueprint = selection::find(args.blueprint.as_deref())?;
     let request = Request {
         deployment: blueprint::deployment_name(
@@ -59,22 +66,29 @@ pub(crate) fn install(
     let converged = runtime()?.block_on(converge(&workspace, &request))?;
     Ok(match converged {
         Converged::Ran(record) => closing(&record),
-        Converged::UpToDate(record) => up_to_date(&record),
+        Converged::UpToDate { record, moved } => up_to_date(&record, &moved),
     })
 }
 
-fn up_to_date(record: &Record) -> Outcome {
+fn up_to_date(record: &Record, moved: &BTreeMap<String, Vec<Difference>>) -> Outcome {
     let name = record
         .deployment
         .as_ref()
         .map(|deployment| deployment.name.clone())
         .unwrap_or_default();
-    let fields = json!({ "deployment": name, "up_to_date": true, "execution": null, "instances": known_instances(record) });
-    Outcome::new(
-        fields,
-        format!(
-            "{}`{name}` is up to date: nothing to do\n",
-            known_table(record)
-        ),
-    )
+    let differences: BTreeMap<&String, Vec<Json>> = moved
+        .iter()
+        .map(|(id, moved)| (id, moved.iter().map(Difference::to_json).collect()))
+        .collect();
+    let fields = json!({ "deployment": name, "up_to_date": true, "execution": null, "instances": known_instances(record), "moved": differences });
+    let newer = if moved.is_empty() {
+        String::new()
+    } else {
+        let names: Vec<&str> = moved.keys().map(String::as_str).collect();
+        let names = names.join(", ");
+        format!("; the image of {names} has changed, `dockctl update` would use the new one")
+    };
+    let table = known_table(record);
+    let text = format!("{table}`{name}` is up to date: nothing to do{newer}\n");
+    Outcome::new(fields, text)
 }

@@ -219,6 +219,7 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
         Command::Install {
             blueprint,
             skip_unsupported,
+            pull,
             rollback_on_failure,
             plan,
             run,
@@ -230,6 +231,7 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
             let arguments = install::Arguments {
                 parameters: Workflow::Install.into(),
                 skip_unsupported: *skip_unsupported,
+                pull: *pull,
                 options,
                 plan: plan.as_deref(),
             };
@@ -238,6 +240,7 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
         Command::Update {
             blueprint,
             skip_unsupported,
+            pull,
             plan,
             rolling,
             run,
@@ -245,6 +248,7 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
             let arguments = install::Arguments {
                 parameters: Parameters::Update(rolling.parameters()),
                 skip_unsupported: *skip_unsupported,
+                pull: *pull,
                 options: run.options(),
                 plan: plan.as_deref(),
             };

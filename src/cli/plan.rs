@@ -60,7 +60,8 @@ pub(crate) fn plan(
 ) -> Result<Outcome, CliError> {
     let terminal = Terminal::new(global);
     let workspace = terminal.workspace()?;
-    let (origin, name, workspace) = subject(args, workspace)?;
+    let (origin, name, mut workspace) = subject(args, workspace)?;
+    workspace.settings.asks_registry = plan.pull;
     let previewed = preview::preview(
         &workspace,
         (&origin, &name),

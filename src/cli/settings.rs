@@ -57,6 +57,7 @@ fn build(global: &Global, state_dir: PathBuf) -> Settings {
         strict: global.strict,
         environment: environment::for_scripts(&Cli::command()),
         program: env::current_exe().unwrap_or_else(|_| PathBuf::from("dockctl")),
+        asks_registry: false,
     }
 }
 

@@ -296,6 +296,26 @@ impl Client {
         .await
     }
 
+    /// Returns what a registry has under a name: its digest and platforms.
+    pub(crate) async fn distribution(
+        &self,
+        repository: &str,
+        tag: &str,
+        auth: Option<&str>,
+    ) -> Result<Json, EngineError> {
+        let path = self.path(&format!("/distribution/{repository}:{tag}/json"), &[]);
+        self.repeat_if(is_temporary_on_read, || async {
+            let head = http::Request::builder().method(Method::GET).uri(&path);
+            let head = auth
+                .iter()
+                .fold(head, |head, auth| head.header("X-Registry-Auth", *auth));
+            let request = head.body(body(Bytes::new())).map_err(EngineError::lost)?;
+            let sent = send_for_json(&self.wire, request);
+            mapping(self.with_response_timeout(sent).await?.1)
+        })
+        .await
+    }
+
     /// Like [`mapping`](Self::mapping), but also accepts null, which Podman sends for an empty
     /// result.
     pub(crate) async fn mapping_or_null(
@@ -770,7 +790,14 @@ async fn request_with_date(
     let content = content
         .map(|content| Bytes::from(content.to_string()))
         .unwrap_or_default();
-    let response = expect_success(wire.send(request(method, path, content)?).await?).await?;
+    send_for_json(wire, request(method, path, content)?).await
+}
+
+async fn send_for_json(
+    wire: &Transport,
+    request: Request<Body>,
+) -> Result<(Option<i64>, Json), EngineError> {
+    let response = expect_success(wire.send(request).await?).await?;
     // Podman sends `OK` where Docker sends nothing.
     let kind = response.headers().get(header::CONTENT_TYPE);
     let is_json = kind.is_none_or(|kind| kind.to_str().is_ok_and(|kind| kind.contains("json")));

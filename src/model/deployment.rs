@@ -591,9 +591,14 @@ fn secrets_in(value: &Json, names: &mut BTreeSet<String>) {
     }
 }
 
-/// Formats a value for display, without sensitive parts.
+/// Formats a value for display, without sensitive parts. A digest needs no quotes.
 fn redacted_text(value: &Json) -> String {
-    redacted(value).to_string()
+    match value.as_str().and_then(|text| text.strip_prefix("sha256:")) {
+        Some(digits) if digits.bytes().all(|it| it.is_ascii_hexdigit()) => {
+            format!("sha256:{digits}")
+        }
+        _ => redacted(value).to_string(),
+    }
 }
 
 fn redacted(value: &Json) -> Json {

@@ -15,13 +15,17 @@ use super::{
 use crate::{
     discovery::Discovery,
     event,
+    model::Difference,
     plan::{PlanInput, Proposal, effect, protected},
     plugins::{Drivers, ObserveContext, Plugins},
     record::Record,
     seam::Observed,
     stage::{Parameters, Workflow, parameters::Update},
 };
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 /// A request to change a deployment to match a blueprint.
 pub(crate) struct Request {
@@ -49,9 +53,21 @@ pub(crate) struct Request {
 #[derive(Debug)]
 pub(crate) enum Converged {
     /// A run succeeded; the deployment after it.
-    Ran(Record),
+    Ran(Box<Record>),
     /// The deployment already matches the blueprint.
-    UpToDate(Record),
+    UpToDate {
+        /// The deployment.
+        record: Box<Record>,
+        /// By instance: references that name something else now. An update would follow them.
+        moved: BTreeMap<String, Vec<Difference>>,
+    },
+}
+
+/// What a request has to do.
+enum Planned {
+    Work(Proposal),
+    /// Nothing, but some references name something else now.
+    Nothing(BTreeMap<String, Vec<Difference>>),
 }
 
 /// Creates a deployment, resumes an unfinished one, or changes it.
@@ -78,22 +94,30 @@ impl ConvergeRun<'_> {
         let desired = self.read_desired()?;
         let systems = self.workspace.connect()?;
         let drivers = systems.drivers();
-        let Some(proposal) = self.plan_work(&desired, &drivers, true).await? else {
-            // Files may have changed although the deployment is up to date.
-            if let Err(error) = self.keep_resources(&desired) {
-                self.workspace.warn(error.message);
+        let proposal = match self.plan_work(&desired, &drivers, true).await? {
+            Planned::Work(proposal) => proposal,
+            Planned::Nothing(moved) => {
+                // Files may have changed although the deployment is up to date.
+                if let Err(error) = self.keep_resources(&desired) {
+                    self.workspace.warn(error.message);
+                }
+                let record = Box::new(desired.record.unwrap_or_default());
+                return Ok(Converged::UpToDate { record, moved });
             }
-            return Ok(Converged::UpToDate(desired.record.unwrap_or_default()));
         };
         self.confirm(&desired, &proposal)?;
         let mut session = Session::new(self.workspace, &drivers, self.name());
         let mut held = session.hold(self.request.parameters.workflow().as_str())?;
         let done = Box::pin(self.run_held(&mut held, &drivers, &desired)).await;
         held.release().await;
+        let record = Box::new(session.record);
         Ok(if done? {
-            Converged::Ran(session.record)
+            Converged::Ran(record)
         } else {
-            Converged::UpToDate(session.record)
+            Converged::UpToDate {
+                record,
+                moved: BTreeMap::new(),
+            }
         })
     }
 
@@ -159,7 +183,7 @@ impl ConvergeRun<'_> {
         )
         .await?;
         let desired = self.read_desired()?;
-        let Some(proposal) = self.plan_work(&desired, drivers, false).await? else {
+        let Planned::Work(proposal) = self.plan_work(&desired, drivers, false).await? else {
             return Ok(false);
         };
         self.keep_resources(&desired)?;
@@ -193,6 +217,8 @@ impl ConvergeRun<'_> {
         let most = most.map(|most| format!("--max-unavailable={most}"));
         let first = rolling.start_first.then(|| "--start-first".to_owned());
         let pause = rolling.pause.map(|pause| format!("--pause={pause}s"));
+        let asks = self.workspace.settings.asks_registry;
+        let pull = asks.then(|| "--pull".to_owned());
         let arguments = [
             self.request.parameters.workflow().as_str(),
             &path,
@@ -206,6 +232,7 @@ impl ConvergeRun<'_> {
             .chain(most)
             .chain(first)
             .chain(pause)
+            .chain(pull)
             .chain(self.request.options.flags())
             .collect();
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -267,21 +294,21 @@ impl ConvergeRun<'_> {
         ))
     }
 
-    /// Returns the work to do, or `None` if the deployment is up to date. Checks everything that
+    /// Returns the work to do. Checks everything that
     /// can be refused, before any write.
     async fn plan_work(
         &self,
         desired: &Desired,
         drivers: &Drivers<'_>,
         first: bool,
-    ) -> Result<Option<Proposal>, Error> {
+    ) -> Result<Planned, Error> {
         let is_update = self.request.parameters.workflow() == Workflow::Update;
         if is_update && !desired.record.as_ref().is_some_and(Record::is_installed) {
             return Err(self.not_installed(&self.workspace.discover(drivers, self.name()).await?));
         }
         let observed = self
             .workspace
-            .observe(drivers, &desired.deployment, &desired.updated_record)
+            .observe_with_moved(drivers, &desired.deployment, &desired.updated_record)
             .await?
             .complete()?;
         if first {
@@ -300,7 +327,7 @@ impl ConvergeRun<'_> {
             ))?;
         }
         match desired.decide(&proposal, &observed) {
-            Decision::UpToDate => return Ok(None),
+            Decision::UpToDate => return Ok(Planned::Nothing(observed.moved)),
             Decision::Different(differences) if !is_update => {
                 let error = desired::differs_error(self.name(), &differences);
                 return Err(self.with_next_commands(error));
@@ -320,7 +347,7 @@ impl ConvergeRun<'_> {
             &desired::unmet_requirements(drivers, &proposal.stage).await?,
         )?;
         desired.check_files(&proposal)?;
-        Ok(Some(proposal))
+        Ok(Planned::Work(proposal))
     }
 }
 

@@ -84,7 +84,7 @@ pub(crate) async fn preview(
     let systems = workspace.connect()?;
     let drivers = systems.drivers();
     let observed = workspace
-        .observe(&drivers, &desired.deployment, &desired.updated_record)
+        .observe_with_moved(&drivers, &desired.deployment, &desired.updated_record)
         .await?;
     desired
         .refuse_unknown_objects(workspace, &drivers, &observed)
@@ -183,9 +183,9 @@ fn plan_workflow(
     let (install, update) = (Workflow::Install.into(), Parameters::Update(update_options));
     let proposal = desired.propose(&install, observed);
     let is_update = match desired.decide(&proposal, observed) {
-        Decision::UpToDate => return (install, Proposal::default()),
-        Decision::Different(_) => true,
-        Decision::Work => desired.is_changed(observed),
+        Decision::UpToDate if observed.moved.is_empty() => return (install, Proposal::default()),
+        Decision::UpToDate | Decision::Different(_) => true,
+        Decision::Work => desired.is_changed(observed) || !observed.moved.is_empty(),
     };
     if is_update {
         let proposal = desired.propose(&update, observed);

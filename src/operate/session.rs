@@ -141,6 +141,19 @@ impl<'a> Session<'a> {
         }
     }
 
+    async fn observe_for(&self, workflow: Workflow) -> Result<Observed, Error> {
+        match &self.record.deployment {
+            Some(deployment) if workflow.follows_moved() => {
+                let (drivers, record) = (self.drivers, &self.record);
+                let workspace = self.workspace;
+                workspace
+                    .observe_with_moved(drivers, deployment, record)
+                    .await
+            }
+            _ => self.observe().await,
+        }
+    }
+
     /// Registers the secrets of recorded definitions for redaction, and trusts the objects that the
     /// user took over. Another run may have recorded both.
     fn register_secrets_and_taken_over(&self) {
@@ -283,7 +296,8 @@ impl HeldSession<'_, '_> {
     ///
     /// If an engine does not respond that the workflow needs, or a request to stop arrives.
     pub async fn observe(&self, workflow: Workflow) -> Result<Observed, Error> {
-        let observed = unless_stopped(&self.stop_requests, self.session.observe()).await??;
+        let observe = self.session.observe_for(workflow);
+        let observed = unless_stopped(&self.stop_requests, observe).await??;
         Ok(workflow.accept(observed)?)
     }
 

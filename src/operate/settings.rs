@@ -38,6 +38,8 @@ pub struct Settings {
     pub environment: Vec<(OsString, OsString)>,
     /// Path of the running dockctl.
     pub program: PathBuf,
+    /// Registries are asked for newer images.
+    pub asks_registry: bool,
 }
 
 impl Settings {

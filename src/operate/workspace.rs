@@ -72,6 +72,7 @@ impl<'c> Workspace<'c> {
             state_dir: self.settings.state_dir.clone(),
             environment: self.settings.environment.clone(),
             program: self.settings.program.clone(),
+            asks_registry: self.settings.asks_registry,
         }))
     }
 
@@ -124,6 +125,28 @@ impl<'c> Workspace<'c> {
         for warning in drivers.version_warnings() {
             self.warn(warning);
         }
+        Ok(observed)
+    }
+
+    /// Like [`observe`](Self::observe), with the references of declarations that name something
+    /// else now, such as tags of images.
+    ///
+    /// # Errors
+    ///
+    /// If no engine responds, or a registry that is asked does not.
+    pub(crate) async fn observe_with_moved(
+        &self,
+        drivers: &Drivers<'_>,
+        deployment: &Deployment,
+        record: &Record,
+    ) -> Result<Observed, Error> {
+        let mut observed = self.observe(drivers, deployment, record).await?;
+        let scene = ObserveContext {
+            deployment,
+            record,
+            secrets: &self.secrets,
+        };
+        drivers.add_moved(scene, &mut observed).await?;
         Ok(observed)
     }
 

@@ -178,6 +178,8 @@ fn instance_effect(
         after: Some(drift.declared.clone()),
     };
     fields.extend(drift.map(repaired));
+    let moved = known.observed.moved.get(id).into_iter().flatten();
+    fields.extend(moved.cloned());
     let compared = known
         .observed
         .of_instance(id)

@@ -83,6 +83,9 @@ pub struct Scope<'a> {
     pub rolling: RollingUpdate,
     /// Outdated instances that run stay as they are.
     pub keeps_outdated: bool,
+    /// Objects are replaced if their declaration refers to something else now, such as another
+    /// image of the same tag.
+    pub follows_moved: bool,
 }
 
 impl Default for Scope<'_> {
@@ -94,6 +97,7 @@ impl Default for Scope<'_> {
             cause: "",
             rolling: RollingUpdate::default(),
             keeps_outdated: false,
+            follows_moved: false,
         }
     }
 }
@@ -323,6 +327,8 @@ impl<'a> Planner<'a, '_> {
         );
         let cause = if self.scope.recreate.contains(&instance.id) {
             self.scope.cause.to_owned()
+        } else if self.is_moved(instance) && status == InstanceStatus::Outdated {
+            self.cause_of_moved(instance)
         } else {
             status.to_string()
         };
@@ -480,6 +486,9 @@ impl<'a> Planner<'a, '_> {
         if self.scope.recreate.contains(&instance.id) && (exists || !state.is_gone()) {
             (status, change) = (InstanceStatus::Outdated, Change::Replace);
         }
+        if self.is_moved(instance) && exists && status != InstanceStatus::DependencyRecreated {
+            (status, change) = (InstanceStatus::Outdated, Change::Replace);
+        }
         let keeps_object = status == InstanceStatus::Outdated
             && matches!(change, Change::Adjust(_) | Change::Refused(_));
         if matches!(
@@ -492,6 +501,30 @@ impl<'a> Planner<'a, '_> {
             self.recreated.insert(&instance.id);
         }
         (status, change)
+    }
+
+    /// Returns true if the declaration of an instance refers to something else now, and the
+    /// workflow replaces its object for that.
+    fn is_moved(&self, instance: &Instance) -> bool {
+        let moved = &self.known.observed.moved;
+        self.scope.follows_moved && moved.contains_key(&instance.id)
+    }
+
+    fn cause_of_moved(&self, instance: &Instance) -> String {
+        let is_changed = self
+            .known
+            .record
+            .instances
+            .get(&instance.id)
+            .is_some_and(|known| known.former.is_some());
+        let moved = self.known.observed.moved.get(&instance.id);
+        let fields = moved.into_iter().flatten().map(|it| it.field.as_str());
+        let fields = fields.collect::<Vec<_>>().join(", ");
+        if is_changed {
+            format!("{}, and its {fields} changed", InstanceStatus::Outdated)
+        } else {
+            format!("its {fields} changed")
+        }
     }
 
     fn establish_neighbors(&mut self) {

@@ -55,6 +55,7 @@ pub fn of(known: &PlanInput<'_>, parameters: Update) -> Proposal {
         &Scope {
             rolling,
             keeps_outdated: parameters.keep_outdated,
+            follows_moved: true,
             ..Scope::default()
         },
     )

@@ -4,7 +4,7 @@ use super::{Guard, ObjectPlaces};
 use crate::{
     discovery::Discovery,
     instance_record::InstanceRecord,
-    model::Deployment,
+    model::{Deployment, Difference},
     record::Record,
     seam::{
         Call, Command, Failure, LabeledObject, Log, LogOptions, ObjectEvent, ObjectRef,
@@ -233,6 +233,17 @@ pub trait Driver {
         _places: &'a ObjectPlaces,
     ) -> DriverFuture<'a, Observed> {
         Box::pin(async { Ok(Observed::default()) })
+    }
+
+    /// Returns, by instance, the references of declarations that name something else now than the
+    /// observed objects were created from. Changes nothing.
+    fn moved<'a>(
+        &'a self,
+        _scene: ObserveContext<'a>,
+        _places: &'a ObjectPlaces,
+        _observed: &'a Observed,
+    ) -> DriverFuture<'a, BTreeMap<String, Vec<Difference>>> {
+        Box::pin(async { Ok(BTreeMap::new()) })
     }
 
     /// Returns, for each of these steps, the features that its system does not support. Changes

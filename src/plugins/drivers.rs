@@ -108,6 +108,25 @@ impl<'d> Drivers<'d> {
         Ok(observed)
     }
 
+    /// Adds the references that name something else now ([`Observed::moved`]) to an observation.
+    ///
+    /// # Errors
+    ///
+    /// If a system does not respond.
+    pub async fn add_moved(
+        &self,
+        scene: ObserveContext<'_>,
+        observed: &mut Observed,
+    ) -> Result<(), Failure> {
+        let places = self.plugins.places(scene).map_err(Failure::fatal)?;
+        for (id, driver) in &self.all {
+            let mine = places_of(id, &places);
+            let moved = driver.moved(scene, &mine, observed).await?;
+            observed.moved.extend(moved);
+        }
+        Ok(())
+    }
+
     /// Returns, for each of these steps, the features that its system does not support.
     ///
     /// # Errors

@@ -133,6 +133,8 @@ pub struct DriverSettings {
     pub environment: Vec<(OsString, OsString)>,
     /// Path of the running dockctl, for helper programs.
     pub program: PathBuf,
+    /// Registries are asked for newer images.
+    pub asks_registry: bool,
 }
 
 /// A plugin: pure and static. [`super::Driver`] is the same plugin with its connections. The

@@ -1,7 +1,7 @@
 //! Objects that exist on a system.
 
 use super::{Failure, Step};
-use crate::model::Positions;
+use crate::model::{Difference, Positions};
 use serde::Serialize;
 use serde_json::{Map as JsonMap, Value as Json};
 use std::{
@@ -22,6 +22,9 @@ pub struct Observed {
     pub engines: HashMap<String, String>,
     /// The engines that could not be observed.
     pub unseen: Vec<Unseen>,
+    /// By instance: references of its declaration that name something else now than its object was
+    /// created from, such as the tag of an image. Only updates observe them.
+    pub moved: BTreeMap<String, Vec<Difference>>,
 }
 
 /// An engine that could not be observed. Nothing is known about the objects of its instances.
@@ -53,8 +56,11 @@ impl Observed {
         let mut engines = std::mem::take(&mut self.engines);
         engines.extend(other.engines);
         let unseen = [std::mem::take(&mut self.unseen), other.unseen].concat();
+        let mut moved = std::mem::take(&mut self.moved);
+        moved.extend(other.moved);
         *self = Self::new(objects.chain(other.objects).collect(), engines);
         self.unseen = unseen;
+        self.moved = moved;
     }
 
     /// Returns true if the engine of an instance could not be observed.
@@ -123,6 +129,8 @@ pub struct Object {
     pub name: String,
     /// Its image reference.
     pub image: String,
+    /// ID of its image; empty for objects without one.
+    pub image_id: String,
     /// Its state.
     pub state: ObjectState,
     /// Status of its health check, if it has one.

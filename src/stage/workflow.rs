@@ -92,6 +92,13 @@ impl Workflow {
         }
     }
 
+    /// Returns true if the workflow replaces objects whose declarations refer to something else now,
+    /// such as another image of the same tag.
+    #[must_use]
+    pub fn follows_moved(self) -> bool {
+        self == Self::Update
+    }
+
     fn may_leave_out_unseen(self) -> bool {
         match self {
             Self::Uninstall

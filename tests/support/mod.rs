@@ -159,6 +159,20 @@ impl Run {
             .unwrap_or_else(|error| panic!("{error}:\n{}", self.stdout))
     }
 
+    /// Asserts that standard output contains each of these texts.
+    #[track_caller]
+    #[allow(dead_code, reason = "only some test binaries use it")]
+    pub(crate) fn stdout_contains(self, texts: &[&str]) -> Self {
+        for text in texts {
+            assert!(
+                self.stdout.contains(text),
+                "`{text}` is not in:\n{}",
+                self.stdout
+            );
+        }
+        self
+    }
+
     /// Asserts that standard error contains each of these texts.
     #[track_caller]
     pub(crate) fn stderr_contains(self, texts: &[&str]) -> Self {

@@ -539,3 +539,115 @@ fn saved_image_does_not_move_image_names_of_the_user() {
         docker(&["rmi", "-f", &image_id]);
     }
 }
+
+/// Expects that the image of `web` has changed, that only `plan` and `update` see it, and that
+/// `update` follows it.
+fn expect_update(test: &Test) {
+    let before = test.inspect("web", "{{.Image}}");
+    test.run(&["status", "--exit-code"]).exits_with(0);
+    test.run(&["heal"])
+        .exits_with(0)
+        .stdout_contains(&["no instance needs repair"]);
+    let installed = test.run(&["install"]).exits_with(0);
+    let lines: Vec<&str> = installed
+        .stdout
+        .lines()
+        .filter(|line| line.contains('`'))
+        .collect();
+    assert_eq!(lines.len(), 1, "{}", installed.stdout);
+    assert!(lines[0].contains("the image of web_"), "{}", lines[0]);
+    assert_eq!(test.inspect("web", "{{.Image}}"), before);
+    let plan = test.run(&["plan", "--exit-code"]).exits_with(6);
+    assert!(plan.stdout.contains("its image changed"), "{}", plan.stdout);
+    let change = plan.stdout.lines().find(|line| line.contains("image: "));
+    let change = change.unwrap_or_else(|| panic!("{}", plan.stdout));
+    let (before_text, after) = change.split_once(" → ").unwrap();
+    assert!(before_text.starts_with("      image: sha256:"), "{change}");
+    assert!(
+        after.starts_with("sha256:") && !before_text.ends_with(after),
+        "{change}"
+    );
+    test.run(&["update", "--yes"]).exits_with(0);
+    assert_ne!(test.inspect("web", "{{.Image}}"), before);
+    let plan = test.run(&["plan", "--exit-code"]);
+    plan.exits_with(0);
+    test.run(&["update", "--yes"])
+        .exits_with(0)
+        .stdout_contains(&["is up to date"]);
+}
+
+#[test]
+fn tag_of_another_image_is_followed_by_update() {
+    let test = Test::new("movedtag");
+    let name = format!("{}:v1", test.prefix);
+    docker(&["import", &tarball().display().to_string(), &name]);
+    with_image(&test, &format!("{{repository: {}, tag: v1}}", test.prefix));
+    test.run(&["install"]).exits_with(0);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
+    let old = test.inspect("web", "{{.Image}}");
+    docker(&[
+        "import",
+        "-c",
+        "ENV MOVED=1",
+        &tarball().display().to_string(),
+        &name,
+    ]);
+    expect_update(&test);
+    test.run(&["uninstall"]).exits_with(0);
+    docker(&["rmi", &name, &old]);
+}
+
+#[test]
+fn replaced_archive_is_followed_by_update() {
+    let test = Test::new("movedtar");
+    let archive = test.path("image.tar");
+    let write = |from: &str| {
+        fs::copy(from, &archive).unwrap();
+    };
+    let demo = tarball().display().to_string();
+    write(&demo);
+    with_image(
+        &test,
+        &format!("{{src: image.tar, repository: {}}}", test.prefix),
+    );
+    test.run(&["install"]).exits_with(0);
+    let old = test.inspect("web", "{{.Image}}");
+    // The same content at another time.
+    write(&demo);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
+    // Another root file system, then a saved image.
+    let text = fs::read(&demo).unwrap();
+    let mut out = tar::Builder::new(Vec::new());
+    for entry in tar::Archive::new(&text[..]).entries().unwrap() {
+        let entry = entry.unwrap();
+        let (mut header, path) = (entry.header().clone(), entry.path().unwrap().into_owned());
+        match entry.link_name().unwrap() {
+            Some(target) => out.append_link(&mut header, path, target).unwrap(),
+            None => out.append_data(&mut header, path, entry).unwrap(),
+        }
+    }
+    let mut header = tar::Header::new_gnu();
+    header.set_size(5);
+    header.set_mode(0o644);
+    out.append_data(&mut header, "moved", &b"moved"[..])
+        .unwrap();
+    fs::write(&archive, out.into_inner().unwrap()).unwrap();
+    expect_update(&test);
+    let second = test.inspect("web", "{{.Image}}");
+    let saved = format!("{}-saved", test.prefix);
+    docker(&["import", "-c", "ENV SAVED=1", &demo, &saved]);
+    docker(&["save", "-o", &archive.display().to_string(), &saved]);
+    expect_update(&test);
+    // Saved again, the archive has other bytes, and the same image.
+    docker(&["tag", &saved, &format!("{saved}:again")]);
+    docker(&[
+        "save",
+        "-o",
+        &archive.display().to_string(),
+        &format!("{saved}:again"),
+    ]);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
+    test.run(&["uninstall"]).exits_with(0);
+    docker(&["rmi", "-f", &test.prefix, &saved, &format!("{saved}:again")]);
+    docker(&["rmi", "-f", &old, &second]);
+}

@@ -8,6 +8,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::json;
 use std::{
     fs,
+    io::{Read as _, Write as _},
     net::TcpStream,
     os::unix::fs::PermissionsExt as _,
     process::{Child, Command, Stdio},
@@ -297,4 +298,72 @@ fn digest_is_accepted_in_repository_and_tag() {
         "cannot pull image",
         "check the name and the tag of the image",
     ]);
+}
+
+/// Sends a request to a registry, and returns the body of the response.
+fn ask_registry(registry: &Registry, request: &str, body: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(&registry.address).unwrap();
+    let head = format!(
+        "{request} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nAccept: {MANIFEST}\r\nContent-Type: {MANIFEST}\r\nContent-Length: {}\r\n\r\n",
+        registry.address,
+        body.len()
+    );
+    stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).unwrap();
+    let end = response
+        .windows(4)
+        .position(|it| it == b"\r\n\r\n")
+        .unwrap();
+    response.split_off(end + 4)
+}
+
+const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+
+#[test]
+fn newer_image_in_the_registry_is_found_with_pull() {
+    let test = Test::new("newer");
+    let registry = Registry::start(&test);
+    let (repository, first) = registry.push(&test, None);
+    let name = repository.split_once('/').unwrap().1;
+    let manifest = |tag: &str| format!("/v2/{name}/manifests/{tag}");
+    let old = ask_registry(&registry, &format!("GET {}", manifest("v1")), b"");
+    let (_, second) = registry.push(&test, None);
+    let new = ask_registry(&registry, &format!("GET {}", manifest("v1")), b"");
+    ask_registry(&registry, &format!("PUT {}", manifest("v1")), &old);
+    test.blueprint(&SLEEPER.replace(
+        "{src: TARBALL, repository: dockctl-demo}",
+        &format!("{{repository: '{repository}', tag: v1}}"),
+    ));
+    test.run(&["install"]).exits_with(0);
+    let digest = || {
+        let image = test.inspect("web", "{{.Image}}");
+        docker(&["inspect", "--format", "{{index .RepoDigests 0}}", &image])
+    };
+    assert!(digest().ends_with(&first), "{} {first}", digest());
+    test.run(&["plan", "--exit-code", "--pull"]).exits_with(0);
+    ask_registry(&registry, &format!("PUT {}", manifest("v1")), &new);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
+    test.run(&["update", "--yes"]).exits_with(0);
+    assert!(digest().ends_with(&first));
+    test.run(&["install", "--pull"])
+        .exits_with(0)
+        .stdout_contains(&["the image of web_"]);
+    let plan = test.run(&["plan", "--exit-code", "--pull"]).exits_with(6);
+    let short = &second[.."sha256:".len() + 12];
+    assert!(
+        plan.stdout.contains(&format!("→ {short}\n")),
+        "{}",
+        plan.stdout
+    );
+    assert!(digest().ends_with(&first), "a plan changes nothing");
+    test.run(&["update", "--yes", "--pull"]).exits_with(0);
+    assert!(digest().ends_with(&second));
+    test.run(&["plan", "--exit-code", "--pull"]).exits_with(0);
+    drop(registry);
+    test.run(&["plan", "--pull"])
+        .exits_with(4)
+        .stderr_contains(&["asking the registry for image", "leave out --pull"]);
+    test.run(&["uninstall"]).exits_with(0);
+    docker(&["rmi", "-f", &format!("{repository}:v1")]);
 }

@@ -82,6 +82,7 @@ impl Caller for Daemon {
 
 fn settings(state_dir: &Path) -> Settings {
     Settings {
+        asks_registry: false,
         state_dir: state_dir.to_owned(),
         engine: DefaultEngine {
             host: Err(Failure::fatal("these tests have no engine")),

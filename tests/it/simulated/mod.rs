@@ -264,6 +264,7 @@ fn object(id: String, name: &str, instance: Option<&str>, state: ObjectState) ->
         drift: Vec::new(),
         comparison: Comparison::default(),
         foreign_users: Vec::new(),
+        image_id: String::new(),
     }
 }
 

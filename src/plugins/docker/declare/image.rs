@@ -311,6 +311,32 @@ impl Image {
     }
 }
 
+/// Returns the listed image that has a name.
+pub(crate) fn find_tagged<'l>(listed: &'l [Json], name: &str) -> Option<&'l Json> {
+    let is_it = |tag: &str| strip_registry(tag) == strip_registry(name);
+    let mut listed = listed.iter();
+    listed.find(|image| strings(&image["RepoTags"]).any(is_it))
+}
+
+/// Strips the default registry from a name.
+pub(crate) fn strip_registry(name: &str) -> &str {
+    ["docker.io/library/", "docker.io/", "localhost/"]
+        .iter()
+        .find_map(|prefix| name.strip_prefix(prefix))
+        .unwrap_or(name)
+}
+
+/// Returns an image ID without its algorithm, which Podman does not show.
+pub(crate) fn short_id(id: &str) -> &str {
+    id.strip_prefix("sha256:").unwrap_or(id)
+}
+
+/// Returns an image ID for output: with its algorithm and 12 digits.
+pub(crate) fn short_image_id(id: &str) -> String {
+    let digits: String = short_id(id).chars().take(12).collect();
+    format!("sha256:{digits}")
+}
+
 /// Returns the query for an image that gets a new name.
 fn rename_query(key: &'static str, source: &str, (repository, tag): (String, String)) -> Query {
     let source = (key, source.to_owned());

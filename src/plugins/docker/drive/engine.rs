@@ -23,7 +23,7 @@ use crate::{
             },
             drive::{
                 containers::{WARNINGS, docker_config, recorded_id},
-                images::{ImageRequest, matches_source},
+                images::{ImageRequest, ProvidedImage, matches_source},
                 networks::NetworkLocks,
                 watch::EventWatch,
             },
@@ -53,7 +53,9 @@ pub(crate) struct Engine {
     author: Author,
     pub(crate) watch: EventWatch,
     /// IDs of the images that were provided since the connection was opened, by requested image.
-    pub(crate) provided_images: RefCell<HashMap<String, String>>,
+    pub(crate) provided_images: RefCell<HashMap<String, ProvidedImage>>,
+    /// Registries are asked for newer images.
+    pub(crate) asks_registry: bool,
     /// Names of the volumes that were requested since the connection was opened.
     pub(crate) requested_volumes: RefCell<HashSet<String>>,
     /// Labels of images of containers, by image ID.
@@ -80,12 +82,17 @@ pub(crate) struct TakenOverObjects {
 
 impl Engine {
     /// Creates an engine from an open connection. The digests in labels use the author's key.
-    pub(crate) fn new(client: Rc<Client>, author: &Author, taken_over: &TakenOver) -> Self {
+    pub(crate) fn new(
+        client: Rc<Client>,
+        (author, asks_registry): (&Author, bool),
+        taken_over: &TakenOver,
+    ) -> Self {
         Self {
             client,
             author: author.clone(),
             watch: EventWatch::default(),
             provided_images: RefCell::default(),
+            asks_registry,
             requested_volumes: RefCell::default(),
             image_labels: RefCell::default(),
             cached_info: RefCell::default(),
@@ -177,6 +184,7 @@ impl Engine {
                 .text("/Config/Image")
                 .unwrap_or_default()
                 .to_owned(),
+            image_id: container.text("/Image").unwrap_or_default().to_owned(),
             state: container.state(),
             health: container
                 .text("/State/Health/Status")
@@ -633,6 +641,7 @@ impl Engine {
             id,
             name: text("Name"),
             image: String::new(),
+            image_id: String::new(),
             state: ObjectState::Available,
             health: None,
             started_at: None,

@@ -4,6 +4,7 @@ use crate::{
     author::Author,
     discovery::Discovery,
     engine::{Connections, Host},
+    model::{Difference, Instance},
     plugins::{
         Adopter, Driver, DriverFuture, DriverSettings, FoundGuard, Guard, GuardError, GuardFuture,
         GuardHolder, ObjectEvents, ObjectIndex, ObjectPlaces, ObserveContext, Shell, StepContext,
@@ -33,6 +34,7 @@ use std::{
 pub(crate) struct Engines {
     connections: Rc<Connections>,
     author: Author,
+    asks_registry: bool,
     open: RefCell<HashMap<String, Rc<Engine>>>,
     /// Engines that did not respond when the deployment was guarded, with the reason.
     silent: RefCell<HashMap<String, Failure>>,
@@ -45,6 +47,7 @@ impl Engines {
         Self {
             connections: settings.connections.clone(),
             author: settings.author.clone(),
+            asks_registry: settings.asks_registry,
             open: RefCell::default(),
             silent: RefCell::default(),
             taken_over: TakenOver::default(),
@@ -64,7 +67,10 @@ impl Engines {
         }
         let client = self.connections.get(&host).await?;
         let mut open = self.open.borrow_mut();
-        let made = || Rc::new(Engine::new(client, &self.author, &self.taken_over));
+        let made = || {
+            let options = (&self.author, self.asks_registry);
+            Rc::new(Engine::new(client, options, &self.taken_over))
+        };
         Ok(open.entry(host.key()).or_insert_with(made).clone())
     }
 
@@ -137,6 +143,15 @@ impl Driver for Engines {
         places: &'a ObjectPlaces,
     ) -> DriverFuture<'a, Observed> {
         Box::pin(self.observe_all(scene, places))
+    }
+
+    fn moved<'a>(
+        &'a self,
+        scene: ObserveContext<'a>,
+        places: &'a ObjectPlaces,
+        observed: &'a Observed,
+    ) -> DriverFuture<'a, BTreeMap<String, Vec<Difference>>> {
+        Box::pin(self.all_moved(scene, places, observed))
     }
 
     /// Skips engines that are known only later: they are checked when their step runs.
@@ -271,6 +286,26 @@ impl Engines {
             return Ok(Vec::new());
         };
         Ok(self.get(&step.target).await?.unsupported_in(&creation))
+    }
+
+    async fn all_moved(
+        &self,
+        scene: ObserveContext<'_>,
+        places: &ObjectPlaces,
+        observed: &Observed,
+    ) -> Result<BTreeMap<String, Vec<Difference>>, Failure> {
+        let mut by_engine: BTreeMap<String, (&Target, Vec<&Instance>)> = BTreeMap::new();
+        for (id, place) in places.iter().filter(|(id, _)| !observed.is_unseen(id)) {
+            let key = self.connections.host(&place.target)?.key();
+            let (_, instances) = by_engine.entry(key).or_insert((&place.target, Vec::new()));
+            instances.extend(scene.deployment.instance(id));
+        }
+        let mut moved = BTreeMap::new();
+        for (target, instances) in by_engine.values() {
+            let engine = self.get(target).await?;
+            moved.extend(engine.moved_images(scene, instances, observed).await?);
+        }
+        Ok(moved)
     }
 
     async fn observe_all(

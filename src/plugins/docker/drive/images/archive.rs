@@ -15,12 +15,13 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::Stream;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::HashMap,
     fs::File,
     io::{self, BufReader, Read, Seek as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -112,13 +113,85 @@ pub(crate) async fn blocking<T: Send + 'static>(
     })
 }
 
-pub(crate) fn digest(path: &Path) -> io::Result<String> {
-    let mut hasher = Sha256::new();
-    let mut file = if path.is_dir() {
-        File::open(path.join("index.json"))?
+/// The file that an image was loaded or imported from. For a directory, it is the index in it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ArchiveFile {
+    /// SHA-256 of its content, with the prefix `sha256:`.
+    pub digest: String,
+    /// ID of the image that came from it; empty if unknown.
+    pub image: String,
+    /// Size in bytes.
+    size: u64,
+    /// Time of its last change, in nanoseconds since 1970 UTC.
+    changed: i128,
+}
+
+impl ArchiveFile {
+    /// Reads a file.
+    pub(crate) fn read(path: &Path) -> io::Result<Self> {
+        let (size, changed) = stamp(path)?;
+        Ok(Self {
+            digest: digest(path)?,
+            image: String::new(),
+            size,
+            changed,
+        })
+    }
+
+    pub(crate) fn with_image(self, id: &str) -> Self {
+        Self {
+            image: id.to_owned(),
+            ..self
+        }
+    }
+
+    /// Returns the file as it is now. Its content is read only if size or time differ.
+    pub(crate) async fn again(&self, path: &Path) -> Result<Self, Failure> {
+        let known = self.clone();
+        blocking(path, move |path| {
+            if stamp(path)? == (known.size, known.changed) {
+                Ok(known)
+            } else {
+                Self::read(path)
+            }
+        })
+        .await
+    }
+
+    pub(crate) fn to_json(&self) -> Json {
+        // JSON numbers cannot hold nanoseconds exactly in every program.
+        json!({ "digest": self.digest, "image_id": self.image, "size": self.size, "changed_ns": self.changed.to_string() })
+    }
+
+    pub(crate) fn from_json(json: &Json) -> Option<Self> {
+        Some(Self {
+            digest: json["digest"].as_str()?.to_owned(),
+            image: json["image_id"].as_str()?.to_owned(),
+            size: json["size"].as_u64()?,
+            changed: json["changed_ns"].as_str()?.parse().ok()?,
+        })
+    }
+}
+
+/// Returns the file with the content of an archive: the index of a directory.
+fn content_file(path: &Path) -> PathBuf {
+    if path.is_dir() {
+        path.join("index.json")
     } else {
-        File::open(path)?
-    };
+        path.to_owned()
+    }
+}
+
+/// Returns the size and the time of the last change of an archive.
+fn stamp(path: &Path) -> io::Result<(u64, i128)> {
+    let metadata = content_file(path).metadata()?;
+    let seconds = i128::from(metadata.mtime()) * 1_000_000_000;
+    Ok((metadata.len(), seconds + i128::from(metadata.mtime_nsec())))
+}
+
+fn digest(path: &Path) -> io::Result<String> {
+    let mut hasher = Sha256::new();
+    let mut file = File::open(content_file(path))?;
     let mut buffer = vec![0; CHUNK];
     loop {
         match file.read(&mut buffer)? {

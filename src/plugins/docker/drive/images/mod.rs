@@ -4,6 +4,7 @@ mod archive;
 mod credentials;
 mod download;
 mod layout;
+pub(crate) mod moved;
 mod saved;
 mod variant;
 
@@ -24,9 +25,10 @@ use crate::{
     },
     seam::{Call, Failure, Outputs, Progress, ProgressSink},
 };
-use archive::{Archive, Upload, blocking, digest, recognize, with_progress};
+use archive::{Archive, ArchiveFile, Upload, blocking, recognize, with_progress};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE};
 use futures_util::{StreamExt as _, TryStreamExt as _};
+use moved::IMAGE_ARCHIVE;
 use serde_json::{Map as JsonMap, Value as Json};
 use std::{collections::HashMap, path::Path};
 use variant::Selection;
@@ -46,6 +48,15 @@ pub(crate) struct ImageRequest<'a> {
     pub dir: &'a str,
     /// Repository of an imported image without a name.
     pub default_repository: &'a str,
+}
+
+/// Image that was provided since the connection was opened.
+#[derive(Clone, Debug)]
+pub(crate) struct ProvidedImage {
+    /// Its ID.
+    pub id: String,
+    /// The archive that it was loaded or imported from.
+    file: Option<ArchiveFile>,
 }
 
 /// Image that is being pulled, imported or loaded.
@@ -81,10 +92,10 @@ impl Engine {
         let known = key
             .as_ref()
             .and_then(|key| self.provided_images.borrow().get(key).cloned());
-        if let Some(id) = known
-            && self.image(&id).await?.is_some()
+        if let Some(provided) = known
+            && self.image(&provided.id).await?.is_some()
         {
-            return Ok(image_outputs(&id, &image));
+            return Ok(image_outputs(&provided, &image));
         }
         let (repository, tag) = image.reference(wanted.default_repository);
         let it = ImageFetch {
@@ -95,13 +106,14 @@ impl Engine {
             call,
             progress,
         };
-        let found = match &it.image.src {
-            Some(src) if is_url(src) => self.provide_url(&it, src).await?,
+        let (found, file) = match &it.image.src {
+            Some(src) if is_url(src) => (self.provide_url(&it, src).await?, None),
             Some(src) => {
-                self.provide_file(&it, &resolve_path(src, Path::new(wanted.dir)))
-                    .await?
+                let path = resolve_path(src, Path::new(wanted.dir));
+                let (found, file) = self.provide_file(&it, &path).await?;
+                (found, Some(file))
             }
-            None => self.pull(&it).await?,
+            None => (self.pull(&it).await?, None),
         };
         let id = found["Id"].as_str().ok_or_else(|| {
             Failure::fatal(format!(
@@ -109,10 +121,15 @@ impl Engine {
                 it.reference()
             ))
         })?;
+        let provided = ProvidedImage {
+            id: id.to_owned(),
+            file: file.map(|file| file.with_image(id)),
+        };
+        let outputs = image_outputs(&provided, &it.image);
         self.provided_images
             .borrow_mut()
-            .extend(key.map(|key| (key, id.to_owned())));
-        Ok(image_outputs(id, &it.image))
+            .extend(key.map(|key| (key, provided)));
+        Ok(outputs)
     }
 
     /// Returns the platform that an image declares; none if it declares none.
@@ -209,13 +226,17 @@ impl Engine {
         }
         let reference = it.reference();
         let there = self.image_for(&reference, it.platform.as_ref()).await?;
-        match (there, it.image.pull) {
+        let policy = match it.image.pull {
+            PullPolicy::Missing if self.asks_registry => PullPolicy::Always,
+            policy => policy,
+        };
+        match (there, policy) {
             (Some(image), PullPolicy::Missing | PullPolicy::Never) => return Ok(image),
             (None, PullPolicy::Never) => return self.unpulled(it, &reference).await,
             _ => {}
         }
         (it.progress)(Progress::Note(format!("pulling {reference}")));
-        let auth = auth_header(it).await?;
+        let auth = auth_header(&it.image, &it.repository).await?;
         let mut layers = Layers::default();
         let mut lines = std::pin::pin!(self.client.lines(
             "/images/create",
@@ -267,47 +288,49 @@ impl Engine {
         }
         (it.progress)(Progress::Note(format!("downloading {url}")));
         let file = download(url, it.image.download_limit(), &it.call.stop, it.progress).await?;
-        self.provide_file(it, file.path())
-            .await
-            .map_err(|failure| Failure {
-                // The path of the temporary copy means nothing to users.
-                message: failure
-                    .message
-                    .replace(&file.path().display().to_string(), url),
-                ..failure
-            })
+        let provided = self.provide_file(it, file.path()).await;
+        provided.map(|(found, _)| found).map_err(|failure| Failure {
+            // The path of the temporary copy means nothing to users.
+            message: failure
+                .message
+                .replace(&file.path().display().to_string(), url),
+            ..failure
+        })
     }
 
     /// Imports or loads a file, unless its image already exists.
-    async fn provide_file(&self, it: &ImageFetch<'_>, path: &Path) -> Result<Json, Failure> {
+    async fn provide_file(
+        &self,
+        it: &ImageFetch<'_>,
+        path: &Path,
+    ) -> Result<(Json, ArchiveFile), Failure> {
         (it.progress)(Progress::Note(format!("reading {}", path.display())));
         let meant = self.selection(it).await?;
         let platform = meant.platform.clone();
-        let (archive, digest) = blocking(path, move |path| {
-            Ok((recognize(path, &meant)?, digest(path)?))
+        let (archive, file) = blocking(path, move |path| {
+            Ok((recognize(path, &meant)?, ArchiveFile::read(path)?))
         })
         .await?;
-        if let Some(wanted) = it.image.sha256.as_ref().filter(|wanted| **wanted != digest) {
+        let digest = &file.digest;
+        if let Some(wanted) = it.image.sha256.as_ref().filter(|wanted| *wanted != digest) {
             return Err(Failure::fatal(format!(
                 "{} has digest {digest}, but the blueprint expects {wanted}",
                 path.display()
             ))
             .hint("check whether the file was changed, or correct `sha256` of the image"));
         }
-        match archive {
+        let source = source_of(&it.image, digest);
+        let found = match archive {
             Archive::FileSystem => match self
-                .imported_before(
-                    it,
-                    (label::SOURCE, &source_of(&it.image, &digest)),
-                    &platform,
-                )
+                .imported_before(it, (label::SOURCE, &source), &platform)
                 .await?
             {
-                Some(image) => Ok(image),
-                None => self.import(it, path, &digest).await,
+                Some(image) => image,
+                None => self.import(it, path, digest).await?,
             },
-            image @ Archive::Image(_) => self.load(it, path, image).await,
-        }
+            image @ Archive::Image(_) => self.load(it, path, image).await?,
+        };
+        Ok((found, file))
     }
 
     /// Returns the image to select in a tarball; by default for the platform of the engine.
@@ -472,7 +495,7 @@ impl Engine {
             .provided_images
             .borrow()
             .values()
-            .any(|brought| brought == id);
+            .any(|provided| provided.id == id);
         if is_wanted || !self.is_removed_with_container(&found) {
             return Ok(());
         }
@@ -511,18 +534,23 @@ fn is_imported(image: &Json) -> bool {
 
 /// Returns the runtime properties of an image: its ID, and the name and platform that the blueprint
 /// declares.
-fn image_outputs(id: &str, image: &Image) -> Outputs {
+fn image_outputs(provided: &ProvidedImage, image: &Image) -> Outputs {
+    let id = provided.id.as_str();
     let mut outputs = Outputs {
         set: JsonMap::from_iter([("image_id".to_owned(), id.into())]),
         ..Outputs::default()
     };
-    let declared = [
-        (IMAGE_NAME, image.declared_name()),
-        (IMAGE_PLATFORM, image.platform.clone()),
+    let declared: [(&str, Option<Json>); 3] = [
+        (IMAGE_NAME, image.declared_name().map(Json::from)),
+        (IMAGE_PLATFORM, image.platform.clone().map(Json::from)),
+        (
+            IMAGE_ARCHIVE,
+            provided.file.as_ref().map(ArchiveFile::to_json),
+        ),
     ];
     for (property, value) in declared {
         match value {
-            Some(value) => drop(outputs.set.insert(property.to_owned(), value.into())),
+            Some(value) => drop(outputs.set.insert(property.to_owned(), value)),
             None => outputs.unset.push(property.to_owned()),
         }
     }
@@ -564,18 +592,19 @@ pub(crate) async fn matches_source(
         let digest = source.split('+').next().unwrap_or_default();
         return (source != source_of(&image, digest)).then_some(false);
     }
-    let digest = blocking(&resolve_path(src, directory), digest).await.ok()?;
-    Some(source == source_of(&image, &digest))
+    let path = resolve_path(src, directory);
+    let file = blocking(&path, ArchiveFile::read).await.ok()?;
+    Some(source == source_of(&image, &file.digest))
 }
 
 /// Returns the header with registry credentials: those of the node, otherwise those of the docker
 /// CLI.
-async fn auth_header(it: &ImageFetch<'_>) -> Result<Option<String>, Failure> {
+async fn auth_header(image: &Image, repository: &str) -> Result<Option<String>, Failure> {
     let header = |credentials: &Json| BASE64_URL_SAFE.encode(credentials.to_string());
-    if let Some(credentials) = &it.image.auth {
+    if let Some(credentials) = &image.auth {
         return Ok(Some(header(credentials)));
     }
-    let registry = credentials::registry_of(&it.repository).to_owned();
+    let registry = credentials::registry_of(repository).to_owned();
     let found = tokio::task::spawn_blocking(move || credentials::of_registry(&registry)).await;
     let found = found
         .unwrap_or_else(|panic| Err(panic.to_string()))
@@ -595,14 +624,6 @@ fn loaded_names(line: &str) -> Vec<String> {
         .flat_map(|(_, names)| names.split(','))
         .map(|name| name.trim().to_owned())
         .collect()
-}
-
-/// Strips the default registry from a name.
-fn strip_registry(name: &str) -> &str {
-    ["docker.io/library/", "docker.io/", "localhost/"]
-        .iter()
-        .find_map(|prefix| name.strip_prefix(prefix))
-        .unwrap_or(name)
 }
 
 fn pull_failure(error: &EngineError, reference: &str, has_credentials: bool) -> Failure {

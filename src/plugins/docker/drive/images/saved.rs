@@ -7,13 +7,12 @@
 use crate::{
     plugins::docker::{
         declare::{
-            image::GivenName,
+            image::{GivenName, strip_registry},
             json::{list, strings, text},
             platform::Platform,
         },
         drive::images::{
             archive::{Files, invalid},
-            strip_registry,
             variant::{Selection, Variant, select},
         },
     },
@@ -178,6 +177,14 @@ impl SavedImage {
         Self {
             manifest: json!([{ "Config": config, "RepoTags": [], "Layers": layers }]),
         }
+    }
+
+    /// Returns the ID of the image on an engine that names images by their configuration.
+    pub(crate) fn id(&self) -> Option<String> {
+        let config = self.manifest[0]["Config"].as_str()?;
+        let name = config.rsplit('/').next()?.trim_end_matches(".json");
+        let is_digest = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_digest.then(|| format!("sha256:{name}"))
     }
 
     /// Writes a copy of an archive without the files that name images. The manifest comes last, so
