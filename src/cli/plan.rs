@@ -19,7 +19,7 @@ use crate::{
     plan::effect::{InstanceEffect, PlannedEffect, tally_text},
     printable::printable,
     report::count,
-    stage::{Stage, Task},
+    stage::{Exchange, Stage, Task},
 };
 use serde_json::{Value as Json, json};
 use std::{
@@ -130,6 +130,7 @@ impl PreviewText<'_> {
             "steps": steps(&self.0.proposal.stage),
             "differences": self.0.differences.iter().map(Difference::to_json).collect::<Vec<_>>(),
             "conflicts": self.0.conflicts,
+            "address_risks": self.0.proposal.address_risks,
             "protected": self.0.protected,
             "restores": self.0.restored,
             "exchanges": self.0.proposal.stage.exchanges,
@@ -191,10 +192,9 @@ impl PreviewText<'_> {
             self.other_differences()
                 .map(|difference| format!("  ~ {difference}\n")),
         );
-        text.extend(self.exchanges().map(|(who, what)| {
-            let lines = what.iter().map(|line| format!("    {line}\n"));
-            format!("exchange: {who}\n{}", lines.collect::<String>())
-        }));
+        text += &exchange_lines(&self.0.proposal.stage.exchanges);
+        let risks = &self.0.proposal.address_risks;
+        text.extend(risks.iter().map(|risk| format!("warning: {risk}\n")));
         text.extend(
             self.0
                 .conflicts
@@ -255,21 +255,6 @@ impl PreviewText<'_> {
                 "restored first, because the last run did not finish: {}",
                 name_list(&self.0.restored)
             )
-        })
-    }
-
-    /// Returns, for each exchange, who is down, and lines about the resources.
-    fn exchanges(&self) -> impl Iterator<Item = (String, Vec<String>)> {
-        let exchanges = self.0.proposal.stage.exchanges.iter();
-        exchanges.map(|exchange| {
-            let handed_on = exchange.handed_on.iter();
-            let lines = handed_on.map(|it| format!("{}: {} → {}", it.resource, it.from, it.to));
-            let who = match &exchange.holders[..] {
-                [] => "no instance is down".to_owned(),
-                [only] => format!("{only} stops before the others start"),
-                all => format!("{} are down at the same time", name_list(all)),
-            };
-            (who, lines.collect())
         })
     }
 
@@ -356,8 +341,14 @@ impl PreviewText<'_> {
             .filter_map(|it| Some((&it.instance, it.no_rollback.as_ref()?)));
         text.extend(no_rollback.map(|(id, why)| format!("\n> **no rollback** of `{id}`: {why}\n")));
         text.extend(
-            self.exchanges()
+            exchange_texts(&self.0.proposal.stage.exchanges)
                 .map(|(who, what)| format!("\n> **exchange:** {who}: {}\n", what.join("; "))),
+        );
+        let risks = &self.0.proposal.address_risks;
+        text.extend(
+            risks
+                .iter()
+                .map(|risk| format!("\n> **warning:** {risk}\n")),
         );
         text.extend(
             self.0
@@ -373,6 +364,29 @@ impl PreviewText<'_> {
         text += &self.unseen_notes();
         text + &format!("\n{}", self.closing())
     }
+}
+
+/// Returns a paragraph for each exchange.
+pub(crate) fn exchange_lines(exchanges: &[Exchange]) -> String {
+    let paragraph = |(who, what): (String, Vec<String>)| {
+        let lines = what.iter().map(|line| format!("    {line}\n"));
+        format!("exchange: {who}\n{}", lines.collect::<String>())
+    };
+    exchange_texts(exchanges).map(paragraph).collect()
+}
+
+/// Returns, for each exchange, who is down, and lines about the resources.
+fn exchange_texts(exchanges: &[Exchange]) -> impl Iterator<Item = (String, Vec<String>)> {
+    exchanges.iter().map(|exchange| {
+        let handed_on = exchange.handed_on.iter();
+        let lines = handed_on.map(|it| format!("{}: {} → {}", it.resource, it.from, it.to));
+        let who = match &exchange.holders[..] {
+            [] => "no instance is down".to_owned(),
+            [only] => format!("{only} stops before the others start"),
+            all => format!("{} are down at the same time", name_list(all)),
+        };
+        (who, lines.collect())
+    })
 }
 
 /// Returns a line for each instance with fields that cannot be compared.

@@ -4,7 +4,7 @@ use super::{
     args::Global,
     claims, color_stderr, confirm,
     error::{CliError, Kind, to_text},
-    plan::{effect_lines, uncompared_lines},
+    plan::{effect_lines, exchange_lines, uncompared_lines},
     print_error, print_error_once, run,
     settings::settings,
 };
@@ -127,7 +127,9 @@ fn notice_text(notice: &Notice<'_>, color: bool) -> String {
 fn subject_text(about: &QuestionSubject<'_>) -> String {
     match about {
         QuestionSubject::Nothing => String::new(),
-        QuestionSubject::Plan(effects) => effect_lines(effects),
+        QuestionSubject::Plan { effects, exchanges } => {
+            effect_lines(effects) + &exchange_lines(exchanges)
+        }
         QuestionSubject::Claims { deployment, claims } => format!(
             "`{deployment}` is known only from engine labels:\n{}",
             claims::claims_text(claims)

@@ -113,7 +113,8 @@ impl EngineError {
 }
 
 /// Engine messages about conflicts that do not resolve by themselves.
-const PERMANENT: [KnownMessage; 6] = [
+const PERMANENT: [KnownMessage; 7] = [
+    KnownMessage::AddressTaken,
     KnownMessage::PortTaken,
     KnownMessage::PortsExhausted,
     KnownMessage::ProgramNotFound,

@@ -28,6 +28,8 @@ pub(crate) enum KnownMessage {
     NameTaken,
     /// Containers are connected to the network.
     InUse,
+    /// Another container has the fixed address on the network. [`Self::PortTaken`] is more specific.
+    AddressTaken,
     /// The container is already connected to the network.
     AlreadyConnected,
     /// The engine requires TLS.
@@ -50,7 +52,12 @@ impl KnownMessage {
     /// match is enough.
     fn fragments(self) -> &'static [&'static str] {
         match self {
-            Self::PortTaken => &["port is already allocated", "address already in use"],
+            Self::PortTaken => &["port is already allocated", "bind: address already in use"],
+            Self::AddressTaken => &[
+                "address already in use",
+                "ip address is already allocated",
+                "is already allocated to container",
+            ],
             Self::PortsExhausted => &["all ports are allocated"],
             Self::ProgramNotFound => &["executable file not found"],
             Self::RegistryUnreachable => &["no such host", "connection refused"],
@@ -134,6 +141,14 @@ mod tests {
         for (message, says) in [
             (
                 "driver failed programming external connectivity: Bind for 0.0.0.0:80 failed: port is already allocated",
+                KnownMessage::PortTaken,
+            ),
+            (
+                "failed to set up container networking: Address already in use",
+                KnownMessage::AddressTaken,
+            ),
+            (
+                "listen tcp4 0.0.0.0:80: bind: address already in use",
                 KnownMessage::PortTaken,
             ),
             (

@@ -8,6 +8,7 @@ use crate::{
     plan::effect::InstanceEffect,
     record::Record,
     report::Reporter,
+    stage::Exchange,
 };
 use std::{collections::BTreeMap, path::Path};
 
@@ -107,8 +108,13 @@ pub struct Question<'q> {
 pub enum QuestionSubject<'q> {
     /// No further details.
     Nothing,
-    /// Effects of a stage.
-    Plan(Vec<InstanceEffect>),
+    /// Effects of a stage, and its exchanges.
+    Plan {
+        /// The effects.
+        effects: Vec<InstanceEffect>,
+        /// Instances that hand something on to each other.
+        exchanges: &'q [Exchange],
+    },
     /// Objects that belong to a deployment only according to their labels.
     Claims {
         /// Name of the deployment.

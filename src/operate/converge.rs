@@ -65,7 +65,7 @@ pub(crate) enum Converged {
 
 /// What a request has to do.
 enum Planned {
-    Work(Proposal),
+    Work(Box<(Proposal, Observed)>),
     /// Nothing, but some references name something else now.
     Nothing(BTreeMap<String, Vec<Difference>>),
 }
@@ -94,8 +94,8 @@ impl ConvergeRun<'_> {
         let desired = self.read_desired()?;
         let systems = self.workspace.connect()?;
         let drivers = systems.drivers();
-        let proposal = match self.plan_work(&desired, &drivers, true).await? {
-            Planned::Work(proposal) => proposal,
+        let work = match self.plan_work(&desired, &drivers, true).await? {
+            Planned::Work(work) => work,
             Planned::Nothing(moved) => {
                 // Files may have changed although the deployment is up to date.
                 if let Err(error) = self.keep_resources(&desired) {
@@ -105,7 +105,8 @@ impl ConvergeRun<'_> {
                 return Ok(Converged::UpToDate { record, moved });
             }
         };
-        self.confirm(&desired, &proposal)?;
+        let (proposal, observed) = *work;
+        self.confirm(&desired, (&proposal, &observed))?;
         let mut session = Session::new(self.workspace, &drivers, self.name());
         let mut held = session.hold(self.request.parameters.workflow().as_str())?;
         let done = Box::pin(self.run_held(&mut held, &drivers, &desired)).await;
@@ -139,10 +140,13 @@ impl ConvergeRun<'_> {
     }
 
     /// Asks before deleting or replacing anything.
-    fn confirm(&self, desired: &Desired, proposal: &Proposal) -> Result<(), Error> {
+    fn confirm(
+        &self,
+        desired: &Desired,
+        (proposal, observed): (&Proposal, &Observed),
+    ) -> Result<(), Error> {
         let danger = protected::warning(&desired.deployment, desired.before(), &proposal.stage);
-        let observed = Observed::default();
-        let known = PlanInput::new(&desired.deployment, &desired.updated_record, &observed);
+        let known = PlanInput::new(&desired.deployment, &desired.updated_record, observed);
         let workflow = self.request.parameters.workflow();
         let changes =
             effect::summary(&known, &proposal.stage).filter(|_| workflow == Workflow::Update);
@@ -155,7 +159,10 @@ impl ConvergeRun<'_> {
         self.workspace.caller.confirm(&Question {
             text: format!("{} `{}`{changes}?", workflow.capitalized(), self.name()),
             danger,
-            subject: QuestionSubject::Plan(effect::instance_effects(&known, &proposal.stage)),
+            subject: QuestionSubject::Plan {
+                effects: effect::instance_effects(&known, &proposal.stage),
+                exchanges: &proposal.stage.exchanges,
+            },
         })
     }
 
@@ -183,9 +190,10 @@ impl ConvergeRun<'_> {
         )
         .await?;
         let desired = self.read_desired()?;
-        let Planned::Work(proposal) = self.plan_work(&desired, drivers, false).await? else {
+        let Planned::Work(work) = self.plan_work(&desired, drivers, false).await? else {
             return Ok(false);
         };
+        let (proposal, _) = *work;
         self.keep_resources(&desired)?;
         let job = Job {
             parameters: self.parameters(),
@@ -318,6 +326,10 @@ impl ConvergeRun<'_> {
                 .notify(&Notice::NotCompared(&not_compared));
         }
         let proposal = desired.propose(&self.parameters(), &observed);
+        if first {
+            let risks = proposal.address_risks.iter();
+            risks.for_each(|risk| self.workspace.warn(risk.to_string()));
+        }
         if let Some(plan) = &self.request.plan {
             plan.check(&PlanFile::new(
                 &self.parameters(),
@@ -347,7 +359,7 @@ impl ConvergeRun<'_> {
             &desired::unmet_requirements(drivers, &proposal.stage).await?,
         )?;
         desired.check_files(&proposal)?;
-        Ok(Planned::Work(proposal))
+        Ok(Planned::Work(Box::new((proposal, observed))))
     }
 }
 

@@ -282,7 +282,10 @@ impl RequestContext<'_> {
         self.workspace.caller.confirm(&Question {
             text: format!("{workflow} `{name}`: {words}?"),
             danger: protected::warning(&request.deployment, None, stage),
-            subject: QuestionSubject::Plan(effect::instance_effects(&known, stage)),
+            subject: QuestionSubject::Plan {
+                effects: effect::instance_effects(&known, stage),
+                exchanges: &stage.exchanges,
+            },
         })
     }
 

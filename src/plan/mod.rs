@@ -3,6 +3,7 @@
 //! One file per workflow. Each computes a [`Stage`] from the desired state ([`Deployment`]), the
 //! recorded state ([`Record`]) and the observed state ([`Observed`]).
 
+pub mod addresses;
 mod chain;
 pub mod effect;
 mod exchange;
@@ -26,6 +27,8 @@ pub mod update;
 
 pub use order::unordered_readings;
 pub use readers::AttributeRead;
+
+use addresses::AddressRisk;
 
 use crate::{
     event::StopReason,
@@ -299,4 +302,6 @@ pub struct Proposal {
     pub stage: Stage,
     /// Operations that no plugin implements, without duplicates.
     pub unsupported: Vec<Unsupported>,
+    /// Fixed addresses that other instances may get first.
+    pub address_risks: Vec<AddressRisk>,
 }

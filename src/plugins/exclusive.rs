@@ -41,6 +41,15 @@ impl ResourceKind {
     }
 }
 
+/// A network that an object joins.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct JoinedNetwork {
+    /// Name of the network.
+    pub network: String,
+    /// The fixed address of the object; none if the system gives it any address.
+    pub address: Option<String>,
+}
+
 /// The addresses on which an object needs a resource.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Scope {

@@ -18,7 +18,7 @@ pub use driver::{
     ObjectIndex, ObserveContext, Processed, Shell, StepContext, StepShell, Watch,
 };
 pub use drivers::Drivers;
-pub use exclusive::{ExclusiveResource, ResourceKind, Scope, conflict};
+pub use exclusive::{ExclusiveResource, JoinedNetwork, ResourceKind, Scope, conflict};
 pub use guard::{FoundGuard, Guard, GuardError, GuardFuture, GuardHolder, Guards, HeldGuard};
 pub use plugin::{
     DriverSettings, HelperCall, InstanceRef, InstanceView, Name, Plugin, RelationshipRef,

@@ -1,6 +1,6 @@
 //! The interface of a plugin to the kernel: pure functions, without connections.
 
-use super::{Driver, ExclusiveResource, Printed};
+use super::{Driver, ExclusiveResource, JoinedNetwork, Printed};
 use crate::{
     author::Author,
     diagnostic::{Diagnostics, Fault, Sources},
@@ -259,6 +259,12 @@ pub trait Plugin: Sync {
 
     /// Returns the exclusive resources of an object, as far as they are known by now.
     fn exclusive_resources(&self, _part: InstanceRef<'_>) -> Vec<ExclusiveResource> {
+        Vec::new()
+    }
+
+    /// Returns the networks that an object joins when it starts, as far as they are known by now.
+    /// Without those on which the system gives no other object its fixed address.
+    fn joined_networks(&self, _part: InstanceRef<'_>) -> Vec<JoinedNetwork> {
         Vec::new()
     }
 

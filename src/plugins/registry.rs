@@ -2,8 +2,8 @@
 
 use super::{
     Driver, DriverSettings, Drivers, ExclusiveResource, HelperCall, InstanceRef, InstanceView,
-    Name, ObserveContext, PLUGINS, Plugin, Printed, RelationshipRef, Replacement, ResourceKind,
-    conflict, recorded_status,
+    JoinedNetwork, Name, ObserveContext, PLUGINS, Plugin, Printed, RelationshipRef, Replacement,
+    ResourceKind, conflict, recorded_status,
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, Fault, Sources},
@@ -372,6 +372,13 @@ impl Plugins {
     pub fn exclusive_resources(self, instance: InstanceRef<'_>) -> Vec<ExclusiveResource> {
         self.owner_of(instance.node)
             .map_or_else(Vec::new, |plugin| plugin.exclusive_resources(instance))
+    }
+
+    /// Returns the networks that an object joins when it starts.
+    #[must_use]
+    pub fn joined_networks(self, instance: InstanceRef<'_>) -> Vec<JoinedNetwork> {
+        self.owner_of(instance.node)
+            .map_or_else(Vec::new, |plugin| plugin.joined_networks(instance))
     }
 
     /// Returns true if an instance of a deployment uses namespaces of another object.

@@ -7,7 +7,8 @@ pub(crate) mod drive;
 use drive::engines::Engines;
 
 use super::{
-    Driver, DriverSettings, ExclusiveResource, InstanceRef, InstanceView, Name, Plugin, Replacement,
+    Driver, DriverSettings, ExclusiveResource, InstanceRef, InstanceView, JoinedNetwork, Name,
+    Plugin, Replacement,
 };
 use crate::{
     diagnostic::{Diagnostics, Fault},
@@ -118,6 +119,10 @@ impl Plugin for Docker {
 
     fn exclusive_resources(&self, part: InstanceRef<'_>) -> Vec<ExclusiveResource> {
         exclusive::exclusive(part.deployment, part.instance, part.node)
+    }
+
+    fn joined_networks(&self, part: InstanceRef<'_>) -> Vec<JoinedNetwork> {
+        exclusive::joined_networks(part.deployment, part.instance, part.node)
     }
 
     fn is_ephemeral(&self, part: InstanceRef<'_>) -> bool {

@@ -609,3 +609,59 @@ fn network_of_a_foreign_container_is_neither_changed_nor_removed() {
     test.docker(&["network", "disconnect", &name, &foreign]);
     test.run(&["uninstall"]).exits_with(0);
 }
+
+#[test]
+fn fixed_address_is_served_before_containers_that_get_any() {
+    let test = Test::new("fixedfirst");
+    let octet = fastrand::u8(..);
+    let fixed = format!("10.217.{octet}.2");
+    let net = network("net", &format!(", subnet: 10.217.{octet}.0/24"));
+    let web = |more: &str| {
+        let on_net = attached_to("net", &format!("ipv4_address: {fixed}"));
+        container("web", "sleep 1000", &format!("{on_net}{more}"))
+    };
+    let others =
+        (1..7).map(|n| container(&format!("any{n}"), "sleep 1000", &attached_to("net", "")));
+    let others: Vec<String> = others.collect();
+    // The engine gives away the lowest address first.
+    write(&test, &[&others[..], &[web(""), net.clone()]].concat());
+    let plan = test.run(&["plan", "--output", "json"]).exits_with(0).json();
+    assert_eq!(plan["address_risks"], serde_json::json!([]));
+    test.run(&["install"]).exits_with(0);
+    let address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+    assert_eq!(test.inspect("web", address), fixed);
+    test.run(&["uninstall"]).exits_with(0);
+
+    // An order that the blueprint requires comes first.
+    let after = ", {type: cloudify.relationships.depends_on, target: any1}";
+    write(&test, &[&others[..1], &[web(after), net.clone()]].concat());
+    let risk = format!(
+        "which may get its address {fixed} on network `{}` first",
+        test.name("net")
+    );
+    test.run(&["plan"])
+        .exits_with(0)
+        .stdout_contains(&["warning: web_", &risk]);
+    test.run(&["install"]).exits_with(1).stderr_contains(&[
+        &risk,
+        &format!(
+            "container `{}` has the address {fixed} on network",
+            test.name("any1")
+        ),
+    ]);
+    test.run(&["uninstall"]).exits_with(0);
+
+    // The engine gives the others addresses of another range.
+    let ranged = network(
+        "net",
+        &format!(
+            ", ipam: {{config: [{{subnet: 10.217.{octet}.0/24, iprange: 10.217.{octet}.128/25}}]}}"
+        ),
+    );
+    write(&test, &[&others[..1], &[web(after), ranged]].concat());
+    let plan = test.run(&["plan", "--output", "json"]).exits_with(0).json();
+    assert_eq!(plan["address_risks"], serde_json::json!([]));
+    test.run(&["install"]).exits_with(0);
+    assert_eq!(test.inspect("web", address), fixed);
+    test.run(&["uninstall"]).exits_with(0);
+}

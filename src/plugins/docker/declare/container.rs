@@ -85,6 +85,12 @@ impl Container {
             .filter(|at| !at.is_empty() && !at.starts_with("0001"))
     }
 
+    /// Returns its networks with its settings on them.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&str, &Json)> {
+        let networks = pairs(&self.json["NetworkSettings"]["Networks"]);
+        networks.map(|(network, endpoint)| (network.as_str(), endpoint))
+    }
+
     /// Returns its presence.
     pub(crate) fn presence(&self) -> Presence {
         let start = self.started_at().map(humantime::parse_rfc3339);

@@ -5,16 +5,18 @@ use crate::{
     engine::Kind,
     model::{Definition, Deployment, Instance},
     plugins::{
-        ExclusiveResource, ResourceKind, Scope,
+        ExclusiveResource, JoinedNetwork, ResourceKind, Scope,
         docker::declare::{
             action::Creation,
             declared::{creation, object_name},
             json::{keys, list, pairs, strings, text},
+            network,
             operation::kind,
         },
     },
 };
-use serde_json::{Map as JsonMap, Value as Json};
+use serde_json::{Map as JsonMap, Value as Json, json};
+use std::net::IpAddr;
 
 /// Returns true if the container of an instance shares the network or the IPC namespace of another
 /// container.
@@ -57,8 +59,62 @@ fn exclusive_resources(creation: &Creation, body: &Json) -> Vec<ExclusiveResourc
     let now = pairs(&body["NetworkingConfig"]["EndpointsConfig"]);
     let now = now.map(|(_, endpoint)| endpoint);
     let endpoints = now.chain(later.iter().map(|it| &it.endpoint));
-    let addresses = endpoints.flat_map(addresses).collect();
+    let addresses = endpoints.flat_map(fixed_addresses).collect();
     host_resources(&body["HostConfig"], addresses, body.get("Volumes"))
+}
+
+/// Returns the networks that the container of an instance joins. A fixed address outside the range
+/// that the engine gives addresses from is left out.
+pub(crate) fn joined_networks(
+    deployment: &Deployment,
+    instance: &Instance,
+    node: &Definition,
+) -> Vec<JoinedNetwork> {
+    if kind(node) != Some(Kind::Container) {
+        return Vec::new();
+    }
+    let creation = creation(deployment, instance, node);
+    let body = request(&creation).unwrap_or_default();
+    let later = creation.later_networks();
+    let now = pairs(&body["NetworkingConfig"]["EndpointsConfig"]);
+    let now = now.map(|(network, endpoint)| (network.as_str(), endpoint));
+    let later = later.iter().map(|it| (text(&it.network), &it.endpoint));
+    let joined = |(network, endpoint): (&str, &Json)| JoinedNetwork {
+        network: network.to_owned(),
+        address: fixed_addresses(endpoint).into_iter().next(),
+    };
+    let mut all: Vec<JoinedNetwork> = now.chain(later).map(joined).collect();
+    let mode = text(&body["HostConfig"]["NetworkMode"]);
+    if all.is_empty() && !mode.is_empty() {
+        all.push(joined((mode, &Json::Null)));
+    }
+    all.retain(|it| !it.network.is_empty() && !is_reserved(deployment, it));
+    all
+}
+
+/// Returns true if a network of the deployment gives away only addresses of a range that does not
+/// contain the fixed address.
+fn is_reserved(deployment: &Deployment, joined: &JoinedNetwork) -> bool {
+    let address: Option<IpAddr> = joined.address.as_ref().and_then(|it| it.parse().ok());
+    let has_name = |instance: &&Instance| {
+        let node = deployment.node(instance);
+        let node = node.filter(|node| kind(node) == Some(Kind::Network));
+        node.is_some_and(|node| object_name(&deployment.name, instance, node) == joined.network)
+    };
+    let network = deployment.instances.iter().find(has_name);
+    let node = network.and_then(|it| deployment.node(it));
+    let body = node.and_then(|node| network::request(&json!(node.properties)).ok());
+    let (Some(address), Some(body)) = (address, body) else {
+        return false;
+    };
+    let ranges: Vec<&str> = list(&body["IPAM"]["Config"])
+        .map(|pool| text(&pool["IPRange"]))
+        .filter(|range| !range.is_empty())
+        .collect();
+    !ranges.is_empty()
+        && !ranges
+            .iter()
+            .any(|range| network::is_in_subnet(range, address))
 }
 
 fn host_resources(
@@ -165,7 +221,7 @@ fn ports(host: &Json) -> Vec<HostPort<'_>> {
 }
 
 /// Returns the addresses of an endpoint, in the engine's or docker-py's format.
-fn addresses(endpoint: &Json) -> Vec<String> {
+pub(crate) fn fixed_addresses(endpoint: &Json) -> Vec<String> {
     let of_engine = ["IPv4Address", "IPv6Address"].map(|it| text(&endpoint["IPAMConfig"][it]));
     let of_docker_py = ["ipv4_address", "ipv6_address"].map(|it| text(&endpoint[it]));
     let all = of_engine.into_iter().chain(of_docker_py);
@@ -290,7 +346,7 @@ mod tests {
     #[test]
     fn addresses_are_found_in_both_formats() {
         assert_eq!(
-            addresses(
+            fixed_addresses(
                 &json!({ "IPAMConfig": { "IPv4Address": "10.0.0.5" }, "ipv6_address": "fd00::5" })
             ),
             ["10.0.0.5", "fd00::5"]

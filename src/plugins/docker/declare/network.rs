@@ -161,14 +161,33 @@ fn checked_pool(field: &str, value: &Json) -> Result<(), String> {
 }
 
 /// Checks an address with the length of its prefix, such as `10.7.0.0/24`.
-fn checked_subnet(subnet: &str) -> Result<(), String> {
-    let is_subnet = || {
-        let (address, length) = subnet.split_once('/')?;
-        let address: IpAddr = address.parse().ok()?;
-        let longest = if address.is_ipv4() { 32 } else { 128 };
-        length.parse().ok().filter(|length: &u8| *length <= longest)
+/// Returns the address and the length of the prefix of a subnet.
+fn subnet_parts(subnet: &str) -> Option<(IpAddr, u8)> {
+    let (address, length) = subnet.split_once('/')?;
+    let address: IpAddr = address.parse().ok()?;
+    let length = length.parse().ok()?;
+    (length <= longest_prefix(address)).then_some((address, length))
+}
+
+fn longest_prefix(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+/// Returns true if a subnet contains an address.
+pub(crate) fn is_in_subnet(subnet: &str, address: IpAddr) -> bool {
+    let bits = |address: IpAddr| match address {
+        IpAddr::V4(v4) => u128::from(v4.to_bits()),
+        IpAddr::V6(v6) => v6.to_bits(),
     };
-    match is_subnet() {
+    subnet_parts(subnet).is_some_and(|(first, length)| {
+        let rest = u32::from(longest_prefix(first) - length);
+        let prefix = |address| bits(address).checked_shr(rest).unwrap_or(0);
+        first.is_ipv4() == address.is_ipv4() && prefix(first) == prefix(address)
+    })
+}
+
+fn checked_subnet(subnet: &str) -> Result<(), String> {
+    match subnet_parts(subnet) {
         Some(_) => Ok(()),
         None => Err(format!("`{subnet}` is not a subnet such as 10.7.0.0/24")),
     }

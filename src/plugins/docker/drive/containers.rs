@@ -537,9 +537,12 @@ impl Engine {
                 resumed.map_err(|error| failure(&error, "unpausing the container"))?;
                 return self.network_outputs(call, &id).await;
             }
+            let failure = failure(&error, "starting the container");
+            let endpoints = found.iter().flat_map(Container::endpoints);
+            let failure = self.with_address_holder(failure, &error, endpoints).await;
             return Err(Failure {
                 exit: self.exit_info(&id).await,
-                ..failure(&error, "starting the container")
+                ..failure
             });
         }
         self.network_outputs(call, &id).await

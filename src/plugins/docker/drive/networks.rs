@@ -1,12 +1,13 @@
 //! Networks of dockctl's own node type, and containers on them.
 
 use crate::{
-    engine::{Kind, KnownMessage, Version, encode_path, failure, status},
+    engine::{EngineError, Kind, KnownMessage, Version, encode_path, failure, status},
     plugins::docker::{
         declare::{
             action::{Attachment, ObjectCreation},
+            exclusive::fixed_addresses,
             infrakit,
-            json::{pairs, text},
+            json::{list, pairs, text},
             label::{self, names_deployment, names_instance},
             network::{self, request, runtime_properties},
         },
@@ -15,6 +16,7 @@ use crate::{
             engine::Engine,
         },
     },
+    printable::printable,
     seam::{Call, Failure, Labeling, Outputs, labeling},
     syntax::without_marks,
 };
@@ -326,12 +328,64 @@ impl Engine {
         let body = json!({ "Container": id, "EndpointConfig": endpoint });
         match self.client.post_and_confirm(&path, &body).await {
             // A repeated call may find that the lost one has succeeded.
-            Err(error) if !KnownMessage::AlreadyConnected.matches_error(&error) => Err(failure(
-                &error,
-                &format!("connecting the container to network {network}"),
-            )),
+            Err(error) if !KnownMessage::AlreadyConnected.matches_error(&error) => {
+                let failed = format!("connecting the container to network {network}");
+                let failure = failure(&error, &failed);
+                let endpoints = [(network, &endpoint)].into_iter();
+                Err(self.with_address_holder(failure, &error, endpoints).await)
+            }
             _ => Ok(Outputs::default()),
         }
+    }
+
+    /// Adds to a failure which of these endpoints has an address that another container holds, and
+    /// the name of that container.
+    pub(crate) async fn with_address_holder<'e>(
+        &self,
+        failure: Failure,
+        error: &EngineError,
+        endpoints: impl Iterator<Item = (&'e str, &'e Json)>,
+    ) -> Failure {
+        if !KnownMessage::AddressTaken.matches_error(error) {
+            return failure;
+        }
+        for (network, endpoint) in endpoints {
+            for address in fixed_addresses(endpoint) {
+                if let Some(holder) = self.address_holder(network, &address).await {
+                    let message = format!(
+                        "{}: {holder} has the address {address} on network {network}",
+                        failure.message
+                    );
+                    let hint = "choose another address, or start this container before those that get any address of the network";
+                    return Failure { message, ..failure }.hint(hint);
+                }
+            }
+        }
+        failure
+    }
+
+    /// Describes the container that has an address on a network.
+    async fn address_holder(&self, network: &str, address: &str) -> Option<String> {
+        let found = self.client.object(Kind::Network, network).await.ok()??;
+        let has_address = |endpoint: &Json| {
+            let own = ["IPv4Address", "IPv6Address"].map(|it| text(&endpoint[it]));
+            own.iter().any(|own| own.split('/').next() == Some(address))
+        };
+        let mut endpoints = pairs(&found["Containers"]);
+        let endpoint = endpoints.find(|(_, endpoint)| has_address(endpoint));
+        if let Some((id, endpoint)) = endpoint {
+            let name = printable(text(&endpoint["Name"]));
+            let is_gone = self.inspect(id).await.ok()?.is_none();
+            return Some(if is_gone {
+                format!("a stale endpoint of `{name}`, without a container,")
+            } else {
+                format!("container `{name}`")
+            });
+        }
+        let mut gateways = list(&found["IPAM"]["Config"]).map(|pool| text(&pool["Gateway"]));
+        gateways
+            .any(|it| it == address)
+            .then(|| "the gateway".to_owned())
     }
 
     /// Fails if the engine would ignore the MAC address of an endpoint when it connects an existing

@@ -1,0 +1,141 @@
+//! Fixed addresses on networks: containers that have one start before containers that get any
+//! address of the same network, because an engine could give them that address.
+
+use super::PlanInput;
+use crate::{
+    plugins::InstanceRef,
+    seam::{Effect, Target},
+    stage::{Stage, Task, TaskId},
+};
+use serde::Serialize;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fmt,
+};
+
+/// A fixed address that another instance may get first, because it must start earlier.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct AddressRisk {
+    /// ID of the instance with the address.
+    pub instance: String,
+    /// The address.
+    pub address: String,
+    /// Name of the network.
+    pub network: String,
+    /// IDs of the instances that start earlier.
+    pub earlier: Vec<String>,
+}
+
+impl fmt::Display for AddressRisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            instance,
+            address,
+            network,
+            earlier,
+        } = self;
+        let earlier = earlier.join(", ");
+        write!(
+            f,
+            "{instance} depends on {earlier}, which may get its address {address} on network `{network}` first: give them fixed addresses too, or limit the others with `iprange` in `ipam` of the network"
+        )
+    }
+}
+
+/// The starts of instances on one network.
+#[derive(Default)]
+struct Starts {
+    /// Instances with a fixed address, with their first start and the address.
+    fixed: Vec<(String, TaskId, String)>,
+    /// Instances that get any address.
+    others: Vec<(String, TaskId)>,
+}
+
+/// Lets instances without a fixed address start after those that have one, where their order allows
+/// it. Returns the addresses for which it does not.
+pub(super) fn order_starts(known: &PlanInput<'_>, stage: &mut Stage) -> Vec<AddressRisk> {
+    let mut risks = Vec::new();
+    let networks = starts_by_network(known, stage);
+    let mut tasks = stage.tasks().to_vec();
+    let mut is_changed = false;
+    for ((_, network), starts) in &networks {
+        for (instance, start, address) in &starts.fixed {
+            let mut earlier = Vec::new();
+            let needed = all_needs(&tasks, *start);
+            for (other, later) in starts.others.iter().filter(|(id, _)| id != instance) {
+                if needed.contains(later) {
+                    earlier.push(other.clone());
+                } else if !tasks[later.0].needs.contains(start) {
+                    tasks[later.0].needs.push(*start);
+                    is_changed = true;
+                }
+            }
+            if !earlier.is_empty() {
+                risks.push(AddressRisk {
+                    instance: instance.clone(),
+                    address: address.clone(),
+                    network: network.clone(),
+                    earlier,
+                });
+            }
+        }
+    }
+    if is_changed {
+        stage.rearrange(tasks);
+    }
+    risks
+}
+
+/// Returns the starts on each network that has a fixed address, by engine and name.
+fn starts_by_network(known: &PlanInput<'_>, stage: &Stage) -> BTreeMap<(usize, String), Starts> {
+    let mut targets: Vec<Target> = Vec::new();
+    let mut networks: BTreeMap<(usize, String), Starts> = BTreeMap::new();
+    for (id, start) in first_starts(stage) {
+        let instance = known.deployment.instance(id);
+        let Some(part) = instance.and_then(|it| InstanceRef::of(known.deployment, it)) else {
+            continue;
+        };
+        let target = known.plugins.target(part);
+        let engine = targets
+            .iter()
+            .position(|it| *it == target)
+            .unwrap_or(targets.len());
+        if engine == targets.len() {
+            targets.push(target);
+        }
+        for joined in known.plugins.joined_networks(part) {
+            let starts = networks.entry((engine, joined.network)).or_default();
+            match joined.address {
+                Some(address) => starts.fixed.push((id.to_owned(), start, address)),
+                None => starts.others.push((id.to_owned(), start)),
+            }
+        }
+    }
+    networks.retain(|_, starts| !starts.fixed.is_empty());
+    networks
+}
+
+/// Returns the first task of each instance that starts its object, in the order of the stage.
+fn first_starts(stage: &Stage) -> Vec<(&str, TaskId)> {
+    let mut seen = HashSet::new();
+    let starts = stage.ids().map(|id| (id, stage.task(id)));
+    let starts = starts.filter(|(_, task)| task.step.effect() == Effect::Starts);
+    let starts = starts.filter(|(_, task)| seen.insert(task.instance.as_str()));
+    starts
+        .map(|(id, task)| (task.instance.as_str(), id))
+        .collect()
+}
+
+/// Returns the tasks that must end before a task can start.
+fn all_needs(tasks: &[Task], task: TaskId) -> BTreeSet<TaskId> {
+    let (mut needed, mut open) = (BTreeSet::new(), vec![task]);
+    while let Some(id) = open.pop() {
+        let needs = tasks[id.0].needs.iter().copied();
+        open.extend(
+            needs
+                .filter(|need| needed.insert(*need))
+                .collect::<Vec<_>>(),
+        );
+    }
+    needed
+}
