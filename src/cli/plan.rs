@@ -130,6 +130,7 @@ impl PreviewText<'_> {
             "steps": steps(&self.0.proposal.stage),
             "differences": self.0.differences.iter().map(Difference::to_json).collect::<Vec<_>>(),
             "conflicts": self.0.conflicts,
+            "foreign_sharers": self.0.proposal.foreign_sharers,
             "address_risks": self.0.proposal.address_risks,
             "protected": self.0.protected,
             "restores": self.0.restored,
@@ -195,6 +196,8 @@ impl PreviewText<'_> {
         text += &exchange_lines(&self.0.proposal.stage.exchanges);
         let risks = &self.0.proposal.address_risks;
         text.extend(risks.iter().map(|risk| format!("warning: {risk}\n")));
+        let sharers = &self.0.proposal.foreign_sharers;
+        text.extend(sharers.iter().map(|it| format!("warning: {it}\n")));
         text.extend(
             self.0
                 .conflicts
@@ -350,6 +353,8 @@ impl PreviewText<'_> {
                 .iter()
                 .map(|risk| format!("\n> **warning:** {risk}\n")),
         );
+        let sharers = &self.0.proposal.foreign_sharers;
+        text.extend(sharers.iter().map(|it| format!("\n> **warning:** {it}\n")));
         text.extend(
             self.0
                 .conflicts

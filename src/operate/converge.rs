@@ -329,6 +329,8 @@ impl ConvergeRun<'_> {
         if first {
             let risks = proposal.address_risks.iter();
             risks.for_each(|risk| self.workspace.warn(risk.to_string()));
+            let sharers = proposal.foreign_sharers.iter();
+            sharers.for_each(|it| self.workspace.warn(it.to_string()));
         }
         if let Some(plan) = &self.request.plan {
             plan.check(&PlanFile::new(

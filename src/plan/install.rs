@@ -21,7 +21,7 @@ use crate::{
     },
     plugins::InstanceRef,
     record::Record,
-    seam::{Change, InstanceStatus, Observed, Purpose, Step},
+    seam::{Change, Effect, InstanceStatus, Observed, Purpose, Step},
     stage::{CLEAN, Exchange, Selection, Stage, Task, TaskId, operations},
 };
 use std::{
@@ -726,10 +726,14 @@ fn has_worked(record: &Record, instance: &Instance) -> bool {
 /// Appends the repair of drift, and the start of an instance that is not running.
 fn repair_drift(chain: &mut Chain<'_>) {
     let (instance, node, observed) = (chain.instance, chain.node, chain.known.observed);
+    let plugins = chain.known.plugins;
+    // An object that does not run is started below.
+    let is_running = plugins.is_in_desired_state(instance, node, observed);
     for drift in observed
         .of_instance(&instance.id)
         .into_iter()
         .flat_map(|object| &object.drift)
+        .filter(|drift| drift.repair.effect() != Effect::Starts || is_running)
     {
         chain.push(
             "update",
@@ -738,11 +742,7 @@ fn repair_drift(chain: &mut Chain<'_>) {
             Some(&node.place),
         );
     }
-    if !chain
-        .known
-        .plugins
-        .is_in_desired_state(instance, node, observed)
-    {
+    if !is_running {
         append_start(chain);
     }
 }

@@ -7,7 +7,7 @@ pub mod addresses;
 mod chain;
 pub mod effect;
 mod exchange;
-mod followers;
+pub mod followers;
 pub mod heal;
 mod images;
 pub mod install;
@@ -29,6 +29,7 @@ pub use order::unordered_readings;
 pub use readers::AttributeRead;
 
 use addresses::AddressRisk;
+use followers::ForeignSharers;
 
 use crate::{
     event::StopReason,
@@ -46,6 +47,7 @@ pub fn first(parameters: &Parameters, known: &PlanInput<'_>) -> Proposal {
     let mut proposal = for_workflow(parameters, known);
     unseen::leave_out(known, &mut proposal.stage);
     outdated::mark_outdated(known, &mut proposal.stage);
+    proposal.foreign_sharers = followers::foreign(known, &proposal.stage);
     proposal
 }
 
@@ -304,4 +306,6 @@ pub struct Proposal {
     pub unsupported: Vec<Unsupported>,
     /// Fixed addresses that other instances may get first.
     pub address_risks: Vec<AddressRisk>,
+    /// Objects outside the deployment that lose the network of an instance.
+    pub foreign_sharers: Vec<ForeignSharers>,
 }

@@ -153,7 +153,8 @@ pub struct Object {
     pub drift: Vec<Drift>,
     /// Result of comparing the object with its declaration, if no digest shows whether they match.
     pub comparison: Comparison,
-    /// Names of objects outside the deployment that use it and prevent its removal.
+    /// Names of running objects outside the deployment that use it. They prevent the removal of a
+    /// network, and lose the network of a container that is stopped.
     pub foreign_users: Vec<String>,
 }
 
@@ -191,6 +192,12 @@ impl Object {
     /// Name of the engine that the command line and the environment select. Other engines are named
     /// by their address.
     pub const DEFAULT_ENGINE: &str = "default";
+
+    /// Returns true if it does not run, such as a network.
+    #[must_use]
+    pub fn is_static(&self) -> bool {
+        self.state == ObjectState::Available
+    }
 }
 
 /// The instance that an object was created for.

@@ -61,3 +61,60 @@ fn sharers_of_a_network_are_restarted_with_their_owner() {
     assert_eq!(test.inspect("aside", "{{.State.StartedAt}}"), aside);
     test.run(&["uninstall"]).exits_with(0);
 }
+
+#[test]
+fn sharer_of_processes_is_started_again_and_foreign_sharers_are_named() {
+    let test = Test::new("pids");
+    let shared = "host_config: {pid_mode: 'container:PREFIX-owner'}";
+    exchange::write(
+        &test,
+        &[
+            container("owner", "owner", "command: sleep 1000", ""),
+            container(
+                "sharer",
+                "sharer",
+                &format!("command: sleep 1000, {shared}"),
+                "",
+            ),
+        ],
+    );
+    test.run(&["install"]).exits_with(0);
+    let guest = test.name("guest");
+    let of_owner = format!("container:{}", test.name("owner"));
+    let label = format!("dockctl-test={}", test.prefix);
+    test.docker(&[
+        "run",
+        "-d",
+        "--name",
+        &guest,
+        "--label",
+        &label,
+        "--network",
+        &of_owner,
+        "dockctl-demo",
+        "sleep",
+        "1000",
+    ]);
+    let runs = |node: &str| test.inspect(node, "{{.State.Running}}");
+    let named = format!("`{guest}`, outside this deployment, shares the network of owner_");
+    test.run(&["restart", "owner"])
+        .exits_with(0)
+        .stderr_contains(&[&named, &format!("docker restart {guest}")]);
+    assert_eq!(runs("sharer"), "true", "after a restart of its owner");
+    let restarted = test.docker(&["inspect", "-f", "{{.State.StartedAt}}", &guest]);
+    test.docker(&["restart", "-t", "0", &test.name("owner")]);
+    assert_eq!(runs("sharer"), "false");
+    test.run(&["status"])
+        .exits_with(0)
+        .stdout_contains(&["pid_mode", "stopped"]);
+    test.run(&["heal"]).exits_with(0);
+    assert_eq!(runs("sharer"), "true", "after heal");
+    test.run(&["status", "--exit-code"]).exits_with(0);
+    assert_eq!(
+        test.docker(&["inspect", "-f", "{{.State.StartedAt}}", &guest]),
+        restarted,
+        "a foreign container is not touched"
+    );
+    test.docker(&["rm", "-f", &guest]);
+    test.run(&["uninstall"]).exits_with(0);
+}

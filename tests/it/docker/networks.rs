@@ -665,3 +665,49 @@ fn fixed_address_is_served_before_containers_that_get_any() {
     assert_eq!(test.inspect("web", address), fixed);
     test.run(&["uninstall"]).exits_with(0);
 }
+
+#[test]
+fn container_without_its_only_network_has_drifted() {
+    let test = Test::new("onlynet");
+    let octet = fastrand::u8(..);
+    let external = test.name("external");
+    test.docker(&[
+        "network",
+        "create",
+        "--subnet",
+        &format!("10.218.{octet}.0/24"),
+        &external,
+    ]);
+    let params = |network: &str| format!("command: sleep 1000{network}");
+    let node = |name: &str, network: &str| {
+        crate::docker::exchange::container(name, name, &params(network), "")
+    };
+    let on_external = format!(
+        ", networking_config: {{EndpointsConfig: {{{external}: {{ipv4_address: 10.218.{octet}.9}}}}}}, host_config: {{network_mode: {external}}}"
+    );
+    write(
+        &test,
+        &[
+            node("plain", ""),
+            node("named", &on_external),
+            node("none", ", host_config: {network_mode: none}"),
+        ],
+    );
+    test.run(&["install"]).exits_with(0);
+    test.run(&["status", "--exit-code"]).exits_with(0);
+    test.docker(&["network", "disconnect", "bridge", &test.name("plain")]);
+    test.docker(&["network", "disconnect", &external, &test.name("named")]);
+    let status = test.run(&["status", "--exit-code"]).exits_with(6);
+    assert_eq!(
+        status.stdout.matches("network: ").count(),
+        2,
+        "{}",
+        status.stdout
+    );
+    test.run(&["heal"]).exits_with(0);
+    test.run(&["status", "--exit-code"]).exits_with(0);
+    let address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+    assert_eq!(test.inspect("named", address), format!("10.218.{octet}.9"));
+    test.run(&["uninstall"]).exits_with(0);
+    test.docker(&["network", "rm", &external]);
+}

@@ -165,6 +165,9 @@ pub(crate) fn change(
 
 /// Returns the reason why a network cannot be removed: containers outside the deployment use it.
 pub(crate) fn used_by_others(network: &Object) -> Option<String> {
+    if network.kind != Kind::Network.as_str() {
+        return None;
+    }
     let Object {
         name,
         foreign_users,

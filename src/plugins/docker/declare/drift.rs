@@ -4,10 +4,12 @@
 use crate::{
     model::{Definition, Deployment, Instance, function::contains_call},
     plugins::docker::declare::{
-        action::Action,
+        action::{Action, Attachment, Creation},
         change::{ADJUSTABLE, add_swap},
         container::Container,
-        declared::{creation, declaration, declared_name, engine, input, stop_params},
+        declared::{
+            creation, declaration, declared_name, engine, expected_exit, input, stop_params,
+        },
         infrakit,
         operation::is_infrakit,
     },
@@ -71,7 +73,8 @@ pub(crate) fn drift(deployment: &Deployment, instance: &str, found: &Container) 
         .as_object()
         .cloned()
         .unwrap_or_default();
-    for attachment in &creation.networks {
+    let only = only_network(found, &creation).filter(|_| networks.is_empty());
+    for attachment in creation.networks.iter().chain(&only) {
         let Some(name) = attachment
             .network
             .as_str()
@@ -96,22 +99,55 @@ pub(crate) fn drift(deployment: &Deployment, instance: &str, found: &Container) 
     all
 }
 
-/// Returns the drift of a container that started before the present start of the container whose
-/// namespaces it shares: it still has those of the start before, which lead nowhere.
+/// Returns the network that a container was created on, if no relationship declares one.
+fn only_network(found: &Container, creation: &Creation) -> Option<Attachment> {
+    if !creation.networks.is_empty() {
+        return None;
+    }
+    let name = match found.text("/HostConfig/NetworkMode")? {
+        "default" => "bridge",
+        "none" | "host" | "" => return None,
+        // `container:` and the like; Podman has modes without a network of the engine.
+        mode if mode.contains(':') || ["pasta", "slirp4netns", "private"].contains(&mode) => {
+            return None;
+        }
+        name => name,
+    };
+    let body = creation.converted().ok()?.body;
+    let endpoints = body.get("NetworkingConfig");
+    let endpoint = endpoints.map(|it| it["EndpointsConfig"][name].clone());
+    Some(Attachment {
+        network: name.into(),
+        endpoint: endpoint.unwrap_or_default(),
+    })
+}
+
+/// Returns the drift of a container that shares a namespace of the start before of another container:
+/// it has no network any more, or it ended with the processes of that start.
 pub(crate) fn stale_namespace(
     (instance, node): (&Instance, &Definition),
     found: &Container,
     owner: &Container,
 ) -> Option<Drift> {
-    let (field, _) = shared_namespace(found).filter(|(_, id)| *id == owner.id())?;
+    let shared = shared_namespace(found).filter(|it| it.owner == owner.id())?;
     let [mine, of_owner] = [found, owner].map(Container::started_ms);
-    let runs = [found, owner]
-        .iter()
-        .all(|it| it.state() == ObjectState::Running);
-    let is_stale = runs && !node.is_adopted() && mine? < of_owner?;
+    let is_affected = match shared.kind {
+        Namespace::Processes => {
+            found.state() == ObjectState::Exited && expected_exit(node).is_none()
+        }
+        Namespace::NetworkOrIpc => found.state() == ObjectState::Running,
+    };
+    let is_stale = is_affected
+        && owner.state() == ObjectState::Running
+        && !node.is_adopted()
+        && mine? < of_owner?;
     let params = stop_params(node, input(node, "stop", "params").clone());
+    let repair = match shared.kind {
+        Namespace::Processes => Action::Start { adopted: false },
+        Namespace::NetworkOrIpc => Action::Restart { params },
+    };
     is_stale.then(|| Drift {
-        field: field.to_owned(),
+        field: shared.argument.to_owned(),
         declared: format!(
             "of {}, since {}",
             owner.name(),
@@ -119,27 +155,54 @@ pub(crate) fn stale_namespace(
         )
         .into(),
         present: format!(
-            "of its start before; {} runs since {}",
+            "of its start before; {} was started at {}",
             instance.id,
             found.started_at().unwrap_or_default()
         )
         .into(),
-        repair: Action::Restart { params }.into_step(engine(node)),
+        repair: repair.into_step(engine(node)),
         is_stale_start: true,
     })
 }
 
-/// Returns the argument that makes a container share a network or an IPC namespace, and the ID of
-/// the other container. One that shares processes ends with the other one.
-pub(crate) fn shared_namespace(found: &Container) -> Option<(&'static str, &str)> {
+/// A namespace that a container shares.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Namespace {
+    /// A container keeps running without the other one.
+    NetworkOrIpc,
+    /// A container ends with the other one.
+    Processes,
+}
+
+/// The namespace that a container shares with another one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SharedNamespace<'c> {
+    kind: Namespace,
+    /// The argument that declares it.
+    argument: &'static str,
+    /// ID of the other container.
+    pub owner: &'c str,
+}
+
+/// Returns the namespace that a container shares with another one.
+pub(crate) fn shared_namespace(found: &Container) -> Option<SharedNamespace<'_>> {
     let modes = [
-        ("network_mode", "/HostConfig/NetworkMode"),
-        ("ipc_mode", "/HostConfig/IpcMode"),
+        ("pid_mode", "/HostConfig/PidMode", Namespace::Processes),
+        (
+            "network_mode",
+            "/HostConfig/NetworkMode",
+            Namespace::NetworkOrIpc,
+        ),
+        ("ipc_mode", "/HostConfig/IpcMode", Namespace::NetworkOrIpc),
     ];
-    let shared = |(argument, path): (&'static str, &str)| {
-        Some((argument, found.text(path)?.strip_prefix("container:")?))
-    };
-    modes.into_iter().find_map(shared)
+    modes.into_iter().find_map(|(argument, path, kind)| {
+        let owner = found.text(path)?.strip_prefix("container:")?;
+        Some(SharedNamespace {
+            kind,
+            argument,
+            owner,
+        })
+    })
 }
 
 /// Returns the networks of an instance of InfraKit that its container has left.

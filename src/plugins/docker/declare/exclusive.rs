@@ -18,15 +18,15 @@ use crate::{
 use serde_json::{Map as JsonMap, Value as Json, json};
 use std::net::IpAddr;
 
-/// Returns true if the container of an instance shares the network or the IPC namespace of another
-/// container.
+/// Returns true if the container of an instance shares the network, the IPC namespace or the
+/// processes of another container.
 pub(crate) fn shares_namespaces(
     deployment: &Deployment,
     instance: &Instance,
     node: &Definition,
 ) -> bool {
     let body = request(&creation(deployment, instance, node)).unwrap_or_default();
-    let modes = ["NetworkMode", "IpcMode"];
+    let modes = ["NetworkMode", "IpcMode", "PidMode"];
     let is_shared = |mode: &str| text(&body["HostConfig"][mode]).starts_with("container:");
     modes.into_iter().any(is_shared)
 }

@@ -476,8 +476,9 @@ impl Engine {
         if has(Kind::Network) {
             let networks = self.simple_objects(scene, places, engine, Kind::Network);
             let mut networks = networks.await?;
+            let foreign = foreign_containers(&listed, &objects, places);
             for network in &mut networks {
-                network.foreign_users = foreign_users(&network.id, &listed, &objects, places);
+                network.foreign_users = foreign_users(&network.id, &foreign);
             }
             objects.extend(networks);
         }
@@ -522,6 +523,10 @@ impl Engine {
             objects.push(self.object(container, scene, places, engine).await?);
         }
         add_stale_namespaces(&mut objects, &found, deployment);
+        let sharers = foreign_sharers(&listed, &objects, places);
+        for (object, sharers) in objects.iter_mut().zip(sharers) {
+            object.foreign_users = sharers;
+        }
         Ok((objects, listed))
     }
 
@@ -767,33 +772,62 @@ fn add_stale_namespaces(
         let (Some(node), Some(container)) = (node, by_id(&object.id)) else {
             continue;
         };
-        let owner = shared_namespace(container).and_then(|(_, id)| by_id(id));
+        let owner = shared_namespace(container).and_then(|it| by_id(it.owner));
         let drift = owner.and_then(|owner| stale_namespace(node, container, owner));
         object.drift.extend(drift);
     }
 }
 
-/// Returns the names of the running containers on a network that do not belong to the deployment.
-/// `listed` has all containers of the engine, `objects` those of the deployment.
-fn foreign_users(
-    network: &str,
-    listed: &[Json],
+/// Returns the running containers that do not belong to the deployment. `listed` has all containers
+/// of the engine, `objects` those of the deployment.
+fn foreign_containers<'l>(
+    listed: &'l [Json],
     objects: &[Object],
     places: &ObjectPlaces,
-) -> Vec<String> {
+) -> Vec<&'l Json> {
     let is_own = |id: &str| {
         let is_it = |object: &Object| object.id == id && object.owner.is_some();
         let mut known = places.values().filter_map(|place| place.object.as_deref());
         objects.iter().any(is_it) || known.any(|known| known == id)
     };
-    let is_on_it = |container: &&Json| {
-        let state = text(&container["State"]);
-        let mut endpoints = pairs(&container["NetworkSettings"]["Networks"]);
-        matches!(state, "running" | "paused" | "restarting")
-            && endpoints.any(|(_, endpoint)| endpoint["NetworkID"] == network)
+    let runs = |container: &&Json| {
+        matches!(
+            text(&container["State"]),
+            "running" | "paused" | "restarting"
+        )
     };
-    let users = listed.iter().filter(is_on_it);
-    let users = users.filter(|container| !is_own(text(&container["Id"])));
-    let name = |container: &Json| strings(&container["Names"]).next().map(without_slash);
-    users.filter_map(name).collect()
+    let foreign = listed.iter().filter(runs);
+    foreign
+        .filter(|container| !is_own(text(&container["Id"])))
+        .collect()
+}
+
+/// Returns the names of the running containers on a network that do not belong to the deployment.
+fn foreign_users(network: &str, foreign: &[&Json]) -> Vec<String> {
+    let is_on_it = |container: &&&Json| {
+        let mut endpoints = pairs(&container["NetworkSettings"]["Networks"]);
+        endpoints.any(|(_, endpoint)| endpoint["NetworkID"] == network)
+    };
+    let users = foreign.iter().filter(is_on_it);
+    users.filter_map(|it| listed_name(it)).collect()
+}
+
+/// Returns, for each object, the names of the running containers that share its network and do not
+/// belong to the deployment.
+fn foreign_sharers(listed: &[Json], objects: &[Object], places: &ObjectPlaces) -> Vec<Vec<String>> {
+    let foreign = foreign_containers(listed, objects, places);
+    let shares = |container: &Json, object: &Object| {
+        let mode = text(&container["HostConfig"]["NetworkMode"]);
+        let of = mode.strip_prefix("container:");
+        of.is_some_and(|of| of == object.id || of == object.name)
+    };
+    let sharers = |object: &Object| {
+        let sharers = foreign.iter().filter(|it| shares(it, object));
+        sharers.filter_map(|it| listed_name(it)).collect()
+    };
+    objects.iter().map(sharers).collect()
+}
+
+fn listed_name(container: &Json) -> Option<String> {
+    strings(&container["Names"]).next().map(without_slash)
 }
