@@ -988,7 +988,7 @@ impl<'a> Executor<'a> {
             None
         };
         let retry_in = pause.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
-        let ignored = self.ignores(task);
+        let ignored = self.ignores(task) && pause.is_none();
         if pause.is_some() {
             running.failures.insert(task, failure.clone());
         }
@@ -1029,7 +1029,8 @@ impl<'a> Executor<'a> {
         } = self.record.stage().task(task).retry;
         let attempt = running.attempts.get(&task).copied().unwrap_or(1);
         let budget = max_retries.unwrap_or(self.policy.retries);
-        if self.ignores(task) || (budget >= 0.0 && f64::from(attempt) > budget) {
+        let is_retried = self.record.stage().task(task).is_retried;
+        if (self.ignores(task) && !is_retried) || (budget >= 0.0 && f64::from(attempt) > budget) {
             return None;
         }
         let doubled = self.policy.retry_interval

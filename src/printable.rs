@@ -44,6 +44,24 @@ pub(crate) fn printable_output(line: &str) -> String {
     shown + &one_line(rest)
 }
 
+/// Like [`printable_output`], for each line of a text. No line begins with a command to a pipeline,
+/// as GitHub's runners read them from output: `::` and `##[`.
+#[allow(dead_code)]
+pub(crate) fn printable_lines(text: &str) -> String {
+    let line = |line: &str| {
+        let shown = printable_output(line).replace("##[", "## [");
+        // Diagnostics refer to other places with `:::`, which is no command.
+        let start = shown.trim_start();
+        if start.starts_with("::") && !start.starts_with("::: ") {
+            format!("| {shown}")
+        } else {
+            shown
+        }
+    };
+    let lines: Vec<String> = text.split('\n').map(line).collect();
+    lines.join("\n")
+}
+
 /// Escapes the control characters of a line, which has no line breaks.
 fn one_line(text: &str) -> String {
     printable(text).replace('\n', "\\n")
@@ -111,6 +129,14 @@ mod tests {
         assert_eq!(
             printable_output("\u{1b}[2Jx\u{1b}]0;title\u{7}\ry\u{1b}"),
             "\\u{1b}[2Jx\\u{1b}]0;title\\u{7}\\ry\\u{1b}"
+        );
+    }
+
+    #[test]
+    fn no_line_is_a_command_to_a_pipeline() {
+        assert_eq!(
+            printable_lines("a\n ::set-env x\n##[group]\n\u{1b}[31mb\u{1b}[K\n"),
+            "a\n|  ::set-env x\n## [group]\n\u{1b}[31mb\\u{1b}[K\n"
         );
     }
 

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     plugins::{Adoptable, Candidate},
+    printable::on_one_line,
     report::{count, yaml::yaml},
 };
 use serde_json::json;
@@ -33,7 +34,11 @@ pub(crate) fn adopt(
     };
     let terminal = Terminal::new(global);
     let workspace = terminal.workspace()?;
-    let Adoptable { found, blueprint } = runtime()?.block_on(async {
+    let Adoptable {
+        found,
+        blueprint,
+        left_out,
+    } = runtime()?.block_on(async {
         let systems = workspace.connect()?;
         let looked = systems.drivers().adoptable(names, filters.as_deref()).await;
         looked.map_err(|failure| {
@@ -53,9 +58,19 @@ pub(crate) fn adopt(
             it.name
         ));
     }
-    let text = format!("{}{}", header_comment(found.len()), yaml(&blueprint));
+    let messages = left_out.iter().map(|line| format!("note: {line}\n"));
+    print_error(&messages.collect::<String>());
+    let comments = left_out
+        .iter()
+        .map(|line| format!("# {}\n", on_one_line(line)));
+    let comments: String = comments.collect();
+    let text = format!(
+        "{}{comments}{}",
+        header_comment(found.len()),
+        yaml(&blueprint)
+    );
     let nodes: Vec<String> = found.iter().map(|it| it.name.clone()).collect();
-    let fields = json!({ "nodes": nodes, "file": out, "blueprint": blueprint });
+    let fields = json!({ "nodes": nodes, "file": out.map(|path| path.display().to_string()), "blueprint": blueprint, "left_out": left_out });
     match out {
         None => Ok(Outcome::new(fields, text)),
         Some(path) => {

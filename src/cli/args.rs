@@ -485,6 +485,16 @@ pub(crate) enum Command {
         #[arg(long, value_name = "ID")]
         id: Option<String>,
     },
+    /// Record that the blueprint of a deployment was moved
+    #[command(after_help = "Examples:\n  dockctl relink blueprints/hello -d hello")]
+    Relink {
+        /// Blueprint file, or a directory with blueprint.yaml [default: the current directory]
+        #[arg(value_name = "BLUEPRINT")]
+        blueprint: Option<PathBuf>,
+        /// Name of the deployment
+        #[arg(short, long, value_name = "NAME", env = "DOCKCTL_DEPLOYMENT", add = ArgValueCompleter::new(deployments))]
+        deployment: String,
+    },
     /// Remove the guard that a dead process left on the engine
     #[command(after_help = "Examples:\n  dockctl unlock hello")]
     Unlock {

@@ -65,9 +65,9 @@ pub(crate) fn graph(global: &Global, args: &GraphArgs) -> Result<Outcome, CliErr
 }
 
 fn draw_blueprint(global: &Global, args: &GraphArgs) -> Result<Graph, CliError> {
-    let path = selection::find(args.blueprint.blueprint.as_deref())?;
+    let origin = selection::origin(args.blueprint.blueprint.as_deref())?;
     let loaded = blueprint::load(
-        &path.as_path().into(),
+        &origin,
         &args.blueprint.inputs.inputs,
         None,
         MissingInputs::Allow,
@@ -138,7 +138,7 @@ fn draw_deployment(global: &Global, args: &GraphArgs) -> Result<(Graph, Vec<Unse
         .blueprint
         .blueprint
         .as_deref()
-        .map(|path| selection::find(Some(path)))
+        .map(|path| selection::origin(Some(path)))
         .transpose()?;
     let name = match (given, named) {
         (None, Some(path)) => blueprint::deployment_name(given, &path, &workspace.settings)?,

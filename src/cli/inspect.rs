@@ -24,12 +24,12 @@ pub(crate) fn inspect(
     deploy: bool,
     inputs: &[String],
 ) -> Result<Outcome, CliError> {
-    let path = selection::find(path)?;
+    let origin = selection::origin(path)?;
     if !deploy && !inputs.is_empty() {
         print_error("warning: inputs have no effect without --deploy\n\n");
     }
     let settings = stateless(global);
-    let mut loaded = blueprint::resolve(&path.as_path().into(), &settings);
+    let mut loaded = blueprint::resolve(&origin, &settings);
     let mut instances = Vec::new();
     if deploy && loaded.is_valid() {
         let given = (inputs, &settings.inputs);

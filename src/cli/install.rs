@@ -47,14 +47,14 @@ pub(crate) fn install(
     let terminal = Terminal::new(global);
     let mut workspace = terminal.workspace()?;
     workspace.settings.asks_registry = arguments.pull;
-    let blueprint = selection::find(args.blueprint.as_deref())?;
+    let blueprint = selection::origin(args.blueprint.as_deref())?;
     let request = Request {
         deployment: blueprint::deployment_name(
             args.deployment.as_deref(),
             &blueprint,
             &workspace.settings,
         )?,
-        blueprint: blueprint.as_path().into(),
+        blueprint,
         inputs: args.inputs.inputs.clone(),
         parameters: arguments.parameters,
         skip_unsupported: arguments.skip_unsupported,

@@ -28,6 +28,7 @@ mod logs;
 mod outputs;
 mod plan;
 mod recover;
+mod relink;
 mod resume;
 mod run;
 mod schema;
@@ -43,17 +44,21 @@ mod unseen;
 mod validate;
 mod watch;
 
-use crate::report::{charset::Charset, table::Screen};
+use crate::report::{self, charset::Charset, table::Screen};
 use crate::{
+    event::{now, timestamp},
     operate::{
         execute::Request,
         settings::RunOptions,
         watch::{CHECK_INTERVAL, RepairLimit},
     },
     plan::Unsupported,
+    printable::printable_lines,
     stage::{Parameters, Workflow},
 };
-use args::{Cli, Color, Command, Global, InstancesArgs, Output, RunArgs, SensitiveArgs};
+use args::{
+    Cli, Color, Command, Global, InstancesArgs, Output, ProgressMode, RunArgs, SensitiveArgs,
+};
 use clap::{CommandFactory as _, FromArgMatches as _, parser::ValueSource};
 use error::{CliError, Kind, exit_code};
 use infrakit_args::{InfrakitCommand, LogFormat};
@@ -62,7 +67,10 @@ use std::{
     collections::BTreeSet,
     ffi::OsString,
     io::{IsTerminal as _, Write as _},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tracing::Level;
@@ -150,6 +158,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     log(&cli);
     environment::warn_about_ignored(&Cli::command());
     let kind = command_name(&cli.command);
+    let is_json = cli.global.progress == ProgressMode::Json;
+    JSON_MESSAGES.store(is_json, Ordering::Relaxed);
     let result = check_output(&cli).and_then(|()| dispatch(&cli));
     finish(kind, &cli.global, result)
 }
@@ -379,6 +389,10 @@ fn dispatch(cli: &Cli) -> Result<Outcome, CliError> {
         Command::Recover { deployment, id } => {
             recover::recover(global, deployment.given()?, id.as_deref())
         }
+        Command::Relink {
+            blueprint,
+            deployment,
+        } => relink::relink(global, blueprint.as_deref(), deployment),
         Command::Unlock { deployment, force } => {
             unlock::unlock(global, deployment.given()?, *force)
         }
@@ -471,6 +485,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::Resume { .. } => "resume",
         Command::Cancel { .. } => "cancel",
         Command::Recover { .. } => "recover",
+        Command::Relink { .. } => "relink",
         Command::Unlock { .. } => "unlock",
         Command::Validate { .. } => "validate",
         Command::Inspect { .. } => "inspect",
@@ -501,7 +516,11 @@ fn finish(kind: &str, global: &Global, result: Result<Outcome, CliError>) -> u8 
                     document(kind, outcome.exit == 0, &outcome.fields, None)
                 )
             };
-            let written = print_all(&if json { document() } else { outcome.text });
+            let written = if json {
+                print_all(&document())
+            } else {
+                print_all(&result_text(global, outcome.text))
+            };
             if written {
                 outcome.exit
             } else {
@@ -516,14 +535,31 @@ fn finish(kind: &str, global: &Global, result: Result<Outcome, CliError>) -> u8 
                     document(kind, false, &error.fields(), Some(error.to_json()))
                 )
             };
-            let _ = print_result(&if json { document() } else { error.result() });
-            print_error(&error.to_text(color_stderr(global)));
+            let _ = print_result(&if json {
+                document()
+            } else {
+                result_text(global, error.result())
+            });
+            report_error(kind, global, &error);
             if kind == "exec" {
                 exec::DOCKCTL_FAILED
             } else {
                 error.exit_code()
             }
         }
+    }
+}
+
+/// Writes an error to standard error.
+fn report_error(kind: &str, global: &Global, error: &CliError) {
+    if global.progress == ProgressMode::Json {
+        let mut fields = error.fields();
+        fields["kind"] = kind.into();
+        fields["exit"] = error.exit_code().into();
+        fields["error"] = error.to_json();
+        let _ = std::io::stderr().write_all(message_line("error", &fields).as_bytes());
+    } else {
+        print_error(&error.to_text(color_stderr(global)));
     }
 }
 
@@ -582,9 +618,43 @@ pub(crate) fn print_error_once(text: &str) {
     }
 }
 
-/// Writes to standard error. Failures are ignored: there is nowhere to report them.
+/// Messages are written as JSON (`--progress json`).
+static JSON_MESSAGES: AtomicBool = AtomicBool::new(false);
+
+/// Writes to standard error, with text from outside escaped. Failures are ignored: there is nowhere
+/// to report them.
 pub(crate) fn print_error(text: &str) {
-    let _ = std::io::stderr().write_all(charset().show(text).as_bytes());
+    if text.is_empty() {
+        return;
+    }
+    let shown = if JSON_MESSAGES.load(Ordering::Relaxed) {
+        message_line("message", &json!({ "text": text.trim_end() }))
+    } else {
+        charset().show(&printable_lines(text)).into_owned()
+    };
+    let _ = std::io::stderr().write_all(shown.as_bytes());
+}
+
+/// Returns a line for programs that read the progress.
+fn message_line(event: &str, fields: &Json) -> String {
+    let mut line =
+        json!({ "version": report::JSON_VERSION, "at": timestamp(now()), "event": event });
+    for (key, value) in fields.as_object().into_iter().flatten() {
+        line[key] = value.clone();
+    }
+    format!("{line}\n")
+}
+
+/// Returns a result as text for its reader: a terminal or a pipeline must not take text from outside
+/// for commands.
+fn result_text(global: &Global, text: String) -> String {
+    let is_pipeline = std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");
+    let is_read_by_people = std::io::stdout().is_terminal() || is_pipeline;
+    if is_read_by_people && global.output != Output::Github {
+        printable_lines(&text)
+    } else {
+        text
+    }
 }
 
 fn usage(error: clap::Error, arguments: &[OsString]) -> u8 {

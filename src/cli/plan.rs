@@ -17,7 +17,7 @@ use crate::{
         preview::{self, Preview},
     },
     plan::effect::{InstanceEffect, PlannedEffect, tally_text},
-    printable::printable,
+    printable::{on_one_line, printable},
     report::count,
     stage::{Exchange, Stage, Task},
 };
@@ -40,7 +40,7 @@ fn subject<'w>(
     workspace: Workspace<'w>,
 ) -> Result<(Origin, String, Workspace<'w>), CliError> {
     let given = args.deployment.as_deref();
-    let path = selection::find(args.blueprint.as_deref());
+    let path = selection::origin(args.blueprint.as_deref());
     if let (Err(_), None, Some(name)) = (&path, &args.blueprint, given)
         && let Some((origin, settings)) = group::stored(&workspace, name)?
     {
@@ -49,7 +49,7 @@ fn subject<'w>(
     }
     let path = path?;
     let name = blueprint::deployment_name(given, &path, &workspace.settings)?;
-    Ok((path.as_path().into(), name, workspace))
+    Ok((path, name, workspace))
 }
 
 /// Shows the changes that install or update would make. Reads only.
@@ -130,6 +130,7 @@ impl PreviewText<'_> {
             "steps": steps(&self.0.proposal.stage),
             "differences": self.0.differences.iter().map(Difference::to_json).collect::<Vec<_>>(),
             "conflicts": self.0.conflicts,
+            "lost_data": self.0.proposal.lost_data,
             "foreign_sharers": self.0.proposal.foreign_sharers,
             "address_risks": self.0.proposal.address_risks,
             "protected": self.0.protected,
@@ -138,7 +139,7 @@ impl PreviewText<'_> {
             "not_compared": self.0.not_compared,
             "unsupported": self.0.proposal.unsupported,
             "too_old": self.0.unmet,
-            "not_kept": self.0.not_kept,
+            "not_kept": self.0.not_kept.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
         })
     }
 
@@ -194,10 +195,8 @@ impl PreviewText<'_> {
                 .map(|difference| format!("  ~ {difference}\n")),
         );
         text += &exchange_lines(&self.0.proposal.stage.exchanges);
-        let risks = &self.0.proposal.address_risks;
-        text.extend(risks.iter().map(|risk| format!("warning: {risk}\n")));
-        let sharers = &self.0.proposal.foreign_sharers;
-        text.extend(sharers.iter().map(|it| format!("warning: {it}\n")));
+        let warnings = self.0.proposal.warnings();
+        text.extend(warnings.iter().map(|it| format!("warning: {it}\n")));
         text.extend(
             self.0
                 .conflicts
@@ -216,7 +215,9 @@ impl PreviewText<'_> {
     /// Returns a note in Markdown for each engine that did not respond.
     fn unseen_notes(&self) -> String {
         let lines = self.0.unseen.iter().map(unseen::unseen_line);
-        lines.map(|line| format!("\n> {line}")).collect()
+        lines
+            .map(|line| format!("\n> {}\n", markdown_text(&line)))
+            .collect()
     }
 
     fn is_unseen(&self, effect: &InstanceEffect) -> bool {
@@ -295,6 +296,37 @@ impl PreviewText<'_> {
         )
     }
 
+    /// Returns the notes below the table of a preview in Markdown.
+    fn markdown_notes(&self) -> String {
+        let proposal = &self.0.proposal;
+        let no_rollback = self.changed_instances().filter_map(|it| {
+            let why = it.no_rollback.as_ref()?;
+            Some(format!("no rollback of {}: {why}", it.instance))
+        });
+        let exchanges = exchange_texts(&proposal.stage.exchanges);
+        let exchanges = exchanges.map(|(who, what)| format!("{who}: {}", what.join("; ")));
+        let conflicts = self.0.conflicts.iter().map(|name| conflict(name));
+        let groups: [(&str, Vec<String>); 6] = [
+            ("restore", self.restoration().into_iter().collect()),
+            ("no rollback", no_rollback.collect()),
+            ("exchange", exchanges.collect()),
+            ("warning", proposal.warnings()),
+            ("conflict", conflicts.collect()),
+            ("protected", self.protection().into_iter().collect()),
+        ];
+        let note =
+            |title: &str, text: &String| format!("\n> **{title}:** {}\n", markdown_text(text));
+        let notes = groups
+            .iter()
+            .flat_map(|(title, texts)| texts.iter().map(|it| note(title, it)));
+        let notes: String = notes.collect();
+        let uncompared = self.uncompared();
+        let uncompared = uncompared
+            .iter()
+            .map(|line| format!("\n> {}\n", markdown_text(line)));
+        notes + &uncompared.collect::<String>() + &self.unseen_notes()
+    }
+
     /// Returns the preview as Markdown, for a comment on a pull request.
     fn to_markdown(&self) -> String {
         if !self.0.has_changes() {
@@ -305,20 +337,23 @@ impl PreviewText<'_> {
             } else {
                 "The instances on the engines that responded match the blueprint.\n"
             };
-            return format!("### `{name}`: nothing to do\n\n{why}{unseen}");
+            return format!(
+                "### {}: nothing to do\n\n{why}{unseen}",
+                markdown_code(name)
+            );
         }
         let mut text = format!(
-            "### {} of `{}`\n\n| | instance | effect | reason |\n|---|---|---|---|\n",
+            "### {} of {}\n\n| | instance | effect | reason |\n|---|---|---|---|\n",
             self.0.parameters.workflow(),
-            self.0.name
+            markdown_code(&self.0.name)
         );
         text.extend(self.changed_instances().map(|it| {
             format!(
-                "| `{}` | `{}` | {} | {} |\n",
+                "| `{}` | {} | {} | {} |\n",
                 it.effect.sign(),
-                it.instance,
+                markdown_code(&it.instance),
                 it.effect,
-                it.reason
+                markdown_text(&it.reason)
             )
         }));
         let fields = self.changed_instances().flat_map(|it| {
@@ -335,39 +370,23 @@ impl PreviewText<'_> {
         if !fields.is_empty() {
             text += &format!("\n```diff\n{fields}```\n");
         }
-        text.extend(
-            self.restoration()
-                .map(|words| format!("\n> **restore:** {words}\n")),
-        );
-        let no_rollback = self
-            .changed_instances()
-            .filter_map(|it| Some((&it.instance, it.no_rollback.as_ref()?)));
-        text.extend(no_rollback.map(|(id, why)| format!("\n> **no rollback** of `{id}`: {why}\n")));
-        text.extend(
-            exchange_texts(&self.0.proposal.stage.exchanges)
-                .map(|(who, what)| format!("\n> **exchange:** {who}: {}\n", what.join("; "))),
-        );
-        let risks = &self.0.proposal.address_risks;
-        text.extend(
-            risks
-                .iter()
-                .map(|risk| format!("\n> **warning:** {risk}\n")),
-        );
-        let sharers = &self.0.proposal.foreign_sharers;
-        text.extend(sharers.iter().map(|it| format!("\n> **warning:** {it}\n")));
-        text.extend(
-            self.0
-                .conflicts
-                .iter()
-                .map(|name| format!("\n> **conflict:** {}\n", conflict(name))),
-        );
-        text.extend(
-            self.protection()
-                .map(|words| format!("\n> **protected:** {words}\n")),
-        );
-        text.extend(self.uncompared().iter().map(|line| format!("\n> {line}")));
-        text += &self.unseen_notes();
-        text + &format!("\n{}", self.closing())
+        text + &self.markdown_notes() + &format!("\n{}", self.closing())
+    }
+}
+
+/// Returns a text for a line or a cell of Markdown.
+fn markdown_text(text: &str) -> String {
+    let text = on_one_line(text).replace('&', "&amp;").replace('<', "&lt;");
+    text.replace('>', "&gt;").replace('|', "\\|")
+}
+
+/// Returns a text as code in Markdown.
+fn markdown_code(text: &str) -> String {
+    let text = on_one_line(text).replace('|', "\\|");
+    if text.contains('`') {
+        format!("`` {text} ``")
+    } else {
+        format!("`{text}`")
     }
 }
 
@@ -532,4 +551,16 @@ pub(crate) fn effect_lines(effects: &[InstanceEffect]) -> String {
         .filter(|effect| effect.effect != PlannedEffect::None)
         .map(effect_text)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{markdown_code, markdown_text};
+
+    #[test]
+    fn names_are_escaped_in_markdown() {
+        assert_eq!(markdown_code("a|b\n::c"), "`a\\|b / ::c`");
+        assert_eq!(markdown_code("a`b"), "`` a`b ``");
+        assert_eq!(markdown_text("<b>|&"), "&lt;b&gt;\\|&amp;");
+    }
 }

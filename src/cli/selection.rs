@@ -6,10 +6,14 @@ use super::{
 };
 use crate::operate::{
     Error, Workspace,
-    blueprint::{DEFAULT_NAMES, absolute, check_name, default_name},
+    blueprint::{DEFAULT_NAMES, Origin, absolute, check_name, default_name},
 };
+use crate::printable::printable;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::{
+    io::Read as _,
+    path::{Path, PathBuf},
+};
 
 /// Finds the blueprint: the given file, or the one in the given or current directory.
 pub(crate) fn find(given: Option<&Path>) -> Result<PathBuf, CliError> {
@@ -21,6 +25,52 @@ pub(crate) fn find(given: Option<&Path>) -> Result<PathBuf, CliError> {
     let mut paths = DEFAULT_NAMES.iter().map(|name| directory.join(name));
     let found = paths.find(|path| path.exists());
     found.ok_or_else(|| no_blueprint_in(given))
+}
+
+/// Largest blueprint on standard input, in bytes.
+const MAX_INPUT: u64 = 16 << 20;
+
+/// Returns the blueprint: the given file, the one in the given or current directory, or standard
+/// input for `-`.
+pub(crate) fn origin(given: Option<&Path>) -> Result<Origin, CliError> {
+    if given == Some(Path::new("-")) {
+        return standard_input();
+    }
+    let path = find(given)?;
+    // Diagnostics, records and labels are text.
+    if absolute(&path).to_str().is_none() {
+        let message = format!(
+            "the path {} is not UTF-8",
+            printable(&path.to_string_lossy())
+        );
+        let error = CliError::new(Kind::Invalid, message);
+        return Err(error.hint("rename the file or its directories"));
+    }
+    Ok(path.as_path().into())
+}
+
+fn standard_input() -> Result<Origin, CliError> {
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().take(MAX_INPUT + 1).read_to_end(&mut bytes);
+    let invalid = |message: String| CliError::new(Kind::Invalid, message);
+    read.map_err(|error| {
+        invalid(format!(
+            "cannot read the blueprint from standard input: {error}"
+        ))
+    })?;
+    if bytes.len() as u64 > MAX_INPUT {
+        let message = format!(
+            "the blueprint on standard input is larger than {} MiB",
+            MAX_INPUT >> 20
+        );
+        return Err(invalid(message));
+    }
+    let text = String::from_utf8(bytes);
+    let text = text.map_err(|_| invalid("the blueprint on standard input is not UTF-8".to_owned()));
+    Ok(Origin {
+        path: PathBuf::from("-"),
+        text: Some(text?),
+    })
 }
 
 /// Returns the error of a directory without a blueprint.

@@ -20,14 +20,15 @@ use crate::{
         observation::{self, Observation},
     },
     plugins::{InstanceRef, Plugins},
-    printable::printable,
-    record::Record,
+    printable::{printable, printable_lines},
+    record::{Execution, Record},
     report::{
         count,
         table::{Screen, cut, table, table_to_fit},
     },
     seam::{Drift, Object, ObjectState, Observed, Unseen},
     secrets::PLACEHOLDER,
+    stage::Workflow,
 };
 use serde_json::{Value as Json, json};
 use std::{
@@ -165,6 +166,8 @@ const HEADER: [&str; 7] = [
     "PORTS",
     "DRIFT",
 ];
+/// Maximum number of drifted instances that the last line names.
+const MAX_NAMED: usize = 6;
 /// Columns that a narrow screen omits, first to last: ports, uptime, state, container.
 const OPTIONAL_COLUMNS: [usize; 4] = [5, 4, 1, 2];
 
@@ -220,16 +223,37 @@ impl StatusView {
         } else {
             0
         };
-        let text = if args.properties {
-            self.text() + &properties_text(&self.fields)
-        } else {
-            self.text()
-        };
+        let mut text = self.text();
+        if args.properties {
+            text += &properties_text(&self.fields);
+        }
+        text += &self.problems_below(&text);
         let outcome = Outcome {
             exit,
             ..Outcome::new(self.fields, text)
         };
         unseen::complete(outcome, &self.unseen)
+    }
+
+    /// Returns a line that names the drifted instances, for a text that is longer than the screen.
+    fn problems_below(&self, text: &str) -> String {
+        let height = super::terminal_size().map_or(usize::MAX, |(height, _)| height);
+        let has_drifted = |row: &&Vec<String>| row.last().is_some_and(|drift| drift != "-");
+        let drifted: Vec<&Vec<String>> = self.rows.iter().filter(has_drifted).collect();
+        if text.lines().count() < height || drifted.is_empty() {
+            return String::new();
+        }
+        let first = drifted.iter().take(MAX_NAMED);
+        let described = |row: &&Vec<String>| Some(format!("{} ({})", row.first()?, row.last()?));
+        let names: Vec<String> = first.filter_map(described).collect();
+        let more = drifted.len() - names.len();
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        let (number, all) = (drifted.len(), count(self.rows.len(), "instance"));
+        format!("drift of {number} of {all}: {}{more}\n", names.join(", "))
     }
 
     /// Returns text that fits on the screen, because text that scrolls cannot be overwritten. If
@@ -253,6 +277,7 @@ impl StatusView {
         };
         let below = self.below_watched();
         let text = format!("{title}\n{}{omitted}{below}", self.table(&rows));
+        let text = printable_lines(&text);
         let screen = Screen {
             columns: Some(columns),
             charset: super::charset(),
@@ -405,11 +430,17 @@ impl<'a> View<'a> {
             .filter(|_| !state.is_gone());
         let expects_object = state == InstanceState::Started
             && node.is_some_and(|node| Plugins::default().is_observed(node));
+        // A node without an operation that starts it ends in this state, as in Cloudify.
+        let is_created = object.is_some_and(|it| it.state == ObjectState::Created);
+        let shown_state = match state {
+            InstanceState::Started if is_created => InstanceState::Created,
+            state => state,
+        };
         let properties = shown_properties(record, &instance.id);
         if observed.is_unseen(&instance.id) {
             return Self {
                 instance,
-                state,
+                state: shown_state,
                 adopted,
                 object: None,
                 drift: Vec::new(),
@@ -447,6 +478,7 @@ impl<'a> View<'a> {
             && !stays_stopped
             && state != InstanceState::Started
             && record.is_installed()
+            && !is_uninstalled(record, state)
         {
             drift.push(
                 if state.is_gone() {
@@ -467,7 +499,7 @@ impl<'a> View<'a> {
         drift.extend((!changes.is_empty()).then(|| "changed".to_owned()));
         Self {
             instance,
-            state,
+            state: shown_state,
             adopted,
             object,
             drift,
@@ -582,6 +614,20 @@ fn status_text(object: &Object) -> String {
         (_, Some(code)) if object.state == ObjectState::Exited => format!("exited ({code})"),
         _ => object.state.as_str().to_owned(),
     }
+}
+
+/// Returns true if an instance was deleted by an uninstall of a part of the deployment.
+fn is_uninstalled(record: &Record, state: InstanceState) -> bool {
+    use Workflow::{Install, Reinstall, Rollback, Scale, Uninstall, Update};
+    let decides = |it: &Workflow| {
+        matches!(
+            it,
+            Install | Reinstall | Rollback | Scale | Uninstall | Update
+        )
+    };
+    let workflows = record.executions.iter().rev().map(Execution::workflow);
+    let last = workflows.into_iter().find(decides);
+    state == InstanceState::Deleted && last == Some(Uninstall)
 }
 
 /// Returns the drift in the state of a started instance.

@@ -35,16 +35,10 @@ pub(crate) fn validate(
     for path in given {
         // A directory without a blueprint is an error like any other; the others are still
         // validated.
-        let (path, mut loaded) = match (selection::find(path), path) {
-            (Ok(path), _) => (
-                path.clone(),
-                blueprint::load(
-                    &path.as_path().into(),
-                    inputs,
-                    None,
-                    MissingInputs::Allow,
-                    &settings,
-                )?,
+        let (path, mut loaded) = match (selection::origin(path), path) {
+            (Ok(origin), _) => (
+                origin.path.clone(),
+                blueprint::load(&origin, inputs, None, MissingInputs::Allow, &settings)?,
             ),
             (Err(error), Some(directory)) => (
                 directory.to_owned(),

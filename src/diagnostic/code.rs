@@ -579,6 +579,10 @@ codes! {
     /// Use `{{ var "NAME" }}`, `{{ env "NAME" }}`, quoted text or comments. Write `{{ "{{" }}` for
     /// two braces that are text.
     Template = "D0126", None;
+    /// A container is created and never started, because its operation `start` does nothing.
+    ///
+    /// `start: {inputs: {}}` replaces the operation of the type. Leave out `start`, or repeat its implementation: `docker.docker_plugin.tasks.start`.
+    NeverStarted = "D0127", None;
     /// The last command of a shell script hides failures of the commands before it.
     ///
     /// Add `set -e`, or end with the command whose result counts. Otherwise the operation succeeds

@@ -250,6 +250,11 @@ impl Client {
         self.host.clone()
     }
 
+    /// Returns true if the engine is reached through a socket of this machine, whose paths it shares.
+    pub(crate) fn is_local_socket(&self) -> bool {
+        self.host.is_none()
+    }
+
     /// Lists the objects of a kind.
     pub(crate) async fn list(
         &self,

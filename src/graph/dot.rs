@@ -1,6 +1,7 @@
 //! Graphviz output (DOT).
 
 use super::{Graph, RelationshipKind};
+use crate::printable::printable;
 
 /// Returns the graph in the DOT language.
 #[must_use]
@@ -24,6 +25,10 @@ pub fn dot(graph: &Graph) -> String {
     text + "}\n"
 }
 
+/// Escapes a text for a quoted string. Graphviz reads entities of HTML in it.
 fn quoted(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"")
+    let text = printable(&text.replace('\n', " "));
+    text.replace('&', "&amp;")
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
 }

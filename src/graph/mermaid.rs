@@ -1,6 +1,7 @@
 //! Mermaid output, which code forges render in Markdown.
 
 use super::{Condition, Graph, RelationshipKind};
+use crate::printable::printable;
 
 /// Returns the graph as a Mermaid flowchart.
 #[must_use]
@@ -61,8 +62,12 @@ fn class(condition: Condition) -> String {
     }
 }
 
+/// Escapes a text for a label, in which Mermaid reads HTML and Markdown.
 fn escaped(text: &str) -> String {
+    let text = printable(&text.replace('\n', " "));
     text.replace('&', "&amp;")
+        .replace('#', "&#35;")
+        .replace('`', "&#96;")
         .replace('"', "&quot;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -154,6 +154,22 @@ mod tests {
     }
 
     #[test]
+    fn names_are_escaped_in_every_format() {
+        let mut graph = diamond();
+        graph.vertices.truncate(1);
+        graph.arrows.clear();
+        graph.vertices[0].name = "a`b\u{1b}<i>&\"\\n#x\ny".to_owned();
+        let (dot, mermaid, svg) = (dot(&graph), mermaid(&graph), svg(&graph));
+        assert!(
+            dot.contains(r#"a`b\\u{1b}<i>&amp;\"\\n#x y\nt\"<"#),
+            "{dot}"
+        );
+        let label = "a&#96;b\\u{1b}&lt;i&gt;&amp;&quot;\\n&#35;x y<br/>";
+        assert!(mermaid.contains(label), "{mermaid}");
+        assert!(svg.contains("a`b\\u{1b}&lt;i&gt;&amp;\"\\n#x y<"), "{svg}");
+    }
+
+    #[test]
     fn focus_keeps_dependencies_and_dependents() {
         let names = |graph: &Graph| {
             graph

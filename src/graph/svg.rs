@@ -1,6 +1,7 @@
 //! SVG output.
 
 use super::{Graph, RelationshipKind, layers};
+use crate::printable::printable;
 
 const STYLE: &str = "text{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;fill:#1f2328}.n{font-size:12.5px;font-weight:600}.b{font-size:10.5px;fill:#57606a}path{fill:none;stroke:#8c959f;stroke-width:1.4}.contained{stroke-width:2.6}.depends{stroke-dasharray:5 4}";
 
@@ -79,6 +80,7 @@ fn curve(points: &[(f64, f64)]) -> String {
 }
 
 fn escaped(text: &str) -> String {
+    let text = printable(&text.replace('\n', " "));
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -111,17 +111,20 @@ fn check_defaults(inputs: &Named<Schema>, data: &DataTypes, d: &mut Diagnostics)
     for (name, input) in inputs {
         if let Some(default) = &input.body.default {
             check_items(name, default, &input.body, d);
-            // Errors in the type of the default were reported with the types.
+            let mut faults = Diagnostics::default();
             let whole = complete(
                 default,
                 &input.body,
                 &CompletedValue {
-                    what: &"",
-                    reports_missing: false,
+                    what: &format!("the default of input `{name}`"),
+                    reports_missing: true,
                 },
                 data,
-                &mut Diagnostics::default(),
+                &mut faults,
             );
+            // Errors in the type of the default were reported with the types.
+            faults.retain(|fault| fault.code == Code::MissingProperty);
+            d.append(faults);
             constraints::check(name, &whole, &input.body, default.span, d);
         }
     }

@@ -174,12 +174,18 @@ pub(crate) fn check_name(name: &str) -> Result<String, Error> {
 /// kind cannot be chosen.
 pub(crate) fn deployment_name(
     given: Option<&str>,
-    path: &Path,
+    origin: &Origin,
     settings: &Settings,
 ) -> Result<String, Error> {
-    let text = fs::read_to_string(path).unwrap_or_default();
+    let path = &origin.path;
+    let read = || fs::read_to_string(path).unwrap_or_default();
+    let text = origin.text.clone().unwrap_or_else(read);
     let own = front::name_of(&text, &settings.imports.documents);
     match (given, own) {
+        (None, None) if path == Path::new("-") => {
+            let error = Error::usage("a blueprint on standard input has no name");
+            Err(error.hint("name the deployment: -d NAME"))
+        }
         (None, None) => Ok(default_name(path)),
         (Some(given), None) => check_name(given),
         (Some(given), Some(own)) if given != own => {
@@ -364,6 +370,7 @@ pub(crate) fn load(
     if loaded.blueprint.document.is_some() {
         faults.iter_mut().for_each(forget_node);
     }
+    Plugins::default().advise(&loaded.blueprint, &mut loaded.diagnostics);
     loaded.diagnostics.append(faults);
     loaded.redact();
     if missing == inputs::MissingInputs::Reject && !loaded.creates_secrets() {

@@ -327,10 +327,8 @@ impl ConvergeRun<'_> {
         }
         let proposal = desired.propose(&self.parameters(), &observed);
         if first {
-            let risks = proposal.address_risks.iter();
-            risks.for_each(|risk| self.workspace.warn(risk.to_string()));
-            let sharers = proposal.foreign_sharers.iter();
-            sharers.for_each(|it| self.workspace.warn(it.to_string()));
+            let warnings = proposal.warnings().into_iter();
+            warnings.for_each(|it| self.workspace.warn(it));
         }
         if let Some(plan) = &self.request.plan {
             plan.check(&PlanFile::new(

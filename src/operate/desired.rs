@@ -386,7 +386,8 @@ fn refuse_other_blueprint(before: Option<&Deployment>, path: &Path) -> Result<()
         return Err(error);
     }
     Err(error.hint(format!(
-        "if the blueprint was moved, move it back, or uninstall the deployment first: dockctl uninstall {}",
+        "if the blueprint was moved, run: dockctl relink {} -d {}",
+        path.display(),
         before.name
     )))
 }

@@ -348,8 +348,8 @@ impl RequestContext<'_> {
         let known = PlanInput::new(&settled.deployment, &settled.record, observed);
         let proposal = plan::first(&settled.parameters, &known);
         refuse_unknown_definitions(&settled.deployment, &proposal.stage)?;
-        let sharers = proposal.foreign_sharers.iter();
-        sharers.for_each(|it| self.workspace.warn(it.to_string()));
+        let warnings = proposal.warnings().into_iter();
+        warnings.for_each(|it| self.workspace.warn(it));
         self.confirm(settled, &proposal.stage)?;
         desired::refuse_unsupported(&newly_unsupported(&proposal, &known))?;
         Ok(proposal.stage)

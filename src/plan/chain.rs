@@ -39,6 +39,8 @@ pub(super) struct Chain<'a> {
     pub last: Option<TaskId>,
     /// Failures are recorded and ignored; later tasks still run.
     pub ignores_failure: bool,
+    /// The tasks are retried by their rule before their failure is ignored.
+    pub is_retried: bool,
     /// Set while the chain plans a replacement: the created object is the successor of another.
     pub replacing: Option<Replacing<'a>>,
     /// The purpose of the operations.
@@ -89,6 +91,7 @@ impl<'a> Chain<'a> {
             proposal,
             last: None,
             ignores_failure: false,
+            is_retried: false,
             replacing: None,
             purpose: Purpose::Ordinary,
             in_exchange: false,
@@ -394,6 +397,7 @@ impl<'a> Chain<'a> {
             place,
             side: None,
             ignores_failure: self.ignores_failure,
+            is_retried: self.is_retried,
             matches_definition: false,
             pause: None,
             outdates: Vec::new(),

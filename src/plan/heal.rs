@@ -363,6 +363,7 @@ impl<'a> Healing<'a> {
                 &mut proposal,
             );
             chain.ignores_failure = true;
+            chain.is_retried = true;
             chain.after = order
                 .dependencies_of(instance)
                 .iter()

@@ -33,7 +33,7 @@ use followers::ForeignSharers;
 
 use crate::{
     event::StopReason,
-    model::{Definition, Deployment, Instance, SourceLocation},
+    model::{Definition, Deployment, Instance, InstanceState, SourceLocation},
     plugins::{InstanceRef, InstanceView, Plugins},
     record::{Execution, Record},
     seam::{Observed, Purpose},
@@ -48,6 +48,7 @@ pub fn first(parameters: &Parameters, known: &PlanInput<'_>) -> Proposal {
     unseen::leave_out(known, &mut proposal.stage);
     outdated::mark_outdated(known, &mut proposal.stage);
     proposal.foreign_sharers = followers::foreign(known, &proposal.stage);
+    proposal.lost_data = lost_data(known, &proposal.stage);
     proposal
 }
 
@@ -308,4 +309,35 @@ pub struct Proposal {
     pub address_risks: Vec<AddressRisk>,
     /// Objects outside the deployment that lose the network of an instance.
     pub foreign_sharers: Vec<ForeignSharers>,
+    /// IDs of the instances whose data is gone: their object was lost, and is created again.
+    pub lost_data: Vec<String>,
+}
+
+impl Proposal {
+    /// Returns what users should know before the stage runs, one line each.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let risks = self.address_risks.iter().map(ToString::to_string);
+        let sharers = self.foreign_sharers.iter().map(ToString::to_string);
+        let lost = self.lost_data.iter();
+        let lost = lost
+            .map(|id| format!("{id} is gone, and its data with it; it is created again, empty"));
+        risks.chain(sharers).chain(lost).collect()
+    }
+}
+
+/// Returns the IDs of the instances whose data is gone.
+fn lost_data(known: &PlanInput<'_>, stage: &Stage) -> Vec<String> {
+    let is_lost = |instance: &&Instance| {
+        let node = known.deployment.node(instance);
+        node.is_some_and(|node| known.plugins.holds_data(node) && !node.is_adopted())
+            && known.record.state(&instance.id) == InstanceState::Started
+            && known.observed.of_instance(&instance.id).is_none()
+            && stage
+                .tasks()
+                .iter()
+                .any(|it| it.instance == instance.id && it.step.creates_object())
+    };
+    let lost = known.deployment.instances.iter().filter(is_lost);
+    lost.map(|it| it.id.clone()).collect()
 }

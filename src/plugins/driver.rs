@@ -104,6 +104,8 @@ pub struct Adoptable {
     pub found: Vec<Candidate>,
     /// A blueprint for the objects that no deployment created.
     pub blueprint: Json,
+    /// What the blueprint leaves out, one line each.
+    pub left_out: Vec<String>,
 }
 
 /// Describes existing objects.

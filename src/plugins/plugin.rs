@@ -168,6 +168,14 @@ pub trait Plugin: Sync {
     /// Reports errors of a blueprint that only this plugin can detect.
     fn check(&self, _blueprint: &Blueprint, _d: &mut Diagnostics) {}
 
+    /// Returns true if the object of a node holds data that is lost with it.
+    fn holds_data(&self, _node: &Definition) -> bool {
+        false
+    }
+
+    /// Adds advice to errors of the model.
+    fn advise(&self, _blueprint: &Blueprint, _d: &mut Diagnostics) {}
+
     /// Returns the faults of the values that an object is created from, as far as they are known.
     /// Paths begin with the name of a property.
     fn faults(&self, _part: InstanceRef<'_>) -> Vec<Fault> {

@@ -129,6 +129,11 @@ impl Plugins {
         }
     }
 
+    /// Calls [`Plugin::advise`](super::Plugin::advise) of every plugin.
+    pub fn advise(self, blueprint: &Blueprint, d: &mut Diagnostics) {
+        self.0.iter().for_each(|plugin| plugin.advise(blueprint, d));
+    }
+
     /// Returns the error for a node that two plugins claim.
     fn ambiguous_owner(self, node: &Node, sources: &Sources) -> Option<Diagnostic> {
         let (name, definition) = (&node.name, Definition::of(node, sources));
@@ -372,6 +377,13 @@ impl Plugins {
     pub fn exclusive_resources(self, instance: InstanceRef<'_>) -> Vec<ExclusiveResource> {
         self.owner_of(instance.node)
             .map_or_else(Vec::new, |plugin| plugin.exclusive_resources(instance))
+    }
+
+    /// Returns true if the object of a node holds data that is lost with it.
+    #[must_use]
+    pub fn holds_data(self, node: &Definition) -> bool {
+        let owner = self.owner_of(node);
+        owner.is_some_and(|plugin| plugin.holds_data(node))
     }
 
     /// Returns the networks that an object joins when it starts.

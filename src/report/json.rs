@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use std::io::Write;
 
 /// Version of the line format.
-const VERSION: u32 = 1;
+pub const VERSION: u32 = 1;
 
 /// Writes objects to `out`, one per line.
 pub struct JsonLines<W> {

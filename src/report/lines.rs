@@ -2,13 +2,19 @@
 
 use crate::{
     event::{Event, Outcome, StopReason},
+    printable::{on_one_line, printable},
     record::{FailedTask, Record},
     seam::{Failure, LogLine, Settling},
     stage::{Task, TaskId, Workflow},
 };
 
-/// Returns an event as one line; none for events that do not matter to people.
+/// Returns an event as one line; none for events that do not matter to people. Text from outside
+/// is escaped.
 pub(super) fn line(record: &Record, event: &Event) -> Option<String> {
+    text(record, event).map(|text| on_one_line(&text))
+}
+
+fn text(record: &Record, event: &Event) -> Option<String> {
     let of = |task: &TaskId| record.stage().task(*task);
     Some(match event {
         Event::Defined { .. } | Event::TaskNoted { .. } => return None,
@@ -81,7 +87,8 @@ pub(super) fn line(record: &Record, event: &Event) -> Option<String> {
 /// Returns a line of the log of a task; none for a line that is only stored.
 pub(super) fn log_line(record: &Record, task: TaskId, line: &LogLine) -> Option<String> {
     let task = record.stage().task(task);
-    (!line.is_quiet).then(|| format!("{} {line}", label(task)))
+    let text = format!("{} {line}", label(task)).replace('\n', " / ");
+    (!line.is_quiet).then(|| printable(&text))
 }
 
 fn stop_line(why: StopReason) -> &'static str {
@@ -156,7 +163,8 @@ pub fn failure_text(failed: &FailedTask) -> String {
         failure,
         ..
     } = failed;
-    let mut text = format!("{instance}.{operation} failed: {}\n", failure.message);
+    let message = failure.message.replace('\n', "\n  | ");
+    let mut text = format!("{instance}.{operation} failed: {message}\n");
     let Failure {
         hints,
         exit,

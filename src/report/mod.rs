@@ -13,7 +13,7 @@ mod progress;
 pub mod table;
 pub mod yaml;
 
-pub use json::JsonLines;
+pub use json::{JsonLines, VERSION as JSON_VERSION};
 pub use junit::Junit;
 pub use lines::{closing_line, failure_text};
 pub use plain::Plain;

@@ -34,6 +34,7 @@ pub struct TaskId(pub usize);
 
 /// One step of one lifecycle operation on one node instance.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the stored form")]
 pub struct Task {
     /// ID of the node instance.
     pub instance: String,
@@ -65,6 +66,9 @@ pub struct Task {
     /// A failure is recorded and not retried; dependent tasks run as if the task had succeeded.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ignores_failure: bool,
+    /// The task is retried by its rule before its failure is ignored.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_retried: bool,
     /// When the task is done, the instance matches the present definition.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "is_as_defined")]

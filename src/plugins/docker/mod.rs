@@ -60,6 +60,14 @@ impl Plugin for Docker {
         check::check(blueprint, d);
     }
 
+    fn holds_data(&self, node: &Definition) -> bool {
+        operation::kind(node) == Some(Kind::Volume)
+    }
+
+    fn advise(&self, blueprint: &Blueprint, d: &mut Diagnostics) {
+        check::advise(blueprint, d);
+    }
+
     fn check_files(&self, blueprint: &Blueprint, directory: &Path, d: &mut Diagnostics) {
         check::check_files(blueprint, directory, d);
     }

@@ -282,3 +282,98 @@ fn blueprint_warning_is_reported_once() {
         );
     }
 }
+
+#[test]
+fn blueprint_is_read_from_standard_input() {
+    let test = Test::in_memory("stdin");
+    test.blueprint(crate::cli::PAIR);
+    let text = std::fs::read_to_string(test.path("blueprint.yaml")).unwrap();
+    std::fs::remove_file(test.path("blueprint.yaml")).unwrap();
+    let with_input = |arguments: &[&str]| {
+        let mut command = test.command(arguments);
+        command.stdin(std::process::Stdio::piped());
+        command
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let _ = std::io::Write::write_all(child.stdin.as_mut().unwrap(), text.as_bytes());
+        drop(child.stdin.take());
+        crate::support::Run::from_output(&child.wait_with_output().unwrap())
+    };
+    let name = test.name("piped");
+    let mut unnamed = std::process::Command::new(env!("CARGO_BIN_EXE_dockctl"));
+    let unnamed = unnamed
+        .args(["install", "-"])
+        .env_remove("DOCKCTL_DEPLOYMENT");
+    let unnamed = unnamed.stdin(std::process::Stdio::null()).output().unwrap();
+    crate::support::Run::from_output(&unnamed)
+        .exits_with(2)
+        .stderr_contains(&["has no name", "-d NAME"]);
+    with_input(&["validate", "-"]).exits_with(0);
+    with_input(&["install", "-", "-d", &name]).exits_with(0);
+    with_input(&["plan", "-", "-d", &name, "--exit-code"]).exits_with(0);
+    with_input(&["update", "-", "-d", &name, "--yes"]).exits_with(0);
+    test.run(&["uninstall", &name]).exits_with(0);
+}
+
+#[test]
+fn path_that_is_not_utf8_is_refused_and_can_be_written_to() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let test = Test::in_memory("bytes");
+    test.blueprint(crate::cli::PAIR);
+    let directory = test.path("blueprint.yaml");
+    let path = directory.with_file_name(std::ffi::OsStr::from_bytes(b"caf\xe9.yaml"));
+    std::fs::copy(&directory, &path).unwrap();
+    let run = |arguments: &[&str], last: &std::path::Path| {
+        let mut command = test.command(arguments);
+        let output = command.arg(last).output().unwrap();
+        crate::support::Run::from_output(&output)
+    };
+    for command in ["validate", "install", "plan"] {
+        run(&[command], &path)
+            .exits_with(3)
+            .stderr_contains(&["is not UTF-8"]);
+    }
+    let out = path.with_extension("json");
+    run(&["plan", "--out"], &out).exits_with(0);
+    assert!(out.exists());
+    let svg = path.with_extension("svg");
+    run(&["graph", "--output", "json", "--out"], &svg).exits_with(0);
+    assert!(svg.exists());
+}
+
+#[test]
+fn error_report_is_json_with_json_progress() {
+    let test = Test::in_memory("jsonerror");
+    test.blueprint("node_templates:\n  web:\n    type: cloudify.docker.Container\n    properties: {name: PREFIX-web, image: {repository: no/such, pull_policy: never}}\n");
+    let run = test.run(&["install", "--progress", "json"]).exits_with(1);
+    let lines: Vec<Json> = run
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect();
+    let last = lines.last().unwrap();
+    assert_eq!(
+        (&last["event"], &last["exit"]),
+        (&"error".into(), &1.into())
+    );
+    assert_eq!(last["error"]["code"], "failed");
+    assert!(
+        last["execution"]["failed"][0]["failure"]["message"].is_string(),
+        "{last}"
+    );
+}
+
+#[test]
+fn no_line_of_progress_is_a_command_to_a_pipeline() {
+    let test = Test::new("pipeline");
+    test.blueprint("node_templates:\n  web:\n    type: cloudify.docker.Container\n    properties: {name: PREFIX-web, image: {src: TARBALL, repository: dockctl-demo}}\n    interfaces:\n      cloudify.interfaces.lifecycle:\n        create: {inputs: {params: {command: [sh, -c, 'printf \"::set-env name=a::b\\n\\033[2J##[group]x\\n\"; exit 3']}}}\n        start: {inputs: {wait_for: [{works_for: 5s}]}}\n");
+    for progress in ["plain", "quiet"] {
+        let run = test.run(&["install", "--progress", progress]).exits_with(1);
+        assert!(run.stderr.contains("set-env"), "{}", run.stderr);
+        let is_command = |line: &str| line.trim_start().starts_with("::") || line.contains("##[");
+        assert!(!run.stderr.lines().any(is_command), "{}", run.stderr);
+        assert!(!run.stderr.contains('\u{1b}'), "{}", run.stderr);
+        test.run(&["uninstall"]).exits_with(0);
+    }
+}

@@ -1,7 +1,7 @@
 //! `dockctl resume`.
 
 use crate::{
-    cli::{executions, session::send_signal, start_waiting_install},
+    cli::{executions, installed_pair, session::send_signal, start_waiting_install},
     support::{Run, Test, eventually},
 };
 
@@ -135,4 +135,26 @@ fn job_of_a_killed_run_is_not_repeated_and_leaks_no_secret() {
     ]
     .concat();
     assert!(!String::from_utf8_lossy(&stored).contains("hunter2"));
+}
+
+#[test]
+fn relink_follows_a_blueprint_that_was_moved() {
+    let test = installed_pair("relink");
+    std::fs::create_dir(test.path("moved")).unwrap();
+    std::fs::rename(
+        test.path("blueprint.yaml"),
+        test.path("moved/blueprint.yaml"),
+    )
+    .unwrap();
+    test.run(&["plan", "moved"])
+        .exits_with(2)
+        .stderr_contains(&["was installed from", "dockctl relink"]);
+    test.write("other.yaml", "tosca_definitions_version: cloudify_dsl_1_3\nimports: [cloudify/types/types.yaml]\nnode_templates: {x: {type: cloudify.nodes.Root}}\n");
+    test.run(&["relink", "other.yaml"])
+        .exits_with(2)
+        .stderr_contains(&["is another blueprint"]);
+    test.run(&["relink", "moved"]).exits_with(0);
+    test.run(&["plan", "moved", "--exit-code"]).exits_with(0);
+    test.run(&["update", "moved", "--yes"]).exits_with(0);
+    test.run(&["uninstall"]).exits_with(0);
 }

@@ -78,3 +78,46 @@ fn read_only_commands_send_only_get_requests() {
         );
     }
 }
+
+#[test]
+fn deleted_instances_of_a_partial_uninstall_are_not_missing() {
+    let test = installed_pair("partial");
+    test.run(&["execute", "uninstall", "-p", "node_ids=[web]"])
+        .exits_with(0);
+    let status = test
+        .run(&["status", "--exit-code", "--output", "json"])
+        .exits_with(0)
+        .json();
+    let web = &status["instances"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|it| it["node"] == "web")
+        .unwrap()
+        .clone();
+    assert_eq!(
+        (&web["state"], &web["drift"]),
+        (&"deleted".into(), &serde_json::json!([]))
+    );
+    test.run(&["uninstall"]).exits_with(0);
+}
+
+/// `status` and an install without work list each kind of object once, and inspect only the
+/// containers of the deployment.
+#[test]
+fn reading_commands_ask_for_one_list_of_each_kind() {
+    let test = installed_pair("requests");
+    let foreign = test.create_foreign("guest", &["sleep", "1000"]);
+    let proxy = Proxy::start(&test.path("proxy.sock"), test.engine().socket());
+    let host = proxy.address();
+    for command in ["status", "install"] {
+        proxy.arm(None);
+        test.run(&[command, "--host", &host]).exits_with(0);
+        let log: Vec<String> = proxy.log().into_iter().map(|(line, _)| line).collect();
+        let count = |text: &str| log.iter().filter(|line| line.contains(text)).count();
+        assert_eq!(count("/containers/json"), 1, "{command}: {log:?}");
+        assert_eq!(count("/containers/") - 1, 2, "{command}: {log:?}");
+        assert_eq!(count(&foreign), 0, "{command}: {log:?}");
+        assert!(log.len() <= 5, "{command}: {log:?}");
+    }
+}

@@ -143,3 +143,41 @@ outputs: {third: {value: {string_split: [{get_input: names}, ',', 2]}}}
         .stderr_contains(&["error[D0077]"]);
     test.run(&["validate", "-i", "names=a,b,c"]).exits_with(0);
 }
+
+#[test]
+fn start_that_does_nothing_and_misplaced_arguments_are_explained() {
+    let test = Test::in_memory("nostart");
+    let node = |more: &str| {
+        format!(
+            "node_templates:\n  web:\n    type: cloudify.docker.Container\n    properties: {{name: PREFIX-web, image: {{src: TARBALL, repository: dockctl-demo}}{more}}}\n    interfaces:\n      cloudify.interfaces.lifecycle:\n        create: {{inputs: {{params: {{command: sleep 1000}}}}}}\n"
+        )
+    };
+    test.blueprint(&format!("{}        start: {{inputs: {{}}}}\n", node("")));
+    test.run(&["validate"])
+        .exits_with(0)
+        .stderr_contains(&["D0127", "never started"]);
+    test.run(&["install"]).exits_with(0);
+    let status = test
+        .run(&["status", "--output", "json"])
+        .exits_with(0)
+        .json();
+    assert_eq!(status["instances"][0]["state"], "created");
+    assert_eq!(status["instances"][0]["objects"][0]["state"], "created");
+    test.run(&["uninstall"]).exits_with(0);
+    test.blueprint(&node(", ports: ['80:80'], params: {}"));
+    test.run(&["validate"]).exits_with(3).stderr_contains(&[
+        "`ports` is an input of an operation",
+        "create: {inputs: {params: {ports: …}}}",
+        "`params` is an input of an operation",
+    ]);
+}
+
+#[test]
+fn default_of_an_input_must_have_the_required_properties() {
+    let test = Test::in_memory("defaults");
+    test.write("blueprint.yaml", "tosca_definitions_version: cloudify_dsl_1_3\nimports: [cloudify/types/types.yaml]\ndata_types:\n  point: {properties: {x: {type: integer}, y: {type: integer, default: 2}}}\ninputs:\n  p: {type: point, default: {y: 1}}\n");
+    test.run(&["validate"]).exits_with(3).stderr_contains(&[
+        "D0035",
+        "the default of input `p` lacks the required property `x`",
+    ]);
+}

@@ -475,3 +475,63 @@ fn adopt_filters_containers_and_skips_owned_ones() {
         .exits_with(2)
         .stderr_contains(&["use KEY=VALUE"]);
 }
+
+#[test]
+fn adoption_keeps_every_network_and_names_the_labels_that_it_leaves_out() {
+    let test = Test::new("second");
+    let back = test.name("back");
+    test.docker(&["network", "create", &back]);
+    let name = test.name("web");
+    let image = test.import_image();
+    test.docker(&[
+        "create",
+        "--name",
+        &name,
+        "--network",
+        &back,
+        "--label",
+        "get_secret=x",
+        "--label",
+        "team=a",
+        &image,
+        "sleep",
+        "1000",
+    ]);
+    test.docker(&["network", "connect", "bridge", &name]);
+    let adopt = test.run(&[
+        "adopt",
+        &name,
+        "--out",
+        "blueprint.yaml",
+        "--output",
+        "json",
+    ]);
+    let adopt = adopt
+        .exits_with(0)
+        .stderr_contains(&["note: the label `get_secret`"]);
+    let left_out = adopt.json()["left_out"][0].to_string();
+    assert!(left_out.contains("the label `get_secret`"), "{left_out}");
+    let text = fs::read_to_string(test.path("blueprint.yaml")).unwrap();
+    assert!(
+        text.contains("# the label `get_secret`") && text.contains("team: a"),
+        "{text}"
+    );
+    test.run(&["install"]).exits_with(0);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
+    test.run(&["uninstall"]).exits_with(0);
+    // The same blueprint creates a container on both networks.
+    test.docker(&["rm", "-f", &name]);
+    let own = text.replacen("      use_external_resource: true\n", "", 1);
+    fs::write(test.path("blueprint.yaml"), own).unwrap();
+    test.run(&["install"]).exits_with(0);
+    let networks = test.inspect(
+        "web",
+        "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}",
+    );
+    let mut networks: Vec<&str> = networks.split_whitespace().collect();
+    networks.sort_unstable();
+    assert_eq!(networks, ["bridge", &back]);
+    test.run(&["plan", "--exit-code"]).exits_with(0);
+    test.run(&["uninstall"]).exits_with(0);
+    test.docker(&["network", "rm", &back]);
+}

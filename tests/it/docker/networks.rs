@@ -711,3 +711,21 @@ fn container_without_its_only_network_has_drifted() {
     test.run(&["uninstall"]).exits_with(0);
     test.docker(&["network", "rm", &external]);
 }
+
+#[test]
+fn heal_of_a_lost_volume_says_that_its_data_is_gone() {
+    let test = Test::new("lostvol");
+    let volume =
+        "  data: {type: dockctl.nodes.Volume, properties: {name: PREFIX-data}}\n".to_owned();
+    write(&test, &[volume]);
+    test.run(&["install"]).exits_with(0);
+    test.docker(&["volume", "rm", &test.name("data")]);
+    let words = "and its data with it; it is created again, empty";
+    test.run(&["plan"])
+        .exits_with(0)
+        .stdout_contains(&["warning: data_", words]);
+    test.run(&["heal"])
+        .exits_with(0)
+        .stderr_contains(&["warning: data_", words]);
+    test.run(&["uninstall", "--volumes", "--yes"]).exits_with(0);
+}

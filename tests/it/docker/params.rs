@@ -366,3 +366,45 @@ fn is_empty(value: &Json) -> bool {
         other => *other == json!("") || *other == json!(0),
     }
 }
+
+#[test]
+fn relative_binds_are_resolved_against_the_blueprint() {
+    let test = Test::new("relbind");
+    std::fs::create_dir(test.path("data")).unwrap();
+    let blueprint = |address: &str| {
+        let client = if address.is_empty() {
+            String::new()
+        } else {
+            format!("daemon_client: {{base_url: '{address}'}}, ")
+        };
+        test.blueprint(&format!(
+            "node_templates:\n  web:\n    type: cloudify.docker.Container\n    properties: {{name: PREFIX-web, image: {{src: TARBALL, repository: dockctl-demo}}}}\n    interfaces:\n      cloudify.interfaces.lifecycle:\n        create: {{inputs: {{{client}params: {{command: sleep 1000, stop_signal: SIGKILL, host_config: {{binds: ['./data:/data:ro']}}}}}}}}\n"
+        ));
+    };
+    blueprint("");
+    test.run(&["install"]).exits_with(0);
+    let mount = test.inspect(
+        "web",
+        "{{(index .Mounts 0).Source}} {{(index .Mounts 0).RW}}",
+    );
+    let directory = test.path("data").canonicalize().unwrap();
+    assert_eq!(mount, format!("{} false", directory.display()));
+    test.run(&["plan", "--exit-code"]).exits_with(0);
+    test.run(&["uninstall"]).exits_with(0);
+    let forwarder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("tcp://{}", forwarder.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut client in forwarder.incoming().flatten() {
+            let mut engine =
+                std::os::unix::net::UnixStream::connect("/var/run/docker.sock").unwrap();
+            let (mut from, mut to) = (client.try_clone().unwrap(), engine.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            std::thread::spawn(move || std::io::copy(&mut engine, &mut client));
+        }
+    });
+    blueprint(&address);
+    test.run(&["install"]).exits_with(3).stderr_contains(&[
+        "the host path `./data` is relative to the blueprint",
+        "absolute path",
+    ]);
+}

@@ -222,3 +222,36 @@ fn decorated_functions_get_only_what_they_name() {
         "<out> named n 2 {'c': 3}\n",
     ]);
 }
+
+#[test]
+fn heal_is_retried_before_a_reinstall() {
+    let test = Test::new("healretry");
+    let templates = "
+node_templates:
+  n:
+    type: cloudify.nodes.Root
+    interfaces:
+      cloudify.interfaces.validation: {check_status: check.sh}
+      cloudify.interfaces.lifecycle:
+        create: create.sh
+        heal: {implementation: heal.sh, max_retries: 3, retry_interval: 0}
+";
+    write(&test, templates, &[]);
+    test.write("create.sh", "#!/bin/sh\necho x >>created\n");
+    test.write("check.sh", "#!/bin/sh\ntest -e healed\n");
+    test.write(
+        "heal.sh",
+        "#!/bin/sh\necho x >>tries\ntest \"$(wc -l <tries)\" -ge 3 || exit 1\ntouch healed\n",
+    );
+    test.run(&["install", "blueprint.yaml"]).exits_with(0);
+    test.run(&["heal", "--yes", "--task-retries", "0"])
+        .exits_with(0);
+    assert_eq!((lines(&test, "tries"), lines(&test, "created")), (3, 1));
+    // Only when the rule is exhausted, the instance is reinstalled.
+    fs::remove_file(test.path("healed")).unwrap();
+    test.write("heal.sh", "#!/bin/sh\necho x >>tries\nexit 1\n");
+    test.run(&["install", "blueprint.yaml"]).exits_with(0);
+    test.run(&["heal", "--yes"]);
+    assert_eq!((lines(&test, "tries"), lines(&test, "created")), (7, 2));
+    test.run(&["uninstall", "--yes"]).exits_with(0);
+}

@@ -19,7 +19,9 @@ pub(crate) struct ExistingContainer {
 }
 
 /// Networks that every engine has; containers are on them without an attachment.
-const BUILT_IN_NETWORKS: [&str; 3] = ["bridge", "host", "none"];
+const BUILT_IN_NETWORKS: [&str; 3] = [DEFAULT_BRIDGE, "host", "none"];
+/// Network of containers that declare none.
+const DEFAULT_BRIDGE: &str = "bridge";
 
 /// Fields of `HostConfig` that the engine sets for every container and that users do not.
 const ENGINE_SET_FIELDS: [&str; 7] = [
@@ -145,7 +147,9 @@ impl ExistingContainer {
                 additional_keys(&config["Volumes"], &of_image["Volumes"]),
             ),
         ];
-        let labels = ("labels", labels(config, of_image));
+        let mut own_labels = labels(config, of_image);
+        own_labels.retain(|name, _| !is_function(name));
+        let labels = ("labels", Json::Object(own_labels));
         for (name, value) in lists
             .into_iter()
             .chain([labels])
@@ -221,19 +225,37 @@ impl ExistingContainer {
     }
 
     /// Returns the networks that the container was attached to, with their endpoint settings; the
-    /// one of its `network_mode` first.
+    /// one of its `network_mode` first. A container gets the default bridge without a declaration,
+    /// unless it is on another network too.
     #[must_use]
     pub(crate) fn networks(&self) -> Vec<(String, Json)> {
         let id = self.text("/Id");
         let all = self.container["NetworkSettings"]["Networks"].as_object();
+        let is_only = all.is_some_and(|all| all.len() == 1);
+        let is_implied =
+            |name: &str| BUILT_IN_NETWORKS.contains(&name) && (is_only || name != DEFAULT_BRIDGE);
         let mut networks: Vec<(String, Json)> = all
             .into_iter()
             .flatten()
-            .filter(|(name, _)| !BUILT_IN_NETWORKS.contains(&name.as_str()))
+            .filter(|(name, _)| !is_implied(name))
             .map(|(name, network)| (name.clone(), endpoint(network, id)))
             .collect();
-        networks.sort_by_key(|(name, _)| name != self.text("/HostConfig/NetworkMode"));
+        let first = match self.text("/HostConfig/NetworkMode") {
+            "default" => DEFAULT_BRIDGE,
+            mode => mode,
+        };
+        networks.sort_by_key(|(name, _)| name != first);
         networks
+    }
+
+    /// Returns the labels that a blueprint cannot contain: a mapping of the label alone would be
+    /// read as a call of a function.
+    #[must_use]
+    pub(crate) fn left_out_labels(&self) -> Vec<String> {
+        let of_image = &self.image["Config"];
+        let labels = labels(&self.container["Config"], of_image);
+        let names = labels.into_iter().map(|(name, _)| name);
+        names.filter(|name| is_function(name)).collect()
     }
 
     /// Returns the names of the containers that this one depends on.
@@ -268,6 +290,22 @@ impl ExistingContainer {
         all.dedup();
         all
     }
+}
+
+/// Returns comments about what the blueprint of some containers leaves out.
+#[must_use]
+pub(crate) fn left_out(found: &[ExistingContainer]) -> Vec<String> {
+    let of_container = |it: &ExistingContainer| {
+        let name = it.name();
+        let labels = it.left_out_labels().into_iter();
+        let line = move |label: String| {
+            format!(
+                "the label `{label}` of `{name}` is left out: a blueprint would read it as a function"
+            )
+        };
+        labels.map(line).collect::<Vec<_>>()
+    };
+    found.iter().flat_map(of_container).collect()
 }
 
 /// Returns the blueprint for some containers, with its keys in a readable order.
@@ -495,14 +533,19 @@ fn environment(config: &Json, image: &Json) -> Json {
     all.into()
 }
 
-fn labels(config: &Json, image: &Json) -> Json {
+/// Returns the labels that come from neither the image nor dockctl.
+fn labels(config: &Json, image: &Json) -> JsonMap<String, Json> {
     let own = config["Labels"].as_object().into_iter().flatten();
     let kept = own.filter(|(name, value)| {
         image["Labels"].get(name) != Some(value) && !name.starts_with("dockctl.")
     });
-    kept.map(|(name, value)| (name.clone(), value.clone()))
-        .collect::<JsonMap<_, _>>()
-        .into()
+    let kept = kept.map(|(name, value)| (name.clone(), value.clone()));
+    kept.collect()
+}
+
+/// Returns true if the name of a label is that of a function.
+fn is_function(label: &str) -> bool {
+    is_call(&json!({ label: [] }))
 }
 
 fn additional_keys(own: &Json, image: &Json) -> Json {
@@ -575,10 +618,13 @@ mod tests {
         assert_eq!(params, expected);
         assert_eq!(
             it.networks(),
-            [(
-                "back".to_owned(),
-                json!({ "aliases": ["db"], "ipv4_address": "10.0.0.5" })
-            )]
+            [
+                (
+                    "back".to_owned(),
+                    json!({ "aliases": ["db"], "ipv4_address": "10.0.0.5" })
+                ),
+                ("bridge".to_owned(), json!({}))
+            ]
         );
         assert_eq!(
             (it.dependencies(), it.image()),

@@ -6,6 +6,7 @@
 //! declaration, [`change`] plans how to change it, `compare` and `drift` list the differences.
 
 pub mod action;
+pub(crate) mod binds;
 pub(crate) mod build_config;
 pub mod change;
 pub(crate) mod check;

@@ -5,7 +5,7 @@ use crate::{
     plugins::{
         Adoptable, Adopter, Candidate, DriverFuture,
         docker::{
-            declare::generate::{ExistingContainer, blueprint},
+            declare::generate::{ExistingContainer, blueprint, left_out},
             drive::{engine::Engine, engines::Engines},
         },
     },
@@ -29,6 +29,7 @@ impl Adopter for Engines {
                 found.into_iter().partition(|it| it.owner().is_none());
             Ok(Adoptable {
                 blueprint: blueprint(&free, &info),
+                left_out: left_out(&free),
                 found: free.iter().chain(&owned).map(candidate).collect(),
             })
         })

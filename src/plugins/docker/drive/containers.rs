@@ -8,6 +8,7 @@ use crate::{
     plugins::docker::{
         declare::{
             action::{Creation, Dialect},
+            binds::{relative_sources, resolve_sources},
             change::{CARRIED_VOLUMES, PREDECESSOR, PREDECESSOR_POLICY, SUCCESSOR},
             container::{Container, is_valid_name, mount_carried_volumes, without_slash},
             json::{list, pairs},
@@ -441,6 +442,9 @@ impl Engine {
             proxies: &docker_config(),
         };
         let mut body = complete_body(converted, &new);
+        if let Some(directory) = call.deployment.blueprint.parent() {
+            resolve_sources(&mut body, directory);
+        }
         body["Image"] = image_id.as_str().into();
         if let Some(carried) = call
             .properties()
@@ -496,7 +500,17 @@ impl Engine {
         let gates = converted.gates.iter();
         let links = self.client.is_podman() && has_links(&converted.body);
         let refusals = gates.filter_map(move |gate| gate.refusal(version));
-        refusals.chain(links.then(|| NO_LINKS.to_owned()))
+        let body = json!({ "HostConfig": converted.body.get("HostConfig") });
+        let relative = if self.client.is_local_socket() {
+            Vec::new()
+        } else {
+            relative_sources(&body)
+        };
+        let relative = relative.into_iter().map(|path| {
+            format!("the host path `{path}` is relative to the blueprint, but only an engine behind a local socket is known to have it: use an absolute path")
+        });
+        let refusals = refusals.chain(links.then(|| NO_LINKS.to_owned()));
+        refusals.chain(relative)
     }
 
     fn set_labels(&self, body: &mut Json, call: &Call, creation: &Creation, digest: &str) {

@@ -816,14 +816,14 @@ fn foreign_users(network: &str, foreign: &[&Json]) -> Vec<String> {
 /// belong to the deployment.
 fn foreign_sharers(listed: &[Json], objects: &[Object], places: &ObjectPlaces) -> Vec<Vec<String>> {
     let foreign = foreign_containers(listed, objects, places);
-    let shares = |container: &Json, object: &Object| {
+    let uses_network = |container: &Json, object: &Object| {
         let mode = text(&container["HostConfig"]["NetworkMode"]);
         let of = mode.strip_prefix("container:");
         of.is_some_and(|of| of == object.id || of == object.name)
     };
     let sharers = |object: &Object| {
-        let sharers = foreign.iter().filter(|it| shares(it, object));
-        sharers.filter_map(|it| listed_name(it)).collect()
+        let users = foreign.iter().filter(|it| uses_network(it, object));
+        users.filter_map(|it| listed_name(it)).collect()
     };
     objects.iter().map(sharers).collect()
 }

@@ -1,7 +1,10 @@
 //! Finds faults of a blueprint that only this plugin can detect: arguments, names, images.
 
 mod attributes;
+mod misplaced;
 mod objects;
+
+pub(crate) use misplaced::advise;
 
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, Fault, Span, nearest},
@@ -45,9 +48,27 @@ fn check_container(
         check_image(node, d);
         check_name(node, create, d);
     }
+    check_is_started(node, d);
     check_params(node, create, d);
     for operation in node.operations.values() {
         check_inputs(operation, d);
+    }
+}
+
+/// Warns of a container that no operation starts although its type has one that does.
+fn check_is_started(node: &Node, d: &mut Diagnostics) {
+    const TYPE: &str = "cloudify.docker.Container";
+    let has_start = node.hierarchy.iter().any(|name| **name == *TYPE);
+    if has_start && operation(node, Operation::Start).is_none() {
+        let name = &node.name;
+        let message = format!(
+            "node `{}`: the container is created and never started, because `start` does nothing",
+            name.node
+        );
+        let warning = name.span.warning(Code::NeverStarted, message);
+        d.push(warning.hint(
+            "leave out `start`, or add its implementation: docker.docker_plugin.tasks.start",
+        ));
     }
 }
 

@@ -85,6 +85,11 @@ const fn unless_empty(name: &'static str, places: u8, target: Target, form: Form
     }
 }
 
+/// Returns true if an argument with this name creates containers.
+pub(crate) fn is_argument(name: &str) -> bool {
+    TABLE.iter().any(|it| it.name == name)
+}
+
 impl Argument {
     const fn since(mut self, minor: u32) -> Self {
         self.versions = ApiRange::since(minor);

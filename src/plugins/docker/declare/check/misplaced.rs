@@ -1,0 +1,39 @@
+//! Advice about properties that are arguments of operations.
+
+use super::operation;
+use crate::{
+    diagnostic::{Code, Diagnostics},
+    model::Blueprint,
+    plugins::docker::declare::{operation::Operation, params},
+};
+
+/// Adds the place of arguments that a blueprint declares as properties of containers.
+pub(crate) fn advise(blueprint: &Blueprint, d: &mut Diagnostics) {
+    for fault in d.iter_mut().filter(|it| it.code == Code::UndefinedProperty) {
+        let quoted: Vec<&str> = fault.message.split('`').collect();
+        let [_, node, _, property, _] = quoted[..] else {
+            continue;
+        };
+        let node = blueprint.nodes.get(node);
+        let is_container = node.is_some_and(|it| operation(it, Operation::Create).is_some());
+        if let Some(advice) = advice(property).filter(|_| is_container) {
+            fault.hints.insert(0, advice);
+        }
+    }
+}
+
+fn advice(property: &str) -> Option<String> {
+    let inputs = match property {
+        "params" => "create: {inputs: {params: {…}}}".to_owned(),
+        "processes_to_wait_for" | "retry_interval" | "wait_for" => {
+            format!("start: {{inputs: {{{property}: …}}}}")
+        }
+        other if params::is_argument(other) => {
+            format!("create: {{inputs: {{params: {{{other}: …}}}}}}")
+        }
+        _ => return None,
+    };
+    Some(format!(
+        "`{property}` is an input of an operation: interfaces: {{cloudify.interfaces.lifecycle: {{{inputs}}}}}"
+    ))
+}
