@@ -16,7 +16,8 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
     let workspace = terminal.workspace()?;
     let mut found = Vec::new();
     for name in workspace.state.names()? {
-        match workspace.state.read(&name) {
+        let read = workspace.state.read(&name);
+        match workspace.state.emptied(&name).map_or(read, Err) {
             Ok(Some(record))
                 if record.deployment.is_some()
                     && (all || record.is_installed() || record.is_freed()) =>

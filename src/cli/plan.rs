@@ -126,7 +126,7 @@ impl PreviewText<'_> {
             "deployment": self.0.name,
             "workflow": self.0.parameters.workflow(),
             "changes": self.0.has_changes(),
-            "instances": self.0.effects.iter().map(effect_json).collect::<Vec<_>>(),
+            "instances": self.0.effects.iter().map(|it| self.effect_json(it)).collect::<Vec<_>>(),
             "steps": steps(&self.0.proposal.stage),
             "differences": self.0.differences.iter().map(Difference::to_json).collect::<Vec<_>>(),
             "conflicts": self.0.conflicts,
@@ -220,6 +220,12 @@ impl PreviewText<'_> {
             .collect()
     }
 
+    fn effect_json(&self, effect: &InstanceEffect) -> Json {
+        let mut json = effect_json(effect);
+        json["unseen"] = self.is_unseen(effect).into();
+        json
+    }
+
     fn is_unseen(&self, effect: &InstanceEffect) -> bool {
         let mut unseen = self.0.unseen.iter().flat_map(|it| &it.instances);
         unseen.any(|id| *id == effect.instance)
@@ -271,7 +277,11 @@ impl PreviewText<'_> {
 
     fn closing(&self) -> String {
         if self.changed_instances().next().is_none() {
-            return "no instance changes; only the stored deployment is updated\n".to_owned();
+            return if self.0.unseen.is_empty() {
+                "no instance changes; only the stored deployment is updated\n".to_owned()
+            } else {
+                "no instance changes on the engines that responded\n".to_owned()
+            };
         }
         let idle = self
             .0

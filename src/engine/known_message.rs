@@ -108,6 +108,8 @@ impl KnownMessage {
                 "error looking up volume plugin",
                 "is not in a separate kernel namespace",
                 "to rootfs at",
+                "does not belong to any of this network's subnets",
+                "invalid address",
             ],
             Self::Missing => &[
                 "no such container",

@@ -189,6 +189,18 @@ impl StateDir {
         Store::open_read_only(&path)?.replay().map(Some)
     }
 
+    /// Returns the damage of a journal without any content. A run writes into its journal at once, so
+    /// such a file was cut.
+    #[must_use]
+    pub fn emptied(&self, deployment: &str) -> Option<JournalError> {
+        let path = self.resolved().database(deployment);
+        let is_empty = path.metadata().is_ok_and(|metadata| metadata.len() == 0);
+        is_empty.then(|| JournalError::Damaged {
+            path,
+            reason: "it is empty".to_owned(),
+        })
+    }
+
     /// Returns the snapshot and every entry since, oldest first.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use crate::{
     diagnostic::{Diagnostics, Sources, Span},
     document::Document,
     model::Positions,
+    printable::printable,
     syntax::{Data, Value, ast::Schema},
 };
 use indexmap::IndexMap;
@@ -623,23 +624,23 @@ impl Difference {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let field = printable(&self.field);
         match (&self.before, &self.after) {
             (Some(before), Some(after)) if redacted_text(before) == redacted_text(after) => {
-                write!(f, "{}: changed (sensitive)", self.field)
+                write!(f, "{field}: changed (sensitive)")
             }
             (Some(before), Some(after)) => {
                 write!(
                     f,
-                    "{}: {} → {}",
-                    self.field,
+                    "{field}: {} → {}",
                     redacted_text(before),
                     redacted_text(after)
                 )
             }
-            (None, Some(Json::Object(_))) => write!(f, "{}: added", self.field),
-            (None, Some(after)) => write!(f, "{}: added {}", self.field, redacted_text(after)),
-            (Some(_), None) => write!(f, "{}: removed", self.field),
-            (None, None) => f.write_str(&self.field),
+            (None, Some(Json::Object(_))) => write!(f, "{field}: added"),
+            (None, Some(after)) => write!(f, "{field}: added {}", redacted_text(after)),
+            (Some(_), None) => write!(f, "{field}: removed"),
+            (None, None) => f.write_str(&field),
         }
     }
 }

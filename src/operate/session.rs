@@ -263,7 +263,9 @@ impl HeldSession<'_, '_> {
         let settled = unless_stopped(&stop_requests, executor.settle()).await?;
         settled.map_err(|error| match error {
             RunError::Journal(error) => Error::from(error),
-            RunError::Engine(failure) => failure.into(),
+            RunError::Engine(failure) => Error::from(failure).hint(
+                "an earlier run left a step there whose outcome is unknown: nothing can be done before it is settled",
+            ),
             RunError::Undecided(failure) => undecided_error(failure),
         })?;
         self.session.drivers.clean_up(name);

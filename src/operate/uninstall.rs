@@ -314,6 +314,7 @@ async fn run_held(
     let job = job(workspace, held, (&deployment, &observed), request);
     let done = held.execute_job(job).await;
     done.map_err(|error| with_unseen(error, &observed.unseen))?;
+    report_needed(workspace, held.record(), &observed.unseen);
     report_kept(workspace, held, request.volumes).await?;
     Ok(Some(observed.unseen))
 }
@@ -382,6 +383,21 @@ fn repeat_command(workspace: &Workspace<'_>, name: &str, request: &Request) -> S
         .collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     workspace.caller.command_line(&words)
+}
+
+/// Reports the instances that stay because an instance that could not be seen may use them.
+fn report_needed(workspace: &Workspace<'_>, record: &Record, unseen: &[Unseen]) {
+    let unseen: Vec<&String> = unseen.iter().flat_map(|it| &it.instances).collect();
+    let instances = record.deployment.iter().flat_map(|it| &it.instances);
+    let is_kept = |id: &&str| !record.state(id).is_gone() && !unseen.iter().any(|it| it == id);
+    let kept: Vec<&str> = instances.map(|it| it.id.as_str()).filter(is_kept).collect();
+    if !unseen.is_empty() && !kept.is_empty() {
+        let note = format!(
+            "{} stays, because an instance on an engine that does not respond may use it",
+            kept.join(", ")
+        );
+        workspace.caller.notify(&Notice::Note(note));
+    }
 }
 
 /// Reports the remaining objects: kept volumes, and objects of nodes without a `delete` operation.

@@ -77,7 +77,12 @@ impl Observed {
     /// The reason why an engine could not be observed.
     pub fn complete(self) -> Result<Self, Failure> {
         match self.unseen.first() {
-            Some(unseen) => Err(unseen.reason.clone()),
+            Some(unseen) => {
+                let instances = unseen.instances.join(", ");
+                let hint =
+                    format!("all engines are needed for this, and {instances} cannot be seen");
+                Err(unseen.reason.clone().hint(hint))
+            }
             None => Ok(self),
         }
     }

@@ -377,3 +377,26 @@ fn no_line_of_progress_is_a_command_to_a_pipeline() {
         test.run(&["uninstall"]).exits_with(0);
     }
 }
+
+#[test]
+fn list_shows_damaged_and_emptied_journals() {
+    let test = Test::in_memory("emptied");
+    test.blueprint(crate::cli::PAIR);
+    test.run(&["install"]).exits_with(0);
+    let journals = std::fs::read_dir(test.path("state/deployments"))
+        .unwrap()
+        .flatten();
+    let mut journals = journals.map(|it| it.path());
+    let journal = journals
+        .find(|it| it.extension().is_some_and(|it| it == "db"))
+        .unwrap();
+    let kept = std::fs::read(&journal).unwrap();
+    for content in [&b""[..], b"this is no database, and never was one"] {
+        std::fs::write(&journal, content).unwrap();
+        let list = test.run(&["list", "--output", "json"]).exits_with(0).json();
+        assert_eq!(list["deployments"][0]["state"], "unreadable", "{list}");
+        assert!(list["deployments"][0]["why"].is_string());
+    }
+    std::fs::write(&journal, kept).unwrap();
+    test.run(&["uninstall"]).exits_with(0);
+}

@@ -490,6 +490,10 @@ fn silent_engine_hides_no_instance_of_another_one() {
     test.run(&["scale", "near", "--to", "2"]).exits_with(4);
 
     // `app` may still use `db`.
+    let kept = format!("note: {db} stays, because an instance on an engine");
+    test.run(&["uninstall"])
+        .exits_with(4)
+        .stderr_contains(&[&kept]);
     json(&["uninstall"]);
     assert_eq!(test.containers(), ["PREFIX-db running"]);
     let status = json(&["status"]);

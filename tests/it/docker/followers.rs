@@ -118,3 +118,25 @@ fn sharer_of_processes_is_started_again_and_foreign_sharers_are_named() {
     test.docker(&["rm", "-f", &guest]);
     test.run(&["uninstall"]).exits_with(0);
 }
+
+#[test]
+fn sharer_of_a_foreign_container_drifts_with_it() {
+    let test = Test::new("foreignowner");
+    let owner = test.create_foreign("owner", &["sleep", "1000"]);
+    test.docker(&["start", &owner]);
+    let shared = "host_config: {network_mode: 'container:PREFIX-owner'}";
+    let sharer = container(
+        "sharer",
+        "sharer",
+        &format!("command: sleep 1000, {shared}"),
+        "",
+    );
+    exchange::write(&test, &[sharer]);
+    test.run(&["install"]).exits_with(0);
+    test.docker(&["restart", "-t", "0", &owner]);
+    test.run(&["status", "--exit-code"]).exits_with(6);
+    test.run(&["heal"]).exits_with(0);
+    assert!(has_network(&test));
+    test.run(&["status", "--exit-code"]).exits_with(0);
+    test.run(&["uninstall"]).exits_with(0);
+}

@@ -729,3 +729,22 @@ fn heal_of_a_lost_volume_says_that_its_data_is_gone() {
         .stderr_contains(&["warning: data_", words]);
     test.run(&["uninstall", "--volumes", "--yes"]).exits_with(0);
 }
+
+#[test]
+fn impossible_addresses_fail_at_once_and_name_the_gateway() {
+    let test = Test::new("noaddress");
+    let octet = fastrand::u8(..);
+    let net = network("net", &format!(", subnet: 10.219.{octet}.0/28"));
+    for (host, words) in [(1, "the gateway has the address"), (40, "subnet")] {
+        let address = format!("10.219.{octet}.{host}");
+        let on_net = attached_to("net", &format!("ipv4_address: {address}"));
+        write(
+            &test,
+            &[container("web", "sleep 1000", &on_net), net.clone()],
+        );
+        let run = test.run(&["install"]).exits_with(1);
+        assert!(!run.stderr.contains("retrying"), "{}", run.stderr);
+        run.stderr_contains(&[words, &address]);
+        test.run(&["uninstall"]).exits_with(0);
+    }
+}

@@ -300,11 +300,15 @@ fn digest_is_accepted_in_repository_and_tag() {
     ]);
 }
 
-/// Sends a request to a registry, and returns the body of the response.
-fn ask_registry(registry: &Registry, request: &str, body: &[u8]) -> Vec<u8> {
+/// Sends a request to a registry, and returns the type and the body of the response.
+fn ask_registry(
+    registry: &Registry,
+    request: &str,
+    (kind, body): (&str, &[u8]),
+) -> (String, Vec<u8>) {
     let mut stream = TcpStream::connect(&registry.address).unwrap();
     let head = format!(
-        "{request} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nAccept: {MANIFEST}\r\nContent-Type: {MANIFEST}\r\nContent-Length: {}\r\n\r\n",
+        "{request} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nAccept: {MANIFESTS}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
         registry.address,
         body.len()
     );
@@ -315,10 +319,16 @@ fn ask_registry(registry: &Registry, request: &str, body: &[u8]) -> Vec<u8> {
         .windows(4)
         .position(|it| it == b"\r\n\r\n")
         .unwrap();
-    response.split_off(end + 4)
+    let body = response.split_off(end + 4);
+    let head = String::from_utf8(response).unwrap();
+    assert!(head.starts_with("HTTP/1.1 20"), "{head}");
+    let kind = head
+        .lines()
+        .find_map(|line| line.strip_prefix("Content-Type: "));
+    (kind.unwrap_or_default().to_owned(), body)
 }
 
-const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+const MANIFESTS: &str = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
 
 #[test]
 fn newer_image_in_the_registry_is_found_with_pull() {
@@ -327,10 +337,14 @@ fn newer_image_in_the_registry_is_found_with_pull() {
     let (repository, first) = registry.push(&test, None);
     let name = repository.split_once('/').unwrap().1;
     let manifest = |tag: &str| format!("/v2/{name}/manifests/{tag}");
-    let old = ask_registry(&registry, &format!("GET {}", manifest("v1")), b"");
+    let get = || ask_registry(&registry, &format!("GET {}", manifest("v1")), ("", b""));
+    let put = |(kind, body): &(String, Vec<u8>)| {
+        ask_registry(&registry, &format!("PUT {}", manifest("v1")), (kind, body));
+    };
+    let old = get();
     let (_, second) = registry.push(&test, None);
-    let new = ask_registry(&registry, &format!("GET {}", manifest("v1")), b"");
-    ask_registry(&registry, &format!("PUT {}", manifest("v1")), &old);
+    let new = get();
+    put(&old);
     test.blueprint(&SLEEPER.replace(
         "{src: TARBALL, repository: dockctl-demo}",
         &format!("{{repository: '{repository}', tag: v1}}"),
@@ -342,7 +356,7 @@ fn newer_image_in_the_registry_is_found_with_pull() {
     };
     assert!(digest().ends_with(&first), "{} {first}", digest());
     test.run(&["plan", "--exit-code", "--pull"]).exits_with(0);
-    ask_registry(&registry, &format!("PUT {}", manifest("v1")), &new);
+    put(&new);
     test.run(&["plan", "--exit-code"]).exits_with(0);
     test.run(&["update", "--yes"]).exits_with(0);
     assert!(digest().ends_with(&first));

@@ -173,6 +173,17 @@ fn longest_prefix(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
 
+/// Returns the first address of a subnet, which engines give to the gateway.
+pub(crate) fn first_address(subnet: &str) -> Option<String> {
+    let (IpAddr::V4(address), length) = subnet_parts(subnet)? else {
+        return None;
+    };
+    let rest = u32::from(longest_prefix(IpAddr::V4(address)) - length);
+    let mask = u32::MAX.checked_shl(rest).unwrap_or(0);
+    let first = (address.to_bits() & mask).checked_add(1)?;
+    Some(std::net::Ipv4Addr::from_bits(first).to_string())
+}
+
 /// Returns true if a subnet contains an address.
 pub(crate) fn is_in_subnet(subnet: &str, address: IpAddr) -> bool {
     let bits = |address: IpAddr| match address {
@@ -315,6 +326,19 @@ mod tests {
         ] {
             assert_eq!(request(&properties).unwrap_err().path.join("."), path);
         }
+    }
+
+    #[test]
+    fn subnets_contain_addresses_and_have_a_first_one() {
+        let is_in = |subnet: &str, address: &str| is_in_subnet(subnet, address.parse().unwrap());
+        assert!(is_in("10.7.0.0/24", "10.7.0.9") && !is_in("10.7.0.0/24", "10.7.1.9"));
+        assert!(is_in("0.0.0.0/0", "9.9.9.9") && is_in("fd00::/64", "fd00::5"));
+        assert!(!is_in("10.7.0.0/24", "fd00::5") && !is_in("x", "10.7.0.9"));
+        assert_eq!(
+            first_address("10.7.0.128/25").as_deref(),
+            Some("10.7.0.129")
+        );
+        assert_eq!(first_address("10.7.0.9/24").as_deref(), Some("10.7.0.1"));
     }
 
     #[test]

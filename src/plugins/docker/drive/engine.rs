@@ -522,12 +522,27 @@ impl Engine {
         for container in found.iter().flatten() {
             objects.push(self.object(container, scene, places, engine).await?);
         }
-        add_stale_namespaces(&mut objects, &found, deployment);
+        let foreign_owners = self.foreign_owners(&found).await?;
+        let all: Vec<&Container> = found.iter().flatten().chain(&foreign_owners).collect();
+        add_stale_namespaces(&mut objects, &all, deployment);
         let sharers = foreign_sharers(&listed, &objects, places);
         for (object, sharers) in objects.iter_mut().zip(sharers) {
             object.foreign_users = sharers;
         }
         Ok((objects, listed))
+    }
+
+    /// Returns the containers whose namespaces others share and that are not among them.
+    async fn foreign_owners(&self, found: &[Option<Container>]) -> Result<Vec<Container>, Failure> {
+        let all = || found.iter().flatten();
+        let is_known = |id: &str| all().any(|it| it.id() == id);
+        let owners = all().filter_map(|it| Some(shared_namespace(it)?.owner));
+        let owners: HashSet<&str> = owners.filter(|id| !is_known(id)).collect();
+        let mut foreign = Vec::new();
+        for id in owners {
+            foreign.extend(self.inspect(id).await?);
+        }
+        Ok(foreign)
     }
 
     /// Returns the instance that owns a network or volume. A volume outlives its instance and the
@@ -757,12 +772,8 @@ fn is_relevant(container: &Json, deployment: &str, wanted: &HashSet<String>) -> 
 }
 
 /// Adds the drift of containers that share namespaces of the start before of another container.
-fn add_stale_namespaces(
-    objects: &mut [Object],
-    found: &[Option<Container>],
-    deployment: &Deployment,
-) {
-    let by_id = |id: &str| found.iter().flatten().find(|it| it.id() == id);
+fn add_stale_namespaces(objects: &mut [Object], found: &[&Container], deployment: &Deployment) {
+    let by_id = |id: &str| found.iter().copied().find(|it| it.id() == id);
     for object in objects {
         let instance = object
             .owner

@@ -382,10 +382,12 @@ impl Engine {
                 format!("container `{name}`")
             });
         }
-        let mut gateways = list(&found["IPAM"]["Config"]).map(|pool| text(&pool["Gateway"]));
-        gateways
-            .any(|it| it == address)
-            .then(|| "the gateway".to_owned())
+        let mut pools = list(&found["IPAM"]["Config"]);
+        let is_gateway = |pool: &Json| match text(&pool["Gateway"]) {
+            "" => network::first_address(text(&pool["Subnet"])).as_deref() == Some(address),
+            gateway => gateway == address,
+        };
+        pools.any(is_gateway).then(|| "the gateway".to_owned())
     }
 
     /// Fails if the engine would ignore the MAC address of an endpoint when it connects an existing

@@ -46,6 +46,16 @@ pub(crate) enum Archive {
     Image(SavedImage),
 }
 
+impl Archive {
+    /// Returns the digest of the configuration of a saved image.
+    pub(crate) fn config(&self) -> Option<String> {
+        match self {
+            Self::FileSystem => None,
+            Self::Image(saved) => saved.id(),
+        }
+    }
+}
+
 /// Compression of a file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Compression {
@@ -120,6 +130,9 @@ pub(crate) struct ArchiveFile {
     pub digest: String,
     /// ID of the image that came from it; empty if unknown.
     pub image: String,
+    /// Digest of the configuration of a saved image. Engines with another image store have another
+    /// ID for it.
+    pub config: Option<String>,
     /// Size in bytes.
     size: u64,
     /// Time of its last change, in nanoseconds since 1970 UTC.
@@ -133,6 +146,7 @@ impl ArchiveFile {
         Ok(Self {
             digest: digest(path)?,
             image: String::new(),
+            config: None,
             size,
             changed,
         })
@@ -160,13 +174,14 @@ impl ArchiveFile {
 
     pub(crate) fn to_json(&self) -> Json {
         // JSON numbers cannot hold nanoseconds exactly in every program.
-        json!({ "digest": self.digest, "image_id": self.image, "size": self.size, "changed_ns": self.changed.to_string() })
+        json!({ "digest": self.digest, "image_id": self.image, "config": self.config, "size": self.size, "changed_ns": self.changed.to_string() })
     }
 
     pub(crate) fn from_json(json: &Json) -> Option<Self> {
         Some(Self {
             digest: json["digest"].as_str()?.to_owned(),
             image: json["image_id"].as_str()?.to_owned(),
+            config: json["config"].as_str().map(str::to_owned),
             size: json["size"].as_u64()?,
             changed: json["changed_ns"].as_str()?.parse().ok()?,
         })

@@ -307,10 +307,11 @@ impl Engine {
         (it.progress)(Progress::Note(format!("reading {}", path.display())));
         let meant = self.selection(it).await?;
         let platform = meant.platform.clone();
-        let (archive, file) = blocking(path, move |path| {
+        let (archive, mut file) = blocking(path, move |path| {
             Ok((recognize(path, &meant)?, ArchiveFile::read(path)?))
         })
         .await?;
+        file.config = archive.config();
         let digest = &file.digest;
         if let Some(wanted) = it.image.sha256.as_ref().filter(|wanted| *wanted != digest) {
             return Err(Failure::fatal(format!(

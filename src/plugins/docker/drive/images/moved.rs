@@ -1,9 +1,9 @@
 //! Images that changed under their reference: a tag that names another image now, an archive with
 //! other content, a newer image in the registry.
 
-use super::{Archive, Selection, archive::ArchiveFile, auth_header, blocking, recognize};
+use super::{Selection, archive::ArchiveFile, auth_header, blocking, recognize};
 use crate::{
-    engine::{Kind, failure},
+    engine::{Kind, failure, status},
     model::{Definition, Difference, Instance},
     plugins::{
         ObserveContext,
@@ -21,7 +21,10 @@ use crate::{
     seam::{Failure, Object, Observed},
 };
 use serde_json::Value as Json;
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 /// Runtime property with the archive that an image was loaded or imported from.
 pub(crate) const IMAGE_ARCHIVE: &str = "image_archive";
@@ -115,8 +118,7 @@ impl Engine {
         &self,
         used: &[UsedImage<'_>],
     ) -> Result<BTreeMap<String, Vec<Difference>>, Failure> {
-        let listed = self.client.list(Kind::Image, &[]).await;
-        let listed = listed.map_err(|error| failure(&error, "listing images"))?;
+        let listed = self.images_of(used).await?;
         let mut moved = BTreeMap::new();
         let mut latest: BTreeMap<String, Option<String>> = BTreeMap::new();
         for it in used {
@@ -137,6 +139,23 @@ impl Engine {
             moved.extend(after.map(|after| it.moved_to(&after)));
         }
         Ok(moved)
+    }
+
+    /// Returns the images of the engine. An engine with the image store of containerd cannot list
+    /// them while one is being removed; then only those that are used are looked up.
+    async fn images_of(&self, used: &[UsedImage<'_>]) -> Result<Vec<Json>, Failure> {
+        match self.client.list(Kind::Image, &[]).await {
+            Ok(listed) => return Ok(listed),
+            Err(error) if status(&error).is_some() => {}
+            Err(error) => return Err(failure(&error, "listing images")),
+        }
+        let names = used.iter().filter_map(UsedImage::movable_name);
+        let names: BTreeSet<String> = names.collect();
+        let mut found = Vec::new();
+        for name in names {
+            found.extend(self.image(&name).await?);
+        }
+        Ok(found)
     }
 
     /// Returns the digest of an image in its registry, if it is not that of the image found on the
@@ -188,18 +207,21 @@ impl Engine {
         let path = resolve_path(src, directory);
         // A missing file is reported when it is needed.
         let now = known.again(&path).await.ok()?;
+        let unchanged = || (!it.is_of(&known.image)).then(|| it.moved_to(&known.image));
         if now.digest == known.digest {
-            return (!it.is_of(&known.image)).then(|| it.moved_to(&known.image));
+            return unchanged();
         }
-        match self.saved_image_id(&it.declared, &path).await {
-            Some(id) if it.is_of(&id) => None,
-            Some(id) => Some(it.moved_to(&id)),
+        match self.saved_config(&it.declared, &path).await {
+            Some(config) if known.config.as_ref() == Some(&config) => unchanged(),
+            Some(config) if it.is_of(&config) => None,
+            Some(config) => Some(it.moved_to(&config)),
             None => Some(it.moved(&known.digest, &now.digest)),
         }
     }
 
-    /// Returns the ID of the image that an archive of `docker save` contains.
-    async fn saved_image_id(&self, image: &Image, path: &Path) -> Option<String> {
+    /// Returns the digest of the configuration of the image that an archive of `docker save` contains.
+    /// It is the ID of the image, unless the engine has the image store of containerd.
+    async fn saved_config(&self, image: &Image, path: &Path) -> Option<String> {
         let platform = match &image.platform {
             Some(platform) => self.platform(platform).await.ok()?,
             None => self.engine_platform().await.ok()?,
@@ -209,12 +231,7 @@ impl Engine {
             is_requested: image.platform.is_some(),
             name: image.given_name(),
         };
-        match blocking(path, move |path| recognize(path, &meant))
-            .await
-            .ok()?
-        {
-            Archive::Image(saved) => saved.id(),
-            Archive::FileSystem => None,
-        }
+        let archive = blocking(path, move |path| recognize(path, &meant)).await;
+        archive.ok()?.config()
     }
 }
