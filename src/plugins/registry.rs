@@ -129,7 +129,7 @@ impl Plugins {
         }
     }
 
-    /// Calls [`Plugin::advise`](super::Plugin::advise) of every plugin.
+    /// Calls [`Plugin::advise`] of every plugin.
     pub fn advise(self, blueprint: &Blueprint, d: &mut Diagnostics) {
         self.0.iter().for_each(|plugin| plugin.advise(blueprint, d));
     }
