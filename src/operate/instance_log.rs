@@ -129,15 +129,9 @@ impl<'a> LogReader<'a> {
             return Ok(None);
         };
         let presence = self.drivers.shell(&object)?.presence(&object).await?;
-        let Some(started_at) = presence.and_then(|it| it.started_at) else {
-            return Ok(None);
-        };
-        let started_at = Some(started_at);
-        let is_same = object.object == last.object.object && started_at == last.at;
-        Ok((!is_same).then_some(Start {
-            object,
-            at: started_at,
-        }))
+        let at = presence.and_then(|it| it.started_at);
+        let is_same = object.object == last.object.object && at == last.at;
+        Ok((at.is_some() && !is_same).then_some(Start { object, at }))
     }
 
     /// Returns the present object of the instance.
