@@ -5,7 +5,7 @@ use super::{
     locate::{Located, Location},
     merge::{self, Part},
     namespace::{self, DELIMITER},
-    properties::with_properties,
+    properties::{check_properties, with_properties},
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, FileId, Severity, SourceError, Sources, Span},
@@ -352,6 +352,7 @@ impl Loader<'_> {
             )));
             return None;
         }
+        check_properties(properties, self.diagnostics);
         Some((name.as_str()?.to_owned(), Some(properties.clone())))
     }
 

@@ -150,6 +150,8 @@ impl Merger<'_> {
     }
 }
 
+const ADDITION_RULE: &str = "relationships can only be added to a node template with `relationships` (an empty list is enough), and only by a template with nothing else, or to one with nothing else by a template with a `type`";
+
 /// Merges two definitions of one name into `first`, or returns a conflict.
 fn merge_definitions(
     section: &str,
@@ -163,7 +165,7 @@ fn merge_definitions(
             first.1 = merge_workflows(&first.1, second.1);
             None
         }
-        "node_templates" if only_relationships(&first.1) || only_relationships(second.1) => {
+        "node_templates" if adds_relationships(&first.1, second.1) => {
             first.1 = merge_relationships(&first.1, second.1);
             None
         }
@@ -177,7 +179,14 @@ fn merge_definitions(
                 Code::MergeConflict,
                 format!("the {what} `{}` is defined twice", first.0.to_key()),
             );
-            Some(fault.related(second.0.span, "also defined here"))
+            let fault = fault.related(second.0.span, "also defined here");
+            let is_addition = section == "node_templates"
+                && (only_relationships(&first.1) || only_relationships(second.1));
+            Some(if is_addition {
+                fault.hint(ADDITION_RULE)
+            } else {
+                fault
+            })
         }
     }
 }
@@ -199,6 +208,14 @@ fn merge_workflows(first: &Value, second: &Value) -> Value {
         }
     }
     Value::new(first.span, Data::Map(Arc::new(Map::new(entries))))
+}
+
+/// Returns true if one of two node templates only adds relationships to the other. By Cloudify's
+/// rules the first one must have relationships, and a second one with more must have a type.
+fn adds_relationships(first: &Value, second: &Value) -> bool {
+    let has = |template: &Value, key: &str| template.get(key).is_some();
+    let is_second_whole = only_relationships(first) && has(second, "type");
+    has(first, "relationships") && (only_relationships(second) || is_second_whole)
 }
 
 fn only_relationships(template: &Value) -> bool {

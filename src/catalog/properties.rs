@@ -6,12 +6,9 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// Returns the file with the properties set for every plugin in it.
-pub(super) fn with_properties(map: &Map, given: &Value, d: &mut Diagnostics) -> Map {
-    let Some(given) = given.as_map() else {
-        return map.clone();
-    };
-    for (name, value) in &given.entries {
+/// Reports properties that no import can set. This needs no plugin.
+pub(super) fn check_properties(given: &Value, d: &mut Diagnostics) {
+    for (name, value) in given.as_map().into_iter().flat_map(|map| &map.entries) {
         let fits = matches!(
             value.data,
             Data::Str(_) | Data::Int(_) | Data::Float(_) | Data::Bool(_) | Data::List(_)
@@ -28,6 +25,13 @@ pub(super) fn with_properties(map: &Map, given: &Value, d: &mut Diagnostics) -> 
             d.push(fault);
         }
     }
+}
+
+/// Returns the file with the properties set for every plugin in it.
+pub(super) fn with_properties(map: &Map, given: &Value, d: &mut Diagnostics) -> Map {
+    let Some(given) = given.as_map() else {
+        return map.clone();
+    };
     let mut map = map.clone();
     if let Some((_, plugins)) = map
         .entries

@@ -40,6 +40,13 @@ pub struct Span {
 }
 
 impl Span {
+    /// Span of values that were not read from a file.
+    pub const NOWHERE: Self = Self {
+        file: FileId(0),
+        start: 0,
+        end: 0,
+    };
+
     /// Returns the span as a range of bytes.
     #[must_use]
     pub fn range(self) -> Range<usize> {

@@ -2,7 +2,7 @@
 
 use super::function::{WITHHELD, is_call};
 use super::{
-    Blueprint, Instance, Operations, RelationshipKind, Retry, Structure, expand,
+    Blueprint, InputType, Instance, Operations, RelationshipKind, Retry, Structure, expand,
     implementation::RUN_SCRIPT, instances::check_relationships, modify,
 };
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     document::Document,
     model::Positions,
     printable::printable,
-    syntax::{Data, Value, ast::Schema},
+    syntax::{Data, Value, ast::Schema, call},
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -120,6 +120,10 @@ pub struct OperationDefinition {
     pub operation: String,
     /// Inputs.
     pub inputs: JsonMap<String, Json>,
+    /// Types that values of inputs must have when the operation runs, by input. They are no part of
+    /// the operation itself: other types alone are no change.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs_types: BTreeMap<String, String>,
     /// Executor of a script. Other plugins decide themselves where their operations run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executor: Option<String>,
@@ -760,6 +764,7 @@ fn operation_definitions<'o>(
             plugin: operation.plugin.to_string(),
             operation: operation.operation.to_string(),
             inputs: to_json(&operation.inputs),
+            inputs_types: checked_types(operation),
             executor: operation
                 .rules
                 .executor
@@ -781,6 +786,22 @@ fn operation_definitions<'o>(
         .iter()
         .filter(|(_, operation)| !operation.is_empty())
         .map(planned)
+        .collect()
+}
+
+/// Returns the types that are checked when the operation runs: declared ones, and those beside a
+/// call. In other mappings, `type` is data.
+fn checked_types(operation: &super::Operation) -> BTreeMap<String, String> {
+    let is_checked = |it: &&InputType| {
+        it.is_declared
+            || operation
+                .inputs
+                .get(&it.input)
+                .is_some_and(|value| call(value).is_some())
+    };
+    let types = operation.input_types.iter().filter(is_checked);
+    types
+        .filter_map(|it| Some((it.input.to_string(), it.type_name.as_str()?.to_owned())))
         .collect()
 }
 

@@ -1,7 +1,7 @@
 //! Merges operations of templates and types, and finds their plugins and scripts.
 
 use super::{
-    Operation, Operations, Values,
+    InputType, Operation, Operations, Values,
     types::{CompletedValue, DataTypes, DeclaredOperations, FlatType, Owner, complete},
 };
 use crate::{
@@ -177,7 +177,7 @@ impl<'a> Implementations<'a> {
         for (interface, it) in side.interfaces(flat) {
             for (operation, declared) in it.as_ref() {
                 let full: Arc<str> = format!("{interface}.{operation}").into();
-                let (values, types) = with_defaults(
+                let (values, typed) = with_defaults(
                     &declared.body.inputs,
                     &Map::default(),
                     self.data,
@@ -189,7 +189,7 @@ impl<'a> Implementations<'a> {
                 let given = MergedOperation {
                     implementation: declared.body.implementation.as_ref(),
                     inputs: values,
-                    input_types: types,
+                    typed,
                     rules: declared.body.policy.clone(),
                     span: declared.body.span,
                 };
@@ -234,7 +234,7 @@ impl<'a> Implementations<'a> {
                 && body.implementation.as_ref().is_none_or(same)
         });
         let given = if let Some(declared) = declared {
-            let (inputs, input_types) =
+            let (inputs, typed) =
                 with_defaults(&declared.inputs, &body.inputs, self.data, |input, span| {
                     let fault = owner.span.error(
                         Code::MissingProperty,
@@ -246,7 +246,7 @@ impl<'a> Implementations<'a> {
             MergedOperation {
                 implementation: declared.implementation.as_ref(),
                 inputs,
-                input_types,
+                typed,
                 rules,
                 span: body.span,
             }
@@ -260,7 +260,7 @@ impl<'a> Implementations<'a> {
             MergedOperation {
                 implementation: body.implementation.as_ref(),
                 inputs,
-                input_types: Vec::new(),
+                typed: Vec::new(),
                 rules: body.policy.clone(),
                 span: body.span,
             }
@@ -279,6 +279,7 @@ impl<'a> Implementations<'a> {
             return empty_operation(given.span);
         };
         let mut inputs = given.inputs;
+        let input_types = input_types(&inputs, &given.typed);
         if self.is_script(&text.node) {
             check_script_inputs(&inputs, text.span, what, d);
         }
@@ -299,7 +300,7 @@ impl<'a> Implementations<'a> {
             plugin: found.plugin,
             operation: found.operation,
             inputs,
-            input_types: given.input_types,
+            input_types,
             rules,
             span: given.span,
         }
@@ -469,7 +470,8 @@ impl std::fmt::Display for OperationName<'_> {
 struct MergedOperation<'a> {
     implementation: Option<&'a Spanned<Arc<str>>>,
     inputs: Values,
-    input_types: Vec<(Arc<str>, String)>,
+    /// Inputs whose declared type was added to their mapping.
+    typed: Vec<Arc<str>>,
     rules: ExecutionRules,
     span: Span,
 }
@@ -494,14 +496,27 @@ pub(super) fn key_text(key: &Value) -> Arc<str> {
     }
 }
 
-/// Merges given inputs over declared defaults. Undeclared inputs are kept.
+/// Returns the types in the mappings among the inputs.
+fn input_types(inputs: &Values, typed: &[Arc<str>]) -> Vec<InputType> {
+    let of = |(input, value): (&Arc<str>, &Value)| {
+        Some(InputType {
+            input: input.clone(),
+            type_name: value.as_map()?.get("type")?.clone(),
+            is_declared: typed.contains(input),
+        })
+    };
+    inputs.iter().filter_map(of).collect()
+}
+
+/// Merges given inputs over declared defaults. Undeclared inputs are kept. Also returns the inputs
+/// whose declared type was added.
 fn with_defaults(
     declared: &Named<Schema>,
     given: &Map,
     data: &DataTypes,
     mut missing: impl FnMut(&str, Span),
-) -> (Values, Vec<(Arc<str>, String)>) {
-    let (mut values, mut types) = (
+) -> (Values, Vec<Arc<str>>) {
+    let (mut values, mut typed) = (
         Values::with_capacity(declared.len() + given.entries.len()),
         Vec::new(),
     );
@@ -529,7 +544,7 @@ fn with_defaults(
                 let mapping = schema.body.type_of().filter(|_| value.as_map().is_some());
                 let value =
                     mapping.map_or_else(|| value.clone(), |type_name| with_type(&value, type_name));
-                types.extend(mapping.map(|type_name| (name.clone(), type_name.to_owned())));
+                typed.extend(mapping.map(|_| name.clone()));
                 values.insert(name, value);
             }
             // `required: false` has no effect here, as in Cloudify.
@@ -543,7 +558,7 @@ fn with_defaults(
     {
         values.insert(key_text(key), value.clone());
     }
-    (values, types)
+    (values, typed)
 }
 
 /// Adds the declared type of an input to its value, if that is a mapping, as Cloudify does.

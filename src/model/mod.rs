@@ -175,19 +175,23 @@ fn strip_operations(operations: &mut Arc<Operations>) {
         .values_mut()
         .filter(|operation| !operation.input_types.is_empty())
     {
-        let operation = Arc::make_mut(operation);
-        for (name, type_name) in std::mem::take(&mut operation.input_types) {
-            if let Some(value) = operation.inputs.get_mut(&name) {
-                *value = without_type(value, &type_name);
+        let Operation {
+            inputs,
+            input_types,
+            ..
+        } = Arc::make_mut(operation);
+        for declared in input_types.iter().filter(|it| it.is_declared) {
+            if let Some(value) = inputs.get_mut(&declared.input) {
+                *value = without_type(value, declared.type_name.as_str());
             }
         }
     }
 }
 
-fn without_type(value: &Value, type_name: &str) -> Value {
+fn without_type(value: &Value, type_name: Option<&str>) -> Value {
     let Some(map) = value
         .as_map()
-        .filter(|map| map.get("type").and_then(Value::as_str) == Some(type_name))
+        .filter(|map| map.get("type").and_then(Value::as_str) == type_name)
     else {
         return value.clone();
     };
@@ -257,13 +261,23 @@ pub struct Operation {
     pub operation: Arc<str>,
     /// Inputs, including defaults.
     pub inputs: Values,
-    /// Declared types of inputs that are mappings. Cloudify writes them into the mapping, under
-    /// `type`.
-    pub input_types: Vec<(Arc<str>, String)>,
+    /// Types of inputs that are mappings.
+    pub input_types: Vec<InputType>,
     /// Executor, retries and timeout.
     pub rules: ExecutionRules,
     /// Location of the definition.
     pub span: Span,
+}
+
+/// The `type` in the mapping that is the value of an input, in the blueprint as it was read.
+#[derive(Clone, Debug)]
+pub struct InputType {
+    /// Name of the input.
+    pub input: Arc<str>,
+    /// The type: a name, unless the mapping is data with any value under `type`.
+    pub type_name: Value,
+    /// True if the type of the node declares it, which Cloudify writes into the mapping.
+    pub is_declared: bool,
 }
 
 impl Operation {

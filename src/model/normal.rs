@@ -9,7 +9,7 @@ use super::{
     types::{CompletedValue, Fields, FlatType, complete},
 };
 use crate::{
-    diagnostic::{Diagnostics, FileId, Span},
+    diagnostic::{Diagnostics, Span},
     syntax::{
         Call, Data, Map, Value,
         ast::{ExecutionRules, Named, Output, Plugin, Schema},
@@ -440,14 +440,7 @@ fn property(schema: &Schema, blueprint: &Blueprint) -> Json {
         .type_of()
         .filter(|name| blueprint.data_types.contains_key(*name));
     let default = custom.map(|_| {
-        let empty = Value::new(
-            Span {
-                file: FileId(0),
-                start: 0,
-                end: 0,
-            },
-            Data::Map(Arc::<Map>::default()),
-        );
+        let empty = Value::new(Span::NOWHERE, Data::Map(Arc::<Map>::default()));
         let given = schema.default.as_ref().unwrap_or(&empty);
         complete(
             given,
@@ -545,6 +538,12 @@ fn operation(operation: &Operation, deployed: bool) -> Json {
     form["inputs"] = values(&operation.inputs);
     form["has_intrinsic_functions"] =
         (deployed && operation.inputs.values().any(contains_call)).into();
+    if !operation.input_types.is_empty() {
+        let types = operation.input_types.iter();
+        form["inputs_types"] = types
+            .map(|it| (it.input.to_string(), it.type_name.to_plan()))
+            .collect();
+    }
     form
 }
 

@@ -8,7 +8,7 @@ use super::{
     modify,
 };
 use crate::{
-    diagnostic::{Diagnostics, FileId, Span, Spanned},
+    diagnostic::{Diagnostics, Span, Spanned},
     syntax::{Data, Value},
 };
 use indexmap::IndexMap;
@@ -434,15 +434,8 @@ impl Deployment {
     }
 }
 
-/// Span of values that were not read from a file.
-const NO_SPAN: Span = Span {
-    file: FileId(0),
-    start: 0,
-    end: 0,
-};
-
 fn instance_counts(number: usize) -> InstanceCounts {
-    let whole = |number: i64| Value::new(NO_SPAN, Data::Int(number));
+    let whole = |number: i64| Value::new(Span::NOWHERE, Data::Int(number));
     InstanceCounts {
         min: whole(0),
         max: whole(-1),
@@ -453,7 +446,7 @@ fn instance_counts(number: usize) -> InstanceCounts {
 fn spanned<T>(node: T) -> Spanned<T> {
     Spanned {
         node,
-        span: NO_SPAN,
+        span: Span::NOWHERE,
     }
 }
 
@@ -490,7 +483,7 @@ fn relationship(tie: &RelationshipDefinition) -> Relationship {
         kind: Some(tie.kind),
         properties: [(
             Arc::from("connection_type"),
-            Value::text(NO_SPAN, connection),
+            Value::text(Span::NOWHERE, connection),
         )]
         .into_iter()
         .collect(),

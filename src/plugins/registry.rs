@@ -11,6 +11,7 @@ use crate::{
     record::{FunctionContext, Record},
     seam::{
         Change, InstanceStatus, Labeling, Need, Object, ObjectRef, Observed, Purpose, Step, Target,
+        TypedInput,
     },
 };
 use indexmap::IndexMap;
@@ -196,6 +197,7 @@ impl Plugins {
         self.0
             .iter()
             .find_map(|plugin| plugin.lower(instance, name, planned, purpose, labeling))
+            .map(|steps| with_typed_inputs(steps, planned))
     }
 
     /// Returns the faults of the values that an object is created from, as far as they are known.
@@ -215,6 +217,7 @@ impl Plugins {
         self.0
             .iter()
             .find_map(|plugin| plugin.lower_relationship(ends, name, planned))
+            .map(|steps| with_typed_inputs(steps, planned))
     }
 
     /// Returns the kind of a node's object; none if the node has no object.
@@ -700,6 +703,15 @@ fn depends_on(deployment: &Deployment, from: &str, to: &str) -> bool {
         open.extend(targets.map(|relationship| relationship.target.as_str()));
     }
     seen.contains(to)
+}
+
+/// Adds the typed inputs of an operation to its steps. Only a step with late values can find a
+/// value of another type when it runs.
+fn with_typed_inputs(mut steps: Vec<Step>, planned: &OperationDefinition) -> Vec<Step> {
+    for step in steps.iter_mut().filter(|step| step.has_late_values()) {
+        step.typed_inputs = TypedInput::all_of(planned);
+    }
+    steps
 }
 
 /// Returns the places of the instances that belong to a plugin.

@@ -15,6 +15,7 @@ mod purpose;
 mod shell;
 mod step;
 mod target;
+mod typed_input;
 
 pub use call::{Call, Participant, Progress, ProgressSink, Settled, StepNote, Subject};
 pub use failure::{Exit, Failure, FailureKind};
@@ -27,3 +28,4 @@ pub use purpose::{Change, InstanceStatus, Need, Purpose};
 pub use shell::{Command, CommandInput, Log, LogChunk, LogOptions, ObjectRef, Presence, Streams};
 pub use step::{Declares, Effect, Material, Settling, Step, Traits};
 pub use target::Target;
+pub use typed_input::TypedInput;

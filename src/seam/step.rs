@@ -1,6 +1,6 @@
 //! Steps: actions on a system, as data that the kernel understands without the plugin.
 
-use super::Target;
+use super::{Target, TypedInput};
 use crate::model::function::{
     self, EvaluationContext, contains_late_call, reads_attributes, secret_names, withheld_digests,
 };
@@ -34,6 +34,9 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Json::is_null")]
     #[serde(rename = "kept")]
     pub label_declaration: Json,
+    /// Inputs of its operation whose values must have a type. Checked when the step is bound.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub typed_inputs: Vec<TypedInput>,
 }
 
 impl PartialEq for Step {
@@ -266,8 +269,11 @@ impl Step {
     ///
     /// # Errors
     ///
-    /// If a function cannot be evaluated, or the target is unknown.
+    /// If a function cannot be evaluated, an input does not have its type, or the target is unknown.
     pub fn bind(&self, around: &dyn EvaluationContext) -> Result<Self, String> {
+        self.typed_inputs
+            .iter()
+            .try_for_each(|input| input.check(around))?;
         Ok(Self {
             payload: function::bind(&self.payload, around)?,
             ..self.bind_target(around)?

@@ -381,6 +381,7 @@ impl Evaluator<'_> {
         }
         let arguments = trail.nested(|trail| self.value(call.arguments, scope, trail))?;
         let current = arguments.as_ref().unwrap_or(call.arguments);
+        reject_late_arguments(call.name, current)?;
         let result = match call.name {
             "get_input" => self.input(call, current, scope, trail)?,
             "get_property" => self.property(call, current, scope, trail)?,
@@ -657,21 +658,28 @@ fn missing_in_input_error(name: &str, function: &str, value: &Value, step: &Valu
     fault
 }
 
+/// Returns an error for an argument that is only known at run time, if the function is evaluated
+/// only when the deployment is created.
+fn reject_late_arguments(name: &str, arguments: &Value) -> Result<(), Box<Diagnostic>> {
+    let is_early = name.starts_with("string_") || matches!(name, "get_input" | "get_property");
+    let is_late = |item: &&Value| call(item).is_some() && !needs_inputs(item);
+    let late = argument_items(arguments).iter().find(is_late);
+    late.filter(|_| is_early).map_or(Ok(()), |late| {
+        let message = format!("`{name}` cannot use a value that is only known at run time");
+        Err(Box::new(late.span.error(Code::FunctionEvaluation, message)))
+    })
+}
+
+fn argument_items(arguments: &Value) -> &[Value] {
+    arguments
+        .as_list()
+        .unwrap_or(std::slice::from_ref(arguments))
+}
+
 /// Evaluates a pure function once all its arguments are known.
 fn apply_pure(name: &str, arguments: &Value, value: &Value) -> Evaluated {
     let open = |value: &Value| call(value).is_some();
-    let items = arguments
-        .as_list()
-        .unwrap_or(std::slice::from_ref(arguments));
-    if let Some(late) = items
-        .iter()
-        .find(|item| open(item) && !needs_inputs(item))
-        .filter(|_| name.starts_with("string_"))
-    {
-        let message = format!("`{name}` cannot use a value that is only known at run time");
-        return Err(Box::new(late.span.error(Code::FunctionEvaluation, message)));
-    }
-    if items.iter().any(open) {
+    if argument_items(arguments).iter().any(open) {
         return Ok(None);
     }
     let json = arguments.to_json();

@@ -2,6 +2,7 @@
 
 mod exchange;
 mod formats;
+mod input_types;
 pub(crate) mod layers;
 pub(crate) mod parallel;
 pub(crate) mod readers;

@@ -72,7 +72,8 @@ pub(crate) fn deployment_after(
         inputs::MissingInputs::Reject,
         &mut faults,
     );
-    let evaluated = model::evaluate(blueprint, &mut given, &mut faults);
+    let mut evaluated = model::evaluate(blueprint, &mut given, &mut faults);
+    evaluated.strip_input_types();
     let path = "/srv/blueprint.yaml".as_ref();
     let origin = DeploymentSource {
         name: "test",

@@ -105,6 +105,38 @@ macro_rules! rules {
 }
 
 #[test]
+fn relationships_are_added_to_templates_that_have_some() {
+    let of = |first: &str, second: &str| {
+        let main = format!(
+            "tosca_definitions_version: cloudify_dsl_1_5\n{BASE}\nimports: [a.yaml]\nnode_templates: {{a: {first}, b: {{type: t}}}}"
+        );
+        let imported = format!("node_templates: {{a: {second}}}");
+        error_codes(&main, &[("a.yaml", &imported)], Some("{}"))
+    };
+    let more = "{relationships: [{type: cloudify.relationships.depends_on, target: b}]}";
+    let whole = "{type: t, properties: {x: 2}}";
+    let none: [&str; 0] = [];
+    assert_eq!(of("{type: t, relationships: []}", more), none);
+    assert_eq!(of(more, whole), none);
+    assert_eq!(of(more, more), ["D0010"]); // It still lacks a type.
+    assert_eq!(of(more, "{properties: {x: 2}}")[0], "D0013");
+    assert_eq!(of(whole, more), ["D0013"]);
+}
+
+#[test]
+fn import_property_is_checked_before_the_file_is_found() {
+    let text =
+        "tosca_definitions_version: cloudify_dsl_1_5\nimports: [{'plugin:nowhere': {x: {y: 1}}}]";
+    assert_eq!(error_codes(text, &[], None), ["D0019", "D0014"]);
+    let loaded_before = "tosca_definitions_version: cloudify_dsl_1_5\nimports: [a.yaml, b.yaml]";
+    let files = [
+        ("a.yaml", "{}"),
+        ("b.yaml", "imports: [{a.yaml: {x: {y: 1}}}]"),
+    ];
+    assert_eq!(error_codes(loaded_before, &files, None), ["D0019"]);
+}
+
+#[test]
 fn version_missing_27() {
     assert_eq!(error_codes("inputs: {}\n", &[], None), ["D0020"]);
 }
@@ -145,6 +177,7 @@ rules! {
     duplicate_import_2: "D0011" "1_5" "imports: [a.yaml, a.yaml]" ["a.yaml": "{}"];
     section_cannot_be_merged_3: "D0012" "1_2" "imports: [a.yaml]\ninputs: {x: {}}" ["a.yaml": "inputs: {y: {}}"];
     policies_never_merge_3: "D0012" "1_5" "BASE\nimports: [a.yaml]\nnode_templates: {a: {type: t}}\ngroups: {g: {members: [a]}}\npolicies: {s: {type: cloudify.policies.scaling, targets: [g]}}" ["a.yaml": "policies: {r: {type: cloudify.policies.scaling, targets: [g]}}"];
+    relationships_added_to_a_template_without_any_4: "D0013" "1_5" "BASE\nimports: [a.yaml]\nnode_templates: {a: {type: t}, b: {type: t}}" ["a.yaml": "node_templates: {a: {relationships: [{type: cloudify.relationships.depends_on, target: b}]}}"];
     conflicting_names_4: "D0013" "1_5" "imports: [a.yaml]\nnode_types: {x: {}}" ["a.yaml": "node_types: {x: {}}"];
     unknown_node_type_7: "D0030" "1_5" "node_templates: {a: {type: zz}}";
     one_line_of_text_is_no_script_10: "D0040" "1_5" "BASE\nnode_templates: {a: {type: t, interfaces: {i: {o: \"\\n echo x \\n\"}}}}";
@@ -210,6 +243,10 @@ rules! {
     label_of_an_attribute_1: "D0096" "1_5" "BASE\nnode_templates: {a: {type: t}}\nlabels: {l: {values: [{get_attribute: [a, b]}]}}";
     weekday_1: "D0097" "1_5" "deployment_settings: {default_schedules: {s: {workflow: w, since: '+1d', weekdays: [xx]}}}";
     wrong_function_arguments: "D0070" "1_5" "outputs: {o: {value: {concat: abc}}}";
+    input_path_known_only_at_run_time: "D0073" "1_5" "BASE\nnode_templates: {a: {type: t}}\ninputs: {m: {default: {k: v}}}\noutputs: {o: {value: {get_input: [m, {get_attribute: [a, b]}]}}}" with "{}";
+    input_name_known_only_at_run_time: "D0073" "1_5" "outputs: {o: {value: {concat: [{get_input: {get_secret: s}}]}}}" with "{}";
+    property_known_only_at_run_time: "D0073" "1_5" "BASE\nnode_templates: {a: {type: t, properties: {x: {get_property: [SELF, {concat: [{get_attribute: [a, b]}]}]}}}}" with "{}";
+    node_known_only_at_run_time: "D0073" "1_5" "BASE\nnode_templates: {a: {type: t}}\ncapabilities: {c: {value: {get_property: [{get_attribute: [a, b]}, x]}}}" with "{}";
     function_unknown_input: "D0071" "1_5" "outputs: {o: {value: {get_input: zz}}}";
     function_unknown_node: "D0072" "1_5" "outputs: {o: {value: {get_attribute: [zz, a]}}}";
     function_reads_an_unknown_property: "D0073" "1_5" "BASE\nnode_templates: {a: {type: t, properties: {x: {get_property: [SELF, zz]}}}}";

@@ -550,6 +550,7 @@ impl Action {
             traits,
             payload: json!(payload),
             label_declaration: kept,
+            typed_inputs: Vec::new(),
         }
     }
 

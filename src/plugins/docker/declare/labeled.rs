@@ -216,6 +216,7 @@ fn definition(it: &LabeledObject) -> Definition {
             plugin: plugin.clone(),
             operation: operation.clone(),
             inputs: inputs.clone(),
+            inputs_types: BTreeMap::new(),
             executor: None,
             retry: Retry::default(),
             place: place.clone(),
