@@ -734,7 +734,13 @@ fn heal_of_a_lost_volume_says_that_its_data_is_gone() {
 fn impossible_addresses_fail_at_once_and_name_the_gateway() {
     let test = Test::new("noaddress");
     let octet = fastrand::u8(..);
-    let net = network("net", &format!(", subnet: 10.219.{octet}.0/28"));
+    // dockctl does not know the subnets of a network that exists already.
+    let external = test.name("external");
+    let subnet = format!("10.219.{octet}.0/28");
+    test.docker(&["network", "create", "--subnet", &subnet, &external]);
+    let net = format!(
+        "  net: {{type: dockctl.nodes.Network, properties: {{name: {external}, use_external_resource: true}}}}\n"
+    );
     for (host, words) in [(1, "the gateway has the address"), (40, "subnet")] {
         let address = format!("10.219.{octet}.{host}");
         let on_net = attached_to("net", &format!("ipv4_address: {address}"));
@@ -747,4 +753,5 @@ fn impossible_addresses_fail_at_once_and_name_the_gateway() {
         run.stderr_contains(&[words, &address]);
         test.run(&["uninstall"]).exits_with(0);
     }
+    test.docker(&["network", "rm", &external]);
 }

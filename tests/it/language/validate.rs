@@ -464,6 +464,57 @@ fn parameters_that_engines_refuse_are_found_without_an_engine() {
 }
 
 #[test]
+fn addresses_that_no_container_can_have_are_refused() {
+    let test = Test::in_memory("addresses");
+    let validate = |params: &str, address: &str| {
+        test.blueprint(&format!(
+            "  - plugin:dockctl
+node_templates:
+  net: {{type: dockctl.nodes.Network, properties: {{name: net, subnet: 10.7.0.0/24}}}}
+  web:
+    type: cloudify.docker.Container
+    properties: {{name: web, image: {{repository: i}}}}
+    interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{params: {{{params}}}}}}}}}}}
+    relationships: [{{type: dockctl.relationships.attached_to_network, target: net, properties: {{{address}}}}}]
+"
+        ));
+        test.run(&["validate"])
+    };
+    let refused = |params: &str, address: &str, message: &str| {
+        validate(params, address)
+            .exits_with(3)
+            .stderr_contains(&[message]);
+    };
+    refused(
+        "",
+        "ipv4_address: 10.7.0.300",
+        "`10.7.0.300` is not an IPv4 address",
+    );
+    refused(
+        "",
+        "ipv6_address: 10.7.0.3",
+        "`10.7.0.3` is not an IPv6 address",
+    );
+    let outside = "node `web` cannot have the address 10.8.0.3 on network `net`: it is not in the subnet 10.7.0.0/24";
+    refused("", "ipv4_address: 10.8.0.3", outside);
+    refused(
+        "",
+        "ipv4_address: 10.7.0.1",
+        "it is the address of the gateway",
+    );
+    refused(
+        "",
+        "ipv4_address: 10.7.0.255",
+        "the last address of the subnet",
+    );
+    let listed =
+        "networking_config: {EndpointsConfig: {net: {IPAMConfig: {IPv4Address: 10.8.0.3}}}}";
+    refused(listed, "", outside);
+    let elsewhere = "networking_config: {EndpointsConfig: {other: {ipv4_address: 10.8.0.3}}}";
+    validate(elsewhere, "ipv4_address: 10.7.0.3").exits_with(0);
+}
+
+#[test]
 fn nodes_with_a_fixed_port_or_address_have_one_instance() {
     let test = Test::in_memory("single");
     let validate = |count: u32, params: &str, address: &str| {

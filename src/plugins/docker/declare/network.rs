@@ -2,7 +2,7 @@
 
 use crate::{
     diagnostic::{Fault, fault::normalized_key},
-    plugins::docker::declare::json::{list, map_of, pairs, text},
+    plugins::docker::declare::json::{keys, list, map_of, pairs, text},
     seam::Outputs,
     syntax::literal,
 };
@@ -111,6 +111,7 @@ fn ipam(properties: &Json) -> Result<Option<Json>, Fault> {
                 checked_address(gateway).map_err(invalid("gateway"))?;
                 pool["Gateway"] = gateway.into();
             }
+            check_inside(&pool, "Gateway").map_err(invalid("gateway"))?;
             Ok(Some(json!({ "Driver": "default", "Config": [pool] })))
         }
         (None, None, Some(ipam)) => raw_ipam(ipam).map(Some),
@@ -132,7 +133,15 @@ fn raw_ipam(given: &JsonMap<String, Json>) -> Result<Json, Fault> {
 }
 
 fn ipam_entry(key: &str, value: &Json) -> Result<(&'static str, Json), Fault> {
-    let pools = || list(value).map(pool).collect::<Result<Json, Fault>>();
+    let pool = |(at, given): (usize, &Json)| {
+        pool(given).map_err(|fault| fault.nested_in(&[key.to_owned(), at.to_string()]))
+    };
+    let pools = || {
+        list(value)
+            .enumerate()
+            .map(pool)
+            .collect::<Result<Json, Fault>>()
+    };
     match normalized_key(key).as_str() {
         "driver" => Ok(("Driver", value.clone())),
         "options" => Ok(("Options", value.clone())),
@@ -149,7 +158,77 @@ fn pool(given: &Json) -> Result<Json, Fault> {
         checked_pool(field, value).map_err(|message| Fault::new(message).at_key(key))?;
         pool[field] = value.clone();
     }
+    for (key, field) in [("gateway", "Gateway"), ("iprange", "IPRange")] {
+        check_inside(&pool, field).map_err(|message| Fault::new(message).at_key(key))?;
+    }
     Ok(pool)
+}
+
+/// Checks that the gateway or the range of a pool lies in its subnet.
+fn check_inside(pool: &Json, field: &str) -> Result<(), String> {
+    let (subnet, given) = (text(&pool["Subnet"]), text(&pool[field]));
+    let address = given.split('/').next().unwrap_or(given).parse();
+    match address {
+        Ok(address) if !subnet.is_empty() && !is_in_subnet(subnet, address) => {
+            Err(format!("`{given}` is not in the subnet {subnet}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns why no container can have an address on a network with this request, as far as the
+/// request tells. The engine chooses the subnet of a network that declares none.
+pub(crate) fn why_impossible(request: &Json, address: IpAddr) -> Option<String> {
+    let is_same_family = |pool: &&Json| {
+        subnet_parts(text(&pool["Subnet"]))
+            .is_some_and(|(first, _)| first.is_ipv4() == address.is_ipv4())
+    };
+    let pools: Vec<&Json> = list(&request["IPAM"]["Config"])
+        .filter(is_same_family)
+        .collect();
+    let subnets: Vec<&str> = pools.iter().map(|pool| text(&pool["Subnet"])).collect();
+    let (first, _) = subnets.split_first()?;
+    let Some(pool) = pools
+        .iter()
+        .find(|pool| is_in_subnet(text(&pool["Subnet"]), address))
+    else {
+        return Some(match subnets.len() {
+            1 => format!("it is not in the subnet {first}"),
+            _ => format!("it is in none of the subnets {}", subnets.join(", ")),
+        });
+    };
+    if is_at_end(text(&pool["Subnet"]), address) {
+        return Some("it is the first or the last address of the subnet".to_owned());
+    }
+    let is_address = |it: &str| it.parse() == Ok(address);
+    if is_address(&gateway(request, pool)) {
+        return Some("it is the address of the gateway".to_owned());
+    }
+    let mut reserved = pairs(&pool["AuxiliaryAddresses"]).map(|(_, it)| text(it));
+    reserved
+        .any(is_address)
+        .then(|| "`aux_addresses` reserves it".to_owned())
+}
+
+/// Returns the gateway of a pool: the declared one, or the first address. Other drivers than the
+/// engine's default can do without a gateway.
+fn gateway(request: &Json, pool: &Json) -> String {
+    let declared = text(&pool["Gateway"]);
+    let is_bridge = matches!(text(&request["Driver"]), "" | "bridge");
+    let has_mode = || keys(&request["Options"]).any(|option| option.contains("gateway_mode"));
+    if !declared.is_empty() || !is_bridge || has_mode() {
+        return declared.to_owned();
+    }
+    first_address(text(&pool["Subnet"])).unwrap_or_default()
+}
+
+/// Returns true for the address of an IPv4 subnet itself and for its broadcast address.
+fn is_at_end(subnet: &str, address: IpAddr) -> bool {
+    let (Some((_, length)), IpAddr::V4(address)) = (subnet_parts(subnet), address) else {
+        return false;
+    };
+    let host = u32::MAX.checked_shr(length.into()).unwrap_or(0);
+    length < 31 && matches!(address.to_bits() & host, rest if rest == 0 || rest == host)
 }
 
 fn checked_pool(field: &str, value: &Json) -> Result<(), String> {
@@ -160,7 +239,6 @@ fn checked_pool(field: &str, value: &Json) -> Result<(), String> {
     }
 }
 
-/// Checks an address with the length of its prefix, such as `10.7.0.0/24`.
 /// Returns the address and the length of the prefix of a subnet.
 fn subnet_parts(subnet: &str) -> Option<(IpAddr, u8)> {
     let (address, length) = subnet.split_once('/')?;
@@ -197,6 +275,7 @@ pub(crate) fn is_in_subnet(subnet: &str, address: IpAddr) -> bool {
     })
 }
 
+/// Checks an address with the length of its prefix, such as `10.7.0.0/24`.
 fn checked_subnet(subnet: &str) -> Result<(), String> {
     match subnet_parts(subnet) {
         Some(_) => Ok(()),
@@ -213,7 +292,7 @@ fn checked_address(address: &str) -> Result<(), String> {
 
 fn pool_field(key: &str) -> Result<&'static str, Fault> {
     let known = ["subnet", "iprange", "gateway", "aux_addresses"];
-    let fault = || Fault::unknown_among(key, &known).at_key("config");
+    let fault = || Fault::unknown_among(key, &known);
     let key = normalized_key(key);
     let is_selected = |name: &str, field: &str| name == key || field.to_lowercase() == key;
     let found = POOL.iter().find(|(name, field)| is_selected(name, field));
@@ -339,6 +418,65 @@ mod tests {
             Some("10.7.0.129")
         );
         assert_eq!(first_address("10.7.0.9/24").as_deref(), Some("10.7.0.1"));
+    }
+
+    #[test]
+    fn gateway_and_range_lie_in_the_subnet() {
+        for (properties, path) in [
+            (
+                json!({ "subnet": "10.5.0.0/24", "gateway": "10.6.0.1" }),
+                "gateway",
+            ),
+            (
+                json!({ "ipam": { "config": [{ "subnet": "10.5.0.0/24", "iprange": "10.6.0.0/28" }] } }),
+                "ipam.config.0.iprange",
+            ),
+        ] {
+            let fault = request(&properties).unwrap_err();
+            assert_eq!(fault.path.join("."), path);
+            assert!(fault.message.ends_with("is not in the subnet 10.5.0.0/24"));
+        }
+    }
+
+    #[test]
+    fn impossible_addresses_are_found() {
+        let why = |properties: Json, address: &str| {
+            why_impossible(&request(&properties).unwrap(), address.parse().unwrap())
+        };
+        let plain = || json!({ "driver": "bridge", "subnet": "10.5.0.0/24" });
+        for possible in ["10.5.0.2", "10.5.0.254", "fd00::5"] {
+            assert_eq!(why(plain(), possible), None);
+        }
+        for (address, reason) in [
+            ("10.6.0.2", "it is not in the subnet 10.5.0.0/24"),
+            (
+                "10.5.0.0",
+                "it is the first or the last address of the subnet",
+            ),
+            (
+                "10.5.0.255",
+                "it is the first or the last address of the subnet",
+            ),
+            ("10.5.0.1", "it is the address of the gateway"),
+        ] {
+            assert_eq!(why(plain(), address).as_deref(), Some(reason), "{address}");
+        }
+        let macvlan = json!({ "driver": "macvlan", "subnet": "10.5.0.0/24" });
+        assert_eq!(why(macvlan, "10.5.0.1"), None);
+        let two = json!({ "ipam": { "config": [
+            { "subnet": "10.5.0.0/24", "gateway": "10.5.0.9", "aux_addresses": { "x": "10.5.0.7" } },
+            { "subnet": "10.6.0.0/31" },
+        ] } });
+        let of_two = |address: &str| why(two.clone(), address).unwrap_or_default();
+        assert_eq!(of_two("10.5.0.1"), "");
+        assert_eq!(of_two("10.6.0.0"), "");
+        assert_eq!(of_two("10.5.0.9"), "it is the address of the gateway");
+        assert_eq!(of_two("10.5.0.7"), "`aux_addresses` reserves it");
+        assert_eq!(
+            of_two("10.7.0.7"),
+            "it is in none of the subnets 10.5.0.0/24, 10.6.0.0/31"
+        );
+        assert_eq!(why(json!({ "driver": "bridge" }), "10.7.0.7"), None);
     }
 
     #[test]

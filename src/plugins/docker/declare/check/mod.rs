@@ -1,5 +1,6 @@
 //! Finds faults of a blueprint that only this plugin can detect: arguments, names, images.
 
+mod addresses;
 mod attributes;
 mod misplaced;
 mod objects;
@@ -30,6 +31,7 @@ pub(crate) fn check(blueprint: &Blueprint, d: &mut Diagnostics) {
             None => objects::check(node, d),
         }
         objects::check_relationships(blueprint, node, d);
+        addresses::check(blueprint, node, d);
         check_instance_names(node, d);
     }
     check_names_differ(blueprint, d);

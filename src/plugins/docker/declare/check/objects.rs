@@ -154,10 +154,15 @@ fn check_properties(
     request: impl Fn(&Json) -> Result<Json, Fault>,
     d: &mut Diagnostics,
 ) {
-    let known = properties(node).filter(|(_, value)| !contains_call(value));
+    let known = known_properties(node);
     if let Err(fault) = request(&Json::Object(known.collect::<JsonMap<_, _>>())) {
         d.push(located(node, fault));
     }
+}
+
+/// Returns the properties of a node without those that are known late.
+pub(crate) fn known_properties(node: &Node) -> impl Iterator<Item = (String, Json)> {
+    properties(node).filter(|(_, value)| !contains_call(value))
 }
 
 fn properties(node: &Node) -> impl Iterator<Item = (String, Json)> {
@@ -183,21 +188,24 @@ fn located(node: &Node, fault: Fault) -> Diagnostic {
 /// Checks dockctl's relationship types, with their sources and targets.
 pub(crate) fn check_relationships(blueprint: &Blueprint, node: &Node, d: &mut Diagnostics) {
     for relationship in &node.relationships {
-        let is = |name: &str| {
-            relationship
-                .relationship_type
-                .hierarchy
-                .iter()
-                .any(|it| &**it == name)
-        };
-        if is(ATTACHED) {
+        if is_attachment(relationship) {
             check_relationship(blueprint, node, relationship, Operation::CreateNetwork, d);
             check_endpoint(node, relationship, d);
-        } else if is(MOUNTS) {
+        } else if has_type(relationship, MOUNTS) {
             check_relationship(blueprint, node, relationship, Operation::CreateVolume, d);
             check_target(relationship, d);
         }
     }
+}
+
+/// Returns true if a relationship attaches a container to a network.
+pub(crate) fn is_attachment(relationship: &Relationship) -> bool {
+    has_type(relationship, ATTACHED)
+}
+
+fn has_type(relationship: &Relationship, name: &str) -> bool {
+    let types = &relationship.relationship_type.hierarchy;
+    types.iter().any(|it| **it == *name)
 }
 
 fn check_relationship(

@@ -879,6 +879,22 @@ fn networking(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     Ok(given)
 }
 
+/// Converts the address in a field of `IPAMConfig`, or its addresses. An empty address means none.
+fn convert_address(field: &str, value: &Json) -> Converted {
+    let (version, is_version): (_, fn(&IpAddr) -> bool) = match field {
+        "IPv4Address" => ("IPv4", IpAddr::is_ipv4),
+        "IPv6Address" => ("IPv6", IpAddr::is_ipv6),
+        _ => return strings(value),
+    };
+    let address = text(value)?;
+    if address.is_empty() || address.parse().is_ok_and(|address| is_version(&address)) {
+        return Ok(address.into());
+    }
+    Err(Fault::new(format!(
+        "`{address}` is not an {version} address"
+    )))
+}
+
 /// Argument names of docker-py's `create_endpoint_config`, and one that it does not have yet.
 pub(crate) const ENDPOINT: [&str; 8] = [
     "aliases",
@@ -907,7 +923,8 @@ pub(crate) fn endpoint(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
         ("link_local_ips", "LinkLocalIPs"),
     ] {
         if let Some(value) = raw.shift_remove(name).filter(|value| !value.is_null()) {
-            addresses[field] = value;
+            let checked = convert_address(field, &value);
+            addresses[field] = checked.map_err(|fault| fault.at_key(name))?;
         }
     }
     if let Some(options) = raw.shift_remove("driver_opt") {
@@ -944,10 +961,9 @@ pub(crate) fn endpoint(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
     })?;
     convert_field(&mut endpoint, "IPAMConfig", |config| {
         let mut config = apply_shape(&shape::IPAM, config, warnings)?;
-        for field in ["IPv4Address", "IPv6Address"] {
-            convert_field(&mut config, field, |value| text(value).map(Json::from))?;
+        for field in ["IPv4Address", "IPv6Address", "LinkLocalIPs"] {
+            convert_field(&mut config, field, |value| convert_address(field, value))?;
         }
-        convert_field(&mut config, "LinkLocalIPs", strings)?;
         Ok(config)
     })?;
     Ok(endpoint)
