@@ -2,13 +2,15 @@
 //! nodes and removed before them.
 
 use crate::{
-    kernel::restore::{TestDeployment, blueprint},
+    kernel::restore::{TestDeployment, blueprint, install},
     kernel::run::deployment_of,
 };
 use dockctl::{
     event::Outcome,
+    model::Deployment,
     plan::unordered_readings,
     plugins::Plugins,
+    seam::Effect,
     stage::{
         Parameters, Selection, Stage, TaskId, Workflow,
         parameters::{Heal, Reinstall},
@@ -239,4 +241,28 @@ fn awaited_operation_orders_install_and_uninstall() {
         waits(&uninstall, stopped, task(&uninstall, "b", "delete")),
         "{uninstall}"
     );
+}
+
+#[test]
+fn limit_beside_a_late_value_is_changed_in_place() {
+    let late = "{get_attribute: [a, container_id]}";
+    for params in [
+        format!("environment: {{A: {late}}}, host_config: {{mem_limit: LIMIT}}"),
+        format!("host_config: {{mem_limit: LIMIT, binds: [{{concat: ['/tmp:/', {late}]}}]}}"),
+        format!("host_config: {{Memory: LIMIT, network_mode: {{concat: ['container:', {late}]}}}}"),
+    ] {
+        let define = |limit: &str, before: Option<&Deployment>| {
+            let of_b = format!("command: sleep 1, {}", params.replace("LIMIT", limit));
+            let nodes = [("a", "command: sleep 1", "", ""), ("b", &*of_b, "", "")];
+            deployment_of(&blueprint(&nodes), before)
+        };
+        let before = define("64000000", None);
+        let life = install(&before);
+        let after = define("80000000", Some(&before));
+        let effects = |deployment: &Deployment| -> Vec<Effect> {
+            let stage = life.plan(deployment, Workflow::Update);
+            stage.tasks().iter().map(|it| it.step.effect()).collect()
+        };
+        assert_eq!(effects(&after), [Effect::Adjusts], "{params}");
+    }
 }

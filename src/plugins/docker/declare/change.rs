@@ -3,7 +3,10 @@
 
 use crate::{
     engine::Kind,
-    model::{Definition, Deployment, Instance, function::contains_call},
+    model::{
+        Definition, Deployment, Instance,
+        function::{contains_call, is_call},
+    },
     plugins::{
         InstanceRef, Replacement,
         docker::declare::{
@@ -283,20 +286,23 @@ fn split_adjustable(
             .unwrap_or_default();
         // Late values are not in the body: compare them as they are written in the blueprint.
         if contains_call(&given) {
-            declared[arguments] = without_limits(given);
+            declared[arguments] = late_arguments(given);
         }
     }
     body.sort_keys();
     Some((json!([declared, body]), adjustable))
 }
 
-/// Returns the arguments without `host_config`, unless it contains late values.
-fn without_limits(mut arguments: Json) -> Json {
-    let known = arguments
-        .get("host_config")
-        .is_none_or(|host| !contains_call(host));
-    if let Some(arguments) = arguments.as_object_mut().filter(|_| known) {
-        arguments.shift_remove("host_config");
+/// Returns the arguments that contain late values. The others are in the body.
+fn late_arguments(mut arguments: Json) -> Json {
+    if is_call(&arguments) {
+        return arguments;
+    }
+    if let Some(fields) = arguments.as_object_mut() {
+        fields.retain(|_, value| contains_call(value));
+        if let Some(host) = fields.get_mut("host_config") {
+            *host = late_arguments(std::mem::take(host));
+        }
     }
     arguments
 }

@@ -298,13 +298,16 @@ impl Reader {
             return;
         };
         let separate = ["host_config", "volumes", "volumes_mapping"];
+        let host = arguments
+            .get("host_config")
+            .filter(|host| !host.is_null() && !is_call(host));
         for (key, value) in arguments
             .iter()
             .filter(|(key, _)| !separate.contains(&key.as_str()))
         {
             self.run_argument(key, value, &path);
         }
-        let [host, volumes, mapping] = separate.map(|key| {
+        let [volumes, mapping] = ["volumes", "volumes_mapping"].map(|key| {
             arguments
                 .get(key)
                 .filter(|value| !value.is_null() && !contains_call(value))
@@ -421,13 +424,14 @@ impl Reader {
                 .push(unknown_argument(key, place).nested_in(&path));
             return;
         };
+        // Late values inside are left out one by one.
+        if key == "host_config" && !value.is_null() && !is_call(value) {
+            return self.host_config(literal(value).unwrap_or(value), &path);
+        }
         if value.is_null() || contains_call(value) {
             return;
         }
         let value = &without_marks(value);
-        if key == "host_config" {
-            return self.host_config(value, &path);
-        }
         if argument.skip_empty && is_empty(value) {
             return self.remove_empty(argument, place, &path);
         }
