@@ -131,6 +131,7 @@ impl PreviewText<'_> {
             "differences": self.0.differences.iter().map(Difference::to_json).collect::<Vec<_>>(),
             "conflicts": self.0.conflicts,
             "lost_data": self.0.proposal.lost_data,
+            "followers": self.0.proposal.followers,
             "foreign_sharers": self.0.proposal.foreign_sharers,
             "address_risks": self.0.proposal.address_risks,
             "protected": self.0.protected,
@@ -195,6 +196,8 @@ impl PreviewText<'_> {
                 .map(|difference| format!("  ~ {difference}\n")),
         );
         text += &exchange_lines(&self.0.proposal.stage.exchanges);
+        let followers = self.0.proposal.followers.iter();
+        text.extend(followers.map(|it| format!("  ~ {it}\n")));
         let warnings = self.0.proposal.warnings();
         text.extend(warnings.iter().map(|it| format!("warning: {it}\n")));
         text.extend(
@@ -316,10 +319,12 @@ impl PreviewText<'_> {
         let exchanges = exchange_texts(&proposal.stage.exchanges);
         let exchanges = exchanges.map(|(who, what)| format!("{who}: {}", what.join("; ")));
         let conflicts = self.0.conflicts.iter().map(|name| conflict(name));
-        let groups: [(&str, Vec<String>); 6] = [
+        let followers = proposal.followers.iter().map(ToString::to_string);
+        let groups: [(&str, Vec<String>); 7] = [
             ("restore", self.restoration().into_iter().collect()),
             ("no rollback", no_rollback.collect()),
             ("exchange", exchanges.collect()),
+            ("followers", followers.collect()),
             ("warning", proposal.warnings()),
             ("conflict", conflicts.collect()),
             ("protected", self.protection().into_iter().collect()),

@@ -44,6 +44,80 @@ impl fmt::Display for ForeignSharers {
     }
 }
 
+/// Instances whose objects share namespaces of an instance that this stage starts again. They start
+/// again in a later stage.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Followers {
+    /// ID of the instance whose namespaces they share.
+    pub instance: String,
+    /// IDs of the followers.
+    pub followers: Vec<String>,
+}
+
+impl fmt::Display for Followers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            instance,
+            followers,
+        } = self;
+        let (names, verb) = (
+            followers.join(", "),
+            if followers.len() == 1 {
+                "shares"
+            } else {
+                "share"
+            },
+        );
+        write!(
+            f,
+            "then started again: {names}, which {verb} namespaces of {instance}"
+        )
+    }
+}
+
+/// Returns the instances of the deployment that must start again after this stage.
+pub(super) fn own(known: &PlanInput<'_>, stage: &Stage) -> Vec<Followers> {
+    let effects = |instance: &str| {
+        let tasks = stage.tasks().iter();
+        let tasks = tasks.filter(move |task| task.instance == instance);
+        let effects = tasks.map(|task| task.step.effect());
+        effects
+            .filter(|effect| *effect != Effect::Nothing)
+            .collect::<Vec<_>>()
+    };
+    let is_follower = |object: &&Object, owner: &Object| {
+        let id = object.owner.as_ref().map_or("", |it| it.instance.as_str());
+        let node = known
+            .deployment
+            .instance(id)
+            .and_then(|it| known.deployment.node(it));
+        object.namespaces_of.contains(&owner.id)
+            && node.is_some_and(|node| !node.is_adopted())
+            && known.record.state(id) == InstanceState::Started
+            && effects(id).is_empty()
+    };
+    let objects = known.observed.objects();
+    let of_owner = |owner: &Object| {
+        let instance = &owner.owner.as_ref()?.instance;
+        let effects = effects(instance);
+        let is_stopped = effects.contains(&Effect::Stops) || owner.state != ObjectState::Running;
+        let is_kept = effects
+            .iter()
+            .all(|effect| matches!(effect, Effect::Starts | Effect::Stops));
+        let is_started_again = is_stopped && is_kept && effects.contains(&Effect::Starts);
+        let followers = objects.iter().filter(|object| is_follower(object, owner));
+        let mut followers: Vec<String> = followers
+            .filter_map(|object| Some(object.owner.as_ref()?.instance.clone()))
+            .collect();
+        followers.sort();
+        (is_started_again && !followers.is_empty()).then(|| Followers {
+            instance: instance.clone(),
+            followers,
+        })
+    };
+    objects.iter().filter_map(of_owner).collect()
+}
+
 /// Returns the objects outside the deployment that lose the network of an instance in this stage.
 pub(super) fn foreign(known: &PlanInput<'_>, stage: &Stage) -> Vec<ForeignSharers> {
     let loses_network = |object: &Object, task: &Task| match task.step.effect() {

@@ -29,7 +29,7 @@ pub use order::unordered_readings;
 pub use readers::AttributeRead;
 
 use addresses::AddressRisk;
-use followers::ForeignSharers;
+use followers::{Followers, ForeignSharers};
 
 use crate::{
     event::StopReason,
@@ -47,6 +47,7 @@ pub fn first(parameters: &Parameters, known: &PlanInput<'_>) -> Proposal {
     let mut proposal = for_workflow(parameters, known);
     unseen::leave_out(known, &mut proposal.stage);
     outdated::mark_outdated(known, &mut proposal.stage);
+    proposal.followers = followers::own(known, &proposal.stage);
     proposal.foreign_sharers = followers::foreign(known, &proposal.stage);
     proposal.lost_data = lost_data(known, &proposal.stage);
     proposal
@@ -307,6 +308,8 @@ pub struct Proposal {
     pub unsupported: Vec<Unsupported>,
     /// Fixed addresses that other instances may get first.
     pub address_risks: Vec<AddressRisk>,
+    /// Instances that start again after this stage.
+    pub followers: Vec<Followers>,
     /// Objects outside the deployment that lose the network of an instance.
     pub foreign_sharers: Vec<ForeignSharers>,
     /// IDs of the instances whose data is gone: their object was lost, and is created again.

@@ -161,6 +161,9 @@ pub struct Object {
     /// Names of running objects outside the deployment that use it. They prevent the removal of a
     /// network, and lose the network of a container that is stopped.
     pub foreign_users: Vec<String>,
+    /// IDs of the objects whose network, IPC or processes it shares. It loses them when such an
+    /// object starts again.
+    pub namespaces_of: Vec<String>,
 }
 
 /// The result of a comparison.

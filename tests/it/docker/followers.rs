@@ -45,6 +45,9 @@ fn sharers_of_a_network_are_restarted_with_their_owner() {
     test.run(&["update", "--yes"]).exits_with(0);
     check("after a corrected update");
     test.docker(&["kill", &test.name("owner")]);
+    test.run(&["plan"])
+        .exits_with(0)
+        .stdout_contains(&["then started again: sharer_"]);
     test.run(&["heal"]).exits_with(0);
     check("after heal");
     // The restart policy, or a user, started the owner: that is drift.
@@ -116,6 +119,12 @@ fn sharer_of_processes_is_started_again_and_foreign_sharers_are_named() {
         "a foreign container is not touched"
     );
     test.docker(&["rm", "-f", &guest]);
+    test.docker(&["kill", &test.name("owner")]);
+    let owner = test.name("owner");
+    let why = format!("container `{owner}`, which `pid_mode` names, does not run");
+    let failed = test.run(&["start", "sharer"]).exits_with(1);
+    assert!(!failed.stderr.contains("retrying"), "{}", failed.stderr);
+    failed.stderr_contains(&[&why, "start that container first"]);
     test.run(&["uninstall"]).exits_with(0);
 }
 

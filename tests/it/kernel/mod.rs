@@ -1,6 +1,7 @@
 //! Tests of the kernel and its formats, on a simulated engine.
 
 mod exchange;
+mod followers;
 mod formats;
 mod input_types;
 pub(crate) mod layers;

@@ -21,6 +21,8 @@ pub(super) struct ContainerSpec {
     command: String,
     /// IDs of containers that must be running when this one starts.
     joins: Vec<String>,
+    /// Those whose namespaces it shares.
+    pub shares: Vec<String>,
     /// Fixed host ports.
     ports: Vec<String>,
     auto_remove: bool,
@@ -82,6 +84,10 @@ impl SimulatedEngine {
             }
             Action::CheckUp => self.stay_up(call)?,
             Action::Stop { .. } => self.stop(&self.own_containers(call), call),
+            Action::Restart { .. } => {
+                self.stop(&self.own_containers(call), call);
+                self.start(call)?;
+            }
             Action::Remove { .. } => {
                 self.remove(&self.containers_of(call), call);
                 return Ok(removed_outputs());
@@ -193,7 +199,7 @@ impl SimulatedEngine {
             .map(|object| object.name.clone())
     }
 
-    fn runs(&self, id: &str) -> bool {
+    pub(super) fn runs(&self, id: &str) -> bool {
         self.containers
             .borrow()
             .iter()
@@ -267,10 +273,12 @@ impl SimulatedEngine {
             .into_iter()
             .flatten()
             .filter_map(|link| link.as_str()?.split(':').next());
-        let named = shared.chain(linked).map(|name| {
+        let id_of = |name: &str| {
             self.id_of(name.trim_start_matches('/'))
                 .ok_or_else(|| Failure::fatal(format!("container `{name}` does not exist")))
-        });
+        };
+        let shares: Vec<String> = shared.map(id_of).collect::<Result<_, _>>()?;
+        let linked: Vec<String> = linked.map(id_of).collect::<Result<_, _>>()?;
         let bindings = host["PortBindings"]
             .as_object()
             .into_iter()
@@ -279,7 +287,8 @@ impl SimulatedEngine {
         Ok(ContainerSpec {
             declaration: creation.declaration.clone(),
             command: body["Cmd"].to_string(),
-            joins: named.collect::<Result<_, _>>()?,
+            joins: [&shares[..], &linked].concat(),
+            shares,
             ports: bindings
                 .filter_map(|binding| binding["HostPort"].as_str().map(str::to_owned))
                 .collect(),
@@ -406,6 +415,7 @@ impl SimulatedEngine {
             }
             self.set(&id, |object| object.state = ObjectState::Running);
             self.log_change(call, Change::Started);
+            self.starts.borrow_mut().push(id);
         }
         Ok(())
     }

@@ -13,11 +13,11 @@ use dockctl::{
         docker::declare::{action::Action, declared::declaration},
     },
     seam::{
-        Call, Comparison, Failure, FailureKind, Object, ObjectState, Observed, Outputs, Owner,
-        Settled, Unseen,
+        Call, Comparison, Drift, Failure, FailureKind, Object, ObjectState, Observed, Outputs,
+        Owner, Settled, Target, Unseen,
     },
 };
-use serde_json::Map as JsonMap;
+use serde_json::{Map as JsonMap, Value as Json};
 use std::{cell::RefCell, collections::HashMap};
 
 /// Returns the drivers of a run on a simulated engine.
@@ -90,6 +90,8 @@ pub(crate) struct SimulatedEngine {
     pub(crate) requests: RefCell<Vec<(String, String)>>,
     /// Changes in order: instance and change. A request that finds its work done changes nothing.
     pub(crate) changes: RefCell<Vec<(String, Change)>>,
+    /// IDs of the containers that were started, in order.
+    starts: RefCell<Vec<String>>,
     outcomes: RefCell<Vec<(usize, RequestOutcome)>>,
     /// Prefixes of instance IDs and of the steps that are refused for them.
     refused: RefCell<Vec<(String, String)>>,
@@ -219,8 +221,31 @@ impl SimulatedEngine {
                 as_declared: matches_declaration(deployment, &owner.instance, made.get(&object.id)),
                 ..owner
             });
+            let made = made.get(&object.id);
+            object.namespaces_of = made.map(|made| made.shares.clone()).unwrap_or_default();
+            object.drift = self.stale_namespaces(object);
         }
         all
+    }
+
+    /// Returns the drift of a running container that started before one whose namespaces it shares.
+    fn stale_namespaces(&self, object: &Object) -> Vec<Drift> {
+        let starts = self.starts.borrow();
+        let last_start = |id: &str| starts.iter().rposition(|started| started == id);
+        let is_later = |owner: &&String| last_start(owner) > last_start(&object.id);
+        let mut owners = object.namespaces_of.iter();
+        let later = owners.find(is_later);
+        let later = later.filter(|owner| self.runs(owner) && object.state == ObjectState::Running);
+        let params = Json::Null;
+        let repair = || Action::Restart { params }.into_step(Target::default());
+        let drift = later.map(|owner| Drift {
+            field: "network_mode".to_owned(),
+            declared: owner.as_str().into(),
+            present: "of its start before".into(),
+            repair: repair(),
+            is_stale_start: true,
+        });
+        drift.into_iter().collect()
     }
 }
 
@@ -264,6 +289,7 @@ fn object(id: String, name: &str, instance: Option<&str>, state: ObjectState) ->
         drift: Vec::new(),
         comparison: Comparison::default(),
         foreign_users: Vec::new(),
+        namespaces_of: Vec::new(),
         image_id: String::new(),
     }
 }

@@ -129,18 +129,16 @@ pub(crate) fn stale_namespace(
     found: &Container,
     owner: &Container,
 ) -> Option<Drift> {
-    let shared = shared_namespace(found).filter(|it| it.owner == owner.id())?;
-    let [mine, of_owner] = [found, owner].map(Container::started_ms);
-    let is_affected = match shared.kind {
+    let is_affected = |it: &SharedNamespace<'_>| match it.kind {
         Namespace::Processes => {
             found.state() == ObjectState::Exited && expected_exit(node).is_none()
         }
         Namespace::NetworkOrIpc => found.state() == ObjectState::Running,
     };
-    let is_stale = is_affected
-        && owner.state() == ObjectState::Running
-        && !node.is_adopted()
-        && mine? < of_owner?;
+    let mut of_this = shared_namespaces(found).filter(|it| it.owner == owner.id());
+    let shared = of_this.find(is_affected)?;
+    let [mine, of_owner] = [found, owner].map(Container::started_ms);
+    let is_stale = owner.state() == ObjectState::Running && !node.is_adopted() && mine? < of_owner?;
     let params = stop_params(node, input(node, "stop", "params").clone());
     let repair = match shared.kind {
         Namespace::Processes => Action::Start { adopted: false },
@@ -179,13 +177,13 @@ pub(crate) enum Namespace {
 pub(crate) struct SharedNamespace<'c> {
     kind: Namespace,
     /// The argument that declares it.
-    argument: &'static str,
+    pub argument: &'static str,
     /// ID of the other container.
     pub owner: &'c str,
 }
 
-/// Returns the namespace that a container shares with another one.
-pub(crate) fn shared_namespace(found: &Container) -> Option<SharedNamespace<'_>> {
+/// Returns the namespaces that a container shares with other ones.
+pub(crate) fn shared_namespaces(found: &Container) -> impl Iterator<Item = SharedNamespace<'_>> {
     let modes = [
         ("pid_mode", "/HostConfig/PidMode", Namespace::Processes),
         (
@@ -195,7 +193,7 @@ pub(crate) fn shared_namespace(found: &Container) -> Option<SharedNamespace<'_>>
         ),
         ("ipc_mode", "/HostConfig/IpcMode", Namespace::NetworkOrIpc),
     ];
-    modes.into_iter().find_map(|(argument, path, kind)| {
+    modes.into_iter().filter_map(|(argument, path, kind)| {
         let owner = found.text(path)?.strip_prefix("container:")?;
         Some(SharedNamespace {
             kind,

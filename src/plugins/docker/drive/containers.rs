@@ -11,6 +11,7 @@ use crate::{
             binds::{relative_sources, resolve_sources},
             change::{CARRIED_VOLUMES, PREDECESSOR, PREDECESSOR_POLICY, SUCCESSOR},
             container::{Container, is_valid_name, mount_carried_volumes, without_slash},
+            drift::shared_namespaces,
             json::{list, pairs},
             label::{
                 self, label_with_carried_volumes, names_deployment, names_instance, names_owner,
@@ -551,15 +552,40 @@ impl Engine {
                 resumed.map_err(|error| failure(&error, "unpausing the container"))?;
                 return self.network_outputs(call, &id).await;
             }
-            let failure = failure(&error, "starting the container");
-            let endpoints = found.iter().flat_map(Container::endpoints);
-            let failure = self.with_address_holder(failure, &error, endpoints).await;
             return Err(Failure {
                 exit: self.exit_info(&id).await,
-                ..failure
+                ..self.start_failure(found.as_ref(), &error).await
             });
         }
         self.network_outputs(call, &id).await
+    }
+
+    /// Returns the failure of a refused start, with its cause as far as dockctl can find it.
+    async fn start_failure(&self, found: Option<&Container>, error: &EngineError) -> Failure {
+        let action = "starting the container";
+        let shared = found.into_iter().flat_map(shared_namespaces);
+        for shared in shared.filter(|_| error.is_reported()) {
+            if let Some(owner) = self.stopped_container(shared.owner).await {
+                let argument = shared.argument;
+                let message = format!(
+                    "{action}: container `{owner}`, which `{argument}` names, does not run"
+                );
+                return Failure::fatal(message).hint("start that container first");
+            }
+        }
+        let endpoints = found.into_iter().flat_map(Container::endpoints);
+        self.with_address_holder(failure(error, action), error, endpoints)
+            .await
+    }
+
+    /// Returns the name of a container if it does not run and the engine does not restart it.
+    async fn stopped_container(&self, id: &str) -> Option<String> {
+        let container = self.inspect(id).await.ok()??;
+        let is_stopped = matches!(
+            container.state(),
+            ObjectState::Created | ObjectState::Exited | ObjectState::Dead
+        );
+        is_stopped.then(|| printable(&container.name()))
     }
 
     /// Stops the container and starts it again.

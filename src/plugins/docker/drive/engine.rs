@@ -14,7 +14,7 @@ use crate::{
                 compare::{DeclaredImage, Inspection, compare_object},
                 container::{Container, is_valid_name, without_slash},
                 declared::{declaration, declared_name, image as declared_image},
-                drift::{drift, shared_namespace, stale_namespace},
+                drift::{drift, shared_namespaces, stale_namespace},
                 image::image_name,
                 infrakit,
                 json::{list, pairs, strings, text},
@@ -206,6 +206,7 @@ impl Engine {
             engine: engine.to_owned(),
             comparison: Comparison::default(),
             foreign_users: Vec::new(),
+            namespaces_of: Vec::new(),
         };
         if let Some(shown) = shown {
             compare_foreign(&mut object, &shown, scene);
@@ -536,7 +537,7 @@ impl Engine {
     async fn foreign_owners(&self, found: &[Option<Container>]) -> Result<Vec<Container>, Failure> {
         let all = || found.iter().flatten();
         let is_known = |id: &str| all().any(|it| it.id() == id);
-        let owners = all().filter_map(|it| Some(shared_namespace(it)?.owner));
+        let owners = all().flat_map(shared_namespaces).map(|it| it.owner);
         let owners: HashSet<&str> = owners.filter(|id| !is_known(id)).collect();
         let mut foreign = Vec::new();
         for id in owners {
@@ -674,6 +675,7 @@ impl Engine {
             drift: Vec::new(),
             comparison: Comparison::default(),
             foreign_users: Vec::new(),
+            namespaces_of: Vec::new(),
         };
         if self.has_foreign_key(&found["Labels"]) {
             let shown = Inspection {
@@ -783,9 +785,12 @@ fn add_stale_namespaces(objects: &mut [Object], found: &[&Container], deployment
         let (Some(node), Some(container)) = (node, by_id(&object.id)) else {
             continue;
         };
-        let owner = shared_namespace(container).and_then(|it| by_id(it.owner));
-        let drift = owner.and_then(|owner| stale_namespace(node, container, owner));
+        let mut owners = shared_namespaces(container).filter_map(|it| by_id(it.owner));
+        let drift = owners.find_map(|owner| stale_namespace(node, container, owner));
         object.drift.extend(drift);
+        object.namespaces_of = shared_namespaces(container)
+            .map(|it| it.owner.to_owned())
+            .collect();
     }
 }
 

@@ -1,0 +1,129 @@
+//! Containers that share namespaces of another container, on the simulated engine: they start again
+//! after it.
+
+use crate::{
+    kernel::{
+        restore::{TestDeployment, blueprint, install},
+        run::{deployment_of, with_runtime},
+    },
+    simulated::Change,
+};
+use dockctl::{
+    event::Outcome,
+    model::Deployment,
+    plan::{self, PlanInput},
+    plugins::{ObserveContext, Plugins},
+    seam::ObjectState,
+    secrets::Secrets,
+    stage::{Parameters, Selection, Workflow, parameters::Restart},
+};
+
+/// Two containers that share the network and the IPC of `a`, and one that shares nothing.
+fn sharers(command_of_a: &str) -> String {
+    let depends = "{type: cloudify.relationships.depends_on, target: a}";
+    let shares = |mode: &str| format!("command: sleep 1, host_config: {{{mode}: 'container:a'}}");
+    blueprint(&[
+        ("a", &format!("command: {command_of_a}"), "", ""),
+        ("b", &shares("network_mode"), "", depends),
+        ("c", &shares("ipc_mode"), "", depends),
+        ("d", "command: sleep 1", "", depends),
+    ])
+}
+
+/// Returns the changes since the last call, with the names of nodes.
+fn changes(life: &TestDeployment) -> Vec<(String, Change)> {
+    let all = life.world.changes.take();
+    let node = |id: String| id.split('_').next().unwrap_or_default().to_owned();
+    all.into_iter()
+        .map(|(id, change)| (node(id), change))
+        .collect()
+}
+
+fn started_again(changes: &[(String, Change)], node: &str) -> bool {
+    let of = |wanted: Change| {
+        changes
+            .iter()
+            .position(|it| *it == (node.to_owned(), wanted))
+    };
+    matches!((of(Change::Stopped), of(Change::Started)), (Some(stop), Some(start)) if stop < start)
+}
+
+fn kill(life: &TestDeployment, name: &str) {
+    let mut containers = life.world.containers.borrow_mut();
+    let container = containers.iter_mut().find(|it| it.name == name).unwrap();
+    container.state = ObjectState::Exited;
+}
+
+/// Returns the announcements of a plan.
+fn announced(life: &TestDeployment, deployment: &Deployment, workflow: Workflow) -> Vec<String> {
+    with_runtime(async {
+        let (record, secrets) = (life.record(), Secrets::default());
+        let context = ObserveContext {
+            deployment,
+            record: &record,
+            secrets: &secrets,
+        };
+        let places = Plugins::default().places(context).unwrap();
+        let observed = life.world.observed(deployment, &places);
+        let known = PlanInput::new(deployment, &record, &observed);
+        let followers = plan::first(&workflow.into(), &known).followers;
+        let nodes = |id: &String| id.split('_').next().unwrap_or_default().to_owned();
+        followers
+            .iter()
+            .flat_map(|it| it.followers.iter().map(nodes))
+            .collect()
+    })
+}
+
+#[test]
+fn sharers_start_again_after_their_owner_was_killed() {
+    let deployment = deployment_of(&sharers("sleep 1"), None);
+    for workflow in [Workflow::Heal, Workflow::Install] {
+        let mut life = install(&deployment);
+        changes(&life);
+        assert!(announced(&life, &deployment, workflow).is_empty());
+        kill(&life, "a");
+        assert_eq!(announced(&life, &deployment, workflow), ["b", "c"]);
+        assert_eq!(life.run(&deployment, workflow), Some(Outcome::Terminated));
+        let changes = changes(&life);
+        assert_eq!(changes[0], ("a".to_owned(), Change::Started));
+        assert!(started_again(&changes, "b") && started_again(&changes, "c"));
+        assert!(!started_again(&changes, "d"), "{changes:?}");
+        assert_eq!(announced(&life, &deployment, workflow), [""; 0]);
+    }
+}
+
+#[test]
+fn sharers_start_again_after_a_restart_of_their_owner() {
+    let deployment = deployment_of(&sharers("sleep 1"), None);
+    let mut life = install(&deployment);
+    changes(&life);
+    let owner = deployment.instances.iter().find(|it| it.node == "a");
+    let restart = Parameters::Restart(Restart {
+        selection: Selection::of_instances([owner.unwrap().id.clone()]),
+        ..Restart::default()
+    });
+    let outcome = life.run_with(&deployment, &restart);
+    assert_eq!(outcome, Some(Outcome::Terminated));
+    let changes = changes(&life);
+    assert!(
+        started_again(&changes, "b") && started_again(&changes, "c"),
+        "{changes:?}"
+    );
+    assert!(!started_again(&changes, "d"));
+}
+
+#[test]
+fn sharers_start_again_after_a_failed_update_restored_their_owner() {
+    let before = deployment_of(&sharers("sleep 1"), None);
+    let mut life = install(&before);
+    changes(&life);
+    let after = deployment_of(&sharers("missing"), Some(&before));
+    assert_eq!(life.run(&after, Workflow::Update), Some(Outcome::Failed));
+    let states = life.container_states();
+    assert_eq!(states, ["a running", "b running", "c running", "d running"]);
+    let mut last_starts = changes(&life);
+    last_starts.retain(|(_, change)| *change == Change::Started);
+    let at = |node: &str| last_starts.iter().rposition(|(it, _)| it == node);
+    assert!(at("a") < at("b") && at("a") < at("c"), "{last_starts:?}");
+}
