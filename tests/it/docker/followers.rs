@@ -2,7 +2,7 @@
 
 use crate::{
     docker::exchange::{self, container},
-    support::Test,
+    support::{Test, free_port},
 };
 
 fn write(test: &Test, command: &str) {
@@ -125,6 +125,40 @@ fn sharer_of_processes_is_started_again_and_foreign_sharers_are_named() {
     let failed = test.run(&["start", "sharer"]).exits_with(1);
     assert!(!failed.stderr.contains("retrying"), "{}", failed.stderr);
     failed.stderr_contains(&[&why, "start that container first"]);
+    test.run(&["uninstall"]).exits_with(0);
+}
+
+#[test]
+fn sharer_that_never_started_is_created_again_with_its_owner() {
+    let test = Test::new("neverstarted");
+    let port = free_port();
+    let holder = test.docker(&[
+        "run",
+        "-d",
+        "--label",
+        &format!("dockctl-test={}", test.prefix),
+        "-p",
+        &format!("{port}:80"),
+        "dockctl-demo",
+        "sleep",
+        "1000",
+    ]);
+    let shared = format!(
+        "host_config: {{pid_mode: 'container:PREFIX-owner', port_bindings: {{80: {port}}}}}"
+    );
+    let params = format!("command: sleep 1000, {shared}");
+    let relationship = "{type: cloudify.relationships.depends_on, target: owner}";
+    let nodes = [
+        container("owner", "owner", "command: sleep 1000", ""),
+        container("sharer", "sharer", &params, relationship),
+    ];
+    exchange::write(&test, &nodes);
+    test.run(&["install"]).exits_with(1);
+    assert_eq!(test.inspect("sharer", "{{.State.Status}}"), "created");
+    test.docker(&["rm", "-f", &holder]);
+    test.docker(&["rm", "-f", &test.name("owner")]);
+    test.run(&["install"]).exits_with(0);
+    test.run(&["status", "--exit-code"]).exits_with(0);
     test.run(&["uninstall"]).exits_with(0);
 }
 

@@ -3,7 +3,7 @@
 
 use crate::{
     kernel::{
-        restore::{TestDeployment, blueprint, install},
+        restore::{Sweep, TestDeployment, blueprint, install},
         run::{deployment_of, with_runtime},
     },
     simulated::Change,
@@ -111,6 +111,21 @@ fn sharers_start_again_after_a_restart_of_their_owner() {
         "{changes:?}"
     );
     assert!(!started_again(&changes, "d"));
+}
+
+#[test]
+fn sharers_survive_every_fault_of_an_update_of_their_owner() {
+    for command in ["sleep 2", "exit", "missing"] {
+        let sweep = Sweep {
+            foreign: &[],
+            before: sharers("sleep 1"),
+            after: sharers(command),
+            corrected: sharers("sleep 3"),
+            always_working: &["a", "b", "c"],
+            sample: 31,
+        };
+        assert!(sweep.run() >= 10);
+    }
 }
 
 #[test]

@@ -393,6 +393,7 @@ impl Sweep {
             life.record().executions.last()
         );
         self.expect_working(&life, point);
+        assert_eq!(life.world.stale_sharers(), [""; 0], "{point}");
         let left = |name: &&String| name.contains(".dockctl-");
         assert_eq!(
             life.container_states()

@@ -308,9 +308,9 @@ impl SimulatedEngine {
             });
             restored = Some(before.to_owned());
         }
-        let existing = property(call, SUCCESSOR).filter(|id| {
-            self.spec(id).declaration == creation.declaration && self.name(id).is_some()
-        });
+        let wanted = self.spec_from(creation)?;
+        let existing = property(call, SUCCESSOR)
+            .filter(|id| self.spec(id) == wanted && self.name(id).is_some());
         if let (None, Some(stale)) = (existing, property(call, SUCCESSOR)) {
             self.remove(&[stale.to_owned()], call);
         }

@@ -228,6 +228,19 @@ impl SimulatedEngine {
         all
     }
 
+    /// Returns the names of the running containers that started before one whose namespaces they
+    /// share.
+    pub(crate) fn stale_sharers(&self) -> Vec<String> {
+        let made = self.specs.borrow();
+        let shares = |id: &str| made.get(id).map(|it| it.shares.clone()).unwrap_or_default();
+        let mut all = self.containers.borrow().clone();
+        all.retain_mut(|object| {
+            object.namespaces_of = shares(&object.id);
+            !self.stale_namespaces(object).is_empty()
+        });
+        all.into_iter().map(|object| object.name).collect()
+    }
+
     /// Returns the drift of a running container that started before one whose namespaces it shares.
     fn stale_namespaces(&self, object: &Object) -> Vec<Drift> {
         let starts = self.starts.borrow();

@@ -178,6 +178,8 @@ pub(crate) struct SharedNamespace<'c> {
     kind: Namespace,
     /// The argument that declares it.
     pub argument: &'static str,
+    /// Path of its field in the request and in the container.
+    pub path: &'static str,
     /// ID of the other container.
     pub owner: &'c str,
 }
@@ -198,6 +200,7 @@ pub(crate) fn shared_namespaces(found: &Container) -> impl Iterator<Item = Share
         Some(SharedNamespace {
             kind,
             argument,
+            path,
             owner,
         })
     })

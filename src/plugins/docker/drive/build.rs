@@ -217,7 +217,7 @@ impl Engine {
             .await
         {
             Err(error) if !matches!(crate::engine::status(&error), Some(404 | 409)) => {
-                Err(failure(&error, "removing the image"))
+                Err(failure(&error, &format!("removing image `{tag}`")))
             }
             _ => done(),
         }

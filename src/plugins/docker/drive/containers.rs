@@ -12,7 +12,7 @@ use crate::{
             change::{CARRIED_VOLUMES, PREDECESSOR, PREDECESSOR_POLICY, SUCCESSOR},
             container::{Container, is_valid_name, mount_carried_volumes, without_slash},
             drift::shared_namespaces,
-            json::{list, pairs},
+            json::{list, pairs, text},
             label::{
                 self, label_with_carried_volumes, names_deployment, names_instance, names_owner,
             },
@@ -317,14 +317,32 @@ impl Engine {
         Ok(image.as_ref().map(Platform::of_image))
     }
 
-    /// Returns true if a container was created from the request of a creation.
-    pub(crate) fn is_created_from(
+    /// Returns true if a container is as if it was created from a creation now.
+    pub(crate) async fn is_created_from(
         &self,
         found: &Container,
         call: &Call,
         creation: &Creation,
     ) -> Result<bool, Failure> {
-        Ok(found.label(label::REQUEST) == Some(&self.request(call, creation)?.digest))
+        self.is_as_requested(found, &self.request(call, creation)?)
+            .await
+    }
+
+    /// Returns true if a container was created from the same request, and the containers that the
+    /// request names are still those whose namespaces it shares: engines store their IDs.
+    async fn is_as_requested(&self, found: &Container, request: &Request) -> Result<bool, Failure> {
+        if found.label(label::REQUEST) != Some(&request.digest) {
+            return Ok(false);
+        }
+        for shared in shared_namespaces(found) {
+            let named = request.body.pointer(shared.path).map_or("", text);
+            let named = named.strip_prefix("container:").unwrap_or_default();
+            let owner = self.inspect(named).await?;
+            if owner.is_none_or(|owner| owner.id() != shared.owner) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Fails if another container has the name that a successor needs.
@@ -379,9 +397,7 @@ impl Engine {
                 self.is_claim(&found).await?,
             ));
         }
-        if found.label(label::REQUEST) == Some(&request.digest)
-            || found.state() != ObjectState::Created
-        {
+        if found.state() != ObjectState::Created || self.is_as_requested(&found, request).await? {
             return Ok(container_id_outputs(found.id()));
         }
         // Created from other parameters and never started: nothing is lost.

@@ -262,10 +262,12 @@ async fn create_guard(
         (EXPIRES): expires.to_string(),
         (GENERATION): generation.to_string(),
     });
-    let body = json!({ "Name": name(deployment, generation), "Labels": labels });
+    let volume = name(deployment, generation);
+    let body = json!({ "Name": volume, "Labels": labels });
     let made = client.post("/volumes/create", &[], &body).await;
     let made = made.map_err(|error| {
-        GuardError::Refused(failure(&error, "guarding the deployment on the engine"))
+        let action = format!("guarding the deployment with volume `{volume}`");
+        GuardError::Refused(failure(&error, &action))
     })?;
     match GuardVolume::from_volume(&made) {
         Some(found) if found.holder.is_same(me) => Ok(()),
@@ -274,7 +276,6 @@ async fn create_guard(
             found.expires.saturating_sub(client.now()).div_ceil(1000),
         )),
         None => {
-            let volume = name(deployment, generation);
             let message = format!("volume {volume} exists but is not a guard");
             let hint = format!("remove it: docker volume rm {volume}");
             Err(GuardError::Refused(Failure::fatal(message).hint(hint)))
@@ -302,7 +303,10 @@ async fn remove_guard(client: &Client, name: &str) -> Result<(), Failure> {
         .when(|error| status(error) != Some(404))
         .await
     {
-        Err(error) if status(&error) != Some(404) => Err(failure(&error, "removing a guard")),
+        Err(error) if status(&error) != Some(404) => Err(failure(
+            &error,
+            &format!("removing the guard, volume `{name}`"),
+        )),
         _ => Ok(()),
     }
 }

@@ -36,8 +36,8 @@ pub(crate) type NetworkLocks = RefCell<HashMap<String, Rc<Mutex<()>>>>;
 /// The containers on a network.
 #[derive(Default)]
 struct NetworkUsers {
-    /// IDs of the containers of the deployment.
-    own: Vec<String>,
+    /// IDs and names of the containers of the deployment.
+    own: Vec<(String, String)>,
     /// Names of other containers.
     foreign: Vec<String>,
     /// Names of endpoints that the engine keeps although their containers are gone.
@@ -173,7 +173,9 @@ impl Engine {
         if status(&error) == Some(404) {
             return Ok(());
         }
-        let cannot = failure(&error, "removing the network");
+        let name = printable(text(&found["Name"]));
+        let removing = format!("removing network `{name}`");
+        let cannot = failure(&error, &removing);
         if !KnownMessage::InUse.matches_error(&error) {
             return Err(cannot);
         }
@@ -191,16 +193,17 @@ impl Engine {
             return Err(cannot.temporary());
         }
         let disconnect = format!("{path}/disconnect");
-        for container in &users.own {
-            let body = json!({ "Container": container, "Force": true });
+        for (id, container) in &users.own {
+            let body = json!({ "Container": id, "Force": true });
             let disconnected = self.client.post_and_confirm(&disconnect, &body).await;
-            disconnected
-                .map_err(|error| failure(&error, "disconnecting a container from the network"))?;
+            disconnected.map_err(|error| {
+                let container = printable(container);
+                let action = format!("disconnecting container `{container}` from network `{name}`");
+                failure(&error, &action)
+            })?;
         }
         match self.client.delete(&path, &[]).await {
-            Err(error) if status(&error) != Some(404) => {
-                Err(failure(&error, "removing the network"))
-            }
+            Err(error) if status(&error) != Some(404) => Err(failure(&error, &removing)),
             _ => Ok(()),
         }
     }
@@ -224,7 +227,7 @@ impl Engine {
                 &call.deployment.id,
             );
             if names_it && self.is_proven(&container).await? {
-                users.own.push(id.clone());
+                users.own.push((id.clone(), container.name()));
             } else {
                 users.foreign.push(container.name());
             }

@@ -188,11 +188,11 @@ impl Engine {
         let Some(found) = self.inspect(id).await? else {
             return Ok(None);
         };
-        if self.is_created_from(
-            &found,
-            &call_with_carried_volumes(call, carried_volumes),
-            creation,
-        )? {
+        let call_with_volumes = call_with_carried_volumes(call, carried_volumes);
+        if self
+            .is_created_from(&found, &call_with_volumes, creation)
+            .await?
+        {
             return Ok(Some(set([(SUCCESSOR, id.into())], &[])));
         }
         self.delete_owned(
@@ -527,7 +527,10 @@ impl Engine {
                 .await
             {
                 Err(error) if !matches!(status(&error), Some(404 | 409)) => {
-                    return Err(failure(&error, "removing an anonymous volume"));
+                    return Err(failure(
+                        &error,
+                        &format!("removing anonymous volume `{name}`"),
+                    ));
                 }
                 _ => {}
             }

@@ -5,11 +5,13 @@ use crate::{
     plugins::docker::{
         declare::{
             action::ObjectCreation,
+            json::text,
             label::{self, names_deployment},
             volume::{request, runtime_properties},
         },
         drive::{containers::invalid_arguments, engine::Engine, networks::name_conflict},
     },
+    printable::printable,
     seam::{Call, Failure, Outputs},
 };
 use serde_json::{Value as Json, json};
@@ -76,7 +78,8 @@ impl Engine {
                 .client
                 .delete(&format!("/volumes/{}", encode_path(name)), &[])
                 .await;
-            removed.map_err(|error| failure(&error, "removing a partial volume"))?;
+            removed
+                .map_err(|error| failure(&error, &format!("removing partial volume `{name}`")))?;
         }
         Ok(())
     }
@@ -137,19 +140,12 @@ impl Engine {
             })
         };
         for found in all.iter().filter(is_chosen) {
-            match self
-                .client
-                .delete(
-                    &format!(
-                        "/volumes/{}",
-                        encode_path(found["Name"].as_str().unwrap_or_default())
-                    ),
-                    &[],
-                )
-                .await
-            {
+            let name = text(&found["Name"]);
+            let path = format!("/volumes/{}", encode_path(name));
+            match self.client.delete(&path, &[]).await {
                 Err(error) if status(&error) != Some(404) => {
-                    return Err(failure(&error, "removing the volume"));
+                    let action = format!("removing volume `{}`", printable(name));
+                    return Err(failure(&error, &action));
                 }
                 _ => {}
             }

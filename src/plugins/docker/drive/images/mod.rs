@@ -506,7 +506,7 @@ impl Engine {
             .await
         {
             Err(error) if !matches!(status(&error), Some(404 | 409)) => {
-                Err(failure(&error, "removing the image"))
+                Err(failure(&error, &format!("removing image `{id}`")))
             }
             _ => Ok(()),
         }
