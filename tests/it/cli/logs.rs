@@ -157,14 +157,20 @@ fn one_log_that_cannot_be_read_does_not_hide_the_others() {
     let of =
         |id: &str| missing.iter().find(|it| it["instance"] == id).unwrap()["reason"].to_string();
     assert!(of(&gone).contains("no longer exists"), "{missing:?}");
-    assert!(of(&mute).contains("logging driver"), "{missing:?}");
+    let reason = of(&mute);
+    assert!(
+        reason.contains("logging driver") || reason.contains("log driver"),
+        "{reason}"
+    );
     test.run(&["logs"]).exits_with(0).stderr_contains(&[
         &format!("note: the log of {gone} is missing: "),
         &format!("note: the log of {mute} is missing: "),
     ]);
     test.run(&["logs", "mute"]).exits_with(1);
 
-    // Outside a terminal, bytes are unchanged. The log driver replaces those that are not text.
+    // Outside a terminal, bytes are unchanged. The log driver of Docker replaces those that are not
+    // text.
     let raw = test.command(&["logs", "loud"]).output().unwrap().stdout;
-    assert_eq!(raw, "a\u{fffd}\u{1b}[2Jb\r\n".as_bytes());
+    let expected = ["a\u{fffd}\u{1b}[2Jb\r\n".as_bytes(), b"a\xff\x1b[2Jb\r\n"];
+    assert!(expected.contains(&&*raw), "{raw:?}");
 }

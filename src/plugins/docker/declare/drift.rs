@@ -11,6 +11,7 @@ use crate::{
             creation, declaration, declared_name, engine, expected_exit, input, stop_params,
         },
         infrakit,
+        json::text,
         operation::is_infrakit,
     },
     seam::{Drift, Labeling, ObjectState},
@@ -104,7 +105,13 @@ fn only_network(found: &Container, creation: &Creation) -> Option<Attachment> {
     if !creation.networks.is_empty() {
         return None;
     }
-    let name = match found.text("/HostConfig/NetworkMode")? {
+    let body = creation.converted().ok()?.body;
+    // Podman shows `bridge` for any network.
+    let declared = body
+        .get("HostConfig")
+        .map_or("", |host| text(&host["NetworkMode"]));
+    let mode = Some(declared).filter(|mode| !mode.is_empty());
+    let name = match mode.or_else(|| found.text("/HostConfig/NetworkMode"))? {
         "default" => "bridge",
         "none" | "host" | "" => return None,
         // `container:` and the like; Podman has modes without a network of the engine.
@@ -113,7 +120,6 @@ fn only_network(found: &Container, creation: &Creation) -> Option<Attachment> {
         }
         name => name,
     };
-    let body = creation.converted().ok()?.body;
     let endpoints = body.get("NetworkingConfig");
     let endpoint = endpoints.map(|it| it["EndpointsConfig"][name].clone());
     Some(Attachment {

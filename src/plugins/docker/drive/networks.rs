@@ -167,6 +167,13 @@ impl Engine {
     async fn delete_network(&self, call: &Call, found: &Json) -> Result<(), Failure> {
         let id = found["Id"].as_str().unwrap_or_default();
         let path = format!("/networks/{}", encode_path(id));
+        // Podman would disconnect the containers of others.
+        if self.client.is_podman() {
+            let users = self.network_users(call, id).await?;
+            if let Some(refusal) = users.refusal(text(&found["Name"])) {
+                return Err(refusal);
+            }
+        }
         let Err(error) = self.client.delete(&path, &[]).await else {
             return Ok(());
         };
