@@ -108,7 +108,9 @@ impl EngineError {
 
     /// Returns true if the engine reports a conflict that a person must resolve.
     fn is_permanent(&self) -> bool {
-        self.is_reported() && PERMANENT.iter().any(|says| says.matches_error(self))
+        self.is_reported()
+            && PERMANENT.iter().any(|says| says.matches_error(self))
+            && !KnownMessage::Busy.matches_error(self)
     }
 }
 

@@ -110,6 +110,27 @@ impl KnownMessage {
                 "to rootfs at",
                 "does not belong to any of this network's subnets",
                 "invalid address",
+                "invalid mac address",
+                "cannot assign requested address",
+                "seccomp profile",
+                "apparmor profile",
+                "--security-opt",
+                "--storage-opt",
+                "could not select device driver",
+                "uids and gids must be in range",
+                "rlimit",
+                "invalid tmpfs option",
+                "not a directory",
+                "_data: no such",
+                "stat /dev/",
+                "logging driver: invalid",
+                "invalid syntax",
+                "invalid argument",
+                "invalid subinterface",
+                "numerical result out of range",
+                "not a swarm manager",
+                "operation not permitted",
+                "read-only file system",
             ],
             Self::Missing => &[
                 "no such container",
@@ -184,6 +205,34 @@ mod tests {
             ),
             (
                 "error gathering device information while adding custom device \"/dev/x\": no such file or directory",
+                KnownMessage::Unsatisfiable,
+            ),
+            (
+                "Decoding seccomp profile failed: invalid character '/' looking for beginning of value",
+                KnownMessage::Unsatisfiable,
+            ),
+            (
+                "invalid --security-opt 2: \"nosuch=1\"",
+                KnownMessage::Unsatisfiable,
+            ),
+            (
+                "failed to initialize logging driver: invalid size: 'abc'",
+                KnownMessage::Unsatisfiable,
+            ),
+            (
+                "Cannot mkdir: /bin/busybox is not a directory",
+                KnownMessage::Unsatisfiable,
+            ),
+            (
+                "Error starting userland proxy: listen tcp4 1.2.3.4:80: bind: cannot assign requested address",
+                KnownMessage::Unsatisfiable,
+            ),
+            (
+                "runc create failed: wrong rlimit value: RLIMIT_NOSUCH: unknown",
+                KnownMessage::Unsatisfiable,
+            ),
+            (
+                "failed to mount local volume: mount x:/var/lib/docker/volumes/v/_data: no such device",
                 KnownMessage::Unsatisfiable,
             ),
         ] {

@@ -60,62 +60,68 @@ impl fmt::Display for Followers {
             instance,
             followers,
         } = self;
-        let (names, verb) = (
-            followers.join(", "),
-            if followers.len() == 1 {
-                "shares"
-            } else {
-                "share"
-            },
-        );
+        let names = followers.join(", ");
         write!(
             f,
-            "then started again: {names}, which {verb} namespaces of {instance}"
+            "then started again: {names} (shared namespaces of {instance})"
         )
     }
 }
 
 /// Returns the instances of the deployment that must start again after this stage.
 pub(super) fn own(known: &PlanInput<'_>, stage: &Stage) -> Vec<Followers> {
-    let effects = |instance: &str| {
-        let tasks = stage.tasks().iter();
-        let tasks = tasks.filter(move |task| task.instance == instance);
-        let effects = tasks.map(|task| task.step.effect());
-        effects
-            .filter(|effect| *effect != Effect::Nothing)
-            .collect::<Vec<_>>()
-    };
-    let is_follower = |object: &&Object, owner: &Object| {
-        let id = object.owner.as_ref().map_or("", |it| it.instance.as_str());
-        let node = known
-            .deployment
-            .instance(id)
-            .and_then(|it| known.deployment.node(it));
-        object.namespaces_of.contains(&owner.id)
-            && node.is_some_and(|node| !node.is_adopted())
-            && known.record.state(id) == InstanceState::Started
-            && effects(id).is_empty()
-    };
     let objects = known.observed.objects();
     let of_owner = |owner: &Object| {
-        let instance = &owner.owner.as_ref()?.instance;
-        let effects = effects(instance);
-        let is_stopped = effects.contains(&Effect::Stops) || owner.state != ObjectState::Running;
-        let is_kept = effects
+        let mut followers: Vec<String> = objects
             .iter()
-            .all(|effect| matches!(effect, Effect::Starts | Effect::Stops));
-        let is_started_again = is_stopped && is_kept && effects.contains(&Effect::Starts);
-        let followers = objects.iter().filter(|object| is_follower(object, owner));
-        let mut followers: Vec<String> = followers
-            .filter_map(|object| Some(object.owner.as_ref()?.instance.clone()))
+            .filter(|object| follows(known, stage, object, owner))
+            .filter_map(|object| instance_of(object).map(str::to_owned))
             .collect();
         followers.sort();
-        (is_started_again && !followers.is_empty()).then(|| Followers {
-            instance: instance.clone(),
+        Some(Followers {
+            instance: instance_of(owner)?.to_owned(),
             followers,
         })
     };
-    objects.iter().filter_map(of_owner).collect()
+    let restarted = objects.iter().filter(|object| starts_again(stage, object));
+    let all = restarted.filter_map(of_owner);
+    all.filter(|it| !it.followers.is_empty()).collect()
+}
+
+fn instance_of(object: &Object) -> Option<&str> {
+    Some(object.owner.as_ref()?.instance.as_str())
+}
+
+/// Returns the effects of a stage on the object of an instance.
+fn effects<'s>(stage: &'s Stage, instance: &'s str) -> impl Iterator<Item = Effect> + 's {
+    let tasks = stage.tasks().iter();
+    let effects = tasks.filter(move |task| task.instance == instance);
+    let effects = effects.map(|task| task.step.effect());
+    effects.filter(|effect| *effect != Effect::Nothing)
+}
+
+/// Returns true if a stage starts an object again, and does not recreate it.
+fn starts_again(stage: &Stage, object: &Object) -> bool {
+    let all: Vec<Effect> = instance_of(object)
+        .into_iter()
+        .flat_map(|instance| effects(stage, instance))
+        .collect();
+    let is_down = object.state != ObjectState::Running || all.contains(&Effect::Stops);
+    let is_kept = |effect: &Effect| matches!(effect, Effect::Starts | Effect::Stops);
+    is_down && all.contains(&Effect::Starts) && all.iter().all(is_kept)
+}
+
+/// Returns true if an object must start again after an owner of its namespaces, and the stage does
+/// not touch it.
+fn follows(known: &PlanInput<'_>, stage: &Stage, object: &Object, owner: &Object) -> bool {
+    let instance = instance_of(object).and_then(|id| known.deployment.instance(id));
+    let Some(instance) = instance.filter(|_| object.namespaces_of.contains(&owner.id)) else {
+        return false;
+    };
+    let node = known.deployment.node(instance);
+    node.is_some_and(|node| !node.is_adopted())
+        && known.record.state(&instance.id) == InstanceState::Started
+        && effects(stage, &instance.id).next().is_none()
 }
 
 /// Returns the objects outside the deployment that lose the network of an instance in this stage.
