@@ -122,7 +122,7 @@ fn sharers_survive_every_fault_of_an_update_of_their_owner() {
             after: sharers(command),
             corrected: sharers("sleep 3"),
             always_working: &["a", "b", "c"],
-            sample: 31,
+            sample: 61,
         };
         assert!(sweep.run() >= 10);
     }
