@@ -110,6 +110,16 @@ fn print_page() -> io::Result<Outcome> {
 /// Writes all pages to a directory.
 fn write_pages(directory: &Path) -> io::Result<Outcome> {
     fs::create_dir_all(directory)?;
+    if directory.to_str().is_none() {
+        // The library panics there.
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!(
+                "`{}` is not UTF-8: choose another directory",
+                directory.display()
+            ),
+        ));
+    }
     clap_mangen::generate_to(Cli::command(), directory)?;
     title_pages(directory)?;
     let shown = directory.display();

@@ -131,6 +131,13 @@ impl KnownMessage {
                 "not a swarm manager",
                 "operation not permitted",
                 "read-only file system",
+                "invalid ipc mode",
+                "invalid pid mode",
+                "invalid mode",
+                "mount path must be absolute",
+                "invalid mount",
+                "invalid volume specification",
+                "duplicate mount point",
             ],
             Self::Missing => &[
                 "no such container",

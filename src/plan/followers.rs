@@ -1,15 +1,15 @@
 //! Restarts the objects that use namespaces of another object, after that one was started again.
 
-use super::{PlanInput, Proposal, chain::Chain};
+use super::{PlanInput, Proposal, chain::Chain, order::Order};
 use crate::{
     model::{InstanceState, Retry},
     plugins::Plugins,
     record::Record,
-    seam::{Drift, Effect, Object, ObjectState},
-    stage::{Stage, Task},
+    seam::{Effect, Object, ObjectState, SharedNamespace, Step},
+    stage::{Stage, Task, TaskId},
 };
 use serde::Serialize;
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 /// Why they are restarted. The record recognizes the stage by it.
 const CAUSE: &str = "an object whose namespaces it shares was started again";
@@ -70,22 +70,36 @@ impl fmt::Display for Followers {
 
 /// Returns the instances of the deployment that must start again after this stage.
 pub(super) fn own(known: &PlanInput<'_>, stage: &Stage) -> Vec<Followers> {
-    let objects = known.observed.objects();
+    let restarted = known.observed.objects().iter();
+    let restarted = restarted.filter(|object| starts_again(stage, object));
     let of_owner = |owner: &Object| {
-        let mut followers: Vec<String> = objects
-            .iter()
-            .filter(|object| follows(known, stage, object, owner))
-            .filter_map(|object| instance_of(object).map(str::to_owned))
-            .collect();
+        let mut followers = Vec::new();
+        add_followers(known, stage, owner, &mut followers);
         followers.sort();
         Some(Followers {
             instance: instance_of(owner)?.to_owned(),
             followers,
         })
     };
-    let restarted = objects.iter().filter(|object| starts_again(stage, object));
     let all = restarted.filter_map(of_owner);
     all.filter(|it| !it.followers.is_empty()).collect()
+}
+
+/// Adds the followers of an object, and their followers.
+fn add_followers(
+    known: &PlanInput<'_>,
+    stage: &Stage,
+    owner: &Object,
+    followers: &mut Vec<String>,
+) {
+    let objects = known.observed.objects().iter();
+    for object in objects.filter(|object| follows(known, stage, object, owner)) {
+        let id = instance_of(object).unwrap_or_default();
+        if !followers.iter().any(|known| known == id) {
+            followers.push(id.to_owned());
+            add_followers(known, stage, object, followers);
+        }
+    }
 }
 
 fn instance_of(object: &Object) -> Option<&str> {
@@ -115,7 +129,8 @@ fn starts_again(stage: &Stage, object: &Object) -> bool {
 /// not touch it.
 fn follows(known: &PlanInput<'_>, stage: &Stage, object: &Object, owner: &Object) -> bool {
     let instance = instance_of(object).and_then(|id| known.deployment.instance(id));
-    let Some(instance) = instance.filter(|_| object.namespaces_of.contains(&owner.id)) else {
+    let is_shared = object.namespaces.iter().any(|it| it.owner == owner.id);
+    let Some(instance) = instance.filter(|_| is_shared) else {
         return false;
     };
     let node = known.deployment.node(instance);
@@ -149,24 +164,45 @@ pub(super) fn foreign(known: &PlanInput<'_>, stage: &Stage) -> Vec<ForeignSharer
     used.filter_map(of_object).collect()
 }
 
-/// Plans to restart started instances whose objects use namespaces that no longer exist.
+/// Plans to start instances again whose objects use namespaces that no longer exist, and then those
+/// that use namespaces of these.
 pub(super) fn stage(known: &PlanInput<'_>) -> Stage {
     let mut proposal = Proposal::default();
     if !may_be_needed(known.record, known.plugins) {
         return proposal.stage;
     }
-    for instance in &known.deployment.instances {
+    // The last task of each instance that starts again, by the ID of its object.
+    let mut restarted: HashMap<&str, TaskId> = HashMap::new();
+    for instance in Order::new(known.deployment, known.plugins).instances() {
         let is_started = known.record.state(&instance.id) == InstanceState::Started;
-        let Some(node) = known.deployment.node(instance).filter(|_| is_started) else {
+        let node = known.deployment.node(instance).filter(|_| is_started);
+        let object = known.observed.of_instance(&instance.id);
+        let (Some(node), Some(object)) = (node, object) else {
             continue;
         };
-        let object = known.observed.of_instance(&instance.id);
-        let stale = object.into_iter().flat_map(|it| &it.drift);
-        for Drift { repair, .. } in stale.filter(|it| it.is_stale_start) {
-            let mut chain = Chain::new(*known, (instance, node), CAUSE, &mut proposal);
-            chain.push("start", repair.clone(), Retry::default(), Some(&node.place));
-            chain.end_in(InstanceState::Started, "start");
-        }
+        let (again, after) = start_again(object, &restarted);
+        let Some(again) = again.filter(|_| !node.is_adopted()) else {
+            continue;
+        };
+        let mut chain = Chain::new(*known, (instance, node), CAUSE, &mut proposal);
+        chain.after = after;
+        chain.push("start", again, Retry::default(), Some(&node.place));
+        chain.end_in(InstanceState::Started, "start");
+        restarted.extend(chain.last.map(|last| (object.id.as_str(), last)));
     }
     proposal.stage
+}
+
+/// Returns the step that starts an object again, if it must, and the tasks that it waits for.
+fn start_again(object: &Object, restarted: &HashMap<&str, TaskId>) -> (Option<Step>, Vec<TaskId>) {
+    let of_owner = |shared: &SharedNamespace| restarted.get(shared.owner.as_str()).copied();
+    let after = object.namespaces.iter().filter_map(of_owner).collect();
+    let mut stale = object.drift.iter().filter(|it| it.is_stale_start);
+    let stale = stale.next().map(|drift| drift.repair.clone());
+    let mut lost = object.namespaces.iter();
+    let lost = lost.find(|shared| of_owner(shared).is_some());
+    (
+        stale.or_else(|| lost.map(|shared| shared.again.clone())),
+        after,
+    )
 }

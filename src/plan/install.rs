@@ -1,7 +1,7 @@
 //! `install`: creates missing instances, starts stopped ones, and leaves matching ones unchanged.
 
 use super::{
-    PlanInput, Proposal, addresses,
+    PlanInput, Proposal,
     chain::{Chain, Phase, completed_steps},
     exchange::{self, Member, MemberTasks, Role},
     images,
@@ -138,9 +138,7 @@ pub fn of(known: &PlanInput<'_>, scope: &Scope<'_>) -> Proposal {
     }
     planner.establish_neighbors();
     planner.arrange(&exchanges);
-    let mut proposal = planner.proposal;
-    proposal.address_risks = addresses::order_starts(known, &mut proposal.stage);
-    proposal
+    planner.proposal
 }
 
 /// What to do with an instance.

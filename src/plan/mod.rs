@@ -46,6 +46,7 @@ use serde::Serialize;
 pub fn first(parameters: &Parameters, known: &PlanInput<'_>) -> Proposal {
     let mut proposal = for_workflow(parameters, known);
     unseen::leave_out(known, &mut proposal.stage);
+    proposal.address_risks = addresses::order_starts(known, &mut proposal.stage);
     outdated::mark_outdated(known, &mut proposal.stage);
     proposal.followers = followers::own(known, &proposal.stage);
     proposal.foreign_sharers = followers::foreign(known, &proposal.stage);
@@ -121,6 +122,8 @@ pub fn next(known: &PlanInput<'_>, subgraph_retries: usize) -> Option<Stage> {
     };
     let mut stage = stage?;
     unseen::leave_out(known, &mut stage);
+    // Users learned of the risks when the first stage was planned.
+    addresses::order_starts(known, &mut stage);
     outdated::mark_outdated(known, &mut stage);
     Some(stage).filter(|stage| !stage.is_empty())
 }

@@ -15,7 +15,7 @@ use crate::{
         InstanceState::{self, Started, Starting, Stopped, Stopping},
         OperationDefinition, Retry,
     },
-    seam::{Labeling, Purpose, Step},
+    seam::{Labeling, Object, Purpose, Step},
     stage::{
         Selection, TaskId,
         parameters::{Check, ExecuteOperation, OneOperation, Restart},
@@ -394,20 +394,19 @@ impl<'a> OperationPlanner<'a> {
         chain.after = after;
         // Without a `start` operation, `create` starts the object. An object that is missing, or
         // will be by then, is created too.
-        let exists = !self.known.plugins.is_observed(node)
-            || self
-                .known
-                .plugins
-                .object_of(node, instance, observed)
-                .is_some();
+        let object = self.known.plugins.object_of(node, instance, observed);
+        let exists = !self.known.plugins.is_observed(node) || object.is_some();
         let is_lost = self.after_stop.is_some()
             && self
                 .known
                 .plugins
                 .is_ephemeral(self.known.part(instance, node));
+        // Networks and volumes that exist do not run.
+        let is_static = object.is_some_and(Object::is_static);
         let starts = self.operation == START
             && self.known.plugins.is_observed(node)
-            && (self.is_recorded || is_lost);
+            && (self.is_recorded || is_lost)
+            && (is_lost || !is_static);
         let planned = self
             .with_kwargs(node)
             .filter(|_| !(starts && (is_lost || !exists)));

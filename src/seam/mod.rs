@@ -21,7 +21,9 @@ pub use call::{Call, Participant, Progress, ProgressSink, Settled, StepNote, Sub
 pub use failure::{Exit, Failure, FailureKind};
 pub use labeling::Labeling;
 pub use log_line::{LogLevel, LogLine};
-pub use object::{Comparison, Drift, LabeledObject, Object, ObjectState, Observed, Owner, Unseen};
+pub use object::{
+    Comparison, Drift, LabeledObject, Object, ObjectState, Observed, Owner, SharedNamespace, Unseen,
+};
 pub use object_event::{ObjectEvent, ObjectEventKind};
 pub use outputs::{Edit, Outputs};
 pub use purpose::{Change, InstanceStatus, Need, Purpose};

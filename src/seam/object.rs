@@ -161,9 +161,18 @@ pub struct Object {
     /// Names of running objects outside the deployment that use it. They prevent the removal of a
     /// network, and lose the network of a container that is stopped.
     pub foreign_users: Vec<String>,
-    /// IDs of the objects whose network, IPC or processes it shares. It loses them when such an
-    /// object starts again.
-    pub namespaces_of: Vec<String>,
+    /// The namespaces of other objects that it shares.
+    pub namespaces: Vec<SharedNamespace>,
+}
+
+/// The network, IPC or processes of another object. An object that shares them loses them when the
+/// other one starts again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SharedNamespace {
+    /// ID of the other object.
+    pub owner: String,
+    /// The step that starts the object again, after the other one.
+    pub again: Step,
 }
 
 /// The result of a comparison.

@@ -713,6 +713,32 @@ fn container_without_its_only_network_has_drifted() {
 }
 
 #[test]
+fn restart_keeps_containers_on_networks_and_serves_fixed_addresses_first() {
+    let test = Test::new("restartnet");
+    let octet = fastrand::u8(..);
+    let net = network("net", &format!(", subnet: 10.216.{octet}.0/29"));
+    let fixed = attached_to("net", &format!("ipv4_address: 10.216.{octet}.2"));
+    let any = attached_to("net", "");
+    let nodes = [
+        net,
+        container("any1", "sleep 1000", &any),
+        container("any2", "sleep 1000", &any),
+        container("fixed", "sleep 1000", &fixed),
+    ];
+    write(&test, &nodes);
+    test.run(&["install"]).exits_with(0);
+    let ids = || ["any1", "any2", "fixed"].map(|name| test.inspect(name, "{{.Id}}"));
+    let before = ids();
+    test.run(&["restart"]).exits_with(0);
+    assert_eq!(ids(), before);
+    test.run(&["stop"]).exits_with(0);
+    test.run(&["start"]).exits_with(0);
+    assert_eq!(ids(), before);
+    test.run(&["status", "--exit-code"]).exits_with(0);
+    test.run(&["uninstall"]).exits_with(0);
+}
+
+#[test]
 fn heal_of_a_lost_volume_says_that_its_data_is_gone() {
     let test = Test::new("lostvol");
     let volume =

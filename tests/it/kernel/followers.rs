@@ -114,6 +114,37 @@ fn sharers_start_again_after_a_restart_of_their_owner() {
 }
 
 #[test]
+fn sharers_of_sharers_start_again_too() {
+    let shares =
+        |of: &str| format!("command: sleep 1, host_config: {{network_mode: 'container:{of}'}}");
+    let text = blueprint(&[
+        ("d", &shares("c"), "", ""),
+        ("c", &shares("b"), "", ""),
+        ("b", &shares("a"), "", ""),
+        ("a", "command: sleep 1", "", ""),
+    ]);
+    let deployment = deployment_of(&text, None);
+    let mut life = install(&deployment);
+    changes(&life);
+    kill(&life, "a");
+    assert_eq!(
+        announced(&life, &deployment, Workflow::Heal),
+        ["b", "c", "d"]
+    );
+    assert_eq!(
+        life.run(&deployment, Workflow::Heal),
+        Some(Outcome::Terminated)
+    );
+    let changes = changes(&life);
+    let starts = changes
+        .iter()
+        .filter(|(_, change)| *change == Change::Started);
+    let starts: Vec<&str> = starts.map(|(node, _)| node.as_str()).collect();
+    assert_eq!(starts, ["a", "b", "c", "d"]);
+    assert!(life.world.stale_sharers().is_empty());
+}
+
+#[test]
 fn sharers_survive_every_fault_of_an_update_of_their_owner() {
     for command in ["sleep 2", "exit", "missing"] {
         let sweep = Sweep {

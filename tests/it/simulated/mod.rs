@@ -14,7 +14,7 @@ use dockctl::{
     },
     seam::{
         Call, Comparison, Drift, Failure, FailureKind, Object, ObjectState, Observed, Outputs,
-        Owner, Settled, Target, Unseen,
+        Owner, Settled, SharedNamespace, Target, Unseen,
     },
 };
 use serde_json::{Map as JsonMap, Value as Json};
@@ -222,7 +222,7 @@ impl SimulatedEngine {
                 ..owner
             });
             let made = made.get(&object.id);
-            object.namespaces_of = made.map(|made| made.shares.clone()).unwrap_or_default();
+            object.namespaces = made.map(shared_namespaces).unwrap_or_default();
             object.drift = self.stale_namespaces(object);
         }
         all
@@ -232,10 +232,10 @@ impl SimulatedEngine {
     /// share.
     pub(crate) fn stale_sharers(&self) -> Vec<String> {
         let made = self.specs.borrow();
-        let shares = |id: &str| made.get(id).map(|it| it.shares.clone()).unwrap_or_default();
+        let shares = |id: &str| made.get(id).map(shared_namespaces).unwrap_or_default();
         let mut all = self.containers.borrow().clone();
         all.retain_mut(|object| {
-            object.namespaces_of = shares(&object.id);
+            object.namespaces = shares(&object.id);
             !self.stale_namespaces(object).is_empty()
         });
         all.into_iter().map(|object| object.name).collect()
@@ -246,20 +246,26 @@ impl SimulatedEngine {
         let starts = self.starts.borrow();
         let last_start = |id: &str| starts.iter().rposition(|started| started == id);
         let is_later = |owner: &&String| last_start(owner) > last_start(&object.id);
-        let mut owners = object.namespaces_of.iter();
-        let later = owners.find(is_later);
-        let later = later.filter(|owner| self.runs(owner) && object.state == ObjectState::Running);
-        let params = Json::Null;
-        let repair = || Action::Restart { params }.into_step(Target::default());
-        let drift = later.map(|owner| Drift {
+        let mut shared = object.namespaces.iter();
+        let later = shared.find(|it| is_later(&&it.owner));
+        let later = later.filter(|it| self.runs(&it.owner) && object.state == ObjectState::Running);
+        let drift = later.map(|it| Drift {
             field: "network_mode".to_owned(),
-            declared: owner.as_str().into(),
+            declared: it.owner.as_str().into(),
             present: "of its start before".into(),
-            repair: repair(),
+            repair: it.again.clone(),
             is_stale_start: true,
         });
         drift.into_iter().collect()
     }
+}
+
+fn shared_namespaces(made: &ContainerSpec) -> Vec<SharedNamespace> {
+    let shared = |owner: &String| SharedNamespace {
+        owner: owner.clone(),
+        again: Action::Restart { params: Json::Null }.into_step(Target::default()),
+    };
+    made.shares.iter().map(shared).collect()
 }
 
 /// Returns true if a container matches the declaration of its instance.
@@ -302,7 +308,7 @@ fn object(id: String, name: &str, instance: Option<&str>, state: ObjectState) ->
         drift: Vec::new(),
         comparison: Comparison::default(),
         foreign_users: Vec::new(),
-        namespaces_of: Vec::new(),
+        namespaces: Vec::new(),
         image_id: String::new(),
     }
 }

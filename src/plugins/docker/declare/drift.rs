@@ -14,7 +14,7 @@ use crate::{
         json::text,
         operation::is_infrakit,
     },
-    seam::{Drift, Labeling, ObjectState},
+    seam::{self, Drift, Labeling, ObjectState, Step},
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
 
@@ -145,11 +145,6 @@ pub(crate) fn stale_namespace(
     let shared = of_this.find(is_affected)?;
     let [mine, of_owner] = [found, owner].map(Container::started_ms);
     let is_stale = owner.state() == ObjectState::Running && !node.is_adopted() && mine? < of_owner?;
-    let params = stop_params(node, input(node, "stop", "params").clone());
-    let repair = match shared.kind {
-        Namespace::Processes => Action::Start { adopted: false },
-        Namespace::NetworkOrIpc => Action::Restart { params },
-    };
     is_stale.then(|| Drift {
         field: shared.argument.to_owned(),
         declared: format!(
@@ -164,9 +159,28 @@ pub(crate) fn stale_namespace(
             found.started_at().unwrap_or_default()
         )
         .into(),
-        repair: repair.into_step(engine(node)),
+        repair: again(node, &shared),
         is_stale_start: true,
     })
+}
+
+/// Returns the step that starts a container again after the one whose namespace it shares.
+fn again(node: &Definition, shared: &SharedNamespace<'_>) -> Step {
+    let params = || stop_params(node, input(node, "stop", "params").clone());
+    let action = match shared.kind {
+        Namespace::Processes => Action::Start { adopted: false },
+        Namespace::NetworkOrIpc => Action::Restart { params: params() },
+    };
+    action.into_step(engine(node))
+}
+
+/// Returns the namespaces of other containers that the container of a node shares, for the kernel.
+pub(crate) fn namespaces(node: &Definition, found: &Container) -> Vec<seam::SharedNamespace> {
+    let of = |shared: SharedNamespace<'_>| seam::SharedNamespace {
+        owner: shared.owner.to_owned(),
+        again: again(node, &shared),
+    };
+    shared_namespaces(found).map(of).collect()
 }
 
 /// A namespace that a container shares.

@@ -14,7 +14,7 @@ use crate::{
                 compare::{DeclaredImage, Inspection, compare_object},
                 container::{Container, is_valid_name, without_slash},
                 declared::{declaration, declared_name, image as declared_image},
-                drift::{drift, shared_namespaces, stale_namespace},
+                drift::{drift, namespaces, shared_namespaces, stale_namespace},
                 image::image_name,
                 infrakit,
                 json::{list, pairs, strings, text},
@@ -206,7 +206,7 @@ impl Engine {
             engine: engine.to_owned(),
             comparison: Comparison::default(),
             foreign_users: Vec::new(),
-            namespaces_of: Vec::new(),
+            namespaces: Vec::new(),
         };
         if let Some(shown) = shown {
             compare_foreign(&mut object, &shown, scene);
@@ -675,7 +675,7 @@ impl Engine {
             drift: Vec::new(),
             comparison: Comparison::default(),
             foreign_users: Vec::new(),
-            namespaces_of: Vec::new(),
+            namespaces: Vec::new(),
         };
         if self.has_foreign_key(&found["Labels"]) {
             let shown = Inspection {
@@ -788,9 +788,7 @@ fn add_stale_namespaces(objects: &mut [Object], found: &[&Container], deployment
         let mut owners = shared_namespaces(container).filter_map(|it| by_id(it.owner));
         let drift = owners.find_map(|owner| stale_namespace(node, container, owner));
         object.drift.extend(drift);
-        object.namespaces_of = shared_namespaces(container)
-            .map(|it| it.owner.to_owned())
-            .collect();
+        object.namespaces = namespaces(node.1, container);
     }
 }
 
