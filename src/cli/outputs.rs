@@ -258,9 +258,11 @@ fn escaped_line(text: &str) -> String {
         .replace('\r', "\\r")
 }
 
-/// Quotes text for a shell.
+/// Quotes text for a shell. A line of the text does not begin a line of the output, which another
+/// program could take for its own: GitHub reads `::`.
 fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
+    let quoted = text.replace('\'', "'\\''").replace('\n', "\n''");
+    format!("'{quoted}'")
 }
 
 fn text(value: &Json) -> String {
@@ -284,6 +286,7 @@ mod tests {
             ("web_url".to_owned(), "_2nd".to_owned(), "ok_1".to_owned())
         );
         assert_eq!(quoted("it's $HOME"), "'it'\\''s $HOME'");
+        assert_eq!(quoted("a\n::b"), "'a\n''::b'");
         let special = ["PATH", "LD_PRELOAD", "BASH_ENV", "PYTHONPATH"];
         assert!(special.iter().all(|name| is_special(name)));
         assert!(

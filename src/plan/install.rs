@@ -1,7 +1,7 @@
 //! `install`: creates missing instances, starts stopped ones, and leaves matching ones unchanged.
 
 use super::{
-    PlanInput, Proposal,
+    PlanInput, Proposal, addresses,
     chain::{Chain, Phase, completed_steps},
     exchange::{self, Member, MemberTasks, Role},
     images,
@@ -138,7 +138,10 @@ pub fn of(known: &PlanInput<'_>, scope: &Scope<'_>) -> Proposal {
     }
     planner.establish_neighbors();
     planner.arrange(&exchanges);
-    planner.proposal
+    let mut proposal = planner.proposal;
+    // Also for those who plan an install as a part of something else.
+    proposal.address_risks = addresses::order_starts(known, &mut proposal.stage);
+    proposal
 }
 
 /// What to do with an instance.

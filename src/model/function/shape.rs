@@ -163,12 +163,16 @@ fn shape(call: Call<'_>) -> Option<Violation> {
             )
         }
         "get_group_capability" => {
-            let fits = |value: &Value| is_step(value) || value.as_list().is_some();
-            let fits = list.is_some_and(|list| list.len() >= 2 && list.iter().all(fits));
+            // Only the second argument can be a list: of several capabilities.
+            let fits = |(at, value): (usize, &Value)| {
+                is_step(value) || (at == 1 && value.as_list().is_some())
+            };
+            let fits =
+                list.is_some_and(|list| list.len() >= 2 && list.iter().enumerate().all(fits));
             unless(
                 fits,
                 Code::FunctionArguments,
-                "a list: [group, capability, …]",
+                "a list: [group, capability or list of capabilities, key, …]",
             )
         }
         "get_capability" => unless(

@@ -247,6 +247,9 @@ rules! {
     input_name_known_only_at_run_time: "D0073" "1_5" "outputs: {o: {value: {concat: [{get_input: {get_secret: s}}]}}}" with "{}";
     property_known_only_at_run_time: "D0073" "1_5" "BASE\nnode_templates: {a: {type: t, properties: {x: {get_property: [SELF, {concat: [{get_attribute: [a, b]}]}]}}}}" with "{}";
     node_known_only_at_run_time: "D0073" "1_5" "BASE\nnode_templates: {a: {type: t}}\ncapabilities: {c: {value: {get_property: [{get_attribute: [a, b]}, x]}}}" with "{}";
+    list_as_a_group: "D0070" "1_5" "outputs: {o: {value: {get_group_capability: [[g], c]}}}";
+    list_as_a_key: "D0070" "1_5" "outputs: {o: {value: {get_group_capability: [g, [c, d], [k]]}}}";
+    mapping_as_a_capability: "D0070" "1_5" "outputs: {o: {value: {get_group_capability: [g, {c: 1}]}}}";
     function_unknown_input: "D0071" "1_5" "outputs: {o: {value: {get_input: zz}}}";
     function_unknown_node: "D0072" "1_5" "outputs: {o: {value: {get_attribute: [zz, a]}}}";
     function_reads_an_unknown_property: "D0073" "1_5" "BASE\nnode_templates: {a: {type: t, properties: {x: {get_property: [SELF, zz]}}}}";
