@@ -27,7 +27,7 @@ pub(super) fn check_properties(given: &Value, d: &mut Diagnostics) {
     }
 }
 
-/// Returns the file with the properties set for every plugin in it.
+/// Returns the file with the properties set in each of its plugins.
 pub(super) fn with_properties(map: &Map, given: &Value, d: &mut Diagnostics) -> Map {
     let Some(given) = given.as_map() else {
         return map.clone();
