@@ -78,9 +78,10 @@ pub struct InstanceRecord {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[serde(rename = "former_ties")]
     pub former_relationships: Vec<InstanceRelationship>,
-    /// The object refers to an object that was recreated since, by an address, an ID or a link.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_stale: bool,
+    /// The objects that this object refers to by an address, an ID or a link, and that were
+    /// replaced since: by the ID of their instance, the ID of the object.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub replaced_referents: BTreeMap<String, String>,
     /// The object remains when the deployment is uninstalled.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "outlives")]
@@ -106,7 +107,28 @@ impl InstanceRecord {
     /// Returns true if an update has not reached this instance yet.
     #[must_use]
     pub fn is_outdated(&self) -> bool {
-        self.former.is_some() || self.is_stale
+        self.former.is_some() || self.is_stale()
+    }
+
+    /// Returns true if the object refers to one that was replaced since.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        !self.replaced_referents.is_empty()
+    }
+
+    /// Notes that an object of another instance was replaced, to which this one refers. Of several
+    /// replacements, the first counts: this object refers to the oldest one.
+    pub(crate) fn mark_stale(&mut self, instance: &str, object: &str) {
+        let replaced = self.replaced_referents.entry(instance.to_owned());
+        replaced.or_insert_with(|| object.to_owned());
+    }
+
+    /// Notes that an object of another instance is in its place again.
+    pub(crate) fn unmark_stale(&mut self, instance: &str, object: &str) {
+        let is_it = |known: &String| known == object;
+        if self.replaced_referents.get(instance).is_some_and(is_it) {
+            self.replaced_referents.remove(instance);
+        }
     }
 
     /// Returns the IDs of the objects of this instance, including those of a replacement.
@@ -124,6 +146,13 @@ impl InstanceRecord {
             .filter(|name| !REPLACEMENT_IDS.contains(name));
         let mut ids = own.filter_map(|name| self.properties.get(*name)?.as_str());
         ids.next()
+    }
+
+    /// Returns the ID of the object that is being replaced, or that was replaced last.
+    #[must_use]
+    pub fn replaced_object_id(&self) -> Option<&str> {
+        let predecessor = self.properties.get(PREDECESSOR).and_then(Json::as_str);
+        predecessor.or_else(|| self.object_id())
     }
 
     /// Returns true while a replacement is in progress.
@@ -221,7 +250,7 @@ impl InstanceRecord {
     pub(crate) fn mark_up_to_date(&mut self) {
         self.former = None;
         self.former_relationships.clear();
-        self.is_stale = false;
+        self.replaced_referents.clear();
     }
 }
 

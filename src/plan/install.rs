@@ -481,7 +481,7 @@ impl<'a> Planner<'a, '_> {
             .record
             .instances
             .get(&instance.id)
-            .is_some_and(|known| known.is_stale);
+            .is_some_and(|known| known.is_stale());
         if (is_stale || is_renewed) && (exists || matches!(change, Change::Adjust(_))) {
             status = InstanceStatus::DependencyRecreated;
         }

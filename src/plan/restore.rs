@@ -117,7 +117,7 @@ pub fn instances_to_restore(record: &Record, plugins: Plugins) -> Vec<String> {
 /// an object that was replaced since. They cannot be restarted.
 fn cut_off(record: &Record, plugins: Plugins) -> HashSet<String> {
     let is_stale = |known: &InstanceRecord| {
-        known.is_stale && known.state == Started && !is_unproven(record, known)
+        known.is_stale() && known.state == Started && !is_unproven(record, known)
     };
     let Some(deployment) = record
         .deployment

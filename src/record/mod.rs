@@ -530,11 +530,29 @@ impl Record {
 
     /// Marks the instances as outdated that depend on a recreated object.
     fn mark_stale(&mut self, task: TaskId) {
-        for id in &self.stage.task(task).outdates {
+        let task = self.stage.task(task);
+        let replaced = self.instances.get(&task.instance);
+        let replaced = replaced.and_then(InstanceRecord::replaced_object_id);
+        // An object that is gone has no ID, and cannot come back.
+        let replaced = replaced.unwrap_or_default().to_owned();
+        for id in &task.outdates {
             let known = self.instances.get_mut(id);
             if let Some(known) = known.filter(|known| !known.state.is_gone()) {
-                known.is_stale = true;
+                known.mark_stale(&task.instance, &replaced);
             }
+        }
+    }
+
+    /// Notes that an instance has its predecessor again: objects that refer to it are not outdated
+    /// by its replacement.
+    fn unmark_stale(&mut self, instance: &str) {
+        let restored = self.instances.get(instance);
+        let Some(restored) = restored.and_then(InstanceRecord::object_id) else {
+            return;
+        };
+        let restored = restored.to_owned();
+        for known in self.instances.values_mut() {
+            known.unmark_stale(instance, &restored);
         }
     }
 
@@ -549,8 +567,16 @@ impl Record {
         if is_restored && planned.state_after == Some(InstanceState::Started) {
             instance.exchange = None;
         }
-        if instance.state == InstanceState::Deleted {
-            self.dropped.retain(|(it, _)| it.id != planned.instance);
+        let is_deleted = instance.state == InstanceState::Deleted;
+        let is_put_back = is_restored
+            && planned.state_after == Some(InstanceState::Started)
+            && !planned.matches_definition;
+        let id = planned.instance.clone();
+        if is_put_back {
+            self.unmark_stale(&id);
+        }
+        if is_deleted {
+            self.dropped.retain(|(it, _)| it.id != id);
         }
     }
 
@@ -1130,7 +1156,7 @@ fn record_step(instances: &mut IndexMap<String, InstanceRecord>, task: &Task, ou
 fn record_definition(instance: &mut InstanceRecord, task: &Task, is_restored: bool) {
     if task.matches_definition && is_restored {
         // The object is restored, and all objects that it depends on exist.
-        instance.is_stale = false;
+        instance.replaced_referents.clear();
     } else if task.matches_definition || instance.state.is_gone() {
         instance.mark_up_to_date();
     }

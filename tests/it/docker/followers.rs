@@ -38,9 +38,11 @@ fn sharers_of_a_network_are_restarted_with_their_owner() {
     test.run(&["restart", "owner"]).exits_with(0);
     check("after restart");
     // A failed update restores the owner, which was stopped meanwhile.
+    let sharer = test.inspect("sharer", "{{.Id}}");
     write(&test, "no-such-command");
     test.run(&["update", "--yes"]).exits_with(1);
     assert!(has_network(&test), "after a failed update");
+    assert_eq!(test.inspect("sharer", "{{.Id}}"), sharer, "it is kept");
     write(&test, "sleep 1000");
     test.run(&["update", "--yes"]).exits_with(0);
     check("after a corrected update");

@@ -173,3 +173,22 @@ fn sharers_start_again_after_a_failed_update_restored_their_owner() {
     let at = |node: &str| last_starts.iter().rposition(|(it, _)| it == node);
     assert!(at("a") < at("b") && at("a") < at("c"), "{last_starts:?}");
 }
+
+/// The owner is put back: its sharers still refer to it, and keep their own containers.
+#[test]
+fn sharers_of_a_restored_owner_are_not_recreated() {
+    let before = deployment_of(&sharers("sleep 1"), None);
+    for command in ["missing", "exit"] {
+        let mut life = install(&before);
+        changes(&life);
+        let after = deployment_of(&sharers(command), Some(&before));
+        assert_eq!(life.run(&after, Workflow::Update), Some(Outcome::Failed));
+        let changes = changes(&life);
+        for node in ["b", "c"] {
+            assert!(started_again(&changes, node), "{command}: {changes:?}");
+            let removed = (node.to_owned(), Change::Removed);
+            assert!(!changes.contains(&removed), "{command}: {changes:?}");
+        }
+        assert!(life.world.stale_sharers().is_empty());
+    }
+}
