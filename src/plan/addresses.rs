@@ -127,7 +127,7 @@ fn first_starts(stage: &Stage) -> Vec<(&str, TaskId)> {
 }
 
 /// Returns the tasks that must end before a task can start.
-fn all_needs(tasks: &[Task], task: TaskId) -> BTreeSet<TaskId> {
+pub(super) fn all_needs(tasks: &[Task], task: TaskId) -> BTreeSet<TaskId> {
     let (mut needed, mut open) = (BTreeSet::new(), vec![task]);
     while let Some(id) = open.pop() {
         let needs = tasks[id.0].needs.iter().copied();

@@ -6,6 +6,7 @@
 
 use super::{
     PlanInput, Proposal,
+    addresses::all_needs,
     chain::{Chain, Phase},
     install,
     operation::check_status,
@@ -15,7 +16,7 @@ use super::{
 use crate::{
     model::{Instance, InstanceState, Retry},
     seam::{InstanceStatus, Step},
-    stage::{Selection, Stage, parameters},
+    stage::{Selection, Stage, TaskId, parameters},
 };
 use std::collections::{HashMap, HashSet};
 
@@ -160,6 +161,7 @@ impl<'a> Healing<'a> {
             observed,
             ..
         } = self.known;
+        let first = proposal.stage.tasks().len();
         for instance in deployment
             .instances
             .iter()
@@ -200,6 +202,33 @@ impl<'a> Healing<'a> {
                 chain.end_in(InstanceState::Started, "start");
             }
         }
+        if proposal.stage.tasks().len() > first {
+            self.order_by_dependencies(&mut proposal.stage);
+        }
+    }
+
+    /// Makes the tasks of each instance wait for those of its dependencies. The dependencies of an
+    /// outdated instance are those of its former definition.
+    fn order_by_dependencies(&self, stage: &mut Stage) {
+        let as_created = self.known.record.as_created(self.known.deployment);
+        let order = Order::new(&as_created, self.known.plugins);
+        let mut tasks = stage.tasks().to_vec();
+        let ends: HashMap<String, TaskId> = stage
+            .ids()
+            .map(|id| (stage.task(id).instance.clone(), id))
+            .collect();
+        for id in stage.ids() {
+            let instance = as_created.instance(&stage.task(id).instance);
+            let dependencies = instance.map(|it| order.dependencies_of(it));
+            let dependencies = dependencies.into_iter().flatten();
+            for end in dependencies.filter_map(|id| ends.get(id).copied()) {
+                // Definitions of different updates can depend on each other.
+                if !all_needs(&tasks, end).contains(&id) {
+                    tasks[id.0].needs.push(end);
+                }
+            }
+        }
+        stage.rearrange(tasks);
     }
 
     /// Returns true if an instance is in scope and started: only then can its status be checked.

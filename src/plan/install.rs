@@ -383,12 +383,15 @@ impl<'a> Planner<'a, '_> {
             .filter(|_| exchange.is_some())
             .or(chain.last);
         let parts = std::mem::take(&mut chain.parts);
-        // Dependents do not wait for a running instance that only has its drift repaired.
+        // Dependents do not wait for a running instance that only has its drift repaired, unless it
+        // starts again.
+        let own = &self.proposal.stage.tasks()[first..];
         let is_ready = status == InstanceStatus::Drifted
             && self
                 .known
                 .plugins
-                .is_in_desired_state(instance, node, observed);
+                .is_in_desired_state(instance, node, observed)
+            && !own.iter().any(|it| it.step.effect() == Effect::Starts);
         self.last.extend(
             end.filter(|_| !is_ready)
                 .map(|last| (instance.id.as_str(), last)),

@@ -192,3 +192,29 @@ fn sharers_of_a_restored_owner_are_not_recreated() {
         assert!(life.world.stale_sharers().is_empty());
     }
 }
+
+/// An outdated owner that does not run is started before its sharers.
+#[test]
+fn heal_starts_an_outdated_owner_before_its_sharers() {
+    let text = |command: &str| {
+        let sharer = "command: sleep 1, host_config: {pid_mode: 'container:b'}";
+        blueprint(&[
+            ("a", sharer, "", ""),
+            ("b", &format!("command: {command}"), "", ""),
+        ])
+    };
+    let before = deployment_of(&text("sleep 1"), None);
+    let mut life = install(&before);
+    let after = deployment_of(&text("missing"), Some(&before));
+    assert_eq!(life.run(&after, Workflow::Update), Some(Outcome::Failed));
+    kill(&life, "a");
+    kill(&life, "b");
+    changes(&life);
+    assert_eq!(life.run(&after, Workflow::Heal), Some(Outcome::Terminated));
+    let changes = changes(&life);
+    let starts = changes
+        .iter()
+        .filter(|(_, change)| *change == Change::Started);
+    let starts: Vec<&str> = starts.map(|(node, _)| node.as_str()).collect();
+    assert_eq!(starts, ["b", "a"]);
+}
