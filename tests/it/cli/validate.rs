@@ -173,6 +173,18 @@ fn start_that_does_nothing_and_misplaced_arguments_are_explained() {
 }
 
 #[test]
+fn faults_of_containers_of_the_newer_plugin_are_located() {
+    let test = Test::in_memory("newer-plugin");
+    test.write("blueprint.yaml", "tosca_definitions_version: cloudify_dsl_1_3\nimports: [cloudify/types/types.yaml, plugin:cloudify-docker-plugin?version=2.0.0]\nnode_templates:\n  web:\n    type: cloudify.nodes.docker.container\n    properties:\n      ports: [80]\n      params: {}\n      resource_config:\n        image_tag: a:b\n        container_args:\n          name: two\n          links: {two: alias}\n");
+    test.run(&["validate"]).exits_with(3).stderr_contains(&[
+        "{resource_config: {container_args: {ports: …}}}",
+        "`params` belongs in the resource configuration",
+        "blueprint.yaml:13:18",
+        "container `two` cannot use itself in `links`",
+    ]);
+}
+
+#[test]
 fn default_of_an_input_must_have_the_required_properties() {
     let test = Test::in_memory("defaults");
     test.write("blueprint.yaml", "tosca_definitions_version: cloudify_dsl_1_3\nimports: [cloudify/types/types.yaml]\ndata_types:\n  point: {properties: {x: {type: integer}, y: {type: integer, default: 2}}}\ninputs:\n  p: {type: point, default: {y: 1}}\n");

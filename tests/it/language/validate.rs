@@ -423,6 +423,30 @@ fn parameters_that_engines_refuse_are_found_without_an_engine() {
             "mounted twice",
         ),
         (
+            "host_config: {binds: ['/a:b']}",
+            "`b` is not an absolute path in the container",
+        ),
+        (
+            "host_config: {tmpfs: [/]}",
+            "nothing can be mounted at `/` in the container",
+        ),
+        (
+            "host_config: {binds: ['a/b:/b']}",
+            "write an absolute path, or ./a/b for one relative to the blueprint",
+        ),
+        (
+            "healthcheck: {test: x, interval: -5}",
+            "a duration cannot be negative: `-5`",
+        ),
+        (
+            "healthcheck: {test: x, retries: -3}",
+            "the number of retries cannot be negative: `-3`",
+        ),
+        (
+            "networking_config: {EndpointsConfig: {n: {links: [web]}}}",
+            "container `web` cannot use itself in `links`",
+        ),
+        (
             "host_config: {links: {web: alias}}",
             "container `web` cannot use itself in `links`",
         ),
@@ -461,6 +485,66 @@ fn parameters_that_engines_refuse_are_found_without_an_engine() {
     ] {
         container_errors(params).exits_with(0);
     }
+}
+
+#[test]
+fn volumes_of_relationships_are_mounted_once() {
+    let test = Test::in_memory("mounts");
+    let validate = |params: &str, targets: [&str; 2]| {
+        let mounts = targets.map(|target| {
+            format!("{{type: dockctl.relationships.mounts, target: v, properties: {{target: {target}}}}}")
+        });
+        test.blueprint(&format!(
+            "  - plugin:dockctl
+node_templates:
+  v: {{type: dockctl.nodes.Volume, properties: {{name: data}}}}
+  web:
+    type: cloudify.docker.Container
+    properties: {{name: web, image: {{repository: i}}}}
+    interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{params: {{{params}}}}}}}}}}}
+    relationships: [{}]
+",
+            mounts.join(", ")
+        ));
+        test.run(&["validate"])
+    };
+    validate("", ["/a", "/b"]).exits_with(0);
+    validate("host_config: {binds: ['/x:/c']}", ["/a", "/b"]).exits_with(0);
+    validate("", ["/a", "/a/"])
+        .exits_with(3)
+        .stderr_contains(&["`/a` in the container is mounted twice: v and v"]);
+    validate("host_config: {binds: ['/x:/b']}", ["/a", "/b"])
+        .exits_with(3)
+        .stderr_contains(&["`/b` in the container is mounted twice: /x and v"]);
+    validate("", ["/", "b"]).exits_with(3).stderr_contains(&[
+        "nothing can be mounted at `/` in the container",
+        "`b` is not an absolute path in the container",
+    ]);
+}
+
+#[test]
+fn paths_relative_to_the_blueprint_need_a_local_engine() {
+    let test = Test::in_memory("relative");
+    let validate = |address: &str| {
+        test.blueprint(&format!(
+            "node_templates:
+  web:
+    type: cloudify.docker.Container
+    properties: {{name: web, image: {{repository: i}}}}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create:
+          inputs:
+            daemon_client: {{base_url: '{address}'}}
+            params: {{host_config: {{binds: ['./a:/b']}}}}
+"
+        ));
+        test.run(&["validate"])
+    };
+    validate("unix:///run/x.sock").exits_with(0);
+    validate("tcp://engine:2376")
+        .exits_with(3)
+        .stderr_contains(&["the host path `./a` is relative to the blueprint"]);
 }
 
 #[test]

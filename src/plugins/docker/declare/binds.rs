@@ -14,6 +14,13 @@ pub(crate) fn relative_sources(body: &Json) -> Vec<String> {
     relative.map(str::to_owned).collect()
 }
 
+/// Says why a host path that is relative to the blueprint cannot be used.
+pub(crate) fn not_local(path: &str) -> String {
+    format!(
+        "the host path `{path}` is relative to the blueprint, but only an engine behind a local socket is known to have it: use an absolute path"
+    )
+}
+
 /// Replaces host paths that are relative to the blueprint by absolute ones.
 pub(crate) fn resolve_sources(body: &mut Json, directory: &Path) {
     let absolute = |path: &str| {

@@ -8,7 +8,7 @@ use crate::{
     plugins::docker::{
         declare::{
             action::{Creation, Dialect},
-            binds::{relative_sources, resolve_sources},
+            binds::{not_local, relative_sources, resolve_sources},
             change::{CARRIED_VOLUMES, PREDECESSOR, PREDECESSOR_POLICY, SUCCESSOR},
             container::{Container, is_valid_name, mount_carried_volumes, without_slash},
             drift::shared_namespaces,
@@ -523,9 +523,7 @@ impl Engine {
         } else {
             relative_sources(&body)
         };
-        let relative = relative.into_iter().map(|path| {
-            format!("the host path `{path}` is relative to the blueprint, but only an engine behind a local socket is known to have it: use an absolute path")
-        });
+        let relative = relative.into_iter().map(|path| not_local(&path));
         let refusals = refusals.chain(links.then(|| NO_LINKS.to_owned()));
         refusals.chain(relative)
     }

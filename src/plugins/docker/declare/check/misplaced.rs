@@ -15,11 +15,30 @@ pub(crate) fn advise(blueprint: &Blueprint, d: &mut Diagnostics) {
             continue;
         };
         let node = blueprint.nodes.get(node);
-        let is_container = node.is_some_and(|it| operation(it, Operation::Create).is_some());
-        if let Some(advice) = advice(property).filter(|_| is_container) {
+        let has = |wanted| node.is_some_and(|it| operation(it, wanted).is_some());
+        let advice = if has(Operation::Create) {
+            advice(property)
+        } else if has(Operation::Run) {
+            advice_for_run(property)
+        } else {
+            None
+        };
+        if let Some(advice) = advice {
             fault.hints.insert(0, advice);
         }
     }
+}
+
+/// Returns the place of an argument of a container of the plugin 2.x.
+fn advice_for_run(property: &str) -> Option<String> {
+    let place = match property {
+        "params" | "container_args" => "container_args: {…}".to_owned(),
+        other if params::is_argument(other) => format!("container_args: {{{other}: …}}"),
+        _ => return None,
+    };
+    Some(format!(
+        "`{property}` belongs in the resource configuration: properties: {{resource_config: {{{place}}}}}"
+    ))
 }
 
 fn advice(property: &str) -> Option<String> {

@@ -4,9 +4,11 @@ mod addresses;
 mod attributes;
 mod misplaced;
 mod objects;
+mod request;
 
 pub(crate) use misplaced::advise;
 
+use self::request::Request;
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, Fault, Span, nearest},
     engine::{self, Kind},
@@ -14,13 +16,11 @@ use crate::{
     plugins::docker::declare::{
         container::{first_name, is_valid_name},
         image::{self, Image},
-        json::{strings, text},
         operation::Operation,
         params,
     },
     syntax::{Value, call},
 };
-use serde_json::{Map as JsonMap, Value as Json};
 use std::{collections::HashMap, path::Path};
 
 /// Checks all nodes of a blueprint that declare objects on an engine.
@@ -244,29 +244,14 @@ fn check_params(node: &Node, create: &ModelOperation, d: &mut Diagnostics) {
                 &creation.body,
                 d,
             );
-            let own = given_name(node, create).and_then(Value::as_str);
-            if let Some(fault) = own.and_then(|own| self_reference(own, &creation.body)) {
-                report(&fault, d, false);
-            }
-            let labels = creation
-                .body
-                .get("Labels")
-                .and_then(|labels| labels.as_object());
-            for label in labels
-                .into_iter()
-                .flat_map(|labels| labels.keys())
-                .filter(|label| label.starts_with("dockctl."))
-            {
-                let path = ["create", "params", "labels", label].map(str::to_owned);
-                report(
-                    &Fault::new(format!(
-                        "the label `{label}` is reserved for dockctl and is overwritten"
-                    ))
-                    .nested_in(&path),
-                    d,
-                    true,
-                );
-            }
+            let request = Request {
+                node,
+                own: given_name(node, create).and_then(Value::as_str),
+                body: &creation.body,
+                given: inputs[0],
+                path: ["create", "params"],
+            };
+            request.check(d);
         }
         Err(faults) => faults.iter().for_each(|fault| report(fault, d, false)),
     }
@@ -291,34 +276,6 @@ fn check_params(node: &Node, create: &ModelOperation, d: &mut Diagnostics) {
             ));
         }
     }
-}
-
-/// Returns the fault of a container that uses itself. `own` is its name.
-fn self_reference(own: &str, body: &JsonMap<String, Json>) -> Option<Fault> {
-    let own = own.trim_start_matches('/');
-    let host = body.get("HostConfig")?;
-    let is_own =
-        |text: &str| text.split(':').next().map(|it| it.trim_start_matches('/')) == Some(own);
-    let modes = [
-        ("network_mode", "NetworkMode"),
-        ("pid_mode", "PidMode"),
-        ("ipc_mode", "IpcMode"),
-    ];
-    let is_mode = |field: &str| {
-        text(&host[field])
-            .strip_prefix("container:")
-            .is_some_and(is_own)
-    };
-    let lists = [("links", "Links"), ("volumes_from", "VolumesFrom")];
-    let is_listed = |field: &str| strings(&host[field]).any(is_own);
-    let mode = modes.iter().find(|(_, field)| is_mode(field));
-    let list = || lists.iter().find(|(_, field)| is_listed(field));
-    let (argument, _) = mode.or_else(list)?;
-    let path = ["create", "params", "host_config", argument].map(str::to_owned);
-    let fault = Fault::new(format!(
-        "container `{own}` cannot use itself in `{argument}`"
-    ));
-    Some(fault.nested_in(&path))
 }
 
 fn stop(params: &serde_json::Value) -> Vec<Fault> {

@@ -5,7 +5,7 @@ use crate::{
     model::{Blueprint, Node, Relationship, function::contains_call},
     plugins::docker::declare::{
         build_config,
-        check::{check_inputs, input_fault, operation},
+        check::{check_inputs, diagnostic, input_fault, operation, request::Request},
         condition::WaitFor,
         container::{first_name, is_valid_name},
         infrakit, network,
@@ -73,25 +73,24 @@ fn check_run(node: &Node, d: &mut Diagnostics) {
     let arguments = config.get("container_args");
     check_name(node, run_name(node), d);
     let json = arguments.map(Value::to_json).unwrap_or_default();
+    let report = |fault: &Fault, is_warning: bool, d: &mut Diagnostics| {
+        let (span, name) = (node.name.span, &node.name.node);
+        d.push(diagnostic(fault, arguments, span, name, is_warning));
+    };
     match params::container_args(&json) {
-        Ok(creation) => creation.warnings.iter().for_each(|fault| {
-            d.push(crate::plugins::docker::declare::check::diagnostic(
-                fault,
-                arguments,
-                node.name.span,
-                &node.name.node,
-                true,
-            ))
-        }),
-        Err(faults) => faults.iter().for_each(|fault| {
-            d.push(crate::plugins::docker::declare::check::diagnostic(
-                fault,
-                arguments,
-                node.name.span,
-                &node.name.node,
-                false,
-            ))
-        }),
+        Ok(creation) => {
+            let warnings = creation.warnings.iter();
+            warnings.for_each(|fault| report(fault, true, d));
+            let request = Request {
+                node,
+                own: run_name(node).and_then(Value::as_str),
+                body: &creation.body,
+                given: arguments,
+                path: ["create", "container_args"],
+            };
+            request.check(d);
+        }
+        Err(faults) => faults.iter().for_each(|fault| report(fault, false, d)),
     }
     if config
         .get("image_tag")
@@ -191,7 +190,7 @@ pub(crate) fn check_relationships(blueprint: &Blueprint, node: &Node, d: &mut Di
         if is_attachment(relationship) {
             check_relationship(blueprint, node, relationship, Operation::CreateNetwork, d);
             check_endpoint(node, relationship, d);
-        } else if has_type(relationship, MOUNTS) {
+        } else if is_mount(relationship) {
             check_relationship(blueprint, node, relationship, Operation::CreateVolume, d);
             check_target(relationship, d);
         }
@@ -201,6 +200,11 @@ pub(crate) fn check_relationships(blueprint: &Blueprint, node: &Node, d: &mut Di
 /// Returns true if a relationship attaches a container to a network.
 pub(crate) fn is_attachment(relationship: &Relationship) -> bool {
     has_type(relationship, ATTACHED)
+}
+
+/// Returns true if a relationship mounts a volume in a container.
+pub(crate) fn is_mount(relationship: &Relationship) -> bool {
+    has_type(relationship, MOUNTS)
 }
 
 fn has_type(relationship: &Relationship, name: &str) -> bool {
@@ -352,11 +356,11 @@ fn check_endpoint(node: &Node, relationship: &Relationship, d: &mut Diagnostics)
 
 fn check_target(relationship: &Relationship, d: &mut Diagnostics) {
     let target = relationship.properties.get("target");
-    if !target
-        .and_then(Value::as_str)
-        .is_some_and(|path| path.starts_with('/'))
-    {
-        let span = target.map_or(relationship.type_name.span, |target| target.span);
+    let path = target.and_then(Value::as_str);
+    let span = target.map_or(relationship.type_name.span, |target| target.span);
+    if let Some(fault) = path.and_then(params::unusable_target) {
+        d.push(span.error(Code::InvalidAttachment, fault.message));
+    } else if path.is_none() {
         d.push(
             span.error(
                 Code::InvalidAttachment,

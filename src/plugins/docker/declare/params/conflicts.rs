@@ -10,10 +10,19 @@ use crate::{
 use serde_json::{Map as JsonMap, Value as Json};
 use std::collections::HashMap;
 
+/// The source of a mount in memory, in messages.
+const TMPFS: &str = "a tmpfs";
+/// The source of a mount that names none, in messages.
+const NEW_VOLUME: &str = "a new volume";
+
 /// Returns the faults of a `HostConfig`. `raw` has the fields that were written with the engine's
 /// names.
 pub(super) fn conflicts(host: &JsonMap<String, Json>, raw: &[&'static str]) -> Vec<Fault> {
-    let found = [ports_on_host_network(host, raw), repeated_mount(host)];
+    let found = [
+        ports_on_host_network(host, raw),
+        unusable_mount(host),
+        repeated_mount(host),
+    ];
     found.into_iter().flatten().collect()
 }
 
@@ -30,38 +39,87 @@ fn ports_on_host_network(host: &JsonMap<String, Json>, raw: &[&'static str]) -> 
     })
 }
 
+/// Returns the fault of a mount that engines refuse: its path in the container, or the name of its
+/// volume.
+fn unusable_mount(host: &JsonMap<String, Json>) -> Option<Fault> {
+    let mut targets = mounts(host).into_iter().map(|(target, _)| target);
+    let is_local = host.get("VolumeDriver").is_none_or(is_empty);
+    let null = &Json::Null;
+    let mut binds = strings(host.get("Binds").unwrap_or(null)).filter(|_| is_local);
+    targets
+        .find_map(unusable_target)
+        .or_else(|| binds.find_map(unusable_source))
+}
+
+/// Returns the fault of a path in the container at which nothing can be mounted.
+pub(crate) fn unusable_target(target: &str) -> Option<Fault> {
+    if normal_target(target) == "/" {
+        return Some(Fault::new("nothing can be mounted at `/` in the container"));
+    }
+    (!target.starts_with('/')).then(|| {
+        let message = format!("`{target}` is not an absolute path in the container");
+        Fault::new(message).hint("begin the path in the container with `/`")
+    })
+}
+
+/// Returns the fault of a bind whose source is neither a path nor the name of a volume. The rule is
+/// that of the engines for local volumes.
+fn unusable_source(bind: &str) -> Option<Fault> {
+    let (source, _) = bind.split_once(':')?;
+    let is_path = source.starts_with(['/', '.', '\\']);
+    (source.contains('/') && !is_path).then(|| {
+        let message = format!("`{source}` is neither an absolute path nor the name of a volume");
+        let hint =
+            format!("write an absolute path, or ./{source} for one relative to the blueprint");
+        Fault::new(message).hint(hint)
+    })
+}
+
 /// Returns the fault of a path that is mounted twice.
 fn repeated_mount(host: &JsonMap<String, Json>) -> Option<Fault> {
     let mut seen: HashMap<&str, &str> = HashMap::new();
     mounts(host).into_iter().find_map(|(target, source)| {
-        let target = match target.trim_end_matches('/') {
-            "" => target,
-            shorter => shorter,
-        };
         let before = seen.insert(target, source)?;
-        let both = [before, source].map(|it| if it.is_empty() { "a tmpfs" } else { it });
-        Some(
-            Fault::new(format!(
-                "`{target}` in the container is mounted twice: {} and {}",
-                both[0], both[1]
-            ))
-            .hint("keep one of the two mounts, or use another path in the container"),
-        )
+        Some(mounted_twice(target, [before, source]))
     })
 }
 
+/// Returns the fault of a path that is mounted twice, from these sources.
+pub(crate) fn mounted_twice(target: &str, [one, other]: [&str; 2]) -> Fault {
+    let message = format!("`{target}` in the container is mounted twice: {one} and {other}");
+    Fault::new(message).hint("keep one of the two mounts, or use another path in the container")
+}
+
 /// Returns the targets and sources of the mounts.
-fn mounts(host: &JsonMap<String, Json>) -> Vec<(&str, &str)> {
+pub(crate) fn mounts(host: &JsonMap<String, Json>) -> Vec<(&str, &str)> {
     let null = &Json::Null;
     let field = |name: &str| host.get(name).unwrap_or(null);
-    let binds = strings(field("Binds")).filter_map(|bind| {
-        let (source, rest) = bind.split_once(':')?;
-        Some((rest.split(':').next().unwrap_or(rest), source))
+    let binds = strings(field("Binds")).map(|bind| {
+        let (source, rest) = bind.split_once(':').unwrap_or((NEW_VOLUME, bind));
+        (rest.split(':').next().unwrap_or(rest), source)
     });
-    let given = list(field("Mounts")).map(|it| (text(&it["Target"]), text(&it["Source"])));
-    let tmpfs = keys(field("Tmpfs")).map(|path| (path.as_str(), ""));
+    let given = list(field("Mounts")).map(|it| (text(&it["Target"]), source_of_mount(it)));
+    let tmpfs = keys(field("Tmpfs")).map(|path| (path.as_str(), TMPFS));
     let all = binds.chain(given).chain(tmpfs);
+    let all = all.map(|(target, source)| (normal_target(target), source));
     all.filter(|(target, _)| !target.is_empty()).collect()
+}
+
+/// Returns the source of a mount in the engine's format, for messages.
+fn source_of_mount(mount: &Json) -> &str {
+    match (text(&mount["Type"]), text(&mount["Source"])) {
+        ("tmpfs", _) => TMPFS,
+        (_, "") => NEW_VOLUME,
+        (_, source) => source,
+    }
+}
+
+/// Returns the path of a mount without slashes at its end, as engines compare it.
+pub(crate) fn normal_target(target: &str) -> &str {
+    match target.trim_end_matches('/') {
+        "" => target,
+        shorter => shorter,
+    }
 }
 
 #[cfg(test)]
@@ -78,7 +136,11 @@ mod tests {
         );
         let mount = json!({ "Target": "/x", "Source": "v", "Type": "volume" });
         assert!(found(json!({ "Binds": ["/a:/x"], "Mounts": [mount] })).is_some());
-        assert!(found(json!({ "Mounts": [mount], "Tmpfs": { "/x": "" } })).is_some());
+        let nameless = json!({ "Target": "/x/", "Type": "volume" });
+        assert_eq!(
+            found(json!({ "Mounts": [nameless], "Tmpfs": { "/x": "" } })).as_deref(),
+            Some("`/x` in the container is mounted twice: a new volume and a tmpfs")
+        );
         assert_eq!(
             found(json!({ "Binds": ["/a:/x", "/a:/y"], "Mounts": [] })),
             None

@@ -813,11 +813,20 @@ fn healthcheck(value: &Json, warnings: &mut Vec<Fault>) -> Converted {
         Json::String(line) => Ok(json!(["CMD-SHELL", line])),
         _ => string_list(test),
     })?;
-    convert_field(&mut check, "Retries", |value| int(value).map(Json::from))?;
+    convert_field(&mut check, "Retries", retries)?;
     for field in ["Interval", "Timeout", "StartPeriod", "StartInterval"] {
         convert_field(&mut check, field, check_duration)?;
     }
     Ok(check)
+}
+
+fn retries(value: &Json) -> Converted {
+    let number = int(value)?;
+    if number < 0 {
+        let message = format!("the number of retries cannot be negative: `{number}`");
+        return Err(Fault::new(message));
+    }
+    Ok(number.into())
 }
 
 /// Converts a duration of a health check. Engines refuse those under a millisecond, except 0.
@@ -827,6 +836,11 @@ fn check_duration(value: &Json) -> Converted {
             .ok_or_else(|| expected("nanoseconds, or a duration such as 30s", value))?,
         None => int(value)?,
     };
+    if duration < 0 {
+        return Err(Fault::new(format!(
+            "a duration cannot be negative: `{duration}`"
+        )));
+    }
     if (1..1_000_000).contains(&duration) {
         let message =
             format!("`{duration}` means {duration} nanoseconds; engines need at least 1ms");

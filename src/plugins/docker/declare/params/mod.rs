@@ -14,6 +14,7 @@ pub(crate) mod shape;
 mod signal;
 mod words;
 
+pub(crate) use conflicts::{mounted_twice, mounts, normal_target, unusable_target};
 pub(crate) use convert::{ENDPOINT, Form, convert, kind, nanoseconds};
 pub(crate) use gate::{ApiRange, Gate, gates};
 pub(crate) use reader::{
