@@ -111,7 +111,7 @@ fn outcome(loaded: &LoadedBlueprint, deploy: bool, instances: &[Instance]) -> Ou
 /// Returns the most important sections as a tree, without empty operations and values.
 fn tree(fields: &Json) -> String {
     let plan = &fields["plan"];
-    let mut text = format!("{}\n", plan["version"].as_str().unwrap_or_default());
+    let mut text = format!("{}\n", leaf(&plan["version"]));
     for section in [
         "description",
         "inputs",
@@ -128,14 +128,14 @@ fn tree(fields: &Json) -> String {
             Json::Object(entries) if section == "nodes" => {
                 text += "nodes\n";
                 for (name, node) in entries {
-                    text += &format!("  {name}: {}\n", node["type"].as_str().unwrap_or_default());
+                    text += &format!("  {}: {}\n", key(name), leaf(&node["type"]));
                     branch(&mut text, 4, &brief(node));
                 }
             }
             Json::Object(entries) if section == "workflows" => {
                 text += "workflows\n";
                 for (name, workflow) in entries {
-                    text += &format!("  {name}: {}\n", implementation(workflow));
+                    text += &format!("  {}: {}\n", key(name), key(&implementation(workflow)));
                 }
             }
             value => {
@@ -154,14 +154,14 @@ fn tree(fields: &Json) -> String {
                 .as_array()
                 .into_iter()
                 .flatten()
-                .filter_map(|relationship| relationship["target_id"].as_str());
-            let targets: Vec<&str> = targets.collect();
+                .map(|relationship| leaf(&relationship["target_id"]));
+            let targets: Vec<String> = targets.collect();
             let arrow = if targets.is_empty() {
                 String::new()
             } else {
                 format!(" → {}", targets.join(", "))
             };
-            text += &format!("  {}{arrow}\n", instance["id"].as_str().unwrap_or_default());
+            text += &format!("  {}{arrow}\n", leaf(&instance["id"]));
         }
     }
     text
@@ -242,6 +242,7 @@ fn branch(text: &mut String, indent: usize, value: &Json) {
         .flatten()
         .filter(|(_, value)| !is_empty(value))
     {
+        let name = key(name);
         match value {
             Json::Object(_) => {
                 *text += &format!("{:indent$}{name}\n", "");
@@ -250,6 +251,11 @@ fn branch(text: &mut String, indent: usize, value: &Json) {
             other => *text += &format!("{:indent$}{name}: {}\n", "", leaf(other)),
         }
     }
+}
+
+/// Returns a name as a key. One that could be read as something else is quoted, like a value.
+fn key(name: &str) -> String {
+    leaf(&name.into())
 }
 
 fn leaf(value: &Json) -> String {

@@ -21,14 +21,13 @@ use crate::{
     },
     plugins::{InstanceRef, Plugins},
     printable::{printable, printable_lines},
-    record::{Execution, Record},
+    record::Record,
     report::{
         count,
         table::{Screen, cut, table, table_to_fit},
     },
     seam::{Drift, Object, ObjectState, Observed, Unseen},
     secrets::PLACEHOLDER,
-    stage::Workflow,
 };
 use serde_json::{Value as Json, json};
 use std::{
@@ -478,7 +477,7 @@ impl<'a> View<'a> {
             && !stays_stopped
             && state != InstanceState::Started
             && record.is_installed()
-            && !is_uninstalled(record, state)
+            && !record.is_uninstalled(&instance.id)
         {
             drift.push(
                 if state.is_gone() {
@@ -614,20 +613,6 @@ fn status_text(object: &Object) -> String {
         (_, Some(code)) if object.state == ObjectState::Exited => format!("exited ({code})"),
         _ => object.state.as_str().to_owned(),
     }
-}
-
-/// Returns true if an instance was deleted by an uninstall of a part of the deployment.
-fn is_uninstalled(record: &Record, state: InstanceState) -> bool {
-    use Workflow::{Install, Reinstall, Rollback, Scale, Uninstall, Update};
-    let decides = |it: &Workflow| {
-        matches!(
-            it,
-            Install | Reinstall | Rollback | Scale | Uninstall | Update
-        )
-    };
-    let workflows = record.executions.iter().rev().map(Execution::workflow);
-    let last = workflows.into_iter().find(decides);
-    state == InstanceState::Deleted && last == Some(Uninstall)
 }
 
 /// Returns the drift in the state of a started instance.

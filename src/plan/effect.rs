@@ -252,13 +252,13 @@ fn effect(known: &PlanInput<'_>, stage: &Stage, tasks: &[TaskId]) -> PlannedEffe
         .collect();
     let has = |effect: Effect| effects.contains(&effect);
     match () {
+        () if has(Effect::Refuses) => PlannedEffect::Refused,
         () if has(Effect::Replaces) || (has(Effect::Removes) && has(Effect::Creates)) => {
             PlannedEffect::Recreate
         }
         () if has(Effect::Removes) => PlannedEffect::Remove,
         () if has(Effect::Creates) => PlannedEffect::Create,
         () if has(Effect::Adopts) => PlannedEffect::Adopt,
-        () if has(Effect::Refuses) => PlannedEffect::Refused,
         () if has(Effect::Adjusts) => PlannedEffect::Update,
         () if has(Effect::Starts) => PlannedEffect::Start,
         () if has(Effect::Stops) => PlannedEffect::Stop,

@@ -124,15 +124,16 @@ impl<'a> Healing<'a> {
         }
     }
 
-    /// Returns true if an instance is checked. Instances that were stopped on purpose are skipped;
-    /// outdated ones wait for the next update.
+    /// Returns true if an instance is checked. Instances that were stopped or uninstalled on purpose
+    /// are skipped; outdated ones wait for the next update.
     fn is_checked(&self, instance: &Instance) -> bool {
         let rests = self
             .known
             .record
             .instances
             .get(&instance.id)
-            .is_some_and(|known| known.stays_stopped);
+            .is_some_and(|known| known.stays_stopped)
+            || self.known.record.is_uninstalled(&instance.id);
         self.scope.contains(instance.id.as_str()) && !rests && !self.is_outdated(instance)
     }
 

@@ -20,7 +20,7 @@ pub struct FailedTask {
     /// The failure was ignored: dependent tasks ran as if the task had succeeded.
     #[serde(default)]
     pub ignored: bool,
-    /// A later stage of the same execution tried again.
+    /// A later stage of the same execution tried again, or healed what failed.
     #[serde(default)]
     pub tried_again: bool,
 }

@@ -416,8 +416,15 @@ impl Record {
         let execution = self.execution_of(event)?;
         execution.tasks += stage.tasks().len();
         execution.stages += usize::from(stage.restores.is_none());
+        let heals = execution.workflow() == Workflow::Heal && stage.restores.is_none();
         for failed in &mut execution.failed {
-            failed.tried_again |= stage.is_retry;
+            let works_on_it = || {
+                stage
+                    .tasks()
+                    .iter()
+                    .any(|it| it.instance == failed.instance)
+            };
+            failed.tried_again |= stage.is_retry || (heals && failed.ignored && works_on_it());
         }
         if stage.restores.is_none() {
             let instances = self.instances.values_mut();
@@ -751,6 +758,21 @@ impl Record {
             known.former.as_deref()?,
             known.former_relationships.as_slice(),
         ))
+    }
+
+    /// Returns true if an instance was deleted by an uninstall of a part of the deployment.
+    #[must_use]
+    pub fn is_uninstalled(&self, id: &str) -> bool {
+        use Workflow::{Install, Reinstall, Rollback, Scale, Uninstall, Update};
+        let decides = |it: &Workflow| {
+            matches!(
+                it,
+                Install | Reinstall | Rollback | Scale | Uninstall | Update
+            )
+        };
+        let workflows = self.executions.iter().rev().map(Execution::workflow);
+        let last = workflows.into_iter().find(decides);
+        self.state(id) == InstanceState::Deleted && last == Some(Uninstall)
     }
 
     /// Returns the current stage.

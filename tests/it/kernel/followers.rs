@@ -31,7 +31,7 @@ fn sharers(command_of_a: &str) -> String {
 }
 
 /// Returns the changes since the last call, with the names of nodes.
-fn changes(life: &TestDeployment) -> Vec<(String, Change)> {
+pub(crate) fn changes(life: &TestDeployment) -> Vec<(String, Change)> {
     let all = life.world.changes.take();
     let node = |id: String| id.split('_').next().unwrap_or_default().to_owned();
     all.into_iter()
@@ -48,7 +48,7 @@ fn started_again(changes: &[(String, Change)], node: &str) -> bool {
     matches!((of(Change::Stopped), of(Change::Started)), (Some(stop), Some(start)) if stop < start)
 }
 
-fn kill(life: &TestDeployment, name: &str) {
+pub(crate) fn kill(life: &TestDeployment, name: &str) {
     let mut containers = life.world.containers.borrow_mut();
     let container = containers.iter_mut().find(|it| it.name == name).unwrap();
     container.state = ObjectState::Exited;
@@ -191,30 +191,4 @@ fn sharers_of_a_restored_owner_are_not_recreated() {
         }
         assert!(life.world.stale_sharers().is_empty());
     }
-}
-
-/// An outdated owner that does not run is started before its sharers.
-#[test]
-fn heal_starts_an_outdated_owner_before_its_sharers() {
-    let text = |command: &str| {
-        let sharer = "command: sleep 1, host_config: {pid_mode: 'container:b'}";
-        blueprint(&[
-            ("a", sharer, "", ""),
-            ("b", &format!("command: {command}"), "", ""),
-        ])
-    };
-    let before = deployment_of(&text("sleep 1"), None);
-    let mut life = install(&before);
-    let after = deployment_of(&text("missing"), Some(&before));
-    assert_eq!(life.run(&after, Workflow::Update), Some(Outcome::Failed));
-    kill(&life, "a");
-    kill(&life, "b");
-    changes(&life);
-    assert_eq!(life.run(&after, Workflow::Heal), Some(Outcome::Terminated));
-    let changes = changes(&life);
-    let starts = changes
-        .iter()
-        .filter(|(_, change)| *change == Change::Started);
-    let starts: Vec<&str> = starts.map(|(node, _)| node.as_str()).collect();
-    assert_eq!(starts, ["b", "a"]);
 }

@@ -3,6 +3,7 @@
 mod exchange;
 mod followers;
 mod formats;
+mod heal;
 mod input_types;
 pub(crate) mod layers;
 pub(crate) mod parallel;

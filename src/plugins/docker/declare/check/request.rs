@@ -75,7 +75,7 @@ impl Request<'_> {
         for (relationship, target) in mounted_volumes(self.node) {
             let volume = &*relationship.target.node;
             if let Some(other) = seen.insert(normal_target(target), volume) {
-                let fault = mounted_twice(target, [other, volume]);
+                let fault = mounted_twice(normal_target(target), [other, volume]);
                 let place = relationship.properties.get("target");
                 let span = place.map_or(relationship.type_name.span, |value| value.span);
                 let error = span.error(Code::InvalidAttachment, fault.message);

@@ -1,0 +1,69 @@
+//! `heal` on the simulated engine.
+
+use crate::{
+    kernel::{
+        followers::{changes, kill},
+        restore::{blueprint, install},
+        run::deployment_of,
+    },
+    simulated::Change,
+};
+use dockctl::{
+    event::Outcome,
+    stage::{Parameters, Selection, Workflow, parameters::Uninstall},
+};
+
+/// An outdated owner that does not run is started before its sharers.
+#[test]
+fn heal_starts_an_outdated_owner_before_its_sharers() {
+    let text = |command: &str| {
+        let sharer = "command: sleep 1, host_config: {pid_mode: 'container:b'}";
+        blueprint(&[
+            ("a", sharer, "", ""),
+            ("b", &format!("command: {command}"), "", ""),
+        ])
+    };
+    let before = deployment_of(&text("sleep 1"), None);
+    let mut life = install(&before);
+    let after = deployment_of(&text("missing"), Some(&before));
+    assert_eq!(life.run(&after, Workflow::Update), Some(Outcome::Failed));
+    kill(&life, "a");
+    kill(&life, "b");
+    changes(&life);
+    assert_eq!(life.run(&after, Workflow::Heal), Some(Outcome::Terminated));
+    let changes = changes(&life);
+    let starts = changes
+        .iter()
+        .filter(|(_, change)| *change == Change::Started);
+    let starts: Vec<&str> = starts.map(|(node, _)| node.as_str()).collect();
+    assert_eq!(starts, ["b", "a"]);
+}
+
+/// Instances that a user uninstalled are no drift, and stay away until the next install.
+#[test]
+fn heal_leaves_out_what_was_uninstalled() {
+    let text = blueprint(&[
+        ("a", "command: sleep 1", "", ""),
+        ("b", "command: sleep 1", "", ""),
+    ]);
+    let deployment = deployment_of(&text, None);
+    let mut life = install(&deployment);
+    let b = deployment.instances.iter().find(|it| it.node == "b");
+    let uninstall = Parameters::Uninstall(Uninstall {
+        selection: Selection::of_instances([b.unwrap().id.clone()]),
+        ..Uninstall::default()
+    });
+    let outcome = life.run_with(&deployment, &uninstall);
+    assert_eq!(outcome, Some(Outcome::Terminated));
+    kill(&life, "a");
+    assert_eq!(
+        life.run(&deployment, Workflow::Heal),
+        Some(Outcome::Terminated)
+    );
+    assert_eq!(life.container_states(), ["a running"]);
+    assert_eq!(
+        life.run(&deployment, Workflow::Install),
+        Some(Outcome::Terminated)
+    );
+    assert_eq!(life.container_states(), ["a running", "b running"]);
+}
