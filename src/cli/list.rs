@@ -1,6 +1,12 @@
 //! `dockctl list`.
 
-use super::{Outcome, args::Global, error::CliError, runtime, terminal::Terminal};
+use super::{
+    Outcome,
+    args::Global,
+    error::{CliError, Shown},
+    runtime,
+    terminal::Terminal,
+};
 use crate::{
     event,
     model::InstanceState,
@@ -56,10 +62,6 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
                 found.extend(labeled);
             }
             Err(error) => {
-                super::warn(&format!(
-                    "deployments known only from engine labels are not listed: {}",
-                    error.error.message
-                ));
                 unlisted = Some(error);
             }
         }
@@ -90,10 +92,24 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
             "no deployments in this state directory; those on the engine are unknown\n".to_owned()
         }
     };
-    Ok(Outcome {
-        exit: unlisted.map_or(0, |error| error.exit_code()),
-        ..Outcome::new(fields, text)
-    })
+    match unlisted {
+        None => Ok(Outcome::new(fields, text)),
+        Some(error) => Err(incomplete(error, fields, text)),
+    }
+}
+
+/// Returns the error of a list that lacks the deployments on an engine.
+fn incomplete(mut error: CliError, fields: Json, result: String) -> CliError {
+    error.error.message = format!(
+        "deployments known only from engine labels are not listed: {}",
+        error.error.message
+    );
+    error.shown = Some(Shown {
+        fields,
+        result,
+        ..Shown::default()
+    });
+    error
 }
 
 /// Returns deployments on the engine that are not installed in this state directory, and claims.

@@ -151,15 +151,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     if completions::complete(&arguments) {
         return 0;
     }
+    // The command line is not parsed yet, and its defaults may be invalid.
+    let wants_json = wants_json(&arguments, "--progress", "DOCKCTL_PROGRESS");
+    JSON_MESSAGES.store(wants_json, Ordering::Relaxed);
     let cli = match parse(&arguments) {
         Ok(cli) => cli,
         Err(exit) => return exit,
     };
+    let is_json = cli.global.progress == ProgressMode::Json;
+    JSON_MESSAGES.store(is_json, Ordering::Relaxed);
     log(&cli);
     environment::warn_about_ignored(&Cli::command());
     let kind = command_name(&cli.command);
-    let is_json = cli.global.progress == ProgressMode::Json;
-    JSON_MESSAGES.store(is_json, Ordering::Relaxed);
     let result = check_output(&cli).and_then(|()| dispatch(&cli));
     finish(kind, &cli.global, result)
 }
@@ -180,7 +183,7 @@ fn parse(arguments: &[OsString]) -> Result<Cli, u8> {
             }
             Err(help) if help.exit_code() == 0 => return Err(usage(help, arguments)),
             _ => {
-                print_error(&error.to_text(false));
+                report_error(&named_command(arguments), &error, false);
                 return Err(error.exit_code());
             }
         },
@@ -540,7 +543,7 @@ fn finish(kind: &str, global: &Global, result: Result<Outcome, CliError>) -> u8 
             } else {
                 result_text(global, error.result())
             });
-            report_error(kind, global, &error);
+            report_error(kind, &error, color_stderr(global));
             if kind == "exec" {
                 exec::DOCKCTL_FAILED
             } else {
@@ -551,15 +554,15 @@ fn finish(kind: &str, global: &Global, result: Result<Outcome, CliError>) -> u8 
 }
 
 /// Writes an error to standard error.
-fn report_error(kind: &str, global: &Global, error: &CliError) {
-    if global.progress == ProgressMode::Json {
+fn report_error(kind: &str, error: &CliError, has_color: bool) {
+    if JSON_MESSAGES.load(Ordering::Relaxed) {
         let mut fields = error.fields();
         fields["kind"] = kind.into();
         fields["exit"] = error.exit_code().into();
         fields["error"] = error.to_json();
         let _ = std::io::stderr().write_all(message_line("error", &fields).as_bytes());
     } else {
-        print_error(&error.to_text(color_stderr(global)));
+        print_error(&error.to_text(has_color));
     }
 }
 
@@ -657,30 +660,38 @@ fn result_text(global: &Global, text: String) -> String {
     }
 }
 
+/// Returns true if a flag, or the variable for it, asks for JSON. For arguments that are not parsed.
+fn wants_json(arguments: &[OsString], flag: &str, variable: &str) -> bool {
+    let is_flag = |pair: &[OsString]| pair[0] == flag && pair[1] == "json";
+    let joined = format!("{flag}=json");
+    arguments.windows(2).any(is_flag)
+        || arguments.iter().any(|argument| *argument == *joined)
+        || std::env::var_os(variable).is_some_and(|value| value == "json")
+}
+
+/// Returns the command that arguments name, without parsing them.
+fn named_command(arguments: &[OsString]) -> String {
+    let commands = Cli::command();
+    let mut names = commands.get_subcommands().map(clap::Command::get_name);
+    let named = names.find(|name| arguments.iter().any(|it| it == name));
+    named.unwrap_or("usage").to_owned()
+}
+
 fn usage(error: clap::Error, arguments: &[OsString]) -> u8 {
     let error = &suggestions::closest_first(error);
     let _ = error.print();
     let exit = u8::try_from(error.exit_code()).unwrap_or(exit_code(Kind::Usage));
-    let is_json_flag = |pair: &[OsString]| pair[0] == "--output" && pair[1] == "json";
-    let wants_json = arguments.windows(2).any(is_json_flag)
-        || arguments.iter().any(|argument| argument == "--output=json")
-        || std::env::var_os("DOCKCTL_OUTPUT").is_some_and(|value| value == "json");
-    if exit != 0 && wants_json {
-        let kind = Cli::command()
-            .get_subcommands()
-            .map(|command| command.get_name().to_owned())
-            .find(|name| arguments.iter().any(|it| it == name.as_str()));
+    if exit != 0 && wants_json(arguments, "--output", "DOCKCTL_OUTPUT") {
         let message = error.to_string();
         let first = message
             .lines()
             .next()
             .unwrap_or_default()
             .trim_start_matches("error: ");
-        let kind = kind.as_deref().unwrap_or("usage");
         let _ = print_result(&format!(
             "{:#}\n",
             document(
-                kind,
+                &named_command(arguments),
                 false,
                 &json!({}),
                 Some(CliError::usage(first).to_json())
@@ -758,12 +769,29 @@ fn log(cli: &Cli) {
     let log = fmt::layer().with_writer(std::io::stderr).with_target(false);
     let log = if is_json {
         log.json().flatten_event(true).with_filter(levels).boxed()
+    } else if JSON_MESSAGES.load(Ordering::Relaxed) {
+        let log = log.with_writer(|| LogMessages).without_time();
+        log.with_ansi(false).with_filter(levels).boxed()
     } else {
         log.with_ansi(color_stderr(&cli.global))
             .with_filter(levels)
             .boxed()
     };
     tracing_subscriber::registry().with(log).init();
+}
+
+/// Writes entries of the log as messages (`--progress json`).
+struct LogMessages;
+
+impl std::io::Write for LogMessages {
+    fn write(&mut self, entry: &[u8]) -> std::io::Result<usize> {
+        print_error(&String::from_utf8_lossy(entry));
+        Ok(entry.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 fn level(verbose: u8) -> Level {

@@ -400,3 +400,40 @@ fn list_shows_damaged_and_emptied_journals() {
     std::fs::write(&journal, kept).unwrap();
     test.run(&["uninstall"]).exits_with(0);
 }
+
+/// Errors before the command begins, warnings and the log are JSON too.
+#[test]
+fn every_line_is_json_with_json_progress() {
+    let test = Test::in_memory("jsonlines");
+    test.blueprint(crate::cli::PAIR);
+    let lines = |arguments: &[&str]| -> (i32, Vec<Json>) {
+        let mut command = test.command(arguments);
+        command.current_dir(test.path("."));
+        let run = command.env("DOCKCTL_INPUTZ", "x").output().unwrap();
+        let text = String::from_utf8(run.stderr).unwrap();
+        let parse = |line| {
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}\n{text}"))
+        };
+        (
+            run.status.code().unwrap(),
+            text.lines().map(parse).collect(),
+        )
+    };
+    let json = ["--progress", "json"];
+    let (code, all) = lines(&[&["install", "-v", "-v"][..], &json].concat());
+    assert_eq!(code, 0);
+    let texts: Vec<&str> = all.iter().filter_map(|it| it["text"].as_str()).collect();
+    assert!(
+        texts.iter().any(|it| it.contains("DOCKCTL_INPUTZ")),
+        "{texts:?}"
+    );
+    assert!(texts.iter().any(|it| it.contains("DEBUG")), "{texts:?}");
+    test.write("dockctl.toml", "no-such-key = 1\n");
+    let (code, all) = lines(&[&["install"][..], &json].concat());
+    let last = all.last().unwrap();
+    assert_eq!(
+        (&last["event"], &last["kind"]),
+        (&"error".into(), &"install".into())
+    );
+    assert_eq!(last["exit"], code);
+}

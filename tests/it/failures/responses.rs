@@ -60,6 +60,9 @@ fn invalid_response_is_an_error_and_not_a_deletion() {
                 .exits_with(4)
                 .stderr_contains(&["are not listed", "invalid engine response"]);
             assert!(listed.stdout.contains(&test.prefix), "{path} {response}");
+            test.run_limited(&["list", "--all", "--progress", "json"])
+                .exits_with(4)
+                .stderr_contains(&["\"event\":\"error\""]);
             let elsewhere = test.path("elsewhere").display().to_string();
             let listed = test
                 .run_limited(&[
