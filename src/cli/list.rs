@@ -23,7 +23,7 @@ pub(crate) fn list(global: &Global, all: bool) -> Result<Outcome, CliError> {
     let mut found = Vec::new();
     for name in workspace.state.names()? {
         let read = workspace.state.read(&name);
-        match workspace.state.emptied(&name).map_or(read, Err) {
+        match workspace.state.without_content(&name).map_or(read, Err) {
             Ok(Some(record))
                 if record.deployment.is_some()
                     && (all || record.is_installed() || record.is_freed()) =>

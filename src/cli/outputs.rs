@@ -191,7 +191,7 @@ fn lines<'o>(
 }
 
 /// Variables that change how a shell or the programs that it starts work.
-const SPECIAL: [&str; 23] = [
+const SPECIAL: [&str; 47] = [
     "PATH",
     "IFS",
     "ENV",
@@ -215,9 +215,34 @@ const SPECIAL: [&str; 23] = [
     "PERL5OPT",
     "RUBYOPT",
     "NODE_OPTIONS",
+    "POSIXLY_CORRECT",
+    "TMOUT",
+    "EXECIGNORE",
+    "FIGNORE",
+    "FUNCNEST",
+    "INPUTRC",
+    "HISTFILE",
+    "GCONV_PATH",
+    "LOCPATH",
+    "EDITOR",
+    "VISUAL",
+    "PAGER",
+    "GIT_SSH",
+    "GIT_SSH_COMMAND",
+    "GIT_ASKPASS",
+    "GIT_EDITOR",
+    "GIT_PAGER",
+    "GIT_EXTERNAL_DIFF",
+    "GIT_EXEC_PATH",
+    // zsh ties these to the variables in upper case.
+    "path",
+    "fpath",
+    "cdpath",
+    "fignore",
+    "prompt",
 ];
 /// Beginnings of the names of such variables.
-const SPECIAL_PREFIXES: [&str; 5] = ["LD_", "DYLD_", "BASH_", "PYTHON", "PERL5"];
+const SPECIAL_PREFIXES: [&str; 6] = ["LD_", "DYLD_", "BASH_", "PYTHON", "PERL5", "GIT_CONFIG"];
 
 /// Refuses outputs whose variables would change how a shell works.
 fn refuse_special(outputs: &JsonMap<String, Json>, prefix: &str) -> Result<(), CliError> {
@@ -287,10 +312,17 @@ mod tests {
         );
         assert_eq!(quoted("it's $HOME"), "'it'\\''s $HOME'");
         assert_eq!(quoted("a\n::b"), "'a\n''::b'");
-        let special = ["PATH", "LD_PRELOAD", "BASH_ENV", "PYTHONPATH"];
+        let special = [
+            "PATH",
+            "path",
+            "LD_PRELOAD",
+            "BASH_ENV",
+            "PYTHONPATH",
+            "TMOUT",
+        ];
         assert!(special.iter().all(|name| is_special(name)));
         assert!(
-            !["path", "URL", "OUT_PATH"]
+            !["paths", "URL", "OUT_PATH", "GIT_COMMIT"]
                 .iter()
                 .any(|name| is_special(name))
         );

@@ -38,10 +38,11 @@ pub(crate) fn origin(given: Option<&Path>) -> Result<Origin, CliError> {
     }
     let path = find(given)?;
     // Diagnostics, records and labels are text.
-    if absolute(&path).to_str().is_none() {
+    let whole = absolute(&path);
+    if whole.to_str().is_none() {
         let message = format!(
             "the path {} is not UTF-8",
-            printable(&path.to_string_lossy())
+            printable(&whole.to_string_lossy())
         );
         let error = CliError::new(Kind::Invalid, message);
         return Err(error.hint("rename the file or its directories"));

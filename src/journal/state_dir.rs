@@ -189,15 +189,19 @@ impl StateDir {
         Store::open_read_only(&path)?.replay().map(Some)
     }
 
-    /// Returns the damage of a journal without any content. A run writes into its journal at once, so
-    /// such a file was cut.
+    /// Returns the damage of a journal without any content, or of a link to no file. A run writes into
+    /// its journal at once, so such a file was cut.
     #[must_use]
-    pub fn emptied(&self, deployment: &str) -> Option<JournalError> {
+    pub fn without_content(&self, deployment: &str) -> Option<JournalError> {
         let path = self.resolved().database(deployment);
-        let is_empty = path.metadata().is_ok_and(|metadata| metadata.len() == 0);
-        is_empty.then(|| JournalError::Damaged {
+        let reason = match (path.metadata(), path.symlink_metadata()) {
+            (Ok(metadata), _) if metadata.len() == 0 => "it is empty",
+            (Err(_), Ok(_)) => "it is a link to a file that cannot be read",
+            _ => return None,
+        };
+        Some(JournalError::Damaged {
             path,
-            reason: "it is empty".to_owned(),
+            reason: reason.to_owned(),
         })
     }
 

@@ -86,7 +86,8 @@ fn check(key: &'static str, given: &Value, owner: &Owner<'_>, r: &mut Reader<'_>
             }
         }
         "workflow_parameters" if call(given).is_some() => {
-            r.wrong_shape(given, &part, "a mapping of parameters, not a function")
+            let message = format!("{part} must be a mapping of parameters, not a function");
+            r.push(given.span.error(given.shape_code(), message));
         }
         "workflow_parameters" => {
             for (_, value) in r.map(given, &part).into_iter().flat_map(|map| &map.entries) {

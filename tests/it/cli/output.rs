@@ -397,6 +397,11 @@ fn list_shows_damaged_and_emptied_journals() {
         assert_eq!(list["deployments"][0]["state"], "unreadable", "{list}");
         assert!(list["deployments"][0]["why"].is_string());
     }
+    std::fs::remove_file(&journal).unwrap();
+    std::os::unix::fs::symlink("/no/such/file", &journal).unwrap();
+    let list = test.run(&["list", "--output", "json"]).exits_with(0).json();
+    assert_eq!(list["deployments"][0]["state"], "unreadable", "{list}");
+    std::fs::remove_file(&journal).unwrap();
     std::fs::write(&journal, kept).unwrap();
     test.run(&["uninstall"]).exits_with(0);
 }
