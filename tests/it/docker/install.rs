@@ -1,6 +1,6 @@
 //! Install and uninstall in various initial states of the engine.
 
-use crate::support::Test;
+use crate::support::{Test, free_port};
 use serde_json::json;
 
 /// Blueprint with one container that sleeps.
@@ -643,4 +643,26 @@ fn copied_labels_do_not_make_a_container_owned() {
         .stderr_contains(&["is taken by container"]);
     test.run(&["uninstall"]).exits_with(0);
     assert_eq!(test.containers(), ["PREFIX-copy created"]);
+}
+
+#[test]
+fn foreign_holder_of_a_port_is_named() {
+    let test = Test::new("portholder");
+    let port = free_port();
+    let guest = test.name("guest");
+    let label = format!("dockctl-test={}", test.prefix);
+    let publish = format!("127.0.0.1:{port}:80");
+    let run = ["run", "-d", "--name", &guest, "--label", &label];
+    test.docker(&[&run[..], &["-p", &publish, "dockctl-demo", "sleep", "1000"]].concat());
+    test.blueprint(&SLEEPER.replace(
+        "command: sleep 1000",
+        &format!(
+            "command: sleep 1000, ports: [80], host_config: {{port_bindings: {{80: {port}}}}}"
+        ),
+    ));
+    let failed = test.run(&["install"]).exits_with(1);
+    assert!(!failed.stderr.contains("retrying"), "{}", failed.stderr);
+    failed.stderr_contains(&[&format!("container `{guest}` publishes {port}/tcp")]);
+    test.run(&["uninstall"]).exits_with(0);
+    test.docker(&["rm", "-f", &guest]);
 }

@@ -588,8 +588,9 @@ impl Engine {
             }
         }
         let endpoints = found.into_iter().flat_map(Container::endpoints);
-        self.with_address_holder(failure(error, action), error, endpoints)
-            .await
+        let failure = failure(error, action);
+        let failure = self.with_port_holder(failure, error, found).await;
+        self.with_address_holder(failure, error, endpoints).await
     }
 
     /// Returns the name of a container if it does not run and the engine does not restart it.

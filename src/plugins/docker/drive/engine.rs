@@ -842,6 +842,7 @@ fn foreign_sharers(listed: &[Json], objects: &[Object], places: &ObjectPlaces) -
     objects.iter().map(sharers).collect()
 }
 
-fn listed_name(container: &Json) -> Option<String> {
+/// Returns the name of a container in the engine's list.
+pub(crate) fn listed_name(container: &Json) -> Option<String> {
     strings(&container["Names"]).next().map(without_slash)
 }

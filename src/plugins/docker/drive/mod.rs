@@ -16,6 +16,7 @@ mod index;
 mod init;
 pub(crate) mod networks;
 mod ownership;
+mod port_holder;
 pub(crate) mod recover;
 pub(crate) mod replace;
 mod run;
