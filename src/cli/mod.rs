@@ -672,8 +672,8 @@ fn wants_json(arguments: &[OsString], flag: &str, variable: &str) -> bool {
 /// Returns the command that arguments name, without parsing them.
 fn named_command(arguments: &[OsString]) -> String {
     let commands = Cli::command();
-    let mut names = commands.get_subcommands().map(clap::Command::get_name);
-    let named = names.find(|name| arguments.iter().any(|it| it == name));
+    let mut all = commands.get_subcommands().map(clap::Command::get_name);
+    let named = all.find(|name| arguments.iter().any(|it| it == name));
     named.unwrap_or("usage").to_owned()
 }
 

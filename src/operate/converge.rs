@@ -325,8 +325,12 @@ impl ConvergeRun<'_> {
                 .caller
                 .notify(&Notice::NotCompared(&not_compared));
         }
-        let proposal = desired.propose(&self.parameters(), &observed);
+        let mut proposal = desired.propose(&self.parameters(), &observed);
         if first {
+            let known = desired.plan_input(&observed);
+            self.workspace
+                .add_foreign_sharers(drivers, &known, &mut proposal)
+                .await?;
             let warnings = proposal.warnings().into_iter();
             warnings.for_each(|it| self.workspace.warn(it));
         }

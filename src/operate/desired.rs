@@ -157,10 +157,12 @@ impl Desired {
 
     /// Plans `install` or `update`.
     pub(crate) fn propose(&self, parameters: &Parameters, observed: &Observed) -> Proposal {
-        plan::first(
-            parameters,
-            &PlanInput::new(&self.deployment, &self.updated_record, observed),
-        )
+        plan::first(parameters, &self.plan_input(observed))
+    }
+
+    /// Returns the facts that plans are made from.
+    pub(crate) fn plan_input<'a>(&'a self, observed: &'a Observed) -> PlanInput<'a> {
+        PlanInput::new(&self.deployment, &self.updated_record, observed)
     }
 
     /// Returns the installed deployment.

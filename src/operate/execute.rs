@@ -307,7 +307,7 @@ impl RequestContext<'_> {
             let discovery = held.discover(&self.deployment).await?;
             recover::refuse_created_elsewhere(&discovery, held.record(), &self.deployment)?;
         }
-        let stage = self.plan_stage(&settled, &observed)?;
+        let stage = self.plan_stage(held, &settled, &observed).await?;
         if stage.is_empty() && settled.is_up_to_date() {
             return Ok((false, observed.unseen));
         }
@@ -344,9 +344,15 @@ impl RequestContext<'_> {
     }
 
     /// Returns the first stage after all checks and the confirmation.
-    fn plan_stage(&self, settled: &PreparedRun, observed: &Observed) -> Result<Stage, Error> {
+    async fn plan_stage(
+        &self,
+        held: &HeldSession<'_, '_>,
+        settled: &PreparedRun,
+        observed: &Observed,
+    ) -> Result<Stage, Error> {
         let known = PlanInput::new(&settled.deployment, &settled.record, observed);
-        let proposal = plan::first(&settled.parameters, &known);
+        let mut proposal = plan::first(&settled.parameters, &known);
+        held.add_foreign_sharers(&known, &mut proposal).await?;
         refuse_unknown_definitions(&settled.deployment, &proposal.stage)?;
         let warnings = proposal.warnings().into_iter();
         warnings.for_each(|it| self.workspace.warn(it));

@@ -90,6 +90,10 @@ pub(crate) async fn preview(
         .refuse_unknown_objects(workspace, &drivers, &observed)
         .await?;
     let mut preview = Preview::new(&desired, &observed, update_options);
+    let known = desired.plan_input(&observed);
+    workspace
+        .add_foreign_sharers(&drivers, &known, &mut preview.proposal)
+        .await?;
     preview.unmet = unmet_requirements(&drivers, &preview.proposal.stage).await?;
     let inventory = desired.inventory(workspace.state.path());
     preview.not_kept = inventory.map(|it| it.left_out).unwrap_or_default();

@@ -17,7 +17,7 @@ use crate::{
     journal::{self, Holder, JournalError, Requests, Store, write_holder},
     model::InstanceState,
     plan::{
-        PlanInput,
+        PlanInput, Proposal,
         install::{self, Scope},
         rollback, scale,
     },
@@ -301,6 +301,23 @@ impl HeldSession<'_, '_> {
         let observe = self.session.observe_for(workflow);
         let observed = unless_stopped(&self.stop_requests, observe).await??;
         Ok(workflow.accept(observed)?)
+    }
+
+    /// Adds the objects outside the deployment that lose a namespace in the stage of a proposal.
+    ///
+    /// # Errors
+    ///
+    /// If an engine does not respond, or a request to stop arrives.
+    pub(crate) async fn add_foreign_sharers(
+        &self,
+        known: &PlanInput<'_>,
+        proposal: &mut Proposal,
+    ) -> Result<(), Error> {
+        let Session {
+            workspace, drivers, ..
+        } = &self.session;
+        let added = workspace.add_foreign_sharers(drivers, known, proposal);
+        unless_stopped(&self.stop_requests, added).await?
     }
 
     /// Returns the objects on the default engine that are labeled with a deployment name.

@@ -311,7 +311,7 @@ async fn run_held(
         return Ok(None);
     };
     let observed = held.observe(Workflow::Uninstall).await?;
-    let job = job(workspace, held, (&deployment, &observed), request);
+    let job = job(workspace, held, (&deployment, &observed), request).await?;
     let done = held.execute_job(job).await;
     done.map_err(|error| with_unseen(error, &observed.unseen))?;
     report_needed(workspace, held.record(), &observed.unseen);
@@ -351,26 +351,30 @@ async fn settle(
 }
 
 /// Plans the uninstall of a held deployment.
-fn job<'j>(
+async fn job<'j>(
     workspace: &Workspace<'_>,
     held: &HeldSession<'_, '_>,
     (deployment, observed): (&Deployment, &Observed),
     request: &Request,
-) -> Job<'j> {
+) -> Result<Job<'j>, Error> {
     let parameters = Parameters::Uninstall(parameters::Uninstall {
         volumes: request.volumes,
         ..parameters::Uninstall::default()
     });
     let known = PlanInput::new(deployment, held.record(), observed);
-    Job {
-        stage: plan::first(&parameters, &known).stage,
+    let mut proposal = plan::first(&parameters, &known);
+    held.add_foreign_sharers(&known, &mut proposal).await?;
+    let warnings = proposal.foreign_sharers.iter().map(ToString::to_string);
+    warnings.for_each(|it| workspace.warn(it));
+    Ok(Job {
+        stage: proposal.stage,
         parameters,
         previous: None,
         first_events: Vec::new(),
         options: request.options,
         resume_command: repeat_command(workspace, &deployment.name, request),
         replan: None,
-    }
+    })
 }
 
 /// Returns the command line that repeats this request.

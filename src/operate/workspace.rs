@@ -13,6 +13,7 @@ use crate::{
     engine::Connections,
     journal::StateDir,
     model::Deployment,
+    plan::{self, PlanInput, Proposal},
     plugins::{self, ConnectedPlugins, Drivers, ObserveContext, Plugins},
     record::Record,
     seam::Observed,
@@ -148,6 +149,27 @@ impl<'c> Workspace<'c> {
         };
         drivers.add_moved(scene, &mut observed).await?;
         Ok(observed)
+    }
+
+    /// Adds the objects outside the deployment that lose a namespace in the stage of a proposal.
+    ///
+    /// # Errors
+    ///
+    /// If an engine does not respond.
+    pub(crate) async fn add_foreign_sharers(
+        &self,
+        drivers: &Drivers<'_>,
+        known: &PlanInput<'_>,
+        proposal: &mut Proposal,
+    ) -> Result<(), Error> {
+        let scene = ObserveContext {
+            deployment: known.deployment,
+            record: known.record,
+            secrets: &self.secrets,
+        };
+        let ending = plan::ending(known, &proposal.stage);
+        proposal.foreign_sharers = drivers.foreign_sharers(scene, &ending).await?;
+        Ok(())
     }
 
     /// Returns the random generator for instance IDs. A plan and the install that follows it use

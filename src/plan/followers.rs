@@ -9,7 +9,10 @@ use crate::{
     stage::{Stage, Task, TaskId},
 };
 use serde::Serialize;
-use std::{collections::HashMap, fmt};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+};
 
 /// Why they are restarted. The record recognizes the stage by it.
 const CAUSE: &str = "an object whose namespaces it shares was started again";
@@ -20,28 +23,6 @@ pub(super) fn may_be_needed(record: &Record, plugins: Plugins) -> bool {
     let was_planned = record.stage().tasks().iter().any(is_this);
     let deployment = record.deployment.as_ref();
     !was_planned && deployment.is_some_and(|it| plugins.has_followers(it))
-}
-
-/// Objects outside the deployment that share the network of an instance. They lose it when its
-/// object is stopped, and nobody restarts them.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct ForeignSharers {
-    /// ID of the instance.
-    pub instance: String,
-    /// Names of the objects.
-    pub objects: Vec<String>,
-}
-
-impl fmt::Display for ForeignSharers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let instance = &self.instance;
-        let names = self.objects.join("`, `");
-        let restart = self.objects.join(" ");
-        write!(
-            f,
-            "`{names}`, outside this deployment, shares the network of {instance} and loses it; restart it afterwards: docker restart {restart}"
-        )
-    }
 }
 
 /// Instances whose objects share namespaces of an instance that this stage starts again. They start
@@ -139,29 +120,24 @@ fn follows(known: &PlanInput<'_>, stage: &Stage, object: &Object, owner: &Object
         && effects(stage, &instance.id).next().is_none()
 }
 
-/// Returns the objects outside the deployment that lose the network of an instance in this stage.
-pub(super) fn foreign(known: &PlanInput<'_>, stage: &Stage) -> Vec<ForeignSharers> {
-    let loses_network = |object: &Object, task: &Task| match task.step.effect() {
+/// Returns the IDs of the instances whose objects end in this stage, and their namespaces with them.
+pub(super) fn ending(known: &PlanInput<'_>, stage: &Stage) -> BTreeSet<String> {
+    let ends = |object: &Object, task: &Task| match task.step.effect() {
         Effect::Stops | Effect::Removes | Effect::Replaces => true,
         Effect::Starts => object.state != ObjectState::Running,
         _ => false,
     };
-    let is_used = |object: &&Object| !object.is_static() && !object.foreign_users.is_empty();
-    let used = known.observed.objects().iter().filter(is_used);
     let of_object = |object: &Object| {
         let instance = &object.owner.as_ref()?.instance;
-        let mut tasks = stage
-            .tasks()
-            .iter()
-            .filter(|task| task.instance == *instance);
-        tasks
-            .any(|task| loses_network(object, task))
-            .then(|| ForeignSharers {
-                instance: instance.clone(),
-                objects: object.foreign_users.clone(),
-            })
+        let mut tasks = stage.tasks().iter();
+        let is_ending = tasks.any(|task| task.instance == *instance && ends(object, task));
+        is_ending.then(|| instance.clone())
     };
-    used.filter_map(of_object).collect()
+    let objects = known.observed.objects().iter();
+    objects
+        .filter(|it| !it.is_static())
+        .filter_map(of_object)
+        .collect()
 }
 
 /// Plans to start instances again whose objects use namespaces that no longer exist, and then those

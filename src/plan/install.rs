@@ -11,6 +11,7 @@ use super::{
     update::{self, Outages, Replacing, RollingUpdate},
 };
 use crate::{
+    instance_record::InstanceRecord,
     model::{
         Definition, Deployment, Instance,
         InstanceState::{
@@ -484,7 +485,7 @@ impl<'a> Planner<'a, '_> {
             .record
             .instances
             .get(&instance.id)
-            .is_some_and(|known| known.is_stale());
+            .is_some_and(InstanceRecord::is_stale);
         if (is_stale || is_renewed) && (exists || matches!(change, Change::Adjust(_))) {
             status = InstanceStatus::DependencyRecreated;
         }

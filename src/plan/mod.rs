@@ -29,17 +29,18 @@ pub use order::unordered_readings;
 pub use readers::AttributeRead;
 
 use addresses::AddressRisk;
-use followers::{Followers, ForeignSharers};
+use followers::Followers;
 
 use crate::{
     event::StopReason,
     model::{Definition, Deployment, Instance, InstanceState, SourceLocation},
     plugins::{InstanceRef, InstanceView, Plugins},
     record::{Execution, Record},
-    seam::{Observed, Purpose},
+    seam::{ForeignSharers, Observed, Purpose},
     stage::{Parameters, Restoring, Selection, Stage, Workflow, parameters},
 };
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// Plans the first stage of an execution.
 #[must_use]
@@ -49,9 +50,14 @@ pub fn first(parameters: &Parameters, known: &PlanInput<'_>) -> Proposal {
     proposal.address_risks = addresses::order_starts(known, &mut proposal.stage);
     outdated::mark_outdated(known, &mut proposal.stage);
     proposal.followers = followers::own(known, &proposal.stage);
-    proposal.foreign_sharers = followers::foreign(known, &proposal.stage);
     proposal.lost_data = lost_data(known, &proposal.stage);
     proposal
+}
+
+/// Returns the IDs of the instances whose objects end in a stage, and their namespaces with them.
+#[must_use]
+pub fn ending(known: &PlanInput<'_>, stage: &Stage) -> BTreeSet<String> {
+    followers::ending(known, stage)
 }
 
 fn for_workflow(parameters: &Parameters, known: &PlanInput<'_>) -> Proposal {
@@ -313,7 +319,8 @@ pub struct Proposal {
     pub address_risks: Vec<AddressRisk>,
     /// Instances that start again after this stage.
     pub followers: Vec<Followers>,
-    /// Objects outside the deployment that lose the network of an instance.
+    /// Objects outside the deployment that lose a namespace of an instance. Planning leaves it empty:
+    /// only drivers can find them.
     pub foreign_sharers: Vec<ForeignSharers>,
     /// IDs of the instances whose data is gone: their object was lost, and is created again.
     pub lost_data: Vec<String>,

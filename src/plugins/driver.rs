@@ -7,8 +7,9 @@ use crate::{
     model::{Deployment, Difference},
     record::Record,
     seam::{
-        Call, Command, Failure, LabeledObject, Log, LogOptions, ObjectEvent, ObjectRef,
-        ObjectState, Observed, Outputs, Presence, Settled, Step, StepNote, Streams, Target,
+        Call, Command, Failure, ForeignSharers, LabeledObject, Log, LogOptions, ObjectEvent,
+        ObjectRef, ObjectState, Observed, Outputs, Presence, Settled, Step, StepNote, Streams,
+        Target,
     },
     secrets::Secrets,
 };
@@ -246,6 +247,16 @@ pub trait Driver {
         _observed: &'a Observed,
     ) -> DriverFuture<'a, BTreeMap<String, Vec<Difference>>> {
         Box::pin(async { Ok(BTreeMap::new()) })
+    }
+
+    /// Returns the objects outside the deployment that share namespaces of these instances. `places`
+    /// has all objects of the deployment. Changes nothing.
+    fn foreign_sharers<'a>(
+        &'a self,
+        _places: &'a ObjectPlaces,
+        _instances: &'a BTreeSet<String>,
+    ) -> DriverFuture<'a, Vec<ForeignSharers>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 
     /// Returns, for each of these steps, the features that its system does not support. Changes

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     discovery::Discovery,
     record::Record,
-    seam::{Call, Failure, ObjectRef, Observed, Outputs, Settled, Step, Target},
+    seam::{Call, Failure, ForeignSharers, ObjectRef, Observed, Outputs, Settled, Step, Target},
     secrets::Secrets,
 };
 use futures_util::{StreamExt as _, stream};
@@ -125,6 +125,28 @@ impl<'d> Drivers<'d> {
             observed.moved.extend(moved);
         }
         Ok(())
+    }
+
+    /// Returns the objects outside the deployment that share namespaces of these instances.
+    ///
+    /// # Errors
+    ///
+    /// If a system does not respond.
+    pub async fn foreign_sharers(
+        &self,
+        scene: ObserveContext<'_>,
+        instances: &BTreeSet<String>,
+    ) -> Result<Vec<ForeignSharers>, Failure> {
+        let mut sharers = Vec::new();
+        if instances.is_empty() {
+            return Ok(sharers);
+        }
+        let places = self.plugins.places(scene).map_err(Failure::fatal)?;
+        for (id, driver) in &self.all {
+            let mine = places_of(id, &places);
+            sharers.extend(driver.foreign_sharers(&mine, instances).await?);
+        }
+        Ok(sharers)
     }
 
     /// Returns, for each of these steps, the features that its system does not support.

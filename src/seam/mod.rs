@@ -12,6 +12,7 @@ mod object;
 mod object_event;
 mod outputs;
 mod purpose;
+mod sharers;
 mod shell;
 mod step;
 mod target;
@@ -27,6 +28,7 @@ pub use object::{
 pub use object_event::{ObjectEvent, ObjectEventKind};
 pub use outputs::{Edit, Outputs};
 pub use purpose::{Change, InstanceStatus, Need, Purpose};
+pub use sharers::{ForeignSharers, Namespace};
 pub use shell::{Command, CommandInput, Log, LogChunk, LogOptions, ObjectRef, Presence, Streams};
 pub use step::{Declares, Effect, Material, Settling, Step, Traits};
 pub use target::Target;

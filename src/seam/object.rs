@@ -159,7 +159,7 @@ pub struct Object {
     /// Result of comparing the object with its declaration, if no digest shows whether they match.
     pub comparison: Comparison,
     /// Names of running objects outside the deployment that use it. They prevent the removal of a
-    /// network, and lose the network of a container that is stopped.
+    /// network.
     pub foreign_users: Vec<String>,
     /// The namespaces of other objects that it shares.
     pub namespaces: Vec<SharedNamespace>,

@@ -100,11 +100,17 @@ fn sharer_of_processes_is_started_again_and_foreign_sharers_are_named() {
         "sleep",
         "1000",
     ]);
+    let watcher = test.name("watcher");
+    let run = ["run", "-d", "--name", &watcher, "--label", &label];
+    let share = ["--pid", &of_owner, "dockctl-demo", "sleep", "1000"];
+    test.docker(&[&run[..], &share].concat());
+    let ends = format!("`{watcher}`, outside this deployment, shares the processes of owner_");
     let runs = |node: &str| test.inspect(node, "{{.State.Running}}");
     let named = format!("`{guest}`, outside this deployment, shares the network of owner_");
     test.run(&["restart", "owner"])
         .exits_with(0)
-        .stderr_contains(&[&named, &format!("docker restart {guest}")]);
+        .stderr_contains(&[&named, &format!("docker restart {guest}")])
+        .stderr_contains(&[&ends, &format!("docker start {watcher}")]);
     assert_eq!(runs("sharer"), "true", "after a restart of its owner");
     let restarted = test.docker(&["inspect", "-f", "{{.State.StartedAt}}", &guest]);
     test.docker(&["restart", "-t", "0", &test.name("owner")]);
@@ -120,14 +126,18 @@ fn sharer_of_processes_is_started_again_and_foreign_sharers_are_named() {
         restarted,
         "a foreign container is not touched"
     );
-    test.docker(&["rm", "-f", &guest]);
+    test.docker(&["rm", "-f", &guest, &watcher]);
     test.docker(&["kill", &test.name("owner")]);
     let owner = test.name("owner");
     let why = format!("container `{owner}`, which `pid_mode` names, does not run");
     let failed = test.run(&["start", "sharer"]).exits_with(1);
     assert!(!failed.stderr.contains("retrying"), "{}", failed.stderr);
     failed.stderr_contains(&[&why, "start that container first"]);
-    test.run(&["uninstall"]).exits_with(0);
+    test.run(&["heal"]).exits_with(0);
+    test.docker(&[&run[..], &share].concat());
+    let uninstalled = test.run(&["uninstall"]).exits_with(0);
+    uninstalled.stderr_contains(&[&ends]);
+    test.docker(&["rm", "-f", &watcher]);
 }
 
 #[test]

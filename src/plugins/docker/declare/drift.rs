@@ -14,7 +14,7 @@ use crate::{
         json::text,
         operation::is_infrakit,
     },
-    seam::{self, Drift, Labeling, ObjectState, Step},
+    seam::{self, Drift, Labeling, Namespace, ObjectState, Step},
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
 
@@ -135,11 +135,11 @@ pub(crate) fn stale_namespace(
     found: &Container,
     owner: &Container,
 ) -> Option<Drift> {
-    let is_affected = |it: &SharedNamespace<'_>| match it.kind {
+    let is_affected = |it: &SharedNamespace<'_>| match it.namespace {
         Namespace::Processes => {
             found.state() == ObjectState::Exited && expected_exit(node).is_none()
         }
-        Namespace::NetworkOrIpc => found.state() == ObjectState::Running,
+        Namespace::Network | Namespace::Ipc => found.state() == ObjectState::Running,
     };
     let mut of_this = shared_namespaces(found).filter(|it| it.owner == owner.id());
     let shared = of_this.find(is_affected)?;
@@ -167,9 +167,9 @@ pub(crate) fn stale_namespace(
 /// Returns the step that starts a container again after the one whose namespace it shares.
 fn again(node: &Definition, shared: &SharedNamespace<'_>) -> Step {
     let params = || stop_params(node, input(node, "stop", "params").clone());
-    let action = match shared.kind {
+    let action = match shared.namespace {
         Namespace::Processes => Action::Start { adopted: false },
-        Namespace::NetworkOrIpc => Action::Restart { params: params() },
+        Namespace::Network | Namespace::Ipc => Action::Restart { params: params() },
     };
     action.into_step(engine(node))
 }
@@ -183,19 +183,11 @@ pub(crate) fn namespaces(node: &Definition, found: &Container) -> Vec<seam::Shar
     shared_namespaces(found).map(of).collect()
 }
 
-/// A namespace that a container shares.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Namespace {
-    /// A container keeps running without the other one.
-    NetworkOrIpc,
-    /// A container ends with the other one.
-    Processes,
-}
-
 /// The namespace that a container shares with another one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SharedNamespace<'c> {
-    kind: Namespace,
+    /// The namespace.
+    pub namespace: Namespace,
     /// The argument that declares it.
     pub argument: &'static str,
     /// Path of its field in the request and in the container.
@@ -211,14 +203,14 @@ pub(crate) fn shared_namespaces(found: &Container) -> impl Iterator<Item = Share
         (
             "network_mode",
             "/HostConfig/NetworkMode",
-            Namespace::NetworkOrIpc,
+            Namespace::Network,
         ),
-        ("ipc_mode", "/HostConfig/IpcMode", Namespace::NetworkOrIpc),
+        ("ipc_mode", "/HostConfig/IpcMode", Namespace::Ipc),
     ];
-    modes.into_iter().filter_map(|(argument, path, kind)| {
+    modes.into_iter().filter_map(|(argument, path, namespace)| {
         let owner = found.text(path)?.strip_prefix("container:")?;
         Some(SharedNamespace {
-            kind,
+            namespace,
             argument,
             path,
             owner,

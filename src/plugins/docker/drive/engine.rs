@@ -45,7 +45,7 @@ use std::{
 };
 
 /// Number of objects to inspect at once.
-const CONCURRENT_INSPECTIONS: usize = 8;
+pub(crate) const CONCURRENT_INSPECTIONS: usize = 8;
 
 /// One Docker engine.
 pub(crate) struct Engine {
@@ -526,10 +526,6 @@ impl Engine {
         let foreign_owners = self.foreign_owners(&found).await?;
         let all: Vec<&Container> = found.iter().flatten().chain(&foreign_owners).collect();
         add_stale_namespaces(&mut objects, &all, deployment);
-        let sharers = foreign_sharers(&listed, &objects, places);
-        for (object, sharers) in objects.iter_mut().zip(sharers) {
-            object.foreign_users = sharers;
-        }
         Ok((objects, listed))
     }
 
@@ -824,22 +820,6 @@ fn foreign_users(network: &str, foreign: &[&Json]) -> Vec<String> {
     };
     let users = foreign.iter().filter(is_on_it);
     users.filter_map(|it| listed_name(it)).collect()
-}
-
-/// Returns, for each object, the names of the running containers that share its network and do not
-/// belong to the deployment.
-fn foreign_sharers(listed: &[Json], objects: &[Object], places: &ObjectPlaces) -> Vec<Vec<String>> {
-    let foreign = foreign_containers(listed, objects, places);
-    let uses_network = |container: &Json, object: &Object| {
-        let mode = text(&container["HostConfig"]["NetworkMode"]);
-        let of = mode.strip_prefix("container:");
-        of.is_some_and(|of| of == object.id || of == object.name)
-    };
-    let sharers = |object: &Object| {
-        let users = foreign.iter().filter(|it| uses_network(it, object));
-        users.filter_map(|it| listed_name(it)).collect()
-    };
-    objects.iter().map(sharers).collect()
 }
 
 /// Returns the name of a container in the engine's list.

@@ -19,7 +19,9 @@ use crate::{
         drivers::merge_until_one_ends,
     },
     record::Record,
-    seam::{Call, Failure, Object, Observed, Outputs, Settled, Step, Target, Unseen},
+    seam::{
+        Call, Failure, ForeignSharers, Object, Observed, Outputs, Settled, Step, Target, Unseen,
+    },
 };
 use futures_util::StreamExt as _;
 use std::{
@@ -152,6 +154,14 @@ impl Driver for Engines {
         observed: &'a Observed,
     ) -> DriverFuture<'a, BTreeMap<String, Vec<Difference>>> {
         Box::pin(self.all_moved(scene, places, observed))
+    }
+
+    fn foreign_sharers<'a>(
+        &'a self,
+        places: &'a ObjectPlaces,
+        instances: &'a BTreeSet<String>,
+    ) -> DriverFuture<'a, Vec<ForeignSharers>> {
+        Box::pin(self.all_foreign_sharers(places, instances))
     }
 
     /// Skips engines that are known only later: they are checked when their step runs.
@@ -306,6 +316,24 @@ impl Engines {
             moved.extend(engine.moved_images(scene, instances, observed).await?);
         }
         Ok(moved)
+    }
+
+    async fn all_foreign_sharers(
+        &self,
+        places: &ObjectPlaces,
+        instances: &BTreeSet<String>,
+    ) -> Result<Vec<ForeignSharers>, Failure> {
+        let mut engines: BTreeMap<String, &Target> = BTreeMap::new();
+        for (_, place) in places.iter().filter(|(id, _)| instances.contains(*id)) {
+            let key = self.connections.host(&place.target)?.key();
+            engines.entry(key).or_insert(&place.target);
+        }
+        let mut sharers = Vec::new();
+        for target in engines.into_values() {
+            let engine = self.get(target).await?;
+            sharers.extend(engine.foreign_sharers(places, instances).await?);
+        }
+        Ok(sharers)
     }
 
     async fn observe_all(

@@ -21,6 +21,7 @@ pub(crate) mod recover;
 pub(crate) mod replace;
 mod run;
 mod settle;
+mod sharers;
 mod volumes;
 mod wait;
 pub(crate) mod wait_for;

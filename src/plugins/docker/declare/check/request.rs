@@ -3,7 +3,7 @@
 //! engine cannot have.
 
 use crate::{
-    diagnostic::{Code, Diagnostics, Fault},
+    diagnostic::{Code, Diagnostic, Diagnostics, Fault},
     model::{Node, Relationship},
     plugins::docker::declare::{
         binds,
@@ -79,12 +79,7 @@ impl Request<'_> {
                 let place = relationship.properties.get("target");
                 let span = place.map_or(relationship.type_name.span, |value| value.span);
                 let error = span.error(Code::InvalidAttachment, fault.message);
-                d.push(
-                    fault
-                        .hint
-                        .into_iter()
-                        .fold(error, |error, hint| error.hint(hint)),
-                );
+                d.push(fault.hint.into_iter().fold(error, Diagnostic::hint));
             }
         }
     }

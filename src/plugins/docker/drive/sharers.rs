@@ -1,0 +1,69 @@
+//! Finds the containers outside a deployment that share namespaces of its containers.
+
+use crate::{
+    engine::{Kind, failure},
+    plugins::{
+        ObjectPlaces,
+        docker::{
+            declare::{container::Container, drift::shared_namespaces, json::text},
+            drive::engine::{CONCURRENT_INSPECTIONS, Engine},
+        },
+    },
+    printable::printable,
+    seam::{Failure, ForeignSharers, Namespace},
+};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Engine {
+    /// Returns the running containers outside the deployment that share namespaces of these
+    /// instances. `places` has all objects of the deployment. The engine's list does not show whose
+    /// processes or IPC a container shares, so this inspects the foreign containers.
+    pub(crate) async fn foreign_sharers(
+        &self,
+        places: &ObjectPlaces,
+        instances: &BTreeSet<String>,
+    ) -> Result<Vec<ForeignSharers>, Failure> {
+        let running = self.client.list(Kind::Container, &[]).await;
+        let running = running.map_err(|error| failure(&error, "listing containers"))?;
+        let own: BTreeSet<&str> = places
+            .values()
+            .filter_map(|it| it.object.as_deref())
+            .collect();
+        let foreign = running.iter().map(|it| text(&it["Id"]));
+        let foreign = foreign.filter(|id| !own.contains(id));
+        let looks = stream::iter(foreign.map(|id| self.inspect(id)));
+        let looks = looks.buffer_unordered(CONCURRENT_INSPECTIONS);
+        let found: Vec<Option<Container>> = looks.try_collect().await?;
+        Ok(grouped(places, instances, found.iter().flatten()))
+    }
+}
+
+/// Returns the sharers of each namespace of these instances.
+fn grouped<'c>(
+    places: &ObjectPlaces,
+    instances: &BTreeSet<String>,
+    foreign: impl Iterator<Item = &'c Container>,
+) -> Vec<ForeignSharers> {
+    let owners: BTreeMap<&str, &str> = places
+        .iter()
+        .filter(|(instance, _)| instances.contains(*instance))
+        .filter_map(|(instance, place)| Some((place.object.as_deref()?, instance.as_str())))
+        .collect();
+    let mut sharers: BTreeMap<(&str, Namespace), BTreeSet<String>> = BTreeMap::new();
+    for container in foreign {
+        for shared in shared_namespaces(container) {
+            if let Some(instance) = owners.get(shared.owner) {
+                let names = sharers.entry((*instance, shared.namespace)).or_default();
+                names.insert(printable(&container.name()));
+            }
+        }
+    }
+    let one =
+        |((instance, namespace), objects): ((&str, Namespace), BTreeSet<String>)| ForeignSharers {
+            instance: instance.to_owned(),
+            namespace,
+            objects: objects.into_iter().collect(),
+        };
+    sharers.into_iter().map(one).collect()
+}
