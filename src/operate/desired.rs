@@ -15,12 +15,12 @@ use crate::{
     event::{Entry, Event},
     journal::{Inventory, JournalError},
     model::{Deployment, Difference, Instance, inputs::MissingInputs},
-    plan::{self, AttributeRead, PlanInput, Proposal, Unsupported},
+    plan::{self, AttributeRead, PlanInput, Proposal, Unsupported, restore, restored::restored},
     plugins::{Drivers, Plugins},
     printable::printable,
     record::Record,
     seam::{Object, Observed, Step},
-    stage::{Parameters, Stage, Task},
+    stage::{Parameters, Stage, Task, Workflow},
 };
 use indexmap::IndexSet;
 use std::{
@@ -158,6 +158,28 @@ impl Desired {
     /// Plans `install` or `update`.
     pub(crate) fn propose(&self, parameters: &Parameters, observed: &Observed) -> Proposal {
         plan::first(parameters, &self.plan_input(observed))
+    }
+
+    /// Returns the IDs of the instances that an install or update restores before anything else.
+    pub(crate) fn restored_first(&self) -> Vec<String> {
+        let (record, plugins) = (&self.updated_record, Plugins::default());
+        let install = Workflow::Install.into();
+        if restore::must_come_first(record, plugins, &install) {
+            restore::instances_to_restore(record, plugins)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Takes the record as it will be when everything is restored that comes first, and returns the
+    /// objects as they will be.
+    pub(crate) fn expect_restored(&mut self, observed: &Observed) -> Observed {
+        if self.restored_first().is_empty() {
+            return observed.clone();
+        }
+        let (record, observed) = restored(&self.updated_record, observed);
+        self.updated_record = record;
+        observed
     }
 
     /// Returns the facts that plans are made from.

@@ -12,9 +12,8 @@ use crate::{
     plan::{
         PlanInput, Proposal,
         effect::{InstanceEffect, instance_effects},
-        protected, restore,
+        protected,
     },
-    plugins::Plugins,
     record::Record,
     seam::{Observed, Unseen},
     stage::{Parameters, Stage, Task, Workflow, parameters::Update},
@@ -77,7 +76,7 @@ pub(crate) async fn preview(
             removed_first: &BTreeSet::new(),
         },
     );
-    let desired = desired.map_err(|error| {
+    let mut desired = desired.map_err(|error| {
         let words = ["plan", &origin.path.display().to_string(), "-d", name];
         error.with_repeat_hint(&workspace.caller.command_line(&words))
     })?;
@@ -89,8 +88,11 @@ pub(crate) async fn preview(
     desired
         .refuse_unknown_objects(workspace, &drivers, &observed)
         .await?;
-    let mut preview = Preview::new(&desired, &observed, update_options);
-    let known = desired.plan_input(&observed);
+    let first = desired.restored_first();
+    let found = desired.expect_restored(&observed);
+    let mut preview = Preview::new(&desired, &found, update_options);
+    preview.restored = first;
+    let known = desired.plan_input(&found);
     workspace
         .add_foreign_sharers(&drivers, &known, &mut preview.proposal)
         .await?;
@@ -148,12 +150,6 @@ impl Preview {
         };
         let conflicts = conflicts(&proposal.stage, observed);
         let protected = protected::nodes(&desired.deployment, desired.before(), &proposal.stage);
-        let plugins = Plugins::default();
-        let restores = if restore::must_come_first(known, plugins, &parameters) {
-            restore::instances_to_restore(known, plugins)
-        } else {
-            Vec::new()
-        };
         let name = desired.deployment.name.clone();
         let not_compared = unobservable_fields(observed);
         Self {
@@ -164,7 +160,7 @@ impl Preview {
             effects,
             conflicts,
             protected,
-            restored: restores,
+            restored: Vec::new(),
             not_compared,
             unmet: Vec::new(),
             not_kept: Vec::new(),

@@ -19,6 +19,7 @@ pub(crate) mod protected;
 mod readers;
 pub mod reinstall;
 pub mod restore;
+pub mod restored;
 pub mod rollback;
 pub mod scale;
 pub mod uninstall;

@@ -55,7 +55,7 @@ fn is_held(record: &Record, known: &InstanceRecord) -> bool {
 
 /// Returns true if a new instance got something in an exchange that is not complete. It must give
 /// it back.
-fn is_premature(record: &Record, known: &InstanceRecord) -> bool {
+pub(super) fn is_premature(record: &Record, known: &InstanceRecord) -> bool {
     let is_holder = known.exchange.as_ref().is_some_and(|it| it.is_holder);
     !is_holder && record.is_in_open_exchange(known) && !known.state.is_gone()
 }

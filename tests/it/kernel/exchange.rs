@@ -7,6 +7,8 @@ use super::{
 use crate::simulated::Change;
 use dockctl::{
     event::Outcome,
+    plan::restore,
+    plugins::Plugins,
     stage::{Stage, Workflow},
 };
 
@@ -345,4 +347,37 @@ fn port_of_a_removed_node_survives_every_fault() {
         };
         assert!(sweep.run() >= 10);
     }
+}
+
+/// After a run died in an exchange, a plan shows the exchange that the next update makes, not the
+/// half of it that is left.
+#[test]
+fn plan_after_a_dead_exchange_shows_the_whole_exchange() {
+    let before = deployment_of(&ports("sleep 1", AFTER_A, &[("a", 1), ("b", 2)]), None);
+    let after = ports("sleep 2", AFTER_A, &[("a", 2), ("b", 1)]);
+    let after = deployment_of(&after, Some(&before));
+    let planned = |life: &TestDeployment| {
+        let stage = life.plan(&after, Workflow::Update);
+        let tasks = stage.tasks().iter();
+        let tasks = tasks.map(|it| (it.instance.clone(), it.operation.clone()));
+        (tasks.collect::<Vec<_>>(), stage.exchanges)
+    };
+    let mut undisturbed = install(&before);
+    let whole = planned(&undisturbed);
+    assert_eq!(whole.1.len(), 1);
+    let first = undisturbed.requests();
+    undisturbed.run(&after, Workflow::Update);
+    let requests = undisturbed.requests() - first;
+    let mut open = 0;
+    for n in 0..requests {
+        let mut life = install(&before);
+        life.abort_at(n);
+        life.run(&after, Workflow::Update);
+        let plugins = Plugins::default();
+        if restore::must_come_first(&life.record(), plugins, &Workflow::Update.into()) {
+            open += 1;
+            assert_eq!(planned(&life), whole, "aborted at {n}");
+        }
+    }
+    assert!(open > 5, "{open} of {requests}");
 }

@@ -7,7 +7,7 @@ use dockctl::{
     event::{Entry, Event, Outcome, StopReason},
     executor::{Executor, Policy, Run, StopRequests},
     model::Deployment,
-    plan::{self, PlanInput},
+    plan::{self, PlanInput, restore::must_come_first, restored::restored},
     plugins::{
         Driver, DriverFuture, ObjectPlaces, ObserveContext, Plugins, StepContext, StepShell,
     },
@@ -199,7 +199,12 @@ impl TestDeployment {
         self.stop_at = None;
     }
 
-    /// Returns the first stage of a plan.
+    /// Aborts the next run at a request, counted from 0.
+    pub(crate) fn abort_at(&mut self, n: usize) {
+        self.disturb(n, Disturbance::Abort);
+    }
+
+    /// Returns the first stage of a plan, after what comes first is restored.
     pub(crate) fn plan(&self, deployment: &Deployment, workflow: Workflow) -> Stage {
         with_runtime(async {
             let mut record = replay(&self.journal);
@@ -215,12 +220,13 @@ impl TestDeployment {
                     secrets: &Secrets::default(),
                 })
                 .unwrap();
-            let observed = self.world.observed(deployment, &places);
-            plan::first(
-                &workflow.into(),
-                &PlanInput::new(deployment, &record, &observed),
-            )
-            .stage
+            let mut observed = self.world.observed(deployment, &places);
+            let parameters = workflow.into();
+            if must_come_first(&record, Plugins::default(), &parameters) {
+                (record, observed) = restored(&record, &observed);
+            }
+            let known = PlanInput::new(deployment, &record, &observed);
+            plan::first(&parameters, &known).stage
         })
     }
 
@@ -250,7 +256,7 @@ impl TestDeployment {
             .map(|it| it.id.clone())
     }
 
-    fn requests(&self) -> usize {
+    pub(crate) fn requests(&self) -> usize {
         self.world.requests.borrow().len()
     }
 }
