@@ -67,22 +67,19 @@ fn sharers_of_a_network_are_restarted_with_their_owner() {
     test.run(&["uninstall"]).exits_with(0);
 }
 
+fn write_sharer_of_processes(test: &Test) {
+    let params = "command: sleep 1000, host_config: {pid_mode: 'container:PREFIX-owner'}";
+    let nodes = [
+        container("owner", "owner", "command: sleep 1000", ""),
+        container("sharer", "sharer", params, ""),
+    ];
+    exchange::write(test, &nodes);
+}
+
 #[test]
 fn sharer_of_processes_is_started_again_and_foreign_sharers_are_named() {
     let test = Test::new("pids");
-    let shared = "host_config: {pid_mode: 'container:PREFIX-owner'}";
-    exchange::write(
-        &test,
-        &[
-            container("owner", "owner", "command: sleep 1000", ""),
-            container(
-                "sharer",
-                "sharer",
-                &format!("command: sleep 1000, {shared}"),
-                "",
-            ),
-        ],
-    );
+    write_sharer_of_processes(&test);
     test.run(&["install"]).exits_with(0);
     let guest = test.name("guest");
     let of_owner = format!("container:{}", test.name("owner"));
@@ -127,6 +124,14 @@ fn sharer_of_processes_is_started_again_and_foreign_sharers_are_named() {
         "a foreign container is not touched"
     );
     test.docker(&["rm", "-f", &guest, &watcher]);
+    test.run(&["uninstall"]).exits_with(0);
+}
+
+#[test]
+fn stopped_owner_fails_a_start_at_once_and_can_be_uninstalled() {
+    let test = Test::new("stoppedowner");
+    write_sharer_of_processes(&test);
+    test.run(&["install"]).exits_with(0);
     test.docker(&["kill", &test.name("owner")]);
     let owner = test.name("owner");
     let why = format!("container `{owner}`, which `pid_mode` names, does not run");
@@ -134,10 +139,15 @@ fn sharer_of_processes_is_started_again_and_foreign_sharers_are_named() {
     assert!(!failed.stderr.contains("retrying"), "{}", failed.stderr);
     failed.stderr_contains(&[&why, "start that container first"]);
     test.run(&["heal"]).exits_with(0);
-    test.docker(&[&run[..], &share].concat());
+    let label = format!("dockctl-test={}", test.prefix);
+    let guest = test.name("guest");
+    let run = ["run", "-d", "--name", &guest, "--label", &label];
+    let share = ["--pid", &format!("container:{owner}"), "dockctl-demo"];
+    test.docker(&[&run[..], &share, &["sleep", "1000"]].concat());
     let uninstalled = test.run(&["uninstall"]).exits_with(0);
+    let ends = format!("`{guest}`, outside this deployment, shares the processes of owner_");
     uninstalled.stderr_contains(&[&ends]);
-    test.docker(&["rm", "-f", &watcher]);
+    test.docker(&["rm", "-f", &guest]);
 }
 
 #[test]
