@@ -138,6 +138,9 @@ impl KnownMessage {
                 "invalid mount",
                 "invalid volume specification",
                 "duplicate mount point",
+                "non-shareable ipc",
+                "failed to mount local volume",
+                "no such container",
             ],
             Self::Missing => &[
                 "no such container",

@@ -466,6 +466,17 @@ pub(crate) fn refuse_unsupported(unsupported: &[Unsupported]) -> Result<(), Erro
     Err(Error::new(Kind::Invalid, message).with(Detail::Unsupported(unsupported.to_vec())))
 }
 
+/// Refuses to remove objects that others use, before the run starts.
+pub(crate) fn refuse_removals(stage: &Stage) -> Result<(), Error> {
+    let mut tasks = stage.tasks().iter();
+    let is_refused = |task: &Task| task.operation == "delete" && task.step.refusal().is_some();
+    if tasks.any(is_refused) {
+        refuse_impossible_steps(stage)
+    } else {
+        Ok(())
+    }
+}
+
 /// Returns an error for steps that are known to be refused, before the run starts.
 pub(crate) fn refuse_impossible_steps(stage: &Stage) -> Result<(), Error> {
     let line = |task: &Task| {

@@ -354,6 +354,7 @@ impl RequestContext<'_> {
         let mut proposal = plan::first(&settled.parameters, &known);
         held.add_foreign_sharers(&known, &mut proposal).await?;
         refuse_unknown_definitions(&settled.deployment, &proposal.stage)?;
+        desired::refuse_removals(&proposal.stage)?;
         let warnings = proposal.warnings().into_iter();
         warnings.for_each(|it| self.workspace.warn(it));
         self.confirm(settled, &proposal.stage)?;

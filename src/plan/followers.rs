@@ -5,7 +5,7 @@ use crate::{
     model::{InstanceState, Retry},
     plugins::Plugins,
     record::Record,
-    seam::{Effect, Object, ObjectState, SharedNamespace, Step},
+    seam::{DriftKind, Effect, Object, ObjectState, SharedNamespace, Step},
     stage::{Stage, Task, TaskId},
 };
 use serde::Serialize;
@@ -101,7 +101,10 @@ fn starts_again(stage: &Stage, object: &Object) -> bool {
         .into_iter()
         .flat_map(|instance| effects(stage, instance))
         .collect();
-    let is_down = object.state != ObjectState::Running || all.contains(&Effect::Stops);
+    let restarts = |task: &Task| is_restart(task) && Some(&*task.instance) == instance_of(object);
+    let is_down = object.state != ObjectState::Running
+        || all.contains(&Effect::Stops)
+        || stage.tasks().iter().any(restarts);
     let is_kept = |effect: &Effect| matches!(effect, Effect::Starts | Effect::Stops);
     is_down && all.contains(&Effect::Starts) && all.iter().all(is_kept)
 }
@@ -120,11 +123,17 @@ fn follows(known: &PlanInput<'_>, stage: &Stage, object: &Object, owner: &Object
         && effects(stage, &instance.id).next().is_none()
 }
 
-/// Returns the IDs of the instances whose objects end in this stage, and their namespaces with them.
+/// Returns true if a task repairs drift by a restart.
+fn is_restart(task: &Task) -> bool {
+    task.operation == "update" && task.step.effect() == Effect::Starts
+}
+
+/// Returns the IDs of the instances whose objects end in this stage or because of it, and their
+/// namespaces with them.
 pub(super) fn ending(known: &PlanInput<'_>, stage: &Stage) -> BTreeSet<String> {
     let ends = |object: &Object, task: &Task| match task.step.effect() {
         Effect::Stops | Effect::Removes | Effect::Replaces => true,
-        Effect::Starts => object.state != ObjectState::Running,
+        Effect::Starts => object.state != ObjectState::Running || is_restart(task),
         _ => false,
     };
     let of_object = |object: &Object| {
@@ -134,10 +143,9 @@ pub(super) fn ending(known: &PlanInput<'_>, stage: &Stage) -> BTreeSet<String> {
         is_ending.then(|| instance.clone())
     };
     let objects = known.observed.objects().iter();
-    objects
-        .filter(|it| !it.is_static())
-        .filter_map(of_object)
-        .collect()
+    let ending = objects.filter(|it| !it.is_static()).filter_map(of_object);
+    let followers = own(known, stage).into_iter().flat_map(|it| it.followers);
+    ending.chain(followers).collect()
 }
 
 /// Plans to start instances again whose objects use namespaces that no longer exist, and then those
@@ -173,7 +181,10 @@ pub(super) fn stage(known: &PlanInput<'_>) -> Stage {
 fn start_again(object: &Object, restarted: &HashMap<&str, TaskId>) -> (Option<Step>, Vec<TaskId>) {
     let of_owner = |shared: &SharedNamespace| restarted.get(shared.owner.as_str()).copied();
     let after = object.namespaces.iter().filter_map(of_owner).collect();
-    let mut stale = object.drift.iter().filter(|it| it.is_stale_start);
+    let mut stale = object
+        .drift
+        .iter()
+        .filter(|it| it.kind == DriftKind::StaleStart);
     let stale = stale.next().map(|drift| drift.repair.clone());
     let mut lost = object.namespaces.iter();
     let lost = lost.find(|shared| of_owner(shared).is_some());

@@ -125,7 +125,7 @@ impl<'a> Healing<'a> {
     }
 
     /// Returns true if an instance is checked. Instances that were stopped or uninstalled on purpose
-    /// are skipped; outdated ones wait for the next update.
+    /// are skipped; outdated ones, and those that an update did not create, wait for the next update.
     fn is_checked(&self, instance: &Instance) -> bool {
         let rests = self
             .known
@@ -133,7 +133,8 @@ impl<'a> Healing<'a> {
             .instances
             .get(&instance.id)
             .is_some_and(|known| known.stays_stopped)
-            || self.known.record.is_uninstalled(&instance.id);
+            || self.known.record.is_uninstalled(&instance.id)
+            || self.known.record.awaits_update(&instance.id);
         self.scope.contains(instance.id.as_str()) && !rests && !self.is_outdated(instance)
     }
 

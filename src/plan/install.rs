@@ -22,8 +22,8 @@ use crate::{
     },
     plugins::InstanceRef,
     record::Record,
-    seam::{Change, Effect, InstanceStatus, Observed, Purpose, Step},
-    stage::{CLEAN, Exchange, Selection, Stage, Task, TaskId, operations},
+    seam::{Change, Effect, InstanceStatus, Object, Observed, Purpose, Step},
+    stage::{CLEAN, Exchange, Selection, Stage, TaskId, operations},
 };
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -417,13 +417,8 @@ impl<'a> Planner<'a, '_> {
     fn needs_of(&self, instance: &Instance) -> BTreeSet<TaskId> {
         let need = |id: &&str| {
             let last = *self.last.get(id)?;
-            let Some(operation) = self.order.awaited_operation(instance, id) else {
-                return Some(last);
-            };
             let stage = &self.proposal.stage;
-            let mut tasks = stage.ids().rev().map(|task| (task, stage.task(task)));
-            let is_it = |task: &Task| task.instance == **id && task.operation == operation;
-            tasks.find(|(_, it)| is_it(it)).map(|(task, _)| task)
+            self.order.awaited_task(instance, (id, last), stage)
         };
         let dependencies = self.order.dependencies_of(instance);
         dependencies.iter().filter_map(need).collect()
@@ -486,7 +481,10 @@ impl<'a> Planner<'a, '_> {
             .instances
             .get(&instance.id)
             .is_some_and(InstanceRecord::is_stale);
-        if (is_stale || is_renewed) && (exists || matches!(change, Change::Adjust(_))) {
+        let object = self.known.observed.of_instance(&instance.id);
+        let is_cut_off = object.is_some_and(Object::is_cut_off);
+        if (is_stale || is_renewed || is_cut_off) && (exists || matches!(change, Change::Adjust(_)))
+        {
             status = InstanceStatus::DependencyRecreated;
         }
         let state = self.known.record.state(&instance.id);

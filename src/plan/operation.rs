@@ -384,12 +384,10 @@ impl<'a> OperationPlanner<'a> {
             observed,
             ..
         } = self.known;
-        let node = record.object_definition(
-            instance,
-            deployment
-                .node(instance)
-                .filter(|_| self.applies_to(instance))?,
-        );
+        let awaits_update = self.operation == START && record.awaits_update(&instance.id);
+        let applies = self.applies_to(instance) && !awaits_update;
+        let node = deployment.node(instance).filter(|_| applies)?;
+        let node = record.object_definition(instance, node);
         let mut chain = Chain::new(self.known, (instance, node), "it was requested", proposal);
         chain.after = after;
         // Without a `start` operation, `create` starts the object. An object that is missing, or

@@ -4,6 +4,7 @@ use super::readers::{AttributeRead, readings};
 use crate::{
     model::{Definition, Deployment, Instance, Precedence, defined_relationships},
     plugins::Plugins,
+    stage::{Stage, Task, TaskId},
 };
 use std::collections::HashMap;
 
@@ -74,6 +75,23 @@ impl<'a> Order<'a> {
         let awaited = to_other.next()?.definition.awaited_operation();
         let is_only = to_other.next().is_none();
         awaited.filter(|_| is_only && !self.bound_to(instance).iter().any(|id| id == other))
+    }
+
+    /// Returns the task of another instance that `instance` waits for in its installation: that of
+    /// the operation that it awaits, otherwise the last one. None if it awaits an operation that does
+    /// not run.
+    pub(super) fn awaited_task(
+        &self,
+        instance: &Instance,
+        (other, last): (&str, TaskId),
+        stage: &Stage,
+    ) -> Option<TaskId> {
+        let Some(operation) = self.awaited_operation(instance, other) else {
+            return Some(last);
+        };
+        let mut tasks = stage.ids().rev().map(|task| (task, stage.task(task)));
+        let is_it = |task: &Task| task.instance == other && task.operation == operation;
+        tasks.find(|(_, it)| is_it(it)).map(|(task, _)| task)
     }
 
     /// Returns the IDs of the instances whose attributes `instance` reads while it is installed.

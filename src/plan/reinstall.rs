@@ -61,7 +61,7 @@ pub(super) fn append(
         image_tasks: &image_tasks,
         purpose: Purpose::Ordinary,
         hands_on: &|_| false,
-        refuses_used: false,
+        refuses_used: true,
     }
     .plan(&[], proposal);
     keep_images(first, proposal);
@@ -75,11 +75,14 @@ pub(super) fn append(
         let Some(node) = known.deployment.node(instance) else {
             continue;
         };
-        let needs = order
-            .dependencies_of(instance)
-            .into_iter()
-            .filter_map(|id| last.get(id).copied());
+        let need = |id| {
+            let task = *last.get(id)?;
+            order.awaited_task(instance, (id, task), &proposal.stage)
+        };
+        let needs = order.dependencies_of(instance).into_iter();
+        let needs: Vec<TaskId> = needs.filter_map(need).collect();
         let after: BTreeSet<TaskId> = needs
+            .into_iter()
             .chain(
                 together
                     .get(&instance.id)

@@ -660,10 +660,14 @@ impl Plugins {
             secrets,
         } = context;
         let mut places = ObjectPlaces::new();
-        for instance in &deployment.instances {
-            let Some(node) = deployment.node(instance) else {
-                continue;
-            };
+        let declared = deployment.instances.iter();
+        let declared = declared.filter_map(|it| Some((it, deployment.node(it)?)));
+        // An update has not removed these yet.
+        let dropped = record
+            .dropped
+            .iter()
+            .map(|(instance, node)| (instance, node));
+        for (instance, node) in declared.chain(dropped) {
             let Some(plugin) = self.owner_of(node) else {
                 continue;
             };

@@ -597,9 +597,16 @@ impl Record {
         self.fail(task, TaskState::failed(ignored), failure);
         let failed = FailedTask::of(self.stage.task(task), failure, ignored);
         self.record_failed(failed);
-        if ignored {
+        if ignored && !self.must_be_removed(task) {
             self.leave(task);
         }
+    }
+
+    /// Returns true if a task removes a new object to undo an exchange. If that fails, the object
+    /// still has what it got, and the next execution removes it.
+    fn must_be_removed(&self, task: TaskId) -> bool {
+        let ends_gone = self.stage.task(task).state_after;
+        self.stage.restores.is_some() && ends_gone.is_some_and(InstanceState::is_gone)
     }
 
     fn record_failed(&mut self, failed: FailedTask) {
@@ -846,6 +853,14 @@ impl Record {
     pub fn has_outdated(&self) -> bool {
         !self.relationship_changes.is_empty()
             || self.instances.values().any(InstanceRecord::is_outdated)
+    }
+
+    /// Returns true if an instance does not exist and an update that did not succeed would create it.
+    /// Only an update does so: instances that it has not reached may still have what it needs.
+    #[must_use]
+    pub fn awaits_update(&self, id: &str) -> bool {
+        let is_unfinished = self.has_outdated() || !self.dropped.is_empty();
+        is_unfinished && self.state(id).is_gone()
     }
 
     /// Returns the instances and executions that a rollback of a failed execution covers. They

@@ -23,7 +23,8 @@ pub use failure::{Exit, Failure, FailureKind};
 pub use labeling::Labeling;
 pub use log_line::{LogLevel, LogLine};
 pub use object::{
-    Comparison, Drift, LabeledObject, Object, ObjectState, Observed, Owner, SharedNamespace, Unseen,
+    Comparison, Drift, DriftKind, LabeledObject, Object, ObjectState, Observed, Owner,
+    SharedNamespace, Unseen,
 };
 pub use object_event::{ObjectEvent, ObjectEventKind};
 pub use outputs::{Edit, Outputs};

@@ -195,8 +195,19 @@ pub struct Drift {
     pub present: Json,
     /// The step that restores the declared value.
     pub repair: Step,
+    /// What differs.
+    pub kind: DriftKind,
+}
+
+/// What a drift is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DriftKind {
+    /// A setting.
+    Setting,
     /// The object started before another one whose namespaces it uses.
-    pub is_stale_start: bool,
+    StaleStart,
+    /// The object uses a namespace of an object that is gone: only a new object can replace it.
+    CutOff,
 }
 
 impl fmt::Display for Drift {
@@ -209,6 +220,12 @@ impl Object {
     /// Name of the engine that the command line and the environment select. Other engines are named
     /// by their address.
     pub const DEFAULT_ENGINE: &str = "default";
+
+    /// Returns true if the object uses a namespace of an object that is gone.
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        self.drift.iter().any(|it| it.kind == DriftKind::CutOff)
+    }
 
     /// Returns true if it does not run, such as a network.
     #[must_use]

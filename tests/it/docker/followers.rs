@@ -205,3 +205,53 @@ fn sharer_of_a_foreign_container_drifts_with_it() {
     test.run(&["status", "--exit-code"]).exits_with(0);
     test.run(&["uninstall"]).exits_with(0);
 }
+
+/// The foreign owner of a namespace was replaced: only a new container can use the new one.
+#[test]
+fn sharer_of_a_replaced_foreign_container_is_recreated() {
+    let test = Test::new("lostowner");
+    let owner = test.name("owner");
+    let label = format!("dockctl-test={}", test.prefix);
+    let run = ["run", "-d", "--name", &owner, "--label", &label];
+    let run = [&run[..], &["dockctl-demo", "sleep", "1000"]].concat();
+    test.docker(&run);
+    let params = "command: sleep 1000, host_config: {network_mode: 'container:PREFIX-owner'}";
+    exchange::write(&test, &[container("sharer", "sharer", params, "")]);
+    test.run(&["install"]).exits_with(0);
+    test.docker(&["rm", "-f", &owner]);
+    test.run(&["status"])
+        .exits_with(0)
+        .stdout_contains(&["network_mode", "of a container that is gone"]);
+    let failed = test.run(&["heal"]).exits_with(1);
+    assert!(!failed.stderr.contains("retrying"), "{}", failed.stderr);
+    test.docker(&run);
+    test.run(&["heal"]).exits_with(0);
+    assert!(has_network(&test));
+    test.run(&["status", "--exit-code"]).exits_with(0);
+    test.run(&["uninstall"]).exits_with(0);
+    test.docker(&["rm", "-f", &owner]);
+}
+
+/// A container outside the deployment shares the processes of a container that starts again only
+/// because it shares the network of another one.
+#[test]
+fn foreign_sharers_of_followers_are_named() {
+    let test = Test::new("foreignchain");
+    write(&test, "sleep 1000");
+    test.run(&["install"]).exits_with(0);
+    let guest = test.name("guest");
+    let label = format!("dockctl-test={}", test.prefix);
+    let run = ["run", "-d", "--name", &guest, "--label", &label];
+    let share = format!("container:{}", test.name("sharer"));
+    let share = ["--pid", &share, "dockctl-demo", "sleep", "1000"];
+    test.docker(&[&run[..], &share].concat());
+    let named = format!("`{guest}`, outside this deployment, shares the processes of sharer_");
+    test.run(&["restart", "owner"])
+        .exits_with(0)
+        .stderr_contains(&[&named]);
+    test.docker(&["start", &guest]);
+    test.docker(&["restart", "-t", "0", &test.name("owner")]);
+    test.run(&["heal"]).exits_with(0).stderr_contains(&[&named]);
+    test.docker(&["rm", "-f", &guest]);
+    test.run(&["uninstall"]).exits_with(0);
+}

@@ -17,7 +17,7 @@ const AFTER_B: &str = "{type: cloudify.relationships.connected_to, target: b}";
 
 /// Step between the points that CI tries: these sweeps have many. It has no common factor with the
 /// numbers of disturbances and workflows.
-const FEW: usize = 31;
+const FEW: usize = 43;
 
 /// A container with a command and a fixed host port.
 fn port(command: &str, port: u16) -> String {
@@ -214,7 +214,7 @@ fn swapped_ports_survive_every_fault() {
             always_working: &["a", "b"],
             sample: FEW,
         };
-        assert!(sweep.run() >= 10);
+        assert!(sweep.run() >= 8);
     }
 }
 
@@ -229,7 +229,7 @@ fn name_that_is_handed_on_survives_every_fault() {
             always_working: &["the-x", "the-y"],
             sample: FEW,
         };
-        assert!(sweep.run() >= 10);
+        assert!(sweep.run() >= 8);
     }
 }
 
@@ -254,7 +254,7 @@ fn owner_of_a_namespace_hands_its_port_to_its_sharer() {
             always_working: &["a", "b", "c"],
             sample: FEW,
         };
-        assert!(sweep.run() >= 10);
+        assert!(sweep.run() >= 8);
     }
 }
 
@@ -345,7 +345,7 @@ fn port_of_a_removed_node_survives_every_fault() {
             always_working: &["a"],
             sample: FEW,
         };
-        assert!(sweep.run() >= 10);
+        assert!(sweep.run() >= 8);
     }
 }
 

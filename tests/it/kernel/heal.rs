@@ -67,3 +67,23 @@ fn heal_leaves_out_what_was_uninstalled() {
     );
     assert_eq!(life.container_states(), ["a running", "b running"]);
 }
+
+/// A new instance that a failed update did not create may need what an instance still has that the
+/// update did not remove.
+#[test]
+fn heal_leaves_new_instances_to_the_update() {
+    let port = "host_config: {port_bindings: {80: 1}}";
+    let one = |name: &str, command: &str| {
+        let params = format!("command: {command}, {port}");
+        blueprint(&[(name, &params, "", "")])
+    };
+    let before = deployment_of(&one("a", "sleep 1"), None);
+    let after = deployment_of(&one("b", "missing"), Some(&before));
+    for next in [Workflow::Heal, Workflow::Restart] {
+        let mut life = install(&before);
+        assert_eq!(life.run(&after, Workflow::Update), Some(Outcome::Failed));
+        assert_eq!(life.container_states(), ["a running"]);
+        assert_eq!(life.run(&after, next), Some(Outcome::Terminated));
+        assert_eq!(life.container_states(), ["a running"]);
+    }
+}

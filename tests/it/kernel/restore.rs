@@ -25,7 +25,7 @@ const HANG: Duration = Duration::from_mins(30);
 
 /// Step between the points that CI tries. It has no common factor with the numbers of disturbances
 /// and workflows, to combine each with each.
-pub(crate) const SAMPLE: usize = 11;
+pub(crate) const SAMPLE: usize = 23;
 /// A disturbance at one request: a fault, or a user who stops the run (once: `Stop`, twice:
 /// `Abort`).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

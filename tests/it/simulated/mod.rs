@@ -13,8 +13,8 @@ use dockctl::{
         docker::declare::{action::Action, declared::declaration},
     },
     seam::{
-        Call, Comparison, Drift, Failure, FailureKind, Object, ObjectState, Observed, Outputs,
-        Owner, Settled, SharedNamespace, Target, Unseen,
+        Call, Comparison, Drift, DriftKind, Failure, FailureKind, Object, ObjectState, Observed,
+        Outputs, Owner, Settled, SharedNamespace, Target, Unseen,
     },
 };
 use serde_json::{Map as JsonMap, Value as Json};
@@ -254,7 +254,7 @@ impl SimulatedEngine {
             declared: it.owner.as_str().into(),
             present: "of its start before".into(),
             repair: it.again.clone(),
-            is_stale_start: true,
+            kind: DriftKind::StaleStart,
         });
         drift.into_iter().collect()
     }

@@ -14,7 +14,7 @@ use crate::{
         json::text,
         operation::is_infrakit,
     },
-    seam::{self, Drift, Labeling, Namespace, ObjectState, Step},
+    seam::{self, Drift, DriftKind, Labeling, Namespace, ObjectState, Step},
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
 
@@ -40,7 +40,7 @@ pub(crate) fn drift(deployment: &Deployment, instance: &str, found: &Container) 
             declared: name.into(),
             present: found.name().into(),
             repair,
-            is_stale_start: false,
+            kind: DriftKind::Setting,
         });
     }
     let host = creation
@@ -67,7 +67,7 @@ pub(crate) fn drift(deployment: &Deployment, instance: &str, found: &Container) 
             declared: host[field].clone(),
             present: now[field].clone(),
             repair,
-            is_stale_start: false,
+            kind: DriftKind::Setting,
         });
     }
     let networks = found.json["NetworkSettings"]["Networks"]
@@ -93,7 +93,7 @@ pub(crate) fn drift(deployment: &Deployment, instance: &str, found: &Container) 
             declared: name.into(),
             present: json!(there),
             repair,
-            is_stale_start: false,
+            kind: DriftKind::Setting,
         });
     }
     all.extend(left_networks(node, &networks));
@@ -160,7 +160,28 @@ pub(crate) fn stale_namespace(
         )
         .into(),
         repair: again(node, &shared),
-        is_stale_start: true,
+        kind: DriftKind::StaleStart,
+    })
+}
+
+/// Returns the drift of a container that uses a namespace of a container that is gone. `is_there`
+/// tells whether the one with an ID exists.
+pub(crate) fn lost_namespace(
+    node: &Definition,
+    found: &Container,
+    is_there: impl Fn(&str) -> bool,
+) -> Option<Drift> {
+    let mut lost =
+        shared_namespaces(found).filter(|it| !it.owner.is_empty() && !is_there(it.owner));
+    let lost = lost.next().filter(|_| !node.is_adopted())?;
+    let mode = format!("/host_config/{}", lost.argument);
+    let mode = input(node, "create", "params").pointer(&mode);
+    Some(Drift {
+        field: lost.argument.to_owned(),
+        declared: mode.cloned().unwrap_or_default(),
+        present: "of a container that is gone".into(),
+        repair: again(node, &lost),
+        kind: DriftKind::CutOff,
     })
 }
 
@@ -235,7 +256,7 @@ fn left_networks(node: &Definition, present: &JsonMap<String, Json>) -> Vec<Drif
             labeling: Labeling::Deployment,
         }
         .into_step(engine(node)),
-        is_stale_start: false,
+        kind: DriftKind::Setting,
     };
     left.map(drift).collect()
 }

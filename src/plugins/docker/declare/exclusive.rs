@@ -141,7 +141,10 @@ fn port_resource(port: &HostPort<'_>) -> ExclusiveResource {
         kind: ResourceKind::Port,
         key: format!("{port}/{protocol}"),
         scope: address.parse().map_or(Scope::Everywhere, Scope::At),
-        shown: format!("host port {port}"),
+        shown: match *protocol {
+            "tcp" => format!("host port {port}"),
+            other => format!("host port {port}/{other}"),
+        },
         is_shared: false,
     }
 }

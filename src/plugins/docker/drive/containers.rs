@@ -1134,8 +1134,11 @@ fn name_taken(name: &str, found: &Container, call: &Call, is_claim: bool) -> Fai
     let short = |text: &str| text.chars().take(12).collect::<String>();
     let instance = found.label(label::INSTANCE).unwrap_or_default();
     let owner = found.label(label::DEPLOYMENT).filter(|_| is_claim);
+    let id = found.label(label::DEPLOYMENT_ID).unwrap_or_default();
+    let is_own = owner == Some(&*call.deployment.name) && id == call.deployment.id;
     let ownership = match owner {
         None => "was not created by dockctl".to_owned(),
+        Some(_) if is_own => format!("belongs to `{instance}` of this deployment"),
         Some(_) if names_instance(found.labels(), call) => {
             "another state directory created for the same instance".to_owned()
         }
@@ -1156,6 +1159,7 @@ fn name_taken(name: &str, found: &Container, call: &Call, is_claim: bool) -> Fai
         Some(owner) if names_instance(found.labels(), call) => {
             failure.hint(format!("to take it over, run: dockctl recover {owner}"))
         }
+        Some(_) if is_own => failure.hint("an update hands the name on: run dockctl update"),
         Some(owner) => failure
             .hint("give one of the two nodes another `name`")
             .hint(format!(

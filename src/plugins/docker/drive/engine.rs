@@ -14,7 +14,7 @@ use crate::{
                 compare::{DeclaredImage, Inspection, compare_object},
                 container::{Container, is_valid_name, without_slash},
                 declared::{declaration, declared_name, image as declared_image},
-                drift::{drift, namespaces, shared_namespaces, stale_namespace},
+                drift::{drift, lost_namespace, namespaces, shared_namespaces, stale_namespace},
                 image::image_name,
                 infrakit,
                 json::{list, pairs, strings, text},
@@ -783,7 +783,8 @@ fn add_stale_namespaces(objects: &mut [Object], found: &[&Container], deployment
         };
         let mut owners = shared_namespaces(container).filter_map(|it| by_id(it.owner));
         let drift = owners.find_map(|owner| stale_namespace(node, container, owner));
-        object.drift.extend(drift);
+        let lost = lost_namespace(node.1, container, |id| by_id(id).is_some());
+        object.drift.extend(drift.or(lost));
         object.namespaces = namespaces(node.1, container);
     }
 }

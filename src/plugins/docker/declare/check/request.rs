@@ -70,12 +70,12 @@ impl Request<'_> {
     /// Reports paths that a relationship to a volume mounts, and that something else mounts too.
     fn check_mounts(&self, d: &mut Diagnostics) {
         let host = self.body.get("HostConfig").and_then(Json::as_object);
-        let mut seen: HashMap<&str, &str> =
+        let mut seen: HashMap<String, &str> =
             host.map(mounts).unwrap_or_default().into_iter().collect();
         for (relationship, target) in mounted_volumes(self.node) {
             let volume = &*relationship.target.node;
             if let Some(other) = seen.insert(normal_target(target), volume) {
-                let fault = mounted_twice(normal_target(target), [other, volume]);
+                let fault = mounted_twice(&normal_target(target), [other, volume]);
                 let place = relationship.properties.get("target");
                 let span = place.map_or(relationship.type_name.span, |value| value.span);
                 let error = span.error(Code::InvalidAttachment, fault.message);

@@ -47,7 +47,7 @@ fn unusable_mount(host: &JsonMap<String, Json>) -> Option<Fault> {
     let null = &Json::Null;
     let mut binds = strings(host.get("Binds").unwrap_or(null)).filter(|_| is_local);
     targets
-        .find_map(unusable_target)
+        .find_map(|target| unusable_target(&target))
         .or_else(|| binds.find_map(unusable_source))
 }
 
@@ -77,10 +77,10 @@ fn unusable_source(bind: &str) -> Option<Fault> {
 
 /// Returns the fault of a path that is mounted twice.
 fn repeated_mount(host: &JsonMap<String, Json>) -> Option<Fault> {
-    let mut seen: HashMap<&str, &str> = HashMap::new();
+    let mut seen: HashMap<String, &str> = HashMap::new();
     mounts(host).into_iter().find_map(|(target, source)| {
-        let before = seen.insert(target, source)?;
-        Some(mounted_twice(target, [before, source]))
+        let before = seen.insert(target.clone(), source)?;
+        Some(mounted_twice(&target, [before, source]))
     })
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn mounted_twice(target: &str, [one, other]: [&str; 2]) -> Fault {
 }
 
 /// Returns the targets and sources of the mounts.
-pub(crate) fn mounts(host: &JsonMap<String, Json>) -> Vec<(&str, &str)> {
+pub(crate) fn mounts(host: &JsonMap<String, Json>) -> Vec<(String, &str)> {
     let null = &Json::Null;
     let field = |name: &str| host.get(name).unwrap_or(null);
     let binds = strings(field("Binds")).map(|bind| {
@@ -114,12 +114,18 @@ fn source_of_mount(mount: &Json) -> &str {
     }
 }
 
-/// Returns the path of a mount without slashes at its end, as engines compare it.
-pub(crate) fn normal_target(target: &str) -> &str {
-    match target.trim_end_matches('/') {
-        "" => target,
-        shorter => shorter,
+/// Returns the path of a mount without `.`, `..` and needless slashes, as engines compare it.
+pub(crate) fn normal_target(target: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
     }
+    let root = if target.starts_with('/') { "/" } else { "" };
+    format!("{root}{}", parts.join("/"))
 }
 
 #[cfg(test)]
@@ -131,7 +137,7 @@ mod tests {
     fn paths_mounted_twice_are_found() {
         let found = |host: Json| repeated_mount(host.as_object().unwrap()).map(|it| it.message);
         assert_eq!(
-            found(json!({ "Binds": ["/a:/x", "v:/x/:ro"] })).as_deref(),
+            found(json!({ "Binds": ["/a:/x", "v:/y/../x/./:ro"] })).as_deref(),
             Some("`/x` in the container is mounted twice: /a and v")
         );
         let mount = json!({ "Target": "/x", "Source": "v", "Type": "volume" });
