@@ -503,3 +503,34 @@ fn silent_engine_hides_no_instance_of_another_one() {
     assert_eq!(engine.docker(&["ps", "-aq"]), "");
     assert!(test.containers().is_empty(), "{near} {db}");
 }
+
+/// The blueprint no longer has the node on the silent engine, and its container still exists.
+#[test]
+fn removed_node_on_a_silent_engine_is_unseen() {
+    let test = Test::in_memory("silentremoved");
+    let engine = PrivateEngine::isolated(&test);
+    let socket = test.path("far.sock");
+    let connect = || std::os::unix::fs::symlink(test.path("engine.sock"), &socket).unwrap();
+    connect();
+    let both = two_engines(&socket.display().to_string());
+    test.blueprint(&both);
+    test.run(&["install"]).exits_with(0);
+    let (start, outputs) = (both.find("  app:").unwrap(), both.find("outputs:").unwrap());
+    test.blueprint(&(both[..start].to_owned() + &both[outputs..]));
+    let unseen = serde_json::json!([crate::cli::instance_id(&test, "app")]);
+    fs::remove_file(&socket).unwrap();
+    let shown = |arguments: &[&str]| {
+        let run = test.run(&[arguments, &["--output", "json"]].concat());
+        let document = run.exits_with(4).json();
+        assert_eq!(document["unseen"][0]["instances"], unseen, "{document}");
+    };
+    shown(&["plan"]);
+    // Nothing is done, and nothing recorded: the update needs the engine.
+    test.run(&["update", "--yes"]).exits_with(4);
+    shown(&["status"]);
+    shown(&["uninstall"]);
+    connect();
+    test.run(&["uninstall"]).exits_with(0);
+    assert_eq!(engine.docker(&["ps", "-aq"]), "");
+    assert!(test.containers().is_empty());
+}

@@ -228,11 +228,12 @@ impl Disk {
         let free = rustix::fs::statvfs(&self.0)
             .map(|disk| disk.f_bavail * disk.f_frsize)
             .unwrap();
-        fs::write(
-            self.0.join("filler"),
-            vec![0; usize::try_from(free.saturating_sub(free_kib * 1024)).unwrap()],
-        )
-        .unwrap();
+        let filler = vec![0; usize::try_from(free.saturating_sub(free_kib * 1024)).unwrap()];
+        match fs::write(self.0.join("filler"), filler) {
+            // The file system needs some of the space itself.
+            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {}
+            written => written.unwrap(),
+        }
     }
 
     fn remove_filler(&self) {
