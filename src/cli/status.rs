@@ -480,10 +480,10 @@ impl<'a> View<'a> {
             && !record.is_uninstalled(&instance.id)
         {
             drift.push(
-                if state.is_gone() {
-                    "missing"
-                } else {
-                    "unfinished"
+                match state.is_gone() {
+                    true if record.awaits_update(&instance.id) => "outdated",
+                    true => "missing",
+                    false => "unfinished",
                 }
                 .to_owned(),
             );
