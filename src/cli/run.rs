@@ -4,7 +4,7 @@ use super::{
     Outcome,
     args::{Global, ProgressMode},
     charset, color_stderr, is_dumb,
-    status::{known_instances, known_table},
+    status::{closing_table, known_instances},
 };
 use crate::{
     event,
@@ -94,7 +94,11 @@ pub(crate) fn ignored(record: &Record) -> String {
 
 /// Returns the closing table and the closing line.
 pub(crate) fn closing_text(record: &Record) -> String {
-    format!("{}{}\n", known_table(record), report::closing_line(record))
+    format!(
+        "{}{}\n",
+        closing_table(record),
+        report::closing_line(record)
+    )
 }
 
 /// Returns the result of an unsuccessful run as fields of the JSON document.

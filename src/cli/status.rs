@@ -32,7 +32,7 @@ use crate::{
 use serde_json::{Value as Json, json};
 use std::{
     borrow::Cow,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, SystemTime},
 };
 
@@ -737,7 +737,21 @@ fn is_gone(instance: &Instance, deployment: &Deployment, record: &Record) -> boo
 }
 
 /// Returns the closing table of a run, without querying an engine.
+pub(crate) fn closing_table(record: &Record) -> String {
+    let last = record.executions.last().into_iter();
+    let failed = last
+        .flat_map(|it| &it.failed)
+        .filter(|it| it.is_unresolved());
+    instance_table(record, &failed.map(|it| it.instance.as_str()).collect())
+}
+
+/// Returns the table of the recorded instances, without querying an engine.
 pub(crate) fn known_table(record: &Record) -> String {
+    instance_table(record, &BTreeSet::new())
+}
+
+/// Returns the table of the recorded instances. The last run failed for those in `failed`.
+fn instance_table(record: &Record, failed: &BTreeSet<&str>) -> String {
     let Some(deployment) = &record.deployment else {
         return String::new();
     };
@@ -751,16 +765,10 @@ pub(crate) fn known_table(record: &Record) -> String {
         let id = id.and_then(|node| Plugins::default().recorded_id(record, instance, node));
         let id = id.filter(|_| !is_gone(instance, deployment, record));
         let container = id.map_or_else(|| "-".to_owned(), |id| id.chars().take(12).collect());
-        let failed = record.executions.last().is_some_and(|execution| {
-            execution
-                .failed
-                .iter()
-                .any(|failed| failed.instance == instance.id && failed.is_unresolved())
-        });
         let state = record.state(&instance.id).to_string();
         vec![
             instance.id.clone(),
-            if failed {
+            if failed.contains(instance.id.as_str()) {
                 format!("{state} (failed)")
             } else {
                 state
@@ -772,7 +780,7 @@ pub(crate) fn known_table(record: &Record) -> String {
             },
         ]
     };
-    let (shown, counted) = listed_instances(deployment, record);
+    let (shown, counted) = listed_instances(deployment, record, failed);
     let shown: Vec<Vec<String>> = shown.into_iter().map(row).collect();
     let table = if shown.is_empty() {
         String::new()
@@ -790,6 +798,7 @@ const MAX_LISTED: usize = 20;
 fn listed_instances<'d>(
     deployment: &'d Deployment,
     record: &Record,
+    failed: &BTreeSet<&str>,
 ) -> (Vec<&'d Instance>, String) {
     let state = |instance: &Instance| record.state(&instance.id);
     let mut numbers: BTreeMap<InstanceState, usize> = BTreeMap::new();
@@ -804,14 +813,9 @@ fn listed_instances<'d>(
     if deployment.instances.len() <= MAX_LISTED {
         return (deployment.instances.iter().collect(), String::new());
     }
-    let failed = |id: &str| {
-        record
-            .executions
-            .last()
-            .is_some_and(|execution| execution.failed.iter().any(|failed| failed.instance == id))
+    let is_other = |instance: &&Instance| {
+        Some(state(instance)) != most_common || failed.contains(instance.id.as_str())
     };
-    let is_other =
-        |instance: &&Instance| Some(state(instance)) != most_common || failed(&instance.id);
     let others: Vec<&Instance> = deployment
         .instances
         .iter()

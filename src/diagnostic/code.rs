@@ -496,7 +496,7 @@ codes! {
     ///
     /// Rename one of them.
     DuplicateName = "D0106", None;
-    /// A node has several instances, which cannot have the same fixed host port or address.
+    /// Several objects need the same fixed host port or address, which only one can have.
     ///
     /// Publish a range of ports, let the engine choose ports and addresses, or declare several nodes.
     SingleHolder = "D0109", None;

@@ -488,6 +488,38 @@ fn parameters_that_engines_refuse_are_found_without_an_engine() {
 }
 
 #[test]
+fn nodes_that_need_the_same_host_port_are_named() {
+    let test = Test::in_memory("rivals");
+    let validate = |ports: [&str; 2]| {
+        let node = |name: &str, ports: &str| {
+            format!(
+                "  {name}: {{type: cloudify.docker.Container, properties: {{name: the-{name}, image: {{repository: i}}}}, interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{params: {{host_config: {{port_bindings: {{{ports}}}}}}}}}}}}}}}}}\n"
+            )
+        };
+        let [one, two] = ports;
+        test.blueprint(&format!(
+            "node_templates:\n{}{}",
+            node("a", one),
+            node("b", two)
+        ));
+        test.run(&["validate"]).exits_with(0)
+    };
+    validate(["80: 8080", "90: 8080"]).stderr_contains(&[
+        "warning[D0109]: nodes `a` and `b` need host port 8080 at the same time",
+        "unless one ends before the other starts",
+    ]);
+    for others in [
+        ["80: 8080", "80: 8081"],
+        ["80: 8080", "80/udp: 8080"],
+        ["80: [127.0.0.1, 8080]", "80: [127.0.0.2, 8080]"],
+        ["80: 8080-8089", "80: 8080-8089"],
+    ] {
+        let run = validate(others);
+        assert!(!run.stderr.contains("D0109"), "{}", run.stderr);
+    }
+}
+
+#[test]
 fn volumes_of_relationships_are_mounted_once() {
     let test = Test::in_memory("mounts");
     let validate = |params: &str, targets: [&str; 2]| {
@@ -579,6 +611,8 @@ node_templates:
         "ipv6_address: 10.7.0.3",
         "`10.7.0.3` is not an IPv6 address",
     );
+    let itself = "container `web` cannot use itself in `links`";
+    refused("", "links: ['web:x']", itself);
     let outside = "node `web` cannot have the address 10.8.0.3 on network `net`: it is not in the subnet 10.7.0.0/24";
     refused("", "ipv4_address: 10.8.0.3", outside);
     refused(

@@ -7,7 +7,11 @@ use crate::{
     model::{Node, Relationship},
     plugins::docker::declare::{
         binds,
-        check::{diagnostic, objects::is_mount, operation},
+        check::{
+            diagnostic,
+            objects::{is_attachment, is_mount},
+            operation,
+        },
         json::{keys, strings, text},
         operation::Operation,
         params::{mounted_twice, mounts, normal_target},
@@ -43,6 +47,28 @@ impl Request<'_> {
             self.report(&fault, true, d);
         }
         self.check_mounts(d);
+        self.check_links(d);
+    }
+
+    /// Reports links of relationships to networks that lead to the container itself.
+    fn check_links(&self, d: &mut Diagnostics) {
+        let attachments = self
+            .node
+            .relationships
+            .iter()
+            .filter(|it| is_attachment(it));
+        let links = attachments.filter_map(|it| it.properties.get("links"));
+        for links in links {
+            let json = links.to_json();
+            let names = strings(&json).chain(keys(&json).map(String::as_str));
+            let own = self
+                .own
+                .filter(|own| names.into_iter().any(|it| names_container(it, own)));
+            if let Some(own) = own {
+                let fault = uses_itself(own, "links");
+                d.push(links.span.error(Code::InvalidAttachment, fault.message));
+            }
+        }
     }
 
     fn report(&self, fault: &Fault, is_warning: bool, d: &mut Diagnostics) {
@@ -118,11 +144,9 @@ fn reserved_labels(body: &JsonMap<String, Json>) -> Vec<Fault> {
 
 /// Returns the fault of a container that uses itself. `own` is its name.
 fn self_reference(own: &str, body: &JsonMap<String, Json>) -> Option<Fault> {
-    let own = own.trim_start_matches('/');
     let null = &Json::Null;
     let host = body.get("HostConfig").unwrap_or(null);
-    let is_own =
-        |text: &str| text.split(':').next().map(|it| it.trim_start_matches('/')) == Some(own);
+    let is_own = |text: &str| names_container(text, own);
     let modes = [
         ("network_mode", "NetworkMode"),
         ("pid_mode", "PidMode"),
@@ -144,9 +168,18 @@ fn self_reference(own: &str, body: &JsonMap<String, Json>) -> Option<Fault> {
     let mut networks = networks.as_object().into_iter().flatten();
     let mut is_linked = || networks.any(|(_, endpoint)| strings(&endpoint["Links"]).any(is_own));
     let path = argument.or_else(|| is_linked().then_some(["networking_config", "links"]))?;
-    let fault = Fault::new(format!(
-        "container `{own}` cannot use itself in `{}`",
-        path[1]
-    ));
-    Some(fault.nested_in(&path.map(str::to_owned)))
+    Some(uses_itself(own, path[1]).nested_in(&path.map(str::to_owned)))
+}
+
+fn uses_itself(own: &str, argument: &str) -> Fault {
+    let own = own.trim_start_matches('/');
+    Fault::new(format!(
+        "container `{own}` cannot use itself in `{argument}`"
+    ))
+}
+
+/// Returns true if a text such as `NAME` or `NAME:alias` names a container.
+fn names_container(text: &str, own: &str) -> bool {
+    let name = text.split(':').next().unwrap_or_default();
+    name.trim_start_matches('/') == own.trim_start_matches('/')
 }
