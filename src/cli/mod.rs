@@ -662,19 +662,26 @@ fn result_text(global: &Global, text: String) -> String {
 
 /// Returns true if a flag, or the variable for it, asks for JSON. For arguments that are not parsed.
 fn wants_json(arguments: &[OsString], flag: &str, variable: &str) -> bool {
-    let is_flag = |pair: &[OsString]| pair[0] == flag && pair[1] == "json";
-    let joined = format!("{flag}=json");
-    arguments.windows(2).any(is_flag)
-        || arguments.iter().any(|argument| *argument == *joined)
-        || std::env::var_os(variable).is_some_and(|value| value == "json")
+    let own = arguments.iter().position(|argument| argument == "--");
+    let own = &arguments[..own.unwrap_or(arguments.len())];
+    let joined = format!("{flag}=");
+    let after = own.windows(2).filter(|pair| pair[0] == flag);
+    let after = after.filter_map(|pair| pair[1].to_str());
+    let within = own
+        .iter()
+        .filter_map(|it| it.to_str()?.strip_prefix(&joined));
+    match after.chain(within).last() {
+        Some(given) => given == "json",
+        None => std::env::var_os(variable).is_some_and(|value| value == "json"),
+    }
 }
 
 /// Returns the command that arguments name, without parsing them.
 fn named_command(arguments: &[OsString]) -> String {
     let commands = Cli::command();
-    let mut all = commands.get_subcommands().map(clap::Command::get_name);
-    let named = all.find(|name| arguments.iter().any(|it| it == name));
-    named.unwrap_or("usage").to_owned()
+    let is_command = |name: &&str| commands.find_subcommand(name).is_some();
+    let mut all = arguments.iter().filter_map(|it| it.to_str());
+    all.find(is_command).unwrap_or("usage").to_owned()
 }
 
 fn usage(error: clap::Error, arguments: &[OsString]) -> u8 {

@@ -330,7 +330,7 @@ impl ConvergeRun<'_> {
             let known = desired.plan_input(&observed);
             self.workspace
                 .add_foreign_sharers(drivers, &known, &mut proposal)
-                .await?;
+                .await;
             let warnings = proposal.warnings().into_iter();
             warnings.for_each(|it| self.workspace.warn(it));
         }

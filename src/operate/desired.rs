@@ -177,7 +177,7 @@ impl Desired {
         if self.restored_first().is_empty() {
             return observed.clone();
         }
-        let (record, observed) = restored(&self.updated_record, observed);
+        let (record, observed) = restored(&self.updated_record, observed, Plugins::default());
         self.updated_record = record;
         observed
     }

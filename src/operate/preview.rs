@@ -95,7 +95,7 @@ pub(crate) async fn preview(
     let known = desired.plan_input(&found);
     workspace
         .add_foreign_sharers(&drivers, &known, &mut preview.proposal)
-        .await?;
+        .await;
     preview.unmet = unmet_requirements(&drivers, &preview.proposal.stage).await?;
     let inventory = desired.inventory(workspace.state.path());
     preview.not_kept = inventory.map(|it| it.left_out).unwrap_or_default();

@@ -307,7 +307,7 @@ impl HeldSession<'_, '_> {
     ///
     /// # Errors
     ///
-    /// If an engine does not respond, or a request to stop arrives.
+    /// If a request to stop arrives.
     pub(crate) async fn add_foreign_sharers(
         &self,
         known: &PlanInput<'_>,
@@ -317,7 +317,7 @@ impl HeldSession<'_, '_> {
             workspace, drivers, ..
         } = &self.session;
         let added = workspace.add_foreign_sharers(drivers, known, proposal);
-        unless_stopped(&self.stop_requests, added).await?
+        unless_stopped(&self.stop_requests, added).await
     }
 
     /// Returns the objects on the default engine that are labeled with a deployment name.

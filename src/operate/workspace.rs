@@ -151,25 +151,31 @@ impl<'c> Workspace<'c> {
         Ok(observed)
     }
 
-    /// Adds the objects outside the deployment that lose a namespace in the stage of a proposal.
-    ///
-    /// # Errors
-    ///
-    /// If an engine does not respond.
+    /// Adds the objects outside the deployment that lose a namespace in the stage of a proposal. If
+    /// they cannot be found out, a warning says so: nothing depends on them.
     pub(crate) async fn add_foreign_sharers(
         &self,
         drivers: &Drivers<'_>,
         known: &PlanInput<'_>,
         proposal: &mut Proposal,
-    ) -> Result<(), Error> {
+    ) {
         let scene = ObserveContext {
             deployment: known.deployment,
             record: known.record,
             secrets: &self.secrets,
         };
         let ending = plan::ending(known, &proposal.stage);
-        proposal.foreign_sharers = drivers.foreign_sharers(scene, &ending).await?;
-        Ok(())
+        match drivers.foreign_sharers(scene, &ending).await {
+            Ok(sharers) => proposal.foreign_sharers = sharers,
+            Err(failure) => self.warn(format!(
+                "it is unknown whether containers outside this deployment share namespaces: {}",
+                failure.message
+            )),
+        }
+        let stage = &proposal.stage;
+        for sharers in &mut proposal.foreign_sharers {
+            sharers.can_start_again = plan::keeps_object(stage, &sharers.instance);
+        }
     }
 
     /// Returns the random generator for instance IDs. A plan and the install that follows it use

@@ -95,6 +95,12 @@ fn effects<'s>(stage: &'s Stage, instance: &'s str) -> impl Iterator<Item = Effe
     effects.filter(|effect| *effect != Effect::Nothing)
 }
 
+/// Returns true if a stage neither removes nor replaces the object of an instance.
+pub(super) fn keeps_object(stage: &Stage, instance: &str) -> bool {
+    let ends = |effect| matches!(effect, Effect::Removes | Effect::Replaces | Effect::Creates);
+    !effects(stage, instance).any(ends)
+}
+
 /// Returns true if a stage starts an object again, and does not recreate it.
 fn starts_again(stage: &Stage, object: &Object) -> bool {
     let all: Vec<Effect> = instance_of(object)

@@ -163,7 +163,7 @@ impl<'a> Healing<'a> {
             observed,
             ..
         } = self.known;
-        let first = proposal.stage.tasks().len();
+        let mut started = HashSet::new();
         for instance in deployment
             .instances
             .iter()
@@ -202,16 +202,17 @@ impl<'a> Healing<'a> {
                     install::append_start(&mut chain)
                 }
                 chain.end_in(InstanceState::Started, "start");
+                started.insert(instance.id.as_str());
             }
         }
-        if proposal.stage.tasks().len() > first {
-            self.order_by_dependencies(&mut proposal.stage);
+        if !started.is_empty() {
+            self.order_started(&started, &mut proposal.stage);
         }
     }
 
-    /// Makes the tasks of each instance wait for those of its dependencies. The dependencies of an
-    /// outdated instance are those of its former definition.
-    fn order_by_dependencies(&self, stage: &mut Stage) {
+    /// Orders the tasks of outdated instances among the others by the dependencies of their former
+    /// definitions.
+    fn order_started(&self, started: &HashSet<&str>, stage: &mut Stage) {
         let as_created = self.known.record.as_created(self.known.deployment);
         let order = Order::new(&as_created, self.known.plugins);
         let mut tasks = stage.tasks().to_vec();
@@ -220,10 +221,17 @@ impl<'a> Healing<'a> {
             .map(|id| (stage.task(id).instance.clone(), id))
             .collect();
         for id in stage.ids() {
-            let instance = as_created.instance(&stage.task(id).instance);
-            let dependencies = instance.map(|it| order.dependencies_of(it));
-            let dependencies = dependencies.into_iter().flatten();
-            for end in dependencies.filter_map(|id| ends.get(id).copied()) {
+            let Some(instance) = as_created.instance(&stage.task(id).instance) else {
+                continue;
+            };
+            let is_started = |id: &str| started.contains(id);
+            let awaited = |other: &str| {
+                let last = ends.get(other).copied();
+                let last = last.filter(|_| is_started(&instance.id) || is_started(other))?;
+                order.awaited_task(instance, (other, last), stage)
+            };
+            let dependencies = order.dependencies_of(instance).into_iter();
+            for end in dependencies.filter_map(awaited) {
                 // Definitions of different updates can depend on each other.
                 if !all_needs(&tasks, end).contains(&id) {
                     tasks[id.0].needs.push(end);

@@ -61,6 +61,12 @@ pub fn ending(known: &PlanInput<'_>, stage: &Stage) -> BTreeSet<String> {
     followers::ending(known, stage)
 }
 
+/// Returns true if a stage neither removes nor replaces the object of an instance.
+#[must_use]
+pub fn keeps_object(stage: &Stage, instance: &str) -> bool {
+    followers::keeps_object(stage, instance)
+}
+
 fn for_workflow(parameters: &Parameters, known: &PlanInput<'_>) -> Proposal {
     match parameters {
         Parameters::Install(parameters) => plan_install(known, parameters),

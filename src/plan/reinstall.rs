@@ -61,7 +61,7 @@ pub(super) fn append(
         image_tasks: &image_tasks,
         purpose: Purpose::Ordinary,
         hands_on: &|_| false,
-        refuses_used: true,
+        refuses_used: !ignores_failure,
     }
     .plan(&[], proposal);
     keep_images(first, proposal);

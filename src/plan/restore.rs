@@ -115,7 +115,7 @@ pub fn instances_to_restore(record: &Record, plugins: Plugins) -> Vec<String> {
 
 /// Returns the IDs of started instances whose objects share a network, a namespace or a link with
 /// an object that was replaced since. They cannot be restarted.
-fn cut_off(record: &Record, plugins: Plugins) -> HashSet<String> {
+pub(super) fn cut_off(record: &Record, plugins: Plugins) -> HashSet<String> {
     let is_stale = |known: &InstanceRecord| {
         known.is_stale() && known.state == Started && !is_unproven(record, known)
     };

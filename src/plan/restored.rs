@@ -1,9 +1,10 @@
 //! The state that an execution finds after it restored predecessors, for previews.
 
-use super::restore::{is_premature, is_unproven};
+use super::restore::{cut_off, is_premature, is_unproven};
 use crate::{
     instance_record::{InstanceRecord, PREDECESSOR, SUCCESSOR},
     model::InstanceState,
+    plugins::Plugins,
     record::Record,
     seam::{Object, ObjectState, Observed, Owner},
 };
@@ -12,7 +13,7 @@ use serde_json::Value as Json;
 /// Returns the record and the objects after everything was restored that the record shows. Drift is
 /// left out: what is restored is started.
 #[must_use]
-pub fn restored(record: &Record, observed: &Observed) -> (Record, Observed) {
+pub fn restored(record: &Record, observed: &Observed, plugins: Plugins) -> (Record, Observed) {
     let (mut after, mut objects) = (record.clone(), observed.objects().to_vec());
     for (id, known) in &record.instances {
         if is_premature(record, known) {
@@ -23,6 +24,18 @@ pub fn restored(record: &Record, observed: &Observed) -> (Record, Observed) {
         } else if is_unproven(record, known) {
             put_back(id, known, &mut objects);
             after.instances.insert(id.clone(), before(known));
+        }
+    }
+    for (id, known) in &record.instances {
+        if let Some(back) = predecessor(known).filter(|_| is_unproven(record, known)) {
+            let all = after.instances.values_mut();
+            all.for_each(|other| other.unmark_stale(id, &back));
+        }
+    }
+    // These are created again, too.
+    for id in cut_off(&after, plugins) {
+        if let Some(known) = after.instances.get_mut(&id) {
+            known.replaced_referents.clear();
         }
     }
     let mut seen = Observed::new(objects, observed.engines.clone());

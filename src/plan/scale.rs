@@ -102,7 +102,7 @@ fn remove(known: &PlanInput<'_>, ids: &[String], cause: &str, ignores_failure: b
         image_tasks: &ImageTasks::new(),
         purpose: Purpose::Ordinary,
         hands_on: &|_| false,
-        refuses_used: true,
+        refuses_used: !ignores_failure,
     }
     .plan(&[], &mut proposal);
     proposal

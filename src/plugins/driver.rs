@@ -253,6 +253,7 @@ pub trait Driver {
     /// has all objects of the deployment. Changes nothing.
     fn foreign_sharers<'a>(
         &'a self,
+        _scene: ObserveContext<'a>,
         _places: &'a ObjectPlaces,
         _instances: &'a BTreeSet<String>,
     ) -> DriverFuture<'a, Vec<ForeignSharers>> {

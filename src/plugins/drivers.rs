@@ -144,7 +144,7 @@ impl<'d> Drivers<'d> {
         let places = self.plugins.places(scene).map_err(Failure::fatal)?;
         for (id, driver) in &self.all {
             let mine = places_of(id, &places);
-            sharers.extend(driver.foreign_sharers(&mine, instances).await?);
+            sharers.extend(driver.foreign_sharers(scene, &mine, instances).await?);
         }
         Ok(sharers)
     }

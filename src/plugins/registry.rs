@@ -652,7 +652,8 @@ impl Plugins {
     ///
     /// # Errors
     ///
-    /// If an instance has an object and its target cannot be evaluated.
+    /// If an instance has an object and its target cannot be evaluated. One that the blueprint no
+    /// longer has is left out then: its removal fails, and nothing else.
     pub fn places(self, context: ObserveContext<'_>) -> Result<ObjectPlaces, String> {
         let ObserveContext {
             deployment,
@@ -661,13 +662,11 @@ impl Plugins {
         } = context;
         let mut places = ObjectPlaces::new();
         let declared = deployment.instances.iter();
-        let declared = declared.filter_map(|it| Some((it, deployment.node(it)?)));
+        let declared = declared.filter_map(|it| Some((it, deployment.node(it)?, true)));
         // An update has not removed these yet.
-        let dropped = record
-            .dropped
-            .iter()
-            .map(|(instance, node)| (instance, node));
-        for (instance, node) in declared.chain(dropped) {
+        let dropped = record.dropped.iter();
+        let dropped = dropped.map(|(instance, node)| (instance, node, false));
+        for (instance, node, is_declared) in declared.chain(dropped) {
             let Some(plugin) = self.owner_of(node) else {
                 continue;
             };
@@ -688,7 +687,7 @@ impl Plugins {
                     };
                     places.insert(instance.id.clone(), place);
                 }
-                Err(message) if object.is_some() => {
+                Err(message) if object.is_some() && is_declared => {
                     return Err(format!("`{}`: {message}", instance.id));
                 }
                 Err(_) => {}

@@ -526,21 +526,23 @@ impl Record {
 
     fn task_succeeded(&mut self, task: TaskId, outputs: &Outputs) {
         self.set_task_state(task, TaskState::Succeeded);
+        self.mark_stale(task);
         record_step(&mut self.instances, self.stage.task(task), outputs);
         self.leave(task);
+        self.unmark_stale(task);
         self.complete_exchange(task);
-        self.mark_stale(task);
         if let Some(execution) = self.executions.last_mut() {
             execution.done += 1;
         }
     }
 
-    /// Marks the instances as outdated that depend on a recreated object.
+    /// Marks the instances as outdated that depend on a recreated object. The record still has the
+    /// object that they refer to.
     fn mark_stale(&mut self, task: TaskId) {
         let task = self.stage.task(task);
         let replaced = self.instances.get(&task.instance);
         let replaced = replaced.and_then(InstanceRecord::replaced_object_id);
-        // An object that is gone has no ID, and cannot come back.
+        // An object that was removed has no ID, and cannot come back.
         let replaced = replaced.unwrap_or_default().to_owned();
         for id in &task.outdates {
             let known = self.instances.get_mut(id);
@@ -551,9 +553,14 @@ impl Record {
     }
 
     /// Notes that an instance has its predecessor again: objects that refer to it are not outdated
-    /// by its replacement.
-    fn unmark_stale(&mut self, instance: &str) {
-        let restored = self.instances.get(instance);
+    /// by its replacement. A task that failed, also one whose failure is ignored, restores nothing.
+    fn unmark_stale(&mut self, task: TaskId) {
+        let planned = self.stage.task(task);
+        let is_put_back = self.stage.restores.is_some()
+            && planned.state_after == Some(InstanceState::Started)
+            && !planned.matches_definition;
+        let instance = &planned.instance.clone();
+        let restored = self.instances.get(instance).filter(|_| is_put_back);
         let Some(restored) = restored.and_then(InstanceRecord::object_id) else {
             return;
         };
@@ -574,16 +581,8 @@ impl Record {
         if is_restored && planned.state_after == Some(InstanceState::Started) {
             instance.exchange = None;
         }
-        let is_deleted = instance.state == InstanceState::Deleted;
-        let is_put_back = is_restored
-            && planned.state_after == Some(InstanceState::Started)
-            && !planned.matches_definition;
-        let id = planned.instance.clone();
-        if is_put_back {
-            self.unmark_stale(&id);
-        }
-        if is_deleted {
-            self.dropped.retain(|(it, _)| it.id != id);
+        if instance.state == InstanceState::Deleted {
+            self.dropped.retain(|(it, _)| it.id != planned.instance);
         }
     }
 
@@ -859,7 +858,11 @@ impl Record {
     /// Only an update does so: instances that it has not reached may still have what it needs.
     #[must_use]
     pub fn awaits_update(&self, id: &str) -> bool {
-        let is_unfinished = self.has_outdated() || !self.dropped.is_empty();
+        // What refers to a replaced object was not necessarily left by an update.
+        let is_former = |known: &InstanceRecord| known.former.is_some();
+        let is_unfinished = !self.relationship_changes.is_empty()
+            || !self.dropped.is_empty()
+            || self.instances.values().any(is_former);
         is_unfinished && self.state(id).is_gone()
     }
 

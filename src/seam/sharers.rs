@@ -35,6 +35,8 @@ pub struct ForeignSharers {
     pub namespace: Namespace,
     /// Names of the objects.
     pub objects: Vec<String>,
+    /// The object of the instance starts again. Otherwise it is removed, and they cannot start again.
+    pub can_start_again: bool,
 }
 
 impl fmt::Display for ForeignSharers {
@@ -43,16 +45,25 @@ impl fmt::Display for ForeignSharers {
             instance,
             namespace,
             objects,
+            can_start_again,
         } = self;
         let names = objects.join("`, `");
-        let (loses, again) = match namespace {
-            Namespace::Network | Namespace::Ipc => ("loses it", "restart"),
-            Namespace::Processes => ("ends with it", "start"),
+        let is_one = objects.len() == 1;
+        let share = if is_one { "shares" } else { "share" };
+        let (lose, again) = match (namespace, is_one) {
+            (Namespace::Network | Namespace::Ipc, true) => ("loses it", "restart"),
+            (Namespace::Network | Namespace::Ipc, false) => ("lose it", "restart"),
+            (Namespace::Processes, true) => ("ends with it", "start"),
+            (Namespace::Processes, false) => ("end with it", "start"),
         };
-        let list = objects.join(" ");
         write!(
             f,
-            "`{names}`, outside this deployment, shares the {namespace} of {instance} and {loses}; {again} it afterwards: docker {again} {list}"
-        )
+            "`{names}`, outside this deployment, {share} the {namespace} of {instance} and {lose}; "
+        )?;
+        if *can_start_again {
+            write!(f, "afterwards, run: docker {again} {}", objects.join(" "))
+        } else {
+            f.write_str("only a new container can share that of the next object")
+        }
     }
 }

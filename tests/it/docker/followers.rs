@@ -106,7 +106,7 @@ fn sharer_of_processes_is_started_again_and_foreign_sharers_are_named() {
     let named = format!("`{guest}`, outside this deployment, shares the network of owner_");
     test.run(&["restart", "owner"])
         .exits_with(0)
-        .stderr_contains(&[&named, &format!("docker restart {guest}")])
+        .stderr_contains(&[&named, &format!("run: docker restart {guest}")])
         .stderr_contains(&[&ends, &format!("docker start {watcher}")]);
     assert_eq!(runs("sharer"), "true", "after a restart of its owner");
     let restarted = test.docker(&["inspect", "-f", "{{.State.StartedAt}}", &guest]);

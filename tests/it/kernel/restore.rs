@@ -223,7 +223,7 @@ impl TestDeployment {
             let mut observed = self.world.observed(deployment, &places);
             let parameters = workflow.into();
             if must_come_first(&record, Plugins::default(), &parameters) {
-                (record, observed) = restored(&record, &observed);
+                (record, observed) = restored(&record, &observed, Plugins::default());
             }
             let known = PlanInput::new(deployment, &record, &observed);
             plan::first(&parameters, &known).stage

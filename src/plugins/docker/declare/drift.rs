@@ -164,21 +164,24 @@ pub(crate) fn stale_namespace(
     })
 }
 
-/// Returns the drift of a container that uses a namespace of a container that is gone. `is_there`
-/// tells whether the one with an ID exists.
+/// Returns the drift of a container that uses a namespace of a container that is gone, and runs or
+/// should run. `is_there` tells whether the one with an ID exists.
 pub(crate) fn lost_namespace(
     node: &Definition,
     found: &Container,
     is_there: impl Fn(&str) -> bool,
 ) -> Option<Drift> {
+    let is_affected = match found.state() {
+        ObjectState::Running => true,
+        ObjectState::Exited => expected_exit(node).is_none(),
+        _ => false,
+    };
     let mut lost =
         shared_namespaces(found).filter(|it| !it.owner.is_empty() && !is_there(it.owner));
-    let lost = lost.next().filter(|_| !node.is_adopted())?;
-    let mode = format!("/host_config/{}", lost.argument);
-    let mode = input(node, "create", "params").pointer(&mode);
+    let lost = lost.next().filter(|_| is_affected && !node.is_adopted())?;
     Some(Drift {
         field: lost.argument.to_owned(),
-        declared: mode.cloned().unwrap_or_default(),
+        declared: "of a container that exists".into(),
         present: "of a container that is gone".into(),
         repair: again(node, &lost),
         kind: DriftKind::CutOff,

@@ -158,10 +158,11 @@ impl Driver for Engines {
 
     fn foreign_sharers<'a>(
         &'a self,
+        scene: ObserveContext<'a>,
         places: &'a ObjectPlaces,
         instances: &'a BTreeSet<String>,
     ) -> DriverFuture<'a, Vec<ForeignSharers>> {
-        Box::pin(self.all_foreign_sharers(places, instances))
+        Box::pin(self.all_foreign_sharers(scene, places, instances))
     }
 
     /// Skips engines that are known only later: they are checked when their step runs.
@@ -320,6 +321,7 @@ impl Engines {
 
     async fn all_foreign_sharers(
         &self,
+        scene: ObserveContext<'_>,
         places: &ObjectPlaces,
         instances: &BTreeSet<String>,
     ) -> Result<Vec<ForeignSharers>, Failure> {
@@ -331,7 +333,11 @@ impl Engines {
         let mut sharers = Vec::new();
         for target in engines.into_values() {
             let engine = self.get(target).await?;
-            sharers.extend(engine.foreign_sharers(places, instances).await?);
+            sharers.extend(
+                engine
+                    .foreign_sharers((scene.record, places), instances)
+                    .await?,
+            );
         }
         Ok(sharers)
     }

@@ -46,9 +46,10 @@ fn port_holder(refused: &Container, running: &[Json]) -> Option<String> {
     let published = others.flat_map(|it| list(&it["Ports"]).map(move |port| (it, port)));
     let is_wanted = |port: &Json| {
         let given = (port["PublicPort"].as_u64(), text(&port["Type"]));
-        wanted
-            .iter()
-            .any(|(port, protocol)| given == (Some(*port), *protocol))
+        let is_it = |it: &HostPort<'_>| {
+            given == (Some(it.port), it.protocol) && overlap(it.address, text(&port["IP"]))
+        };
+        wanted.iter().any(is_it)
     };
     let (holder, port) = published.into_iter().find(|(_, port)| is_wanted(port))?;
     let name = listed_name(holder)?;
@@ -59,13 +60,32 @@ fn port_holder(refused: &Container, running: &[Json]) -> Option<String> {
     ))
 }
 
-/// Returns the host ports of port bindings, with their protocols.
-fn host_ports(bindings: &Json) -> Vec<(u64, &str)> {
+/// A host port that a container requests.
+struct HostPort<'b> {
+    address: &'b str,
+    port: u64,
+    protocol: &'b str,
+}
+
+/// Returns true if ports on these addresses exclude each other.
+fn overlap(one: &str, other: &str) -> bool {
+    let is_any = |address: &str| matches!(address, "" | "0.0.0.0" | "::");
+    one == other || is_any(one) || is_any(other)
+}
+
+/// Returns the host ports of port bindings.
+fn host_ports(bindings: &Json) -> Vec<HostPort<'_>> {
     let mut ports = Vec::new();
     for (port, bindings) in pairs(bindings) {
         let protocol = port.split_once('/').map_or("tcp", |(_, protocol)| protocol);
-        let given = list(bindings).filter_map(|it| text(&it["HostPort"]).parse().ok());
-        ports.extend(given.map(|port| (port, protocol)));
+        let one = |it: &'_ Json| text(&it["HostPort"]).parse().ok();
+        for binding in list(bindings) {
+            ports.extend(one(binding).map(|port| HostPort {
+                address: text(&binding["HostIp"]),
+                port,
+                protocol,
+            }));
+        }
     }
     ports
 }
@@ -93,5 +113,11 @@ mod tests {
         );
         assert_eq!(holder(running("b", "tcp")), None);
         assert_eq!(holder(running("a", "udp")), None);
+        let mut elsewhere = refused.json.clone();
+        elsewhere["HostConfig"]["PortBindings"]["53/udp"][0]["HostIp"] = "127.0.0.1".into();
+        let elsewhere = Container { json: elsewhere };
+        let mut other = running("b", "udp");
+        other["Ports"][0]["IP"] = "10.0.0.1".into();
+        assert_eq!(port_holder(&elsewhere, &[other]), None);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     engine::{Kind, failure},
+    instance_record::InstanceRecord,
     plugins::{
         ObjectPlaces,
         docker::{
@@ -10,6 +11,7 @@ use crate::{
         },
     },
     printable::printable,
+    record::Record,
     seam::{Failure, ForeignSharers, Namespace},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -17,21 +19,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 impl Engine {
     /// Returns the running containers outside the deployment that share namespaces of these
-    /// instances. `places` has all objects of the deployment. The engine's list does not show whose
+    /// instances. `places` and `record` have all objects of the deployment. The engine's list does not show whose
     /// processes or IPC a container shares, so this inspects the foreign containers.
     pub(crate) async fn foreign_sharers(
         &self,
-        places: &ObjectPlaces,
+        (record, places): (&Record, &ObjectPlaces),
         instances: &BTreeSet<String>,
     ) -> Result<Vec<ForeignSharers>, Failure> {
         let running = self.client.list(Kind::Container, &[]).await;
         let running = running.map_err(|error| failure(&error, "listing containers"))?;
-        let own: BTreeSet<&str> = places
-            .values()
-            .filter_map(|it| it.object.as_deref())
-            .collect();
+        let recorded = record.instances.values();
+        let recorded = recorded.flat_map(InstanceRecord::object_ids);
+        let own = places.values().filter_map(|it| it.object.clone());
+        let own: BTreeSet<String> = own.chain(recorded).collect();
         let foreign = running.iter().map(|it| text(&it["Id"]));
-        let foreign = foreign.filter(|id| !own.contains(id));
+        let foreign = foreign.filter(|id| !own.contains(*id));
         let looks = stream::iter(foreign.map(|id| self.inspect(id)));
         let looks = looks.buffer_unordered(CONCURRENT_INSPECTIONS);
         let found: Vec<Option<Container>> = looks.try_collect().await?;
@@ -64,6 +66,7 @@ fn grouped<'c>(
             instance: instance.to_owned(),
             namespace,
             objects: objects.into_iter().collect(),
+            can_start_again: true,
         };
     sharers.into_iter().map(one).collect()
 }

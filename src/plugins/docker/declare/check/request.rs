@@ -123,12 +123,16 @@ fn names_remote_engine(node: &Node) -> bool {
     let client = create.and_then(|it| it.inputs.get("daemon_client"));
     let address = client.and_then(|it| it.get("base_url")?.as_str());
     let config = node.properties.get("client_config");
-    let host = config.and_then(|it| it.get("docker_host")?.as_str());
+    let given = |name: &str| {
+        let value = config.and_then(|it| it.get(name)).map(Value::to_json);
+        value.is_some_and(|it| !it.is_null() && it != "")
+    };
     let is_remote = |address: &str| {
         let schemes = ["tcp://", "http://", "https://", "ssh://"];
         schemes.iter().any(|scheme| address.starts_with(scheme))
     };
-    address.is_some_and(is_remote) || host.is_some_and(|host| !host.is_empty())
+    // A host without a port is ignored, as in Cloudify's plugin.
+    address.is_some_and(is_remote) || (given("docker_host") && given("docker_rest_port"))
 }
 
 /// Returns the labels that dockctl overwrites.
