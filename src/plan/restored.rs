@@ -11,7 +11,7 @@ use crate::{
 use serde_json::Value as Json;
 
 /// Returns the record and the objects after everything was restored that the record shows. Drift is
-/// left out: what is restored is started.
+/// left out: restored objects are started.
 #[must_use]
 pub fn restored(record: &Record, observed: &Observed, plugins: Plugins) -> (Record, Observed) {
     let (mut after, mut objects) = (record.clone(), observed.objects().to_vec());

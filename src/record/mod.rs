@@ -602,7 +602,7 @@ impl Record {
     }
 
     /// Returns true if a task removes a new object to undo an exchange. If that fails, the object
-    /// still has what it got, and the next execution removes it.
+    /// still has the resources, and the next execution removes it.
     fn must_be_removed(&self, task: TaskId) -> bool {
         let ends_gone = self.stage.task(task).state_after;
         self.stage.restores.is_some() && ends_gone.is_some_and(InstanceState::is_gone)
@@ -855,7 +855,7 @@ impl Record {
     }
 
     /// Returns true if an instance does not exist and an update that did not succeed would create it.
-    /// Only an update does so: instances that it has not reached may still have what it needs.
+    /// Only an update does so: instances that it has not reached may still have its resources.
     #[must_use]
     pub fn awaits_update(&self, id: &str) -> bool {
         // What refers to a replaced object was not necessarily left by an update.

@@ -784,7 +784,7 @@ fn add_stale_namespaces(objects: &mut [Object], found: &[&Container], deployment
         let mut owners = shared_namespaces(container).filter_map(|it| by_id(it.owner));
         let drift = owners.find_map(|owner| stale_namespace(node, container, owner));
         let lost = lost_namespace(node.1, container, |id| by_id(id).is_some());
-        // A restart does not bring back what is lost.
+        // A restart does not bring back a lost namespace.
         object.drift.extend(lost.or(drift));
         object.namespaces = namespaces(node.1, container);
     }
