@@ -487,7 +487,7 @@ pub(crate) fn refuse_impossible_steps(stage: &Stage) -> Result<(), Error> {
     if lines.is_empty() {
         return Ok(());
     }
-    let message = "the blueprint requires changes that are not possible; nothing was done";
+    let message = "the run would make changes that are not possible; nothing was done";
     Err(Error::new(Kind::Invalid, message).with(Detail::Refused(lines)))
 }
 
