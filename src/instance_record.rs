@@ -3,7 +3,7 @@
 use crate::{
     model::{Definition, InstanceRelationship, InstanceState, RelationshipSide},
     seam::{Declares, Edit, Step},
-    stage::ExchangePart,
+    stage::{ExchangePart, Workflow},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
@@ -90,6 +90,10 @@ pub struct InstanceRecord {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "rests")]
     pub stays_stopped: bool,
+    /// A user uninstalled the instance, and it must stay deleted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(rename = "uninstalled")]
+    pub stays_deleted: bool,
     /// The object that the instance had when it was taken over. dockctl owns it, but did not create
     /// it: it has no labels of dockctl.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -210,12 +214,21 @@ impl InstanceRecord {
         self.state = state;
     }
 
-    /// Completes a transition to a state; `None` keeps the present state. `is_halt` means that a
-    /// stopped instance must stay stopped.
-    pub(crate) fn complete_transition(&mut self, state: Option<InstanceState>, is_halt: bool) {
+    /// Completes a transition to a state; `None` keeps the present state. An instance stays as the
+    /// workflows `stop` and `uninstall` left it.
+    pub(crate) fn complete_transition(
+        &mut self,
+        state: Option<InstanceState>,
+        by: Option<Workflow>,
+    ) {
         self.state = state.unwrap_or(self.state);
-        self.stays_stopped =
-            self.state == InstanceState::Stopped && (is_halt || self.stays_stopped);
+        let stays = |state, workflow, known| self.state == state && (by == Some(workflow) || known);
+        self.stays_stopped = stays(InstanceState::Stopped, Workflow::Stop, self.stays_stopped);
+        self.stays_deleted = stays(
+            InstanceState::Deleted,
+            Workflow::Uninstall,
+            self.stays_deleted,
+        );
         if self.state == InstanceState::Started || self.state.is_gone() {
             self.completed_steps.clear();
         }

@@ -67,7 +67,7 @@ fn before(known: &InstanceRecord) -> InstanceRecord {
     before.properties.remove(SUCCESSOR);
     before.exchange = None;
     before.begin_transition(InstanceState::Started);
-    before.complete_transition(None, false);
+    before.complete_transition(None, None);
     before
 }
 

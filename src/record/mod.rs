@@ -430,6 +430,12 @@ impl Record {
             let instances = self.instances.values_mut();
             instances.for_each(|instance| instance.exchange = None);
         }
+        let created = stage.tasks().iter();
+        for task in created.filter(|it| it.state_after == Some(InstanceState::Started)) {
+            if let Some(known) = self.instances.get_mut(&task.instance) {
+                known.stays_deleted = false;
+            }
+        }
         for (instance, operations) in &stage.left_out {
             let instance = self.instances.entry(instance.clone()).or_default();
             instance.left_out.extend(operations.iter().cloned());
@@ -572,10 +578,10 @@ impl Record {
 
     /// Sets the instance's state after a task.
     fn leave(&mut self, task: TaskId) {
-        let is_halt = self.is_stop_workflow();
+        let workflow = self.executions.last().map(Execution::workflow);
         let planned = self.stage.task(task);
         let instance = self.instances.entry(planned.instance.clone()).or_default();
-        instance.complete_transition(planned.state_after, is_halt);
+        instance.complete_transition(planned.state_after, workflow);
         let is_restored = self.stage.restores.is_some();
         record_definition(instance, planned, is_restored);
         if is_restored && planned.state_after == Some(InstanceState::Started) {
@@ -584,12 +590,6 @@ impl Record {
         if instance.state == InstanceState::Deleted {
             self.dropped.retain(|(it, _)| it.id != planned.instance);
         }
-    }
-
-    /// Returns true if an instance that stops now must stay stopped.
-    fn is_stop_workflow(&self) -> bool {
-        let last = self.executions.last();
-        last.is_some_and(|execution| execution.workflow() == Workflow::Stop)
     }
 
     fn task_failed(&mut self, task: TaskId, failure: &Failure, ignored: bool) {
@@ -766,19 +766,11 @@ impl Record {
         ))
     }
 
-    /// Returns true if an instance was deleted by an uninstall of a part of the deployment.
+    /// Returns true if a user uninstalled the instance, and nothing was to create it since.
     #[must_use]
     pub fn is_uninstalled(&self, id: &str) -> bool {
-        use Workflow::{Install, Reinstall, Rollback, Scale, Uninstall, Update};
-        let decides = |it: &Workflow| {
-            matches!(
-                it,
-                Install | Reinstall | Rollback | Scale | Uninstall | Update
-            )
-        };
-        let workflows = self.executions.iter().rev().map(Execution::workflow);
-        let last = workflows.into_iter().find(decides);
-        self.state(id) == InstanceState::Deleted && last == Some(Uninstall)
+        let known = self.instances.get(id);
+        known.is_some_and(|known| known.stays_deleted)
     }
 
     /// Returns the current stage.

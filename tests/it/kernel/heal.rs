@@ -10,7 +10,10 @@ use crate::{
 };
 use dockctl::{
     event::Outcome,
-    stage::{Parameters, Selection, Workflow, parameters::Uninstall},
+    stage::{
+        Parameters, Selection, Workflow,
+        parameters::{Reinstall, Uninstall},
+    },
 };
 
 /// An outdated owner that does not run is started before its sharers.
@@ -48,14 +51,29 @@ fn heal_leaves_out_what_was_uninstalled() {
     ]);
     let deployment = deployment_of(&text, None);
     let mut life = install(&deployment);
-    let b = deployment.instances.iter().find(|it| it.node == "b");
+    let selection_of = |node: &str| {
+        let found = deployment.instances.iter().find(|it| it.node == node);
+        Selection::of_instances([found.unwrap().id.clone()])
+    };
     let uninstall = Parameters::Uninstall(Uninstall {
-        selection: Selection::of_instances([b.unwrap().id.clone()]),
+        selection: selection_of("b"),
         ..Uninstall::default()
     });
     let outcome = life.run_with(&deployment, &uninstall);
     assert_eq!(outcome, Some(Outcome::Terminated));
     kill(&life, "a");
+    assert_eq!(
+        life.run(&deployment, Workflow::Heal),
+        Some(Outcome::Terminated)
+    );
+    assert_eq!(life.container_states(), ["a running"]);
+    // A later execution that creates others does not ask for it either.
+    let reinstall_a = Parameters::Reinstall(Reinstall {
+        selection: selection_of("a"),
+        ..Reinstall::default()
+    });
+    let outcome = life.run_with(&deployment, &reinstall_a);
+    assert_eq!(outcome, Some(Outcome::Terminated));
     assert_eq!(
         life.run(&deployment, Workflow::Heal),
         Some(Outcome::Terminated)
