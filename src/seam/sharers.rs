@@ -35,6 +35,8 @@ pub struct ForeignSharers {
     pub namespace: Namespace,
     /// Names of the objects.
     pub objects: Vec<String>,
+    /// The command that starts the objects again, as a user types it.
+    pub restart_command: String,
     /// The object of the instance starts again. Otherwise it is removed, and they cannot start again.
     pub can_start_again: bool,
 }
@@ -45,23 +47,24 @@ impl fmt::Display for ForeignSharers {
             instance,
             namespace,
             objects,
+            restart_command,
             can_start_again,
         } = self;
         let names = objects.join("`, `");
         let is_one = objects.len() == 1;
         let share = if is_one { "shares" } else { "share" };
-        let (lose, again) = match (namespace, is_one) {
-            (Namespace::Network | Namespace::Ipc, true) => ("loses it", "restart"),
-            (Namespace::Network | Namespace::Ipc, false) => ("lose it", "restart"),
-            (Namespace::Processes, true) => ("ends with it", "start"),
-            (Namespace::Processes, false) => ("end with it", "start"),
+        let lose = match (namespace, is_one) {
+            (Namespace::Network | Namespace::Ipc, true) => "loses it",
+            (Namespace::Network | Namespace::Ipc, false) => "lose it",
+            (Namespace::Processes, true) => "ends with it",
+            (Namespace::Processes, false) => "end with it",
         };
         write!(
             f,
             "`{names}`, outside this deployment, {share} the {namespace} of {instance} and {lose}; "
         )?;
         if *can_start_again {
-            write!(f, "afterwards, run: docker {again} {}", objects.join(" "))
+            write!(f, "afterwards, run: {restart_command}")
         } else {
             f.write_str("only a new container can share that of the next object")
         }

@@ -61,12 +61,26 @@ fn grouped<'c>(
             }
         }
     }
-    let one =
-        |((instance, namespace), objects): ((&str, Namespace), BTreeSet<String>)| ForeignSharers {
-            instance: instance.to_owned(),
-            namespace,
-            objects: objects.into_iter().collect(),
-            can_start_again: true,
-        };
-    sharers.into_iter().map(one).collect()
+    let sharers = sharers.into_iter();
+    sharers
+        .map(|((instance, namespace), objects)| {
+            let objects: Vec<String> = objects.into_iter().collect();
+            ForeignSharers {
+                instance: instance.to_owned(),
+                namespace,
+                restart_command: restart_command(namespace, &objects),
+                objects,
+                can_start_again: true,
+            }
+        })
+        .collect()
+}
+
+/// Returns the command that starts containers again after the owner of a namespace.
+fn restart_command(namespace: Namespace, containers: &[String]) -> String {
+    let command = match namespace {
+        Namespace::Network | Namespace::Ipc => "restart",
+        Namespace::Processes => "start",
+    };
+    format!("docker {command} {}", containers.join(" "))
 }
