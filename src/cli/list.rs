@@ -11,6 +11,7 @@ use crate::{
     event,
     model::InstanceState,
     operate::{Workspace, recover},
+    plugins::Plugins,
     record::Record,
     report::table::table_to_fit,
 };
@@ -219,7 +220,10 @@ impl Row {
         (
             instances
                 .iter()
-                .filter(|instance| self.record.state(&instance.id) == InstanceState::Started)
+                .filter(|instance| {
+                    let state = Plugins::default().shown_state(&self.record, &instance.id);
+                    state == InstanceState::Started
+                })
                 .count(),
             instances.len(),
         )

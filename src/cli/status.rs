@@ -693,7 +693,7 @@ pub(crate) fn known_instances(record: &Record) -> Vec<Json> {
                     "id": instance.id,
                     "node": instance.node,
                     "index": instance.index,
-                    "state": record.state(&instance.id),
+                    "state": Plugins::default().shown_state(record, &instance.id),
                     "adopted": deployment.node(instance).is_some_and(crate::model::Definition::is_adopted),
                     "runtime_properties": shown_properties(record, &instance.id),
                 })
@@ -765,7 +765,9 @@ fn instance_table(record: &Record, failed: &BTreeSet<&str>) -> String {
         let id = id.and_then(|node| Plugins::default().recorded_id(record, instance, node));
         let id = id.filter(|_| !is_gone(instance, deployment, record));
         let container = id.map_or_else(|| "-".to_owned(), |id| id.chars().take(12).collect());
-        let state = record.state(&instance.id).to_string();
+        let state = Plugins::default()
+            .shown_state(record, &instance.id)
+            .to_string();
         vec![
             instance.id.clone(),
             if failed.contains(instance.id.as_str()) {
@@ -800,7 +802,7 @@ fn listed_instances<'d>(
     record: &Record,
     failed: &BTreeSet<&str>,
 ) -> (Vec<&'d Instance>, String) {
-    let state = |instance: &Instance| record.state(&instance.id);
+    let state = |instance: &Instance| Plugins::default().shown_state(record, &instance.id);
     let mut numbers: BTreeMap<InstanceState, usize> = BTreeMap::new();
     deployment
         .instances

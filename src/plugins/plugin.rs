@@ -276,6 +276,11 @@ pub trait Plugin: Sync {
         Vec::new()
     }
 
+    /// Returns true if no operation of a node starts its object: it stays as it was created.
+    fn is_never_started(&self, _node: &Definition) -> bool {
+        false
+    }
+
     /// Returns true if an object is deleted as soon as it stops.
     fn is_ephemeral(&self, _part: InstanceRef<'_>) -> bool {
         false

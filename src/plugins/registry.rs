@@ -7,7 +7,9 @@ use super::{
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, Fault, Sources},
-    model::{Blueprint, Definition, Deployment, Instance, Node, OperationDefinition},
+    model::{
+        Blueprint, Definition, Deployment, Instance, InstanceState, Node, OperationDefinition,
+    },
     record::{FunctionContext, Record},
     seam::{
         Change, InstanceStatus, Labeling, Need, Object, ObjectRef, Observed, Purpose, Step, Target,
@@ -407,6 +409,28 @@ impl Plugins {
             })
         };
         deployment.instances.iter().any(follows)
+    }
+
+    /// Returns the state of an instance to show, from the record alone. Cloudify's state of an
+    /// instance whose object nothing starts is `started`, too; users look for what runs.
+    #[must_use]
+    pub fn shown_state(self, record: &Record, id: &str) -> InstanceState {
+        let state = record.state(id);
+        let node = || {
+            let deployment = record.deployment.as_ref()?;
+            let instance = deployment.instance(id)?;
+            Some(record.object_definition(instance, deployment.node(instance)?))
+        };
+        let is_never_started = |node: &Definition| {
+            let plugin = self.owner_of(node);
+            plugin.is_some_and(|plugin| plugin.is_never_started(node))
+        };
+        match state {
+            InstanceState::Started if node().is_some_and(is_never_started) => {
+                InstanceState::Created
+            }
+            state => state,
+        }
     }
 
     /// Returns true if the object of an instance is deleted as soon as it stops.

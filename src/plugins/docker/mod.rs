@@ -133,6 +133,10 @@ impl Plugin for Docker {
         exclusive::joined_networks(part.deployment, part.instance, part.node)
     }
 
+    fn is_never_started(&self, node: &Definition) -> bool {
+        operation::is_never_started(node)
+    }
+
     fn is_ephemeral(&self, part: InstanceRef<'_>) -> bool {
         exclusive::is_removed_when_stopped(part.deployment, part.instance, part.node)
     }

@@ -156,7 +156,10 @@ fn start_that_does_nothing_and_misplaced_arguments_are_explained() {
     test.run(&["validate"])
         .exits_with(0)
         .stderr_contains(&["D0127", "never started"]);
-    test.run(&["install"]).exits_with(0);
+    let table = test.run(&["install"]).exits_with(0).stdout.clone();
+    assert!(table.contains("  created  "), "{table}");
+    let list = test.run(&["list", "--output", "json"]).exits_with(0).json();
+    assert_eq!(list["deployments"][0]["started"], 0);
     let status = test
         .run(&["status", "--output", "json"])
         .exits_with(0)

@@ -1,6 +1,6 @@
 //! The operations that this plugin implements.
 
-use crate::{engine::Kind, model::Definition};
+use crate::{engine::Kind, model::Definition, stage::operations::START};
 
 /// An operation of a plugin.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -124,6 +124,16 @@ pub(crate) fn is_run(node: &Definition) -> bool {
 #[must_use]
 pub(crate) fn is_infrakit(node: &Definition) -> bool {
     operations(node).any(|operation| operation == Operation::CreateInstance)
+}
+
+/// Returns true for a container that dockctl creates, and whose `start` does nothing.
+pub(crate) fn is_never_started(node: &Definition) -> bool {
+    let runs = |name: &&str| {
+        let operation = node.operations.get(*name);
+        operation.is_some_and(|operation| !operation.operation.is_empty())
+    };
+    let is_created = kind(node) == Some(Kind::Container) && !node.is_adopted();
+    is_created && !is_started(node) && !START.iter().any(runs)
 }
 
 /// Returns true if an operation starts the node's container; types defined in a blueprint may have
