@@ -205,13 +205,27 @@ fn interrupted_instances(
     instances.take(limit).map(|it| it.id.clone()).collect()
 }
 
+fn refuse_same_names(deployment: &Deployment, scaled: &ScalingResult) -> Result<(), Error> {
+    let same = single_holder::same_names(deployment, &scaled.instances);
+    let is_added = |instance: &Instance| scaled.added.contains(&instance.id);
+    let mut added = same.iter().filter(|it| is_added(it.0) || is_added(it.1));
+    let Some((instance, other, name)) = added.next() else {
+        return Ok(());
+    };
+    let message = format!(
+        "cannot scale `{}`: its instance {} is called `{name}`, like node `{}`",
+        instance.node, instance.index, other.node
+    );
+    Err(Error::new(Kind::Invalid, message).hint("give one of the two nodes another `name`"))
+}
+
 fn refuse_single_holders(deployment: &Deployment, scaled: &ScalingResult) -> Result<(), Error> {
     let added = scaled.instances.iter();
     let added = added.filter(|it| scaled.added.contains(&it.id));
     let nodes: BTreeSet<&str> = added.map(|it| it.node.as_str()).collect();
     let fixed = |node| Some((node, single_holder::single(deployment, node)?));
     let Some((node, resource)) = nodes.into_iter().find_map(fixed) else {
-        return Ok(());
+        return refuse_same_names(deployment, scaled);
     };
     let message = format!("cannot scale `{node}`: only one object can have {resource}");
     Err(Error::new(Kind::Invalid, message).hint(single_holder::ADVICE))

@@ -3,7 +3,7 @@
 
 use crate::{
     diagnostic::{Code, Diagnostics},
-    model::{Blueprint, Deployment},
+    model::{Blueprint, Deployment, Instance},
     plugins::{ExclusiveResource, InstanceRef, Plugins, ResourceKind},
     seam::Target,
 };
@@ -28,7 +28,57 @@ pub(crate) fn check(deployment: &Deployment, blueprint: &Blueprint, d: &mut Diag
         let error = node.name.span.error(Code::SingleHolder, message);
         d.push(error.hint(ADVICE));
     }
+    for (instance, other, shown) in same_names(deployment, &deployment.instances) {
+        let message = format!(
+            "instance {} of node `{}` is called `{shown}`, like node `{}`",
+            instance.index, instance.node, other.node
+        );
+        let nodes = [instance, other].map(|it| blueprint.nodes.get(&it.node));
+        let [Some(node), Some(other)] = nodes else {
+            continue;
+        };
+        let error = node.name.span.error(Code::DuplicateName, message);
+        d.push(error.related(other.name.span, "the other node"));
+    }
     warn_of_rivals(deployment, blueprint, d);
+}
+
+/// Returns pairs of instances of different nodes whose containers have the same name, because the
+/// first one has the number of its instance in its name. The names of nodes are compared elsewhere.
+pub(crate) fn same_names<'i>(
+    deployment: &Deployment,
+    instances: &'i [Instance],
+) -> Vec<(&'i Instance, &'i Instance, String)> {
+    let mut seen: HashMap<String, Vec<(Target, &Instance)>> = HashMap::new();
+    let mut pairs = Vec::new();
+    for instance in instances {
+        let Some((target, name)) = name_of(deployment, instance) else {
+            continue;
+        };
+        let holders = seen.entry(name.clone()).or_default();
+        let is_rival =
+            |(there, it): &&(Target, &Instance)| *there == target && it.node != instance.node;
+        match holders.iter().find(is_rival) {
+            Some((_, other)) if instance.index > 0 => pairs.push((instance, *other, name)),
+            Some((_, other)) if other.index > 0 => pairs.push((*other, instance, name)),
+            _ => {}
+        }
+        holders.push((target, instance));
+    }
+    pairs
+}
+
+/// Returns the name of the container of an instance, with its system, if both are known.
+fn name_of(deployment: &Deployment, instance: &Instance) -> Option<(Target, String)> {
+    let part = InstanceRef::of(deployment, instance)?;
+    if part.node.is_adopted() {
+        return None;
+    }
+    let target = Plugins::default().target(part);
+    let resources = Plugins::default().exclusive_resources(part).into_iter();
+    let mut names = resources.filter(|it| it.kind == ResourceKind::Name);
+    let name = names.next().filter(|_| !target.is_late())?;
+    Some((target, name.key))
 }
 
 /// Warns of nodes that need the same resource. That is no error: one of them may end before the other

@@ -105,6 +105,17 @@ fn failed_scale_out_is_rolled_back() {
     test.run(&["scale", "web", "--to", "2"])
         .exits_with(3)
         .stderr_contains(&["only one object can have host port 18980", "a port range"]);
+    let rival = PAIR.replace("name: PREFIX-db", "name: PREFIX-web-1");
+    let test = Test::in_memory("rival");
+    test.blueprint(&rival);
+    test.run(&["install"]).exits_with(0);
+    test.run(&["scale", "web", "--to", "2"])
+        .exits_with(3)
+        .stderr_contains(&[
+            "cannot scale `web`: its instance 1 is called",
+            "like node `db`",
+        ]);
+    assert_eq!(test.containers().len(), 2);
 }
 
 #[test]

@@ -668,6 +668,27 @@ node_templates:
         .stderr_contains(&[message, "address 10.7.0.9"]);
     validate(1, port, "ipv4_address: 10.7.0.9").exits_with(0);
     validate(2, "host_config: {port_bindings: {80: 8080-8089}}", "").exits_with(0);
+    validate(2, "host_config: {port_bindings: {80: 8080-8080}}", "").exits_with(3);
+}
+
+#[test]
+fn instances_with_the_name_of_another_node_are_refused() {
+    let test = Test::in_memory("numbered");
+    let validate = |count: u32, name: &str| {
+        test.blueprint(&format!(
+            "node_templates:
+  web: {{type: cloudify.docker.Container, instances: {{deploy: {count}}}, properties: {{name: web, image: {{repository: i}}}}}}
+  other: {{type: cloudify.docker.Container, properties: {{name: {name}, image: {{repository: i}}}}}}
+"
+        ));
+        test.run(&["validate"])
+    };
+    validate(2, "web-1").exits_with(3).stderr_contains(&[
+        "D0106",
+        "instance 1 of node `web` is called `web-1`, like node `other`",
+    ]);
+    validate(2, "web-2").exits_with(0);
+    validate(1, "web-1").exits_with(0);
 }
 
 #[test]

@@ -141,9 +141,11 @@ fn port_resource(port: &HostPort<'_>) -> ExclusiveResource {
         kind: ResourceKind::Port,
         key: format!("{port}/{protocol}"),
         scope: address.parse().map_or(Scope::Everywhere, Scope::At),
-        shown: match *protocol {
-            "tcp" => format!("host port {port}"),
-            other => format!("host port {port}/{other}"),
+        shown: match (*address, *protocol) {
+            ("" | "0.0.0.0" | "::", "tcp") => format!("host port {port}"),
+            ("" | "0.0.0.0" | "::", other) => format!("host port {port}/{other}"),
+            (address, "tcp") => format!("host port {address}:{port}"),
+            (address, other) => format!("host port {address}:{port}/{other}"),
         },
         is_shared: false,
     }
@@ -209,18 +211,26 @@ struct HostPort<'a> {
     protocol: &'a str,
 }
 
-/// Returns the fixed host ports; with a range, the engine chooses the port.
+/// Returns the fixed host ports; with a range of several ports, the engine chooses one.
 fn ports(host: &Json) -> Vec<HostPort<'_>> {
     let is_fixed = |it: &HostPort<'_>| !matches!(it.port, "" | "0") && !it.port.contains('-');
     let all = pairs(&host["PortBindings"]).flat_map(|(inner, bindings)| {
         let protocol = inner.split('/').nth(1).unwrap_or("tcp");
         list(bindings).map(move |binding| HostPort {
             address: text(&binding["HostIp"]),
-            port: text(&binding["HostPort"]),
+            port: only_port(text(&binding["HostPort"])),
             protocol,
         })
     });
     all.filter(is_fixed).collect()
+}
+
+/// Returns the port of a range with one port; other ranges as they are.
+fn only_port(range: &str) -> &str {
+    match range.split_once('-') {
+        Some((first, last)) if first == last => first,
+        _ => range,
+    }
 }
 
 /// Returns the addresses of an endpoint, in the engine's or docker-py's format.
@@ -300,6 +310,10 @@ mod tests {
         let port = |host: &str, inner: &str| json!({ "PortBindings": { inner: [{ "HostIp": "", "HostPort": host }] } });
         assert_eq!(
             shared(port("80", "8080/tcp"), port("80", "9090/tcp")).as_deref(),
+            Some("host port 80")
+        );
+        assert_eq!(
+            shared(port("80", "8080/tcp"), port("80-80", "8080/tcp")).as_deref(),
             Some("host port 80")
         );
         for other in [
