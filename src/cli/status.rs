@@ -26,7 +26,7 @@ use crate::{
         count,
         table::{Screen, cut, table, table_to_fit},
     },
-    seam::{Drift, Object, ObjectState, Observed, Unseen},
+    seam::{Drift, Namespace, Object, ObjectState, Observed, Unseen},
     secrets::PLACEHOLDER,
 };
 use serde_json::{Value as Json, json};
@@ -334,6 +334,10 @@ async fn observe_status(
         (None, None) if drifted && !claims.is_empty() => {
             format!("to manage these objects here, run: dockctl recover {name}\n")
         }
+        (None, None) if drifted && is_only_cut_off(&views) => format!(
+            "to start the owners of the shared networks, run: dockctl start {} -d {name}\n",
+            Vec::from_iter(stopped_owners(&views, &observed)).join(" ")
+        ),
         (None, None) => advice(name, &record, drifted),
     };
     let rows = views.iter().map(View::row).collect();
@@ -344,6 +348,36 @@ async fn observe_status(
         color: super::color_stdout(global),
         unseen: observed.unseen.clone(),
     })
+}
+
+/// Drift of a container that shares the network of one that does not run.
+const NO_NETWORK: &str = "no network";
+
+/// Returns true if nothing else has drifted. `heal` does not start what a user stopped.
+fn is_only_cut_off(views: &[View<'_>]) -> bool {
+    let mut drift = views.iter().flat_map(|view| &view.drift);
+    drift.all(|it| it == NO_NETWORK)
+}
+
+/// Returns the container whose network an object shares, if it does not run.
+fn stopped_owner<'o>(object: &Object, observed: &'o Observed) -> Option<&'o Object> {
+    let mut shared = object.namespaces.iter();
+    let network = shared.find(|it| it.namespace == Namespace::Network)?;
+    let owner = observed.by_id(&network.owner)?;
+    let is_down = matches!(
+        owner.state,
+        ObjectState::Exited | ObjectState::Created | ObjectState::Dead
+    );
+    is_down.then_some(owner)
+}
+
+/// Returns the IDs of the instances whose networks others share, and that do not run.
+fn stopped_owners(views: &[View<'_>], observed: &Observed) -> BTreeSet<String> {
+    let objects = views.iter().filter_map(|view| view.object);
+    let owners = objects.filter_map(|object| stopped_owner(object, observed));
+    owners
+        .filter_map(|owner| Some(owner.owner.as_ref()?.instance.clone()))
+        .collect()
 }
 
 /// Returns the next command to run; empty if nothing is wrong.
@@ -488,6 +522,9 @@ impl<'a> View<'a> {
                 .to_owned(),
             );
         }
+        let runs = object.filter(|it| expects_object && it.state == ObjectState::Running);
+        let is_cut_off = runs.and_then(|it| stopped_owner(it, observed)).is_some();
+        drift.extend(is_cut_off.then(|| NO_NETWORK.to_owned()));
         let is_unhealthy = expects_object
             && object.is_some_and(|object| object.health.as_deref() == Some("unhealthy"));
         drift.extend(is_unhealthy.then(|| "unhealthy".to_owned()));

@@ -15,7 +15,10 @@ use crate::{
     event::{Entry, Event},
     journal::{Inventory, JournalError},
     model::{Deployment, Difference, Instance, inputs::MissingInputs},
-    plan::{self, AttributeRead, PlanInput, Proposal, Unsupported, restore, restored::restored},
+    plan::{
+        self, AbsentReference, AttributeRead, PlanInput, Proposal, Unsupported, restore,
+        restored::restored,
+    },
     plugins::{Drivers, Plugins},
     printable::printable,
     record::Record,
@@ -475,6 +478,16 @@ pub(crate) fn refuse_removals(stage: &Stage) -> Result<(), Error> {
     } else {
         Ok(())
     }
+}
+
+/// Refuses a stage whose instances need objects that it does not provide.
+pub(crate) fn refuse_absent(absent: &[AbsentReference], repair: &str) -> Result<(), Error> {
+    if absent.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> = absent.iter().map(ToString::to_string).collect();
+    let message = format!("nothing was done: {}", lines.join("; "));
+    Err(Error::new(Kind::Invalid, message).hint(format!("first run: {repair}")))
 }
 
 /// Returns an error for steps that are known to be refused, before the run starts.

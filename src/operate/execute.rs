@@ -17,7 +17,10 @@ use crate::{
     diagnostic::{Diagnostics, Sources, nearest},
     event::{Entry, Event},
     model::{DeclaredWorkflow, Deployment, Instance},
-    plan::{self, PlanInput, Proposal, Unsupported, effect, operation, protected, restore},
+    plan::{
+        self, AbsentReference, PlanInput, Proposal, Unsupported, effect, operation, protected,
+        restore,
+    },
     plugins::{InstanceRef, ObjectPlaces, ObserveContext, Plugins},
     record::Record,
     seam::{Effect, Observed, Unseen},
@@ -29,6 +32,7 @@ use crate::{
 };
 use indexmap::IndexSet;
 use serde_json::{Map as JsonMap, Value as Json};
+use std::collections::BTreeSet;
 
 /// The context of a request to a deployment, and the options of its run.
 pub(crate) struct RequestContext<'a> {
@@ -355,11 +359,23 @@ impl RequestContext<'_> {
         held.add_foreign_sharers(&known, &mut proposal).await?;
         refuse_unknown_definitions(&settled.deployment, &proposal.stage)?;
         desired::refuse_removals(&proposal.stage)?;
+        let absent = plan::absent_references(&known, &settled.parameters, &proposal.stage);
+        desired::refuse_absent(&absent, &self.repair_command(&absent))?;
         let warnings = proposal.warnings().into_iter();
         warnings.for_each(|it| self.workspace.warn(it));
         self.confirm(settled, &proposal.stage)?;
         desired::refuse_unsupported(&newly_unsupported(&proposal, &known))?;
         Ok(proposal.stage)
+    }
+
+    /// Returns the command line that provides absent objects.
+    fn repair_command(&self, absent: &[AbsentReference]) -> String {
+        let is_missing = absent.iter().any(|it| !it.is_stopped);
+        let others: BTreeSet<&str> = absent.iter().map(|it| it.other.as_str()).collect();
+        let mut words = vec![if is_missing { "heal" } else { "start" }];
+        words.extend(others.into_iter().filter(|_| !is_missing));
+        words.extend(["-d", &self.deployment]);
+        self.workspace.caller.command_line(&words)
     }
 
     /// Returns the command line that repeats this request.

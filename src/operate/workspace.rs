@@ -172,6 +172,8 @@ impl<'c> Workspace<'c> {
                 failure.message
             )),
         }
+        let sharers = &mut proposal.foreign_sharers;
+        sharers.retain(|it| plan::ends_namespace(known, &ending, it));
         let stage = &proposal.stage;
         for sharers in &mut proposal.foreign_sharers {
             sharers.can_start_again = plan::keeps_object(stage, &sharers.instance);

@@ -5,7 +5,7 @@ use crate::{
     model::{InstanceState, Retry},
     plugins::Plugins,
     record::Record,
-    seam::{DriftKind, Effect, Object, ObjectState, SharedNamespace, Step},
+    seam::{DriftKind, Effect, ForeignSharers, Object, ObjectState, SharedNamespace, Step},
     stage::{Stage, Task, TaskId},
 };
 use serde::Serialize;
@@ -88,7 +88,10 @@ fn instance_of(object: &Object) -> Option<&str> {
 }
 
 /// Returns the effects of a stage on the object of an instance.
-fn effects<'s>(stage: &'s Stage, instance: &'s str) -> impl Iterator<Item = Effect> + 's {
+pub(super) fn effects<'s>(
+    stage: &'s Stage,
+    instance: &'s str,
+) -> impl Iterator<Item = Effect> + 's {
     let tasks = stage.tasks().iter();
     let effects = tasks.filter(move |task| task.instance == instance);
     let effects = effects.map(|task| task.step.effect());
@@ -108,9 +111,8 @@ fn starts_again(stage: &Stage, object: &Object) -> bool {
         .flat_map(|instance| effects(stage, instance))
         .collect();
     let restarts = |task: &Task| is_restart(task) && Some(&*task.instance) == instance_of(object);
-    let is_down = object.state != ObjectState::Running
-        || all.contains(&Effect::Stops)
-        || stage.tasks().iter().any(restarts);
+    let is_down =
+        !is_up(object) || all.contains(&Effect::Stops) || stage.tasks().iter().any(restarts);
     let is_kept = |effect: &Effect| matches!(effect, Effect::Starts | Effect::Stops);
     is_down && all.contains(&Effect::Starts) && all.iter().all(is_kept)
 }
@@ -119,7 +121,11 @@ fn starts_again(stage: &Stage, object: &Object) -> bool {
 /// not touch it.
 fn follows(known: &PlanInput<'_>, stage: &Stage, object: &Object, owner: &Object) -> bool {
     let instance = instance_of(object).and_then(|id| known.deployment.instance(id));
-    let is_shared = object.namespaces.iter().any(|it| it.owner == owner.id);
+    let is_shared = object.namespaces.iter().any(|it| it.owner == owner.id)
+        && !object
+            .namespaces
+            .iter()
+            .any(|it| stays_down(known, stage, it));
     let Some(instance) = instance.filter(|_| is_shared) else {
         return false;
     };
@@ -127,6 +133,40 @@ fn follows(known: &PlanInput<'_>, stage: &Stage, object: &Object, owner: &Object
     node.is_some_and(|node| !node.is_adopted())
         && known.record.state(&instance.id) == InstanceState::Started
         && effects(stage, &instance.id).next().is_none()
+}
+
+/// Returns true if an object shares a namespace with one that a user stopped, and that this stage
+/// does not start. It cannot start again.
+fn stays_down(known: &PlanInput<'_>, stage: &Stage, shared: &SharedNamespace) -> bool {
+    let joined = known.observed.by_id(&shared.joined);
+    let Some(joined) = joined.and_then(instance_of) else {
+        return false;
+    };
+    let record = known.record.instances.get(joined);
+    let is_started = effects(stage, joined).any(|it| it == Effect::Starts);
+    record.is_some_and(|it| it.stays_stopped) && !is_started
+}
+
+/// Returns true if an object has its namespaces. A paused one keeps them.
+fn is_up(object: &Object) -> bool {
+    matches!(object.state, ObjectState::Running | ObjectState::Paused)
+}
+
+/// Returns true if the namespace that foreign objects share with an instance ends: not if its object
+/// shares it itself with one that does not end.
+pub(super) fn ends_namespace(
+    known: &PlanInput<'_>,
+    ending: &BTreeSet<String>,
+    sharers: &ForeignSharers,
+) -> bool {
+    let object = known.observed.of_instance(&sharers.instance);
+    let mut shared = object.into_iter().flat_map(|it| &it.namespaces);
+    let Some(shared) = shared.find(|it| it.namespace == sharers.namespace) else {
+        return true;
+    };
+    let owner = known.observed.by_id(&shared.owner);
+    let owner = owner.and_then(instance_of);
+    owner.is_some_and(|owner| ending.contains(owner))
 }
 
 /// Returns true if a task repairs drift by a restart.
@@ -139,7 +179,7 @@ fn is_restart(task: &Task) -> bool {
 pub(super) fn ending(known: &PlanInput<'_>, stage: &Stage) -> BTreeSet<String> {
     let ends = |object: &Object, task: &Task| match task.step.effect() {
         Effect::Stops | Effect::Removes | Effect::Replaces => true,
-        Effect::Starts => object.state != ObjectState::Running || is_restart(task),
+        Effect::Starts => !is_up(object) || is_restart(task),
         _ => false,
     };
     let of_object = |object: &Object| {
@@ -171,7 +211,9 @@ pub(super) fn stage(known: &PlanInput<'_>) -> Stage {
             continue;
         };
         let (again, after) = start_again(object, &restarted);
-        let Some(again) = again.filter(|_| !node.is_adopted()) else {
+        let can_start = |shared: &SharedNamespace| !stays_down(known, &proposal.stage, shared);
+        let can_start = object.namespaces.iter().all(can_start);
+        let Some(again) = again.filter(|_| can_start && !node.is_adopted()) else {
             continue;
         };
         let mut chain = Chain::new(*known, (instance, node), CAUSE, &mut proposal);
@@ -186,7 +228,10 @@ pub(super) fn stage(known: &PlanInput<'_>) -> Stage {
 /// Returns the step that starts an object again, if it must, and the tasks that it waits for.
 fn start_again(object: &Object, restarted: &HashMap<&str, TaskId>) -> (Option<Step>, Vec<TaskId>) {
     let of_owner = |shared: &SharedNamespace| restarted.get(shared.owner.as_str()).copied();
-    let after = object.namespaces.iter().filter_map(of_owner).collect();
+    let of_joined = |shared: &SharedNamespace| restarted.get(shared.joined.as_str()).copied();
+    let shared = object.namespaces.iter();
+    let after = shared.flat_map(|it| of_owner(it).into_iter().chain(of_joined(it)));
+    let after = after.collect();
     let mut stale = object
         .drift
         .iter()

@@ -3,6 +3,7 @@
 //! One file per workflow. Each computes a [`Stage`] from the desired state ([`Deployment`]), the
 //! recorded state ([`Record`]) and the observed state ([`Observed`]).
 
+mod absent;
 pub mod addresses;
 mod chain;
 pub mod effect;
@@ -26,6 +27,7 @@ pub mod uninstall;
 mod unseen;
 pub mod update;
 
+pub use absent::AbsentReference;
 pub use order::unordered_readings;
 pub use readers::AttributeRead;
 
@@ -55,10 +57,31 @@ pub fn first(parameters: &Parameters, known: &PlanInput<'_>) -> Proposal {
     proposal
 }
 
+/// Returns the objects that the instances of a stage need, and that it does not provide.
+#[must_use]
+pub fn absent_references(
+    known: &PlanInput<'_>,
+    parameters: &Parameters,
+    stage: &Stage,
+) -> Vec<AbsentReference> {
+    absent::find(known, parameters, stage)
+}
+
 /// Returns the IDs of the instances whose objects end in a stage, and their namespaces with them.
 #[must_use]
 pub fn ending(known: &PlanInput<'_>, stage: &Stage) -> BTreeSet<String> {
     followers::ending(known, stage)
+}
+
+/// Returns true if the namespace that objects outside the deployment share with an instance ends.
+/// `ending` has the instances whose objects end.
+#[must_use]
+pub fn ends_namespace(
+    known: &PlanInput<'_>,
+    ending: &BTreeSet<String>,
+    sharers: &ForeignSharers,
+) -> bool {
+    followers::ends_namespace(known, ending, sharers)
 }
 
 /// Returns true if a stage neither removes nor replaces the object of an instance.

@@ -1,6 +1,6 @@
 //! Objects that exist on a system.
 
-use super::{Failure, Step};
+use super::{Failure, Namespace, Step};
 use crate::model::{Difference, Positions};
 use serde::Serialize;
 use serde_json::{Map as JsonMap, Value as Json};
@@ -100,6 +100,12 @@ impl Observed {
         self.by_instance.first(&self.objects, instance, owner)
     }
 
+    /// Returns the object with this ID, regardless of its engine and its creator.
+    #[must_use]
+    pub fn by_id(&self, id: &str) -> Option<&Object> {
+        self.objects.iter().find(|object| object.id == id)
+    }
+
     /// Returns the object with this name or ID on the engine of an instance, regardless of its
     /// creator.
     #[must_use]
@@ -169,7 +175,11 @@ pub struct Object {
 /// other one starts again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SharedNamespace {
-    /// ID of the other object.
+    /// What is shared.
+    pub namespace: Namespace,
+    /// ID of the object that it names. It must run when this one starts.
+    pub joined: String,
+    /// ID of the object whose namespace it is: the named one may share it, too.
     pub owner: String,
     /// The step that starts the object again, after the other one.
     pub again: Step,

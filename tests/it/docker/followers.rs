@@ -52,6 +52,11 @@ fn sharers_of_a_network_are_restarted_with_their_owner() {
         .stdout_contains(&["then started again: sharer_"]);
     test.run(&["heal"]).exits_with(0);
     check("after heal");
+    test.run(&["stop", "owner"]).exits_with(0);
+    let status = test.run(&["status", "--exit-code"]).exits_with(6);
+    status.stdout_contains(&["no network", "run: dockctl start owner_"]);
+    test.run(&["start", "owner"]).exits_with(0);
+    check("after a stop and a start");
     // The restart policy, or a user, started the owner: that is drift.
     test.docker(&["restart", "-t", "0", &test.name("owner")]);
     assert!(!has_network(&test));
@@ -135,7 +140,14 @@ fn stopped_owner_fails_a_start_at_once_and_can_be_uninstalled() {
     test.docker(&["kill", &test.name("owner")]);
     let owner = test.name("owner");
     let why = format!("container `{owner}`, which `pid_mode` names, does not run");
-    let failed = test.run(&["start", "sharer"]).exits_with(1);
+    for command in ["start", "restart"] {
+        let refused = test.run(&[command, "sharer"]).exits_with(3);
+        refused.stderr_contains(&["shares a namespace of owner_", "dockctl start owner_"]);
+    }
+    let start = "operation=cloudify.interfaces.lifecycle.start";
+    let only = "node_ids=[sharer]";
+    let failed = test.run(&["execute", "execute_operation", "-p", start, "-p", only]);
+    let failed = failed.exits_with(1);
     assert!(!failed.stderr.contains("retrying"), "{}", failed.stderr);
     failed.stderr_contains(&[&why, "start that container first"]);
     test.run(&["heal"]).exits_with(0);

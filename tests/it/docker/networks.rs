@@ -238,6 +238,44 @@ fn volumes_of_dropped_nodes_are_removed_with_the_deployment() {
     assert_eq!(volumes(), "");
 }
 
+/// A container that is created without its volume gets one that the engine creates, and that belongs
+/// to nobody.
+#[test]
+fn container_is_not_created_without_its_volume() {
+    let test = Test::new("without");
+    let mounts = "{type: dockctl.relationships.mounts, target: data, properties: {target: /data}}";
+    let volume =
+        "  data: {type: dockctl.nodes.Volume, properties: {name: PREFIX-data}}\n".to_owned();
+    write(&test, &[container("web", "sleep 1000", mounts), volume]);
+    test.run(&["install"]).exits_with(0);
+    let volumes = || {
+        let filter = format!("name={}", test.prefix);
+        test.docker(&["volume", "ls", "--quiet", "--filter", &filter])
+    };
+    test.docker(&["rm", "--force", &test.name("web")]);
+    test.docker(&["volume", "rm", &test.name("data")]);
+    let node_ids = "node_ids=[web]";
+    let commands: [&[&str]; 6] = [
+        &["heal", "web"],
+        &["start", "web"],
+        &["restart", "web"],
+        &["execute", "reinstall", "-p", node_ids],
+        &["execute", "install", "-p", node_ids],
+        &["scale", "web", "--to", "2"],
+    ];
+    for command in commands {
+        test.run(command).exits_with(3).stderr_contains(&[
+            "uses data_",
+            "which is missing",
+            "dockctl heal -d",
+        ]);
+        assert_eq!(volumes(), "", "{command:?}");
+    }
+    test.run(&["heal"]).exits_with(0);
+    test.run(&["uninstall", "--volumes", "--yes"]).exits_with(0);
+    assert_eq!(volumes(), "");
+}
+
 #[test]
 fn foreign_volume_is_not_used() {
     let test = Test::new("foreign");

@@ -15,7 +15,10 @@ use dockctl::{
     plugins::{ObserveContext, Plugins},
     seam::ObjectState,
     secrets::Secrets,
-    stage::{Parameters, Selection, Workflow, parameters::Restart},
+    stage::{
+        Parameters, Selection, Workflow,
+        parameters::{OneOperation, Restart},
+    },
 };
 
 /// Two containers that share the network and the IPC of `a`, and one that shares nothing.
@@ -54,8 +57,12 @@ pub(crate) fn kill(life: &TestDeployment, name: &str) {
     container.state = ObjectState::Exited;
 }
 
-/// Returns the announcements of a plan.
-fn announced(life: &TestDeployment, deployment: &Deployment, workflow: Workflow) -> Vec<String> {
+/// Calls `ask` with the present state.
+fn with_known<T>(
+    life: &TestDeployment,
+    deployment: &Deployment,
+    ask: impl FnOnce(&PlanInput<'_>) -> T,
+) -> T {
     with_runtime(async {
         let (record, secrets) = (life.record(), Secrets::default());
         let context = ObserveContext {
@@ -65,14 +72,17 @@ fn announced(life: &TestDeployment, deployment: &Deployment, workflow: Workflow)
         };
         let places = Plugins::default().places(context).unwrap();
         let observed = life.world.observed(deployment, &places);
-        let known = PlanInput::new(deployment, &record, &observed);
-        let followers = plan::first(&workflow.into(), &known).followers;
-        let nodes = |id: &String| id.split('_').next().unwrap_or_default().to_owned();
-        followers
-            .iter()
-            .flat_map(|it| it.followers.iter().map(nodes))
-            .collect()
+        ask(&PlanInput::new(deployment, &record, &observed))
     })
+}
+
+/// Returns the announcements of a plan.
+fn announced(life: &TestDeployment, deployment: &Deployment, workflow: Workflow) -> Vec<String> {
+    let plan = |known: &PlanInput<'_>| plan::first(&workflow.into(), known).followers;
+    let followers = with_known(life, deployment, plan);
+    let nodes = |id: &String| id.split('_').next().unwrap_or_default().to_owned();
+    let instances = followers.iter().flat_map(|it| &it.followers);
+    instances.map(nodes).collect()
 }
 
 #[test]
@@ -111,6 +121,80 @@ fn sharers_start_again_after_a_restart_of_their_owner() {
         "{changes:?}"
     );
     assert!(!started_again(&changes, "d"));
+}
+
+fn select(deployment: &Deployment, node: &str) -> Selection {
+    let instance = deployment.instances.iter().find(|it| it.node == node);
+    Selection::of_instances([instance.unwrap().id.clone()])
+}
+
+/// `c` shares the network of `b`, which is that of `a`: it is lost when `a` starts again, and not
+/// when `b` does.
+#[test]
+fn sharers_of_sharers_follow_the_owner_of_the_namespace() {
+    let shares =
+        |of: &str| format!("command: sleep 1, host_config: {{network_mode: 'container:{of}'}}");
+    let text = blueprint(&[
+        ("c", &shares("b"), "", ""),
+        ("b", &shares("a"), "", ""),
+        ("a", "command: sleep 1", "", ""),
+    ]);
+    let deployment = deployment_of(&text, None);
+    let mut life = install(&deployment);
+    let restart = |node: &str| {
+        Parameters::Restart(Restart {
+            selection: select(&deployment, node),
+            is_recorded: true,
+            ..Restart::default()
+        })
+    };
+    changes(&life);
+    let outcome = life.run_with(&deployment, &restart("b"));
+    assert_eq!(outcome, Some(Outcome::Terminated));
+    assert!(!started_again(&changes(&life), "c"));
+    // `c` cannot join `b` again, which a user stopped: it keeps running and is drift.
+    let stop = Parameters::Stop(OneOperation {
+        selection: select(&deployment, "b"),
+        is_recorded: true,
+        ..OneOperation::default()
+    });
+    let outcome = life.run_with(&deployment, &stop);
+    assert_eq!(outcome, Some(Outcome::Terminated));
+    let outcome = life.run_with(&deployment, &restart("a"));
+    assert_eq!(outcome, Some(Outcome::Terminated));
+    assert_eq!(
+        life.container_states(),
+        ["a running", "b exited", "c running"]
+    );
+    assert_eq!(life.world.stale_sharers(), ["c"]);
+    assert_eq!(
+        absent(&life, &deployment, &restart("c")),
+        ["c shares a namespace of b, which does not run"]
+    );
+    assert!(absent(&life, &deployment, &restart("a")).is_empty());
+    let start = Parameters::Start(OneOperation {
+        selection: select(&deployment, "b"),
+        is_recorded: true,
+        ..OneOperation::default()
+    });
+    let outcome = life.run_with(&deployment, &start);
+    assert_eq!(outcome, Some(Outcome::Terminated));
+    assert!(life.world.stale_sharers().is_empty());
+}
+
+/// Returns the objects that a workflow lacks, with the names of nodes.
+fn absent(life: &TestDeployment, deployment: &Deployment, parameters: &Parameters) -> Vec<String> {
+    let absent = with_known(life, deployment, |known| {
+        let stage = plan::first(parameters, known).stage;
+        plan::absent_references(known, parameters, &stage)
+    });
+    let shown = absent.into_iter().map(|it| it.to_string());
+    shown.map(|it| without_ids(deployment, it)).collect()
+}
+
+fn without_ids(deployment: &Deployment, text: String) -> String {
+    let instances = deployment.instances.iter();
+    instances.fold(text, |text, it| text.replace(&it.id, &it.node))
 }
 
 #[test]

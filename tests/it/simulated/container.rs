@@ -7,7 +7,7 @@ use dockctl::{
         action::{Action, Creation, ObjectCreation},
         change::{SUCCESSOR_SUFFIX, base_name},
     },
-    seam::{Call, Failure, Object, ObjectState, Outputs},
+    seam::{Call, Failure, Namespace, Object, ObjectState, Outputs},
 };
 use serde_json::Value as Json;
 
@@ -22,7 +22,7 @@ pub(super) struct ContainerSpec {
     /// IDs of containers that must be running when this one starts.
     joins: Vec<String>,
     /// Those whose namespaces it shares.
-    pub shares: Vec<String>,
+    pub shares: Vec<(Namespace, String)>,
     /// Fixed host ports.
     ports: Vec<String>,
     auto_remove: bool,
@@ -265,9 +265,15 @@ impl SimulatedEngine {
             .map(|converted| Json::Object(converted.body))
             .unwrap_or_default();
         let host = &body["HostConfig"];
-        let shared = ["NetworkMode", "PidMode", "IpcMode"]
-            .iter()
-            .filter_map(|field| host[*field].as_str()?.strip_prefix("container:"));
+        let modes = [
+            (Namespace::Network, "NetworkMode"),
+            (Namespace::Processes, "PidMode"),
+            (Namespace::Ipc, "IpcMode"),
+        ];
+        let shared = modes.iter().filter_map(|(namespace, field)| {
+            let owner = host[*field].as_str()?.strip_prefix("container:")?;
+            Some((*namespace, owner))
+        });
         let linked = host["Links"]
             .as_array()
             .into_iter()
@@ -277,7 +283,10 @@ impl SimulatedEngine {
             self.id_of(name.trim_start_matches('/'))
                 .ok_or_else(|| Failure::fatal(format!("container `{name}` does not exist")))
         };
-        let shares: Vec<String> = shared.map(id_of).collect::<Result<_, _>>()?;
+        let shares: Vec<(Namespace, String)> = shared
+            .map(|(namespace, name)| Ok((namespace, id_of(name)?)))
+            .collect::<Result<_, Failure>>()?;
+        let joined = shares.iter().map(|(_, id)| id.clone());
         let linked: Vec<String> = linked.map(id_of).collect::<Result<_, _>>()?;
         let bindings = host["PortBindings"]
             .as_object()
@@ -287,7 +296,7 @@ impl SimulatedEngine {
         Ok(ContainerSpec {
             declaration: creation.declaration.clone(),
             command: body["Cmd"].to_string(),
-            joins: [&shares[..], &linked].concat(),
+            joins: joined.chain(linked).collect(),
             shares,
             ports: bindings
                 .filter_map(|binding| binding["HostPort"].as_str().map(str::to_owned))

@@ -13,12 +13,12 @@ use dockctl::{
         docker::declare::{action::Action, declared::declaration},
     },
     seam::{
-        Call, Comparison, Drift, DriftKind, Failure, FailureKind, Object, ObjectState, Observed,
-        Outputs, Owner, Settled, SharedNamespace, Target, Unseen,
+        Call, Comparison, Drift, DriftKind, Failure, FailureKind, Namespace, Object, ObjectState,
+        Observed, Outputs, Owner, Settled, SharedNamespace, Target, Unseen,
     },
 };
 use serde_json::{Map as JsonMap, Value as Json};
-use std::{cell::RefCell, collections::HashMap};
+use std::{cell::RefCell, collections::HashMap, iter::successors};
 
 /// Returns the drivers of a run on a simulated engine.
 pub(crate) fn drivers(driver: &dyn Driver) -> Drivers<'_> {
@@ -221,8 +221,7 @@ impl SimulatedEngine {
                 as_declared: matches_declaration(deployment, &owner.instance, made.get(&object.id)),
                 ..owner
             });
-            let made = made.get(&object.id);
-            object.namespaces = made.map(shared_namespaces).unwrap_or_default();
+            object.namespaces = shared_namespaces(&made, &object.id);
             object.drift = self.stale_namespaces(object);
         }
         all
@@ -232,10 +231,9 @@ impl SimulatedEngine {
     /// share.
     pub(crate) fn stale_sharers(&self) -> Vec<String> {
         let made = self.specs.borrow();
-        let shares = |id: &str| made.get(id).map(shared_namespaces).unwrap_or_default();
         let mut all = self.containers.borrow().clone();
         all.retain_mut(|object| {
-            object.namespaces = shares(&object.id);
+            object.namespaces = shared_namespaces(&made, &object.id);
             !self.stale_namespaces(object).is_empty()
         });
         all.into_iter().map(|object| object.name).collect()
@@ -260,12 +258,22 @@ impl SimulatedEngine {
     }
 }
 
-fn shared_namespaces(made: &ContainerSpec) -> Vec<SharedNamespace> {
-    let shared = |owner: &String| SharedNamespace {
-        owner: owner.clone(),
-        again: Action::Restart { params: Json::Null }.into_step(Target::default()),
+fn shared_namespaces(made: &HashMap<String, ContainerSpec>, id: &str) -> Vec<SharedNamespace> {
+    let joined_by = |id: &str, namespace: Namespace| {
+        let mut shares = made.get(id)?.shares.iter();
+        shares.find(|(it, _)| *it == namespace).map(|(_, id)| id)
     };
-    made.shares.iter().map(shared).collect()
+    let shared = |(namespace, joined): &(Namespace, String)| {
+        let above = successors(Some(joined), |id| joined_by(id, *namespace));
+        SharedNamespace {
+            namespace: *namespace,
+            joined: joined.clone(),
+            owner: above.last().unwrap_or(joined).clone(),
+            again: Action::Restart { params: Json::Null }.into_step(Target::default()),
+        }
+    };
+    let shares = made.get(id).into_iter().flat_map(|it| &it.shares);
+    shares.map(shared).collect()
 }
 
 /// Returns true if a container matches the declaration of its instance.

@@ -130,10 +130,10 @@ fn only_network(found: &Container, creation: &Creation) -> Option<Attachment> {
 
 /// Returns the drift of a container that shares a namespace of the start before of another container:
 /// it has no network any more, or it ended with the processes of that start.
-pub(crate) fn stale_namespace(
+pub(crate) fn stale_namespace<'c>(
     (instance, node): (&Instance, &Definition),
-    found: &Container,
-    owner: &Container,
+    found: &'c Container,
+    by_id: &ById<'_, 'c>,
 ) -> Option<Drift> {
     let is_affected = |it: &SharedNamespace<'_>| match it.namespace {
         Namespace::Processes => {
@@ -141,8 +141,17 @@ pub(crate) fn stale_namespace(
         }
         Namespace::Network | Namespace::Ipc => found.state() == ObjectState::Running,
     };
-    let mut of_this = shared_namespaces(found).filter(|it| it.owner == owner.id());
-    let shared = of_this.find(is_affected)?;
+    let mut affected = shared_namespaces(found).filter(is_affected);
+    affected.find_map(|shared| stale_start((instance, node), found, &shared, by_id))
+}
+
+fn stale_start<'c>(
+    (instance, node): (&Instance, &Definition),
+    found: &Container,
+    shared: &SharedNamespace<'c>,
+    by_id: &ById<'_, 'c>,
+) -> Option<Drift> {
+    let owner = by_id(root_owner(shared, by_id))?;
     let [mine, of_owner] = [found, owner].map(Container::started_ms);
     let is_stale = owner.state() == ObjectState::Running && !node.is_adopted() && mine? < of_owner?;
     is_stale.then(|| Drift {
@@ -159,9 +168,26 @@ pub(crate) fn stale_namespace(
             found.started_at().unwrap_or_default()
         )
         .into(),
-        repair: again(node, &shared),
+        repair: again(node, shared),
         kind: DriftKind::StaleStart,
     })
+}
+
+/// Finds a container by its ID.
+pub(crate) type ById<'f, 'c> = dyn Fn(&str) -> Option<&'c Container> + 'f;
+
+/// Returns the ID of the container whose namespace it is. The named container may share it itself:
+/// its own starts do not change the namespace then.
+fn root_owner<'c>(shared: &SharedNamespace<'c>, by_id: &ById<'_, 'c>) -> &'c str {
+    let mut path = vec![shared.owner];
+    while let Some(owner) = path.last().and_then(|id| by_id(id)) {
+        let mut above = shared_namespaces(owner).filter(|it| it.namespace == shared.namespace);
+        match above.next() {
+            Some(above) if !path.contains(&above.owner) => path.push(above.owner),
+            _ => break,
+        }
+    }
+    path.last().copied().unwrap_or(shared.owner)
 }
 
 /// Returns the drift of a container that uses a namespace of a container that is gone, and runs or
@@ -199,9 +225,15 @@ fn again(node: &Definition, shared: &SharedNamespace<'_>) -> Step {
 }
 
 /// Returns the namespaces of other containers that the container of a node shares, for the kernel.
-pub(crate) fn namespaces(node: &Definition, found: &Container) -> Vec<seam::SharedNamespace> {
-    let of = |shared: SharedNamespace<'_>| seam::SharedNamespace {
-        owner: shared.owner.to_owned(),
+pub(crate) fn namespaces<'c>(
+    node: &Definition,
+    found: &'c Container,
+    by_id: &ById<'_, 'c>,
+) -> Vec<seam::SharedNamespace> {
+    let of = |shared: SharedNamespace<'c>| seam::SharedNamespace {
+        namespace: shared.namespace,
+        joined: shared.owner.to_owned(),
+        owner: root_owner(&shared, by_id).to_owned(),
         again: again(node, &shared),
     };
     shared_namespaces(found).map(of).collect()

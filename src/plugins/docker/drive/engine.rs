@@ -529,15 +529,29 @@ impl Engine {
         Ok((objects, listed))
     }
 
-    /// Returns the containers whose namespaces others share and that are not among them.
+    /// Returns the containers whose namespaces others share and that are not among them, directly
+    /// or through another one.
     async fn foreign_owners(&self, found: &[Option<Container>]) -> Result<Vec<Container>, Failure> {
-        let all = || found.iter().flatten();
-        let is_known = |id: &str| all().any(|it| it.id() == id);
-        let owners = all().flat_map(shared_namespaces).map(|it| it.owner);
-        let owners: HashSet<&str> = owners.filter(|id| !is_known(id)).collect();
+        let owners = |it: &Container| {
+            shared_namespaces(it)
+                .map(|it| it.owner.to_owned())
+                .collect()
+        };
+        let mut seen: HashSet<String> = found.iter().flatten().map(|it| it.id().into()).collect();
+        let mut open: Vec<String> = found
+            .iter()
+            .flatten()
+            .flat_map::<Vec<_>, _>(owners)
+            .collect();
         let mut foreign = Vec::new();
-        for id in owners {
-            foreign.extend(self.inspect(id).await?);
+        while let Some(id) = open.pop() {
+            if !seen.insert(id.clone()) {
+                continue;
+            }
+            if let Some(owner) = self.inspect(&id).await? {
+                open.extend::<Vec<_>>(owners(&owner));
+                foreign.push(owner);
+            }
         }
         Ok(foreign)
     }
@@ -781,12 +795,11 @@ fn add_stale_namespaces(objects: &mut [Object], found: &[&Container], deployment
         let (Some(node), Some(container)) = (node, by_id(&object.id)) else {
             continue;
         };
-        let mut owners = shared_namespaces(container).filter_map(|it| by_id(it.owner));
-        let drift = owners.find_map(|owner| stale_namespace(node, container, owner));
+        let drift = stale_namespace(node, container, &by_id);
         let lost = lost_namespace(node.1, container, |id| by_id(id).is_some());
         // A restart does not bring back a lost namespace.
         object.drift.extend(lost.or(drift));
-        object.namespaces = namespaces(node.1, container);
+        object.namespaces = namespaces(node.1, container, &by_id);
     }
 }
 
