@@ -53,7 +53,7 @@ use crate::{
         watch::{CHECK_INTERVAL, RepairLimit},
     },
     plan::Unsupported,
-    printable::printable_lines,
+    printable::{printable, printable_lines},
     stage::{Parameters, Workflow},
 };
 use args::{
@@ -91,6 +91,19 @@ pub(crate) struct Outcome {
     pub exit: u8,
     /// The command has already written its output.
     pub is_written: bool,
+    /// Who the text is for.
+    pub style: Style,
+}
+
+/// Who a text is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Style {
+    /// For people. Everything in it may come from outside.
+    Plain,
+    /// For people. It has colors, and everything from outside in it is escaped.
+    Colored,
+    /// For programs, which need it unchanged.
+    Exact,
 }
 
 impl Outcome {
@@ -100,6 +113,7 @@ impl Outcome {
             text: text.into(),
             exit: 0,
             is_written: false,
+            style: Style::Plain,
         }
     }
 
@@ -522,7 +536,7 @@ fn finish(kind: &str, global: &Global, result: Result<Outcome, CliError>) -> u8 
             let written = if json {
                 print_all(&document())
             } else {
-                print_all(&result_text(global, outcome.text))
+                print_all(&result_text(global, outcome.text, outcome.style))
             };
             if written {
                 outcome.exit
@@ -541,7 +555,7 @@ fn finish(kind: &str, global: &Global, result: Result<Outcome, CliError>) -> u8 
             let _ = print_result(&if json {
                 document()
             } else {
-                result_text(global, error.result())
+                result_text(global, error.result(), Style::Colored)
             });
             report_error(kind, &error, color_stderr(global));
             if kind == "exec" {
@@ -650,13 +664,14 @@ fn message_line(event: &str, fields: &Json) -> String {
 
 /// Returns a result as text for its reader: a terminal or a pipeline must not take text from outside
 /// for commands.
-fn result_text(global: &Global, text: String) -> String {
-    let is_pipeline = std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");
-    let is_read_by_people = std::io::stdout().is_terminal() || is_pipeline;
-    if is_read_by_people && global.output != Output::Github {
-        printable_lines(&text)
-    } else {
-        text
+fn result_text(global: &Global, text: String, style: Style) -> String {
+    let is_terminal = std::io::stdout().is_terminal();
+    let is_pipeline = std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| !value.is_empty());
+    match style {
+        _ if global.output == Output::Github => text,
+        _ if !is_terminal && (style == Style::Exact || !is_pipeline) => text,
+        Style::Colored => printable_lines(&text),
+        Style::Plain | Style::Exact => printable_lines(&printable(&text)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `dockctl outputs`.
 
 use super::{
-    Outcome,
+    Outcome, Style,
     args::{Global, OutputsFormat},
     error::CliError,
     print_error, runtime, selection,
@@ -74,7 +74,15 @@ pub(crate) fn outputs(
         text
     };
     let fields = json!({ "deployment": name, "installed": record.is_installed(), "outputs": outputs, "capabilities": capabilities });
-    unseen::complete(Outcome::new(fields, text), &observed.unseen)
+    let style = match format {
+        OutputsFormat::Text => Style::Plain,
+        OutputsFormat::Env | OutputsFormat::Shell | OutputsFormat::Json => Style::Exact,
+    };
+    let outcome = Outcome {
+        style,
+        ..Outcome::new(fields, text)
+    };
+    unseen::complete(outcome, &observed.unseen)
 }
 
 /// Updates recorded properties with observed ones: addresses change when a container restarts.

@@ -1,7 +1,7 @@
 //! `dockctl plan`.
 
 use super::{
-    Outcome,
+    Outcome, Style,
     args::{BlueprintArgs, Global, Output, PlanArgs},
     error::{CliError, Kind, exit_code},
     print_error, runtime, selection,
@@ -86,7 +86,7 @@ pub(crate) fn plan(
     let text = match global.output {
         Output::Markdown => PreviewText(preview).to_markdown(),
         _ => colored(
-            &super::charset().show(&PreviewText(preview).to_text(plan.steps)),
+            &super::charset().show(&printable(&PreviewText(preview).to_text(plan.steps))),
             super::color_stdout(global),
         ),
     };
@@ -97,6 +97,7 @@ pub(crate) fn plan(
     };
     let outcome = Outcome {
         exit,
+        style: Style::Colored,
         ..Outcome::new(PreviewText(preview).to_json(), text)
     };
     unseen::complete(outcome, &preview.unseen)

@@ -1,7 +1,7 @@
 //! `dockctl status`, and the closing table of every run.
 
 use super::{
-    Outcome,
+    Outcome, Style,
     args::{Global, Output, StatusArgs},
     claims,
     error::{CliError, Kind, exit_code},
@@ -31,7 +31,6 @@ use crate::{
 };
 use serde_json::{Value as Json, json};
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     time::{Duration, SystemTime},
 };
@@ -186,8 +185,8 @@ impl StatusView {
         self.table(&self.rows) + &self.below()
     }
 
-    fn below(&self) -> Cow<'_, str> {
-        super::charset().show(&self.footer)
+    fn below(&self) -> String {
+        super::charset().show(&printable(&self.footer)).into_owned()
     }
 
     /// Returns the text below the table of a watch, which shows no error.
@@ -224,11 +223,12 @@ impl StatusView {
         };
         let mut text = self.text();
         if args.properties {
-            text += &properties_text(&self.fields);
+            text += &printable(&properties_text(&self.fields));
         }
         text += &self.problems_below(&text);
         let outcome = Outcome {
             exit,
+            style: Style::Colored,
             ..Outcome::new(self.fields, text)
         };
         unseen::complete(outcome, &self.unseen)
@@ -751,7 +751,7 @@ fn dropped_line(record: &Record) -> String {
     } else {
         format!(
             "no longer in the blueprint, but not removed yet: {}\n",
-            names.join(", ")
+            printable(&names.join(", "))
         )
     }
 }

@@ -378,6 +378,37 @@ fn no_line_of_progress_is_a_command_to_a_pipeline() {
     }
 }
 
+/// Names and outputs are data of others. In a pipeline, no line of a result is a command; variables
+/// for programs are not changed.
+#[test]
+fn results_are_escaped_in_a_pipeline() {
+    let test = Test::in_memory("results");
+    test.blueprint(
+        r###"node_templates:
+  "b\e[8m\n::error::x": {type: cloudify.nodes.Compute, properties: {ip: "\e[31m1\n::error::2 ##[x"}}
+outputs: {o: {value: {get_property: ["b\e[8m\n::error::x", ip]}}}
+"###,
+    );
+    let run = |arguments: &[&str]| {
+        let mut command = test.command(arguments);
+        let output = command.env("GITHUB_ACTIONS", "true").output().unwrap();
+        assert!(output.status.success(), "{arguments:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let plan = run(&["plan"]);
+    test.run(&["install"]).exits_with(0);
+    let texts = [plan, run(&["status"]), run(&["list"]), run(&["outputs"])];
+    for text in texts {
+        let is_command = |line: &str| line.trim_start().starts_with("::") || line.contains("##[");
+        assert!(!text.lines().any(is_command), "{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
+    }
+    assert_eq!(
+        run(&["outputs", "--format", "env"]),
+        "o=\u{1b}[31m1\\n::error::2 ##[x\n"
+    );
+}
+
 #[test]
 fn list_shows_damaged_and_emptied_journals() {
     let test = Test::in_memory("emptied");
