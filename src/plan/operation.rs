@@ -341,12 +341,11 @@ impl<'a> OperationPlanner<'a> {
         for instance in instances {
             let mut after = wait_for.remove(instance.id.as_str()).unwrap_or_default();
             if self.ordered && !is_reversed {
+                let of_other = |id: &&str| self.awaited(&order, instance, id, &wait_for, proposal);
                 after = order
                     .dependencies_of(instance)
                     .iter()
-                    .filter_map(|id| wait_for.get(id))
-                    .flatten()
-                    .copied()
+                    .flat_map(of_other)
                     .collect();
             }
             after.extend(self.image_tasks.get(&instance.id).into_iter().flatten());
@@ -370,6 +369,27 @@ impl<'a> OperationPlanner<'a> {
             }
         }
         ends.into_iter().chain(first.iter().copied()).collect()
+    }
+
+    /// Returns the tasks of another instance that an instance waits for. Cloudify's workflows wait for
+    /// all of it here, also if only one operation is awaited: with the commands of dockctl, an
+    /// operation that is not repeated has long ended.
+    fn awaited(
+        &self,
+        order: &Order<'_>,
+        instance: &Instance,
+        other: &str,
+        wait_for: &HashMap<&str, BTreeSet<TaskId>>,
+        proposal: &Proposal,
+    ) -> BTreeSet<TaskId> {
+        let all = wait_for.get(other).cloned().unwrap_or_default();
+        match all.last().filter(|_| self.is_recorded) {
+            Some(last) if order.awaited_operation(instance, other).is_some() => {
+                let task = order.awaited_task(instance, (other, *last), &proposal.stage);
+                task.into_iter().collect()
+            }
+            _ => all,
+        }
     }
 
     fn append_instance(

@@ -58,7 +58,7 @@ pub(crate) fn kill(life: &TestDeployment, name: &str) {
 }
 
 /// Calls `ask` with the present state.
-fn with_known<T>(
+pub(crate) fn with_known<T>(
     life: &TestDeployment,
     deployment: &Deployment,
     ask: impl FnOnce(&PlanInput<'_>) -> T,

@@ -2,18 +2,19 @@
 //! nodes and removed before them.
 
 use crate::{
+    kernel::followers::with_known,
     kernel::restore::{TestDeployment, blueprint, install},
     kernel::run::deployment_of,
 };
 use dockctl::{
     event::Outcome,
     model::Deployment,
-    plan::unordered_readings,
+    plan::{self, PlanInput, unordered_readings},
     plugins::Plugins,
     seam::Effect,
     stage::{
         Parameters, Selection, Stage, TaskId, Workflow,
-        parameters::{Heal, Reinstall},
+        parameters::{Heal, Reinstall, Restart},
     },
 };
 use std::collections::HashSet;
@@ -187,14 +188,16 @@ fn awaited_operation_orders_install_and_uninstall() {
         let of = "cloudify.relationships.depends_on_lifecycle_operation";
         format!("{{type: {of}, target: a, properties: {{operation: {operation}}}}}")
     };
-    let stage = |operation: &str, workflow: Workflow| {
+    let text = |operation: &str| {
         let blueprint = blueprint(&[("a", "", "", ""), ("b", "", "", &relationship(operation))]);
-        let blueprint = blueprint.replacen(
+        blueprint.replacen(
             "create: {inputs: {params: {}}}",
             "create: {inputs: {params: {}}}, start: {inputs: {processes_to_wait_for: [x]}}",
             1,
-        );
-        let deployment = deployment_of(&blueprint, None);
+        )
+    };
+    let stage = |operation: &str, workflow: Workflow| {
+        let deployment = deployment_of(&text(operation), None);
         let mut life = TestDeployment::new();
         if workflow == Workflow::Uninstall {
             life.run(&deployment, Workflow::Install);
@@ -218,16 +221,16 @@ fn awaited_operation_orders_install_and_uninstall() {
         }
         seen.contains(&other)
     };
-    let install = stage("create", Workflow::Install);
-    let [created, started] = ["create", "start"].map(|it| task(&install, "a", it));
-    let of_b = task(&install, "b", "create");
-    assert!(waits(&install, of_b, created), "{install}");
-    assert!(!waits(&install, of_b, started), "{install}");
-    let install = stage("start", Workflow::Install);
-    let of_b = task(&install, "b", "create");
+    let installed = stage("create", Workflow::Install);
+    let [created, started] = ["create", "start"].map(|it| task(&installed, "a", it));
+    let of_b = task(&installed, "b", "create");
+    assert!(waits(&installed, of_b, created), "{installed}");
+    assert!(!waits(&installed, of_b, started), "{installed}");
+    let installed = stage("start", Workflow::Install);
+    let of_b = task(&installed, "b", "create");
     assert!(
-        waits(&install, of_b, task(&install, "a", "start")),
-        "{install}"
+        waits(&installed, of_b, task(&installed, "a", "start")),
+        "{installed}"
     );
     // The other way around.
     let uninstall = stage("create", Workflow::Uninstall);
@@ -241,6 +244,19 @@ fn awaited_operation_orders_install_and_uninstall() {
         waits(&uninstall, stopped, task(&uninstall, "b", "delete")),
         "{uninstall}"
     );
+    // A restart does not repeat `create`.
+    for (operation, is_awaited) in [("create", false), ("start", true)] {
+        let deployment = deployment_of(&text(operation), None);
+        let life = install(&deployment);
+        let restart = Parameters::Restart(Restart {
+            is_recorded: true,
+            ..Restart::default()
+        });
+        let plan = |known: &PlanInput<'_>| plan::first(&restart, known).stage;
+        let restart = with_known(&life, &deployment, plan);
+        let [of_a, of_b] = ["a", "b"].map(|it| task(&restart, it, "start"));
+        assert_eq!(waits(&restart, of_b, of_a), is_awaited, "{restart}");
+    }
 }
 
 #[test]
