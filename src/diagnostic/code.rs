@@ -583,6 +583,10 @@ codes! {
     ///
     /// `start: {inputs: {}}` replaces the operation of the type. Leave out `start`, or repeat its implementation: `docker.docker_plugin.tasks.start`.
     NeverStarted = "D0127", None;
+    /// Nodes refer to each other in a circle, so that none of their objects can be created first.
+    ///
+    /// Remove one of the references, such as a link, `network_mode: container:NAME` or `volumes_from`.
+    ReferenceCycle = "D0128", None;
     /// The last command of a shell script hides failures of the commands before it.
     ///
     /// Add `set -e`, or end with the command whose result counts. Otherwise the operation succeeds

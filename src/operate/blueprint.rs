@@ -4,6 +4,7 @@ use super::{
     caller::Notice,
     error::{Error, Kind},
     input_args::{self, HiddenInputs},
+    reference_cycle,
     settings::Settings,
     single_holder,
     workspace::Workspace,
@@ -493,6 +494,7 @@ pub(crate) fn create_deployment(
         .then(|| Deployment::new(&origin, blueprint, inputs, &mut random, &mut d));
     if let Some(deployment) = &deployment {
         single_holder::check(deployment, blueprint, &mut d);
+        reference_cycle::check(deployment, blueprint, &mut d);
     }
     loaded.diagnostics.append(d);
     loaded.diagnostics.finish(workspace.settings.strict);
@@ -523,6 +525,7 @@ pub(crate) fn check_deployment(loaded: &LoadedBlueprint, path: &Path, d: &mut Di
     let deployment = Deployment::new(&origin, blueprint, inputs, &mut random, &mut scratch);
     if scratch.is_empty() {
         single_holder::check(&deployment, blueprint, d);
+        reference_cycle::check(&deployment, blueprint, d);
     }
 }
 

@@ -20,6 +20,7 @@ pub(crate) mod observation;
 pub(crate) mod plan_file;
 pub(crate) mod preview;
 pub(crate) mod recover;
+mod reference_cycle;
 pub(crate) mod relink;
 pub(crate) mod resume;
 mod run_error;

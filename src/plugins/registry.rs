@@ -277,10 +277,19 @@ impl Plugins {
         record.properties(&instance.id)?.get(property)?.as_str()
     }
 
+    /// Returns, for each instance, the IDs of the instances whose objects it needs: its declaration
+    /// refers to them, such as by links, or its operations run inside them.
+    #[must_use]
+    pub fn references(self, deployment: &Deployment) -> HashMap<String, Vec<String>> {
+        let mut references = self.declared_references(deployment);
+        self.add_places_of_operations(deployment, &mut references);
+        references
+    }
+
     /// Returns, for each instance, the IDs of the instances whose objects its declaration refers
     /// to, such as by links.
     #[must_use]
-    pub fn references(self, deployment: &Deployment) -> HashMap<String, Vec<String>> {
+    pub fn declared_references(self, deployment: &Deployment) -> HashMap<String, Vec<String>> {
         let parts = || {
             deployment.instances.iter().filter_map(|instance| {
                 let node = deployment.node(instance)?;
@@ -307,9 +316,7 @@ impl Plugins {
                 others.map(str::to_owned).collect(),
             )
         };
-        let mut references: HashMap<String, Vec<String>> = parts().map(used).collect();
-        self.add_places_of_operations(deployment, &mut references);
-        references
+        parts().map(used).collect()
     }
 
     /// Adds the instances in whose objects operations of other instances run. They come first,

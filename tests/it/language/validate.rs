@@ -672,6 +672,49 @@ node_templates:
 }
 
 #[test]
+fn overlapping_subnets_and_circles_of_references_are_refused() {
+    let test = Test::in_memory("overlap");
+    let networks = |one: &str, two: &str| {
+        test.blueprint(&format!(
+            "imports:
+  - http://www.getcloudify.org/spec/cloudify/3.3.1/types.yaml
+  - plugin:dockctl
+node_templates:
+  one: {{type: dockctl.nodes.Network, properties: {{name: one, {one}}}}}
+  two: {{type: dockctl.nodes.Network, properties: {{name: two, {two}}}}}
+"
+        ));
+        test.run(&["validate"])
+    };
+    networks("subnet: 10.7.0.0/24", "subnet: 10.7.0.128/25")
+        .exits_with(3)
+        .stderr_contains(&[
+            "the subnet 10.7.0.128/25 of network `two` overlaps with 10.7.0.0/24 of network `one`",
+        ]);
+    networks("subnet: 10.7.0.0/24", "subnet: 10.7.1.0/24").exits_with(0);
+    let containers = |a: &str, b: &str| {
+        let node = |name: &str, host: &str| {
+            format!(
+                "  {name}: {{type: cloudify.docker.Container, properties: {{name: of-{name}, image: {{repository: i}}}}, interfaces: {{cloudify.interfaces.lifecycle: {{create: {{inputs: {{params: {{host_config: {{{host}}}}}}}}}}}}}}}\n"
+            )
+        };
+        test.blueprint(&format!(
+            "node_templates:\n{}{}",
+            node("a", a),
+            node("b", b)
+        ));
+        test.run(&["validate"])
+    };
+    containers("network_mode: 'container:of-b'", "links: ['of-a:x']")
+        .exits_with(3)
+        .stderr_contains(&[
+            "D0128",
+            "nodes refer to each other in a circle: `a` → `b` → `a`",
+        ]);
+    containers("network_mode: 'container:of-b'", "").exits_with(0);
+}
+
+#[test]
 fn instances_with_the_name_of_another_node_are_refused() {
     let test = Test::in_memory("numbered");
     let validate = |count: u32, name: &str| {

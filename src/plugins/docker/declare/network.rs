@@ -275,6 +275,15 @@ pub(crate) fn is_in_subnet(subnet: &str, address: IpAddr) -> bool {
     })
 }
 
+/// Returns true if two subnets have an address in common.
+pub(crate) fn overlap(one: &str, other: &str) -> bool {
+    let first = |subnet: &str| subnet_parts(subnet).map(|(address, _)| address);
+    let contains = |subnet: &str, other: &str| {
+        first(other).is_some_and(|address| is_in_subnet(subnet, address))
+    };
+    contains(one, other) || contains(other, one)
+}
+
 /// Checks an address with the length of its prefix, such as `10.7.0.0/24`.
 fn checked_subnet(subnet: &str) -> Result<(), String> {
     match subnet_parts(subnet) {

@@ -6,10 +6,11 @@ use crate::{
     plugins::docker::declare::{
         check::{
             is_adopted,
-            objects::{is_attachment, known_properties},
+            objects::{engine_key, is_attachment, known_properties},
             operation,
         },
         exclusive::fixed_addresses,
+        json::{list, text},
         network,
         operation::Operation,
     },
@@ -46,6 +47,42 @@ pub(crate) fn check(blueprint: &Blueprint, node: &Node, d: &mut Diagnostics) {
             d.push(fault.related(fixed.network.name.span, "the network"));
         }
     }
+}
+
+/// Reports networks of one engine whose subnets overlap. Only those of bridges are known to exclude
+/// each other with all engines.
+pub(crate) fn check_subnets(blueprint: &Blueprint, d: &mut Diagnostics) {
+    let mut seen: Vec<(&Node, String, String)> = Vec::new();
+    for network in blueprint.nodes.values() {
+        let engine = engine_key(network);
+        for subnet in subnets(network) {
+            let rival = seen.iter().find(|(other, there, it)| {
+                other.name.node != network.name.node
+                    && *there == engine
+                    && network::overlap(it, &subnet)
+            });
+            if let Some((other, _, it)) = rival {
+                let (one, two) = (&network.name.node, &other.name.node);
+                let message = format!(
+                    "the subnet {subnet} of network `{one}` overlaps with {it} of network `{two}`"
+                );
+                let fault = network.name.span.error(Code::ArgumentValue, message);
+                d.push(fault.related(other.name.span, "the other network"));
+            }
+            seen.push((network, engine.clone(), subnet));
+        }
+    }
+}
+
+/// Returns the subnets of the bridge that a node declares.
+fn subnets(network: &Node) -> Vec<String> {
+    let request = request(network).unwrap_or_default();
+    if !matches!(text(&request["Driver"]), "" | "bridge") {
+        return Vec::new();
+    }
+    let pools = list(&request["IPAM"]["Config"]).map(|pool| text(&pool["Subnet"]));
+    let given = pools.filter(|subnet| !subnet.is_empty());
+    given.map(str::to_owned).collect()
 }
 
 /// Returns the request that creates the network of a node, as far as it is known; none if the

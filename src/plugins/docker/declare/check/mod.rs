@@ -35,6 +35,7 @@ pub(crate) fn check(blueprint: &Blueprint, d: &mut Diagnostics) {
         check_instance_names(node, d);
     }
     check_names_differ(blueprint, d);
+    addresses::check_subnets(blueprint, d);
     attributes::check(blueprint, d);
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Map as JsonMap, Value as Json};
 use std::collections::HashMap;
 
 /// The source of a mount in memory, in messages.
-const TMPFS: &str = "a tmpfs";
+pub(super) const TMPFS: &str = "a tmpfs";
 /// The source of a mount that names none, in messages.
 const NEW_VOLUME: &str = "a new volume";
 
@@ -65,7 +65,18 @@ pub(crate) fn unusable_target(target: &str) -> Option<Fault> {
 /// Returns the fault of a bind whose source is neither a path nor the name of a volume. The rule is
 /// that of the engines for local volumes.
 fn unusable_source(bind: &str) -> Option<Fault> {
-    let (source, _) = bind.split_once(':')?;
+    let (source, rest) = bind.split_once(':')?;
+    if source.is_empty() {
+        let message = format!("`{bind}` names nothing to mount");
+        return Some(
+            Fault::new(message).hint("write SOURCE:PATH, or only the path for a new volume"),
+        );
+    }
+    let modes = rest.split_once(':').map(|(_, modes)| modes);
+    // A source of one letter is a drive of Windows: names of volumes are longer.
+    if let Some(fault) = modes.filter(|_| source.len() > 1).and_then(unknown_mode) {
+        return Some(fault);
+    }
     let is_path = source.starts_with(['/', '.', '\\']);
     (source.contains('/') && !is_path).then(|| {
         let message = format!("`{source}` is neither an absolute path nor the name of a volume");
@@ -73,6 +84,48 @@ fn unusable_source(bind: &str) -> Option<Fault> {
             format!("write an absolute path, or ./{source} for one relative to the blueprint");
         Fault::new(message).hint(hint)
     })
+}
+
+/// The modes of binds of Docker and Podman.
+const MODES: [&str; 29] = [
+    "ro",
+    "rw",
+    "z",
+    "Z",
+    "U",
+    "O",
+    "shared",
+    "rshared",
+    "slave",
+    "rslave",
+    "private",
+    "rprivate",
+    "unbindable",
+    "runbindable",
+    "bind",
+    "rbind",
+    "copy",
+    "nocopy",
+    "cached",
+    "delegated",
+    "consistent",
+    "dev",
+    "nodev",
+    "exec",
+    "noexec",
+    "suid",
+    "nosuid",
+    "noatime",
+    "idmap",
+];
+
+/// Returns the fault of the first mode that no engine knows.
+fn unknown_mode(modes: &str) -> Option<Fault> {
+    // Podman has modes with values, such as `upperdir=PATH`.
+    let is_known = |mode: &&str| mode.is_empty() || mode.contains('=') || MODES.contains(mode);
+    let mode = modes.split(',').find(|mode| !is_known(mode))?;
+    let message = format!("`{mode}` is not a mode of a bind");
+    Some(Fault::new(message).hint("write `ro` or `rw`"))
 }
 
 /// Returns the fault of a path that is mounted twice.
@@ -139,6 +192,17 @@ mod tests {
         assert_eq!(
             found(json!({ "Binds": ["/a:/x", "v:/y/../x/./:ro"] })).as_deref(),
             Some("`/x` in the container is mounted twice: /a and v")
+        );
+        let given = |bind: &str| unusable_source(bind).is_none();
+        assert!(
+            ["/a:/b", "v:/b:ro,z", "/a:/b:idmap=x", "/b", "c:\\a:/b"]
+                .into_iter()
+                .all(given)
+        );
+        assert!(
+            ![":/b", "/a:/b:bogus", "/a:/b:/c", "a/b:/c"]
+                .into_iter()
+                .any(given)
         );
         let mount = json!({ "Target": "/x", "Source": "v", "Type": "volume" });
         assert!(found(json!({ "Binds": ["/a:/x"], "Mounts": [mount] })).is_some());

@@ -4,6 +4,7 @@ use crate::{
     diagnostic::fault::{Fault, normalized_key},
     model::function::python_text,
     plugins::docker::declare::params::{
+        conflicts::{TMPFS, mounted_twice},
         shape::{self, Shape, apply_shape},
         signal::signal,
         words,
@@ -796,14 +797,17 @@ fn tmpfs(value: &Json) -> Converted {
     if value.is_object() {
         return options(value);
     }
-    let mounts = items(value)?.iter().map(|item| {
+    let mut mounts = JsonMap::new();
+    for item in items(value)? {
         let mount = item
             .as_str()
             .ok_or_else(|| expected("a path, optionally with options", item))?;
         let (path, options) = mount.split_once(':').unwrap_or((mount, ""));
-        Ok((path.to_owned(), Json::from(options)))
-    });
-    mounts.collect::<Result<_, Fault>>().map(Json::Object)
+        if mounts.insert(path.to_owned(), options.into()).is_some() {
+            return Err(mounted_twice(path, [TMPFS, TMPFS]));
+        }
+    }
+    Ok(Json::Object(mounts))
 }
 
 /// Converts a health check. Durations are nanoseconds; strings such as `30s` are accepted too.
