@@ -20,6 +20,7 @@ use crate::{
         watch::RepairLimit,
     },
     record::Record,
+    seam::Unseen,
     stage::{Parameters, Workflow},
 };
 use serde_json::json;
@@ -45,7 +46,8 @@ impl Command<'_> {
         let outcome = match &executed.work {
             Work::Ran => closing(&executed.record),
             Work::Nothing(parameters) => {
-                nothing_to_do(&order.deployment, parameters, &executed.record)
+                let unseen = &executed.unseen;
+                nothing_to_do(&order.deployment, parameters, &executed.record, unseen)
             }
         };
         unseen::complete(outcome, &executed.unseen)
@@ -107,7 +109,12 @@ pub(crate) fn scale(args: &ScaleArgs) -> Request {
     })
 }
 
-fn nothing_to_do(name: &str, parameters: &Parameters, record: &Record) -> Outcome {
+fn nothing_to_do(
+    name: &str,
+    parameters: &Parameters,
+    record: &Record,
+    unseen: &[Unseen],
+) -> Outcome {
     let fields =
         json!({ "deployment": name, "execution": null, "instances": known_instances(record) });
     let is_selected = |deployment: &Deployment| {
@@ -116,9 +123,18 @@ fn nothing_to_do(name: &str, parameters: &Parameters, record: &Record) -> Outcom
             .iter()
             .any(|it| parameters.selection().contains(deployment, it))
     };
+    let is_unseen = |id: &String| unseen.iter().any(|it| it.instances.contains(id));
+    let all_unseen = |deployment: &Deployment| {
+        let instances = deployment.instances.iter();
+        let mut selected = instances.filter(|it| parameters.selection().contains(deployment, it));
+        !unseen.is_empty() && selected.all(|it| is_unseen(&it.id))
+    };
     let why = match parameters.workflow() {
         _ if !record.deployment.as_ref().is_some_and(is_selected) => {
             "the filters match no instance"
+        }
+        _ if record.deployment.as_ref().is_some_and(all_unseen) => {
+            "the engines of the selected instances do not respond"
         }
         Workflow::Heal => "no instance needs repair",
         Workflow::Install | Workflow::Update => "the deployment is up to date",

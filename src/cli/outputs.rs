@@ -199,7 +199,7 @@ fn lines<'o>(
 }
 
 /// Variables that change how a shell or the programs that it starts work.
-const SPECIAL: [&str; 47] = [
+const SPECIAL: [&str; 55] = [
     "PATH",
     "IFS",
     "ENV",
@@ -210,9 +210,14 @@ const SPECIAL: [&str; 47] = [
     "CDPATH",
     "GLOBIGNORE",
     "PROMPT_COMMAND",
+    "PS0",
     "PS1",
     "PS2",
+    "PS3",
     "PS4",
+    "PROMPT",
+    "OPTIND",
+    "OPTARG",
     "PWD",
     "OLDPWD",
     "UID",
@@ -223,6 +228,9 @@ const SPECIAL: [&str; 47] = [
     "PERL5OPT",
     "RUBYOPT",
     "NODE_OPTIONS",
+    "JAVA_TOOL_OPTIONS",
+    "JDK_JAVA_OPTIONS",
+    "_JAVA_OPTIONS",
     "POSIXLY_CORRECT",
     "TMOUT",
     "EXECIGNORE",

@@ -397,7 +397,7 @@ fn report_needed(workspace: &Workspace<'_>, record: &Record, unseen: &[Unseen]) 
     let kept: Vec<&str> = instances.map(|it| it.id.as_str()).filter(is_kept).collect();
     if !unseen.is_empty() && !kept.is_empty() {
         let note = format!(
-            "{} stays, because an instance on an engine that does not respond may use it",
+            "kept: {}, because an instance on an engine that does not respond may use it",
             kept.join(", ")
         );
         workspace.caller.notify(&Notice::Note(note));

@@ -167,6 +167,12 @@ fn start_that_does_nothing_and_misplaced_arguments_are_explained() {
     assert_eq!(status["instances"][0]["state"], "created");
     assert_eq!(status["instances"][0]["objects"][0]["state"], "created");
     test.run(&["uninstall"]).exits_with(0);
+    let pair = node("").replace("command: sleep 1000", "ports: ['8080:80']");
+    test.blueprint(&pair);
+    test.run(&["validate"]).exits_with(3).stderr_contains(&[
+        "`8080:80` is not a port of a container",
+        "port_bindings: {80: 8080}",
+    ]);
     test.blueprint(&node(", ports: ['80:80'], params: {}"));
     test.run(&["validate"]).exits_with(3).stderr_contains(&[
         "`ports` is an input of an operation",

@@ -485,12 +485,15 @@ fn silent_engine_hides_no_instance_of_another_one() {
     assert_eq!(test.inspect("near", "{{.State.Running}}"), "true");
     let before = test.inspect("db", "{{.State.StartedAt}}");
     json(&["restart", "db"]);
+    test.run(&["restart", "app"])
+        .exits_with(4)
+        .stdout_contains(&["the engines of the selected instances do not respond"]);
     assert_ne!(test.inspect("db", "{{.State.StartedAt}}"), before);
     test.run(&["install"]).exits_with(4);
     test.run(&["scale", "near", "--to", "2"]).exits_with(4);
 
     // `app` may still use `db`.
-    let kept = format!("note: {db} stays, because an instance on an engine");
+    let kept = format!("note: kept: {db}, because an instance on an engine");
     test.run(&["uninstall"])
         .exits_with(4)
         .stderr_contains(&[&kept]);

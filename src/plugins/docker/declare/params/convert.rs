@@ -406,6 +406,11 @@ fn checked_port(port: &str) -> Result<String, Fault> {
     let port = with_protocol(port).to_lowercase();
     match port.split_once('/') {
         Some((number, "tcp" | "udp" | "sctp")) if is_port_range(number) => Ok(port),
+        Some((pair, _)) if pair.contains(':') => {
+            let message = format!("`{pair}` is not a port of a container");
+            let hint = "bind it to a host port in `host_config`: {port_bindings: {80: 8080}}";
+            Err(Fault::new(message).hint(hint))
+        }
         _ => Err(Fault::new(format!("`{port}` is not a valid port")).hint(
             "use a number from 0 to 65535 or a range such as 8000-8010, followed by /udp or /sctp unless the protocol is tcp",
         )),
