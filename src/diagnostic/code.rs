@@ -583,7 +583,7 @@ codes! {
     ///
     /// `start: {inputs: {}}` replaces the operation of the type. Leave out `start`, or repeat its implementation: `docker.docker_plugin.tasks.start`.
     NeverStarted = "D0127", None;
-    /// Nodes refer to each other in a circle, so that none of their objects can be created first.
+    /// Nodes refer to each other in a cycle, so that none of their objects can be created first.
     ///
     /// Remove one of the references, such as a link, `network_mode: container:NAME` or `volumes_from`.
     ReferenceCycle = "D0128", None;

@@ -14,15 +14,21 @@ pub(crate) const ADVICE: &str = "publish a port range, such as 8080-8089, let th
 
 /// Adds an error for each node with several instances that all need the same resource.
 pub(crate) fn check(deployment: &Deployment, blueprint: &Blueprint, d: &mut Diagnostics) {
-    let mut counts: HashMap<&str, usize> = HashMap::new();
+    let mut instances: HashMap<&str, (&Instance, usize)> = HashMap::new();
     for instance in &deployment.instances {
-        *counts.entry(&instance.node).or_default() += 1;
+        instances.entry(&instance.node).or_insert((instance, 0)).1 += 1;
     }
+    let needed: HashMap<&str, Vec<(Target, ExclusiveResource)>> = instances
+        .iter()
+        .map(|(node, (first, _))| (*node, needed(deployment, first)))
+        .collect();
     for (name, node) in &blueprint.nodes {
-        let count = counts.get(name.as_str()).copied().unwrap_or_default();
-        let Some(resource) = (count > 1).then(|| single(deployment, name)).flatten() else {
+        let count = instances.get(name.as_str()).map_or(0, |(_, count)| *count);
+        let resource = needed.get(name.as_str()).and_then(|all| all.first());
+        let Some((_, resource)) = resource.filter(|_| count > 1) else {
             continue;
         };
+        let resource = &resource.shown;
         let message =
             format!("node `{name}` has {count} instances, but only one object can have {resource}");
         let error = node.name.span.error(Code::SingleHolder, message);
@@ -40,7 +46,7 @@ pub(crate) fn check(deployment: &Deployment, blueprint: &Blueprint, d: &mut Diag
         let error = node.name.span.error(Code::DuplicateName, message);
         d.push(error.related(other.name.span, "the other node"));
     }
-    warn_of_rivals(deployment, blueprint, d);
+    warn_of_rivals(blueprint, needed, d);
 }
 
 /// Returns pairs of instances of different nodes whose containers have the same name, because the
@@ -51,6 +57,9 @@ pub(crate) fn same_names<'i>(
 ) -> Vec<(&'i Instance, &'i Instance, String)> {
     let mut seen: HashMap<String, Vec<(Target, &Instance)>> = HashMap::new();
     let mut pairs = Vec::new();
+    if instances.iter().all(|it| it.index == 0) {
+        return pairs;
+    }
     for instance in instances {
         let Some((target, name)) = name_of(deployment, instance) else {
             continue;
@@ -68,26 +77,28 @@ pub(crate) fn same_names<'i>(
     pairs
 }
 
-/// Returns the name of the container of an instance, with its system, if both are known.
+/// Returns the name of the container of an instance, with its system, if both are known. Networks and
+/// containers may have the same name.
 fn name_of(deployment: &Deployment, instance: &Instance) -> Option<(Target, String)> {
+    let plugins = Plugins::default();
     let part = InstanceRef::of(deployment, instance)?;
-    if part.node.is_adopted() {
-        return None;
-    }
-    let target = Plugins::default().target(part);
-    let resources = Plugins::default().exclusive_resources(part).into_iter();
-    let mut names = resources.filter(|it| it.kind == ResourceKind::Name);
-    let name = names.next().filter(|_| !target.is_late())?;
-    Some((target, name.key))
+    let is_container = plugins.kind(part.node) == Some("container");
+    let target = plugins.target(part);
+    let name = plugins.name(part)?;
+    (is_container && !part.node.is_adopted() && !target.is_late()).then_some((target, name))
 }
 
 /// Warns of nodes that need the same resource. That is no error: one of them may end before the other
 /// starts.
-fn warn_of_rivals(deployment: &Deployment, blueprint: &Blueprint, d: &mut Diagnostics) {
+fn warn_of_rivals(
+    blueprint: &Blueprint,
+    mut needed: HashMap<&str, Vec<(Target, ExclusiveResource)>>,
+    d: &mut Diagnostics,
+) {
     let mut seen: HashMap<(ResourceKind, String), Vec<(&str, Target, ExclusiveResource)>> =
         HashMap::new();
     for (name, node) in &blueprint.nodes {
-        for (target, resource) in needed(deployment, name) {
+        for (target, resource) in needed.remove(name.as_str()).unwrap_or_default() {
             let key = (resource.kind, resource.key.clone());
             let others = seen.entry(key).or_default();
             let is_rival = |(other, there, it): &&(&str, Target, ExclusiveResource)| {
@@ -109,12 +120,11 @@ fn warn_of_rivals(deployment: &Deployment, blueprint: &Blueprint, d: &mut Diagno
     }
 }
 
-/// Returns the ports and addresses that the first instance of a node needs, with its system. An
-/// engine that is known late may be any.
-fn needed(deployment: &Deployment, node: &str) -> Vec<(Target, ExclusiveResource)> {
+/// Returns the ports and addresses that an instance needs, with its system. An engine that is known
+/// late may be any.
+fn needed(deployment: &Deployment, instance: &Instance) -> Vec<(Target, ExclusiveResource)> {
     let plugins = Plugins::default();
-    let first = deployment.instances.iter().find(|it| it.node == node);
-    let Some(part) = first.and_then(|it| InstanceRef::of(deployment, it)) else {
+    let Some(part) = InstanceRef::of(deployment, instance) else {
         return Vec::new();
     };
     let target = plugins.target(part);
@@ -129,6 +139,8 @@ fn needed(deployment: &Deployment, node: &str) -> Vec<(Target, ExclusiveResource
 /// Returns the name of a resource that all instances of a node would need, but only one can have.
 /// Names do not count: those of instances differ. An engine that is known late may differ too.
 pub(crate) fn single(deployment: &Deployment, node: &str) -> Option<String> {
-    let first = needed(deployment, node).into_iter().next();
-    first.map(|(_, resource)| resource.shown)
+    let mut instances = deployment.instances.iter();
+    let first = instances.find(|it| it.node == node)?;
+    let mut needed = needed(deployment, first).into_iter();
+    needed.next().map(|(_, resource)| resource.shown)
 }

@@ -1,12 +1,12 @@
 //! Objects that a stage refers to and that do not exist, or do not run.
 
-use super::{PlanInput, followers::effects, order::Order};
+use super::{PlanInput, order::Order};
 use crate::{
     model::Instance,
     seam::{Effect, Object, ObjectState},
     stage::{Parameters, Selection, Stage},
 };
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 /// An object that an instance needs in a stage, and that the stage does not provide. A system may
 /// refuse to continue halfway, or create an object in its place that belongs to nobody.
@@ -36,9 +36,8 @@ impl fmt::Display for AbsentReference {
     }
 }
 
-/// Returns the objects that the instances of a stage need in vain. A whole deployment is repaired as
-/// far as possible, so this looks only at workflows with a selection, and at those that start what
-/// exists.
+/// Returns the objects that the instances of a stage need and that it does not provide. A whole
+/// deployment is installed and repaired as far as possible: nothing is returned for that.
 pub(super) fn find(
     known: &PlanInput<'_>,
     parameters: &Parameters,
@@ -52,81 +51,108 @@ pub(super) fn find(
         _ => return Vec::new(),
     }
     let order = Order::new(known.deployment, known.plugins);
+    let finder = Finder::new(known, &order, stage);
     let instances = known.deployment.instances.iter();
     let of_instance = |it: &Instance| {
-        let missing = missing(known, &order, stage, it);
-        missing.chain(stopped(known, stage, it)).collect::<Vec<_>>()
+        let missing = finder.missing(it).into_iter();
+        missing.chain(finder.stopped(it)).collect::<Vec<_>>()
     };
-    instances.flat_map(of_instance).collect()
+    let mut absent: Vec<AbsentReference> = instances.flat_map(of_instance).collect();
+    absent.dedup();
+    absent
 }
 
-/// Returns the objects that an instance refers to and that are missing.
-fn missing<'a>(
-    known: &'a PlanInput<'_>,
-    order: &'a Order<'_>,
-    stage: &'a Stage,
-    instance: &'a Instance,
-) -> impl Iterator<Item = AbsentReference> + 'a {
-    let comes_up = effects(stage, &instance.id).any(comes_up);
-    let needed = order.references_of(instance).filter(move |_| comes_up);
-    needed
-        .filter(|other| is_missing(known, other) && !effects(stage, other).any(provides))
-        .map(|other| AbsentReference {
-            instance: instance.id.clone(),
-            other: other.to_owned(),
-            is_stopped: false,
+/// Looks for the objects that the instances of a stage need.
+struct Finder<'a> {
+    known: &'a PlanInput<'a>,
+    order: &'a Order<'a>,
+    /// The effects of the stage on each instance.
+    effects: HashMap<&'a str, Vec<Effect>>,
+}
+
+impl<'a> Finder<'a> {
+    fn new(known: &'a PlanInput<'a>, order: &'a Order<'a>, stage: &'a Stage) -> Self {
+        let mut effects: HashMap<&str, Vec<Effect>> = HashMap::new();
+        for task in stage.tasks() {
+            let of_instance = effects.entry(&task.instance).or_default();
+            of_instance.push(task.step.effect());
+        }
+        Self {
+            known,
+            order,
+            effects,
+        }
+    }
+
+    fn has(&self, instance: &str, is_it: impl Fn(Effect) -> bool) -> bool {
+        let effects = self.effects.get(instance).into_iter().flatten();
+        effects.copied().any(is_it)
+    }
+
+    /// Returns the objects that an instance refers to and that are missing.
+    fn missing(&self, instance: &Instance) -> Vec<AbsentReference> {
+        let comes_up = |effect| provides(effect) || effect == Effect::Starts;
+        if !self.has(&instance.id, comes_up) {
+            return Vec::new();
+        }
+        let needed = self.order.references_of(instance);
+        let missing = needed.filter(|id| self.is_missing(id) && !self.has(id, provides));
+        missing
+            .map(|other| AbsentReference {
+                instance: instance.id.clone(),
+                other: other.to_owned(),
+                is_stopped: false,
+            })
+            .collect()
+    }
+
+    fn is_missing(&self, id: &str) -> bool {
+        let PlanInput {
+            deployment,
+            record,
+            observed,
+            plugins,
+            ..
+        } = *self.known;
+        let instance = deployment.instance(id);
+        let node = instance.and_then(|it| Some((it, deployment.node(it)?)));
+        node.is_some_and(|(instance, node)| {
+            let node = record.object_definition(instance, node);
+            plugins.is_observed(node)
+                && !node.is_adopted()
+                && !observed.is_unseen(id)
+                && plugins.object_of(node, instance, observed).is_none()
         })
+    }
+
+    /// Returns the instances whose namespaces an instance shares and that do not run.
+    fn stopped(&self, instance: &Instance) -> Vec<AbsentReference> {
+        if !self.has(&instance.id, |it| it == Effect::Starts) {
+            return Vec::new();
+        }
+        let observed = self.known.observed;
+        let object = observed.of_instance(&instance.id).into_iter();
+        let joined = object
+            .flat_map(|it| &it.namespaces)
+            .filter_map(|shared| observed.by_id(&shared.joined))
+            .filter(|owner| is_down(owner));
+        let others = joined.filter_map(|owner| Some(&owner.owner.as_ref()?.instance));
+        others
+            .filter(|other| !self.has(other, |it| it == Effect::Starts || provides(it)))
+            .map(|other| AbsentReference {
+                instance: instance.id.clone(),
+                other: other.clone(),
+                is_stopped: true,
+            })
+            .collect()
+    }
 }
 
-fn is_missing(known: &PlanInput<'_>, id: &str) -> bool {
-    let instance = known.deployment.instance(id);
-    let node = instance.and_then(|it| Some((it, known.deployment.node(it)?)));
-    node.is_some_and(|(instance, node)| {
-        let node = known.record.object_definition(instance, node);
-        known.plugins.is_observed(node)
-            && !node.is_adopted()
-            && !known.observed.is_unseen(id)
-            && known
-                .plugins
-                .object_of(node, instance, known.observed)
-                .is_none()
-    })
-}
-
-/// Returns the instances whose namespaces an instance shares and that do not run.
-fn stopped<'a>(
-    known: &'a PlanInput<'_>,
-    stage: &'a Stage,
-    instance: &'a Instance,
-) -> impl Iterator<Item = AbsentReference> + 'a {
-    let starts = effects(stage, &instance.id).any(|it| it == Effect::Starts);
-    let object = known.observed.of_instance(&instance.id).filter(|_| starts);
-    let owners = object.into_iter().flat_map(|it| &it.namespaces);
-    let owners = owners.filter_map(|shared| known.observed.by_id(&shared.joined));
-    let is_down = |owner: &Object| {
-        let ends = |it| {
-            matches!(
-                it,
-                ObjectState::Created | ObjectState::Exited | ObjectState::Dead
-            )
-        };
-        ends(owner.state)
-    };
-    owners
-        .filter(move |owner| is_down(owner))
-        .filter_map(|owner| Some(owner.owner.as_ref()?.instance.clone()))
-        .filter(|other| !effects(stage, other).any(|it| it == Effect::Starts || provides(it)))
-        .map(|other| AbsentReference {
-            instance: instance.id.clone(),
-            other,
-            is_stopped: true,
-        })
+fn is_down(object: &Object) -> bool {
+    let states = [ObjectState::Created, ObjectState::Exited, ObjectState::Dead];
+    states.contains(&object.state)
 }
 
 fn provides(effect: Effect) -> bool {
     matches!(effect, Effect::Creates | Effect::Adopts | Effect::Replaces)
-}
-
-fn comes_up(effect: Effect) -> bool {
-    provides(effect) || effect == Effect::Starts
 }

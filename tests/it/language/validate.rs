@@ -672,7 +672,7 @@ node_templates:
 }
 
 #[test]
-fn overlapping_subnets_and_circles_of_references_are_refused() {
+fn overlapping_subnets_and_cycles_of_references_are_refused() {
     let test = Test::in_memory("overlap");
     let networks = |one: &str, two: &str| {
         test.blueprint(&format!(
@@ -707,10 +707,7 @@ node_templates:
     };
     containers("network_mode: 'container:of-b'", "links: ['of-a:x']")
         .exits_with(3)
-        .stderr_contains(&[
-            "D0128",
-            "nodes refer to each other in a circle: `a` → `b` → `a`",
-        ]);
+        .stderr_contains(&["D0128", "nodes refer to each other in a cycle: a → b → a"]);
     containers("network_mode: 'container:of-b'", "").exits_with(0);
 }
 
