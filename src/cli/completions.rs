@@ -82,7 +82,7 @@ pub(crate) fn completions(shell: Shell) -> Result<Outcome, CliError> {
     );
     written.map_err(|error| cannot_write("script", &error))?;
     let text = String::from_utf8_lossy(&script).into_owned();
-    Ok(Outcome::new(json!({ "script": text }), text))
+    Ok(Outcome::exact(json!({ "script": text }), text))
 }
 
 fn cannot_write(what: &str, error: &io::Error) -> CliError {
@@ -104,7 +104,7 @@ fn print_page() -> io::Result<Outcome> {
     let mut page = Vec::new();
     clap_mangen::Man::new(Cli::command()).render(&mut page)?;
     let text = with_section_title(&String::from_utf8_lossy(&page));
-    Ok(Outcome::new(json!({ "page": text }), text))
+    Ok(Outcome::exact(json!({ "page": text }), text))
 }
 
 /// Writes all pages to a directory.

@@ -52,7 +52,7 @@ pub(crate) fn graph(global: &Global, args: &GraphArgs) -> Result<Outcome, CliErr
     };
     let fields = json!({ "nodes": graph.vertices.len(), "relationships": graph.arrows.len(), "graph": text });
     let Some(out) = &args.out else {
-        return unseen::complete(Outcome::new(fields, text), &unseen);
+        return unseen::complete(Outcome::exact(fields, text), &unseen);
     };
     fs::write(out, text).map_err(|error| {
         CliError::new(

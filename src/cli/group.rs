@@ -185,7 +185,7 @@ impl Groups<'_> {
         } else {
             format!("{}\n", lines(&document))
         };
-        Ok(Outcome::new(json!({ "specification": document }), text))
+        Ok(Outcome::exact(json!({ "specification": document }), text))
     }
 
     fn ls(&self, quiet: bool) -> Result<Outcome, CliError> {

@@ -117,6 +117,14 @@ impl Outcome {
         }
     }
 
+    /// Returns a result for programs, which need the text unchanged.
+    pub(crate) fn exact(fields: Json, text: impl Into<String>) -> Self {
+        Self {
+            style: Style::Exact,
+            ..Self::new(fields, text)
+        }
+    }
+
     /// Returns the result of a command that has written its own output.
     pub(crate) fn silent() -> Self {
         Self {

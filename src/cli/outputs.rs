@@ -1,7 +1,7 @@
 //! `dockctl outputs`.
 
 use super::{
-    Outcome, Style,
+    Outcome,
     args::{Global, OutputsFormat},
     error::CliError,
     print_error, runtime, selection,
@@ -74,13 +74,11 @@ pub(crate) fn outputs(
         text
     };
     let fields = json!({ "deployment": name, "installed": record.is_installed(), "outputs": outputs, "capabilities": capabilities });
-    let style = match format {
-        OutputsFormat::Text => Style::Plain,
-        OutputsFormat::Env | OutputsFormat::Shell | OutputsFormat::Json => Style::Exact,
-    };
-    let outcome = Outcome {
-        style,
-        ..Outcome::new(fields, text)
+    let outcome = match format {
+        OutputsFormat::Text => Outcome::new(fields, text),
+        OutputsFormat::Env | OutputsFormat::Shell | OutputsFormat::Json => {
+            Outcome::exact(fields, text)
+        }
     };
     unseen::complete(outcome, &observed.unseen)
 }

@@ -83,12 +83,12 @@ pub(crate) fn plan(
             .hint("write it to another file: --out FILE")
         })?;
     }
-    let text = match global.output {
-        Output::Markdown => PreviewText(preview).to_markdown(),
-        _ => colored(
-            &super::charset().show(&printable(&PreviewText(preview).to_text(plan.steps))),
-            super::color_stdout(global),
-        ),
+    let (text, style) = if global.output == Output::Markdown {
+        (PreviewText(preview).to_markdown(), Style::Plain)
+    } else {
+        let text = printable(&PreviewText(preview).to_text(plan.steps));
+        let shown = super::charset().show(&text).into_owned();
+        (colored(&shown, super::color_stdout(global)), Style::Colored)
     };
     let exit = if plan.exit_code && preview.has_changes() {
         exit_code(Kind::Different)
@@ -97,7 +97,7 @@ pub(crate) fn plan(
     };
     let outcome = Outcome {
         exit,
-        style: Style::Colored,
+        style,
         ..Outcome::new(PreviewText(preview).to_json(), text)
     };
     unseen::complete(outcome, &preview.unseen)

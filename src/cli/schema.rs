@@ -7,5 +7,5 @@ use crate::plugins::Plugins;
 pub(crate) fn schema() -> Outcome {
     let schema = Plugins::default().json_schema();
     let text = format!("{schema:#}\n");
-    Outcome::new(serde_json::json!({ "schema": schema }), text)
+    Outcome::exact(serde_json::json!({ "schema": schema }), text)
 }

@@ -334,11 +334,11 @@ async fn observe_status(
         (None, None) if drifted && !claims.is_empty() => {
             format!("to manage these objects here, run: dockctl recover {name}\n")
         }
-        (None, None) if drifted && is_only_cut_off(&views) => format!(
-            "to start the owners of the shared networks, run: dockctl start {} -d {name}\n",
-            Vec::from_iter(stopped_owners(&views, &observed)).join(" ")
-        ),
-        (None, None) => advice(name, &record, drifted),
+        (None, None) => {
+            let owners = stopped_owners(&views, &observed);
+            let owners = owners.filter(|_| lacks_only_networks(&views));
+            advice(name, &record, drifted, owners)
+        }
     };
     let rows = views.iter().map(View::row).collect();
     Ok(StatusView {
@@ -354,7 +354,7 @@ async fn observe_status(
 const NO_NETWORK: &str = "no network";
 
 /// Returns true if nothing else has drifted. `heal` does not start what a user stopped.
-fn is_only_cut_off(views: &[View<'_>]) -> bool {
+fn lacks_only_networks(views: &[View<'_>]) -> bool {
     let mut drift = views.iter().flat_map(|view| &view.drift);
     drift.all(|it| it == NO_NETWORK)
 }
@@ -371,17 +371,19 @@ fn stopped_owner<'o>(object: &Object, observed: &'o Observed) -> Option<&'o Obje
     is_down.then_some(owner)
 }
 
-/// Returns the IDs of the instances whose networks others share, and that do not run.
-fn stopped_owners(views: &[View<'_>], observed: &Observed) -> BTreeSet<String> {
+/// Returns the IDs of the instances whose networks others share, and that do not run; none without
+/// any.
+fn stopped_owners(views: &[View<'_>], observed: &Observed) -> Option<String> {
     let objects = views.iter().filter_map(|view| view.object);
     let owners = objects.filter_map(|object| stopped_owner(object, observed));
-    owners
-        .filter_map(|owner| Some(owner.owner.as_ref()?.instance.clone()))
-        .collect()
+    let ids: BTreeSet<&str> = owners
+        .filter_map(|owner| Some(owner.owner.as_ref()?.instance.as_str()))
+        .collect();
+    (!ids.is_empty()).then(|| Vec::from_iter(ids).join(" "))
 }
 
 /// Returns the next command to run; empty if nothing is wrong.
-fn advice(name: &str, record: &Record, drifted: bool) -> String {
+fn advice(name: &str, record: &Record, drifted: bool, stopped_owners: Option<String>) -> String {
     let last = record
         .executions
         .last()
@@ -411,6 +413,9 @@ fn advice(name: &str, record: &Record, drifted: bool) -> String {
         _ if record.has_outdated() => {
             format!("to update outdated instances, run: dockctl update {path} -d {name}\n")
         }
+        _ if let Some(owners) = stopped_owners => format!(
+            "to start the owners of the shared networks, run: dockctl start {owners} -d {name}\n"
+        ),
         // Labels lack definitions that a repair needs.
         _ if drifted && deployment.is_some_and(|deployment| deployment.recovered) => {
             format!("to repair drifted instances, run: dockctl update {path} -d {name}\n")
@@ -523,8 +528,8 @@ impl<'a> View<'a> {
             );
         }
         let runs = object.filter(|it| expects_object && it.state == ObjectState::Running);
-        let is_cut_off = runs.and_then(|it| stopped_owner(it, observed)).is_some();
-        drift.extend(is_cut_off.then(|| NO_NETWORK.to_owned()));
+        let lacks_network = runs.and_then(|it| stopped_owner(it, observed)).is_some();
+        drift.extend(lacks_network.then(|| NO_NETWORK.to_owned()));
         let is_unhealthy = expects_object
             && object.is_some_and(|object| object.health.as_deref() == Some("unhealthy"));
         drift.extend(is_unhealthy.then(|| "unhealthy".to_owned()));

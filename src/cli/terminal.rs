@@ -16,6 +16,7 @@ use crate::{
         Caller, Error, Workspace,
         caller::{Notice, Question, QuestionSubject},
     },
+    printable::printable,
     report::Reporter,
 };
 use std::{cell::OnceCell, path::PathBuf};
@@ -59,13 +60,13 @@ impl Caller for Terminal<'_> {
     }
 
     fn ask(&self, question: &Question<'_>) -> Result<(), Error> {
-        print_error(&subject_text(&question.subject));
+        print_error(&printable(&subject_text(&question.subject)));
         confirm::ask(&question.text)
     }
 
     fn confirm(&self, question: &Question<'_>) -> Result<(), Error> {
         if confirm::is_stdin_terminal() && !self.global.yes {
-            print_error(&subject_text(&question.subject));
+            print_error(&printable(&subject_text(&question.subject)));
         }
         let danger = question.danger.as_deref();
         confirm::confirm(self.global, &question.text, danger)

@@ -136,6 +136,12 @@ impl KnownMessage {
                 "toomanyrequests",
                 // A registry or a proxy answers with a page instead of JSON.
                 "error parsing http",
+                "invalid status code from registry 5",
+                // A download was cut off.
+                "gzip: invalid",
+                "invalid tar header",
+                // The engine has crashed.
+                "invalid memory address",
             ],
             Self::NotReady => &["no static ips provided", "must be removed before it"],
             Self::Unsatisfiable => UNSATISFIABLE,

@@ -18,8 +18,8 @@ use crate::{
     event::{Entry, Event},
     model::{DeclaredWorkflow, Deployment, Instance},
     plan::{
-        self, AbsentReference, PlanInput, Proposal, Unsupported, effect, operation, protected,
-        restore,
+        self, AbsenceReason, AbsentReference, PlanInput, Proposal, Unsupported, effect, operation,
+        protected, restore,
     },
     plugins::{InstanceRef, ObjectPlaces, ObserveContext, Plugins},
     record::Record,
@@ -359,8 +359,7 @@ impl RequestContext<'_> {
         held.add_foreign_sharers(&known, &mut proposal).await?;
         refuse_unknown_definitions(&settled.deployment, &proposal.stage)?;
         desired::refuse_removals(&proposal.stage)?;
-        let absent = plan::absent_references(&known, &settled.parameters, &proposal.stage);
-        desired::refuse_absent(&absent, &self.repair_command(&absent))?;
+        self.refuse_absent(settled, &proposal.absent)?;
         let warnings = proposal.warnings().into_iter();
         warnings.for_each(|it| self.workspace.warn(it));
         self.confirm(settled, &proposal.stage)?;
@@ -368,12 +367,36 @@ impl RequestContext<'_> {
         Ok(proposal.stage)
     }
 
-    /// Returns the command line that provides absent objects.
-    fn repair_command(&self, absent: &[AbsentReference]) -> String {
-        let is_missing = absent.iter().any(|it| !it.is_stopped);
-        let others: BTreeSet<&str> = absent.iter().map(|it| it.other.as_str()).collect();
-        let mut words = vec![if is_missing { "heal" } else { "start" }];
-        words.extend(others.into_iter().filter(|_| !is_missing));
+    /// Refuses a stage whose instances need objects that it does not provide. The repair of a whole
+    /// deployment does the rest.
+    fn refuse_absent(
+        &self,
+        settled: &PreparedRun,
+        absent: &[AbsentReference],
+    ) -> Result<(), Error> {
+        let is_whole = *settled.parameters.selection() == Selection::All;
+        if is_whole && settled.parameters.workflow() == Workflow::Heal {
+            return Ok(());
+        }
+        let repair = self.repair_command(&settled.deployment, absent);
+        desired::refuse_absent(absent, &repair)
+    }
+
+    /// Returns the command line that provides absent objects; the one for the first reason, if there
+    /// are several.
+    fn repair_command(&self, deployment: &Deployment, absent: &[AbsentReference]) -> String {
+        let Some(reason) = absent.iter().map(|it| it.reason).min() else {
+            return String::new();
+        };
+        let of_reason = absent.iter().filter(|it| it.reason == reason);
+        let others: BTreeSet<&str> = of_reason.map(|it| it.other.as_str()).collect();
+        let blueprint = deployment.blueprint.display().to_string();
+        let mut words = match reason {
+            AbsenceReason::NotInstalled => vec!["install", &blueprint],
+            AbsenceReason::AwaitsUpdate => vec!["update", &blueprint],
+            AbsenceReason::Missing => vec!["heal"],
+            AbsenceReason::Stopped => ["start"].into_iter().chain(others).collect(),
+        };
         words.extend(["-d", &self.deployment]);
         self.workspace.caller.command_line(&words)
     }

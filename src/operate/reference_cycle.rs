@@ -28,7 +28,7 @@ pub(crate) fn check(deployment: &Deployment, blueprint: &Blueprint, d: &mut Diag
         node.is_some_and(|node| Definition::is_adopted(node))
     };
     let first = names.first().and_then(|name| blueprint.nodes.get(*name));
-    let Some(first) = first.filter(|_| !names.iter().any(|name| is_adopted(&name))) else {
+    let Some(first) = first.filter(|_| !names.iter().any(is_adopted)) else {
         return;
     };
     let path = [&names[..], &names[..1]].concat().join(" → ");

@@ -93,6 +93,7 @@ pub(crate) fn apply(
         other => Error::usage(other.to_string()),
     })?;
     refuse_single_holders(&deployment, &scaled)?;
+    refuse_same_names(&deployment, &scaled)?;
     (parameters.added, parameters.removed) = (scaled.added, scaled.removed);
     let structure = Structure {
         emptied: scaled.emptied,
@@ -225,7 +226,7 @@ fn refuse_single_holders(deployment: &Deployment, scaled: &ScalingResult) -> Res
     let nodes: BTreeSet<&str> = added.map(|it| it.node.as_str()).collect();
     let fixed = |node| Some((node, single_holder::single(deployment, node)?));
     let Some((node, resource)) = nodes.into_iter().find_map(fixed) else {
-        return refuse_same_names(deployment, scaled);
+        return Ok(());
     };
     let message = format!("cannot scale `{node}`: only one object can have {resource}");
     Err(Error::new(Kind::Invalid, message).hint(single_holder::ADVICE))

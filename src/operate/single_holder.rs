@@ -1,5 +1,6 @@
 //! A resource that only one object can have, such as a fixed host port: a node that needs it cannot
-//! have several instances, and two nodes that need it cannot run at the same time.
+//! have several instances, and two nodes that need it cannot run at the same time. An instance must
+//! not get the name of another node from its number.
 
 use crate::{
     diagnostic::{Code, Diagnostics},

@@ -173,8 +173,10 @@ impl<'c> Workspace<'c> {
             )),
         }
         let sharers = &mut proposal.foreign_sharers;
-        sharers.retain(|it| plan::ends_namespace(known, &ending, it));
         let stage = &proposal.stage;
+        sharers.retain(|it| {
+            plan::ends_namespace(known, &ending, it) || !plan::keeps_object(stage, &it.instance)
+        });
         for sharers in &mut proposal.foreign_sharers {
             sharers.can_start_again = plan::keeps_object(stage, &sharers.instance);
         }

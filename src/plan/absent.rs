@@ -1,12 +1,15 @@
 //! Objects that a stage refers to and that do not exist, or do not run.
 
-use super::{PlanInput, order::Order};
+use super::PlanInput;
 use crate::{
-    model::Instance,
+    model::{Instance, InstanceState},
     seam::{Effect, Object, ObjectState},
     stage::{Parameters, Selection, Stage},
 };
-use std::{collections::HashMap, fmt};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+};
 
 /// An object that an instance needs in a stage, and that the stage does not provide. A system may
 /// refuse to continue halfway, or create an object in its place that belongs to nobody.
@@ -16,42 +19,76 @@ pub struct AbsentReference {
     pub instance: String,
     /// ID of the instance whose object it needs.
     pub other: String,
-    /// The object exists, but does not run.
-    pub is_stopped: bool,
+    /// Why it is absent.
+    pub reason: AbsenceReason,
+}
+
+/// Why an object is absent. It decides which command provides the object.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum AbsenceReason {
+    /// It was not created, or was uninstalled.
+    NotInstalled,
+    /// An update has not created it yet.
+    AwaitsUpdate,
+    /// It was removed outside dockctl.
+    Missing,
+    /// It does not run.
+    Stopped,
 }
 
 impl fmt::Display for AbsentReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            instance, other, ..
+            instance,
+            other,
+            reason,
         } = self;
-        if self.is_stopped {
-            write!(
-                f,
-                "{instance} shares a namespace of {other}, which does not run"
-            )
-        } else {
-            write!(f, "{instance} uses {other}, which is missing")
-        }
+        let why = match reason {
+            AbsenceReason::NotInstalled => "is not installed",
+            AbsenceReason::AwaitsUpdate => "an update has not created yet",
+            AbsenceReason::Missing => "is missing",
+            AbsenceReason::Stopped => "does not run",
+        };
+        write!(f, "{instance} needs {other}, which {why}")
     }
 }
 
-/// Returns the objects that the instances of a stage need and that it does not provide. A whole
-/// deployment is installed and repaired as far as possible: nothing is returned for that.
-pub(super) fn find(
+/// Leaves out of a repair the instances that cannot be repaired, because they need an object that it
+/// does not provide. Returns those objects; for another workflow, all that its stage needs in vain.
+pub(super) fn leave_out(
     known: &PlanInput<'_>,
     parameters: &Parameters,
-    stage: &Stage,
+    stage: &mut Stage,
 ) -> Vec<AbsentReference> {
-    use Parameters::{Heal, Install, Reinstall, Restart, Rollback, Scale, Start};
-    let is_whole = *parameters.selection() == Selection::All;
-    match parameters {
-        Install(_) | Heal(_) | Rollback(_) if is_whole => return Vec::new(),
-        Install(_) | Heal(_) | Rollback(_) | Reinstall(_) | Restart(_) | Scale(_) | Start(_) => {}
-        _ => return Vec::new(),
+    let mut absent = find(known, parameters, stage);
+    if !matches!(parameters, Parameters::Heal(_)) {
+        return absent;
     }
-    let order = Order::new(known.deployment, known.plugins);
-    let finder = Finder::new(known, &order, stage);
+    // What is left out may itself be needed.
+    let mut new = absent.clone();
+    while !new.is_empty() {
+        let left_out: HashSet<&str> = new.iter().map(|it| it.instance.as_str()).collect();
+        stage.retain(|task| !left_out.contains(task.instance.as_str()));
+        new = find(known, parameters, stage);
+        absent.extend(new.iter().cloned());
+    }
+    absent
+}
+
+/// Returns the objects that the instances of a stage need and that it does not provide. An install
+/// of a whole deployment provides all.
+fn find(known: &PlanInput<'_>, parameters: &Parameters, stage: &Stage) -> Vec<AbsentReference> {
+    use Parameters::{Heal, Install, Reinstall, Restart, Scale, Start};
+    let is_whole = *parameters.selection() == Selection::All;
+    // What exists is started, or created again, as it was created.
+    let as_created = known.record.as_created(known.deployment);
+    let references = match parameters {
+        Install(_) if is_whole => return Vec::new(),
+        Heal(_) | Restart(_) | Start(_) => known.plugins.declared_references(&as_created),
+        Install(_) | Reinstall(_) | Scale(_) => known.plugins.declared_references(known.deployment),
+        _ => return Vec::new(),
+    };
+    let finder = Finder::new(known, references, stage);
     let instances = known.deployment.instances.iter();
     let of_instance = |it: &Instance| {
         let missing = finder.missing(it).into_iter();
@@ -65,13 +102,18 @@ pub(super) fn find(
 /// Looks for the objects that the instances of a stage need.
 struct Finder<'a> {
     known: &'a PlanInput<'a>,
-    order: &'a Order<'a>,
+    /// For each instance, the IDs of the instances to whose objects it refers.
+    references: HashMap<String, Vec<String>>,
     /// The effects of the stage on each instance.
     effects: HashMap<&'a str, Vec<Effect>>,
 }
 
 impl<'a> Finder<'a> {
-    fn new(known: &'a PlanInput<'a>, order: &'a Order<'a>, stage: &'a Stage) -> Self {
+    fn new(
+        known: &'a PlanInput<'a>,
+        references: HashMap<String, Vec<String>>,
+        stage: &'a Stage,
+    ) -> Self {
         let mut effects: HashMap<&str, Vec<Effect>> = HashMap::new();
         for task in stage.tasks() {
             let of_instance = effects.entry(&task.instance).or_default();
@@ -79,7 +121,7 @@ impl<'a> Finder<'a> {
         }
         Self {
             known,
-            order,
+            references,
             effects,
         }
     }
@@ -89,21 +131,29 @@ impl<'a> Finder<'a> {
         effects.copied().any(is_it)
     }
 
-    /// Returns the objects that an instance refers to and that are missing.
+    /// Returns the objects that an instance refers to and that are missing. An object that exists
+    /// still needs its networks; links and volumes were resolved when it was created.
     fn missing(&self, instance: &Instance) -> Vec<AbsentReference> {
-        let comes_up = |effect| provides(effect) || effect == Effect::Starts;
-        if !self.has(&instance.id, comes_up) {
-            return Vec::new();
-        }
-        let needed = self.order.references_of(instance);
-        let missing = needed.filter(|id| self.is_missing(id) && !self.has(id, provides));
+        let is_created = self.has(&instance.id, provides);
+        let is_started = self.has(&instance.id, |it| it == Effect::Starts);
+        let is_needed = |id: &&String| is_created || (is_started && self.is_network(id));
+        let references = self.references.get(&instance.id).into_iter().flatten();
+        let missing = references
+            .filter(is_needed)
+            .filter(|id| self.is_missing(id) && !self.has(id, provides));
         missing
             .map(|other| AbsentReference {
                 instance: instance.id.clone(),
-                other: other.to_owned(),
-                is_stopped: false,
+                other: other.clone(),
+                reason: self.why_missing(other),
             })
             .collect()
+    }
+
+    fn is_network(&self, id: &str) -> bool {
+        let instance = self.known.deployment.instance(id);
+        let node = instance.and_then(|it| self.known.deployment.node(it));
+        node.and_then(|it| self.known.plugins.kind(it)) == Some("network")
     }
 
     fn is_missing(&self, id: &str) -> bool {
@@ -118,33 +168,63 @@ impl<'a> Finder<'a> {
         let node = instance.and_then(|it| Some((it, deployment.node(it)?)));
         node.is_some_and(|(instance, node)| {
             let node = record.object_definition(instance, node);
+            let has_name = plugins.name(self.known.part(instance, node)).is_some();
             plugins.is_observed(node)
-                && !node.is_adopted()
+                && (!node.is_adopted() || has_name)
                 && !observed.is_unseen(id)
                 && plugins.object_of(node, instance, observed).is_none()
         })
     }
 
-    /// Returns the instances whose namespaces an instance shares and that do not run.
+    fn why_missing(&self, id: &str) -> AbsenceReason {
+        let record = self.known.record;
+        let known = record.instances.get(id);
+        match record.state(id) {
+            // It was removed when it stopped.
+            _ if known.is_some_and(|it| it.stays_stopped) => AbsenceReason::Stopped,
+            InstanceState::Started | InstanceState::Stopped => AbsenceReason::Missing,
+            InstanceState::Deleted if record.is_uninstalled(id) => AbsenceReason::NotInstalled,
+            _ if record.has_outdated() => AbsenceReason::AwaitsUpdate,
+            _ => AbsenceReason::NotInstalled,
+        }
+    }
+
+    /// Returns the instances whose namespaces the object of an instance shares, and that do not run.
+    /// A new object gets new namespaces.
     fn stopped(&self, instance: &Instance) -> Vec<AbsentReference> {
-        if !self.has(&instance.id, |it| it == Effect::Starts) {
+        let is_kept = !self.has(&instance.id, provides);
+        if !is_kept || !self.has(&instance.id, |it| it == Effect::Starts) {
             return Vec::new();
         }
-        let observed = self.known.observed;
-        let object = observed.of_instance(&instance.id).into_iter();
-        let joined = object
-            .flat_map(|it| &it.namespaces)
-            .filter_map(|shared| observed.by_id(&shared.joined))
-            .filter(|owner| is_down(owner));
-        let others = joined.filter_map(|owner| Some(&owner.owner.as_ref()?.instance));
-        others
-            .filter(|other| !self.has(other, |it| it == Effect::Starts || provides(it)))
+        let object = self.known.observed.of_instance(&instance.id);
+        let namespaces = || object.into_iter().flat_map(|it| &it.namespaces);
+        let is_joined = |other: &Object| namespaces().any(|it| it.joined == other.id);
+        let references = self.references.get(&instance.id).into_iter().flatten();
+        let down = references.filter(|other| {
+            let object = self.object_of(other);
+            object.is_some_and(|object| is_down(object) && is_joined(object))
+        });
+        down.filter(|other| !self.has(other, |it| it == Effect::Starts || provides(it)))
             .map(|other| AbsentReference {
                 instance: instance.id.clone(),
                 other: other.clone(),
-                is_stopped: true,
+                reason: AbsenceReason::Stopped,
             })
             .collect()
+    }
+
+    /// Returns the object of an instance, also one that it has only adopted.
+    fn object_of(&self, id: &str) -> Option<&Object> {
+        let PlanInput {
+            deployment,
+            record,
+            observed,
+            plugins,
+            ..
+        } = *self.known;
+        let instance = deployment.instance(id)?;
+        let node = record.object_definition(instance, deployment.node(instance)?);
+        plugins.object_of(node, instance, observed)
     }
 }
 

@@ -125,7 +125,7 @@ fn follows(known: &PlanInput<'_>, stage: &Stage, object: &Object, owner: &Object
         && !object
             .namespaces
             .iter()
-            .any(|it| stays_down(known, stage, it));
+            .any(|it| stays_down(known, stage, it, owner));
     let Some(instance) = instance.filter(|_| is_shared) else {
         return false;
     };
@@ -135,16 +135,28 @@ fn follows(known: &PlanInput<'_>, stage: &Stage, object: &Object, owner: &Object
         && effects(stage, &instance.id).next().is_none()
 }
 
-/// Returns true if an object shares a namespace with one that a user stopped, and that this stage
-/// does not start. It cannot start again.
-fn stays_down(known: &PlanInput<'_>, stage: &Stage, shared: &SharedNamespace) -> bool {
-    let joined = known.observed.by_id(&shared.joined);
-    let Some(joined) = joined.and_then(instance_of) else {
+/// Returns true if the object that a namespace is shared with does not run after this stage, and does
+/// not follow the owner either. One that shares with it cannot start again.
+fn stays_down(
+    known: &PlanInput<'_>,
+    stage: &Stage,
+    shared: &SharedNamespace,
+    owner: &Object,
+) -> bool {
+    let Some(joined) = known.observed.by_id(&shared.joined) else {
         return false;
     };
-    let record = known.record.instances.get(joined);
-    let is_started = effects(stage, joined).any(|it| it == Effect::Starts);
-    record.is_some_and(|it| it.stays_stopped) && !is_started
+    let Some(instance) = instance_of(joined) else {
+        return !is_up(joined);
+    };
+    let (mut starts, mut stops) = (false, false);
+    for effect in effects(stage, instance) {
+        starts |= matches!(effect, Effect::Starts | Effect::Creates | Effect::Replaces);
+        stops |= effect == Effect::Stops;
+    }
+    let follows = joined.namespaces.iter().any(|it| it.owner == owner.id)
+        && known.record.state(instance) == InstanceState::Started;
+    !starts && (stops || !is_up(joined) && !follows)
 }
 
 /// Returns true if an object has its namespaces. A paused one keeps them.
@@ -152,8 +164,8 @@ fn is_up(object: &Object) -> bool {
     matches!(object.state, ObjectState::Running | ObjectState::Paused)
 }
 
-/// Returns true if the namespace that foreign objects share with an instance ends: not if its object
-/// shares it itself with one that does not end.
+/// Returns true if the namespace that foreign objects share with an instance ends. Returns false if
+/// the instance only shares it and its owner keeps running.
 pub(super) fn ends_namespace(
     known: &PlanInput<'_>,
     ending: &BTreeSet<String>,
@@ -211,8 +223,11 @@ pub(super) fn stage(known: &PlanInput<'_>) -> Stage {
             continue;
         };
         let (again, after) = start_again(object, &restarted);
-        let can_start = |shared: &SharedNamespace| !stays_down(known, &proposal.stage, shared);
-        let can_start = object.namespaces.iter().all(can_start);
+        let can_join = |shared: &SharedNamespace| {
+            let joined = known.observed.by_id(&shared.joined);
+            joined.is_none_or(|it| is_up(it) || restarted.contains_key(it.id.as_str()))
+        };
+        let can_start = object.namespaces.iter().all(can_join);
         let Some(again) = again.filter(|_| can_start && !node.is_adopted()) else {
             continue;
         };

@@ -27,7 +27,7 @@ pub mod uninstall;
 mod unseen;
 pub mod update;
 
-pub use absent::AbsentReference;
+pub use absent::{AbsenceReason, AbsentReference};
 pub use order::unordered_readings;
 pub use readers::AttributeRead;
 
@@ -50,21 +50,12 @@ use std::collections::BTreeSet;
 pub fn first(parameters: &Parameters, known: &PlanInput<'_>) -> Proposal {
     let mut proposal = for_workflow(parameters, known);
     unseen::leave_out(known, &mut proposal.stage);
+    proposal.absent = absent::leave_out(known, parameters, &mut proposal.stage);
     proposal.address_risks = addresses::order_starts(known, &mut proposal.stage);
     outdated::mark_outdated(known, &mut proposal.stage);
     proposal.followers = followers::own(known, &proposal.stage);
     proposal.lost_data = lost_data(known, &proposal.stage);
     proposal
-}
-
-/// Returns the objects that the instances of a stage need, and that it does not provide.
-#[must_use]
-pub fn absent_references(
-    known: &PlanInput<'_>,
-    parameters: &Parameters,
-    stage: &Stage,
-) -> Vec<AbsentReference> {
-    absent::find(known, parameters, stage)
 }
 
 /// Returns the IDs of the instances whose objects end in a stage, and their namespaces with them.
@@ -354,6 +345,9 @@ pub struct Proposal {
     pub foreign_sharers: Vec<ForeignSharers>,
     /// IDs of the instances whose data is gone: their object was lost, and is created again.
     pub lost_data: Vec<String>,
+    /// Objects that instances need and that the stage does not provide. A repair leaves these
+    /// instances out.
+    pub absent: Vec<AbsentReference>,
 }
 
 impl Proposal {
@@ -365,7 +359,8 @@ impl Proposal {
         let lost = self.lost_data.iter();
         let lost = lost
             .map(|id| format!("{id} is gone, and its data with it; it is created again, empty"));
-        risks.chain(sharers).chain(lost).collect()
+        let absent = self.absent.iter().map(|it| format!("not repaired: {it}"));
+        risks.chain(sharers).chain(lost).chain(absent).collect()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
         InstanceState::{self, Started, Starting, Stopped, Stopping},
         OperationDefinition, Retry,
     },
-    seam::{Labeling, Object, Purpose, Step},
+    seam::{DriftKind, Labeling, Object, Purpose, Step},
     stage::{
         Selection, TaskId,
         parameters::{Check, ExecuteOperation, OneOperation, Restart},
@@ -383,9 +383,12 @@ impl<'a> OperationPlanner<'a> {
         proposal: &Proposal,
     ) -> BTreeSet<TaskId> {
         let all = wait_for.get(other).cloned().unwrap_or_default();
-        match all.last().filter(|_| self.is_recorded) {
+        let stage = &proposal.stage;
+        let mut tasks = stage.tasks().iter();
+        let has_tasks = self.is_recorded && tasks.any(|task| task.instance == other);
+        match all.last().filter(|_| has_tasks) {
             Some(last) if order.awaited_operation(instance, other).is_some() => {
-                let task = order.awaited_task(instance, (other, *last), &proposal.stage);
+                let task = order.awaited_task(instance, (other, *last), stage);
                 task.into_iter().collect()
             }
             _ => all,
@@ -441,7 +444,14 @@ impl<'a> OperationPlanner<'a> {
             return chain.last;
         };
         let again = |ids: &HashSet<String>| ids.contains(&instance.id);
-        if self.after_stop.as_ref().is_some_and(again) {
+        // An object that shares a namespace of one that is gone cannot start again.
+        let is_cut_off = |object: &Object| {
+            let mut drift = object.drift.iter();
+            drift.any(|it| it.kind == DriftKind::CutOff)
+        };
+        let is_recreated = self.after_stop.as_ref().is_some_and(again)
+            || (starts && object.is_some_and(is_cut_off));
+        if is_recreated {
             restore::append_recreate(&mut chain);
             return chain.last;
         }

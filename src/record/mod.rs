@@ -430,6 +430,7 @@ impl Record {
             let instances = self.instances.values_mut();
             instances.for_each(|instance| instance.exchange = None);
         }
+        self.mark_uninstalled();
         let created = stage.tasks().iter();
         for task in created.filter(|it| it.state_after == Some(InstanceState::Started)) {
             if let Some(known) = self.instances.get_mut(&task.instance) {
@@ -442,6 +443,23 @@ impl Record {
         }
         self.begin_stage(stage.clone());
         Ok(())
+    }
+
+    /// Notes that instances which are already deleted are to stay so.
+    fn mark_uninstalled(&mut self) {
+        let execution = self.executions.last();
+        let Some(Parameters::Uninstall(uninstall)) = execution.map(|it| &*it.parameters) else {
+            return;
+        };
+        let selection = uninstall.selection.clone();
+        let deployment = self.deployment.as_ref();
+        for instance in deployment.iter().flat_map(|it| &it.instances) {
+            let is_selected = deployment.is_some_and(|it| selection.contains(it, instance));
+            let known = self.instances.get_mut(&instance.id);
+            if let Some(known) = known.filter(|_| is_selected) {
+                known.stays_deleted |= known.state == InstanceState::Deleted;
+            }
+        }
     }
 
     /// Adds tasks that were planned after the stage began.
@@ -766,7 +784,7 @@ impl Record {
         ))
     }
 
-    /// Returns true if a user uninstalled the instance, and nothing was to create it since.
+    /// Returns true if a user uninstalled the instance, and no later execution planned to create it.
     #[must_use]
     pub fn is_uninstalled(&self, id: &str) -> bool {
         let known = self.instances.get(id);

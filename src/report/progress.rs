@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     event::{Entry, Event},
+    printable::on_one_line,
     record::{Record, TaskState},
     seam::{LogLine, Progress},
     stage::TaskId,
@@ -90,13 +91,14 @@ impl Live {
             None => self.screen.add(bar),
         };
         bar.set_style(self.style("{spinner} {prefix}  {wide_msg} {elapsed:>5}"));
-        bar.set_prefix(format!("{}.{}", task.instance, task.operation));
+        let prefix = format!("{}.{}", task.instance, task.operation);
+        bar.set_prefix(on_one_line(&prefix));
         let attempt_text = if attempt > 1 {
             format!(" (attempt {attempt})")
         } else {
             String::new()
         };
-        bar.set_message(format!("{}{attempt_text}", task.step));
+        bar.set_message(on_one_line(&format!("{}{attempt_text}", task.step)));
         bar.enable_steady_tick(Duration::from_millis(125));
         if let Some(old) = self.lines.insert(task.instance.clone(), bar) {
             old.finish_and_clear();
@@ -143,7 +145,8 @@ impl Live {
                 TaskState::Succeeded | TaskState::Ignored
             )
         }) {
-            self.print(&format!("{} {id} {}", self.mark(event), record.state(id)));
+            let line = on_one_line(&format!("{id} {}", record.state(id)));
+            self.print(&format!("{} {line}", self.mark(event)));
         }
     }
 

@@ -32,7 +32,8 @@ pub fn table(
 }
 
 fn shown(cell: &str, charset: Charset) -> String {
-    charset.show(&printable(cell)).into_owned()
+    let line = printable(cell).replace('\n', "\\n");
+    charset.show(&line).into_owned()
 }
 
 /// The screen that shows a table.

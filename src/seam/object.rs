@@ -103,7 +103,8 @@ impl Observed {
     /// Returns the object with this ID, regardless of its engine and its creator.
     #[must_use]
     pub fn by_id(&self, id: &str) -> Option<&Object> {
-        self.objects.iter().find(|object| object.id == id)
+        let of_id = |object: &Object| Some(object.id.clone());
+        self.by_id.first(&self.objects, id, of_id)
     }
 
     /// Returns the object with this name or ID on the engine of an instance, regardless of its
@@ -177,9 +178,10 @@ pub struct Object {
 pub struct SharedNamespace {
     /// What is shared.
     pub namespace: Namespace,
-    /// ID of the object that it names. It must run when this one starts.
+    /// ID of the object that the declaration names. It must run when this one starts.
     pub joined: String,
-    /// ID of the object whose namespace it is: the named one may share it, too.
+    /// ID of the object that created the namespace. It differs from `joined` if that one shares it,
+    /// too.
     pub owner: String,
     /// The step that starts the object again, after the other one.
     pub again: Step,

@@ -142,7 +142,7 @@ fn stopped_owner_fails_a_start_at_once_and_can_be_uninstalled() {
     let why = format!("container `{owner}`, which `pid_mode` names, does not run");
     for command in ["start", "restart"] {
         let refused = test.run(&[command, "sharer"]).exits_with(3);
-        refused.stderr_contains(&["shares a namespace of owner_", "dockctl start owner_"]);
+        refused.stderr_contains(&["needs owner_", "dockctl start owner_"]);
     }
     let start = "operation=cloudify.interfaces.lifecycle.start";
     let only = "node_ids=[sharer]";

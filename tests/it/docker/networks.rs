@@ -265,7 +265,7 @@ fn container_is_not_created_without_its_volume() {
     ];
     for command in commands {
         test.run(command).exits_with(3).stderr_contains(&[
-            "uses data_",
+            "needs data_",
             "which is missing",
             "dockctl heal -d",
         ]);

@@ -17,7 +17,7 @@ use dockctl::{
     secrets::Secrets,
     stage::{
         Parameters, Selection, Workflow,
-        parameters::{OneOperation, Restart},
+        parameters::{Heal, OneOperation, Reinstall, Restart, Uninstall},
     },
 };
 
@@ -169,7 +169,7 @@ fn sharers_of_sharers_follow_the_owner_of_the_namespace() {
     assert_eq!(life.world.stale_sharers(), ["c"]);
     assert_eq!(
         absent(&life, &deployment, &restart("c")),
-        ["c shares a namespace of b, which does not run"]
+        ["c needs b, which does not run"]
     );
     assert!(absent(&life, &deployment, &restart("a")).is_empty());
     let start = Parameters::Start(OneOperation {
@@ -180,16 +180,137 @@ fn sharers_of_sharers_follow_the_owner_of_the_namespace() {
     let outcome = life.run_with(&deployment, &start);
     assert_eq!(outcome, Some(Outcome::Terminated));
     assert!(life.world.stale_sharers().is_empty());
+    // The same if `b` has ended by itself.
+    kill(&life, "b");
+    let outcome = life.run_with(&deployment, &restart("a"));
+    assert_eq!(outcome, Some(Outcome::Terminated));
+    assert_eq!(life.world.stale_sharers(), ["c"]);
+    assert_eq!(
+        life.run(&deployment, Workflow::Heal),
+        Some(Outcome::Terminated)
+    );
+    assert!(life.world.stale_sharers().is_empty());
 }
 
 /// Returns the objects that a workflow lacks, with the names of nodes.
 fn absent(life: &TestDeployment, deployment: &Deployment, parameters: &Parameters) -> Vec<String> {
-    let absent = with_known(life, deployment, |known| {
-        let stage = plan::first(parameters, known).stage;
-        plan::absent_references(known, parameters, &stage)
-    });
-    let shown = absent.into_iter().map(|it| it.to_string());
+    let plan = |known: &PlanInput<'_>| plan::first(parameters, known).absent;
+    let shown = with_known(life, deployment, plan).into_iter();
+    let shown = shown.map(|it| it.to_string());
     shown.map(|it| without_ids(deployment, it)).collect()
+}
+
+/// What exists is started as it was created: it does not need what a failed update was to add.
+#[test]
+fn new_references_of_a_failed_update_are_not_needed_by_a_restart() {
+    let x = |command: &str| format!("command: {command}");
+    let before = [
+        ("x", &*x("sleep 1"), "", ""),
+        ("a", "command: sleep 1", "", ""),
+    ];
+    let before = deployment_of(&blueprint(&before), None);
+    let mut life = install(&before);
+    let shares = "command: sleep 1, host_config: {network_mode: 'container:b'}";
+    let depends = "{type: cloudify.relationships.depends_on, target: x}";
+    let after = [
+        ("x", &*x("missing"), "", ""),
+        ("a", shares, "", ""),
+        ("b", "command: sleep 1", "", depends),
+    ];
+    let after = deployment_of(&blueprint(&after), Some(&before));
+    assert_eq!(life.run(&after, Workflow::Update), Some(Outcome::Failed));
+    assert_eq!(life.container_states(), ["a running", "x running"]);
+    let restart = Parameters::Restart(Restart {
+        selection: select(&after, "a"),
+        is_recorded: true,
+        ..Restart::default()
+    });
+    assert_eq!(absent(&life, &after, &restart), [""; 0]);
+    let reinstall = Parameters::Reinstall(Reinstall {
+        selection: select(&after, "a"),
+        ..Reinstall::default()
+    });
+    assert_eq!(
+        absent(&life, &after, &reinstall),
+        ["a needs b, which an update has not created yet"]
+    );
+}
+
+/// A restart of one instance creates nothing that is missing, and does not need whatever was resolved
+/// when its container was created.
+#[test]
+fn missing_objects_are_named_only_to_those_that_need_them() {
+    let host = "host_config: {links: ['b:x']}";
+    let text = blueprint(&[
+        ("a", &format!("command: sleep 1, {host}"), "", ""),
+        ("b", "command: sleep 1", "", ""),
+    ]);
+    let deployment = deployment_of(&text, None);
+    let life = install(&deployment);
+    let remove = |name: &str| {
+        let mut containers = life.world.containers.borrow_mut();
+        containers.retain(|it| it.name != name);
+    };
+    remove("b");
+    let restart = Parameters::Restart(Restart {
+        selection: select(&deployment, "a"),
+        is_recorded: true,
+        ..Restart::default()
+    });
+    let heal = Parameters::Heal(Heal {
+        selection: select(&deployment, "a"),
+        ..Heal::default()
+    });
+    assert_eq!(absent(&life, &deployment, &restart), [""; 0]);
+    assert_eq!(absent(&life, &deployment, &heal), [""; 0]);
+    remove("a");
+    for parameters in [&restart, &heal] {
+        let absent = absent(&life, &deployment, parameters);
+        assert_eq!(absent, ["a needs b, which is missing"]);
+    }
+    let whole = Parameters::Heal(Heal::default());
+    assert_eq!(absent(&life, &deployment, &whole), [""; 0]);
+}
+
+/// A repair leaves alone an instance that needs one which a user stopped or uninstalled: it would
+/// take down a container that cannot start again.
+#[test]
+fn repair_leaves_out_instances_that_need_an_absent_one() {
+    let shares =
+        |of: &str| format!("command: sleep 1, host_config: {{network_mode: 'container:{of}'}}");
+    let text = blueprint(&[
+        ("c", &shares("b"), "", ""),
+        ("b", &shares("a"), "", ""),
+        ("a", "command: sleep 1", "", ""),
+        ("d", "command: sleep 1", "", ""),
+    ]);
+    let deployment = deployment_of(&text, None);
+    let mut life = install(&deployment);
+    let uninstall = Parameters::Uninstall(Uninstall {
+        selection: select(&deployment, "b"),
+        ..Uninstall::default()
+    });
+    let outcome = life.run_with(&deployment, &uninstall);
+    assert_eq!(outcome, Some(Outcome::Terminated));
+    // `c` is missing and needs `b`; `d` is repaired.
+    let gone = |name: &str| {
+        life.world
+            .containers
+            .borrow_mut()
+            .retain(|it| it.name != name)
+    };
+    gone("c");
+    gone("d");
+    let heal = Parameters::Heal(Heal::default());
+    assert_eq!(
+        absent(&life, &deployment, &heal),
+        ["c needs b, which is not installed"]
+    );
+    assert_eq!(
+        life.run(&deployment, Workflow::Heal),
+        Some(Outcome::Terminated)
+    );
+    assert_eq!(life.container_states(), ["a running", "d running"]);
 }
 
 fn without_ids(deployment: &Deployment, text: String) -> String {

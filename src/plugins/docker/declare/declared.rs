@@ -12,6 +12,7 @@ use crate::{
         docker::declare::{
             action::{Attachment, Creation, Dialect},
             image, infrakit,
+            json::{list, strings, text},
             operation::{is_infrakit, is_run, kind},
             params,
         },
@@ -456,7 +457,8 @@ pub(crate) fn provided_names(part: InstanceRef<'_>) -> Vec<Name> {
         instance,
         node,
     } = part;
-    let own = declared_name(deployment, instance).map(|name| object_name_of(node, name));
+    let own = declared_name(deployment, instance).zip(kind(node));
+    let own = own.map(|(name, kind)| object_name_of(node, kind, name));
     let built = built_image(deployment, instance).map(image_name);
     own.into_iter().chain(built).collect()
 }
@@ -471,14 +473,20 @@ pub(crate) fn referenced_names(part: InstanceRef<'_>) -> Vec<Name> {
     } = part;
     let used = container_references(deployment, instance).into_iter();
     let image = used_image(deployment, instance).map(image_name);
-    used.map(|name| object_name_of(node, name))
+    used.map(|(kind, name)| object_name_of(node, kind, name))
         .chain(image)
         .collect()
 }
 
-fn object_name_of(node: &Definition, name: String) -> Name {
+/// Objects of different kinds can have the same name.
+fn object_name_of(node: &Definition, kind: Kind, name: String) -> Name {
     Name {
-        namespace: "docker object",
+        namespace: match kind {
+            Kind::Container => "docker container",
+            Kind::Image => "docker image object",
+            Kind::Network => "docker network",
+            Kind::Volume => "docker volume",
+        },
         system: engine(node).to_string(),
         name,
     }
@@ -512,8 +520,11 @@ fn used_image(deployment: &Deployment, instance: &Instance) -> Option<String> {
         .then(|| image::display_image(&image))
 }
 
-/// Returns the names of the objects to which the container of an instance refers.
-pub(crate) fn container_references(deployment: &Deployment, instance: &Instance) -> Vec<String> {
+/// Returns the kinds and names of the objects to which the container of an instance refers.
+pub(crate) fn container_references(
+    deployment: &Deployment,
+    instance: &Instance,
+) -> Vec<(Kind, String)> {
     let Some(node) = deployment
         .node(instance)
         .filter(|node| kind(node) == Some(Kind::Container) && !node.is_adopted())
@@ -521,63 +532,60 @@ pub(crate) fn container_references(deployment: &Deployment, instance: &Instance)
         return Vec::new();
     };
     let creation = creation(deployment, instance, node);
-    let networks = creation
-        .networks
-        .iter()
-        .filter_map(|attachment| attachment.network.as_str());
-    let volumes = creation
-        .mounts
-        .iter()
-        .filter_map(|mount| mount["Source"].as_str());
-    let related: Vec<String> = networks.chain(volumes).map(str::to_owned).collect();
+    let networks = creation.networks.iter();
+    let networks = networks.filter_map(|it| Some((Kind::Network, it.network.as_str()?)));
+    let volumes = creation.mounts.iter().filter_map(mounted_volume);
+    let related: Vec<(Kind, String)> = networks
+        .chain(volumes)
+        .map(|(kind, name)| (kind, name.to_owned()))
+        .collect();
     let Ok(converted) = creation.converted() else {
         return related;
     };
-    let host = converted
-        .body
-        .get("HostConfig")
-        .cloned()
-        .unwrap_or_default();
+    let null = Json::Null;
+    let host = converted.body.get("HostConfig").unwrap_or(&null);
     related
         .into_iter()
-        .chain(names_in_host(&host))
+        .chain(references_in_host(host))
         .chain(networks_in(&converted))
         .collect()
 }
 
-pub(crate) fn names_in_host(host: &Json) -> Vec<String> {
-    let list = |field: &str| host[field].as_array().cloned().unwrap_or_default();
+/// Returns the kinds and names of the objects to which a `HostConfig` refers. Paths of the host are
+/// none.
+pub(crate) fn references_in_host(host: &Json) -> Vec<(Kind, String)> {
     let first = |text: &str| {
-        text.split(':')
-            .next()
-            .unwrap_or_default()
-            .trim_start_matches('/')
-            .to_owned()
+        let name = text.split(':').next().unwrap_or_default();
+        name.trim_start_matches('/').to_owned()
     };
-    let listed = ["Links", "VolumesFrom", "Binds"]
+    let containers = ["Links", "VolumesFrom"]
         .into_iter()
-        .flat_map(list)
-        .filter_map(|name| name.as_str().map(first));
-    let mounted = list("Mounts")
-        .into_iter()
-        .filter_map(|mount| mount["Source"].as_str().map(str::to_owned));
+        .flat_map(|field| strings(&host[field]))
+        .map(|text| (Kind::Container, first(text)));
+    let binds = strings(&host["Binds"]).filter(|bind| !bind.starts_with(['/', '.', '~']));
+    let binds = binds.map(|bind| (Kind::Volume, first(bind)));
+    let mounts = list(&host["Mounts"]).filter_map(mounted_volume);
+    let mounts = mounts.map(|(kind, name)| (kind, name.to_owned()));
     let shared = ["NetworkMode", "PidMode", "IpcMode"]
         .into_iter()
-        .filter_map(|field| host[field].as_str());
-    let shared = shared.map(|mode| {
-        mode.strip_prefix("container:")
-            .unwrap_or(mode)
-            .trim_start_matches('/')
-            .to_owned()
-    });
-    listed
-        .chain(mounted)
-        .chain(shared)
-        .filter(|name| !name.is_empty())
+        .filter_map(|field| text(&host[field]).strip_prefix("container:"))
+        .map(|name| (Kind::Container, name.trim_start_matches('/').to_owned()));
+    let network = Some(text(&host["NetworkMode"])).filter(|mode| !mode.contains(':'));
+    let network = network.map(|name| (Kind::Network, name.to_owned()));
+    let all = containers.chain(binds).chain(mounts).chain(shared);
+    all.chain(network)
+        .filter(|(_, name)| !name.is_empty())
         .collect()
 }
 
-fn networks_in(creation: &params::Creation) -> Vec<String> {
+/// Returns the name of the volume of a mount in the engine's format.
+fn mounted_volume(mount: &Json) -> Option<(Kind, &str)> {
+    let name = mount["Source"].as_str()?;
+    let is_volume = !matches!(text(&mount["Type"]), "bind" | "tmpfs" | "npipe");
+    (is_volume && !name.starts_with('/')).then_some((Kind::Volume, name))
+}
+
+fn networks_in(creation: &params::Creation) -> Vec<(Kind, String)> {
     let networks = creation
         .body
         .get("NetworkingConfig")
@@ -585,7 +593,7 @@ fn networks_in(creation: &params::Creation) -> Vec<String> {
     networks
         .into_iter()
         .flatten()
-        .map(|(name, _)| name.clone())
+        .map(|(name, _)| (Kind::Network, name.clone()))
         .collect()
 }
 

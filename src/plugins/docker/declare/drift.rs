@@ -2,7 +2,7 @@
 //! a label contains the digest of the rest.
 
 use crate::{
-    model::{Definition, Deployment, Instance, function::contains_call},
+    model::{Definition, Deployment, function::contains_call},
     plugins::docker::declare::{
         action::{Action, Attachment, Creation},
         change::{ADJUSTABLE, add_swap},
@@ -131,7 +131,7 @@ fn only_network(found: &Container, creation: &Creation) -> Option<Attachment> {
 /// Returns the drift of a container that shares a namespace of the start before of another container:
 /// it has no network any more, or it ended with the processes of that start.
 pub(crate) fn stale_namespace<'c>(
-    (instance, node): (&Instance, &Definition),
+    (instance, node): (&str, &Definition),
     found: &'c Container,
     by_id: &ById<'_, 'c>,
 ) -> Option<Drift> {
@@ -146,14 +146,20 @@ pub(crate) fn stale_namespace<'c>(
 }
 
 fn stale_start<'c>(
-    (instance, node): (&Instance, &Definition),
+    (instance, node): (&str, &Definition),
     found: &Container,
     shared: &SharedNamespace<'c>,
     by_id: &ById<'_, 'c>,
 ) -> Option<Drift> {
-    let owner = by_id(root_owner(shared, by_id))?;
-    let [mine, of_owner] = [found, owner].map(Container::started_ms);
-    let is_stale = owner.state() == ObjectState::Running && !node.is_adopted() && mine? < of_owner?;
+    let path = path_of(shared, by_id);
+    let owner = path.last().and_then(|id| by_id(id))?;
+    let of_owner = owner.started_ms()?;
+    // One that joined a stale namespace has a stale namespace, too.
+    let between = path.iter().filter_map(|id| by_id(id));
+    let mut joined = [found].into_iter().chain(between);
+    let is_stale = owner.state() == ObjectState::Running
+        && !node.is_adopted()
+        && joined.any(|it| it.started_ms().is_some_and(|mine| mine < of_owner));
     is_stale.then(|| Drift {
         field: shared.argument.to_owned(),
         declared: format!(
@@ -163,8 +169,7 @@ fn stale_start<'c>(
         )
         .into(),
         present: format!(
-            "of its start before; {} was started at {}",
-            instance.id,
+            "of its start before; {instance} was started at {}",
             found.started_at().unwrap_or_default()
         )
         .into(),
@@ -179,6 +184,13 @@ pub(crate) type ById<'f, 'c> = dyn Fn(&str) -> Option<&'c Container> + 'f;
 /// Returns the ID of the container whose namespace it is. The named container may share it itself:
 /// its own starts do not change the namespace then.
 fn root_owner<'c>(shared: &SharedNamespace<'c>, by_id: &ById<'_, 'c>) -> &'c str {
+    let path = path_of(shared, by_id);
+    path.last().copied().unwrap_or(shared.owner)
+}
+
+/// Returns the IDs of the named container and of those through which it shares the namespace. The
+/// last one is the owner; it may be gone.
+fn path_of<'c>(shared: &SharedNamespace<'c>, by_id: &ById<'_, 'c>) -> Vec<&'c str> {
     let mut path = vec![shared.owner];
     while let Some(owner) = path.last().and_then(|id| by_id(id)) {
         let mut above = shared_namespaces(owner).filter(|it| it.namespace == shared.namespace);
@@ -187,23 +199,23 @@ fn root_owner<'c>(shared: &SharedNamespace<'c>, by_id: &ById<'_, 'c>) -> &'c str
             _ => break,
         }
     }
-    path.last().copied().unwrap_or(shared.owner)
+    path
 }
 
 /// Returns the drift of a container that uses a namespace of a container that is gone, and runs or
-/// should run. `is_there` tells whether the one with an ID exists.
-pub(crate) fn lost_namespace(
+/// should run.
+pub(crate) fn lost_namespace<'c>(
     node: &Definition,
-    found: &Container,
-    is_there: impl Fn(&str) -> bool,
+    found: &'c Container,
+    by_id: &ById<'_, 'c>,
 ) -> Option<Drift> {
     let is_affected = match found.state() {
         ObjectState::Running => true,
         ObjectState::Exited => expected_exit(node).is_none(),
         _ => false,
     };
-    let mut lost =
-        shared_namespaces(found).filter(|it| !it.owner.is_empty() && !is_there(it.owner));
+    let is_lost = |it: &SharedNamespace<'c>| by_id(root_owner(it, by_id)).is_none();
+    let mut lost = shared_namespaces(found).filter(|it| !it.owner.is_empty() && is_lost(it));
     let lost = lost.next().filter(|_| is_affected && !node.is_adopted())?;
     Some(Drift {
         field: lost.argument.to_owned(),
@@ -321,4 +333,58 @@ fn differs(field: &str, declared: &Json, found: &Json) -> bool {
         return name(declared) != name(found) || times(declared) != times(found);
     }
     declared != found && !nothing(declared) && !nothing(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns a running container that shares the network of another one.
+    fn container(id: &str, owner: &str, started: u32) -> Container {
+        let mode = match owner {
+            "" => "bridge".to_owned(),
+            owner => format!("container:{owner}"),
+        };
+        Container::new(json!({
+            "Id": id,
+            "Name": format!("/{id}"),
+            "State": { "Status": "running", "StartedAt": format!("2030-01-01T00:00:{started:02}Z") },
+            "HostConfig": { "NetworkMode": mode },
+        }))
+    }
+
+    /// Returns the drift of `c`, which shares the network of `b`, which shares that of `a`.
+    fn drift_of_c(containers: &[Container]) -> Option<DriftKind> {
+        let by_id = |id: &str| containers.iter().find(|it| it.id() == id);
+        let c = by_id("c").unwrap();
+        let node = Definition::default();
+        let lost = lost_namespace(&node, c, &by_id);
+        let drift = lost.or_else(|| stale_namespace(("c", &node), c, &by_id));
+        drift.map(|it| it.kind)
+    }
+
+    #[test]
+    fn starts_of_the_owner_of_a_namespace_count() {
+        let chain = |a: u32, b: u32, c: u32| {
+            let all = [
+                container("a", "", a),
+                container("b", "a", b),
+                container("c", "b", c),
+            ];
+            drift_of_c(&all)
+        };
+        assert_eq!(chain(1, 2, 3), None);
+        // `b` has joined the namespace of `a` again.
+        assert_eq!(chain(1, 4, 3), None);
+        assert_eq!(chain(5, 2, 3), Some(DriftKind::StaleStart));
+        assert_eq!(chain(5, 6, 3), Some(DriftKind::StaleStart));
+        // `c` has joined `b`, which has the namespace of an earlier start of `a`.
+        assert_eq!(chain(5, 2, 6), Some(DriftKind::StaleStart));
+    }
+
+    #[test]
+    fn namespace_of_a_container_that_is_gone_is_lost() {
+        let chain = [container("b", "a", 2), container("c", "b", 3)];
+        assert_eq!(drift_of_c(&chain), Some(DriftKind::CutOff));
+    }
 }

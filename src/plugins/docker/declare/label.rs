@@ -141,7 +141,8 @@ pub(crate) fn is_plain(text: &str) -> bool {
 /// Returns the label for the object of an instance. Functions are not evaluated, because they may
 /// read secrets.
 pub(crate) fn record(deployment: &Deployment, instance: &Instance, node: &Definition) -> Json {
-    let mut uses = container_references(deployment, instance);
+    let uses = container_references(deployment, instance).into_iter();
+    let mut uses: Vec<String> = uses.map(|(_, name)| name).collect();
     uses.sort();
     uses.dedup();
     let numbering = deployment.structure.numbering.get(&instance.node);

@@ -537,7 +537,7 @@ impl Engine {
                 .map(|it| it.owner.to_owned())
                 .collect()
         };
-        let mut seen: HashSet<String> = found.iter().flatten().map(|it| it.id().into()).collect();
+        let mut seen: HashSet<String> = found.iter().flatten().map(Container::id).collect();
         let mut open: Vec<String> = found
             .iter()
             .flatten()
@@ -785,7 +785,8 @@ fn is_relevant(container: &Json, deployment: &str, wanted: &HashSet<String>) -> 
 
 /// Adds the drift of containers that share namespaces of the start before of another container.
 fn add_stale_namespaces(objects: &mut [Object], found: &[&Container], deployment: &Deployment) {
-    let by_id = |id: &str| found.iter().copied().find(|it| it.id() == id);
+    let all: HashMap<String, &Container> = found.iter().map(|it| (it.id(), *it)).collect();
+    let by_id = |id: &str| all.get(id).copied();
     for object in objects {
         let instance = object
             .owner
@@ -795,8 +796,8 @@ fn add_stale_namespaces(objects: &mut [Object], found: &[&Container], deployment
         let (Some(node), Some(container)) = (node, by_id(&object.id)) else {
             continue;
         };
-        let drift = stale_namespace(node, container, &by_id);
-        let lost = lost_namespace(node.1, container, |id| by_id(id).is_some());
+        let drift = stale_namespace((&node.0.id, node.1), container, &by_id);
+        let lost = lost_namespace(node.1, container, &by_id);
         // A restart does not bring back a lost namespace.
         object.drift.extend(lost.or(drift));
         object.namespaces = namespaces(node.1, container, &by_id);

@@ -3,10 +3,11 @@
 
 use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, Span},
+    engine::Kind,
     model::{Blueprint, Node, Operation as ModelOperation, Precedence},
     plugins::docker::declare::{
         check::{Operation, given_name, operation, params},
-        declared::names_in_host,
+        declared::references_in_host,
     },
     stage::is_install_operation,
     syntax::{Value, call},
@@ -127,7 +128,7 @@ fn declared(blueprint: &Blueprint) -> Precedence<'_> {
     order
 }
 
-/// Returns the names of the containers and volumes that a container uses.
+/// Returns the names of the containers that a container uses.
 fn names_used(node: &Node, create: &ModelOperation) -> Vec<String> {
     let start = operation(node, Operation::Start);
     let params = |operation: Option<&ModelOperation>| {
@@ -137,10 +138,12 @@ fn names_used(node: &Node, create: &ModelOperation) -> Vec<String> {
             .unwrap_or_default()
     };
     let converted = params::creation(&params(Some(create)), &params(start));
-    converted
+    let host = converted
         .ok()
-        .and_then(|it| it.body.get("HostConfig").map(names_in_host))
-        .unwrap_or_default()
+        .and_then(|mut it| it.body.remove("HostConfig"));
+    let references = references_in_host(&host.unwrap_or_default()).into_iter();
+    let containers = references.filter(|(kind, _)| *kind == Kind::Container);
+    containers.map(|(_, name)| name).collect()
 }
 
 fn of_node<'b>(blueprint: &'b Blueprint, node: &'b Node) -> Vec<AttributeRead<'b>> {

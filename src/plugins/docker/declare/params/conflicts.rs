@@ -119,13 +119,33 @@ const MODES: [&str; 29] = [
     "idmap",
 ];
 
-/// Returns the fault of the first mode that no engine knows.
+/// Modes of which a bind has one at most.
+const RIVAL_MODES: [&[&str]; 4] = [
+    &["ro", "rw"],
+    &["z", "Z"],
+    &[
+        "shared", "rshared", "slave", "rslave", "private", "rprivate",
+    ],
+    &["copy", "nocopy"],
+];
+
+/// Returns the fault of the modes of a bind: one that no engine knows, or several of a kind.
 fn unknown_mode(modes: &str) -> Option<Fault> {
     // Podman has modes with values, such as `upperdir=PATH`.
-    let is_known = |mode: &&str| mode.is_empty() || mode.contains('=') || MODES.contains(mode);
-    let mode = modes.split(',').find(|mode| !is_known(mode))?;
-    let message = format!("`{mode}` is not a mode of a bind");
-    Some(Fault::new(message).hint("write `ro` or `rw`"))
+    let is_known = |mode: &&str| mode.contains('=') || MODES.contains(mode);
+    let unknown = modes.split(',').find(|mode| !is_known(mode));
+    let is_given_twice = |rivals: &&[&str]| {
+        let given = modes.split(',').filter(|mode| rivals.contains(mode));
+        given.count() > 1
+    };
+    let message = match (unknown, RIVAL_MODES.iter().find(|it| is_given_twice(it))) {
+        (Some(mode), _) => format!("`{mode}` is not a mode of a bind"),
+        (None, Some(rivals)) => {
+            format!("a bind has one of the modes {}", rivals.join(", "))
+        }
+        (None, None) => return None,
+    };
+    Some(Fault::new(message).hint("write, for example, `ro` or `rw,z`"))
 }
 
 /// Returns the fault of a path that is mounted twice.
@@ -204,6 +224,8 @@ mod tests {
                 .into_iter()
                 .any(given)
         );
+        let rivals = ["/a:/b:ro,rw", "/a:/b:z,z", "/a:/b:ro,"];
+        assert!(!rivals.into_iter().any(given));
         let mount = json!({ "Target": "/x", "Source": "v", "Type": "volume" });
         assert!(found(json!({ "Binds": ["/a:/x"], "Mounts": [mount] })).is_some());
         let nameless = json!({ "Target": "/x/", "Type": "volume" });
