@@ -335,8 +335,7 @@ async fn observe_status(
             format!("to manage these objects here, run: dockctl recover {name}\n")
         }
         (None, None) => {
-            let owners = stopped_owners(&views, &observed);
-            let owners = owners.filter(|_| lacks_only_networks(&views));
+            let owners = stopped_owners(&views, &record, &observed);
             advice(name, &record, drifted, owners)
         }
     };
@@ -353,12 +352,6 @@ async fn observe_status(
 /// Drift of a container that shares the network of one that does not run.
 const NO_NETWORK: &str = "no network";
 
-/// Returns true if nothing else has drifted. `heal` does not start what a user stopped.
-fn lacks_only_networks(views: &[View<'_>]) -> bool {
-    let mut drift = views.iter().flat_map(|view| &view.drift);
-    drift.all(|it| it == NO_NETWORK)
-}
-
 /// Returns the container whose network an object shares, if it does not run.
 fn stopped_owner<'o>(object: &Object, observed: &'o Observed) -> Option<&'o Object> {
     let mut shared = object.namespaces.iter();
@@ -371,13 +364,16 @@ fn stopped_owner<'o>(object: &Object, observed: &'o Observed) -> Option<&'o Obje
     is_down.then_some(owner)
 }
 
-/// Returns the IDs of the instances whose networks others share, and that do not run; none without
-/// any.
-fn stopped_owners(views: &[View<'_>], observed: &Observed) -> Option<String> {
-    let objects = views.iter().filter_map(|view| view.object);
-    let owners = objects.filter_map(|object| stopped_owner(object, observed));
+/// Returns the IDs of the instances that a user stopped, and whose namespaces drifted ones share; none
+/// without any. `heal` starts neither.
+fn stopped_owners(views: &[View<'_>], record: &Record, observed: &Observed) -> Option<String> {
+    let drifted = views.iter().filter(|view| !view.drift.is_empty());
+    let objects = drifted.filter_map(|view| view.object);
+    let shared = objects.flat_map(|object| &object.namespaces);
+    let owners = shared.flat_map(|it| [&it.joined, &it.owner]);
     let ids: BTreeSet<&str> = owners
-        .filter_map(|owner| Some(owner.owner.as_ref()?.instance.as_str()))
+        .filter_map(|id| Some(observed.by_id(id)?.owner.as_ref()?.instance.as_str()))
+        .filter(|id| record.instances.get(*id).is_some_and(|it| it.stays_stopped))
         .collect();
     (!ids.is_empty()).then(|| Vec::from_iter(ids).join(" "))
 }
@@ -414,7 +410,7 @@ fn advice(name: &str, record: &Record, drifted: bool, stopped_owners: Option<Str
             format!("to update outdated instances, run: dockctl update {path} -d {name}\n")
         }
         _ if let Some(owners) = stopped_owners => format!(
-            "to start the owners of the shared networks, run: dockctl start {owners} -d {name}\n"
+            "to start the containers whose namespaces others share, run: dockctl start {owners} -d {name}\n"
         ),
         // Labels lack definitions that a repair needs.
         _ if drifted && deployment.is_some_and(|deployment| deployment.recovered) => {

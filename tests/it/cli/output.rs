@@ -384,10 +384,10 @@ fn no_line_of_progress_is_a_command_to_a_pipeline() {
 fn results_are_escaped_in_a_pipeline() {
     let test = Test::in_memory("results");
     test.blueprint(
-        r##"node_templates:
+        r#"node_templates:
   "b\e[8m\n::error::x": {type: cloudify.nodes.Compute, properties: {ip: "\e[31m1\n::error::2 ##[x"}}
 outputs: {o: {value: {get_property: ["b\e[8m\n::error::x", ip]}}}
-"##,
+"#,
     );
     let run = |arguments: &[&str]| {
         let mut command = test.command(arguments);
