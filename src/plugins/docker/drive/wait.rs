@@ -15,6 +15,8 @@ use std::time::Duration;
 const INTERVAL: f64 = 1.0;
 /// Time that a successor must run before its predecessor is removed.
 const PROBATION: Duration = Duration::from_millis(700);
+/// Time for a container that exits to be seen as exited.
+const EXIT_DELAY: Duration = Duration::from_millis(500);
 /// Restarts after which a container that keeps crashing counts as failed.
 const MAX_RESTARTS: i64 = 5;
 
@@ -92,6 +94,8 @@ impl Engine {
             .await
         {
             Ok(Json::Null) => {
+                // A container that is just exiting has no processes, and still counts as running.
+                tokio::time::sleep(EXIT_DELAY).await;
                 self.explain_listing_failure(
                     id,
                     names,
