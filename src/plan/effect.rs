@@ -2,13 +2,14 @@
 
 use super::PlanInput;
 use crate::{
-    model::{Definition, Difference, Instance, InstanceState},
+    model::{Definition, Deployment, Difference, Instance, InstanceState},
+    plugins::{InstanceRef, JoinedNetwork},
     seam::{Drift, Effect},
     stage::{Stage, Task, TaskId},
 };
 use serde::Serialize;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
 };
 
@@ -126,9 +127,46 @@ pub fn instance_effects(known: &PlanInput<'_>, stage: &Stage) -> Vec<InstanceEff
         .instances
         .iter()
         .filter(|it| !tasks.contains_key(it.id.as_str()));
-    touched
+    let mut all: Vec<InstanceEffect> = touched
         .chain(idle.map(|it| instance_effect(known, stage, &it.id, Vec::new(), &used_by)))
-        .collect()
+        .collect();
+    add_lost_addresses(known, &mut all);
+    all
+}
+
+/// Notes which predecessors cannot be restored because a network is replaced on which they have a
+/// fixed address, and their successors have not.
+fn add_lost_addresses(known: &PlanInput<'_>, effects: &mut [InstanceEffect]) {
+    let recreated = |it: &&InstanceEffect| it.effect == PlannedEffect::Recreate;
+    let network = |it: &InstanceEffect| {
+        let part = InstanceRef::of(known.deployment, known.deployment.instance(&it.instance)?)?;
+        let is_network = known.plugins.kind(part.node) == Some("network");
+        known.plugins.name(part).filter(|_| is_network)
+    };
+    let all = effects.iter().filter(recreated);
+    let networks: BTreeSet<String> = all.filter_map(network).collect();
+    if networks.is_empty() {
+        return;
+    }
+    let as_created = known.record.as_created(known.deployment);
+    let joined = |deployment: &Deployment, id: &str| -> Vec<JoinedNetwork> {
+        let instance = deployment.instance(id);
+        let part = instance.and_then(|it| InstanceRef::of(deployment, it));
+        part.map(|it| known.plugins.joined_networks(it))
+            .unwrap_or_default()
+    };
+    for effect in effects.iter_mut().filter(|it| recreated(&&**it)) {
+        let after = joined(known.deployment, &effect.instance);
+        let before = joined(&as_created, &effect.instance).into_iter();
+        let mut lost = before.filter(|it| networks.contains(&it.network) && !after.contains(it));
+        let lost = lost.find_map(|it| Some((it.address?, it.network)));
+        if let Some((address, network)) = lost.filter(|_| effect.no_rollback.is_none()) {
+            let why = format!(
+                "network `{network}` is replaced, where the old container has the address {address}"
+            );
+            effect.no_rollback = Some(why);
+        }
+    }
 }
 
 fn dependents<'k>(known: &PlanInput<'k>) -> HashMap<&'k str, Vec<String>> {

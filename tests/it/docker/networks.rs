@@ -238,6 +238,27 @@ fn volumes_of_dropped_nodes_are_removed_with_the_deployment() {
     assert_eq!(volumes(), "");
 }
 
+/// The old container cannot return to a network whose subnet no longer has its address.
+#[test]
+fn plan_names_fixed_addresses_that_a_replaced_network_loses() {
+    let test = Test::in_memory("subnets");
+    let define = |subnet: &str, address: &str, command: &str| {
+        let attached = attached_to("net", &format!("ipv4_address: {address}"));
+        let net = network("net", &format!(", subnet: {subnet}"));
+        write(&test, &[net, container("web", command, &attached)]);
+    };
+    define("10.213.1.0/24", "10.213.1.9", "sleep 1000");
+    test.run(&["install"]).exits_with(0);
+    define("10.213.2.0/24", "10.213.2.9", "sleep 1001");
+    test.run(&["plan"]).exits_with(0).stdout_contains(&[
+        "no rollback: network `",
+        "is replaced, where the old container has the address 10.213.1.9",
+    ]);
+    define("10.213.1.0/24", "10.213.1.9", "sleep 1001");
+    let plan = test.run(&["plan"]).exits_with(0);
+    assert!(!plan.stdout.contains("no rollback"), "{}", plan.stdout);
+}
+
 /// A container that is created without its volume gets one that the engine creates, and that belongs
 /// to nobody.
 #[test]
