@@ -2,7 +2,7 @@
 
 use super::PlanInput;
 use crate::{
-    model::{Instance, InstanceState},
+    model::{Definition, Instance, InstanceState},
     seam::{Effect, Object, ObjectState},
     stage::{Parameters, Selection, Stage},
 };
@@ -158,22 +158,25 @@ impl<'a> Finder<'a> {
 
     fn is_missing(&self, id: &str) -> bool {
         let PlanInput {
-            deployment,
-            record,
-            observed,
-            plugins,
-            ..
+            observed, plugins, ..
         } = *self.known;
-        let instance = deployment.instance(id);
-        let node = instance.and_then(|it| Some((it, deployment.node(it)?)));
-        node.is_some_and(|(instance, node)| {
-            let node = record.object_definition(instance, node);
+        self.defined(id).is_some_and(|(instance, node)| {
             let has_name = plugins.name(self.known.part(instance, node)).is_some();
             plugins.is_observed(node)
                 && (!node.is_adopted() || has_name)
                 && !observed.is_unseen(id)
                 && plugins.object_of(node, instance, observed).is_none()
         })
+    }
+
+    /// Returns an instance with the definition of its object.
+    fn defined(&self, id: &str) -> Option<(&Instance, &Definition)> {
+        let PlanInput {
+            deployment, record, ..
+        } = *self.known;
+        let instance = deployment.instance(id)?;
+        let node = deployment.node(instance)?;
+        Some((instance, record.object_definition(instance, node)))
     }
 
     fn why_missing(&self, id: &str) -> AbsenceReason {
@@ -215,15 +218,10 @@ impl<'a> Finder<'a> {
 
     /// Returns the object of an instance, also one that it has only adopted.
     fn object_of(&self, id: &str) -> Option<&Object> {
+        let (instance, node) = self.defined(id)?;
         let PlanInput {
-            deployment,
-            record,
-            observed,
-            plugins,
-            ..
+            observed, plugins, ..
         } = *self.known;
-        let instance = deployment.instance(id)?;
-        let node = record.object_definition(instance, deployment.node(instance)?);
         plugins.object_of(node, instance, observed)
     }
 }
