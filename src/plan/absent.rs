@@ -64,7 +64,7 @@ pub(super) fn leave_out(
     if !matches!(parameters, Parameters::Heal(_)) {
         return absent;
     }
-    // What is left out may itself be needed.
+    // An instance that is left out may itself be needed.
     let mut new = absent.clone();
     while !new.is_empty() {
         let left_out: HashSet<&str> = new.iter().map(|it| it.instance.as_str()).collect();

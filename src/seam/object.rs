@@ -176,7 +176,7 @@ pub struct Object {
 /// other one starts again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SharedNamespace {
-    /// What is shared.
+    /// The shared namespace.
     pub namespace: Namespace,
     /// ID of the object that the declaration names. It must run when this one starts.
     pub joined: String,

@@ -123,6 +123,20 @@ fn sharers_start_again_after_a_restart_of_their_owner() {
     assert!(!started_again(&changes, "d"));
 }
 
+/// Returns the parameters of a container that shares the network of another one.
+fn shares_network(of: &str) -> String {
+    format!("command: sleep 1, host_config: {{network_mode: 'container:{of}'}}")
+}
+
+/// Returns a restart of one node by the command of dockctl.
+fn restart_of(deployment: &Deployment, node: &str) -> Parameters {
+    Parameters::Restart(Restart {
+        selection: select(deployment, node),
+        is_recorded: true,
+        ..Restart::default()
+    })
+}
+
 fn select(deployment: &Deployment, node: &str) -> Selection {
     let instance = deployment.instances.iter().find(|it| it.node == node);
     Selection::of_instances([instance.unwrap().id.clone()])
@@ -132,22 +146,14 @@ fn select(deployment: &Deployment, node: &str) -> Selection {
 /// when `b` does.
 #[test]
 fn sharers_of_sharers_follow_the_owner_of_the_namespace() {
-    let shares =
-        |of: &str| format!("command: sleep 1, host_config: {{network_mode: 'container:{of}'}}");
     let text = blueprint(&[
-        ("c", &shares("b"), "", ""),
-        ("b", &shares("a"), "", ""),
+        ("c", &shares_network("b"), "", ""),
+        ("b", &shares_network("a"), "", ""),
         ("a", "command: sleep 1", "", ""),
     ]);
     let deployment = deployment_of(&text, None);
     let mut life = install(&deployment);
-    let restart = |node: &str| {
-        Parameters::Restart(Restart {
-            selection: select(&deployment, node),
-            is_recorded: true,
-            ..Restart::default()
-        })
-    };
+    let restart = |node: &str| restart_of(&deployment, node);
     changes(&life);
     let outcome = life.run_with(&deployment, &restart("b"));
     assert_eq!(outcome, Some(Outcome::Terminated));
@@ -220,11 +226,7 @@ fn new_references_of_a_failed_update_are_not_needed_by_a_restart() {
     let after = deployment_of(&blueprint(&after), Some(&before));
     assert_eq!(life.run(&after, Workflow::Update), Some(Outcome::Failed));
     assert_eq!(life.container_states(), ["a running", "x running"]);
-    let restart = Parameters::Restart(Restart {
-        selection: select(&after, "a"),
-        is_recorded: true,
-        ..Restart::default()
-    });
+    let restart = restart_of(&after, "a");
     assert_eq!(absent(&life, &after, &restart), [""; 0]);
     let reinstall = Parameters::Reinstall(Reinstall {
         selection: select(&after, "a"),
@@ -252,11 +254,7 @@ fn missing_objects_are_named_only_to_those_that_need_them() {
         containers.retain(|it| it.name != name);
     };
     remove("b");
-    let restart = Parameters::Restart(Restart {
-        selection: select(&deployment, "a"),
-        is_recorded: true,
-        ..Restart::default()
-    });
+    let restart = restart_of(&deployment, "a");
     let heal = Parameters::Heal(Heal {
         selection: select(&deployment, "a"),
         ..Heal::default()
@@ -276,11 +274,9 @@ fn missing_objects_are_named_only_to_those_that_need_them() {
 /// take down a container that cannot start again.
 #[test]
 fn repair_leaves_out_instances_that_need_an_absent_one() {
-    let shares =
-        |of: &str| format!("command: sleep 1, host_config: {{network_mode: 'container:{of}'}}");
     let text = blueprint(&[
-        ("c", &shares("b"), "", ""),
-        ("b", &shares("a"), "", ""),
+        ("c", &shares_network("b"), "", ""),
+        ("b", &shares_network("a"), "", ""),
         ("a", "command: sleep 1", "", ""),
         ("d", "command: sleep 1", "", ""),
     ]);
@@ -320,12 +316,10 @@ fn without_ids(deployment: &Deployment, text: String) -> String {
 
 #[test]
 fn sharers_of_sharers_start_again_too() {
-    let shares =
-        |of: &str| format!("command: sleep 1, host_config: {{network_mode: 'container:{of}'}}");
     let text = blueprint(&[
-        ("d", &shares("c"), "", ""),
-        ("c", &shares("b"), "", ""),
-        ("b", &shares("a"), "", ""),
+        ("d", &shares_network("c"), "", ""),
+        ("c", &shares_network("b"), "", ""),
+        ("b", &shares_network("a"), "", ""),
         ("a", "command: sleep 1", "", ""),
     ]);
     let deployment = deployment_of(&text, None);
