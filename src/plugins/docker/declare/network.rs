@@ -6,8 +6,9 @@ use crate::{
     seam::Outputs,
     syntax::literal,
 };
+use ipnet::IpNet;
 use serde_json::{Map as JsonMap, Value as Json, json};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Boolean properties, and the fields of the request that they set.
 const FLAGS: [(&str, &str); 3] = [
@@ -180,8 +181,8 @@ fn check_inside(pool: &Json, field: &str) -> Result<(), String> {
 /// request tells. The engine chooses the subnet of a network that declares none.
 pub(crate) fn why_impossible(request: &Json, address: IpAddr) -> Option<String> {
     let is_same_family = |pool: &&Json| {
-        subnet_parts(text(&pool["Subnet"]))
-            .is_some_and(|(first, _)| first.is_ipv4() == address.is_ipv4())
+        let subnet = text(&pool["Subnet"]).parse::<IpNet>();
+        subnet.is_ok_and(|subnet| subnet.addr().is_ipv4() == address.is_ipv4())
     };
     let pools: Vec<&Json> = list(&request["IPAM"]["Config"])
         .filter(is_same_family)
@@ -224,11 +225,11 @@ fn gateway(request: &Json, pool: &Json) -> String {
 
 /// Returns true for the address of an IPv4 subnet itself and for its broadcast address.
 fn is_at_end(subnet: &str, address: IpAddr) -> bool {
-    let (Some((_, length)), IpAddr::V4(address)) = (subnet_parts(subnet), address) else {
+    let (Ok(IpNet::V4(subnet)), IpAddr::V4(address)) = (subnet.parse(), address) else {
         return false;
     };
-    let host = u32::MAX.checked_shr(length.into()).unwrap_or(0);
-    length < 31 && matches!(address.to_bits() & host, rest if rest == 0 || rest == host)
+    let is_end = address == subnet.network() || address == subnet.broadcast();
+    subnet.prefix_len() < 31 && is_end
 }
 
 fn checked_pool(field: &str, value: &Json) -> Result<(), String> {
@@ -239,56 +240,34 @@ fn checked_pool(field: &str, value: &Json) -> Result<(), String> {
     }
 }
 
-/// Returns the address and the length of the prefix of a subnet.
-fn subnet_parts(subnet: &str) -> Option<(IpAddr, u8)> {
-    let (address, length) = subnet.split_once('/')?;
-    let address: IpAddr = address.parse().ok()?;
-    let length = length.parse().ok()?;
-    (length <= longest_prefix(address)).then_some((address, length))
-}
-
-fn longest_prefix(address: IpAddr) -> u8 {
-    if address.is_ipv4() { 32 } else { 128 }
-}
-
 /// Returns the first address of a subnet, which engines give to the gateway.
 pub(crate) fn first_address(subnet: &str) -> Option<String> {
-    let (IpAddr::V4(address), length) = subnet_parts(subnet)? else {
+    let IpNet::V4(subnet) = subnet.parse().ok()? else {
         return None;
     };
-    let rest = u32::from(longest_prefix(IpAddr::V4(address)) - length);
-    let mask = u32::MAX.checked_shl(rest).unwrap_or(0);
-    let first = (address.to_bits() & mask).checked_add(1)?;
-    Some(std::net::Ipv4Addr::from_bits(first).to_string())
+    let first = subnet.network().to_bits().checked_add(1)?;
+    Some(Ipv4Addr::from_bits(first).to_string())
 }
 
 /// Returns true if a subnet contains an address.
 pub(crate) fn is_in_subnet(subnet: &str, address: IpAddr) -> bool {
-    let bits = |address: IpAddr| match address {
-        IpAddr::V4(v4) => u128::from(v4.to_bits()),
-        IpAddr::V6(v6) => v6.to_bits(),
-    };
-    subnet_parts(subnet).is_some_and(|(first, length)| {
-        let rest = u32::from(longest_prefix(first) - length);
-        let prefix = |address| bits(address).checked_shr(rest).unwrap_or(0);
-        first.is_ipv4() == address.is_ipv4() && prefix(first) == prefix(address)
-    })
+    let subnet = subnet.parse::<IpNet>();
+    subnet.is_ok_and(|subnet| subnet.contains(&address))
 }
 
 /// Returns true if two subnets have an address in common.
 pub(crate) fn overlap(one: &str, other: &str) -> bool {
-    let first = |subnet: &str| subnet_parts(subnet).map(|(address, _)| address);
-    let contains = |subnet: &str, other: &str| {
-        first(other).is_some_and(|address| is_in_subnet(subnet, address))
-    };
-    contains(one, other) || contains(other, one)
+    match (one.parse::<IpNet>(), other.parse::<IpNet>()) {
+        (Ok(one), Ok(other)) => one.contains(&other) || other.contains(&one),
+        _ => false,
+    }
 }
 
 /// Checks an address with the length of its prefix, such as `10.7.0.0/24`.
 fn checked_subnet(subnet: &str) -> Result<(), String> {
-    match subnet_parts(subnet) {
-        Some(_) => Ok(()),
-        None => Err(format!("`{subnet}` is not a subnet such as 10.7.0.0/24")),
+    match subnet.parse::<IpNet>() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(format!("`{subnet}` is not a subnet such as 10.7.0.0/24")),
     }
 }
 
