@@ -5,12 +5,12 @@
 //! takers start in the order of their relationships. The holders are removed when all takers work;
 //! until then all of them can be restored.
 
-use super::PlanInput;
+use super::{PlanInput, task_graph::TaskGraph};
 use crate::{
     model::{Definition, Instance, InstanceState},
     plugins::{ExclusiveResource, InstanceRef, ResourceKind},
     seam::{Effect, Target},
-    stage::{Exchange, HandedOn, Stage, Task, TaskId},
+    stage::{Exchange, HandedOn, Stage, TaskId},
 };
 use std::{
     borrow::Cow,
@@ -300,65 +300,6 @@ impl MemberTasks {
     }
 }
 
-/// The tasks of a stage while their needs change.
-#[derive(Clone)]
-struct Graph(Vec<Task>);
-
-impl Graph {
-    /// Returns the tasks that `tasks` wait for, directly or through others, and these tasks.
-    fn before(&self, tasks: impl IntoIterator<Item = TaskId>) -> BTreeSet<TaskId> {
-        let (mut seen, mut open) = (BTreeSet::new(), Vec::from_iter(tasks));
-        while let Some(at) = open.pop() {
-            if seen.insert(at) {
-                open.extend(&self.0[at.0].needs);
-            }
-        }
-        seen
-    }
-
-    /// Returns the tasks that wait for `task`, directly or through others, and this task.
-    fn after(&self, task: TaskId) -> BTreeSet<TaskId> {
-        let mut dependents = vec![Vec::new(); self.0.len()];
-        for (at, it) in self.0.iter().enumerate() {
-            it.needs
-                .iter()
-                .for_each(|need| dependents[need.0].push(TaskId(at)));
-        }
-        let (mut seen, mut open) = (BTreeSet::new(), vec![task]);
-        while let Some(at) = open.pop() {
-            if seen.insert(at) {
-                open.extend(&dependents[at.0]);
-            }
-        }
-        seen
-    }
-
-    /// Returns true if `task` is `other` or comes after it.
-    fn follows(&self, task: TaskId, other: TaskId) -> bool {
-        self.before([task]).contains(&other)
-    }
-
-    /// Makes `task` wait for `need`. Returns false if `need` already waits for `task`.
-    fn add_need(&mut self, task: TaskId, need: TaskId) -> bool {
-        let is_possible = !self.follows(need, task);
-        let needs = &mut self.0[task.0].needs;
-        if is_possible && !needs.contains(&need) {
-            needs.push(need);
-        }
-        is_possible
-    }
-
-    /// Moves the needs of `from` that `chosen` selects to `to`.
-    fn move_needs(&mut self, from: TaskId, to: TaskId, chosen: impl Fn(&Self, TaskId) -> bool) {
-        let needs = self.0[from.0].needs.clone();
-        let (moved, kept): (Vec<_>, Vec<_>) = needs.into_iter().partition(|it| chosen(self, *it));
-        self.0[from.0].needs = kept;
-        for need in moved {
-            self.add_need(to, need);
-        }
-    }
-}
-
 /// Arranges the tasks of the exchanges of a stage. `is_bound` returns true if the object of an
 /// instance needs the object of another one to be created; `is_free_of` returns true if an instance
 /// can exist before a removed one is gone. An exchange whose holders cannot stop first is none.
@@ -372,7 +313,7 @@ pub(super) fn arrange(
     if exchanges.is_empty() {
         return;
     }
-    let mut graph = Graph(stage.tasks().to_vec());
+    let mut graph = TaskGraph::of(stage);
     for mut exchange in exchanges {
         let takes = |id: &String| members.get(id).is_some_and(|it| it.take.is_some());
         exchange.takers.retain(takes);
@@ -395,7 +336,7 @@ pub(super) fn arrange(
             stage.exchanges.push(exchange);
         }
     }
-    stage.rearrange(graph.0);
+    stage.rearrange(graph.tasks);
 }
 
 struct Arrangement<'a> {
@@ -408,7 +349,7 @@ struct Arrangement<'a> {
 
 impl Arrangement<'_> {
     /// Returns false if some holder cannot stop before the takers.
-    fn arrange(&self, graph: &mut Graph) -> bool {
+    fn arrange(&self, graph: &mut TaskGraph) -> bool {
         self.prepare_first(graph);
         self.stop_removed_together(graph);
         self.skip_removals(graph);
@@ -421,7 +362,7 @@ impl Arrangement<'_> {
 
     /// Lets images and successors wait only for objects that they cannot be created without. The
     /// other needs move to the task that takes what others hand on.
-    fn prepare_first(&self, graph: &mut Graph) {
+    fn prepare_first(&self, graph: &mut TaskGraph) {
         for member in &self.takers {
             let Some(take) = member.take else { continue };
             let others = |all: &[&MemberTasks], part: fn(&MemberTasks) -> Option<TaskId>| {
@@ -430,7 +371,7 @@ impl Arrangement<'_> {
             };
             let takes = others(&self.takers, |it| it.take);
             let releases = others(&self.holders, |it| it.released);
-            let comes_after = |graph: &Graph, need: TaskId, tasks: &[TaskId]| {
+            let comes_after = |graph: &TaskGraph, need: TaskId, tasks: &[TaskId]| {
                 let before = graph.before([need]);
                 tasks.iter().any(|it| before.contains(it))
             };
@@ -438,7 +379,7 @@ impl Arrangement<'_> {
             let later = [&takes[..], &releases[..]].concat();
             for early in member.all.start..end {
                 graph.move_needs(TaskId(early), take, |graph, need| {
-                    let [mine, other] = [early, need.0].map(|at| &*graph.0[at].instance);
+                    let [mine, other] = [early, need.0].map(|at| &*graph.tasks[at].instance);
                     !member.all.contains(&need.0)
                         && comes_after(graph, need, &later)
                         && !(self.is_bound)(mine, other)
@@ -453,7 +394,7 @@ impl Arrangement<'_> {
 
     /// Lets removed instances stop after the stops of their dependents, and be deleted after their
     /// deletions.
-    fn stop_removed_together(&self, graph: &mut Graph) {
+    fn stop_removed_together(&self, graph: &mut TaskGraph) {
         for holder in &self.holders {
             let (Some(stop), Some(clean)) = (holder.stop, holder.clean) else {
                 continue;
@@ -471,7 +412,7 @@ impl Arrangement<'_> {
     }
 
     /// Lets nothing stop before images and successors of all are there.
-    fn stop_all(&self, graph: &mut Graph) {
+    fn stop_all(&self, graph: &mut TaskGraph) {
         for stop in self.holders.iter().filter_map(|it| it.stop) {
             for prepared in self.takers.iter().filter_map(|it| it.prepared()) {
                 graph.add_need(stop, prepared);
@@ -480,7 +421,7 @@ impl Arrangement<'_> {
     }
 
     /// Returns false if some taker would take before some holder has released.
-    fn take_after_releases(&self, graph: &mut Graph) -> bool {
+    fn take_after_releases(&self, graph: &mut TaskGraph) -> bool {
         let mut is_possible = true;
         for take in self.takers.iter().filter_map(|it| it.take) {
             for released in self.holders.iter().filter_map(|it| it.released) {
@@ -492,27 +433,27 @@ impl Arrangement<'_> {
 
     /// Lets the takers, and all that they wait for, not wait for removals that come last, unless
     /// both objects cannot exist at the same time.
-    fn skip_removals(&self, graph: &mut Graph) {
+    fn skip_removals(&self, graph: &mut TaskGraph) {
         let is_taker = |id: &str| self.exchange.takers.iter().any(|it| it == id);
         let is_removed = |id: &str| self.exchange.contains(id) && !is_taker(id);
         let proofs: Vec<TaskId> = self.takers.iter().filter_map(|it| it.proof).collect();
         for clean in self.holders.iter().filter_map(|it| it.clean) {
             let removals = graph.after(clean);
             for at in graph.before(proofs.iter().copied()) {
-                let needs = std::mem::take(&mut graph.0[at.0].needs);
-                let mine = &*graph.0[at.0].instance;
+                let needs = std::mem::take(&mut graph.tasks[at.0].needs);
+                let mine = &*graph.tasks[at.0].instance;
                 let is_skipped = |need: &TaskId| {
-                    let other = &*graph.0[need.0].instance;
+                    let other = &*graph.tasks[need.0].instance;
                     let hands_on = is_taker(mine) && is_removed(other);
                     removals.contains(need) && (hands_on || (self.is_free_of)(mine, other))
                 };
                 let kept = needs.into_iter().filter(|it| !is_skipped(it)).collect();
-                graph.0[at.0].needs = kept;
+                graph.tasks[at.0].needs = kept;
             }
         }
     }
 
-    fn remove_last(&self, graph: &mut Graph) {
+    fn remove_last(&self, graph: &mut TaskGraph) {
         for clean in self.holders.iter().filter_map(|it| it.clean) {
             for proof in self.takers.iter().filter_map(|it| it.proof) {
                 graph.add_need(clean, proof);
@@ -521,14 +462,14 @@ impl Arrangement<'_> {
     }
 
     /// Marks the tasks that stop instances for the exchange, and those that take.
-    fn mark(&self, graph: &mut Graph) {
+    fn mark(&self, graph: &mut TaskGraph) {
         let stops = self.holders.iter().map(|it| (it.stop, it.released));
         let takes = self.takers.iter().map(|it| (it.take, it.proof));
         for (first, last) in stops.chain(takes) {
             let (Some(first), Some(last)) = (first, last) else {
                 continue;
             };
-            let tasks = graph.0.get_mut(first.0..=last.0);
+            let tasks = graph.tasks.get_mut(first.0..=last.0);
             tasks
                 .into_iter()
                 .flatten()

@@ -23,6 +23,7 @@ pub mod restore;
 pub mod restored;
 pub mod rollback;
 pub mod scale;
+mod task_graph;
 pub mod uninstall;
 mod unseen;
 pub mod update;
