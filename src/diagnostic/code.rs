@@ -496,9 +496,9 @@ codes! {
     ///
     /// Rename one of them.
     DuplicateName = "D0106", None;
-    /// Several objects need the same fixed host port or address, which only one can have.
+    /// Several objects need the same fixed host port, address or subnet, which only one can have.
     ///
-    /// Publish a range of ports, let the engine choose ports and addresses, or declare several nodes.
+    /// Publish a range of ports, let the engine choose ports, addresses and subnets, or declare several nodes.
     SingleHolder = "D0109", None;
     /// An operation belongs to a plugin that dockctl does not provide.
     ///

@@ -11,7 +11,7 @@ use crate::{
 use std::collections::HashMap;
 
 /// Advice for such a node.
-pub(crate) const ADVICE: &str = "publish a port range, such as 8080-8089, let the engine choose ports and addresses, or declare several nodes";
+pub(crate) const ADVICE: &str = "publish a port range, such as 8080-8089, let the engine choose ports, addresses and subnets, or declare several nodes";
 
 /// Adds an error for each node with several instances that all need the same resource.
 pub(crate) fn check(deployment: &Deployment, blueprint: &Blueprint, d: &mut Diagnostics) {
@@ -100,6 +100,10 @@ fn warn_of_rivals(
         HashMap::new();
     for (name, node) in &blueprint.nodes {
         for (target, resource) in needed.remove(name.as_str()).unwrap_or_default() {
+            // Subnets of two networks that overlap are errors.
+            if resource.kind == ResourceKind::Subnet {
+                continue;
+            }
             let key = (resource.kind, resource.key.clone());
             let others = seen.entry(key).or_default();
             let is_rival = |(other, there, it): &&(&str, Target, ExclusiveResource)| {
@@ -121,7 +125,7 @@ fn warn_of_rivals(
     }
 }
 
-/// Returns the ports and addresses that an instance needs, with its system. An engine that is known
+/// Returns the ports, addresses and subnets that an instance needs, with its system. An engine that is known
 /// late may be any.
 fn needed(deployment: &Deployment, instance: &Instance) -> Vec<(Target, ExclusiveResource)> {
     let plugins = Plugins::default();
@@ -133,7 +137,13 @@ fn needed(deployment: &Deployment, instance: &Instance) -> Vec<(Target, Exclusiv
         return Vec::new();
     }
     let all = plugins.exclusive_resources(part).into_iter();
-    let counted = all.filter(|it| matches!(it.kind, ResourceKind::Port | ResourceKind::Address));
+    let counted = all.filter(|it| {
+        let kind = it.kind;
+        matches!(
+            kind,
+            ResourceKind::Port | ResourceKind::Address | ResourceKind::Subnet
+        )
+    });
     counted.map(|it| (target.clone(), it)).collect()
 }
 

@@ -48,14 +48,14 @@ impl Member<'_> {
 }
 
 /// The resources of an object, and its system.
-struct Resources {
+pub(super) struct Resources {
     target: Target,
-    all: Vec<ExclusiveResource>,
+    pub all: Vec<ExclusiveResource>,
 }
 
 /// A resource that a member has.
-struct Held {
-    member: usize,
+pub(super) struct Held {
+    pub member: usize,
     target: Target,
     resource: ExclusiveResource,
 }
@@ -67,14 +67,10 @@ pub(super) fn find(
     members: &[Member<'_>],
     bound_to: &dyn Fn(&Instance) -> Vec<String>,
 ) -> Vec<Exchange> {
-    let wanted: Vec<Option<Resources>> = members.iter().map(|it| wanted(known, it)).collect();
-    let mut held: HashMap<(ResourceKind, String), Vec<Held>> = HashMap::new();
-    for (at, member) in members.iter().enumerate() {
-        for it in held_by(known, (at, member)) {
-            let key = (it.resource.kind, it.resource.key.clone());
-            held.entry(key).or_default().push(it);
-        }
-    }
+    let counts = |kind: ResourceKind| kind.is_handed_on();
+    let wanted = |it: &Member<'_>| it.is_taker().then(|| wanted(known, it, counts));
+    let wanted: Vec<Option<Resources>> = members.iter().map(wanted).collect();
+    let held = held(known, members, counts);
     let mut groups = Groups::new(members.len());
     let mut handed_on: Vec<(usize, usize, &ExclusiveResource)> = Vec::new();
     for (to, resources) in wanted.iter().enumerate() {
@@ -128,16 +124,38 @@ fn targets(instance: &Instance) -> Vec<String> {
     relationships.map(|it| it.target.clone()).collect()
 }
 
-/// Returns the resources that the new object of a member needs; none if it gets no new object, or
-/// none that waits for others.
-fn wanted(known: &PlanInput<'_>, member: &Member<'_>) -> Option<Resources> {
-    let part = known.part(member.instance, member.node);
-    member.is_taker().then(|| resources(known, part))
+/// Returns the resources of these kinds that the new object of a member needs.
+pub(super) fn wanted(
+    known: &PlanInput<'_>,
+    member: &Member<'_>,
+    counts: impl Fn(ResourceKind) -> bool,
+) -> Resources {
+    resources(known, known.part(member.instance, member.node), counts)
 }
 
-fn resources(known: &PlanInput<'_>, part: InstanceRef<'_>) -> Resources {
+/// Returns the resources of these kinds that the present objects of members have.
+pub(super) fn held(
+    known: &PlanInput<'_>,
+    members: &[Member<'_>],
+    counts: impl Fn(ResourceKind) -> bool + Copy,
+) -> HashMap<(ResourceKind, String), Vec<Held>> {
+    let mut held: HashMap<(ResourceKind, String), Vec<Held>> = HashMap::new();
+    for (at, member) in members.iter().enumerate() {
+        for it in held_by(known, (at, member), counts) {
+            let key = (it.resource.kind, it.resource.key.clone());
+            held.entry(key).or_default().push(it);
+        }
+    }
+    held
+}
+
+fn resources(
+    known: &PlanInput<'_>,
+    part: InstanceRef<'_>,
+    counts: impl Fn(ResourceKind) -> bool,
+) -> Resources {
     let mut all = known.plugins.exclusive_resources(part);
-    all.retain(|it| it.kind.is_handed_on());
+    all.retain(|it| counts(it.kind));
     Resources {
         target: known.plugins.target(part),
         all,
@@ -145,13 +163,17 @@ fn resources(known: &PlanInput<'_>, part: InstanceRef<'_>) -> Resources {
 }
 
 /// Returns the resources that the present object of a member has.
-fn held_by(known: &PlanInput<'_>, (at, member): (usize, &Member<'_>)) -> Vec<Held> {
+fn held_by(
+    known: &PlanInput<'_>,
+    (at, member): (usize, &Member<'_>),
+    counts: impl Fn(ResourceKind) -> bool,
+) -> Vec<Held> {
     if member.role == Role::New {
         return Vec::new();
     }
     let instance = as_created(known, member.instance);
     let node = (known.record).object_definition(member.instance, member.node);
-    let Resources { target, all } = resources(known, known.part(&instance, node));
+    let Resources { target, all } = resources(known, known.part(&instance, node), counts);
     let held = all.into_iter().map(|resource| Held {
         member: at,
         target: target.clone(),
@@ -173,7 +195,7 @@ fn as_created<'i>(known: &PlanInput<'_>, instance: &'i Instance) -> Cow<'i, Inst
 }
 
 /// Returns what members have that conflicts with a resource that a member needs, and that resource.
-fn taken<'h>(
+pub(super) fn taken<'h>(
     wanted: Option<&'h Resources>,
     held: &'h HashMap<(ResourceKind, String), Vec<Held>>,
 ) -> impl Iterator<Item = (&'h Held, &'h ExclusiveResource)> {

@@ -7,7 +7,7 @@ use super::{
     images,
     neighbors::{Neighbors, append_operations, establish_new},
     order::Order,
-    reinstall, restore, uninstall,
+    reinstall, removal_order, restore, uninstall,
     update::{self, Outages, Replacing, RollingUpdate},
 };
 use crate::{
@@ -129,7 +129,8 @@ pub fn of(known: &PlanInput<'_>, scope: &Scope<'_>) -> Proposal {
         members: HashMap::new(),
     };
     let decisions = planner.decide();
-    let exchanges = planner.exchanges(&decisions);
+    let members = planner.members(&decisions);
+    let exchanges = planner.exchanges(&members);
     let dropped = planner.remove_dropped(&exchanges);
     for decision in decisions {
         let exchange = exchanges
@@ -139,6 +140,7 @@ pub fn of(known: &PlanInput<'_>, scope: &Scope<'_>) -> Proposal {
     }
     planner.establish_neighbors();
     planner.arrange(&exchanges);
+    removal_order::arrange(known, &members, &mut planner.proposal.stage);
     let mut proposal = planner.proposal;
     // Also for those who plan an install as a part of something else.
     proposal.address_risks = addresses::order_starts(known, &mut proposal.stage);
@@ -203,8 +205,8 @@ impl<'a> Planner<'a, '_> {
             && plugins.is_in_desired_state(decision.instance, decision.node, observed)
     }
 
-    /// Returns the exchanges among the changed and the removed instances.
-    fn exchanges(&self, decisions: &[Decision<'_>]) -> Vec<Exchange> {
+    /// Returns the changed and the removed instances, with what the stage does with them.
+    fn members(&self, decisions: &[Decision<'a>]) -> Vec<Member<'a>> {
         let changed = decisions.iter().filter_map(|decision| {
             Some(Member {
                 instance: decision.instance,
@@ -228,9 +230,13 @@ impl<'a> Planner<'a, '_> {
             node,
             role: Role::Removed,
         });
-        let members: Vec<Member<'_>> = removed.chain(changed).collect();
+        removed.chain(changed).collect()
+    }
+
+    /// Returns the exchanges among the members of the stage.
+    fn exchanges(&self, members: &[Member<'a>]) -> Vec<Exchange> {
         let bound_to = |instance: &Instance| self.order.bound_to(instance);
-        exchange::find(&self.known, &members, &bound_to)
+        exchange::find(&self.known, members, &bound_to)
     }
 
     /// Returns what the stage does with the object of an instance; none if it keeps it.

@@ -19,6 +19,7 @@ mod outdated;
 pub(crate) mod protected;
 mod readers;
 pub mod reinstall;
+mod removal_order;
 pub mod restore;
 pub mod restored;
 pub mod rollback;

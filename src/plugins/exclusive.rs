@@ -1,5 +1,6 @@
 //! Resources that only one object can have at a time, such as host ports.
 
+use ipnet::IpNet;
 use std::net::IpAddr;
 
 /// A resource that only one object can have at a time.
@@ -24,8 +25,12 @@ pub enum ResourceKind {
     Port,
     /// A fixed address on a network.
     Address,
-    /// The name of an object.
+    /// The name of an object that can get another name.
     Name,
+    /// The name of an object that keeps it until it is removed.
+    FixedName,
+    /// A subnet of a network.
+    Subnet,
     /// The network of the host.
     HostNetwork,
     /// A volume or a directory.
@@ -33,11 +38,23 @@ pub enum ResourceKind {
 }
 
 impl ResourceKind {
-    /// Returns true if another object can have the resource as soon as its holder gives it up.
-    /// Other resources are shared by several objects on purpose.
+    /// Returns true if another object can have the resource while its former holder is kept.
     #[must_use]
     pub fn is_handed_on(self) -> bool {
         matches!(self, Self::Port | Self::Address | Self::Name)
+    }
+
+    /// Returns true if another object can have the resource as soon as its holder is removed. Other
+    /// resources are shared by several objects on purpose.
+    #[must_use]
+    pub fn is_freed(self) -> bool {
+        self.is_handed_on() || matches!(self, Self::FixedName | Self::Subnet)
+    }
+
+    /// Returns true if an object has the resource from its creation, and not only while it runs.
+    #[must_use]
+    pub fn is_taken_at_creation(self) -> bool {
+        matches!(self, Self::Name | Self::FixedName | Self::Subnet)
     }
 }
 
@@ -58,15 +75,23 @@ pub enum Scope {
     Everywhere,
     /// One address, or all of its family if it is unspecified.
     At(IpAddr),
+    /// The addresses of a subnet.
+    In(IpNet),
 }
 
 impl Scope {
     fn overlaps(self, other: Self) -> bool {
-        let (Self::At(one), Self::At(other)) = (self, other) else {
-            return true;
-        };
-        let is_any = one.is_unspecified() || other.is_unspecified();
-        one == other || (is_any && one.is_ipv4() == other.is_ipv4())
+        match (self, other) {
+            (Self::Everywhere, _) | (_, Self::Everywhere) => true,
+            (Self::At(one), Self::At(other)) => {
+                let is_any = one.is_unspecified() || other.is_unspecified();
+                one == other || (is_any && one.is_ipv4() == other.is_ipv4())
+            }
+            (Self::In(one), Self::In(other)) => one.contains(&other) || other.contains(&one),
+            (Self::In(subnet), Self::At(address)) | (Self::At(address), Self::In(subnet)) => {
+                subnet.contains(&address)
+            }
+        }
     }
 }
 
@@ -118,5 +143,18 @@ mod tests {
         assert!(clash(Some("::"), Some("::1")));
         assert!(!clash(Some("127.0.0.1"), Some("127.0.0.2")));
         assert!(!clash(Some("0.0.0.0"), Some("::1")));
+    }
+
+    #[test]
+    fn subnets_conflict_if_they_have_an_address_in_common() {
+        let clash = |one: &str, other: &str| {
+            let [one, other] = [one, other].map(|it| Scope::In(it.parse().unwrap()));
+            assert_eq!(one.overlaps(other), other.overlaps(one));
+            one.overlaps(other)
+        };
+        assert!(clash("10.7.0.0/16", "10.7.3.0/24"));
+        assert!(clash("fd00::/64", "fd00::/64"));
+        assert!(!clash("10.7.0.0/24", "10.7.1.0/24"));
+        assert!(!clash("10.7.0.0/24", "fd00::/64"));
     }
 }

@@ -178,3 +178,27 @@ fn fixed_addresses_are_swapped() {
     assert_up_to_date(&test);
     test.run(&["uninstall"]).exits_with(0);
 }
+
+#[test]
+fn names_and_subnets_of_networks_are_swapped_and_handed_on() {
+    let test = Test::new("subnets");
+    let octet = fastrand::u8(..);
+    let run = |command: &[&str], all: &[(&str, &str, u8)]| {
+        let network = |(node, name, part): &(&str, &str, u8)| {
+            let subnet = format!("10.214.{octet}.{}/28", part * 16);
+            format!(
+                "  {node}: {{type: dockctl.nodes.Network, properties: {{name: PREFIX-{name}, subnet: {subnet}}}}}\n"
+            )
+        };
+        let networks: Vec<String> = all.iter().map(network).collect();
+        write(&test, &networks);
+        test.run(command).exits_with(0);
+        assert_up_to_date(&test);
+    };
+    let update = |parallel: &str, all| run(&["update", "--yes", "--parallel", parallel], all);
+    run(&["install"], &[("one", "a", 1), ("two", "b", 2)]);
+    update("1", &[("one", "b", 2), ("two", "a", 1)]);
+    update("10", &[("one", "c", 3), ("two", "a", 1), ("new", "b", 2)]);
+    update("1", &[("one", "a", 2), ("two", "b", 3), ("new", "c", 1)]);
+    test.run(&["uninstall"]).exits_with(0);
+}

@@ -15,6 +15,7 @@ use crate::{
         },
     },
 };
+use ipnet::IpNet;
 use serde_json::{Map as JsonMap, Value as Json, json};
 use std::net::IpAddr;
 
@@ -38,12 +39,26 @@ pub(crate) fn exclusive(
     instance: &Instance,
     node: &Definition,
 ) -> Vec<ExclusiveResource> {
-    let creation = creation(deployment, instance, node);
-    let needed = request(&creation).map(|body| exclusive_resources(&creation, &body));
     let name = object_name(&deployment.name, instance, node);
-    let is_container = kind(node) == Some(Kind::Container);
-    let name = name.as_str().filter(|_| is_container).map(name_resource);
-    needed.into_iter().flatten().chain(name).collect()
+    match kind(node) {
+        Some(Kind::Container) => {
+            let creation = creation(deployment, instance, node);
+            let needed = request(&creation).map(|body| exclusive_resources(&creation, &body));
+            let name = name.as_str().map(name_resource);
+            needed.into_iter().flatten().chain(name).collect()
+        }
+        Some(Kind::Network) if !node.is_adopted() => {
+            let request = network::request(&json!(node.properties)).unwrap_or_default();
+            let subnets = network::subnets(&request).into_iter().map(subnet_resource);
+            let name = name.as_str().map(|it| fixed_name("network", it));
+            name.into_iter().chain(subnets).collect()
+        }
+        Some(Kind::Volume) if !node.is_adopted() => {
+            let name = name.as_str().map(|it| fixed_name("volume", it));
+            name.into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// Returns the request that creates a container, without late values; none if it is invalid.
@@ -157,6 +172,28 @@ fn name_resource(name: &str) -> ExclusiveResource {
         key: name.to_owned(),
         scope: Scope::default(),
         shown: format!("name `{name}`"),
+        is_shared: false,
+    }
+}
+
+/// Networks and volumes cannot be renamed.
+fn fixed_name(kind: &str, name: &str) -> ExclusiveResource {
+    let key = format!("{kind} {name}");
+    ExclusiveResource {
+        kind: ResourceKind::FixedName,
+        shown: format!("name `{name}`"),
+        key,
+        scope: Scope::default(),
+        is_shared: false,
+    }
+}
+
+fn subnet_resource(subnet: IpNet) -> ExclusiveResource {
+    ExclusiveResource {
+        kind: ResourceKind::Subnet,
+        key: String::new(),
+        shown: format!("the subnet {subnet}"),
+        scope: Scope::In(subnet),
         is_shared: false,
     }
 }

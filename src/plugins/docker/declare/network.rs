@@ -215,9 +215,8 @@ pub(crate) fn why_impossible(request: &Json, address: IpAddr) -> Option<String> 
 /// engine's default can do without a gateway.
 fn gateway(request: &Json, pool: &Json) -> String {
     let declared = text(&pool["Gateway"]);
-    let is_bridge = matches!(text(&request["Driver"]), "" | "bridge");
     let has_mode = || keys(&request["Options"]).any(|option| option.contains("gateway_mode"));
-    if !declared.is_empty() || !is_bridge || has_mode() {
+    if !declared.is_empty() || !is_bridge(request) || has_mode() {
         return declared.to_owned();
     }
     first_address(text(&pool["Subnet"])).unwrap_or_default()
@@ -255,12 +254,19 @@ pub(crate) fn is_in_subnet(subnet: &str, address: IpAddr) -> bool {
     subnet.is_ok_and(|subnet| subnet.contains(&address))
 }
 
-/// Returns true if two subnets have an address in common.
-pub(crate) fn overlap(one: &str, other: &str) -> bool {
-    match (one.parse::<IpNet>(), other.parse::<IpNet>()) {
-        (Ok(one), Ok(other)) => one.contains(&other) || other.contains(&one),
-        _ => false,
+/// Returns the subnets of a network with this request that no other network can have. Only those of
+/// bridges are known to exclude each other with all engines.
+pub(crate) fn subnets(request: &Json) -> Vec<IpNet> {
+    if !is_bridge(request) {
+        return Vec::new();
     }
+    let pools = list(&request["IPAM"]["Config"]);
+    let subnets = pools.filter_map(|pool| text(&pool["Subnet"]).parse().ok());
+    subnets.collect()
+}
+
+fn is_bridge(request: &Json) -> bool {
+    matches!(text(&request["Driver"]), "" | "bridge")
 }
 
 /// Checks an address with the length of its prefix, such as `10.7.0.0/24`.

@@ -10,12 +10,12 @@ use crate::{
             operation,
         },
         exclusive::fixed_addresses,
-        json::{list, text},
         network,
         operation::Operation,
     },
     syntax::Value,
 };
+use ipnet::IpNet;
 use serde_json::Value as Json;
 
 /// An address that a node sets on a network.
@@ -49,17 +49,16 @@ pub(crate) fn check(blueprint: &Blueprint, node: &Node, d: &mut Diagnostics) {
     }
 }
 
-/// Reports networks of one engine whose subnets overlap. Only those of bridges are known to exclude
-/// each other with all engines.
+/// Reports networks of one engine whose subnets overlap.
 pub(crate) fn check_subnets(blueprint: &Blueprint, d: &mut Diagnostics) {
-    let mut seen: Vec<(&Node, String, String)> = Vec::new();
+    let mut seen: Vec<(&Node, String, IpNet)> = Vec::new();
     for network in blueprint.nodes.values() {
         let engine = engine_key(network);
-        for subnet in subnets(network) {
+        for subnet in network::subnets(&request(network).unwrap_or_default()) {
             let rival = seen.iter().find(|(other, there, it)| {
                 other.name.node != network.name.node
                     && *there == engine
-                    && network::overlap(it, &subnet)
+                    && (it.contains(&subnet) || subnet.contains(it))
             });
             if let Some((other, _, it)) = rival {
                 let (one, two) = (&network.name.node, &other.name.node);
@@ -72,17 +71,6 @@ pub(crate) fn check_subnets(blueprint: &Blueprint, d: &mut Diagnostics) {
             seen.push((network, engine.clone(), subnet));
         }
     }
-}
-
-/// Returns the subnets of the bridge that a node declares.
-fn subnets(network: &Node) -> Vec<String> {
-    let request = request(network).unwrap_or_default();
-    if !matches!(text(&request["Driver"]), "" | "bridge") {
-        return Vec::new();
-    }
-    let pools = list(&request["IPAM"]["Config"]).map(|pool| text(&pool["Subnet"]));
-    let given = pools.filter(|subnet| !subnet.is_empty());
-    given.map(str::to_owned).collect()
 }
 
 /// Returns the request that creates the network of a node, as far as it is known; none if the
