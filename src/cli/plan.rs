@@ -134,6 +134,7 @@ impl PreviewText<'_> {
             "lost_data": self.0.proposal.lost_data,
             "followers": self.0.proposal.followers,
             "foreign_sharers": self.0.proposal.foreign_sharers,
+            "stranded": self.0.proposal.stranded,
             "address_risks": self.0.proposal.address_risks,
             "protected": self.0.protected,
             "restores": self.0.restored,

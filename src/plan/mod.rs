@@ -24,6 +24,7 @@ pub mod restore;
 pub mod restored;
 pub mod rollback;
 pub mod scale;
+mod stranded;
 mod task_graph;
 pub mod uninstall;
 mod unseen;
@@ -35,6 +36,7 @@ pub use readers::AttributeRead;
 
 use addresses::AddressRisk;
 use followers::Followers;
+use stranded::Stranded;
 
 use crate::{
     event::StopReason,
@@ -57,6 +59,7 @@ pub fn first(parameters: &Parameters, known: &PlanInput<'_>) -> Proposal {
     outdated::mark_outdated(known, &mut proposal.stage);
     proposal.followers = followers::own(known, &proposal.stage);
     proposal.lost_data = lost_data(known, &proposal.stage);
+    proposal.stranded = stranded::find(known, &proposal.stage);
     proposal
 }
 
@@ -347,6 +350,8 @@ pub struct Proposal {
     pub foreign_sharers: Vec<ForeignSharers>,
     /// IDs of the instances whose data is gone: their object was lost, and is created again.
     pub lost_data: Vec<String>,
+    /// Stopped objects outside the deployment that cannot start after this stage.
+    pub stranded: Vec<Stranded>,
     /// Objects that instances need and that the stage does not provide. A repair leaves these
     /// instances out.
     pub absent: Vec<AbsentReference>,
@@ -362,7 +367,9 @@ impl Proposal {
         let lost = lost
             .map(|id| format!("{id} is gone, and its data with it; it is created again, empty"));
         let absent = self.absent.iter().map(|it| format!("not repaired: {it}"));
-        risks.chain(sharers).chain(lost).chain(absent).collect()
+        let stranded = self.stranded.iter().map(ToString::to_string);
+        let of_others = sharers.chain(stranded);
+        risks.chain(of_others).chain(lost).chain(absent).collect()
     }
 }
 

@@ -168,6 +168,9 @@ pub struct Object {
     /// Names of running objects outside the deployment that use it. They prevent the removal of a
     /// network.
     pub foreign_users: Vec<String>,
+    /// Names of stopped objects outside the deployment that use it. They cannot start after it is
+    /// removed.
+    pub stopped_users: Vec<String>,
     /// The namespaces of other objects that it shares.
     pub namespaces: Vec<SharedNamespace>,
 }

@@ -665,7 +665,17 @@ fn network_of_a_foreign_container_is_neither_changed_nor_removed() {
     );
     uninstall.stderr_contains(&[&guest, "docker network disconnect"]);
     assert_eq!(test.containers().len(), 1, "{:?}", test.containers());
-    test.docker(&["network", "disconnect", &name, &foreign]);
+    // A stopped container does not prevent the removal, but cannot start after it.
+    test.docker(&["stop", "-t", "0", &foreign]);
+    test.run(&["install"]).exits_with(0);
+    write(&test, &nodes(octet + 1));
+    let warning =
+        format!("`{guest}`, outside this deployment and stopped, uses the network of net_");
+    let plan = test.run(&["plan"]).exits_with(0).stdout;
+    assert!(plan.contains(&warning), "{plan}");
+    test.run(&["update", "--yes"])
+        .exits_with(0)
+        .stderr_contains(&[&warning]);
     test.run(&["uninstall"]).exits_with(0);
 }
 

@@ -316,6 +316,7 @@ fn object(id: String, name: &str, instance: Option<&str>, state: ObjectState) ->
         drift: Vec::new(),
         comparison: Comparison::default(),
         foreign_users: Vec::new(),
+        stopped_users: Vec::new(),
         namespaces: Vec::new(),
         image_id: String::new(),
     }

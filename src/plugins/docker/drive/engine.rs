@@ -206,6 +206,7 @@ impl Engine {
             engine: engine.to_owned(),
             comparison: Comparison::default(),
             foreign_users: Vec::new(),
+            stopped_users: Vec::new(),
             namespaces: Vec::new(),
         };
         if let Some(shown) = shown {
@@ -479,7 +480,10 @@ impl Engine {
             let mut networks = networks.await?;
             let foreign = foreign_containers(&listed, &objects, places);
             for network in &mut networks {
-                network.foreign_users = foreign_users(&network.id, &foreign);
+                let on_it = foreign.iter().filter(|it| is_on(it, &network.id));
+                let (running, stopped) = on_it.partition(|it| runs(it));
+                network.foreign_users = names(running);
+                network.stopped_users = names(stopped);
             }
             objects.extend(networks);
         }
@@ -685,6 +689,7 @@ impl Engine {
             drift: Vec::new(),
             comparison: Comparison::default(),
             foreign_users: Vec::new(),
+            stopped_users: Vec::new(),
             namespaces: Vec::new(),
         };
         if self.has_foreign_key(&found["Labels"]) {
@@ -804,7 +809,7 @@ fn add_stale_namespaces(objects: &mut [Object], found: &[&Container], deployment
     }
 }
 
-/// Returns the running containers that do not belong to the deployment. `listed` has all containers
+/// Returns the containers that do not belong to the deployment. `listed` has all containers
 /// of the engine, `objects` those of the deployment.
 fn foreign_containers<'l>(
     listed: &'l [Json],
@@ -816,26 +821,26 @@ fn foreign_containers<'l>(
         let mut known = places.values().filter_map(|place| place.object.as_deref());
         objects.iter().any(is_it) || known.any(|known| known == id)
     };
-    let runs = |container: &&Json| {
-        matches!(
-            text(&container["State"]),
-            "running" | "paused" | "restarting"
-        )
-    };
-    let foreign = listed.iter().filter(runs);
+    let foreign = listed.iter();
     foreign
         .filter(|container| !is_own(text(&container["Id"])))
         .collect()
 }
 
-/// Returns the names of the running containers on a network that do not belong to the deployment.
-fn foreign_users(network: &str, foreign: &[&Json]) -> Vec<String> {
-    let is_on_it = |container: &&&Json| {
-        let mut endpoints = pairs(&container["NetworkSettings"]["Networks"]);
-        endpoints.any(|(_, endpoint)| endpoint["NetworkID"] == network)
-    };
-    let users = foreign.iter().filter(is_on_it);
-    users.filter_map(|it| listed_name(it)).collect()
+fn runs(container: &Json) -> bool {
+    let states = ["running", "paused", "restarting"];
+    states.contains(&text(&container["State"]))
+}
+
+/// Returns true if a container of the engine's list is on the network with this ID.
+fn is_on(container: &Json, network: &str) -> bool {
+    let mut endpoints = pairs(&container["NetworkSettings"]["Networks"]);
+    endpoints.any(|(_, endpoint)| endpoint["NetworkID"] == network)
+}
+
+fn names(containers: Vec<&&Json>) -> Vec<String> {
+    let all = containers.into_iter();
+    all.filter_map(|it| listed_name(it)).collect()
 }
 
 /// Returns the name of a container in the engine's list.
