@@ -364,7 +364,7 @@ async fn job<'j>(
     let known = PlanInput::new(deployment, held.record(), observed);
     let mut proposal = plan::first(&parameters, &known);
     held.add_foreign_sharers(&known, &mut proposal).await?;
-    let warnings = proposal.foreign_sharers.iter().map(ToString::to_string);
+    let warnings = proposal.warnings().into_iter();
     warnings.for_each(|it| workspace.warn(it));
     Ok(Job {
         stage: proposal.stage,

@@ -165,7 +165,8 @@ impl<'c> Workspace<'c> {
             secrets: &self.secrets,
         };
         let ending = plan::ending(known, &proposal.stage);
-        match drivers.foreign_sharers(scene, &ending).await {
+        let losing = plan::losing_namespaces(known, &ending);
+        match drivers.foreign_sharers(scene, &losing).await {
             Ok(sharers) => proposal.foreign_sharers = sharers,
             Err(failure) => self.warn(format!(
                 "it is unknown whether containers outside this deployment share namespaces: {}",

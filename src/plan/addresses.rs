@@ -5,7 +5,7 @@ use super::PlanInput;
 use crate::{
     plugins::InstanceRef,
     seam::{Effect, Target},
-    stage::{Stage, Task, TaskId},
+    stage::{PUT_BACK, Stage, Task, TaskId},
 };
 use serde::Serialize;
 use std::{
@@ -48,7 +48,15 @@ struct Starts {
     /// Instances with a fixed address, with their first start and the address.
     fixed: Vec<(String, TaskId, String)>,
     /// Instances that get any address.
-    others: Vec<(String, TaskId)>,
+    others: Vec<Other>,
+}
+
+/// An instance that gets any address.
+struct Other {
+    instance: String,
+    start: TaskId,
+    /// The task that stops it before that.
+    stop: Option<TaskId>,
 }
 
 /// Lets instances without a fixed address start after those that have one, where their order allows
@@ -62,9 +70,12 @@ pub(super) fn order_starts(known: &PlanInput<'_>, stage: &mut Stage) -> Vec<Addr
         for (instance, start, address) in &starts.fixed {
             let mut earlier = Vec::new();
             let needed = all_needs(&tasks, *start);
-            for (other, later) in starts.others.iter().filter(|(id, _)| id != instance) {
-                if needed.contains(later) {
-                    earlier.push(other.clone());
+            for other in starts.others.iter().filter(|it| it.instance != *instance) {
+                // It keeps running until it can start again.
+                let stop = other.stop.filter(|stop| !needed.contains(stop));
+                let later = stop.unwrap_or(other.start);
+                if needed.contains(&later) {
+                    earlier.push(other.instance.clone());
                 } else if !tasks[later.0].needs.contains(start) {
                     tasks[later.0].needs.push(*start);
                     is_changed = true;
@@ -90,9 +101,11 @@ pub(super) fn order_starts(known: &PlanInput<'_>, stage: &mut Stage) -> Vec<Addr
 fn starts_by_network(known: &PlanInput<'_>, stage: &Stage) -> BTreeMap<(usize, String), Starts> {
     let mut targets: Vec<Target> = Vec::new();
     let mut networks: BTreeMap<(usize, String), Starts> = BTreeMap::new();
-    for (id, start) in first_starts(stage) {
-        let instance = known.deployment.instance(id);
-        let Some(part) = instance.and_then(|it| InstanceRef::of(known.deployment, it)) else {
+    let as_created = (stage.restores.is_some()).then(|| known.record.as_created(known.deployment));
+    let deployment = as_created.as_deref().unwrap_or(known.deployment);
+    for (id, start) in starts(stage) {
+        let instance = deployment.instance(id);
+        let Some(part) = instance.and_then(|it| InstanceRef::of(deployment, it)) else {
             continue;
         };
         let target = known.plugins.target(part);
@@ -107,7 +120,11 @@ fn starts_by_network(known: &PlanInput<'_>, stage: &Stage) -> BTreeMap<(usize, S
             let starts = networks.entry((engine, joined.network)).or_default();
             match joined.address {
                 Some(address) => starts.fixed.push((id.to_owned(), start, address)),
-                None => starts.others.push((id.to_owned(), start)),
+                None => starts.others.push(Other {
+                    instance: id.to_owned(),
+                    start,
+                    stop: stop_before(stage, id, start),
+                }),
             }
         }
     }
@@ -115,15 +132,29 @@ fn starts_by_network(known: &PlanInput<'_>, stage: &Stage) -> BTreeMap<(usize, S
     networks
 }
 
-/// Returns the first task of each instance that starts its object, in the order of the stage.
-fn first_starts(stage: &Stage) -> Vec<(&str, TaskId)> {
+/// Returns the task of each instance that starts its object, in the order of the stage: the first
+/// start, or the last task that gives its place back to a predecessor.
+fn starts(stage: &Stage) -> Vec<(&str, TaskId)> {
     let mut seen = HashSet::new();
-    let starts = stage.ids().map(|id| (id, stage.task(id)));
-    let starts = starts.filter(|(_, task)| task.step.effect() == Effect::Starts);
+    let all = || stage.ids().map(|id| (id, stage.task(id)));
+    let first = all().filter(|(_, task)| task.step.effect() == Effect::Starts);
+    let last = all().rev().filter(|(_, task)| task.operation == PUT_BACK);
+    let starts = first.chain(last);
     let starts = starts.filter(|(_, task)| seen.insert(task.instance.as_str()));
-    starts
+    let mut starts: Vec<(&str, TaskId)> = starts
         .map(|(id, task)| (task.instance.as_str(), id))
-        .collect()
+        .collect();
+    starts.sort_by_key(|(_, id)| *id);
+    starts
+}
+
+/// Returns the first task that stops the object of an instance, if it comes before its start.
+fn stop_before(stage: &Stage, instance: &str, start: TaskId) -> Option<TaskId> {
+    let stops = |id: &TaskId| {
+        let task = stage.task(*id);
+        task.instance == instance && task.step.effect() == Effect::Stops
+    };
+    stage.ids().find(stops).filter(|stop| *stop < start)
 }
 
 /// Returns the tasks that must end before a task can start.

@@ -130,8 +130,27 @@ pub fn instance_effects(known: &PlanInput<'_>, stage: &Stage) -> Vec<InstanceEff
     let mut all: Vec<InstanceEffect> = touched
         .chain(idle.map(|it| instance_effect(known, stage, &it.id, Vec::new(), &used_by)))
         .collect();
+    add_lost_networks(known, stage, &mut all);
     add_lost_addresses(known, &mut all);
     all
+}
+
+/// Notes which predecessors cannot be restored as they were because a network that they use is
+/// removed first: a new one needs its name or its subnet.
+fn add_lost_networks(known: &PlanInput<'_>, stage: &Stage, effects: &mut [InstanceEffect]) {
+    let removals = stage.tasks().iter();
+    let removals = removals.filter(|task| task.step.effect() == Effect::Removes);
+    for removal in removals.filter(|task| !task.outdates.is_empty()) {
+        let object = known.observed.of_instance(&removal.instance);
+        let name = object.map_or(&removal.instance, |it| &it.name);
+        let is_user = |it: &&mut InstanceEffect| {
+            it.effect == PlannedEffect::Recreate && removal.outdates.contains(&it.instance)
+        };
+        for user in effects.iter_mut().filter(is_user) {
+            let why = || format!("`{name}`, which the old container uses, is removed first");
+            user.no_rollback.get_or_insert_with(why);
+        }
+    }
 }
 
 /// Notes which predecessors cannot be restored because a network is replaced on which they have a

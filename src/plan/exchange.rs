@@ -486,7 +486,13 @@ impl Arrangement<'_> {
     /// Marks the tasks that stop instances for the exchange, and those that take.
     fn mark(&self, graph: &mut TaskGraph) {
         let stops = self.holders.iter().map(|it| (it.stop, it.released));
-        let takes = self.takers.iter().map(|it| (it.take, it.proof));
+        // A new object that takes something must go if the exchange does not succeed, even if it has
+        // not taken anything yet.
+        let first = |it: &MemberTasks| match it.stop {
+            Some(_) => it.take,
+            None => Some(TaskId(it.all.start)),
+        };
+        let takes = self.takers.iter().map(|it| (first(it), it.proof));
         for (first, last) in stops.chain(takes) {
             let (Some(first), Some(last)) = (first, last) else {
                 continue;

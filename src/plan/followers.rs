@@ -164,6 +164,18 @@ fn is_up(object: &Object) -> bool {
     matches!(object.state, ObjectState::Running | ObjectState::Paused)
 }
 
+/// Returns these instances, whose objects end, and those whose objects share a namespace of them.
+pub(super) fn losing(known: &PlanInput<'_>, ending: &BTreeSet<String>) -> BTreeSet<String> {
+    let ends = |owner: &str| {
+        let owner = known.observed.by_id(owner).and_then(instance_of);
+        owner.is_some_and(|owner| ending.contains(owner))
+    };
+    let objects = known.observed.objects().iter();
+    let sharers = objects.filter(|it| it.namespaces.iter().any(|it| ends(&it.owner)));
+    let sharers = sharers.filter_map(instance_of).map(str::to_owned);
+    sharers.chain(ending.iter().cloned()).collect()
+}
+
 /// Returns true if the namespace that foreign objects share with an instance ends. Returns false if
 /// the instance only shares it and its owner keeps running.
 pub(super) fn ends_namespace(

@@ -152,7 +152,9 @@ impl<'a> Healing<'a> {
                 && !known.is_being_replaced()
         });
         let has_former = known.is_some_and(|known| known.former.is_some());
-        is_waiting && (has_former || observed.of_instance(&instance.id).is_some())
+        let object = observed.of_instance(&instance.id);
+        // One that lost its namespaces cannot stay as it is.
+        is_waiting && (has_former || object.is_some_and(|it| !it.is_cut_off()))
     }
 
     /// Appends the start of outdated instances that are not running, from their former definitions.

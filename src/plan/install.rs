@@ -141,6 +141,7 @@ pub fn of(known: &PlanInput<'_>, scope: &Scope<'_>) -> Proposal {
     planner.establish_neighbors();
     planner.arrange(&exchanges);
     removal_order::arrange(known, &members, &mut planner.proposal.stage);
+    removal_order::postpone(known, &members, &mut planner.proposal.stage);
     let mut proposal = planner.proposal;
     // Also for those who plan an install as a part of something else.
     proposal.address_risks = addresses::order_starts(known, &mut proposal.stage);
@@ -182,7 +183,10 @@ impl<'a> Planner<'a, '_> {
                         .selection
                         .contains(self.known.deployment, instance) =>
                 {
-                    let (status, change) = self.status(instance, node);
+                    let (mut status, mut change) = self.status(instance, node);
+                    if let Some(why) = removal_order::name_of_data(&self.known, (instance, node)) {
+                        (status, change) = (InstanceStatus::Outdated, Change::Refused(why));
+                    }
                     all.push(Decision {
                         instance,
                         node,

@@ -69,6 +69,12 @@ pub fn ending(known: &PlanInput<'_>, stage: &Stage) -> BTreeSet<String> {
     followers::ending(known, stage)
 }
 
+/// Returns these instances, whose objects end, and those whose objects share a namespace of them.
+#[must_use]
+pub fn losing_namespaces(known: &PlanInput<'_>, ending: &BTreeSet<String>) -> BTreeSet<String> {
+    followers::losing(known, ending)
+}
+
 /// Returns true if the namespace that objects outside the deployment share with an instance ends.
 /// `ending` has the instances whose objects end.
 #[must_use]
@@ -134,6 +140,7 @@ fn plan_reinstall(known: &PlanInput<'_>, parameters: &parameters::Reinstall) -> 
 pub fn restoration(known: &PlanInput<'_>) -> Stage {
     let mut stage = restore::first(known);
     unseen::leave_out(known, &mut stage);
+    addresses::order_starts(known, &mut stage);
     stage
 }
 

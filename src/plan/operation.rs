@@ -15,7 +15,7 @@ use crate::{
         InstanceState::{self, Started, Starting, Stopped, Stopping},
         OperationDefinition, Retry,
     },
-    seam::{DriftKind, Labeling, Object, Purpose, Step},
+    seam::{Labeling, Object, Purpose, Step},
     stage::{
         Selection, TaskId,
         parameters::{Check, ExecuteOperation, OneOperation, Restart},
@@ -445,12 +445,8 @@ impl<'a> OperationPlanner<'a> {
         };
         let again = |ids: &HashSet<String>| ids.contains(&instance.id);
         // An object that shares a namespace of one that is gone cannot start again.
-        let is_cut_off = |object: &Object| {
-            let mut drift = object.drift.iter();
-            drift.any(|it| it.kind == DriftKind::CutOff)
-        };
         let is_recreated = self.after_stop.as_ref().is_some_and(again)
-            || (starts && object.is_some_and(is_cut_off));
+            || (starts && object.is_some_and(Object::is_cut_off));
         if is_recreated {
             restore::append_recreate(&mut chain);
             return chain.last;

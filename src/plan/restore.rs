@@ -30,7 +30,7 @@ use crate::{
     },
     plugins::{Plugins, Replacement},
     record::Record,
-    seam::{Purpose, Step},
+    seam::{Object, Purpose, Step},
     stage::{PUT_BACK, Parameters, Restoring, Stage, TaskId},
 };
 use serde_json::Value as Json;
@@ -97,7 +97,9 @@ pub fn must_come_first(record: &Record, plugins: Plugins, parameters: &Parameter
 /// Returns true if the record shows anything to restore.
 #[must_use]
 pub(super) fn is_needed(record: &Record, plugins: Plugins) -> bool {
-    !instances_to_restore(record, plugins).is_empty()
+    let mut instances = record.instances.values();
+    instances.any(|known| is_premature(record, known))
+        || !instances_to_restore(record, plugins).is_empty()
 }
 
 /// Returns the IDs of the instances to restore, according to the record.
@@ -296,10 +298,18 @@ pub fn recreate(known: &PlanInput<'_>) -> Stage {
         cut_off(known.record, known.plugins),
         "it cannot be restarted",
     );
+    // The record does not show a namespace that only an attribute names.
+    let lost_namespace = |id: &str, it: &InstanceRecord| {
+        let object = known.observed.of_instance(id);
+        let is_steady = it.state == Started && !is_unproven(known.record, it);
+        it.is_stale() && is_steady && object.is_some_and(Object::is_cut_off)
+    };
     plan_each(
         known,
         Restoring::Recreate,
-        &|id, it| it.is_restored() || it.lacks_object() || cut_off.contains(id),
+        &|id, it| {
+            it.is_restored() || it.lacks_object() || cut_off.contains(id) || lost_namespace(id, it)
+        },
         &mut |chain, _| {
             let known = chain.known.record.instances.get(&chain.instance.id);
             if known.is_some_and(InstanceRecord::lacks_object) {

@@ -58,6 +58,17 @@ impl TaskGraph {
         is_possible
     }
 
+    /// Lets the tasks that `is_affected` selects not wait for `needed`.
+    pub(super) fn forget(
+        &mut self,
+        needed: &BTreeSet<TaskId>,
+        is_affected: impl Fn(&Task) -> bool,
+    ) {
+        for task in self.tasks.iter_mut().filter(|task| is_affected(task)) {
+            task.needs.retain(|need| !needed.contains(need));
+        }
+    }
+
     /// Moves the needs of `from` that `chosen` selects to `to`.
     pub(super) fn move_needs(
         &mut self,

@@ -7,7 +7,7 @@ use super::{
     images::ImageTasks,
     neighbors::{Neighbors, append_operations, unlink_removed},
     order::Order,
-    unseen,
+    removal_order, unseen,
 };
 use crate::{
     model::{
@@ -93,6 +93,9 @@ pub fn of(
         refuses_used: false,
     }
     .plan(&first, &mut proposal);
+    if selection.is_all() {
+        removal_order::postpone(known, &[], &mut proposal.stage);
+    }
     proposal
 }
 

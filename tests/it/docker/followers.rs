@@ -265,5 +265,49 @@ fn foreign_sharers_of_followers_are_named() {
     test.docker(&["restart", "-t", "0", &test.name("owner")]);
     test.run(&["heal"]).exits_with(0).stderr_contains(&[&named]);
     test.docker(&["rm", "-f", &guest]);
+    // One that shares the network through another one, also if the owner only stops.
+    let run = |guest: &str, share: &str| {
+        let run = ["run", "-d", "--name", guest, "--label", &label, "--network"];
+        test.docker(&[&run[..], &[share, "dockctl-demo", "sleep", "1000"]].concat());
+    };
+    let other = test.name("other");
+    run(&guest, &format!("container:{}", test.name("sharer")));
+    run(&other, &format!("container:{guest}"));
+    let named =
+        format!("`{guest}`, `{other}`, outside this deployment, share the network of sharer_");
+    test.run(&["stop", "owner"])
+        .exits_with(0)
+        .stderr_contains(&[&named]);
+    test.docker(&["rm", "-f", &guest, &other]);
+    test.run(&["uninstall"]).exits_with(0);
+}
+
+/// Only an attribute names the owner, so that the declaration refers to no other object.
+#[test]
+fn sharers_by_attribute_are_recreated_with_their_owner() {
+    let test = Test::new("lateowner");
+    let by_id = "{concat: ['container:', {get_attribute: [owner, container_id]}]}";
+    let node = |name: &str, mode: &str| {
+        let params = format!("command: sleep 1000, host_config: {{{mode}: {by_id}}}");
+        container(name, name, &params, "")
+    };
+    let nodes = [
+        container("owner", "owner", "command: sleep 1000", ""),
+        node("sharer", "network_mode"),
+        node("tracer", "pid_mode"),
+    ];
+    exchange::write(&test, &nodes);
+    test.run(&["install"]).exits_with(0);
+    let check = |what: &str| {
+        assert!(has_network(&test), "{what}");
+        let tracer = test.inspect("tracer", "{{.State.Running}}");
+        assert_eq!(tracer, "true", "{what}");
+        test.run(&["status", "--exit-code"]).exits_with(0);
+    };
+    for command in ["heal", "restart", "reinstall"] {
+        test.docker(&["rm", "-f", &test.name("owner")]);
+        test.run(&[command, "owner"]).exits_with(0);
+        check(command);
+    }
     test.run(&["uninstall"]).exits_with(0);
 }

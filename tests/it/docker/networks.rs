@@ -699,6 +699,18 @@ fn fixed_address_is_served_before_containers_that_get_any() {
     test.run(&["install"]).exits_with(0);
     let address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
     assert_eq!(test.inspect("web", address), fixed);
+    // The others keep running until it works: one of them would get its address.
+    let starts = || ["any1", "any2"].map(|it| test.inspect(it, "{{.Id}} {{.State.StartedAt}}"));
+    let before = starts();
+    let changed = [&others[..], &[web("")]].concat();
+    let changed = changed.iter().enumerate().map(|(at, node)| match at {
+        6 => node.replace("sleep 1000", "no-such-command"),
+        _ => node.replace("sleep 1000", "sleep 1001"),
+    });
+    write(&test, &changed.chain([net.clone()]).collect::<Vec<_>>());
+    test.run(&["update", "--yes"]).exits_with(1);
+    assert_eq!(test.inspect("web", address), fixed);
+    assert_eq!(starts(), before);
     test.run(&["uninstall"]).exits_with(0);
 
     // An order that the blueprint requires comes first.
@@ -849,4 +861,75 @@ fn impossible_addresses_fail_at_once_and_name_the_gateway() {
         test.run(&["uninstall"]).exits_with(0);
     }
     test.docker(&["network", "rm", &external]);
+}
+
+/// Networks and volumes that the blueprint no longer declares are removed after the containers that
+/// use them were replaced.
+#[test]
+fn removed_networks_and_volumes_go_after_their_users() {
+    let test = Test::new("removedlast");
+    let used = "{type: dockctl.relationships.mounts, target: data, properties: {target: /data}}";
+    let on_net = attached_to("net", "");
+    let data = |node: &str, keep: bool| {
+        format!(
+            "  {node}: {{type: dockctl.nodes.Volume, properties: {{name: PREFIX-data, keep: {keep}}}}}\n"
+        )
+    };
+    let web = |command: &str, relationships: &str| container("web", command, relationships);
+    let both = [
+        web("sleep 1000", &format!("{used}, {on_net}")),
+        data("data", false),
+        network("net", ""),
+    ];
+    write(&test, &both);
+    test.run(&["install"]).exits_with(0);
+    let networks = || {
+        test.inspect(
+            "web",
+            "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}}{{end}}",
+        )
+    };
+    // A failed update restores the old container with its network and its volume.
+    write(&test, &[web("no-such-command", "")]);
+    test.run(&["update", "--yes"]).exits_with(1);
+    assert_eq!(networks(), test.name("net"));
+    write(&test, &[web("sleep 1000", "")]);
+    test.run(&["update", "--yes"]).exits_with(0);
+    assert_eq!(networks(), "bridge");
+    test.run(&["uninstall"]).exits_with(0);
+
+    // An uninstall after such a failure removes all of them.
+    write(&test, &both);
+    test.run(&["install"]).exits_with(0);
+    write(&test, &[web("no-such-command", "")]);
+    test.run(&["update", "--yes"]).exits_with(1);
+    test.run(&["uninstall", "--volumes", "--yes"]).exits_with(0);
+
+    // The data of a removed volume is not handed on with its name.
+    write(&test, &both);
+    test.run(&["install"]).exits_with(0);
+    let other = used.replace("target: data", "target: other");
+    for keep in [false, true] {
+        write(&test, &[web("sleep 1000", &other), data("other", keep)]);
+        let refusal = "belongs to the data of the removed node `data`";
+        test.run(&["plan"])
+            .exits_with(0)
+            .stdout_contains(&[refusal]);
+        test.run(&["update", "--yes"])
+            .exits_with(3)
+            .stderr_contains(&[refusal]);
+    }
+    // The name of a network is, but the old container cannot be restored on it.
+    let renamed = network("net", "").replacen("  net:", "  other:", 1);
+    write(
+        &test,
+        &[web("sleep 1000", &attached_to("other", "")), renamed],
+    );
+    test.run(&["plan"]).exits_with(0).stdout_contains(&[
+        "no rollback: `",
+        "which the old container uses, is removed first",
+    ]);
+    test.run(&["update", "--yes"]).exits_with(0);
+    assert_eq!(networks(), test.name("net"));
+    test.run(&["uninstall"]).exits_with(0);
 }

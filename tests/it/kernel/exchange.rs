@@ -381,3 +381,58 @@ fn plan_after_a_dead_exchange_shows_the_whole_exchange() {
     }
     assert!(open > 5, "{open} of {requests}");
 }
+
+/// A new instance that took nothing yet would need what its former holder has again.
+#[test]
+fn heal_after_a_dead_exchange_leaves_no_new_instance() {
+    let of = |node: &str| ports("sleep 1", "", &[(node, 1)]);
+    let before = deployment_of(&of("a"), None);
+    let after = deployment_of(&of("b"), Some(&before));
+    let mut undisturbed = install(&before);
+    let first = undisturbed.requests();
+    undisturbed.run(&after, Workflow::Update);
+    for n in 0..undisturbed.requests() - first {
+        let mut life = install(&before);
+        life.abort_at(n);
+        life.run(&after, Workflow::Update);
+        let is_complete = life.container_states().contains(&"b running".to_owned())
+            && !restore::must_come_first(
+                &life.record(),
+                Plugins::default(),
+                &Workflow::Heal.into(),
+            );
+        let healed = life.run(&after, Workflow::Heal);
+        assert_ne!(healed, Some(Outcome::Failed), "aborted at {n}");
+        let expected = if is_complete {
+            "b running"
+        } else {
+            "a running"
+        };
+        let states = life.container_states();
+        assert!(
+            states.contains(&expected.to_owned()),
+            "aborted at {n}: {states:?}"
+        );
+        assert!(
+            is_complete || states.len() == 1,
+            "aborted at {n}: {states:?}"
+        );
+    }
+}
+
+#[test]
+fn an_address_is_the_same_in_every_spelling() {
+    let at = |node: &str, address: &str| {
+        let endpoints =
+            format!("{{EndpointsConfig: {{net: {{IPAMConfig: {{IPv6Address: '{address}'}}}}}}}}");
+        let params = format!("command: sleep 1, networking_config: {endpoints}");
+        blueprint(&[(node, &params, "", "")])
+    };
+    let exchanges = |address: &str| {
+        stage(&at("a", "fd00::7"), &at("b", address))
+            .exchanges
+            .len()
+    };
+    assert_eq!(exchanges("FD00:0:0::07"), 1);
+    assert_eq!(exchanges("fd00::8"), 0);
+}

@@ -183,7 +183,7 @@ pub(crate) type ById<'f, 'c> = dyn Fn(&str) -> Option<&'c Container> + 'f;
 
 /// Returns the ID of the container whose namespace it is. The named container may share it itself:
 /// its own starts do not change the namespace then.
-fn root_owner<'c>(shared: &SharedNamespace<'c>, by_id: &ById<'_, 'c>) -> &'c str {
+pub(crate) fn root_owner<'c>(shared: &SharedNamespace<'c>, by_id: &ById<'_, 'c>) -> &'c str {
     let path = path_of(shared, by_id);
     path.last().copied().unwrap_or(shared.owner)
 }

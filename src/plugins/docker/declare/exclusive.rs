@@ -2,6 +2,7 @@
 //! its replacement can run at once.
 
 use crate::{
+    diagnostic::fault::normalized_key,
     engine::Kind,
     model::{Definition, Deployment, Instance},
     plugins::{
@@ -20,16 +21,27 @@ use serde_json::{Map as JsonMap, Value as Json, json};
 use std::net::IpAddr;
 
 /// Returns true if the container of an instance shares the network, the IPC namespace or the
-/// processes of another container.
+/// processes of another container, or may do so because the mode is only known at run time.
 pub(crate) fn shares_namespaces(
     deployment: &Deployment,
     instance: &Instance,
     node: &Definition,
 ) -> bool {
-    let body = request(&creation(deployment, instance, node)).unwrap_or_default();
+    let creation = creation(deployment, instance, node);
+    let body = request(&creation).unwrap_or_default();
     let modes = ["NetworkMode", "IpcMode", "PidMode"];
     let is_shared = |mode: &str| text(&body["HostConfig"][mode]).starts_with("container:");
     modes.into_iter().any(is_shared)
+        || [&creation.create, &creation.start].map(has_late_mode) != [false; 2]
+}
+
+/// Returns true if some mode of a namespace in these parameters is only known at run time.
+fn has_late_mode(params: &Json) -> bool {
+    pairs(params).any(|(key, value)| match &*normalized_key(key) {
+        "networkmode" | "ipcmode" | "pidmode" => value.is_object(),
+        "hostconfig" => has_late_mode(value),
+        _ => false,
+    })
 }
 
 /// Returns the resources that the container of an instance needs exclusively, as far as they are
@@ -74,7 +86,8 @@ fn exclusive_resources(creation: &Creation, body: &Json) -> Vec<ExclusiveResourc
     let now = pairs(&body["NetworkingConfig"]["EndpointsConfig"]);
     let now = now.map(|(_, endpoint)| endpoint);
     let endpoints = now.chain(later.iter().map(|it| &it.endpoint));
-    let addresses = endpoints.flat_map(fixed_addresses).collect();
+    let addresses = endpoints.flat_map(fixed_addresses).map(normal_address);
+    let addresses = addresses.collect();
     host_resources(&body["HostConfig"], addresses, body.get("Volumes"))
 }
 
@@ -96,7 +109,10 @@ pub(crate) fn joined_networks(
     let later = later.iter().map(|it| (text(&it.network), &it.endpoint));
     let joined = |(network, endpoint): (&str, &Json)| JoinedNetwork {
         network: network.to_owned(),
-        address: fixed_addresses(endpoint).into_iter().next(),
+        address: fixed_addresses(endpoint)
+            .into_iter()
+            .next()
+            .map(normal_address),
     };
     let mut all: Vec<JoinedNetwork> = now.chain(later).map(joined).collect();
     let mode = text(&body["HostConfig"]["NetworkMode"]);
@@ -277,6 +293,12 @@ pub(crate) fn fixed_addresses(endpoint: &Json) -> Vec<String> {
     let all = of_engine.into_iter().chain(of_docker_py);
     let given = all.filter(|address| !address.is_empty());
     given.map(str::to_owned).collect()
+}
+
+/// Returns an address as engines write it: `fd00::1` for `FD00:0::1`.
+fn normal_address(address: String) -> String {
+    let parsed = address.parse::<IpAddr>();
+    parsed.map_or(address, |it| it.to_string())
 }
 
 /// Returns descriptions of the container's mounts, and whether they are writable. Anonymous volumes

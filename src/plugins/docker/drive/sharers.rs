@@ -6,7 +6,11 @@ use crate::{
     plugins::{
         ObjectPlaces,
         docker::{
-            declare::{container::Container, drift::shared_namespaces, json::text},
+            declare::{
+                container::Container,
+                drift::{root_owner, shared_namespaces},
+                json::text,
+            },
             drive::engine::{CONCURRENT_INSPECTIONS, Engine},
         },
     },
@@ -52,10 +56,13 @@ fn grouped<'c>(
         .filter(|(instance, _)| instances.contains(*instance))
         .filter_map(|(instance, place)| Some((place.object.as_deref()?, instance.as_str())))
         .collect();
+    let foreign: BTreeMap<String, &Container> = foreign.map(|it| (it.id(), it)).collect();
     let mut sharers: BTreeMap<(&str, Namespace), BTreeSet<String>> = BTreeMap::new();
-    for container in foreign {
+    for container in foreign.values() {
         for shared in shared_namespaces(container) {
-            if let Some(instance) = owners.get(shared.owner) {
+            let by_id = |id: &str| foreign.get(id).copied();
+            // It may share the namespace through other foreign containers.
+            if let Some(instance) = owners.get(root_owner(&shared, &by_id)) {
                 let names = sharers.entry((*instance, shared.namespace)).or_default();
                 names.insert(printable(&container.name()));
             }
