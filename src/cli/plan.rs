@@ -136,6 +136,7 @@ impl PreviewText<'_> {
             "foreign_sharers": self.0.proposal.foreign_sharers,
             "stranded": self.0.proposal.stranded,
             "address_risks": self.0.proposal.address_risks,
+            "taken_addresses": self.0.proposal.taken_addresses,
             "protected": self.0.protected,
             "restores": self.0.restored,
             "exchanges": self.0.proposal.stage.exchanges,

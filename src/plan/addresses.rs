@@ -1,10 +1,13 @@
 //! Fixed addresses on networks: containers that have one start before containers that get any
 //! address of the same network, because an engine could give them that address.
 
-use super::PlanInput;
+use super::{
+    PlanInput,
+    exchange::{Member, Role},
+};
 use crate::{
     plugins::InstanceRef,
-    seam::{Effect, Target},
+    seam::{Effect, HeldAddress, Object, Target},
     stage::{PUT_BACK, Stage, Task, TaskId},
 };
 use serde::Serialize;
@@ -40,6 +43,82 @@ impl fmt::Display for AddressRisk {
             "{instance} depends on {earlier}, which may get its address {address} on network `{network}` first: give them fixed addresses too, or limit the others with `iprange` in `ipam` of the network"
         )
     }
+}
+
+/// A fixed address that another object has, which keeps it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct TakenAddress {
+    /// ID of the instance that needs the address.
+    pub instance: String,
+    /// The address.
+    pub address: String,
+    /// Name of the network.
+    pub network: String,
+    /// Name of the object that has it.
+    pub holder: String,
+}
+
+impl fmt::Display for TakenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            instance,
+            address,
+            network,
+            holder,
+        } = self;
+        write!(
+            f,
+            "{instance} needs the address {address} on network `{network}`, which `{holder}` has: choose another address, or disconnect `{holder}` first"
+        )
+    }
+}
+
+/// Returns the fixed addresses of members that other objects have and do not give up.
+pub(super) fn taken(known: &PlanInput<'_>, members: &[Member<'_>]) -> Vec<TakenAddress> {
+    let new = members.iter().filter(|it| it.role != Role::Removed);
+    let of_member = |member: &Member<'_>| {
+        let part = known.part(member.instance, member.node);
+        let joined = known.plugins.joined_networks(part).into_iter();
+        let taken = joined.filter_map(|it| {
+            let address = it.address?;
+            let held = held_on(known, members, (part, &it.network))?;
+            let held = held.iter().find(|held| held.address == address)?;
+            let holder = known.observed.by_id(&held.object);
+            let holder = holder.and_then(|it| Some(it.owner.as_ref()?.instance.as_str()));
+            let gives_up = holder.is_some_and(|id| members.iter().any(|it| it.instance.id == id));
+            (!gives_up).then(|| TakenAddress {
+                instance: member.instance.id.clone(),
+                address,
+                network: it.network,
+                holder: held.name.clone(),
+            })
+        });
+        taken.collect::<Vec<_>>()
+    };
+    new.flat_map(of_member).collect()
+}
+
+/// Returns the addresses on a network that an instance joins; none if the network is created again.
+fn held_on<'k>(
+    known: &PlanInput<'k>,
+    members: &[Member<'_>],
+    (part, network): (InstanceRef<'_>, &str),
+) -> Option<&'k [HeldAddress]> {
+    let target = known.plugins.target(part);
+    let is_it = |object: &&Object| {
+        let owner = object.owner.as_ref().map(|it| it.instance.as_str());
+        let instance = owner.and_then(|it| known.deployment.instance(it));
+        let owner = instance.and_then(|it| InstanceRef::of(known.deployment, it));
+        let is_kept = |it: InstanceRef<'_>| {
+            members
+                .iter()
+                .all(|other| other.instance.id != it.instance.id)
+        };
+        object.name == network
+            && owner.is_some_and(|it| known.plugins.target(it) == target && is_kept(it))
+    };
+    let mut networks = known.observed.objects().iter();
+    networks.find(is_it).map(|it| &*it.held_addresses)
 }
 
 /// The starts of instances on one network.

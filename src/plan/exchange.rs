@@ -9,7 +9,7 @@ use super::{PlanInput, task_graph::TaskGraph};
 use crate::{
     model::{Definition, Instance, InstanceState},
     plugins::{ExclusiveResource, InstanceRef, ResourceKind},
-    seam::{Effect, Target},
+    seam::{Effect, Object, Target},
     stage::{Exchange, HandedOn, Stage, TaskId},
 };
 use std::{
@@ -141,7 +141,17 @@ pub(super) fn held(
 ) -> HashMap<(ResourceKind, String), Vec<Held>> {
     let mut held: HashMap<(ResourceKind, String), Vec<Held>> = HashMap::new();
     for (at, member) in members.iter().enumerate() {
-        for it in held_by(known, (at, member), counts) {
+        let mut resources = held_by(known, member, counts);
+        if counts(ResourceKind::Address) {
+            add_given_addresses(known, members, member, &mut resources.all);
+        }
+        for resource in resources.all {
+            let target = resources.target.clone();
+            let it = Held {
+                member: at,
+                target,
+                resource,
+            };
             let key = (it.resource.kind, it.resource.key.clone());
             held.entry(key).or_default().push(it);
         }
@@ -162,24 +172,48 @@ fn resources(
     }
 }
 
-/// Returns the resources that the present object of a member has.
+/// Returns the resources of these kinds that the present object of a member was created with.
 fn held_by(
     known: &PlanInput<'_>,
-    (at, member): (usize, &Member<'_>),
+    member: &Member<'_>,
     counts: impl Fn(ResourceKind) -> bool,
-) -> Vec<Held> {
+) -> Resources {
     if member.role == Role::New {
-        return Vec::new();
+        return Resources {
+            target: known
+                .plugins
+                .target(known.part(member.instance, member.node)),
+            all: Vec::new(),
+        };
     }
     let instance = as_created(known, member.instance);
     let node = (known.record).object_definition(member.instance, member.node);
-    let Resources { target, all } = resources(known, known.part(&instance, node), counts);
-    let held = all.into_iter().map(|resource| Held {
-        member: at,
-        target: target.clone(),
-        resource,
-    });
-    held.collect()
+    resources(known, known.part(&instance, node), counts)
+}
+
+/// Adds the addresses that the system gave to the present object of a member, without those on
+/// networks that are members themselves: they end with the network.
+fn add_given_addresses(
+    known: &PlanInput<'_>,
+    members: &[Member<'_>],
+    member: &Member<'_>,
+    all: &mut Vec<ExclusiveResource>,
+) {
+    let Some(object) = known.observed.of_instance(&member.instance.id) else {
+        return;
+    };
+    let is_kept = |network: &&Object| {
+        let owner = network.owner.as_ref().map(|it| it.instance.as_str());
+        !members.iter().any(|it| owner == Some(&it.instance.id))
+    };
+    let networks = known.observed.objects().iter().filter(is_kept);
+    let held = networks.flat_map(|it| &it.held_addresses);
+    for held in held.filter(|it| it.object == object.id) {
+        let given = ExclusiveResource::address(held.address.clone());
+        if !all.contains(&given) {
+            all.push(given);
+        }
+    }
 }
 
 /// Returns an instance with the relationships that it had when its object was created.

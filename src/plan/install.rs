@@ -145,6 +145,7 @@ pub fn of(known: &PlanInput<'_>, scope: &Scope<'_>) -> Proposal {
     let mut proposal = planner.proposal;
     // Also for those who plan an install as a part of something else.
     proposal.address_risks = addresses::order_starts(known, &mut proposal.stage);
+    proposal.taken_addresses = addresses::taken(known, &members);
     proposal
 }
 

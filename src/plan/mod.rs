@@ -34,7 +34,7 @@ pub use absent::{AbsenceReason, AbsentReference};
 pub use order::unordered_readings;
 pub use readers::AttributeRead;
 
-use addresses::AddressRisk;
+use addresses::{AddressRisk, TakenAddress};
 use followers::Followers;
 use stranded::Stranded;
 
@@ -350,6 +350,8 @@ pub struct Proposal {
     pub unsupported: Vec<Unsupported>,
     /// Fixed addresses that other instances may get first.
     pub address_risks: Vec<AddressRisk>,
+    /// Fixed addresses that other objects have.
+    pub taken_addresses: Vec<TakenAddress>,
     /// Instances that start again after this stage.
     pub followers: Vec<Followers>,
     /// Objects outside the deployment that lose a namespace of an instance. Planning leaves it empty:
@@ -369,6 +371,7 @@ impl Proposal {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let risks = self.address_risks.iter().map(ToString::to_string);
+        let risks = risks.chain(self.taken_addresses.iter().map(ToString::to_string));
         let sharers = self.foreign_sharers.iter().map(ToString::to_string);
         let lost = self.lost_data.iter();
         let lost = lost

@@ -96,6 +96,18 @@ impl Scope {
 }
 
 impl ExclusiveResource {
+    /// Returns an address on a network.
+    #[must_use]
+    pub fn address(address: String) -> Self {
+        Self {
+            kind: ResourceKind::Address,
+            shown: format!("address {address}"),
+            key: address,
+            scope: Scope::default(),
+            is_shared: false,
+        }
+    }
+
     /// Returns true if two objects cannot have these resources at the same time.
     #[must_use]
     pub fn conflicts_with(&self, other: &Self) -> bool {

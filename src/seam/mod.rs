@@ -23,7 +23,7 @@ pub use failure::{Exit, Failure, FailureKind};
 pub use labeling::Labeling;
 pub use log_line::{LogLevel, LogLine};
 pub use object::{
-    Comparison, Drift, DriftKind, LabeledObject, Object, ObjectState, Observed, Owner,
+    Comparison, Drift, DriftKind, HeldAddress, LabeledObject, Object, ObjectState, Observed, Owner,
     SharedNamespace, Unseen,
 };
 pub use object_event::{ObjectEvent, ObjectEventKind};

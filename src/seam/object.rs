@@ -171,8 +171,21 @@ pub struct Object {
     /// Names of stopped objects outside the deployment that use it. They cannot start after it is
     /// removed.
     pub stopped_users: Vec<String>,
+    /// Addresses of running objects, for a network.
+    pub held_addresses: Vec<HeldAddress>,
     /// The namespaces of other objects that it shares.
     pub namespaces: Vec<SharedNamespace>,
+}
+
+/// An address that a running object has on a network.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HeldAddress {
+    /// The address, as engines write it.
+    pub address: String,
+    /// ID of the object.
+    pub object: String,
+    /// Its name.
+    pub name: String,
 }
 
 /// The network, IPC or processes of another object. An object that shares them loses them when the

@@ -202,3 +202,53 @@ fn names_and_subnets_of_networks_are_swapped_and_handed_on() {
     update("1", &[("one", "a", 2), ("two", "b", 3), ("new", "c", 1)]);
     test.run(&["uninstall"]).exits_with(0);
 }
+
+#[test]
+fn address_that_the_engine_gave_is_handed_on() {
+    let test = Test::new("given");
+    let octet = fastrand::u8(..);
+    let on_net = |properties: &str| {
+        format!(
+            "{{type: dockctl.relationships.attached_to_network, target: net, properties: {{{properties}}}}}"
+        )
+    };
+    let net = format!(
+        "  net: {{type: dockctl.nodes.Network, properties: {{name: PREFIX-net, subnet: '10.220.{octet}.0/24'}}}}\n"
+    );
+    let old = |command: &str| container("old", "old", &format!("command: {command}"), &on_net(""));
+    write(&test, &[net.clone(), old("sleep 1000")]);
+    test.run(&["install"]).exits_with(0);
+    let address = |name: &str| {
+        test.inspect(
+            name,
+            "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}",
+        )
+    };
+    let given = address("old");
+    let new = container(
+        "new",
+        "new",
+        "command: sleep 1000",
+        &on_net(&format!("ipv4_address: {given}")),
+    );
+    // One that keeps running keeps its address.
+    write(&test, &[net.clone(), old("sleep 1000"), new.clone()]);
+    let warning = format!(
+        "needs the address {given} on network `{}`, which `{}` has",
+        test.name("net"),
+        test.name("old")
+    );
+    test.run(&["plan"])
+        .exits_with(0)
+        .stdout_contains(&["warning: new_", &warning]);
+    let taken = test.run(&["plan", "--output", "json"]).exits_with(0).json();
+    assert_eq!(taken["taken_addresses"][0]["address"], given);
+    // One that is replaced gives it up first.
+    write(&test, &[net, old("sleep 1001"), new]);
+    let plan = test.run(&["plan"]).exits_with(0);
+    plan.stdout_contains(&["exchange: old_", &format!("address {given}: old_")]);
+    test.run(&["update", "--yes"]).exits_with(0);
+    assert_eq!(address("new"), given);
+    assert_up_to_date(&test);
+    test.run(&["uninstall"]).exits_with(0);
+}

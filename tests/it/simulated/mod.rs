@@ -317,6 +317,7 @@ fn object(id: String, name: &str, instance: Option<&str>, state: ObjectState) ->
         comparison: Comparison::default(),
         foreign_users: Vec::new(),
         stopped_users: Vec::new(),
+        held_addresses: Vec::new(),
         namespaces: Vec::new(),
         image_id: String::new(),
     }

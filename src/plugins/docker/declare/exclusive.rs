@@ -155,7 +155,7 @@ fn host_resources(
 ) -> Vec<ExclusiveResource> {
     let ports = ports(host).into_iter();
     let ports = ports.map(|port| port_resource(&port));
-    let addresses = addresses.into_iter().map(address_resource);
+    let addresses = addresses.into_iter().map(ExclusiveResource::address);
     let mounts = mounts(host, volumes).into_iter();
     let mounts = mounts.map(|(name, is_written)| mount_resource(name, is_written == true));
     let all = ports.chain(addresses).chain([network_resource(host)]);
@@ -210,16 +210,6 @@ fn subnet_resource(subnet: IpNet) -> ExclusiveResource {
         key: String::new(),
         shown: format!("the subnet {subnet}"),
         scope: Scope::In(subnet),
-        is_shared: false,
-    }
-}
-
-fn address_resource(address: String) -> ExclusiveResource {
-    ExclusiveResource {
-        kind: ResourceKind::Address,
-        shown: format!("address {address}"),
-        key: address,
-        scope: Scope::default(),
         is_shared: false,
     }
 }

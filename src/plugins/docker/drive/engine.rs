@@ -31,8 +31,8 @@ use crate::{
     },
     record::FunctionContext,
     seam::{
-        Call, Comparison, Failure, LogLevel, LogLine, Object, ObjectState, Outputs, Owner,
-        ProgressSink, StepNote,
+        Call, Comparison, Failure, HeldAddress, LogLevel, LogLine, Object, ObjectState, Outputs,
+        Owner, ProgressSink, StepNote,
     },
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -207,6 +207,7 @@ impl Engine {
             comparison: Comparison::default(),
             foreign_users: Vec::new(),
             stopped_users: Vec::new(),
+            held_addresses: Vec::new(),
             namespaces: Vec::new(),
         };
         if let Some(shown) = shown {
@@ -484,6 +485,7 @@ impl Engine {
                 let (running, stopped) = on_it.partition(|it| runs(it));
                 network.foreign_users = names(running);
                 network.stopped_users = names(stopped);
+                network.held_addresses = held_addresses(&network.id, &listed);
             }
             objects.extend(networks);
         }
@@ -690,6 +692,7 @@ impl Engine {
             comparison: Comparison::default(),
             foreign_users: Vec::new(),
             stopped_users: Vec::new(),
+            held_addresses: Vec::new(),
             namespaces: Vec::new(),
         };
         if self.has_foreign_key(&found["Labels"]) {
@@ -836,6 +839,24 @@ fn runs(container: &Json) -> bool {
 fn is_on(container: &Json, network: &str) -> bool {
     let mut endpoints = pairs(&container["NetworkSettings"]["Networks"]);
     endpoints.any(|(_, endpoint)| endpoint["NetworkID"] == network)
+}
+
+/// Returns the addresses that containers of the engine's list have on the network with this ID.
+fn held_addresses(network: &str, listed: &[Json]) -> Vec<HeldAddress> {
+    let of_container = |container: &Json| -> Vec<HeldAddress> {
+        let endpoints = pairs(&container["NetworkSettings"]["Networks"]);
+        let on_it = endpoints.filter(|(_, endpoint)| endpoint["NetworkID"] == network);
+        let addresses = on_it.flat_map(|(_, endpoint)| {
+            ["IPAddress", "GlobalIPv6Address"].map(|field| text(&endpoint[field]))
+        });
+        let held = addresses.filter(|it| !it.is_empty()).map(|it| HeldAddress {
+            address: it.to_owned(),
+            object: text(&container["Id"]).to_owned(),
+            name: listed_name(container).unwrap_or_default(),
+        });
+        held.collect()
+    };
+    listed.iter().flat_map(of_container).collect()
 }
 
 fn names(containers: Vec<&&Json>) -> Vec<String> {
