@@ -7,8 +7,6 @@ pub(crate) const MAX_SHOWN: usize = 2000;
 /// Escapes control characters and characters that change the writing direction, as Rust writes
 /// them. Line breaks and tabs remain.
 pub(crate) fn printable(text: &str) -> String {
-    let changes_direction = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let is_harmless = |c: char| !(c.is_control() || changes_direction(c)) || c == '\n' || c == '\t';
     if text.chars().all(is_harmless) {
         return text.to_owned();
     }
@@ -21,6 +19,11 @@ pub(crate) fn printable(text: &str) -> String {
             }
         })
         .collect()
+}
+
+fn is_harmless(c: char) -> bool {
+    let changes_direction = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c == '\n' || c == '\t' || !(c.is_control() || changes_direction)
 }
 
 /// Like [`printable`], for a line of a program's output on a terminal: colors remain, and so does
@@ -90,6 +93,24 @@ pub(crate) fn on_one_line(text: &str) -> String {
     printable(&lines.join(" / "))
 }
 
+/// Escapes in a JSON document what a terminal or a pipeline could take for a command. The document
+/// has the same meaning.
+#[allow(dead_code)]
+pub(crate) fn printable_json(document: String) -> String {
+    if document.chars().all(is_harmless) && !document.contains("##[") {
+        return document;
+    }
+    let mut shown = String::with_capacity(document.len());
+    for c in document.chars() {
+        if is_harmless(c) {
+            shown.push(c);
+        } else {
+            shown += &format!("\\u{:04x}", u32::from(c));
+        }
+    }
+    shown.replace("##[", "##\\u005b")
+}
+
 /// Like [`printable`], but cut after `most` characters, with a note of how many bytes are missing.
 pub(crate) fn truncated(text: &str, limit: usize) -> String {
     let Some((end, _)) = text.char_indices().nth(limit) else {
@@ -105,6 +126,18 @@ pub(crate) fn truncated(text: &str, limit: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_is_escaped_and_keeps_its_meaning() {
+        let text = "a\u{9b}31m\u{202e}##[error] Größe";
+        let shown = printable_json(format!("{:#}\n", serde_json::json!({ "a": text })));
+        assert!(
+            shown.contains("a\\u009b31m\\u202e##\\u005berror] Größe"),
+            "{shown}"
+        );
+        let parsed: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(parsed["a"], text);
+    }
 
     #[test]
     fn control_characters_are_escaped() {

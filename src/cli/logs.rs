@@ -11,11 +11,11 @@ use super::{
 use crate::{
     operate::{
         Workspace,
-        instance_log::LogReader,
+        instance_log::{LogReader, OpenLogs},
         target::{InstanceObject, targets},
     },
     plugins::Drivers,
-    printable::{on_one_line, printable_output},
+    printable::{on_one_line, printable_json, printable_lines, printable_output},
     seam::{Failure, FailureKind, LogOptions, Unseen},
     secrets::Secrets,
 };
@@ -94,7 +94,7 @@ async fn show(
     let drivers = systems.drivers();
     let is_bare = args.no_prefix || targets.len() == 1;
     let (mut sources, mut missing) = (Vec::new(), Missing::default());
-    let mut all = SelectAll::new();
+    let (mut all, open) = (SelectAll::new(), OpenLogs::default());
     for (at, target) in targets.iter().enumerate() {
         let place = Place::of(&drivers, target)?;
         if missing.is_silent(&place) {
@@ -105,6 +105,7 @@ async fn show(
             drivers: &drivers,
             deployment: name,
             instance: target.instance.clone(),
+            open: open.clone(),
         };
         match reader.open(target.reached.clone(), options).await {
             Ok(pieces) => {
@@ -159,7 +160,8 @@ fn is_silent(failure: &Failure) -> bool {
 
 /// Returns the length of the longest instance ID.
 fn width(targets: &[InstanceObject]) -> usize {
-    let lengths = targets.iter().map(|target| target.instance.len());
+    let shown = targets.iter().map(|target| shown_name(&target.instance));
+    let lengths = shown.map(|name| name.chars().count());
     lengths.max().unwrap_or_default()
 }
 
@@ -397,7 +399,7 @@ impl<'a> LogWriter<'a> {
         } else {
             ",\n"
         };
-        print_result(&format!("{between}{entry}"))
+        print_result(&printable_json(format!("{between}{entry}")))
     }
 
     /// Writes the rest of unfinished lines, and the result. `number` is the number of requested
@@ -411,7 +413,7 @@ impl<'a> LogWriter<'a> {
         }
         let error = missing.error(number);
         if self.form == Form::Json {
-            print_result(&json_end(missing, error.as_ref()));
+            print_result(&printable_json(json_end(missing, error.as_ref())));
         }
         let is_whole_error = missing.failures.len() == number;
         let notes = if is_whole_error {
@@ -473,8 +475,13 @@ fn split_unfinished(rest: &[u8], secrets: &Secrets, back: usize) -> (Vec<u8>, Ve
     (part, [&kept, &rest[whole..]].concat())
 }
 
+/// Returns the name of an instance before its lines. It is no command to a terminal or a pipeline.
+fn shown_name(instance: &str) -> String {
+    printable_lines(&on_one_line(instance))
+}
+
 fn prefix(global: &Global, at: usize, instance: &str, width: usize) -> String {
-    let name = format!("{instance:<width$} | ");
+    let name = format!("{:<width$} | ", shown_name(instance));
     if super::color_stdout(global) {
         format!("\x1b[38;5;{}m{name}\x1b[0m", COLORS[at % COLORS.len()])
     } else {
@@ -485,6 +492,13 @@ fn prefix(global: &Global, at: usize, instance: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_before_lines_are_no_commands() {
+        let shown = shown_name("w\u{1b}[31m\n::error::x");
+        assert_eq!(shown, "w\\u{1b}[31m / ::error::x");
+        assert_eq!(shown_name("::error::x"), "| ::error::x");
+    }
 
     /// Wherever a line is cut, secrets are redacted and characters stay complete.
     #[test]

@@ -53,7 +53,7 @@ use crate::{
         watch::{CHECK_INTERVAL, RepairLimit},
     },
     plan::Unsupported,
-    printable::{printable, printable_lines},
+    printable::{printable, printable_json, printable_lines},
     stage::{Parameters, Workflow},
 };
 use args::{
@@ -536,10 +536,8 @@ fn finish(kind: &str, global: &Global, result: Result<Outcome, CliError>) -> u8 
         Ok(outcome) if outcome.is_written => outcome.exit,
         Ok(outcome) => {
             let document = || {
-                format!(
-                    "{:#}\n",
-                    document(kind, outcome.exit == 0, &outcome.fields, None)
-                )
+                let document = document(kind, outcome.exit == 0, &outcome.fields, None);
+                printable_json(format!("{document:#}\n"))
             };
             let written = if json {
                 print_all(&document())
@@ -555,10 +553,8 @@ fn finish(kind: &str, global: &Global, result: Result<Outcome, CliError>) -> u8 
         Err(error) => {
             // The error goes last, where readers look first.
             let document = || {
-                format!(
-                    "{:#}\n",
-                    document(kind, false, &error.fields(), Some(error.to_json()))
-                )
+                let document = document(kind, false, &error.fields(), Some(error.to_json()));
+                printable_json(format!("{document:#}\n"))
             };
             let _ = print_result(&if json {
                 document()
@@ -667,7 +663,7 @@ fn message_line(event: &str, fields: &Json) -> String {
     for (key, value) in fields.as_object().into_iter().flatten() {
         line[key] = value.clone();
     }
-    format!("{line}\n")
+    printable_json(format!("{line}\n"))
 }
 
 /// Returns a result as text for its reader: a terminal or a pipeline must not take text from outside

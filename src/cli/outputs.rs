@@ -14,13 +14,14 @@ use crate::{
         function::{self, EvaluationContext},
     },
     plugins::Plugins,
+    printable::printable_json,
     record::{FunctionContext, Record},
     seam::Observed,
     secrets::{PLACEHOLDER, Secrets},
     syntax::without_marks,
 };
 use serde_json::{Map as JsonMap, Value as Json, json};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Shows outputs and capabilities, evaluated with the present state of the engine.
 pub(crate) fn outputs(
@@ -61,12 +62,13 @@ pub(crate) fn outputs(
         }),
         OutputsFormat::Shell => {
             refuse_special(&outputs, prefix)?;
+            refuse_same(&outputs, prefix)?;
             lines(&outputs, |name, value| {
                 let name = variable_name(&format!("{prefix}{name}"));
                 format!("export {name}={}\n", quoted(&text(value)))
             })
         }
-        OutputsFormat::Json => format!("{:#}\n", Json::from(outputs.clone())),
+        OutputsFormat::Json => printable_json(format!("{:#}\n", Json::from(outputs.clone()))),
     };
     let text = if text.is_empty() && format == OutputsFormat::Text {
         "the blueprint declares no outputs\n".to_owned()
@@ -197,7 +199,7 @@ fn lines<'o>(
 }
 
 /// Variables that change how a shell or the programs that it starts work.
-const SPECIAL: [&str; 55] = [
+const SPECIAL: [&str; 92] = [
     "PATH",
     "IFS",
     "ENV",
@@ -248,15 +250,60 @@ const SPECIAL: [&str; 55] = [
     "GIT_PAGER",
     "GIT_EXTERNAL_DIFF",
     "GIT_EXEC_PATH",
-    // zsh ties these to the variables in upper case.
+    "TMPDIR",
+    "LANG",
+    "LANGUAGE",
+    "TERM",
+    "TERMINFO",
+    "TIMEFORMAT",
+    "IGNOREEOF",
+    "HOSTFILE",
+    "GLIBC_TUNABLES",
+    "LESSOPEN",
+    "LESSCLOSE",
+    "SSH_ASKPASS",
+    "SUDO_ASKPASS",
+    "EXINIT",
+    "VIMINIT",
+    "FCEDIT",
+    "NULLCMD",
+    "READNULLCMD",
+    "RANDOM",
+    "SECONDS",
+    "LINENO",
+    "_",
+    // zsh ties these to the variables in upper case, or calls the functions in them.
     "path",
     "fpath",
     "cdpath",
     "fignore",
     "prompt",
+    "status",
+    "argv",
+    "manpath",
+    "module_path",
+    "psvar",
+    "watch",
+    "histchars",
+    "options",
+    "functions",
+    "aliases",
+    "precmd_functions",
+    "preexec_functions",
+    "chpwd_functions",
+    "periodic_functions",
+    "zshexit_functions",
 ];
 /// Beginnings of the names of such variables.
-const SPECIAL_PREFIXES: [&str; 6] = ["LD_", "DYLD_", "BASH_", "PYTHON", "PERL5", "GIT_CONFIG"];
+const SPECIAL_PREFIXES: [&str; 7] = [
+    "LD_",
+    "DYLD_",
+    "BASH_",
+    "PYTHON",
+    "PERL5",
+    "GIT_CONFIG",
+    "LC_",
+];
 
 /// Refuses outputs whose variables would change how a shell works.
 fn refuse_special(outputs: &JsonMap<String, Json>, prefix: &str) -> Result<(), CliError> {
@@ -270,6 +317,21 @@ fn refuse_special(outputs: &JsonMap<String, Json>, prefix: &str) -> Result<(), C
     );
     let hint = "add a text before each name, for example: --prefix OUT_";
     Err(CliError::usage(message).hint(hint))
+}
+
+/// Refuses outputs whose variables have the same name.
+fn refuse_same(outputs: &JsonMap<String, Json>, prefix: &str) -> Result<(), CliError> {
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    for name in outputs.keys() {
+        let variable = variable_name(&format!("{prefix}{name}"));
+        if let Some(other) = seen.insert(variable.clone(), name) {
+            let message = format!(
+                "the outputs `{other}` and `{name}` would both set the variable `{variable}`"
+            );
+            return Err(CliError::usage(message).hint("rename one of them, or use --output json"));
+        }
+    }
+    Ok(())
 }
 
 fn is_special(variable: &str) -> bool {

@@ -477,7 +477,8 @@ fn diff_lines(of: &str, difference: &Difference) -> Vec<String> {
         format!("{of}: ")
     };
     let line = |sign: char, value: &Json| {
-        (!value.is_null()).then(|| format!("{sign} {of}{} = {value}\n", difference.field))
+        let text = || on_one_line(&format!("{sign} {of}{} = {value}", difference.field));
+        (!value.is_null()).then(|| text() + "\n")
     };
     [line('-', &json["before"]), line('+', &json["after"])]
         .into_iter()
@@ -573,7 +574,21 @@ pub(crate) fn effect_lines(effects: &[InstanceEffect]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{markdown_code, markdown_text};
+    use super::{diff_lines, markdown_code, markdown_text};
+    use crate::model::Difference;
+
+    #[test]
+    fn fields_do_not_leave_the_block_of_differences() {
+        let difference = Difference {
+            field: "labels.a\n```\n<img>\n::error::x".to_owned(),
+            before: None,
+            after: Some("y\n```".into()),
+        };
+        let lines = diff_lines("web", &difference);
+        let text = "+ web: labels.a / ``` / <img> / ::error::x = \"y\\n```\"\n";
+        assert_eq!(lines, [text]);
+        assert_eq!(difference.to_string().lines().count(), 1);
+    }
 
     #[test]
     fn names_are_escaped_in_markdown() {

@@ -9,7 +9,7 @@ use crate::{
     diagnostic::{Diagnostics, Sources, Span},
     document::Document,
     model::Positions,
-    printable::printable,
+    printable::on_one_line,
     syntax::{Data, Value, ast::Schema, call},
 };
 use indexmap::IndexMap;
@@ -628,7 +628,7 @@ impl Difference {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let field = printable(&self.field);
+        let field = on_one_line(&self.field);
         match (&self.before, &self.after) {
             (Some(before), Some(after)) if redacted_text(before) == redacted_text(after) => {
                 write!(f, "{field}: changed (sensitive)")

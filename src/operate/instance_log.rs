@@ -9,13 +9,19 @@ use crate::{
     seam::{Failure, LogChunk, LogOptions, ObjectRef},
 };
 use futures_util::{StreamExt as _, stream, stream::LocalBoxStream};
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// Interval of checks whether an object was started again. Engines wait at least as long before
 /// they restart a container that exited.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
-/// Time that an instance stays down before its log ends, unless a run is at work.
+/// Interval of the checks of an instance that has been down for a while.
+const LATER_INTERVAL: Duration = Duration::from_secs(2);
+/// Time that all instances stay down before their logs end, unless a run is at work.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A log, in pieces. It can end with a failure.
@@ -29,6 +35,47 @@ pub(crate) struct LogReader<'a> {
     pub deployment: &'a str,
     /// Id of the instance.
     pub instance: String,
+    /// The logs that are followed at the same time.
+    pub open: OpenLogs,
+}
+
+/// The logs that are being read at the same time. While one is, the others may continue.
+#[derive(Clone, Default)]
+pub(crate) struct OpenLogs(Rc<Cell<OpenLogsState>>);
+
+#[derive(Clone, Copy, Default)]
+struct OpenLogsState {
+    number: usize,
+    /// The last end of a log.
+    ended: Option<Instant>,
+}
+
+impl OpenLogs {
+    /// Counts a log as long as the result lives.
+    fn count(&self) -> OpenLog {
+        let mut state = self.0.get();
+        state.number += 1;
+        self.0.set(state);
+        OpenLog(self.clone())
+    }
+
+    /// Returns true if no log has been read for some time, which begins at `start` at the earliest.
+    fn is_quiet_since(&self, start: Instant) -> bool {
+        let OpenLogsState { number, ended } = self.0.get();
+        let last = ended.map_or(start, |ended| ended.max(start));
+        number == 0 && last.elapsed() >= PATIENCE
+    }
+}
+
+struct OpenLog(OpenLogs);
+
+impl Drop for OpenLog {
+    fn drop(&mut self) {
+        let Self(OpenLogs(state)) = self;
+        let number = state.get().number.saturating_sub(1);
+        let ended = Some(Instant::now());
+        state.set(OpenLogsState { number, ended });
+    }
 }
 
 /// A start of an object.
@@ -40,11 +87,11 @@ struct Start {
 
 impl<'a> LogReader<'a> {
     /// Opens the log of the present object. With `follow`, it continues with the next object of the
-    /// instance, and ends when the instance stays down.
+    /// instance, also if the present one is gone, and ends when all instances stay down.
     ///
     /// # Errors
     ///
-    /// If the object no longer exists, or its system does not respond.
+    /// If the object no longer exists and is not followed, or its system does not respond.
     pub(crate) async fn open(
         self,
         object: ObjectRef,
@@ -52,13 +99,14 @@ impl<'a> LogReader<'a> {
     ) -> Result<InstanceLog<'a>, Failure> {
         let shell = self.drivers.shell(&object)?;
         let presence = shell.presence(&object).await?;
-        let presence =
-            presence.ok_or_else(|| no_object(&self.instance, &object, self.deployment))?;
+        let gone = || no_object(&self.instance, &object, self.deployment);
         if !options.follow {
+            presence.ok_or_else(gone)?;
             return Ok(shell.log(&object, options).await?.boxed_local());
         }
+        let missing = presence.is_none().then(gone);
         let start = Start {
-            at: presence.started_at,
+            at: presence.and_then(|it| it.started_at),
             object,
         };
         let times = Rc::new(RefCell::new(LineTimes {
@@ -69,36 +117,51 @@ impl<'a> LogReader<'a> {
             timestamps: true,
             ..options
         };
-        let first = shell.log(&start.object, options).await?;
+        let first = match missing {
+            None => Some(self.counted(shell.log(&start.object, options).await?.boxed_local())),
+            Some(_) => None,
+        };
         let later = stream::unfold(
-            Some((self, start, times.clone())),
+            Some((self, start, times.clone(), missing)),
             move |state| async move {
-                let (reader, start, seen) = state?;
+                let (reader, start, seen, missing) = state?;
                 let last = seen.borrow().last;
-                match reader.next(start, last, options).await {
-                    Ok(Some((log, start))) => {
-                        Some((log.boxed_local(), Some((reader, start, seen))))
+                match (reader.next(start, last, options).await, missing) {
+                    (Ok(Some((log, start))), _) => {
+                        let log = reader.counted(log);
+                        Some((log, Some((reader, start, seen, None))))
                     }
-                    Ok(None) => None,
-                    Err(failure) => Some((failed(failure), None)),
+                    (Ok(None), None) => None,
+                    // It never came.
+                    (Ok(None), Some(failure)) | (Err(failure), _) => Some((failed(failure), None)),
                 }
             },
         );
-        let all = stream::iter([first.boxed_local()]).chain(later);
+        let all = stream::iter(first).chain(later);
         let all = all.flatten();
         let read = move |chunk| times.borrow_mut().take(&chunk);
         Ok(all.map(move |chunk| chunk.map(&read)).boxed_local())
     }
 
+    /// Counts a log as open until it ends.
+    fn counted(&self, log: InstanceLog<'a>) -> InstanceLog<'a> {
+        let open = self.open.count();
+        let keep = move |chunk| {
+            let _ = &open;
+            chunk
+        };
+        log.map(keep).boxed_local()
+    }
+
     /// Waits for the next start of the instance, and opens its log after the last line. Returns
-    /// `None` if the instance stays down.
+    /// `None` if it stays down, and so do the other instances.
     async fn next(
         &self,
         start: Start,
         last_line: Option<Duration>,
         options: LogOptions,
     ) -> Result<Option<(InstanceLog<'a>, Start)>, Failure> {
-        let mut down_since = Instant::now();
+        let (mut down_since, mut interval) = (Instant::now(), CHECK_INTERVAL);
         loop {
             if let Some(next) = self.present_start(&start).await? {
                 let after = last_line.map(|at| at + Duration::from_nanos(1));
@@ -114,12 +177,15 @@ impl<'a> LogReader<'a> {
                 return Ok(Some((log.await?.boxed_local(), next)));
             }
             if down_since.elapsed() >= PATIENCE {
+                interval = LATER_INTERVAL;
+            }
+            if self.open.is_quiet_since(down_since) {
                 if !self.is_busy() {
                     return Ok(None);
                 }
                 down_since = Instant::now();
             }
-            tokio::time::sleep(CHECK_INTERVAL).await;
+            tokio::time::sleep(interval).await;
         }
     }
 

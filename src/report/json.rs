@@ -3,6 +3,7 @@
 use super::Reporter;
 use crate::{
     event::{Entry, Event, timestamp},
+    printable::printable_json,
     record::Record,
     seam::{LogLine, Progress},
     stage::TaskId,
@@ -22,7 +23,7 @@ pub struct JsonLines<W> {
 impl<W: Write> JsonLines<W> {
     fn write(&mut self, line: &Json) {
         // A closed pipe must not stop the execution.
-        let _ = writeln!(self.out, "{line}");
+        let _ = writeln!(self.out, "{}", printable_json(line.to_string()));
     }
 }
 

@@ -164,6 +164,7 @@ pub fn failure_text(failed: &FailedTask) -> String {
         ..
     } = failed;
     let message = failure.message.replace('\n', "\n  | ");
+    let instance = on_one_line(instance);
     let mut text = format!("{instance}.{operation} failed: {message}\n");
     let Failure {
         hints,
@@ -196,5 +197,30 @@ pub fn failure_text(failed: &FailedTask) -> String {
         text.extend(output.iter().map(|line| format!("    | {line}\n")));
     }
     text.extend(hints.iter().map(|hint| format!("  = help: {hint}\n")));
-    text
+    // All of it comes from outside: a color could hide what follows.
+    printable(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_contain_no_command_to_a_terminal() {
+        let failure = Failure {
+            output: vec!["\u{1b}[8mhidden".to_owned()],
+            ..Failure::fatal("\u{1b}[2J").hint("try\u{9b}31m")
+        };
+        let failed = FailedTask {
+            instance: "n\u{1b}[8m\nx".to_owned(),
+            operation: "start".to_owned(),
+            failure,
+            ignored: false,
+            tried_again: false,
+        };
+        assert_eq!(
+            failure_text(&failed),
+            "n\\u{1b}[8m / x.start failed: \\u{1b}[2J\n  last lines of output:\n    | \\u{1b}[8mhidden\n  = help: try\\u{9b}31m\n"
+        );
+    }
 }

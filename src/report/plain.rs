@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     event::{Entry, now, timestamp},
+    printable::printable_lines,
     record::Record,
     seam::LogLine,
     stage::TaskId,
@@ -25,7 +26,12 @@ impl<W: Write> Plain<W> {
     fn print(&mut self, at: u64, line: Option<String>) {
         if let Some(line) = line {
             // A closed pipe must not stop the execution.
-            let _ = writeln!(self.out, "{} {}", timestamp(at), self.charset.show(&line));
+            let _ = writeln!(
+                self.out,
+                "{} {}",
+                timestamp(at),
+                self.charset.show(&printable_lines(&line))
+            );
         }
     }
 }

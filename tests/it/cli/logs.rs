@@ -125,8 +125,14 @@ fn follow_continues_across_restarts_and_replacements() {
     test.run(&["update", "--yes"]).exits_with(0);
     let lines = read_until(&mut follow, "replaced");
     assert_eq!(lines, ["first", "first", "first", "replaced"]);
+    // A container that is missing at the start is followed as soon as it exists again.
+    test.docker(&["rm", "-f", &test.name("web")]);
+    let mut late = test.start(&["logs", "--follow"]);
+    test.run(&["heal"]).exits_with(0);
+    assert_eq!(read_until(&mut late, "replaced"), ["replaced"]);
     test.run(&["uninstall"]).exits_with(0);
     Test::wait(follow).exits_with(0);
+    Test::wait(late).exits_with(0);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `dockctl outputs`.
 
-use crate::cli::installed_pair;
+use crate::{cli::installed_pair, support::Test};
 use serde_json::json;
 
 #[test]
@@ -32,4 +32,26 @@ fn outputs_have_formats_for_shells() {
             .json(),
         json!({ "web-url": "it's here" })
     );
+}
+
+#[test]
+fn outputs_that_would_set_one_variable_are_refused() {
+    let test = Test::in_memory("samevar");
+    let of = |outputs: &str| {
+        let (nodes, _) = crate::cli::PAIR.split_once("outputs:").unwrap();
+        test.blueprint(&format!("{nodes}outputs: {{{outputs}}}\n"));
+    };
+    of("a-b: {value: 1}, a_b: {value: 2}");
+    test.run(&["install"]).exits_with(0);
+    let shell = ["outputs", "--format", "shell"];
+    test.run(&shell)
+        .exits_with(2)
+        .stderr_contains(&["the outputs `a-b` and `a_b` would both set the variable `a_b`"]);
+    for special in ["TMPDIR", "LC_ALL", "GLIBC_TUNABLES", "precmd_functions"] {
+        of(&format!("{special}: {{value: 1}}"));
+        test.run(&["update", "--yes"]).exits_with(0);
+        test.run(&shell)
+            .exits_with(2)
+            .stderr_contains(&["--prefix OUT_"]);
+    }
 }
