@@ -110,7 +110,9 @@ impl Inventory {
         });
         let mut total = 0;
         for (inner, path, stamp) in found {
-            let fits = stamp.size <= MAX_FILE
+            // The manifest is text.
+            let fits = inner.to_str().is_some()
+                && stamp.size <= MAX_FILE
                 && total + stamp.size <= MAX_TOTAL
                 && inventory.files.len() < MAX_FILES;
             if inventory.files.contains_key(&inner) {

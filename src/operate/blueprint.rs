@@ -474,9 +474,10 @@ pub(crate) fn create_deployment(
     mut random: fastrand::Rng,
     workspace: &Workspace<'_>,
 ) -> Result<Deployment, Error> {
+    // Files of a blueprint on standard input are relative to the current directory.
     let path = match &origin.text {
-        None => absolute(&origin.path),
-        Some(_) => origin.path.clone(),
+        Some(_) if origin.path != Path::new("-") => origin.path.clone(),
+        _ => absolute(&origin.path),
     };
     let origin = DeploymentSource {
         name,

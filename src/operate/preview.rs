@@ -8,6 +8,7 @@ use super::{
     workspace::Workspace,
 };
 use crate::{
+    instance_record::InstanceRecord,
     model::Difference,
     plan::{
         PlanInput, Proposal,
@@ -148,7 +149,7 @@ impl Preview {
         } else {
             Vec::new()
         };
-        let conflicts = conflicts(&proposal.stage, observed);
+        let conflicts = conflicts(&proposal.stage, known, observed);
         let protected = protected::nodes(&desired.deployment, desired.before(), &proposal.stage);
         let name = desired.deployment.name.clone();
         let not_compared = unobservable_fields(observed);
@@ -196,12 +197,14 @@ fn plan_workflow(
 }
 
 /// Returns the names of new containers that foreign containers already use.
-fn conflicts(stage: &Stage, observed: &Observed) -> Vec<String> {
+fn conflicts(stage: &Stage, record: &Record, observed: &Observed) -> Vec<String> {
     let foreign = |task: &&Task| {
         let creates = task.step.traits.new_name.as_deref();
-        creates
-            .and_then(|name| observed.named(&task.instance, name))
-            .is_some_and(|object| object.owner.is_none())
+        let holder = creates.and_then(|name| observed.named(&task.instance, name));
+        // An adopted container keeps its name until it is replaced.
+        let has = |it: &InstanceRecord, id: &str| it.object_ids().iter().any(|own| own == id);
+        let is_own = |id: &str| record.instances.values().any(|it| has(it, id));
+        holder.is_some_and(|object| object.owner.is_none() && !is_own(&object.id))
     };
     stage
         .tasks()

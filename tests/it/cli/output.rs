@@ -316,6 +316,35 @@ fn blueprint_is_read_from_standard_input() {
     test.run(&["uninstall", &name]).exits_with(0);
 }
 
+/// Scripts and host paths in binds, too, are relative to the current directory.
+#[test]
+fn files_of_a_blueprint_on_standard_input_are_found() {
+    let test = Test::new("stdinfiles");
+    test.write("made.sh", "#!/bin/sh\necho made > made-by-script\n");
+    test.blueprint(
+        "node_templates:
+  web:
+    type: cloudify.docker.Container
+    properties: {name: PREFIX-web, image: {src: TARBALL, repository: dockctl-demo}}
+    interfaces:
+      cloudify.interfaces.lifecycle:
+        create: {inputs: {params: {command: sleep 1000, host_config: {binds: ['./data:/data']}}}}
+        stop: {inputs: {params: {timeout: 0}}}
+  script:
+    type: cloudify.nodes.Root
+    interfaces: {cloudify.interfaces.lifecycle: {create: made.sh}}
+",
+    );
+    let text = std::fs::File::open(test.path("blueprint.yaml")).unwrap();
+    let mut command = test.command(&["install", "-"]);
+    let output = command.stdin(text).output().unwrap();
+    crate::support::Run::from_output(&output).exits_with(0);
+    let bind = test.inspect("web", "{{index .HostConfig.Binds 0}}");
+    let data = test.path("data").canonicalize().unwrap();
+    assert_eq!(bind, format!("{}:/data", data.display()));
+    test.run(&["uninstall"]).exits_with(0);
+}
+
 #[test]
 fn path_that_is_not_utf8_is_refused_and_can_be_written_to() {
     use std::os::unix::ffi::OsStrExt as _;

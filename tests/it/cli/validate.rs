@@ -173,11 +173,16 @@ fn start_that_does_nothing_and_misplaced_arguments_are_explained() {
         "`8080:80` is not a port of a container",
         "port_bindings: {80: 8080}",
     ]);
-    test.blueprint(&node(", ports: ['80:80'], params: {}"));
+    test.blueprint(&node(
+        ", ports: ['80:80'], params: {}, binds: [], timeout: 3, daemon_client: {}",
+    ));
     test.run(&["validate"]).exits_with(3).stderr_contains(&[
         "`ports` is an input of an operation",
         "create: {inputs: {params: {ports: …}}}",
         "`params` is an input of an operation",
+        "create: {inputs: {params: {host_config: {binds: …}}}}",
+        "stop: {inputs: {params: {timeout: …}}}",
+        "create: {inputs: {daemon_client: {…}}}",
     ]);
 }
 

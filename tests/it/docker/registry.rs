@@ -364,9 +364,10 @@ fn newer_image_in_the_registry_is_found_with_pull() {
         .exits_with(0)
         .stdout_contains(&["the image of web_"]);
     let plan = test.run(&["plan", "--exit-code", "--pull"]).exits_with(6);
-    let short = &second[.."sha256:".len() + 12];
+    let [before, short] = [&first, &second].map(|it| &it[.."sha256:".len() + 12]);
     assert!(
-        plan.stdout.contains(&format!("→ {short}\n")),
+        plan.stdout
+            .contains(&format!("image: {before} → {short}\n")),
         "{}",
         plan.stdout
     );
@@ -374,6 +375,21 @@ fn newer_image_in_the_registry_is_found_with_pull() {
     test.run(&["update", "--yes", "--pull"]).exits_with(0);
     assert!(digest().ends_with(&second));
     test.run(&["plan", "--exit-code", "--pull"]).exits_with(0);
+    // A local name of the image means nothing to a registry.
+    let local = format!("{}-local:v1", test.prefix);
+    docker(&["tag", &format!("{repository}:v1"), &local]);
+    let name = format!("{}-local", test.prefix);
+    let text = std::fs::read_to_string(test.path("blueprint.yaml")).unwrap();
+    let text = text.replace(&repository, &name);
+    let text = text.replace(&test.name("web"), &test.name("local-web"));
+    test.write("local.yaml", &text);
+    let of_local = ["local.yaml", "-d", &name];
+    test.run(&[&["install"], &of_local[..]].concat())
+        .exits_with(0);
+    test.run(&[&["plan", "--pull"], &of_local[..]].concat())
+        .exits_with(0);
+    test.run(&["uninstall", &name]).exits_with(0);
+    docker(&["rmi", &local]);
     drop(registry);
     test.run(&["plan", "--pull"])
         .exits_with(4)

@@ -527,7 +527,7 @@ impl Action {
     /// Returns the name of the container that the action creates, if it is known.
     fn creates_name(&self) -> Option<&str> {
         match self {
-            Self::Create(creation) => creation.name.as_str(),
+            Self::Create(creation) | Self::CreateSuccessor(creation) => creation.name.as_str(),
             _ => None,
         }
     }

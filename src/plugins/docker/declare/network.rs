@@ -233,7 +233,11 @@ fn is_at_end(subnet: &str, address: IpAddr) -> bool {
 
 fn checked_pool(field: &str, value: &Json) -> Result<(), String> {
     match (field, value.as_str()) {
-        ("Subnet" | "IPRange", Some(subnet)) => checked_subnet(subnet),
+        ("Subnet", Some(subnet)) => checked_subnet(subnet),
+        ("IPRange", Some(range)) => match range.parse::<IpNet>() {
+            Ok(_) => Ok(()),
+            Err(_) => Err(not_a_subnet(range)),
+        },
         ("Gateway", Some(address)) => checked_address(address),
         _ => Ok(()),
     }
@@ -271,10 +275,20 @@ fn is_bridge(request: &Json) -> bool {
 
 /// Checks an address with the length of its prefix, such as `10.7.0.0/24`.
 fn checked_subnet(subnet: &str) -> Result<(), String> {
+    let address = subnet.split('/').next().unwrap_or_default();
     match subnet.parse::<IpNet>() {
+        // Engines refuse numbers that begin with 0.
+        Ok(_) if address.parse::<IpAddr>().is_err() => Err(not_a_subnet(subnet)),
+        Ok(parsed) if parsed.prefix_len() == parsed.max_prefix_len() => Err(format!(
+            "the subnet `{subnet}` has only one address, and none is left for a container"
+        )),
         Ok(_) => Ok(()),
-        Err(_) => Err(format!("`{subnet}` is not a subnet such as 10.7.0.0/24")),
+        Err(_) => Err(not_a_subnet(subnet)),
     }
+}
+
+fn not_a_subnet(given: &str) -> String {
+    format!("`{given}` is not a subnet such as 10.7.0.0/24")
 }
 
 fn checked_address(address: &str) -> Result<(), String> {
@@ -412,6 +426,20 @@ mod tests {
             Some("10.7.0.129")
         );
         assert_eq!(first_address("10.7.0.9/24").as_deref(), Some("10.7.0.1"));
+    }
+
+    #[test]
+    fn subnets_that_engines_refuse_are_faults() {
+        for subnet in [
+            "10.370.1.0/24",
+            "010.37.1.0/24",
+            "10.37.1.0",
+            "10.37.1.0/32",
+            "fd00::1/128",
+        ] {
+            assert!(request(&json!({ "subnet": subnet })).is_err(), "{subnet}");
+        }
+        assert!(request(&json!({ "subnet": "10.37.1.0/31" })).is_ok());
     }
 
     #[test]

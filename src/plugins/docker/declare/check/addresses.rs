@@ -55,16 +55,18 @@ pub(crate) fn check_subnets(blueprint: &Blueprint, d: &mut Diagnostics) {
     for network in blueprint.nodes.values() {
         let engine = engine_key(network);
         for subnet in network::subnets(&request(network).unwrap_or_default()) {
-            let rival = seen.iter().find(|(other, there, it)| {
-                other.name.node != network.name.node
-                    && *there == engine
-                    && (it.contains(&subnet) || subnet.contains(it))
+            let rival = seen.iter().find(|(_, there, it)| {
+                *there == engine && (it.contains(&subnet) || subnet.contains(it))
             });
             if let Some((other, _, it)) = rival {
                 let (one, two) = (&network.name.node, &other.name.node);
-                let message = format!(
-                    "the subnet {subnet} of network `{one}` overlaps with {it} of network `{two}`"
-                );
+                let message = if one == two {
+                    format!("the subnets {it} and {subnet} of network `{one}` overlap")
+                } else {
+                    format!(
+                        "the subnet {subnet} of network `{one}` overlaps with {it} of network `{two}`"
+                    )
+                };
                 let fault = network.name.span.error(Code::ArgumentValue, message);
                 d.push(fault.related(other.name.span, "the other network"));
             }

@@ -47,10 +47,8 @@ fn advice(property: &str) -> Option<String> {
         "processes_to_wait_for" | "retry_interval" | "wait_for" => {
             format!("start: {{inputs: {{{property}: …}}}}")
         }
-        other if params::is_argument(other) => {
-            format!("create: {{inputs: {{params: {{{other}: …}}}}}}")
-        }
-        _ => return None,
+        "daemon_client" => "create: {inputs: {daemon_client: {…}}}".to_owned(),
+        other => params::inputs_with(other)?,
     };
     Some(format!(
         "`{property}` is an input of an operation: interfaces: {{cloudify.interfaces.lifecycle: {{{inputs}}}}}"

@@ -91,6 +91,24 @@ pub(crate) fn is_argument(name: &str) -> bool {
     TABLE.iter().any(|it| it.name == name)
 }
 
+/// Returns the inputs of an operation in which a blueprint sets an argument of the plugin 1.x; none
+/// if no operation accepts it.
+pub(crate) fn inputs_with(name: &str) -> Option<String> {
+    let places = TABLE.iter().find(|it| it.name == name)?.places;
+    let has = |place: u8| places & place != 0;
+    let within = |operation: &str| format!("{operation}: {{inputs: {{params: {{{name}: …}}}}}}");
+    match () {
+        () if has(CREATE) => Some(within("create")),
+        () if has(HOST) => Some(format!(
+            "create: {{inputs: {{params: {{host_config: {{{name}: …}}}}}}}}"
+        )),
+        () if has(START) => Some(within("start")),
+        () if has(STOP) => Some(within("stop")),
+        () if has(REMOVE) => Some(within("delete")),
+        () => None,
+    }
+}
+
 impl Argument {
     const fn since(mut self, minor: u32) -> Self {
         self.versions = ApiRange::since(minor);

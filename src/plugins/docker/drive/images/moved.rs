@@ -11,7 +11,10 @@ use crate::{
             declare::{
                 action::is_late,
                 declared,
-                image::{Image, find_tagged, is_url, resolve_path, short_id, short_image_id},
+                image::{
+                    Image, find_tagged, is_url, resolve_path, short_id, short_image_id,
+                    strip_registry,
+                },
                 json::{strings, text},
                 operation::is_infrakit,
             },
@@ -120,7 +123,7 @@ impl Engine {
     ) -> Result<BTreeMap<String, Vec<Difference>>, Failure> {
         let listed = self.images_of(used).await?;
         let mut moved = BTreeMap::new();
-        let mut latest: BTreeMap<String, Option<String>> = BTreeMap::new();
+        let mut latest: BTreeMap<String, Option<(String, String)>> = BTreeMap::new();
         for it in used {
             let Some(name) = it.movable_name() else {
                 continue;
@@ -133,9 +136,13 @@ impl Engine {
                 let digest = self.newer_digest(&it.declared, pulled).await?;
                 latest.insert(name.clone(), digest);
             }
-            let newer = latest.get(&name).cloned().flatten();
+            let newer = latest.get(&name).and_then(Option::as_ref);
+            if let Some((before, after)) = newer {
+                moved.extend([it.moved(before, after)]);
+                continue;
+            }
             let id = found.map(|found| text(&found["Id"]).to_owned());
-            let after = newer.or(id.filter(|id| !it.is_of(id)));
+            let after = id.filter(|id| !it.is_of(id));
             moved.extend(after.map(|after| it.moved_to(&after)));
         }
         Ok(moved)
@@ -158,18 +165,26 @@ impl Engine {
         Ok(found)
     }
 
-    /// Returns the digest of an image in its registry, if it is not that of the image found on the
-    /// engine. An image without a digest was not pulled: its name may mean nothing to a registry.
-    async fn newer_digest(&self, image: &Image, found: &Json) -> Result<Option<String>, Failure> {
+    /// Returns the digest of the image found on the engine and the one in its registry, if they
+    /// differ. An image without a digest of its repository was not pulled from there: its name may
+    /// mean nothing to a registry.
+    async fn newer_digest(
+        &self,
+        image: &Image,
+        found: &Json,
+    ) -> Result<Option<(String, String)>, Failure> {
+        let (repository, _) = image.reference("");
         let known: Vec<&str> = strings(&found["RepoDigests"])
             .filter_map(|it| it.split_once('@'))
+            .filter(|(of, _)| strip_registry(of) == strip_registry(&repository))
             .map(|(_, digest)| digest)
             .collect();
-        if known.is_empty() {
+        let Some(first) = known.first() else {
             return Ok(None);
-        }
+        };
         let digest = self.registry_digest(image).await?;
-        Ok((!known.contains(&digest.as_str())).then_some(digest))
+        let is_known = known.contains(&digest.as_str());
+        Ok((!is_known).then(|| ((*first).to_owned(), digest)))
     }
 
     async fn registry_digest(&self, image: &Image) -> Result<String, Failure> {
