@@ -26,7 +26,7 @@ pub(crate) enum KnownMessage {
     Running,
     /// Another object has the name.
     NameTaken,
-    /// Containers are connected to the network.
+    /// Containers use the network or the volume.
     InUse,
     /// Another container has the fixed address on the network. [`Self::PortTaken`] is more specific.
     AddressTaken,
@@ -112,7 +112,7 @@ impl KnownMessage {
             Self::InProgress => &["in progress"],
             Self::Running => &["running"],
             Self::NameTaken => &["is already in use"],
-            Self::InUse => &["active endpoints", "is being used"],
+            Self::InUse => &["active endpoints", "is being used", "volume is in use"],
             Self::AlreadyConnected => &["already exists in network"],
             Self::TlsRequired => &["https server"],
             Self::NotTls => &["corrupt message"],
@@ -191,6 +191,7 @@ mod tests {
                 "network x has active endpoints (name:\"y\" id:\"z\")",
                 KnownMessage::InUse,
             ),
+            ("remove x: volume is in use - [y]", KnownMessage::InUse),
             (
                 "removal of container x is already in progress",
                 KnownMessage::InProgress,

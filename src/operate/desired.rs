@@ -165,19 +165,22 @@ impl Desired {
 
     /// Returns the IDs of the instances that an install or update restores before anything else.
     pub(crate) fn restored_first(&self) -> Vec<String> {
-        let (record, plugins) = (&self.updated_record, Plugins::default());
-        let install = Workflow::Install.into();
-        if restore::must_come_first(record, plugins, &install) {
-            restore::instances_to_restore(record, plugins)
+        if self.must_restore() {
+            restore::instances_to_restore(&self.updated_record, Plugins::default())
         } else {
             Vec::new()
         }
     }
 
+    fn must_restore(&self) -> bool {
+        let install = Workflow::Install.into();
+        restore::must_come_first(&self.updated_record, Plugins::default(), &install)
+    }
+
     /// Takes the record as it will be when everything is restored that comes first, and returns the
     /// objects as they will be.
     pub(crate) fn expect_restored(&mut self, observed: &Observed) -> Observed {
-        if self.restored_first().is_empty() {
+        if !self.must_restore() {
             return observed.clone();
         }
         let (record, observed) = restored(&self.updated_record, observed, Plugins::default());

@@ -12,7 +12,7 @@ use crate::{
 };
 use serde::Serialize;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
 };
 
@@ -83,10 +83,7 @@ pub(super) fn taken(known: &PlanInput<'_>, members: &[Member<'_>]) -> Vec<TakenA
             let address = it.address?;
             let held = held_on(known, members, (part, &it.network))?;
             let held = held.iter().find(|held| held.address == address)?;
-            let holder = known.observed.by_id(&held.object);
-            let holder = holder.and_then(|it| Some(it.owner.as_ref()?.instance.as_str()));
-            let gives_up = holder.is_some_and(|id| members.iter().any(|it| it.instance.id == id));
-            (!gives_up).then(|| TakenAddress {
+            (!gives_up(known, members, &held.object)).then(|| TakenAddress {
                 instance: member.instance.id.clone(),
                 address,
                 network: it.network,
@@ -96,6 +93,19 @@ pub(super) fn taken(known: &PlanInput<'_>, members: &[Member<'_>]) -> Vec<TakenA
         taken.collect::<Vec<_>>()
     };
     new.flat_map(of_member).collect()
+}
+
+/// Returns true if an object is that of a member: it is replaced or removed.
+fn gives_up(known: &PlanInput<'_>, members: &[Member<'_>], object: &str) -> bool {
+    let owner = known
+        .observed
+        .by_id(object)
+        .and_then(|it| it.owner.as_ref());
+    members.iter().any(|it| {
+        let record = known.record.instances.get(&it.instance.id);
+        let is_recorded = || record.is_some_and(|it| it.object_ids().iter().any(|id| id == object));
+        owner.is_some_and(|owner| owner.instance == it.instance.id) || is_recorded()
+    })
 }
 
 /// Returns the addresses on a network that an instance joins; none if the network is created again.
@@ -182,6 +192,7 @@ fn starts_by_network(known: &PlanInput<'_>, stage: &Stage) -> BTreeMap<(usize, S
     let mut networks: BTreeMap<(usize, String), Starts> = BTreeMap::new();
     let as_created = (stage.restores.is_some()).then(|| known.record.as_created(known.deployment));
     let deployment = as_created.as_deref().unwrap_or(known.deployment);
+    let stops = first_stops(stage);
     for (id, start) in starts(stage) {
         let instance = deployment.instance(id);
         let Some(part) = instance.and_then(|it| InstanceRef::of(deployment, it)) else {
@@ -195,14 +206,15 @@ fn starts_by_network(known: &PlanInput<'_>, stage: &Stage) -> BTreeMap<(usize, S
         if engine == targets.len() {
             targets.push(target);
         }
-        for joined in known.plugins.joined_networks(part) {
+        let joined = known.plugins.joined_networks(part).into_iter();
+        for joined in joined.filter(|it| !it.is_reserved) {
             let starts = networks.entry((engine, joined.network)).or_default();
             match joined.address {
                 Some(address) => starts.fixed.push((id.to_owned(), start, address)),
                 None => starts.others.push(Other {
                     instance: id.to_owned(),
                     start,
-                    stop: stop_before(stage, id, start),
+                    stop: stops.get(id).copied().filter(|stop| *stop < start),
                 }),
             }
         }
@@ -227,13 +239,11 @@ fn starts(stage: &Stage) -> Vec<(&str, TaskId)> {
     starts
 }
 
-/// Returns the first task that stops the object of an instance, if it comes before its start.
-fn stop_before(stage: &Stage, instance: &str, start: TaskId) -> Option<TaskId> {
-    let stops = |id: &TaskId| {
-        let task = stage.task(*id);
-        task.instance == instance && task.step.effect() == Effect::Stops
-    };
-    stage.ids().find(stops).filter(|stop| *stop < start)
+/// Returns the first task of each instance that stops its object.
+fn first_stops(stage: &Stage) -> HashMap<&str, TaskId> {
+    let all = stage.ids().rev().map(|id| (id, stage.task(id)));
+    let stops = all.filter(|(_, task)| task.step.effect() == Effect::Stops);
+    stops.map(|(id, task)| (&*task.instance, id)).collect()
 }
 
 /// Returns the tasks that must end before a task can start.

@@ -14,7 +14,7 @@ use crate::{
 };
 use std::{
     borrow::Cow,
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     ops::Range,
 };
 
@@ -140,10 +140,19 @@ pub(super) fn held(
     counts: impl Fn(ResourceKind) -> bool + Copy,
 ) -> HashMap<(ResourceKind, String), Vec<Held>> {
     let mut held: HashMap<(ResourceKind, String), Vec<Held>> = HashMap::new();
+    let given = given_addresses(known, members);
     for (at, member) in members.iter().enumerate() {
         let mut resources = held_by(known, member, counts);
-        if counts(ResourceKind::Address) {
-            add_given_addresses(known, members, member, &mut resources.all);
+        let object = known.observed.of_instance(&member.instance.id);
+        for address in object
+            .and_then(|it| given.get(&*it.id))
+            .into_iter()
+            .flatten()
+        {
+            let address = ExclusiveResource::address((*address).to_owned());
+            if !resources.all.contains(&address) {
+                resources.all.push(address);
+            }
         }
         for resource in resources.all {
             let target = resources.target.clone();
@@ -191,29 +200,26 @@ fn held_by(
     resources(known, known.part(&instance, node), counts)
 }
 
-/// Adds the addresses that the system gave to the present object of a member, without those on
-/// networks that are members themselves: they end with the network.
-fn add_given_addresses(
-    known: &PlanInput<'_>,
+/// Returns the addresses that objects have, by ID, without those on networks that are members or
+/// removed: they end with the network.
+fn given_addresses<'k>(
+    known: &PlanInput<'k>,
     members: &[Member<'_>],
-    member: &Member<'_>,
-    all: &mut Vec<ExclusiveResource>,
-) {
-    let Some(object) = known.observed.of_instance(&member.instance.id) else {
-        return;
-    };
+) -> HashMap<&'k str, Vec<&'k str>> {
+    let changed = members.iter().map(|it| &*it.instance.id);
+    let removed = known.record.dropped.iter().map(|(it, _)| &*it.id);
+    let ending: HashSet<&str> = changed.chain(removed).collect();
+    let networks = known.observed.objects().iter();
+    let networks = networks.filter(|it| !it.held_addresses.is_empty());
     let is_kept = |network: &&Object| {
-        let owner = network.owner.as_ref().map(|it| it.instance.as_str());
-        !members.iter().any(|it| owner == Some(&it.instance.id))
+        let owner = network.owner.as_ref();
+        owner.is_none_or(|it| !ending.contains(&*it.instance))
     };
-    let networks = known.observed.objects().iter().filter(is_kept);
-    let held = networks.flat_map(|it| &it.held_addresses);
-    for held in held.filter(|it| it.object == object.id) {
-        let given = ExclusiveResource::address(held.address.clone());
-        if !all.contains(&given) {
-            all.push(given);
-        }
+    let mut given: HashMap<&str, Vec<&str>> = HashMap::new();
+    for held in networks.filter(is_kept).flat_map(|it| &it.held_addresses) {
+        given.entry(&held.object).or_default().push(&held.address);
     }
+    given
 }
 
 /// Returns an instance with the relationships that it had when its object was created.

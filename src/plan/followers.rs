@@ -5,7 +5,9 @@ use crate::{
     model::{InstanceState, Retry},
     plugins::Plugins,
     record::Record,
-    seam::{DriftKind, Effect, ForeignSharers, Object, ObjectState, SharedNamespace, Step},
+    seam::{
+        DriftKind, Effect, ForeignSharers, Namespace, Object, ObjectState, SharedNamespace, Step,
+    },
     stage::{Stage, Task, TaskId},
 };
 use serde::Serialize;
@@ -183,14 +185,18 @@ pub(super) fn ends_namespace(
     ending: &BTreeSet<String>,
     sharers: &ForeignSharers,
 ) -> bool {
+    let is_ending = |shared: &SharedNamespace| {
+        let owner = known.observed.by_id(&shared.owner).and_then(instance_of);
+        owner.is_some_and(|owner| ending.contains(owner))
+    };
     let object = known.observed.of_instance(&sharers.instance);
     let mut shared = object.into_iter().flat_map(|it| &it.namespaces);
-    let Some(shared) = shared.find(|it| it.namespace == sharers.namespace) else {
-        return true;
-    };
-    let owner = known.observed.by_id(&shared.owner);
-    let owner = owner.and_then(instance_of);
-    owner.is_some_and(|owner| ending.contains(owner))
+    if let Some(shared) = shared.clone().find(|it| it.namespace == sharers.namespace) {
+        return is_ending(shared);
+    }
+    // It ends with the processes that it shares.
+    ending.contains(&sharers.instance)
+        || shared.any(|it| it.namespace == Namespace::Processes && is_ending(it))
 }
 
 /// Returns true if a task repairs drift by a restart.

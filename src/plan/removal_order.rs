@@ -7,6 +7,7 @@
 use super::{
     PlanInput,
     exchange::{self, Member, Role},
+    order::Order,
     task_graph::TaskGraph,
 };
 use crate::{
@@ -37,11 +38,12 @@ pub(super) fn arrange(known: &PlanInput<'_>, members: &[Member<'_>], stage: &mut
         let wanted = exchange::wanted(known, member, ResourceKind::is_freed);
         for (held, resource) in exchange::taken(Some(&wanted), &held) {
             let holder = recreated[held.member].instance;
+            if holder.id == member.instance.id {
+                continue;
+            }
             let removal = task_of(stage, &holder.id, Effect::Removes);
             let take = taking_task(stage, &member.instance.id, resource.kind);
-            if let (Some(removal), Some(take)) = (removal, take)
-                && holder.id != member.instance.id
-            {
+            if let (Some(removal), Some(take)) = (removal, take) {
                 graph.add_need(take, removal);
             }
         }
@@ -68,24 +70,32 @@ fn task_of(stage: &Stage, instance: &str, effect: Effect) -> Option<TaskId> {
 /// that use them. If another object needs the name or the subnet of such a network, the network is
 /// removed first, and its users are outdated.
 pub(super) fn postpone(known: &PlanInput<'_>, members: &[Member<'_>], stage: &mut Stage) {
+    let all = users_of_removed(known);
+    if all.is_empty() {
+        return;
+    }
+    let is_kept = |id: &str| known.deployment.instance(id).is_some();
     let mut graph = TaskGraph::of(stage);
-    for (removed, users) in users_of_removed(known) {
-        let tasks: BTreeSet<TaskId> = tasks_of(stage, removed).collect();
-        let Some(first) = tasks.first() else { continue };
+    for (removed, users) in all {
+        let Some(first) = tasks_of(stage, removed).next() else {
+            continue;
+        };
         if is_taken(known, members, removed) {
-            let last = tasks.last().unwrap_or(first);
-            graph.tasks[last.0].outdates = users.into_iter().collect();
+            let removal = task_of(stage, removed, Effect::Removes).unwrap_or(first);
+            graph.tasks[removal.0].outdates = users.into_iter().collect();
             continue;
         }
         let mut postponed = graph.clone();
-        postponed.forget(&tasks, |task| {
-            known.deployment.instance(&task.instance).is_some()
-        });
+        // What waits for the removal and is removed too.
+        let later = postponed.after(first).into_iter();
+        let later = later.filter(|id| !is_kept(&postponed.tasks[id.0].instance));
+        let removals: BTreeSet<TaskId> = tasks_of(stage, removed).chain(later).collect();
+        postponed.forget(&removals, |task| is_kept(&task.instance));
         let ends = users
             .iter()
             .filter_map(|id| tasks_of(stage, id).next_back());
         let ends: Vec<TaskId> = ends.collect();
-        if ends.iter().all(|end| postponed.add_need(*first, *end)) {
+        if ends.iter().all(|end| postponed.add_need(first, *end)) {
             graph = postponed;
         }
     }
@@ -108,7 +118,8 @@ pub(super) fn name_of_data(
         role,
     };
     let is_holder = |(other, former): &&(Instance, Definition)| {
-        holds_data(former) && is_taken(known, &[new], &other.id)
+        let is_there = known.observed.of_instance(&other.id).is_some();
+        is_there && holds_data(former) && is_taken(known, &[new], &other.id)
     };
     let (holder, _) = known.record.dropped.iter().find(is_holder)?;
     let name = &known.observed.of_instance(&holder.id)?.name;
@@ -152,14 +163,13 @@ fn users_of_removed<'k>(known: &PlanInput<'k>) -> BTreeMap<&'k str, BTreeSet<Str
         return users;
     }
     let before = before_removal(known);
-    let references = known.plugins.declared_references(&before);
+    let order = Order::new(&before, known.plugins);
     for instance in &known.deployment.instances {
-        let related = before.instance(&instance.id).into_iter();
-        let related = related
-            .flat_map(|it| &it.relationships)
-            .map(|it| &it.target);
-        let referred = references.get(&instance.id).into_iter().flatten();
-        for id in related.chain(referred) {
+        let Some(earlier) = before.instance(&instance.id) else {
+            continue;
+        };
+        let related = earlier.relationships.iter().map(|it| it.target.clone());
+        for id in related.chain(order.bound_to(earlier)) {
             if let Some(users) = users.get_mut(id.as_str()) {
                 users.insert(instance.id.clone());
             }

@@ -38,11 +38,12 @@ pub(super) fn find(known: &PlanInput<'_>, stage: &Stage) -> Vec<Stranded> {
         let is_removed =
             tasks.any(|it| it.instance == *instance && it.step.effect() == Effect::Removes);
         let objects = object.stopped_users.clone();
-        (is_removed && !objects.is_empty()).then(|| Stranded {
+        is_removed.then(|| Stranded {
             instance: instance.clone(),
             objects,
         })
     };
     let objects = known.observed.objects().iter();
+    let objects = objects.filter(|it| !it.stopped_users.is_empty());
     objects.filter_map(removed).collect()
 }

@@ -65,6 +65,8 @@ pub struct JoinedNetwork {
     pub network: String,
     /// The fixed address of the object; none if the system gives it any address.
     pub address: Option<String>,
+    /// The system gives the fixed address to no other object.
+    pub is_reserved: bool,
 }
 
 /// The addresses on which an object needs a resource.

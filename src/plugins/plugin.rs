@@ -271,7 +271,6 @@ pub trait Plugin: Sync {
     }
 
     /// Returns the networks that an object joins when it starts, as far as they are known by now.
-    /// Without those on which the system gives no other object its fixed address.
     fn joined_networks(&self, _part: InstanceRef<'_>) -> Vec<JoinedNetwork> {
         Vec::new()
     }

@@ -76,8 +76,8 @@ pub struct Task {
     /// Seconds to wait before the step, after the tasks that it needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<f64>,
-    /// IDs of instances that refer to the object which the task creates or recreates. They are
-    /// outdated when the task is done.
+    /// IDs of instances that refer to the object which the task creates, recreates or removes. They
+    /// are outdated when the task is done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outdates: Vec<String>,
     /// The task stops an instance for an exchange, or runs after that and before the exchange is

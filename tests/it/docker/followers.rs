@@ -280,6 +280,21 @@ fn foreign_sharers_of_followers_are_named() {
         .stderr_contains(&[&named]);
     test.docker(&["rm", "-f", &guest, &other]);
     test.run(&["uninstall"]).exits_with(0);
+
+    // The network of a container that only shares the IPC stays.
+    let shared = "command: sleep 1000, host_config: {ipc_mode: 'container:PREFIX-owner'}";
+    let owner = "command: sleep 1000, host_config: {ipc_mode: shareable}";
+    let nodes = [
+        container("owner", "owner", owner, ""),
+        container("sharer", "sharer", shared, ""),
+    ];
+    exchange::write(&test, &nodes);
+    test.run(&["install"]).exits_with(0);
+    run(&guest, &format!("container:{}", test.name("sharer")));
+    let stopped = test.run(&["stop", "owner"]).exits_with(0);
+    assert!(!stopped.stderr.contains(&guest), "{}", stopped.stderr);
+    test.docker(&["rm", "-f", &guest]);
+    test.run(&["uninstall"]).exits_with(0);
 }
 
 /// Only an attribute names the owner, so that the declaration refers to no other object.

@@ -933,3 +933,36 @@ fn removed_networks_and_volumes_go_after_their_users() {
     assert_eq!(networks(), test.name("net"));
     test.run(&["uninstall"]).exits_with(0);
 }
+
+#[test]
+fn volume_of_a_foreign_container_stays_and_its_user_is_named() {
+    let test = Test::new("foreignvol");
+    let data =
+        "  data: {type: dockctl.nodes.Volume, properties: {name: PREFIX-data, keep: false}}\n";
+    let web = "{type: dockctl.relationships.mounts, target: data, properties: {target: /data}}";
+    write(
+        &test,
+        &[container("web", "sleep 1000", web), data.to_owned()],
+    );
+    test.run(&["install"]).exits_with(0);
+    let (guest, label) = (test.name("guest"), format!("dockctl-test={}", test.prefix));
+    let mount = format!("{}:/data", test.name("data"));
+    test.docker(&[
+        "create",
+        "--name",
+        &guest,
+        "--label",
+        &label,
+        "-v",
+        &mount,
+        "dockctl-demo",
+        "sleep",
+        "9",
+    ]);
+    let named = format!("container `{guest}` uses it");
+    test.run(&["uninstall"])
+        .exits_with(1)
+        .stderr_contains(&[&named]);
+    test.docker(&["rm", &guest]);
+    test.run(&["uninstall"]).exits_with(0);
+}

@@ -91,8 +91,7 @@ fn exclusive_resources(creation: &Creation, body: &Json) -> Vec<ExclusiveResourc
     host_resources(&body["HostConfig"], addresses, body.get("Volumes"))
 }
 
-/// Returns the networks that the container of an instance joins. A fixed address outside the range
-/// that the engine gives addresses from is left out.
+/// Returns the networks that the container of an instance joins.
 pub(crate) fn joined_networks(
     deployment: &Deployment,
     instance: &Instance,
@@ -113,20 +112,27 @@ pub(crate) fn joined_networks(
             .into_iter()
             .next()
             .map(normal_address),
+        is_reserved: false,
     };
     let mut all: Vec<JoinedNetwork> = now.chain(later).map(joined).collect();
     let mode = text(&body["HostConfig"]["NetworkMode"]);
     if all.is_empty() && !mode.is_empty() {
         all.push(joined((mode, &Json::Null)));
     }
-    all.retain(|it| !it.network.is_empty() && !is_reserved(deployment, it));
+    all.retain(|it| !it.network.is_empty());
+    for joined in &mut all {
+        joined.is_reserved = is_reserved(deployment, joined);
+    }
     all
 }
 
 /// Returns true if a network of the deployment gives away only addresses of a range that does not
 /// contain the fixed address.
 fn is_reserved(deployment: &Deployment, joined: &JoinedNetwork) -> bool {
-    let address: Option<IpAddr> = joined.address.as_ref().and_then(|it| it.parse().ok());
+    let address = joined.address.as_ref().and_then(|it| it.parse().ok());
+    let Some(address): Option<IpAddr> = address else {
+        return false;
+    };
     let has_name = |instance: &&Instance| {
         let node = deployment.node(instance);
         let node = node.filter(|node| kind(node) == Some(Kind::Network));
@@ -135,9 +141,7 @@ fn is_reserved(deployment: &Deployment, joined: &JoinedNetwork) -> bool {
     let network = deployment.instances.iter().find(has_name);
     let node = network.and_then(|it| deployment.node(it));
     let body = node.and_then(|node| network::request(&json!(node.properties)).ok());
-    let (Some(address), Some(body)) = (address, body) else {
-        return false;
-    };
+    let Some(body) = body else { return false };
     let ranges: Vec<&str> = list(&body["IPAM"]["Config"])
         .map(|pool| text(&pool["IPRange"]))
         .filter(|range| !range.is_empty())

@@ -1,7 +1,7 @@
 //! Volumes of dockctl's own node type.
 
 use crate::{
-    engine::{Kind, encode_path, failure, status},
+    engine::{EngineError, Kind, KnownMessage, encode_path, failure, status},
     plugins::docker::{
         declare::{
             action::ObjectCreation,
@@ -9,7 +9,11 @@ use crate::{
             label::{self, names_deployment},
             volume::{request, runtime_properties},
         },
-        drive::{containers::invalid_arguments, engine::Engine, networks::name_conflict},
+        drive::{
+            containers::invalid_arguments,
+            engine::{Engine, listed_name},
+            networks::name_conflict,
+        },
     },
     printable::printable,
     seam::{Call, Failure, Outputs},
@@ -144,8 +148,7 @@ impl Engine {
             let path = format!("/volumes/{}", encode_path(name));
             match self.client.delete(&path, &[]).await {
                 Err(error) if status(&error) != Some(404) => {
-                    let action = format!("removing volume `{}`", printable(name));
-                    return Err(failure(&error, &action));
+                    return Err(self.volume_failure(&error, name).await);
                 }
                 _ => {}
             }
@@ -154,6 +157,31 @@ impl Engine {
             unset: vec!["volume_name".into(), "mountpoint".into()],
             ..Outputs::default()
         })
+    }
+}
+
+impl Engine {
+    /// Returns the failure to remove a volume. It names the containers that use it: engines only
+    /// tell their IDs.
+    async fn volume_failure(&self, error: &EngineError, name: &str) -> Failure {
+        let shown = printable(name);
+        let cannot = failure(error, &format!("removing volume `{shown}`"));
+        if !KnownMessage::InUse.matches_error(error) {
+            return cannot;
+        }
+        let filters = json!({ "volume": [name] }).to_string();
+        let query = [("all", "true".to_owned()), ("filters", filters)];
+        let users = self.client.list(Kind::Container, &query).await;
+        let users = users.unwrap_or_default();
+        let names: Vec<String> = users.iter().filter_map(listed_name).collect();
+        if names.is_empty() {
+            return cannot;
+        }
+        let names = printable(&names.join("`, `"));
+        Failure {
+            message: format!("removing volume `{shown}`: container `{names}` uses it"),
+            ..cannot.hint("remove the container, then repeat the command")
+        }
     }
 }
 
