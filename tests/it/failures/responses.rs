@@ -371,3 +371,31 @@ node_templates:
     test.engine().clear_responses();
     test.run_limited(&["uninstall"]).exits_with(0);
 }
+
+/// An engine can keep the endpoint of a container that is gone. Only a user can remove it.
+#[test]
+fn endpoint_without_a_container_is_reported_at_once() {
+    let test = Test::in_memory("endpoint");
+    let net = "  net: {type: dockctl.nodes.Network, properties: {name: PREFIX-net}}\n";
+    test.write(
+        "blueprint.yaml",
+        &format!("{}{net}", crate::docker::networks::HEAD),
+    );
+    test.run_limited(&["install"]).exits_with(0);
+    let status = test.run_limited(&["status", "--output", "json"]);
+    let id = status.json()["instances"][0]["objects"][0]["id"].clone();
+    let endpoints = json!({ "gone": { "Name": "ghost\u{1b}[2J" } });
+    let network = json!({ "Id": id, "Name": test.name("net"), "Containers": endpoints });
+    let used = json!({ "message": "error while removing network: network n has active endpoints" });
+    let engine = test.engine();
+    engine.respond_with("DELETE", "/networks/*", CannedResponse::Json(403, used));
+    engine.respond_with("GET", "/networks/*", CannedResponse::Json(200, network));
+    let run = test.run_limited(&["uninstall"]).exits_with(1);
+    assert!(!run.stderr.contains("retrying"), "{}", run.stderr);
+    run.stderr_contains(&[
+        "the engine keeps its endpoint `ghost\\u{1b}[2J` without a container",
+        "docker network disconnect -f",
+    ]);
+    engine.clear_responses();
+    test.run_limited(&["uninstall"]).exits_with(0);
+}
