@@ -475,7 +475,7 @@ fn split_unfinished(rest: &[u8], secrets: &Secrets, back: usize) -> (Vec<u8>, Ve
     (part, [&kept, &rest[whole..]].concat())
 }
 
-/// Returns the name of an instance before its lines. It is no command to a terminal or a pipeline.
+/// Returns the name of an instance before its lines, escaped for terminals and pipelines.
 fn shown_name(instance: &str) -> String {
     printable_lines(&on_one_line(instance))
 }

@@ -125,8 +125,8 @@ fn warn_of_rivals(
     }
 }
 
-/// Returns the ports, addresses and subnets that an instance needs, with its system. An engine that is known
-/// late may be any.
+/// Returns the ports, addresses and subnets that an instance needs, with its system. An engine that is
+/// known late may be any.
 fn needed(deployment: &Deployment, instance: &Instance) -> Vec<(Target, ExclusiveResource)> {
     let plugins = Plugins::default();
     let Some(part) = InstanceRef::of(deployment, instance) else {

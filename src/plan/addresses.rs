@@ -4,15 +4,16 @@
 use super::{
     PlanInput,
     exchange::{Member, Role},
+    task_graph::TaskGraph,
 };
 use crate::{
     plugins::InstanceRef,
     seam::{Effect, HeldAddress, Object, Target},
-    stage::{PUT_BACK, Stage, Task, TaskId},
+    stage::{PUT_BACK, Stage, TaskId},
 };
 use serde::Serialize;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
 };
 
@@ -153,20 +154,20 @@ struct Other {
 pub(super) fn order_starts(known: &PlanInput<'_>, stage: &mut Stage) -> Vec<AddressRisk> {
     let mut risks = Vec::new();
     let networks = starts_by_network(known, stage);
-    let mut tasks = stage.tasks().to_vec();
+    let mut graph = TaskGraph::of(stage);
     let mut is_changed = false;
     for ((_, network), starts) in &networks {
         for (instance, start, address) in &starts.fixed {
             let mut earlier = Vec::new();
-            let needed = all_needs(&tasks, *start);
+            let needed = graph.before([*start]);
             for other in starts.others.iter().filter(|it| it.instance != *instance) {
                 // It keeps running until it can start again.
                 let stop = other.stop.filter(|stop| !needed.contains(stop));
                 let later = stop.unwrap_or(other.start);
                 if needed.contains(&later) {
                     earlier.push(other.instance.clone());
-                } else if !tasks[later.0].needs.contains(start) {
-                    tasks[later.0].needs.push(*start);
+                } else if !graph.tasks[later.0].needs.contains(start) {
+                    graph.tasks[later.0].needs.push(*start);
                     is_changed = true;
                 }
             }
@@ -181,7 +182,7 @@ pub(super) fn order_starts(known: &PlanInput<'_>, stage: &mut Stage) -> Vec<Addr
         }
     }
     if is_changed {
-        stage.rearrange(tasks);
+        stage.rearrange(graph.tasks);
     }
     risks
 }
@@ -244,18 +245,4 @@ fn first_stops(stage: &Stage) -> HashMap<&str, TaskId> {
     let all = stage.ids().rev().map(|id| (id, stage.task(id)));
     let stops = all.filter(|(_, task)| task.step.effect() == Effect::Stops);
     stops.map(|(id, task)| (&*task.instance, id)).collect()
-}
-
-/// Returns the tasks that must end before a task can start.
-pub(super) fn all_needs(tasks: &[Task], task: TaskId) -> BTreeSet<TaskId> {
-    let (mut needed, mut open) = (BTreeSet::new(), vec![task]);
-    while let Some(id) = open.pop() {
-        let needs = tasks[id.0].needs.iter().copied();
-        open.extend(
-            needs
-                .filter(|need| needed.insert(*need))
-                .collect::<Vec<_>>(),
-        );
-    }
-    needed
 }

@@ -6,12 +6,12 @@
 
 use super::{
     PlanInput, Proposal,
-    addresses::all_needs,
     chain::{Chain, Phase},
     install,
     operation::check_status,
     order::Order,
     reinstall,
+    task_graph::TaskGraph,
 };
 use crate::{
     model::{Instance, InstanceState, Retry},
@@ -217,7 +217,7 @@ impl<'a> Healing<'a> {
     fn order_started(&self, started: &HashSet<&str>, stage: &mut Stage) {
         let as_created = self.known.record.as_created(self.known.deployment);
         let order = Order::new(&as_created, self.known.plugins);
-        let mut tasks = stage.tasks().to_vec();
+        let mut graph = TaskGraph::of(stage);
         let ends: HashMap<String, TaskId> = stage
             .ids()
             .map(|id| (stage.task(id).instance.clone(), id))
@@ -235,12 +235,10 @@ impl<'a> Healing<'a> {
             let dependencies = order.dependencies_of(instance).into_iter();
             for end in dependencies.filter_map(awaited) {
                 // Definitions of different updates can depend on each other.
-                if !all_needs(&tasks, end).contains(&id) {
-                    tasks[id.0].needs.push(end);
-                }
+                graph.add_need(id, end);
             }
         }
-        stage.rearrange(tasks);
+        stage.rearrange(graph.tasks);
     }
 
     /// Returns true if an instance is in scope and started: only then can its status be checked.

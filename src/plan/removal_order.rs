@@ -152,11 +152,11 @@ fn is_taken(known: &PlanInput<'_>, members: &[Member<'_>], removed: &str) -> boo
 /// Returns, for each network and volume that the definition no longer has, the IDs of the instances
 /// whose present objects use it.
 fn users_of_removed<'k>(known: &PlanInput<'k>) -> BTreeMap<&'k str, BTreeSet<String>> {
-    let is_kept = |(it, _): &&(Instance, Definition)| {
+    let is_static = |(it, _): &&(Instance, Definition)| {
         let object = known.observed.of_instance(&it.id);
         object.is_some_and(Object::is_static)
     };
-    let dropped = known.record.dropped.iter().filter(is_kept);
+    let dropped = known.record.dropped.iter().filter(is_static);
     let mut users: BTreeMap<&str, BTreeSet<String>> =
         dropped.map(|(it, _)| (&*it.id, BTreeSet::new())).collect();
     if users.is_empty() {
